@@ -1,0 +1,122 @@
+//! A program's name and grammar, how it starts and how it ends.
+
+use std::ffi::CStr;
+use std::process::ExitCode;
+
+use nix::errno::Errno;
+
+use crate::errno::wording;
+use crate::options::{Opt, Options};
+use crate::text;
+use crate::text::complain;
+
+/// What a program is called and how it is used.
+#[derive(Debug)]
+pub struct Program {
+    /// The name in messages, whatever the program was called as.
+    pub name: &'static str,
+    /// The usage line, whole but for its newline.
+    pub usage: &'static str,
+    /// The options, in the order in which they are documented.
+    pub options: &'static [Opt],
+}
+
+/// How a program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Success,
+    /// 100: the answer is no, or the program was called wrongly.
+    No,
+    /// 111: the system did not let it.
+    Failed,
+    /// Another program's code, passed on.
+    Code(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(match exit {
+            Exit::Success => 0,
+            Exit::No => 100,
+            Exit::Failed => 111,
+            Exit::Code(code) => code,
+        })
+    }
+}
+
+/// The end of a program that could not do its work: the exit code, and what
+/// there is to say on standard error.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// The message, its newlines included; empty for a silent end.
+    pub message: Vec<u8>,
+}
+
+impl Failure {
+    /// An end without a message.
+    #[must_use]
+    pub fn silent(exit: Exit) -> Self {
+        Failure {
+            exit,
+            message: Vec::new(),
+        }
+    }
+}
+
+impl Program {
+    /// Runs the program, from `main`: gives it its inherited state back, and
+    /// turns a failure into its message and exit code.
+    pub fn start(&self, run: impl FnOnce(&[&'static CStr]) -> Result<Exit, Failure>) -> ExitCode {
+        unix::start::restore();
+        match run(&unix::start::arguments()) {
+            Ok(exit) => exit.into(),
+            Err(failure) => {
+                complain(&failure.message);
+                failure.exit.into()
+            }
+        }
+    }
+
+    /// The options before the operands of `arguments`, to be read in turn.
+    #[must_use]
+    pub fn options<'a>(&'static self, arguments: &'a [&'static CStr]) -> Options<'a> {
+        Options::new(self, arguments)
+    }
+
+    /// The usage line, exit 100.
+    #[must_use]
+    pub fn usage(&self) -> Failure {
+        Failure {
+            exit: Exit::No,
+            message: text![self.usage, "\n"],
+        }
+    }
+
+    /// `NAME: fatal: WHAT: WORDING`, exit 111.
+    #[must_use]
+    pub fn fatal(&self, what: impl AsRef<[u8]>, error: Errno) -> Failure {
+        self.refuse(text![what.as_ref(), ": ", wording(error)])
+    }
+
+    /// `NAME: fatal: WHAT`, exit 111: for failures that are not an errno.
+    #[must_use]
+    pub fn refuse(&self, what: impl AsRef<[u8]>) -> Failure {
+        Failure {
+            exit: Exit::Failed,
+            message: text![self.name, ": fatal: ", what.as_ref(), "\n"],
+        }
+    }
+
+    /// Prints `NAME: warning: WHAT: WORDING`.
+    pub fn warn(&self, what: impl AsRef<[u8]>, error: Errno) {
+        self.remark(text![what.as_ref(), ": ", wording(error)]);
+    }
+
+    /// Prints `NAME: warning: WHAT`.
+    pub fn remark(&self, what: impl AsRef<[u8]>) {
+        complain(&text![self.name, ": warning: ", what.as_ref(), "\n"]);
+    }
+}

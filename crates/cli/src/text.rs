@@ -1,0 +1,96 @@
+//! Messages are bytes: names of files and arguments pass through unchanged.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use unix::stdio;
+
+/// A part of a message.
+pub trait Part {
+    /// The bytes to show.
+    fn bytes(&self) -> &[u8];
+}
+
+impl<T: Part + ?Sized> Part for &T {
+    fn bytes(&self) -> &[u8] {
+        (**self).bytes()
+    }
+}
+
+impl Part for str {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Part for String {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Part for [u8] {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Part for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Part for CStr {
+    fn bytes(&self) -> &[u8] {
+        self.to_bytes()
+    }
+}
+
+impl Part for CString {
+    fn bytes(&self) -> &[u8] {
+        self.to_bytes()
+    }
+}
+
+impl Part for OsStr {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+/// Joins [`Part`]s into one message: `text!["unable to chdir to ", dir]`.
+#[macro_export]
+macro_rules! text {
+    [$($part:expr),* $(,)?] => {{
+        let mut text: Vec<u8> = Vec::new();
+        $(text.extend_from_slice($crate::text::Part::bytes(&$part));)*
+        text
+    }};
+}
+
+/// Writes all of `bytes` to standard output, going on after interruptions.
+///
+/// # Errors
+/// As write(2); what was written until then stays written.
+pub fn print(bytes: &[u8]) -> Result<(), Errno> {
+    write_all(stdio::STDOUT, bytes)
+}
+
+/// Writes a message to standard error. Nobody could be told of a failure to
+/// do so, and it changes nothing for the program.
+pub fn complain(bytes: &[u8]) {
+    let _ = write_all(stdio::STDERR, bytes);
+}
+
+fn write_all(to: std::os::fd::BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(to, bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

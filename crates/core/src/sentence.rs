@@ -1,0 +1,61 @@
+//! What svstat says about a service, after its name.
+
+use std::fmt;
+
+use crate::label::Label;
+use crate::status::{Status, Want};
+
+/// `up (pid 123) 4 seconds, …` or `down 5 seconds, …`.
+#[derive(Clone, Copy, Debug)]
+pub struct Sentence {
+    /// The service's status record.
+    pub status: Status,
+    /// Whether the service directory lacks the file `down`.
+    pub normally_up: bool,
+    /// The moment to count seconds from; a service that changed after it
+    /// counts as changed now.
+    pub now: Label,
+}
+
+impl fmt::Display for Sentence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sentence {
+            status,
+            normally_up,
+            now,
+        } = *self;
+        let seconds = rounded(now.seconds_since(status.since));
+        match status.pid {
+            // A pid is shown as the unsigned number that is on disk.
+            Some(pid) => {
+                let pid = u32::from_ne_bytes(pid.as_raw().to_ne_bytes());
+                write!(f, "up (pid {pid}) {seconds} seconds")?;
+            }
+            None => write!(f, "down {seconds} seconds")?,
+        }
+        let up = status.pid.is_some();
+        let clauses = [
+            (up && !normally_up, ", normally down"),
+            (!up && normally_up, ", normally up"),
+            (up && status.paused, ", paused"),
+            (!up && status.want == Want::Up, ", want up"),
+            (up && status.want == Want::Down, ", want down"),
+        ];
+        clauses
+            .iter()
+            .filter(|(holds, _)| *holds)
+            .try_for_each(|(_, clause)| f.write_str(clause))
+    }
+}
+
+/// The number as 0.76 prints it: it computes in double precision, which shows
+/// in numbers above 2^53, such as those of a record of noise.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "the loss is what is asked for"
+)]
+fn rounded(seconds: u64) -> u64 {
+    seconds as f64 as u64
+}

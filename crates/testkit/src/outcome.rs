@@ -1,0 +1,88 @@
+//! What a program did.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// Exit status and output, to the byte.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was run, for messages.
+    pub what: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All of its standard output.
+    pub stdout: Vec<u8>,
+    /// All of its standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Outcome {
+    /// Asserts exit code, standard output and standard error, all of them.
+    #[track_caller]
+    pub fn is(&self, code: i32, stdout: impl AsRef<[u8]>, stderr: impl AsRef<[u8]>) -> &Self {
+        let seen = (self.code(), self.stdout.as_slice(), self.stderr.as_slice());
+        assert!(
+            seen == (Some(code), stdout.as_ref(), stderr.as_ref()),
+            "{self:?}\nexpected exit code {code}\n stdout {}\n stderr {}",
+            stdout.as_ref().escape_ascii(),
+            stderr.as_ref().escape_ascii(),
+        );
+        self
+    }
+
+    /// Asserts exit code 0, this standard output and nothing on standard
+    /// error.
+    #[track_caller]
+    pub fn prints(&self, stdout: impl AsRef<[u8]>) -> &Self {
+        self.is(0, stdout, "")
+    }
+
+    /// Asserts exit code 0 and no output at all.
+    #[track_caller]
+    pub fn succeeds(&self) -> &Self {
+        self.is(0, "", "")
+    }
+
+    /// The exit code; None if a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// The signal that ended it.
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    /// Standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text.
+    pub fn error_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// A crash is never an expected end, whatever the test expects.
+    #[track_caller]
+    pub(crate) fn assert_no_panic(&self) {
+        let panicked = self.stderr.windows(8).any(|window| window == b"panicked");
+        assert!(
+            !panicked && self.signal() != Some(6) && self.code() != Some(134),
+            "{self:?}"
+        );
+    }
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}\n     saw {}\n stdout {}\n stderr {}",
+            self.what,
+            self.status,
+            self.stdout.escape_ascii(),
+            self.stderr.escape_ascii(),
+        )
+    }
+}

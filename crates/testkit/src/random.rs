@@ -1,0 +1,89 @@
+//! Randomised comparison: the same generated case on the reference and on
+//! ours.
+//!
+//! The cases follow from a seed, so that one that fails can be run again:
+//! `DAEMONTOOLS_SEED` sets it, `DAEMONTOOLS_CASES` multiplies the number of
+//! cases, and `DAEMONTOOLS_SECONDS` bounds the time of each comparison.
+
+use std::time::{Duration, Instant};
+
+use crate::subject::{ours_beside, reference_is_here, say};
+use crate::{Scene, Subject};
+
+/// The two sides of a comparison, each in a scene of its own.
+#[derive(Debug)]
+pub struct Pair {
+    /// With the reference programs.
+    pub reference: Scene,
+    /// With our programs.
+    pub ours: Scene,
+}
+
+impl Pair {
+    /// Does the same on both sides and asserts that the results are equal.
+    #[track_caller]
+    pub fn same<T: PartialEq + std::fmt::Debug>(&self, mut act: impl FnMut(&Scene) -> T) -> T {
+        let (theirs, ours) = (act(&self.reference), act(&self.ours));
+        assert!(theirs == ours, "reference: {theirs:#?}\nours: {ours:#?}");
+        ours
+    }
+}
+
+/// Runs `cases` random cases of a comparison called `name`. `built` is the
+/// path of one of our programs.
+///
+/// # Panics
+/// If a case does, after saying which seed makes it.
+pub fn compare(
+    name: &str,
+    built: &str,
+    cases: u64,
+    mut case: impl FnMut(&mut fastrand::Rng, &Pair),
+) {
+    if !reference_is_here(name) {
+        return;
+    }
+    let ours = ours_beside(built);
+    let pair = Pair {
+        reference: Scene::new(Subject::Reference, &ours),
+        ours: Scene::new(Subject::Ours, &ours),
+    };
+    let seed = number("DAEMONTOOLS_SEED", 1);
+    let cases = cases * number("DAEMONTOOLS_CASES", 1);
+    let bound = Duration::from_secs(number("DAEMONTOOLS_SECONDS", 120));
+    let start = Instant::now();
+    let mut done = 0;
+    while done < cases && start.elapsed() < bound {
+        let seed = seed + done;
+        let told = Told { name, seed };
+        case(&mut fastrand::Rng::with_seed(seed), &pair);
+        std::mem::forget(told);
+        done += 1;
+    }
+    say(&format!(
+        "{name}: {done} random cases from seed {seed}, no difference"
+    ));
+}
+
+/// Says, if a case panics, how to run it again.
+struct Told<'a> {
+    name: &'a str,
+    seed: u64,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        say(&format!(
+            "{}: the case of DAEMONTOOLS_SEED={} differs",
+            self.name, self.seed
+        ));
+    }
+}
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |value| {
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is not a number: {value}"))
+    })
+}

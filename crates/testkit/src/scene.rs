@@ -1,0 +1,393 @@
+//! A temporary directory with programs on PATH, and the processes started in
+//! it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::{Outcome, Subject};
+
+/// How long anything may take before the test fails instead of hanging.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The programs that meet what others made (see the crate's table).
+const CLIENTS: [&str; 4] = ["svc", "svok", "svstat", "tai64nlocal"];
+
+/// The programs of daemontools that are built; svscanboot is a script.
+const PROGRAMS: [&str; 16] = [
+    "envdir",
+    "envuidgid",
+    "fghack",
+    "multilog",
+    "pgrphack",
+    "readproctitle",
+    "setlock",
+    "setuidgid",
+    "softlimit",
+    "supervise",
+    "svc",
+    "svok",
+    "svscan",
+    "svstat",
+    "tai64n",
+    "tai64nlocal",
+];
+
+/// The environment variable by which a scene knows its processes.
+const MARK: &str = "DAEMONTOOLS_SCENE";
+
+/// Where one test takes place. When it is dropped, every process that was
+/// started in it is killed, by pid, and its directory removed.
+#[derive(Debug)]
+pub struct Scene {
+    subject: Subject,
+    root: tempfile::TempDir,
+    first: PathBuf,
+    then: PathBuf,
+}
+
+impl Scene {
+    pub(crate) fn new(subject: Subject, ours: &Path) -> Self {
+        let root = tempfile::Builder::new()
+            .prefix("scene")
+            .tempdir()
+            .expect("a temporary directory");
+        // Programs that change identity must be able to come here.
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let (first, then) = subject.directories(ours);
+        let scene = Scene {
+            subject,
+            root,
+            first,
+            then,
+        };
+        fs::create_dir(scene.bin()).unwrap();
+        fs::create_dir(scene.dir()).unwrap();
+        fs::set_permissions(scene.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+        for program in PROGRAMS {
+            let from = if CLIENTS.contains(&program) {
+                &scene.then
+            } else {
+                &scene.first
+            };
+            let from = from.join(program);
+            let to = scene.bin().join(program);
+            if from.exists() {
+                symlink(from, to).unwrap();
+            } else {
+                // Without this, PATH would lead on to another's program.
+                fs::write(
+                    &to,
+                    "#!/bin/sh\necho this program is not built >&2; exit 126\n",
+                )
+                .unwrap();
+                fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+        }
+        scene
+    }
+
+    /// The programs that the scene runs.
+    pub fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    /// The working directory of everything that is run.
+    pub fn dir(&self) -> PathBuf {
+        self.root.path().join("work")
+    }
+
+    /// The directory of the programs, first in PATH.
+    pub fn bin(&self) -> PathBuf {
+        self.root.path().join("bin")
+    }
+
+    /// A path in the working directory.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    /// Writes a file, and the directories above it.
+    pub fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// Writes an executable file, and the directories above it.
+    pub fn script(&self, name: impl AsRef<Path>, text: &str) {
+        let name = name.as_ref();
+        self.write(name, text);
+        self.mode(name, 0o755);
+    }
+
+    /// Sets the mode of a file or directory.
+    pub fn mode(&self, name: impl AsRef<Path>, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Reads a file.
+    pub fn read(&self, name: impl AsRef<Path>) -> Vec<u8> {
+        let path = self.path(name);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Whether a name exists in the working directory.
+    pub fn exists(&self, name: impl AsRef<Path>) -> bool {
+        self.path(name).symlink_metadata().is_ok()
+    }
+
+    /// The files below a directory, one a line: mode (as in `ls -l`), owner,
+    /// size and name; sizes of directories are left out.
+    pub fn listing(&self, name: &str) -> String {
+        let command = format!(
+            "find {name} -mindepth 1 '(' -type d -printf '%M %u %P\\n' ')' -o -printf '%M %u %s %P\\n' \
+             | LC_ALL=C sort -k 4"
+        );
+        self.sh(&command).text()
+    }
+
+    /// A command on PATH that the scene's other settings apply to: to be
+    /// given arguments and run by [`Scene::run`] or [`Scene::start`].
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let bin = self.bin();
+        let path = format!(
+            "{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            bin.display()
+        );
+        let program = program.as_ref();
+        let mut command = if bin.join(program).exists() {
+            let mut command = Command::new(bin.join(program));
+            command.arg0(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command
+            .current_dir(self.dir())
+            .env_clear()
+            .env("PATH", path)
+            .env("FIRST", &self.first)
+            .env("THEN", &self.then)
+            .env(MARK, self.root.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The command `sh -c SCRIPT`. In it `$FIRST` and `$THEN` are the
+    /// directories of the programs that make and of those that meet.
+    pub fn shell(&self, script: &str) -> Command {
+        let mut command = self.command("/bin/sh");
+        command.arg("-c").arg(script);
+        command
+    }
+
+    /// Runs a shell script to its end.
+    #[track_caller]
+    pub fn sh(&self, script: &str) -> Outcome {
+        self.run(self.shell(script))
+    }
+
+    /// Runs a shell script to its end, with `input` on its standard input.
+    #[track_caller]
+    pub fn feed(&self, input: impl AsRef<[u8]>, script: &str) -> Outcome {
+        let mut file = tempfile::tempfile_in(self.root.path()).unwrap();
+        file.write_all(input.as_ref()).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        let mut command = self.shell(script);
+        command.stdin(file);
+        self.run(command)
+    }
+
+    /// Runs a command to its end.
+    #[track_caller]
+    pub fn run(&self, command: Command) -> Outcome {
+        self.start(command).wait()
+    }
+
+    /// Starts a command, its output going to files.
+    #[track_caller]
+    pub fn start(&self, mut command: Command) -> Running {
+        let what = format!("{command:?}");
+        let output = |name| {
+            tempfile::Builder::new()
+                .prefix(name)
+                .tempfile_in(self.root.path())
+                .unwrap()
+                .into_parts()
+        };
+        let ((stdout, stdout_path), (stderr, stderr_path)) = (output("out"), output("err"));
+        let child = command
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        Running {
+            what,
+            child,
+            stdout: stdout_path,
+            stderr: stderr_path,
+        }
+    }
+
+    /// Waits until a condition holds; fails, saying `what` was awaited, if it
+    /// does not in time.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {
+        wait_until(what, condition);
+    }
+
+    /// Waits until a script's standard output is as wanted, and returns it.
+    #[track_caller]
+    pub fn wait_for(&self, script: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let text = self.sh(script).text();
+            if wanted(&text) {
+                return text;
+            }
+            assert!(
+                start.elapsed() < DEADLINE,
+                "waited in vain on {script}, which says: {text}"
+            );
+            pause();
+        }
+    }
+
+    /// The pids of the processes started in the scene that still run.
+    pub fn processes(&self) -> Vec<Pid> {
+        let mark = format!("{MARK}={}", self.root.path().display());
+        let belongs = |process: &Path| {
+            let marked = fs::read(process.join("environ")).is_ok_and(|environ| {
+                environ
+                    .split(|&byte| byte == 0)
+                    .any(|e| e == mark.as_bytes())
+            });
+            marked
+                || fs::read_link(process.join("cwd"))
+                    .is_ok_and(|cwd| cwd.starts_with(self.root.path()))
+        };
+        fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .filter_map(|entry| {
+                let pid = entry.file_name().to_str()?.parse().ok()?;
+                belongs(&entry.path()).then(|| Pid::from_raw(pid))
+            })
+            .collect()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let start = Instant::now();
+        loop {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            if start.elapsed() > DEADLINE {
+                assert!(
+                    std::thread::panicking(),
+                    "processes outlive the test: {left:?}"
+                );
+                return;
+            }
+            for pid in left {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            pause();
+        }
+    }
+}
+
+/// A process in the background.
+#[derive(Debug)]
+pub struct Running {
+    what: String,
+    child: Child,
+    stdout: tempfile::TempPath,
+    stderr: tempfile::TempPath,
+}
+
+impl Running {
+    /// Its process ID.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Whether it has not ended yet.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What it has written to standard output so far.
+    pub fn stdout(&self) -> Vec<u8> {
+        fs::read(&self.stdout).unwrap()
+    }
+
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> Vec<u8> {
+        fs::read(&self.stderr).unwrap()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(mut self) -> Outcome {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if start.elapsed() > DEADLINE {
+                let _ = self.child.kill();
+                panic!(
+                    "{} does not end; stderr: {}",
+                    self.what,
+                    self.stderr().escape_ascii()
+                );
+            }
+            // Most commands take a few milliseconds: look often at first.
+            std::thread::sleep((start.elapsed() / 8).clamp(Duration::from_micros(100), PAUSE));
+        };
+        let (stdout, stderr) = (self.stdout(), self.stderr());
+        let outcome = Outcome {
+            what: std::mem::take(&mut self.what),
+            status,
+            stdout,
+            stderr,
+        };
+        outcome.assert_no_panic();
+        outcome
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(5);
+
+fn pause() {
+    std::thread::sleep(PAUSE);
+}
+
+/// Waits until a condition holds; fails, saying `what` was awaited, if it
+/// does not in time.
+#[track_caller]
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "waited in vain until {what}");
+        pause();
+    }
+}

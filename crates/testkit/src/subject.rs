@@ -1,0 +1,78 @@
+//! Which programs a test runs.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::Scene;
+
+/// Which programs leave things behind, and which meet them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Debian's programs alone.
+    Reference,
+    /// This project's programs alone.
+    Ours,
+    /// The reference makes, ours meets.
+    TheirsThenOurs,
+    /// Ours makes, the reference meets.
+    OursThenTheirs,
+}
+
+impl Subject {
+    /// The directories of the makers and of those that meet what they made.
+    pub(crate) fn directories(self, ours: &Path) -> (PathBuf, PathBuf) {
+        let (ours, theirs) = (ours.to_owned(), reference());
+        match self {
+            Subject::Reference => (theirs.clone(), theirs),
+            Subject::Ours => (ours.clone(), ours),
+            Subject::TheirsThenOurs => (theirs, ours),
+            Subject::OursThenTheirs => (ours, theirs),
+        }
+    }
+}
+
+/// Where the reference programs are: `DAEMONTOOLS_REFERENCE`, else /usr/bin.
+fn reference() -> PathBuf {
+    std::env::var_os("DAEMONTOOLS_REFERENCE").map_or_else(|| "/usr/bin".into(), Into::into)
+}
+
+/// Where this project's programs are: `DAEMONTOOLS_OURS`, else the directory
+/// that `built`, one of them, was built into.
+pub(crate) fn ours_beside(built: &str) -> PathBuf {
+    std::env::var_os("DAEMONTOOLS_OURS").map_or_else(
+        || {
+            Path::new(built)
+                .parent()
+                .expect("a program has a directory")
+                .to_owned()
+        },
+        Into::into,
+    )
+}
+
+/// Whether the reference is installed. If not, says aloud that `test` is
+/// skipped, or fails where CI promises it.
+pub(crate) fn reference_is_here(test: &str) -> bool {
+    let here = reference().join("supervise").exists();
+    if !here {
+        say(&format!("skipped, no reference programs installed: {test}"));
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "CI=true, and no reference programs are installed"
+        );
+    }
+    here
+}
+
+/// Prints a line past the test harness, which would keep it to itself.
+pub(crate) fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Runs `check` on a subject, in a scene of its own. `built` is the path of
+/// one of the programs built by Cargo.
+pub fn run(subject: Subject, built: &str, test: &str, check: fn(&Scene)) {
+    if subject == Subject::Ours || reference_is_here(test) {
+        check(&Scene::new(subject, &ours_beside(built)));
+    }
+}

@@ -1,0 +1,73 @@
+//! The few ways in which these programs open files.
+//!
+//! None waits for the other end of a FIFO, and each descriptor is closed on
+//! exec from birth.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::NixPath;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
+
+/// Opens for reading.
+///
+/// # Errors
+/// As open(2).
+pub fn open_read<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
+    with(path, OFlag::O_RDONLY, 0)
+}
+
+/// Opens what exists for writing; ENXIO for a FIFO that nobody reads.
+///
+/// # Errors
+/// As open(2).
+pub fn open_write<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
+    with(path, OFlag::O_WRONLY, 0)
+}
+
+/// Opens for writing at the end, and makes the file if need be.
+///
+/// # Errors
+/// As open(2).
+pub fn open_append<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd, Errno> {
+    with(
+        path,
+        OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT,
+        mode,
+    )
+}
+
+/// Opens for writing and empties the file, or makes it.
+///
+/// # Errors
+/// As open(2).
+pub fn open_truncate<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd, Errno> {
+    with(
+        path,
+        OFlag::O_WRONLY | OFlag::O_TRUNC | OFlag::O_CREAT,
+        mode,
+    )
+}
+
+fn with<P: NixPath + ?Sized>(path: &P, how: OFlag, mode: u32) -> Result<OwnedFd, Errno> {
+    let how = how | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    open(path, how, Mode::from_bits_truncate(mode))
+}
+
+/// Makes reads and writes of the descriptor wait.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn set_blocking(descriptor: impl AsFd) -> Result<(), Errno> {
+    let flags = OFlag::from_bits_retain(fcntl(&descriptor, FcntlArg::F_GETFL)?);
+    fcntl(&descriptor, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
+}
+
+/// Hands the descriptor on to the programs run by exec.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn set_inherited(descriptor: impl AsFd) -> Result<(), Errno> {
+    fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
+}

@@ -1,0 +1,16 @@
+//! Descriptors 0, 1 and 2, without std's buffers and locks around them.
+
+use std::os::fd::BorrowedFd;
+
+/// Standard input.
+// SAFETY: no owner in this program closes it; if it was closed from the
+// start, the system calls say EBADF and nothing else happens.
+pub const STDIN: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(0) };
+
+/// Standard output.
+// SAFETY: as for STDIN.
+pub const STDOUT: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(1) };
+
+/// Standard error.
+// SAFETY: as for STDIN.
+pub const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(2) };

@@ -1,0 +1,32 @@
+//! svok: is supervise running in a directory?
+
+use std::ffi::CStr;
+use std::process::ExitCode;
+
+use cli::{Exit, Failure, Program, text};
+use daemontools_core::names;
+use nix::errno::Errno;
+use nix::unistd::chdir;
+use unix::file;
+
+static SVOK: Program = Program {
+    name: "svok",
+    usage: "svok: usage: svok dir",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    SVOK.start(svok)
+}
+
+fn svok(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let [_, dir, ..] = *arguments else {
+        return Err(SVOK.usage());
+    };
+    chdir(dir).map_err(|error| SVOK.fatal(text!["unable to chdir to ", dir], error))?;
+    match file::open_write(names::OK) {
+        Ok(_) => Ok(Exit::Success),
+        Err(Errno::ENOENT | Errno::ENXIO) => Ok(Exit::No),
+        Err(error) => Err(SVOK.fatal(text!["unable to open ", dir, "/", names::OK], error)),
+    }
+}
