@@ -1,1 +1,51 @@
+mod supervise;
+mod svc;
 mod svok;
+mod svscan;
+mod svstat;
+
+use testkit::{Running, Scene};
+
+/// A run script that stays up.
+const SLEEPER: &str = "#!/bin/sh\nexec sleep 1000\n";
+
+/// Starts supervise on the service directory `s` and waits until it runs.
+fn supervise(scene: &Scene) -> Running {
+    let running = scene.start(scene.shell("exec supervise s"));
+    scene.wait_until("supervise runs", || scene.sh("svok s").code() == Some(0));
+    running
+}
+
+/// What the status record of `s` says, the label left out: whether there is a
+/// pid, paused, and want.
+fn status(scene: &Scene) -> (bool, u8, u8) {
+    let record = scene.read("s/supervise/status");
+    assert_eq!(record.len(), 18);
+    (record[12..16] != [0; 4], record[16], record[17])
+}
+
+/// Waits until the status record of `s` is as given.
+#[track_caller]
+fn wait_for_status(scene: &Scene, wanted: (bool, u8, u8)) {
+    let last = std::cell::Cell::new(None);
+    scene.wait_until(&format!("the status is {wanted:?}"), || {
+        last.set(Some(status(scene)));
+        last.get() == Some(wanted)
+    });
+}
+
+/// The pid in the status record of `s`.
+fn pid(scene: &Scene) -> i32 {
+    let record = scene.read("s/supervise/status");
+    i32::from_le_bytes(record[12..16].try_into().unwrap())
+}
+
+/// Whether the tests may act as another user. If not, says aloud that `test`
+/// is skipped.
+fn may_change_identity(test: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        testkit::say(&format!("skipped, not root: {test}"));
+    }
+    root
+}

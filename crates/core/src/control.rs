@@ -18,8 +18,8 @@ pub enum Command {
     Pause,
     /// `c`: CONT, no longer paused.
     Continue,
-    /// A letter that sends its signal and does nothing else.
-    Signal(Signal),
+    /// A letter that sends a signal and does nothing else.
+    Send(&'static [Signal; 1]),
 }
 
 /// Letters, words and commands, in the order of svc's usage line.
@@ -30,11 +30,11 @@ pub const COMMANDS: [(u8, &str, Command); 11] = [
     (b'x', "exit", Command::Exit),
     (b'p', "pause", Command::Pause),
     (b'c', "continue", Command::Continue),
-    (b'h', "hup", Command::Signal(Signal::SIGHUP)),
-    (b'a', "alarm", Command::Signal(Signal::SIGALRM)),
-    (b'i', "interrupt", Command::Signal(Signal::SIGINT)),
-    (b't', "term", Command::Signal(Signal::SIGTERM)),
-    (b'k', "kill", Command::Signal(Signal::SIGKILL)),
+    (b'h', "hup", Command::Send(&[Signal::SIGHUP])),
+    (b'a', "alarm", Command::Send(&[Signal::SIGALRM])),
+    (b'i', "interrupt", Command::Send(&[Signal::SIGINT])),
+    (b't', "term", Command::Send(&[Signal::SIGTERM])),
+    (b'k', "kill", Command::Send(&[Signal::SIGKILL])),
 ];
 
 impl Command {

@@ -1,1 +1,12 @@
-//! (in work)
+//! Supervision: what keeps one service running, and what keeps a directory of
+//! them supervised.
+//!
+//! [`machine`] and [`table`] decide and do no I/O; [`supervise`] and [`scan`]
+//! are the small loops that ask them and do as they say. [`directory`] holds
+//! the files that other programs meet a supervise by.
+
+pub mod directory;
+pub mod machine;
+pub mod scan;
+pub mod supervise;
+pub mod table;

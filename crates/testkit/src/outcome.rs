@@ -58,6 +58,12 @@ impl Outcome {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
+    /// Standard output as text, every number of seconds in it replaced by S
+    /// and every pid by P.
+    pub fn masked(&self) -> String {
+        masked(&self.text())
+    }
+
     /// Standard error as text.
     pub fn error_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
@@ -85,4 +91,26 @@ impl std::fmt::Debug for Outcome {
             self.stderr.escape_ascii(),
         )
     }
+}
+
+/// Replaces what svstat's lines say about pids and seconds.
+fn masked(text: &str) -> String {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let mut words: Vec<&str> = text.split(' ').collect();
+    for n in 0..words.len() {
+        if words[n].strip_suffix(')').is_some_and(is_number) {
+            words[n] = "P)";
+        }
+        let unit = words
+            .get(n + 1)
+            .and_then(|next| next.strip_prefix("seconds"));
+        if is_number(words[n]) && unit.is_some_and(|end| !end.starts_with(char::is_alphabetic)) {
+            assert!(
+                words[n].len() < 6,
+                "no service of a test is that old: {text}"
+            );
+            words[n] = "S";
+        }
+    }
+    words.join(" ")
 }

@@ -65,7 +65,7 @@ pub(crate) fn reference_is_here(test: &str) -> bool {
 }
 
 /// Prints a line past the test harness, which would keep it to itself.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 

@@ -1,0 +1,73 @@
+//! supervise: start a service and keep it running.
+
+use std::ffi::CStr;
+use std::process::ExitCode;
+
+use cli::{Exit, Failure, Program, text};
+use daemontools_core::names;
+use daemontools_core::status::Want;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::stat::stat;
+use nix::unistd::chdir;
+use supervision::directory::{Obstacle, StatusTrouble};
+use supervision::supervise::Trouble;
+use unix::signals::SignalPipe;
+
+static SUPERVISE: Program = Program {
+    name: "supervise",
+    usage: "supervise: usage: supervise dir",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    SUPERVISE.start(supervise)
+}
+
+fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let [_, dir] = *arguments else {
+        return Err(SUPERVISE.usage());
+    };
+    let children = SignalPipe::catch(&[Signal::SIGCHLD])
+        .map_err(|error| SUPERVISE.fatal(text!["unable to create pipe for ", dir], error))?;
+    chdir(dir).map_err(|error| SUPERVISE.fatal(text!["unable to chdir to ", dir], error))?;
+    let want = match stat(names::DOWN) {
+        Ok(_) => Want::Down,
+        Err(Errno::ENOENT) => Want::Up,
+        Err(error) => return Err(SUPERVISE.fatal(text!["unable to stat ", dir, "/down"], error)),
+    };
+    supervision::supervise::supervise(&children, want, |trouble| report(dir, trouble))
+        .map_err(|obstacle| cannot_begin(dir, obstacle))?;
+    Ok(Exit::Success)
+}
+
+/// What keeps supervise from starting.
+fn cannot_begin(dir: &CStr, obstacle: Obstacle) -> Failure {
+    let (doing, file, error) = match obstacle {
+        Obstacle::Lock(error) => ("acquire ", names::LOCK, error),
+        Obstacle::Read(fifo, error) => ("read ", fifo, error),
+        Obstacle::Write(fifo, error) => ("write ", fifo, error),
+    };
+    SUPERVISE.fatal(text!["unable to ", doing, dir, "/", file], error)
+}
+
+/// What goes wrong later; it is tried again when there is reason to.
+fn report(dir: &CStr, trouble: Trouble) {
+    let new = names::STATUS_NEW;
+    let (what, error) = match trouble {
+        Trouble::Status(StatusTrouble::Open(error)) => (text!["open ", dir, "/", new], error),
+        Trouble::Status(StatusTrouble::Write(error)) => (text!["write ", dir, "/", new], error),
+        Trouble::Status(StatusTrouble::Rename(error)) => {
+            (text!["rename ", dir, "/", new, " to status"], error)
+        }
+        Trouble::Fork(error) => (text!["fork for ", dir, ", sleeping 60 seconds"], error),
+        Trouble::Start(error) => return cannot_start(dir, error),
+    };
+    SUPERVISE.warn(text!["unable to ", what], error);
+}
+
+/// The last words of a child that did not become the service.
+fn cannot_start(dir: &CStr, error: Errno) {
+    let failure = SUPERVISE.fatal(text!["unable to start ", dir, "/", names::RUN], error);
+    text::complain(&failure.message);
+}

@@ -1,0 +1,100 @@
+use testkit::{compliance, interop};
+
+use super::{SLEEPER, pid, supervise, wait_for_status};
+
+const USAGE: &str = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, a alarm, \
+                     i interrupt, t term, k kill\n";
+
+compliance! {
+    fn bad_options_are_told_with_all_options(scene: &Scene) {
+        scene.sh("svc -Z s").is(100, "", format!("svc: illegal option -- Z\n{USAGE}"));
+        scene.sh("svc -uZd s").is(100, "", format!("svc: illegal option -- Z\n{USAGE}"));
+        scene.sh("svc -u- s").is(100, "", format!("svc: illegal option -- -\n{USAGE}"));
+        scene.sh("svc -: s").is(100, "", format!("svc: illegal option -- :\n{USAGE}"));
+    }
+
+    fn the_complaint_names_the_program_as_it_was_called(scene: &Scene) {
+        scene.sh("ln -s $THEN/svc other; ./other -Z").is(100, "", format!("other: illegal option -- Z\n{USAGE}"));
+        scene.sh("exec bash -c 'exec -a dir/ svc -Z'").is(100, "", format!(": illegal option -- Z\n{USAGE}"));
+    }
+
+    fn nothing_to_do_is_done(scene: &Scene) {
+        scene.sh("svc").succeeds();
+        scene.sh("svc -u").succeeds();
+        scene.sh("svc -u --").succeeds();
+    }
+
+    fn options_end_at_the_first_other_word(scene: &Scene) {
+        scene.sh("svc -u - -d").is(0, "",
+            "svc: warning: unable to chdir to -: file does not exist\n\
+             svc: warning: unable to chdir to -d: file does not exist\n");
+        scene.sh("svc -- -d").is(0, "", "svc: warning: unable to chdir to -d: file does not exist\n");
+    }
+
+    fn single_directories_may_fail(scene: &Scene) {
+        scene.write("file", "");
+        scene.sh("mkdir -p none fifo/supervise dir/supervise/control; mkfifo fifo/supervise/control");
+        scene.sh("svc -u nope file none fifo dir").is(0, "",
+            "svc: warning: unable to chdir to nope: file does not exist\n\
+             svc: warning: unable to chdir to file: not a directory\n\
+             svc: warning: unable to control none: file does not exist\n\
+             svc: warning: unable to control fifo: supervise not running\n\
+             svc: warning: unable to control dir: is a directory\n");
+    }
+
+    fn letters_are_sent_in_their_order_and_each_once(scene: &Scene) {
+        scene.sh("mkdir -p s/supervise; : >s/supervise/control");
+        scene.sh("svc -udo -tuk -t -xpchai s").succeeds();
+        assert_eq!(scene.read("s/supervise/control").escape_ascii().to_string(), "udotkxpchai");
+    }
+
+    fn no_letters_are_nothing_written(scene: &Scene) {
+        scene.sh("mkdir -p s/supervise; echo kept >s/supervise/control");
+        scene.sh("svc s").succeeds();
+        assert_eq!(scene.read("s/supervise/control"), b"kept\n");
+    }
+
+    fn a_full_fifo_is_waited_for(scene: &Scene) {
+        scene.sh("mkdir -p s/supervise; mkfifo s/supervise/control");
+        let fill = "exec 5<>s/supervise/control; head -c 65536 /dev/zero >&5; \
+                    svc -u s & until grep -q pipe_write /proc/$!/wchan 2>/dev/null \
+                    || grep -q ' S ' /proc/$!/stat; do :; done; head -c 65537 <&5 | tail -c 1; wait";
+        scene.sh(fill).prints("u");
+    }
+}
+
+interop! {
+    fn commands_reach_the_service(scene: &Scene) {
+        let log = "for s in HUP ALRM INT TERM CONT; do trap \"echo $s >>got\" $s; done";
+        scene.script("s/run", &format!("#!/bin/sh\n{log}\necho ready >>got\nwhile :; do sleep 0.01; done\n"));
+        let _supervise = supervise(scene);
+        let got = |wanted: &str| {
+            scene.wait_until(wanted, || scene.read("s/got").escape_ascii().to_string() == wanted.replace(' ', "\\n"));
+        };
+        scene.wait_until("the service runs", || scene.exists("s/got"));
+        got("ready ");
+        for (letter, seen) in [("h", "ready HUP "), ("a", "ready HUP ALRM "), ("i", "ready HUP ALRM INT "),
+            ("t", "ready HUP ALRM INT TERM "), ("c", "ready HUP ALRM INT TERM CONT ")]
+        {
+            scene.sh(&format!("svc -{letter} s")).succeeds();
+            got(seen);
+        }
+        let first = pid(scene);
+        scene.sh("svc -k s").succeeds();
+        scene.wait_until("it is killed and restarted", || ![0, first].contains(&pid(scene)));
+    }
+
+    fn several_directories_are_controlled_in_one_go(scene: &Scene) {
+        for name in ["s", "b"] {
+            scene.script(format!("{name}/run"), SLEEPER);
+            scene.write(format!("{name}/down"), "");
+        }
+        let _first = supervise(scene);
+        let _second = scene.start(scene.shell("exec supervise b"));
+        scene.wait_until("both run", || scene.sh("svok b").code() == Some(0));
+        scene.sh("svc -u s b").succeeds();
+        wait_for_status(scene, (true, 0, b'u'));
+        let up = "b: up (pid P) S seconds, normally down\n";
+        scene.wait_until("the other is up", || scene.sh("svstat b").masked() == up);
+    }
+}

@@ -1,0 +1,290 @@
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::{Running, Scene, compliance, interop};
+
+use super::{SLEEPER, may_change_identity};
+
+/// Starts svscan on the directory `scan`.
+fn svscan(scene: &Scene) -> Running {
+    scene.start(scene.shell("exec svscan scan"))
+}
+
+/// How many lines of complaint there are so far.
+fn lines(running: &Running) -> usize {
+    String::from_utf8_lossy(&running.stderr()).lines().count()
+}
+
+/// Waits until supervise runs in each of the directories.
+#[track_caller]
+fn wait_for_services(scene: &Scene, names: &[&str]) {
+    for name in names {
+        scene.wait_until(&format!("{name} is supervised"), || {
+            scene.sh(&format!("svok {name}")).code() == Some(0)
+        });
+    }
+}
+
+/// The pid of the service in a directory, once it is up.
+fn service_pid(scene: &Scene, dir: &str) -> Pid {
+    let mut pid = 0;
+    scene.wait_until(&format!("{dir} is up"), || {
+        let record = std::fs::read(scene.path(format!("{dir}/supervise/status")));
+        pid = record.map_or(0, |record| {
+            i32::from_le_bytes(record[12..16].try_into().unwrap())
+        });
+        pid != 0
+    });
+    Pid::from_raw(pid)
+}
+
+/// The pid of the supervise of a directory: the parent of its service.
+fn supervise_pid(scene: &Scene, dir: &str) -> Pid {
+    let mut supervise = None;
+    scene.wait_until(&format!("{dir} is supervised and up"), || {
+        let parent = scene
+            .sh(&format!("ps -o ppid=,comm= {}", service_pid(scene, dir)))
+            .text();
+        supervise = parent
+            .split_whitespace()
+            .next()
+            .and_then(|parent| parent.parse().ok());
+        // The orphan of a killed supervise has another parent.
+        supervise.is_some_and(|pid| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline"));
+            command.is_ok_and(|command| command.starts_with(b"supervise\0"))
+        })
+    });
+    Pid::from_raw(supervise.unwrap())
+}
+
+/// A service that numbers its lines, and a logger that keeps them.
+fn counting_service(scene: &Scene, dir: &str) {
+    scene.script(
+        format!("{dir}/run"),
+        "#!/bin/sh\nwhile :; do n=$((n + 1)); echo line $$ $n; sleep 0.01; done\n",
+    );
+    scene.script(format!("{dir}/log/run"), "#!/bin/sh\nexec cat >>kept\n");
+}
+
+/// A stand-in for supervise that tells how it was run, in the file `$OUT`
+/// and its argument.
+const TELLING: &str = r#"#!/usr/bin/perl
+use Cwd;
+my @fds = map { readlink "/proc/self/fd/$_" } 0 .. 9;
+# perl holds this script open.
+@fds = map { s/^pipe:.*/pipe/r } map { s/.*scene.*/file/r } grep { defined && !/bin2/ } @fds;
+open my $out, ">", "$ENV{OUT}.new.$ARGV[0]";
+print $out "$0 @ARGV\n", getcwd, "\n", map({ "$_ $fds[$_]\n" } 0 .. $#fds), sprintf("umask %o\n", umask);
+close $out;
+rename "$ENV{OUT}.new.$ARGV[0]", "$ENV{OUT}.$ARGV[0]";
+sleep 1000;
+"#;
+
+/// What the logger of `scan/a` kept, complete lines only.
+fn kept(scene: &Scene) -> String {
+    let kept = String::from_utf8(scene.read("scan/a/log/kept")).unwrap();
+    let end = kept.rfind('\n').map_or(0, |newline| newline + 1);
+    kept[..end].to_owned()
+}
+
+compliance! {
+    fn a_missing_directory_is_fatal(scene: &Scene) {
+        scene.sh("svscan nope").is(111, "", "svscan: fatal: unable to chdir to nope: file does not exist\n");
+        scene.sh("svscan -x y").is(111, "", "svscan: fatal: unable to chdir to -x: file does not exist\n");
+    }
+
+    fn it_scans_the_current_directory_without_an_argument(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        let _svscan = scene.start(scene.shell("exec svscan"));
+        wait_for_services(scene, &["s"]);
+    }
+
+    fn further_arguments_are_ignored(scene: &Scene) {
+        scene.script("scan/s/run", SLEEPER);
+        let _svscan = scene.start(scene.shell("exec svscan scan nope"));
+        wait_for_services(scene, &["scan/s"]);
+    }
+
+    fn what_is_no_service_is_left_alone(scene: &Scene) {
+        scene.script("scan/.hidden/run", SLEEPER);
+        scene.script("scan/a/run", SLEEPER);
+        scene.script("elsewhere/run", SLEEPER);
+        scene.write("scan/file", "");
+        scene.sh("ln -s ../elsewhere scan/link");
+        let svscan = svscan(scene);
+        wait_for_services(scene, &["scan/a", "scan/link"]);
+        assert!(!scene.exists("scan/.hidden/supervise"));
+        assert_eq!(svscan.stderr(), b"");
+    }
+
+    fn what_cannot_be_looked_at_is_a_warning(scene: &Scene) {
+        scene.sh("mkdir -p scan/c; ln -s log scan/c/log; ln -s nowhere scan/d; ln -s e scan/e");
+        let svscan = svscan(scene);
+        scene.wait_until("it warns", || lines(&svscan) >= 3);
+        let stderr = String::from_utf8(svscan.stderr()).unwrap();
+        let mut lines: Vec<_> = stderr.lines().take(3).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [
+            "svscan: warning: unable to stat c/log: symbolic link loop",
+            "svscan: warning: unable to stat d: file does not exist",
+            "svscan: warning: unable to stat e: symbolic link loop",
+        ]);
+    }
+
+    fn a_directory_that_cannot_be_read_is_a_warning(scene: &Scene) {
+        if !may_change_identity("a_directory_that_cannot_be_read_is_a_warning") {
+            return;
+        }
+        scene.sh("mkdir -m 711 scan");
+        let svscan = scene.start(scene.shell("exec setpriv --reuid 65534 --clear-groups svscan scan"));
+        let warning = "svscan: warning: unable to read directory: access denied\n";
+        scene.wait_until("it warns", || svscan.stderr() == warning.as_bytes());
+    }
+
+    fn supervise_that_is_not_on_path_is_a_warning(scene: &Scene) {
+        scene.sh("mkdir -p scan/a/log");
+        let svscan = scene.start(scene.shell("exec env PATH=/nonexistent $FIRST/svscan scan"));
+        scene.wait_until("it warns", || lines(&svscan) >= 2);
+        let stderr = String::from_utf8(svscan.stderr()).unwrap();
+        let mut lines: Vec<_> = stderr.lines().take(2).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [
+            "svscan: warning: unable to start supervise a/log: file does not exist",
+            "svscan: warning: unable to start supervise a: file does not exist",
+        ]);
+    }
+
+    fn no_processes_and_no_descriptors_are_warnings(scene: &Scene) {
+        if !may_change_identity("no_processes_and_no_descriptors_are_warnings") {
+            return;
+        }
+        scene.sh("mkdir -p scan/a/log; chown -R 65533 scan");
+        let none = scene.start(scene.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 svscan scan"));
+        let warning = "svscan: warning: unable to fork for a: temporary failure\n";
+        scene.wait_until("it warns", || none.stderr() == warning.as_bytes());
+        let full = scene.start(scene.shell("exec 3>&- 4>&- 5>&- 6>&-; ulimit -n 4; exec svscan scan"));
+        let warning = "svscan: warning: unable to create pipe for a: process cannot open more files\n";
+        scene.wait_until("it warns", || full.stderr() == warning.as_bytes());
+    }
+
+    fn supervise_is_run_as_it_was_inherited(scene: &Scene) {
+        scene.sh("mkdir -p scan/a/log");
+        scene.script("bin2/supervise", TELLING);
+        // The shell closes what it does not know of.
+        let _svscan = scene.start(scene.shell(
+            "umask 027; export OUT=$PWD/out; PATH=$PWD/bin2:$PATH; \
+             exec perl -MPOSIX -e 'POSIX::close $_ for 3 .. 1023; exec qw(svscan scan)'"));
+        let told = |name: &str| {
+            scene.wait_until("supervise tells", || scene.exists(name));
+            String::from_utf8(scene.read(name)).unwrap()
+        };
+        let scan = scene.path("scan").canonicalize().unwrap();
+        let program = scene.path("bin2/supervise");
+        let (program, scan) = (program.display(), scan.display());
+        assert_eq!(told("out.a"), format!("{program} a\n{scan}\n0 /dev/null\n1 pipe\n2 file\numask 27\n"));
+        assert_eq!(told("out.log"), format!("{program} log\n{scan}/a\n0 pipe\n1 file\n2 file\numask 27\n"));
+    }
+
+    fn log_is_looked_for_at_first_sight_only(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let _svscan = svscan(scene);
+        wait_for_services(scene, &["scan/a"]);
+        scene.script("scan/a/log/run", SLEEPER);
+        // By the time a later service runs, another look has passed.
+        scene.script("scan/b/run", SLEEPER);
+        wait_for_services(scene, &["scan/b"]);
+        scene.sh("svok scan/a/log").is(100, "", "");
+    }
+
+    fn what_is_gone_is_forgotten_and_may_come_back(scene: &Scene) {
+        scene.script("a/run", SLEEPER);
+        scene.sh("mkdir scan; ln -s ../a scan/a");
+        let svscan = svscan(scene);
+        wait_for_services(scene, &["a"]);
+        scene.sh("rm scan/a; svc -dx a");
+        scene.wait_until("supervise ends", || scene.sh("svok a").code() == Some(100));
+        scene.script("scan/b/run", SLEEPER);
+        wait_for_services(scene, &["scan/b"]);
+        scene.sh("svok a").is(100, "", "");
+        scene.script("a/log/run", SLEEPER);
+        scene.sh("ln -s ../a scan/c");
+        wait_for_services(scene, &["a", "a/log"]);
+        assert_eq!(svscan.stderr(), b"");
+    }
+
+    fn two_names_of_a_directory_are_one_service(scene: &Scene) {
+        scene.script("a/run", SLEEPER);
+        scene.sh("mkdir scan; ln -s ../a scan/one; ln -s ../a scan/two");
+        let svscan = svscan(scene);
+        wait_for_services(scene, &["a"]);
+        scene.script("scan/b/run", SLEEPER);
+        wait_for_services(scene, &["scan/b"]);
+        // A second supervise would have complained about the lock.
+        assert_eq!(svscan.stderr(), b"");
+    }
+
+    fn its_death_leaves_the_services(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let svscan = svscan(scene);
+        let service = service_pid(scene, "scan/a");
+        svscan.signal(Signal::SIGTERM);
+        assert_eq!(svscan.wait().signal(), Some(Signal::SIGTERM as i32));
+        scene.sh("svok scan/a").succeeds();
+        assert_eq!(service_pid(scene, "scan/a"), service);
+    }
+}
+
+interop! {
+    fn a_service_and_its_logger_are_joined(scene: &Scene) {
+        counting_service(scene, "scan/a");
+        let _svscan = svscan(scene);
+        wait_for_services(scene, &["scan/a", "scan/a/log"]);
+        scene.wait_until("lines are logged", || scene.exists("scan/a/log/kept") && scene.read("scan/a/log/kept").len() > 100);
+    }
+
+    fn no_line_is_lost_when_either_side_is_restarted(scene: &Scene) {
+        counting_service(scene, "scan/a");
+        let _svscan = svscan(scene);
+        wait_for_services(scene, &["scan/a", "scan/a/log"]);
+        let mut services = vec![service_pid(scene, "scan/a")];
+        for victim in [
+            service_pid(scene, "scan/a/log"),
+            supervise_pid(scene, "scan/a/log"),
+            service_pid(scene, "scan/a"),
+        ] {
+            kill(victim, Signal::SIGKILL).unwrap();
+            scene.wait_until("it is replaced", || {
+                let pids = [service_pid(scene, "scan/a"), service_pid(scene, "scan/a/log"), supervise_pid(scene, "scan/a/log")];
+                scene.sh("svok scan/a/log").code() == Some(0) && !pids.contains(&victim)
+            });
+            services.push(service_pid(scene, "scan/a"));
+        }
+        services.dedup();
+        let last = format!("line {} 50\n", services.last().unwrap());
+        scene.wait_until("the last one's lines are logged", || kept(scene).contains(&last));
+        for pid in services {
+            let kept = kept(scene);
+            let numbers = kept.lines().filter_map(|line| line.strip_prefix(&format!("line {pid} ")));
+            let mut expected = 0;
+            // A logger killed after it read, and an orphan beside its
+            // successor, may leave lines out of order, but none twice.
+            let mut numbers: Vec<u32> = numbers.map(|number| number.parse().unwrap()).collect();
+            numbers.sort_unstable();
+            for number in numbers {
+                expected += 1;
+                assert_eq!(number, expected, "a line of {pid}");
+            }
+            assert!(expected > 0);
+        }
+    }
+
+    fn a_dead_supervise_is_started_again(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        scene.write("scan/a/down", "");
+        let _svscan = svscan(scene);
+        wait_for_services(scene, &["scan/a"]);
+        scene.sh("svc -x scan/a").succeeds();
+        scene.wait_until("supervise ends", || scene.sh("svok scan/a").code() == Some(100));
+        wait_for_services(scene, &["scan/a"]);
+    }
+}

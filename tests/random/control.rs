@@ -1,0 +1,126 @@
+//! Sequences of control bytes, sent to supervise one by one, with what the
+//! status says and the service gets after each.
+
+use testkit::Scene;
+use testkit::random::compare;
+
+/// Services that are supervised at the same time: what each of them waits
+/// for, the others wait for as well.
+const SERVICES: usize = 25;
+
+/// Commands sent to each service.
+const COMMANDS: usize = 8;
+
+/// A service that records how it starts, and which signals it gets.
+const RECORDER: &str = r#"#!/usr/bin/perl
+use IO::Handle;
+open my $log, ">>", "log";
+$log->autoflush(1);
+for my $name (qw(HUP ALRM INT CONT)) { $SIG{$name} = sub { print $log "$name\n" }; }
+$SIG{TERM} = sub { print $log "TERM\n"; exit 0 };
+print $log "start $$\n";
+sleep 1000 while 1;
+"#;
+
+/// What there is to see of a service: whether it is up, paused and want from
+/// its status, and its log with the pids left out. None while it changes.
+fn look(scene: &Scene, name: &str) -> Option<(bool, u8, u8, String)> {
+    let record = std::fs::read(scene.path(format!("{name}/supervise/status"))).ok()?;
+    let pid = u32::from_le_bytes(record[12..16].try_into().ok()?);
+    let log = std::fs::read_to_string(scene.path(format!("{name}/log"))).unwrap_or_default();
+    let last_start = log
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("start "));
+    if pid != 0 && last_start != Some(&pid.to_string()) {
+        return None;
+    }
+    let words = log
+        .lines()
+        .map(|line| line.split(' ').next().unwrap_or_default());
+    Some((
+        pid != 0,
+        record[16],
+        record[17],
+        words.collect::<Vec<_>>().join(" "),
+    ))
+}
+
+#[test]
+fn sequences_of_control_bytes() {
+    let mut run = 0;
+    compare(
+        "control bytes, 25 services a case",
+        env!("CARGO_BIN_EXE_svok"),
+        2,
+        |random, pair| {
+            run += 1;
+            let names: Vec<String> = (0..SERVICES).map(|n| format!("s{run}-{n}")).collect();
+            let down: Vec<bool> = names.iter().map(|_| random.bool()).collect();
+            let both = [&pair.reference, &pair.ours];
+            for scene in both {
+                for (name, down) in names.iter().zip(&down) {
+                    scene.script(format!("{name}/run"), RECORDER);
+                    if *down {
+                        scene.write(format!("{name}/down"), "");
+                    }
+                }
+            }
+            let _running: Vec<_> = both
+                .iter()
+                .flat_map(|scene| {
+                    names
+                        .iter()
+                        .map(|name| scene.start(scene.shell(&format!("exec supervise {name}"))))
+                })
+                .collect();
+            let mut sent = vec![String::new(); SERVICES];
+            for step in 0..=COMMANDS {
+                for (n, name) in names.iter().enumerate() {
+                    let what = format!("{name} is the same after {:?}", sent[n]);
+                    pair.ours.wait_until(&what, || {
+                        let seen = look(&pair.reference, name);
+                        seen.is_some()
+                            && seen == look(&pair.ours, name)
+                            && both.iter().all(|scene| commands_are_read(scene, name))
+                    });
+                }
+                if step == COMMANDS {
+                    break;
+                }
+                for (n, name) in names.iter().enumerate() {
+                    // Those that change the state come more often.
+                    let letter = char::from(*random.choice(b"uuddooppcchaitk+").unwrap());
+                    sent[n].push(letter);
+                    for scene in both {
+                        scene
+                            .sh(&format!("printf {letter} >{name}/supervise/control"))
+                            .succeeds();
+                    }
+                }
+            }
+            for scene in both {
+                scene
+                    .sh(&format!("svc -dxck {}", names.join(" ")))
+                    .succeeds();
+            }
+        },
+    );
+}
+
+/// Whether supervise has taken all commands that were sent.
+fn commands_are_read(scene: &Scene, name: &str) -> bool {
+    use nix::fcntl::{OFlag, open};
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+
+    let control = scene.path(format!("{name}/supervise/control"));
+    let fifo = open(
+        &control,
+        OFlag::O_RDONLY | OFlag::O_NONBLOCK,
+        nix::sys::stat::Mode::empty(),
+    )
+    .unwrap();
+    let mut descriptors = [PollFd::new(fifo.as_fd(), PollFlags::POLLIN)];
+    poll(&mut descriptors, PollTimeout::ZERO) == Ok(0)
+}
