@@ -1,3 +1,4 @@
+mod differences;
 mod supervise;
 mod svc;
 mod svok;
