@@ -31,6 +31,12 @@ compliance! {
         scene.sh("svc -- -d").is(0, "", "svc: warning: unable to chdir to -d: file does not exist\n");
     }
 
+    fn a_word_that_begins_with_two_dashes_ends_the_options(scene: &Scene) {
+        for word in ["--", "---", "--u", "--Z"] {
+            scene.sh(&format!("svc {word} -d")).is(0, "", "svc: warning: unable to chdir to -d: file does not exist\n");
+        }
+    }
+
     fn single_directories_may_fail(scene: &Scene) {
         scene.write("file", "");
         scene.sh("mkdir -p none fifo/supervise dir/supervise/control; mkfifo fifo/supervise/control");

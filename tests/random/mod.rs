@@ -1,1 +1,26 @@
 mod control;
+mod svc;
+mod svstat;
+
+use testkit::random::Pair;
+use testkit::{Outcome, Scene};
+
+/// How a run ended, and its output in a form that can be read.
+fn ended(outcome: &Outcome) -> (std::process::ExitStatus, String, String) {
+    let readable = |bytes: &[u8]| bytes.escape_ascii().to_string();
+    (
+        outcome.status,
+        readable(&outcome.stdout),
+        readable(&outcome.stderr),
+    )
+}
+
+/// Runs a program with the same words on both sides and compares how it ends.
+#[track_caller]
+fn same_end(pair: &Pair, program: &str, words: &[impl AsRef<std::ffi::OsStr>]) {
+    pair.same(|scene: &Scene| {
+        let mut command = scene.command(program);
+        command.args(words);
+        ended(&scene.run(command))
+    });
+}

@@ -1,8 +1,9 @@
 //! Options as the original's own getopt reads them.
 //!
-//! They stop at the first word that does not begin with `-`; `--` ends them
-//! and is skipped; a lone `-` ends them and is not skipped. Letters bundle,
-//! and a value is attached to its letter or is the next word.
+//! They stop at the first word that does not begin with `-`; a word that begins
+//! with `--`, whatever follows, ends them and is skipped; a lone `-` ends them
+//! and is not skipped. Letters bundle, and a value is attached to its letter or
+//! is the next word.
 
 use std::ffi::CStr;
 
@@ -61,7 +62,7 @@ impl<'a> Options<'a> {
         if self.letters.is_empty() {
             match self.words {
                 [word, rest @ ..] => match word.to_bytes() {
-                    b"--" => {
+                    [b'-', b'-', ..] => {
                         self.words = rest;
                         return Ok(None);
                     }

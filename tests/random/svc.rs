@@ -1,0 +1,50 @@
+//! Option words and directories for svc, and what reaches `control`.
+
+use std::fs;
+
+use testkit::random::compare;
+
+use super::same_end;
+
+#[test]
+fn words_for_svc() {
+    compare(
+        "svc's words",
+        env!("CARGO_BIN_EXE_svok"),
+        1500,
+        |random, pair| {
+            let words: Vec<String> = (0..random.usize(0..5))
+                .map(|_| match random.u8(0..8) {
+                    0 => "--".to_owned(),
+                    1 => "-".to_owned(),
+                    2..=5 => {
+                        // Mostly letters that are options.
+                        let letters = if random.u8(0..4) == 0 {
+                            "uZ-:? =.d"
+                        } else {
+                            "udopchaitkx"
+                        };
+                        let length = random.usize(1..5);
+                        let letter = || char::from(*random.choice(letters.as_bytes()).unwrap());
+                        std::iter::once('-')
+                            .chain(std::iter::repeat_with(letter).take(length))
+                            .collect()
+                    }
+                    6 => "s".to_owned(),
+                    _ => random
+                        .choice(["", "nope", "file", "s/", "../work/s", "none"])
+                        .unwrap()
+                        .to_owned(),
+                })
+                .collect();
+            let words: Vec<String> = words.into_iter().chain(["s".to_owned()]).collect();
+            for scene in [&pair.reference, &pair.ours] {
+                scene.write("file", "");
+                scene.write("s/supervise/control", "");
+                fs::create_dir_all(scene.path("none")).unwrap();
+            }
+            same_end(pair, "svc", &words);
+            pair.same(|scene| scene.read("s/supervise/control"));
+        },
+    );
+}

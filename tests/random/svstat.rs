@@ -1,0 +1,48 @@
+//! Status records of any bytes.
+
+use std::fs;
+
+use testkit::random::compare;
+
+use super::same_end;
+
+#[test]
+fn status_records_of_any_bytes() {
+    compare(
+        "status records",
+        env!("CARGO_BIN_EXE_svok"),
+        1500,
+        |random, pair| {
+            let length = if random.u8(0..4) == 0 {
+                random.usize(0..40)
+            } else {
+                18
+            };
+            let mut record: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+                .take(length)
+                .collect();
+            // Seconds of which none pass while the two sides look: in the future,
+            // or so long ago that they are printed in steps of 1024.
+            if let Some(first) = record.first_mut() {
+                *first = *random.choice(&[0, 0x20, 0x41, 0x80, 0xff]).unwrap();
+            }
+            if let Some(end) = record.get_mut(12..) {
+                for byte in end {
+                    if random.bool() {
+                        *byte = *random.choice(b"\0\0\x01ud").unwrap();
+                    }
+                }
+            }
+            let down = random.bool();
+            for scene in [&pair.reference, &pair.ours] {
+                scene.write("s/supervise/ok", "");
+                scene.write("s/supervise/status", &record);
+                let _ = fs::remove_file(scene.path("s/down"));
+                if down {
+                    scene.write("s/down", "");
+                }
+            }
+            same_end(pair, "svstat", &["s"]);
+        },
+    );
+}
