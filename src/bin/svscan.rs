@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use cli::{Exit, Failure, Program, text};
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::unistd::chdir;
 use supervision::scan::{Trouble, scan};
 use supervision::table::Side;
+use unix::signals::SignalPipe;
 
 static SVSCAN: Program = Program {
     name: "svscan",
@@ -20,10 +22,12 @@ fn main() -> ExitCode {
 }
 
 fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let children = SignalPipe::catch(&[Signal::SIGCHLD])
+        .map_err(|error| SVSCAN.fatal("unable to create pipe", error))?;
     if let [_, dir, ..] = *arguments {
         chdir(dir).map_err(|error| SVSCAN.fatal(text!["unable to chdir to ", dir], error))?;
     }
-    scan(report)
+    scan(&children, report)
 }
 
 fn report(trouble: Trouble, error: Errno) {

@@ -1,9 +1,13 @@
 //! What ours does better by default: each test shows what the reference does
 //! and what ours does, and is named in COMPATIBILITY.md.
 
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use testkit::{Scene, Subject, compliance};
 
-use super::{pid, status, supervise};
+use super::{SLEEPER, pid, status, supervise};
 
 /// What a test of a difference expects of the subject.
 fn reference_or_ours<T>(scene: &Scene, reference: T, ours: T) -> T {
@@ -35,6 +39,86 @@ compliance! {
         scene.wait_until("the services are started", || started() == expected);
         scene.wait_until("the others are refused", || refused() >= MANY - expected);
         assert_eq!(svscan.stderr().is_empty(), expected == MANY);
+    }
+
+    fn svscan_starts_a_new_link_at_once(scene: &Scene) {
+        scene.script("link/run", SLEEPER);
+        scene.script("scan/first/run", SLEEPER);
+        let _svscan = scene.start(scene.shell("exec svscan scan"));
+        scene.wait_until("it looks", || scene.sh("svok scan/first").code() == Some(0));
+        let mut n = 0;
+        let mut wait_for_link = || {
+            n += 1;
+            scene.sh(&format!("cp -r link link{n}; ln -s ../link{n} scan")).succeeds();
+            let start = Instant::now();
+            scene.wait_until("it runs", || scene.sh(&format!("svok link{n}")).code() == Some(0));
+            start.elapsed()
+        };
+        if scene.subject() == Subject::Reference {
+            // It has just looked; the next look comes after five seconds.
+            assert!(wait_for_link() > Duration::from_secs(2));
+        } else {
+            scene.wait_until("a link runs within 0.1 s", || wait_for_link() < Duration::from_millis(100));
+        }
+    }
+
+    fn svscan_replaces_a_lost_supervise_at_once(scene: &Scene) {
+        scene.script("bin2/supervise", "#!/bin/sh\necho $$ >>../started.$1\nexec sleep 1000\n");
+        scene.sh("mkdir -p scan/a");
+        let _svscan = scene.start(scene.shell("PATH=$PWD/bin2:$PATH; exec svscan scan"));
+        let pids = |name: &str| -> Vec<i32> {
+            let lines = std::fs::read_to_string(scene.path(format!("started.{name}"))).unwrap_or_default();
+            lines.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect()
+        };
+        let wait_for_look = |name: &str| {
+            scene.sh(&format!("mkdir scan/{name}"));
+            scene.wait_until("it looks", || !pids(name).is_empty());
+        };
+        let kill_and_wait = || {
+            let before = pids("a");
+            kill(Pid::from_raw(before[before.len() - 1]), Signal::SIGKILL).unwrap();
+            let start = Instant::now();
+            scene.wait_until("it is replaced", || pids("a").len() > before.len());
+            start.elapsed()
+        };
+        // Younger than five seconds, it waits for the next look.
+        scene.wait_until("it starts", || !pids("a").is_empty());
+        assert!(kill_and_wait() > Duration::from_secs(2));
+        wait_for_look("b");
+        wait_for_look("c");
+        let elapsed = kill_and_wait();
+        if scene.subject() == Subject::Reference {
+            assert!(elapsed > Duration::from_secs(2), "{elapsed:?}");
+        } else {
+            assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+        }
+    }
+
+    fn svscan_leaves_time_to_remove_what_was_told_to_exit(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let svscan = scene.start(scene.shell("exec svscan scan"));
+        for name in ["b", "c"] {
+            scene.script(format!("scan/{name}/run"), SLEEPER);
+            scene.wait_until("it looks", || scene.sh(&format!("svok scan/{name}")).code() == Some(0));
+            // It has just looked: the script has until the next look.
+            scene.sh(&format!("svc -dx scan/{name}; while svok scan/{name}; do sleep 0.01; done; rm -r scan/{name}")).succeeds();
+        }
+        scene.script("scan/d/run", SLEEPER);
+        scene.wait_until("it looks again", || scene.sh("svok scan/d").code() == Some(0));
+        assert_eq!(svscan.stderr(), b"");
+        assert!(!scene.exists("scan/b") && !scene.exists("scan/c"));
+    }
+
+    fn svscan_leaves_a_new_directory_until_the_next_look(scene: &Scene) {
+        scene.script("scan/first/run", SLEEPER);
+        let svscan = scene.start(scene.shell("exec svscan scan"));
+        scene.wait_until("it looks", || scene.sh("svok scan/first").code() == Some(0));
+        scene.sh("mkdir scan/a");
+        // Were it started now, it would have no logger and no run.
+        scene.script("scan/a/log/run", SLEEPER);
+        scene.script("scan/a/run", SLEEPER);
+        scene.wait_until("it runs with its logger", || scene.sh("svok scan/a && svok scan/a/log").code() == Some(0));
+        assert_eq!(svscan.stderr(), b"");
     }
 
     fn supervise_sees_a_death_in_the_first_second(scene: &Scene) {

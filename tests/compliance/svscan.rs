@@ -162,9 +162,17 @@ compliance! {
         let none = scene.start(scene.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 svscan scan"));
         let warning = "svscan: warning: unable to fork for a: temporary failure\n";
         scene.wait_until("it warns", || none.stderr() == warning.as_bytes());
-        let full = scene.start(scene.shell("exec 3>&- 4>&- 5>&- 6>&-; ulimit -n 4; exec svscan scan"));
-        let warning = "svscan: warning: unable to create pipe for a: process cannot open more files\n";
-        scene.wait_until("it warns", || full.stderr() == warning.as_bytes());
+        for n in 0..12 {
+            scene.sh(&format!("mkdir -p many/{n:02}/log"));
+        }
+        let full = scene.start(scene.shell("PATH=$PWD/nothing; ulimit -n 20; exec $FIRST/svscan many"));
+        scene.wait_until("it warns", || {
+            let complaints = String::from_utf8(full.stderr()).unwrap();
+            complaints.lines().any(|line| {
+                let name = line.strip_prefix("svscan: warning: unable to create pipe for ");
+                name.is_some_and(|name| name.ends_with(": process cannot open more files"))
+            })
+        });
     }
 
     fn supervise_is_run_as_it_was_inherited(scene: &Scene) {

@@ -10,3 +10,4 @@ pub mod machine;
 pub mod scan;
 pub mod supervise;
 pub mod table;
+mod wait;

@@ -1,21 +1,31 @@
-//! The loop of svscan: it looks at the current directory every five seconds
-//! and keeps a supervise running for each service in it.
+//! The loop of svscan: it keeps a supervise running for each service of the
+//! current directory.
+//!
+//! It looks at the whole directory every five seconds. In between it starts a
+//! symbolic link that is new, and replaces a supervise that was lost. It does
+//! not start a real directory, which may still be being filled, nor what
+//! ended as it was told to: scripts say `svc -dx S; rm -r S` and count on the
+//! time until the next look.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{SFlag, stat};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, chdir, dup2_stdin, dup2_stdout, pipe2};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::stat::{FileStat, SFlag, lstat, stat};
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{chdir, dup2_stdin, dup2_stdout, pipe2};
 use unix::exec::Program;
 use unix::fork::fork;
+use unix::signals::SignalPipe;
 
-use crate::table::{Identity, Side, Table};
+use crate::table::{End, Identity, Side, Table};
+use crate::wait::{reap, wait};
 
 /// The time between two looks at the directory.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
@@ -40,27 +50,87 @@ pub enum Trouble<'a> {
     Start(&'a CStr, Side),
 }
 
-/// Scans the current directory for ever. `report` puts trouble into words.
-pub fn scan(report: impl Fn(Trouble, Errno)) -> ! {
+/// Scans the current directory for ever. `children` is to tell of SIGCHLD;
+/// `report` puts trouble into words.
+pub fn scan(children: &SignalPipe, report: impl Fn(Trouble, Errno)) -> ! {
     let environment = unix::start::environment();
     let path = unix::start::variable(b"PATH");
+    let table = Table::default();
     let mut scanner = Scanner {
-        table: Table::default(),
+        table,
         environment,
         path,
+        children,
+        limit: DescriptorLimit::new(),
         report,
     };
+    let watch = Watch::new();
+    let mut descriptors = vec![children.as_fd()];
+    descriptors.extend(watch.as_ref().map(|watch| watch.0.as_fd()));
     loop {
-        scanner.reap();
         scanner.look();
-        std::thread::sleep(BETWEEN_LOOKS);
+        let next_look = Instant::now() + BETWEEN_LOOKS;
+        while Instant::now() < next_look {
+            wait(&descriptors, Some(next_look));
+            children.drain();
+            scanner.reap();
+            for name in watch.iter().flat_map(Watch::new_names) {
+                scanner.see_new_link(&name);
+            }
+        }
     }
 }
 
-struct Scanner<R> {
+/// What tells of new names in the directory, where the file system does.
+struct Watch(Inotify);
+
+impl Watch {
+    fn new() -> Option<Self> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()?;
+        inotify
+            .add_watch(".", AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)
+            .ok()?;
+        Some(Watch(inotify))
+    }
+
+    fn new_names(&self) -> Vec<CString> {
+        let mut names = Vec::new();
+        while let Ok(events) = self.0.read_events() {
+            let new = events.into_iter().filter_map(|event| event.name);
+            names.extend(new.filter_map(|name| CString::new(name.into_vec()).ok()));
+        }
+        names
+    }
+}
+
+/// The limit on descriptors that svscan was started with, which its children
+/// get, while it may itself take as many as it is allowed to.
+struct DescriptorLimit(Option<(rlim_t, rlim_t)>);
+
+impl DescriptorLimit {
+    fn new() -> Self {
+        DescriptorLimit(getrlimit(Resource::RLIMIT_NOFILE).ok())
+    }
+
+    fn raise(&self) {
+        if let Some((_, hard)) = self.0 {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        }
+    }
+
+    fn give_back(&self) {
+        if let Some((soft, hard)) = self.0 {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+        }
+    }
+}
+
+struct Scanner<'a, R> {
     table: Table<Pipe>,
     environment: Vec<&'static CStr>,
     path: Option<&'static [u8]>,
+    children: &'a SignalPipe,
+    limit: DescriptorLimit,
     report: R,
 }
 
@@ -81,18 +151,21 @@ impl Pipe {
     }
 }
 
-impl<R: Fn(Trouble, Errno)> Scanner<R> {
+impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
+    /// Takes leave of dead children, and replaces those that were lost.
     fn reap(&mut self) {
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => return,
-                Ok(status) => {
-                    if let Some(pid) = status.pid() {
-                        self.table.died(pid);
-                    }
-                }
-                Err(Errno::EINTR) => {}
-                Err(_) => return,
+        let mut lost = Vec::new();
+        reap(|pid, status| {
+            let end = match status {
+                WaitStatus::Exited(_, 0) => End::Told,
+                _ => End::Lost,
+            };
+            lost.extend(self.table.died(pid, end, Instant::now()));
+        });
+        for (identity, side, name) in lost {
+            // What is gone or has another name by now is left to the next look.
+            if directory(&name) == Ok(Some(identity)) {
+                self.start(identity, side, &name);
             }
         }
     }
@@ -115,30 +188,46 @@ impl<R: Fn(Trouble, Errno)> Scanner<R> {
 
     /// Looks at an entry of the directory and starts what is missing.
     fn see(&mut self, name: &CStr) {
-        if name.to_bytes().starts_with(b".") {
+        if is_hidden(name) {
             return;
         }
-        let status = match stat(name) {
-            Ok(status) => status,
-            Err(error) => return (self.report)(Trouble::Stat(name), error),
-        };
-        if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFDIR {
+        match directory(name) {
+            Ok(Some(identity)) if self.table.knows(identity) => {
+                self.table.see(identity, name);
+                self.start_missing(identity, name);
+            }
+            Ok(Some(identity)) => self.admit(identity, name),
+            Ok(None) => {}
+            Err(error) => (self.report)(Trouble::Stat(name), error),
+        }
+    }
+
+    /// Starts the service that a new name leads to, if it is a symbolic link.
+    /// All else, and what is wrong with it, is for the next look.
+    fn see_new_link(&mut self, name: &CStr) {
+        let is_link = lstat(name).is_ok_and(|status| has_type(&status, SFlag::S_IFLNK));
+        if is_hidden(name) || !is_link {
             return;
         }
-        let identity = Identity {
-            device: status.st_dev,
-            inode: status.st_ino,
-        };
-        if !self.table.see(identity) {
-            match self.new_pipe(name) {
-                Ok(pipe) => self.table.add(identity, pipe),
-                Err(()) => return,
+        if let Ok(Some(identity)) = directory(name) {
+            if !self.table.knows(identity) {
+                self.admit(identity, name);
             }
         }
+    }
+
+    /// Adds a service that is seen for the first time, and starts it.
+    fn admit(&mut self, identity: Identity, name: &CStr) {
+        if let Ok(pipe) = self.new_pipe(name) {
+            self.table.add(identity, name, pipe);
+            self.start_missing(identity, name);
+        }
+    }
+
+    fn start_missing(&mut self, identity: Identity, name: &CStr) {
         for side in self.table.missing(identity) {
-            match self.start(identity, side, name) {
-                Ok(pid) => self.table.started(identity, side, pid),
-                Err(error) => return (self.report)(Trouble::Fork(name, side), error),
+            if !self.start(identity, side, name) {
+                return;
             }
         }
     }
@@ -156,19 +245,26 @@ impl<R: Fn(Trouble, Errno)> Scanner<R> {
                 return Err(());
             }
         }
-        Pipe::new()
-            .map(Some)
+        let pipe = Pipe::new().or_else(|error| match error {
+            Errno::EMFILE => {
+                self.limit.raise();
+                Pipe::new()
+            }
+            other => Err(other),
+        });
+        pipe.map(Some)
             .map_err(|error| (self.report)(Trouble::Pipe(name), error))
     }
 
-    fn start(&self, identity: Identity, side: Side, name: &CStr) -> Result<Pid, Errno> {
+    /// Starts a side of a service; whether there could be a process for it.
+    fn start(&mut self, identity: Identity, side: Side, name: &CStr) -> bool {
         let directory = match side {
             Side::Service => name,
             Side::Logger => names::LOG,
         };
         let pipe = self.table.pipe(identity);
         let supervise = Program::search(self.path, &[SUPERVISE, directory], &self.environment);
-        fork(|| {
+        let child = || {
             let ready = match (side, pipe) {
                 (Side::Service, None) => Ok(()),
                 (Side::Service, Some(pipe)) => dup2_stdout(&pipe.from_service),
@@ -176,11 +272,41 @@ impl<R: Fn(Trouble, Errno)> Scanner<R> {
                     .map_or(Ok(()), |pipe| dup2_stdin(&pipe.to_logger))
                     .and_then(|()| chdir(name)),
             };
+            self.limit.give_back();
+            self.children.give_back();
             match ready {
                 Ok(()) => (self.report)(Trouble::Start(name, side), supervise.exec()),
                 Err(error) => (self.report)(Trouble::Chdir(name), error),
             }
             111
-        })
+        };
+        match fork(child) {
+            Ok(pid) => {
+                self.table.started(identity, side, pid, Instant::now());
+                true
+            }
+            Err(error) => {
+                (self.report)(Trouble::Fork(name, side), error);
+                false
+            }
+        }
     }
+}
+
+fn is_hidden(name: &CStr) -> bool {
+    name.to_bytes().starts_with(b".")
+}
+
+/// The directory that a name leads to, None if it leads to something else.
+fn directory(name: &CStr) -> Result<Option<Identity>, Errno> {
+    let status = stat(name)?;
+    let identity = Identity {
+        device: status.st_dev,
+        inode: status.st_ino,
+    };
+    Ok(has_type(&status, SFlag::S_IFDIR).then_some(identity))
+}
+
+fn has_type(status: &FileStat, kind: SFlag) -> bool {
+    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == kind
 }

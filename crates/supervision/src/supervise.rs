@@ -8,15 +8,14 @@ use daemontools_core::control::Command;
 use daemontools_core::names;
 use daemontools_core::status::{Status, Want};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::kill;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use unix::exec::Program;
 use unix::fork::fork;
 use unix::signals::SignalPipe;
 
 use crate::directory::{Control, Lock, Obstacle, Presence, StatusTrouble, write_status};
 use crate::machine::{Machine, Moment};
+use crate::wait::{reap, wait};
 
 /// What went wrong while supervising; none of it ends supervision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +59,17 @@ pub fn supervise(
         if supervisor.machine.is_over() {
             return Ok(());
         }
-        wait(children, &control, commands, supervisor.machine.start_due());
+        let start = supervisor.machine.start_due();
+        match commands {
+            Commands::Expected => wait(&[children.as_fd(), control.as_fd()], start),
+            Commands::Ended => {
+                let soon = Instant::now() + BETWEEN_LOOKS;
+                wait(
+                    &[children.as_fd()],
+                    Some(start.map_or(soon, |start| start.min(soon))),
+                );
+            }
+        }
         children.drain();
         supervisor.reap();
         commands = supervisor.obey(&control);
@@ -72,9 +81,12 @@ pub fn supervise(
 enum Commands {
     Expected,
     /// `control` is no FIFO but something that ends: poll would always call
-    /// it readable, so it is looked at once a second.
+    /// it readable, so it is looked at from time to time.
     Ended,
 }
+
+/// The time between two looks at a `control` that is no FIFO.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// At most this many bytes of commands are obeyed before children are looked
 /// after again, however fast they come.
@@ -119,18 +131,7 @@ impl<R: Fn(Trouble)> Supervisor<'_, R> {
     }
 
     fn reap(&mut self) {
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => return,
-                Ok(status) => {
-                    if let Some(pid) = status.pid() {
-                        self.machine.died(pid, Moment::now());
-                    }
-                }
-                Err(Errno::EINTR) => {}
-                Err(_) => return,
-            }
-        }
+        reap(|pid, _| self.machine.died(pid, Moment::now()));
     }
 
     /// Obeys the commands that have come, in their order.
@@ -165,26 +166,4 @@ impl<R: Fn(Trouble)> Supervisor<'_, R> {
         }
         self.start_if_due();
     }
-}
-
-/// Waits for a child's end, a command or the moment of the next start.
-fn wait(children: &SignalPipe, control: &Control, commands: Commands, until: Option<Instant>) {
-    let (until, control) = match commands {
-        Commands::Expected => (until, Some(control)),
-        Commands::Ended => {
-            let soon = Instant::now() + Duration::from_secs(1);
-            (Some(until.map_or(soon, |until| until.min(soon))), None)
-        }
-    };
-    let timeout = until.map_or(PollTimeout::NONE, |until| {
-        // Rounded up: waking early would find nothing to do yet.
-        let left = until.saturating_duration_since(Instant::now()).as_millis();
-        left.saturating_add(1)
-            .try_into()
-            .unwrap_or(PollTimeout::MAX)
-    });
-    let mut descriptors = vec![PollFd::new(children.as_fd(), PollFlags::POLLIN)];
-    descriptors.extend(control.map(|control| PollFd::new(control.as_fd(), PollFlags::POLLIN)));
-    // Interrupted or failed, it only returns sooner.
-    let _ = poll(&mut descriptors, timeout);
 }

@@ -2,8 +2,14 @@
 //! processes run, and which are to be started.
 
 use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
+
+/// A process that lived this long is replaced at once when it is lost; one
+/// that ends sooner, again and again, must not take the machine with it.
+const LONG_ENOUGH: Duration = Duration::from_secs(5);
 
 /// A directory, whatever it is called: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,13 +29,38 @@ pub enum Side {
     Logger,
 }
 
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With exit code 0, as it was told to.
+    Told,
+    /// It failed or was killed.
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    pid: Pid,
+    started: Instant,
+}
+
 /// A service that was seen. `P` is what joins its two sides, a pipe.
 #[derive(Debug)]
 struct Entry<P> {
+    name: CString,
     seen: bool,
-    service: Option<Pid>,
-    logger: Option<Pid>,
+    service: Option<Process>,
+    logger: Option<Process>,
     pipe: Option<P>,
+}
+
+impl<P> Entry<P> {
+    fn process(&mut self, side: Side) -> &mut Option<Process> {
+        match side {
+            Side::Service => &mut self.service,
+            Side::Logger => &mut self.logger,
+        }
+    }
 }
 
 /// All services that were seen and are not forgotten yet.
@@ -56,16 +87,28 @@ impl<P> Table<P> {
             .for_each(|entry| entry.seen = false);
     }
 
-    /// A directory is there; whether it was known before.
-    pub fn see(&mut self, identity: Identity) -> bool {
-        let known = self.entries.get_mut(&identity);
-        known.map(|entry| entry.seen = true).is_some()
+    /// Whether a directory is known.
+    #[must_use]
+    pub fn knows(&self, identity: Identity) -> bool {
+        self.entries.contains_key(&identity)
+    }
+
+    /// A known directory is there, under this name.
+    pub fn see(&mut self, identity: Identity, name: &CStr) {
+        if let Some(entry) = self.entries.get_mut(&identity) {
+            entry.seen = true;
+            if entry.name.as_c_str() != name {
+                name.clone_into(&mut entry.name);
+            }
+        }
     }
 
     /// Adds a service that is seen for the first time, with the pipe to its
     /// logger if it has one.
-    pub fn add(&mut self, identity: Identity, pipe: Option<P>) {
+    pub fn add(&mut self, identity: Identity, name: &CStr, pipe: Option<P>) {
+        let name = name.to_owned();
         let entry = Entry {
+            name,
             seen: true,
             service: None,
             logger: None,
@@ -92,20 +135,23 @@ impl<P> Table<P> {
     }
 
     /// A side of a service was started.
-    pub fn started(&mut self, identity: Identity, side: Side, pid: Pid) {
-        if let Some(process) = self.process(identity, side) {
-            *process = Some(pid);
+    pub fn started(&mut self, identity: Identity, side: Side, pid: Pid, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(&identity) {
+            *entry.process(side) = Some(Process { pid, started: now });
             self.processes.insert(pid, (identity, side));
         }
     }
 
-    /// A process has ended.
-    pub fn died(&mut self, pid: Pid) {
-        if let Some((identity, side)) = self.processes.remove(&pid) {
-            if let Some(process) = self.process(identity, side) {
-                *process = None;
-            }
-        }
+    /// A process has ended. Returns the side of which service it was, and the
+    /// name that the service had last, if it is to be replaced at once; if
+    /// not, the next look will find it missing.
+    pub fn died(&mut self, pid: Pid, end: End, now: Instant) -> Option<(Identity, Side, CString)> {
+        let (identity, side) = self.processes.remove(&pid)?;
+        let entry = self.entries.get_mut(&identity)?;
+        let process = entry.process(side).take_if(|process| process.pid == pid)?;
+        let lived = now.saturating_duration_since(process.started);
+        let at_once = end == End::Lost && lived >= LONG_ENOUGH;
+        at_once.then(|| (identity, side, entry.name.clone()))
     }
 
     /// The look is over: what was not seen, and has no process any more, is
@@ -113,14 +159,6 @@ impl<P> Table<P> {
     pub fn end(&mut self) {
         self.entries
             .retain(|_, entry| entry.seen || entry.service.is_some() || entry.logger.is_some());
-    }
-
-    fn process(&mut self, identity: Identity, side: Side) -> Option<&mut Option<Pid>> {
-        let entry = self.entries.get_mut(&identity)?;
-        Some(match side {
-            Side::Service => &mut entry.service,
-            Side::Logger => &mut entry.logger,
-        })
     }
 }
 
@@ -136,33 +174,56 @@ mod tests {
         device: 1,
         inode: 2,
     };
+    const SEVEN: Pid = Pid::from_raw(7);
 
     #[test]
     fn a_new_service_misses_itself_and_its_logger() {
+        let now = Instant::now();
         let mut table = Table::default();
-        assert!(!table.see(A));
-        table.add(A, Some(()));
-        table.add(B, None);
+        assert!(!table.knows(A));
+        table.add(A, c"a", Some(()));
+        table.add(B, c"b", None);
+        assert!(table.knows(A));
         assert_eq!(table.missing(A), [Side::Service, Side::Logger]);
         assert_eq!(table.missing(B), [Side::Service]);
-        table.started(A, Side::Service, Pid::from_raw(7));
+        table.started(A, Side::Service, SEVEN, now);
         assert_eq!(table.missing(A), [Side::Logger]);
-        table.died(Pid::from_raw(7));
+        assert_eq!(table.died(SEVEN, End::Told, now), None);
         assert_eq!(table.missing(A), [Side::Service, Side::Logger]);
     }
 
     #[test]
     fn what_is_gone_is_forgotten_when_its_processes_are() {
+        let now = Instant::now();
         let mut table = Table::default();
-        table.add(A, Some(()));
-        table.started(A, Side::Logger, Pid::from_raw(7));
+        table.add(A, c"a", Some(()));
+        table.started(A, Side::Logger, SEVEN, now);
         table.begin();
         table.end();
         assert!(table.pipe(A).is_some());
-        table.died(Pid::from_raw(7));
+        table.died(SEVEN, End::Told, now);
         table.begin();
         table.end();
-        assert!(table.pipe(A).is_none());
-        assert!(!table.see(A));
+        assert!(!table.knows(A));
+    }
+
+    #[test]
+    fn what_is_lost_after_five_seconds_is_replaced_at_once() {
+        let start = Instant::now();
+        let mut table = Table::default();
+        table.add(A, c"a", Some(()));
+        for (end, seconds, at_once) in [
+            (End::Lost, 5, true),
+            (End::Lost, 4, false),
+            (End::Told, 5, false),
+        ] {
+            table.started(A, Side::Logger, SEVEN, start);
+            table.see(A, c"renamed");
+            let died = table.died(SEVEN, end, start + Duration::from_secs(seconds));
+            assert_eq!(
+                died,
+                at_once.then(|| (A, Side::Logger, c"renamed".to_owned()))
+            );
+        }
     }
 }

@@ -30,12 +30,7 @@ extern "C" fn record(_: c_int, argv: *mut *mut c_char, envp: *mut *mut c_char) {
         let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
         closed.store(flags == -1, Ordering::Relaxed);
     }
-    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: the third argument points to room for one sigaction.
-    let asked = unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: all zeroes is a valid sigaction, whether or not it was filled in.
-    let action = unsafe { action.assume_init() };
-    let ignored = asked == 0 && action.sa_sigaction == libc::SIG_IGN;
+    let ignored = crate::signals::is_ignored(libc::SIGPIPE);
     SIGPIPE_IGNORED.store(ignored, Ordering::Relaxed);
 }
 
