@@ -23,7 +23,7 @@ mod subject;
 
 pub use outcome::Outcome;
 pub use scene::{Running, Scene};
-pub use subject::{Subject, run, say};
+pub use subject::{Subject, run, say, skip};
 
 /// Makes tests of functions `fn name(scene: &Scene) { … }`: each runs on the
 /// reference and on ours.

@@ -50,18 +50,25 @@ pub(crate) fn ours_beside(built: &str) -> PathBuf {
     )
 }
 
-/// Whether the reference is installed. If not, says aloud that `test` is
-/// skipped, or fails where CI promises it.
+/// Whether the reference is installed; if not, `test` is skipped.
 pub(crate) fn reference_is_here(test: &str) -> bool {
     let here = reference().join("supervise").exists();
     if !here {
-        say(&format!("skipped, no reference programs installed: {test}"));
-        assert!(
-            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-            "CI=true, and no reference programs are installed"
-        );
+        skip(test, "the reference programs are not installed");
     }
     here
+}
+
+/// Says aloud that a test is skipped, and why.
+///
+/// # Panics
+/// In CI (`CI=true`), which promises all that the tests need.
+pub fn skip(test: &str, why: &str) {
+    say(&format!("skipped, {why}: {test}"));
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "CI=true, and {why}"
+    );
 }
 
 /// Prints a line past the test harness, which would keep it to itself.
