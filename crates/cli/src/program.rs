@@ -34,14 +34,20 @@ pub enum Exit {
     Code(u8),
 }
 
-impl From<Exit> for ExitCode {
+impl From<Exit> for u8 {
     fn from(exit: Exit) -> Self {
-        ExitCode::from(match exit {
+        match exit {
             Exit::Success => 0,
             Exit::No => 100,
             Exit::Failed => 111,
             Exit::Code(code) => code,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        u8::from(exit).into()
     }
 }
 
@@ -64,6 +70,13 @@ impl Failure {
             message: Vec::new(),
         }
     }
+
+    /// Says the message; what is left is the exit code.
+    #[must_use]
+    pub fn say(&self) -> Exit {
+        complain(&self.message);
+        self.exit
+    }
 }
 
 impl Program {
@@ -73,10 +86,7 @@ impl Program {
         unix::start::restore();
         match run(&unix::start::arguments()) {
             Ok(exit) => exit.into(),
-            Err(failure) => {
-                complain(&failure.message);
-                failure.exit.into()
-            }
+            Err(failure) => failure.say().into(),
         }
     }
 
