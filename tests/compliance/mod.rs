@@ -1,6 +1,9 @@
 mod differences;
 mod supervise;
 mod svc;
+pub(crate) mod chain;
+mod exec;
+mod pgrphack;
 mod svok;
 mod svscan;
 mod svstat;

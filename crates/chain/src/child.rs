@@ -1,0 +1,79 @@
+//! The program at the end of a chain program's command line.
+
+use std::ffi::CStr;
+
+use cli::errno::wording;
+use cli::{Failure, Program, text};
+
+/// Room for the longest wording of an errno and the end of the line.
+const WORDING: usize = 64;
+
+/// A program to become, and what is said if that fails.
+///
+/// All memory is taken when it is made: [`Child::exec`] needs none, so that
+/// it works after fork and under limits that leave none to be had.
+#[derive(Debug)]
+pub struct Child<'a> {
+    program: unix::exec::Program<'a>,
+    /// The failure, whose message wants its wording.
+    failure: Failure,
+}
+
+impl<'a> Child<'a> {
+    /// The program that `argv` names, to be run with this environment by
+    /// `caller`. It is searched for in the PATH that the caller inherited.
+    #[must_use]
+    pub fn new(caller: &Program, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
+        let path = unix::start::variable(b"PATH");
+        let name = argv.first().copied().unwrap_or_default();
+        let mut failure = caller.refuse(text!["unable to run ", name, ": "]);
+        failure.message.pop();
+        failure.message.reserve(WORDING);
+        Child {
+            program: unix::exec::Program::search(path, argv, environment),
+            failure,
+        }
+    }
+
+    /// Becomes the program; returns only if that failed:
+    /// `CALLER: fatal: unable to run NAME: WORDING`, exit 111.
+    #[must_use]
+    pub fn exec(mut self) -> Failure {
+        let error = self.program.exec();
+        let message = &mut self.failure.message;
+        message.extend_from_slice(wording(error).as_bytes());
+        message.push(b'\n');
+        self.failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cli::errno::wording;
+    use cli::{Exit, Program};
+    use nix::errno::Errno;
+
+    use super::{Child, WORDING};
+
+    #[test]
+    fn a_refusal_is_one_line_with_its_wording() {
+        let caller = Program {
+            name: "chain",
+            usage: "",
+            options: &[],
+        };
+        let failure = Child::new(&caller, &[c"/no/such/program"], &[]).exec();
+        assert_eq!(failure.exit, Exit::Failed);
+        assert_eq!(
+            failure.message.escape_ascii().to_string(),
+            "chain: fatal: unable to run /no/such/program: file does not exist\\n"
+        );
+    }
+
+    #[test]
+    fn there_is_room_for_every_wording() {
+        for number in 0..4096 {
+            assert!(wording(Errno::from_raw(number)).len() < WORDING);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Soft resource limits.
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+
+/// What limits memory as a whole, in the order in which it is set.
+pub const MEMORY: [Resource; 4] = [
+    Resource::RLIMIT_DATA,
+    Resource::RLIMIT_STACK,
+    Resource::RLIMIT_MEMLOCK,
+    Resource::RLIMIT_AS,
+];
+
+/// How far a soft limit is to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// To the hard limit.
+    Hard,
+    /// To this value in the unit of the resource, or to the hard limit if
+    /// that is lower.
+    At(rlim_t),
+}
+
+impl Bound {
+    /// Reads `=` or a number. None if anything follows the number's digits.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Bound> {
+        if text == b"=" {
+            return Some(Bound::Hard);
+        }
+        let (value, rest) = cli::number::scan(text);
+        rest.is_empty().then_some(Bound::At(value))
+    }
+
+    /// The soft limit that it means below this hard limit.
+    fn below(self, hard: rlim_t) -> rlim_t {
+        match self {
+            Bound::Hard => hard,
+            Bound::At(value) => value.min(hard),
+        }
+    }
+}
+
+/// What could not be done with a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// To look at it.
+    Get(Errno),
+    /// To set it.
+    Set(Errno),
+}
+
+/// Sets the soft limit of a resource. The hard limit stays.
+///
+/// # Errors
+/// As getrlimit(2) and setrlimit(2).
+pub fn set_soft(resource: Resource, bound: Bound) -> Result<(), Error> {
+    let (_, hard) = getrlimit(resource).map_err(Error::Get)?;
+    setrlimit(resource, bound.below(hard), hard).map_err(Error::Set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bound;
+
+    #[test]
+    fn a_bound_is_a_number_or_an_equals_sign() {
+        assert_eq!(Bound::parse(b"250"), Some(Bound::At(250)));
+        assert_eq!(Bound::parse(b""), Some(Bound::At(0)));
+        assert_eq!(Bound::parse(b"18446744073709551618"), Some(Bound::At(2)));
+        assert_eq!(Bound::parse(b"="), Some(Bound::Hard));
+    }
+
+    #[test]
+    fn nothing_may_follow_it() {
+        for text in [
+            "5x", "5 ", " 5", "+5", "-1", "==", "=5", "5=", "0=", "00=", "k",
+        ] {
+            assert_eq!(Bound::parse(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_hard_limit_is_the_highest() {
+        assert_eq!(Bound::Hard.below(7), 7);
+        assert_eq!(Bound::At(6).below(7), 6);
+        assert_eq!(Bound::At(8).below(7), 7);
+    }
+}

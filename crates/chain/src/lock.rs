@@ -1,0 +1,49 @@
+//! A lock on a file, kept for as long as a program and its children run.
+
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use unix::file;
+
+/// What to do while another holds the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Wait until it is free.
+    Wait,
+    /// Give up, with EAGAIN.
+    GiveUp,
+}
+
+/// A lock that is held until this is dropped, or, if another program is run
+/// by exec first, until that and all that inherit its descriptor have ended.
+#[derive(Debug)]
+pub struct Lock {
+    _descriptor: Flock<OwnedFd>,
+}
+
+/// What could not be done with a lock file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// To open it for writing, or to make it.
+    Open(Errno),
+    /// To lock it.
+    Lock(Errno),
+}
+
+/// Locks a file, made if need be with mode 0600, on the lowest free
+/// descriptor.
+///
+/// # Errors
+/// As open(2) and flock(2).
+pub fn take(path: &CStr, held: Held) -> Result<Lock, Error> {
+    let file = file::open_append(path, 0o600).map_err(Error::Open)?;
+    file::set_inherited(&file).map_err(Error::Lock)?;
+    let how = match held {
+        Held::Wait => FlockArg::LockExclusive,
+        Held::GiveUp => FlockArg::LockExclusiveNonblock,
+    };
+    let lock = Flock::lock(file, how).map_err(|(_, error)| Error::Lock(error))?;
+    Ok(Lock { _descriptor: lock })
+}

@@ -1,0 +1,49 @@
+//! envdir: run a program with environment variables taken from a directory.
+
+use std::ffi::CStr;
+use std::process::ExitCode;
+
+use chain::envdir::{Error, read};
+use chain::{Child, Environment};
+use cli::{Exit, Failure, Program, text};
+
+static ENVDIR: Program = Program {
+    name: "envdir",
+    usage: "envdir: usage: envdir dir child",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    ENVDIR.start(envdir)
+}
+
+fn envdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let [_, directory, ref child @ ..] = *arguments else {
+        return Err(usage());
+    };
+    if child.is_empty() {
+        return Err(usage());
+    }
+    let mut environment = Environment::inherited();
+    environment.extend(read(directory).map_err(|error| refusal(directory, error))?);
+    Err(Child::new(&ENVDIR, child, &environment.entries()).exec())
+}
+
+/// The one program whose usage is an error like any other.
+fn usage() -> Failure {
+    Failure {
+        exit: Exit::Failed,
+        ..ENVDIR.usage()
+    }
+}
+
+fn refusal(directory: &CStr, error: Error) -> Failure {
+    let (what, error) = match error {
+        Error::Origin(error) => (text!["unable to switch to current directory"], error),
+        Error::Enter(error) => (text!["unable to switch to directory ", directory], error),
+        Error::List(error) => (text!["unable to read directory ", directory], error),
+        Error::Read(file, error) => (text!["unable to read ", directory, "/", file], error),
+        Error::Return(error) => (text!["unable to switch to starting directory"], error),
+    };
+    ENVDIR.fatal(what, error)
+}

@@ -1,0 +1,39 @@
+//! envuidgid: run a program with an account's uid and gid in environment
+//! variables.
+
+use std::ffi::{CStr, CString};
+use std::process::ExitCode;
+
+use chain::identity::Account;
+use chain::{Child, Environment};
+use cli::{Exit, Failure, Program, text};
+
+static ENVUIDGID: Program = Program {
+    name: "envuidgid",
+    usage: "envuidgid: usage: envuidgid account child",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    ENVUIDGID.start(envuidgid)
+}
+
+fn envuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let [_, name, ref child @ ..] = *arguments else {
+        return Err(ENVUIDGID.usage());
+    };
+    if child.is_empty() {
+        return Err(ENVUIDGID.usage());
+    }
+    let account =
+        Account::find(name).ok_or_else(|| ENVUIDGID.refuse(text!["unknown account ", name]))?;
+    let mut environment = Environment::inherited();
+    environment.edit(variable("GID", account.gid.as_raw()));
+    environment.edit(variable("UID", account.uid.as_raw()));
+    Err(Child::new(&ENVUIDGID, child, &environment.entries()).exec())
+}
+
+fn variable(name: &str, id: u32) -> CString {
+    // Neither the name nor a number has a NUL in it.
+    CString::new(format!("{name}={id}")).unwrap_or_default()
+}

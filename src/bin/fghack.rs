@@ -1,0 +1,84 @@
+//! fghack: keep a program from being put into the background.
+
+use std::ffi::CStr;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::process::ExitCode;
+
+use chain::Child;
+use cli::{Exit, Failure, Program};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, dup, pipe2, read};
+use unix::file::set_inherited;
+use unix::fork::fork;
+use unix::start::environment;
+
+static FGHACK: Program = Program {
+    name: "fghack",
+    usage: "fghack: usage: fghack child",
+    options: &[],
+};
+
+/// How many more copies of the pipe the child gets. A program that goes into
+/// the background closes the descriptors that it knows of, the first few;
+/// one of these, it is hoped, stays open for as long as it runs.
+const COPIES: usize = 30;
+
+fn main() -> ExitCode {
+    FGHACK.start(fghack)
+}
+
+fn fghack(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let [_, ref argv @ ..] = *arguments else {
+        return Err(FGHACK.usage());
+    };
+    if argv.is_empty() {
+        return Err(FGHACK.usage());
+    }
+    let child = Child::new(&FGHACK, argv, &environment());
+    let pipe = pipe2(OFlag::O_CLOEXEC);
+    let (reader, writer) = pipe.map_err(|error| FGHACK.fatal("unable to create pipe", error))?;
+    let mut reader = Some(reader);
+    let pid = fork(|| {
+        drop(reader.take());
+        hand_out(&writer);
+        u8::from(child.exec().say()).into()
+    });
+    let pid = pid.map_err(|error| FGHACK.fatal("unable to fork", error))?;
+    drop(writer);
+    if let Some(reader) = reader {
+        wait_for_end(&reader);
+    }
+    exit_code(pid)
+}
+
+/// Makes the copies, on the lowest free descriptors, as far as there are
+/// any, and lets the child inherit all of them.
+fn hand_out(writer: &OwnedFd) {
+    for _ in 0..COPIES {
+        if let Ok(copy) = dup(writer) {
+            // Never closed by this program.
+            let _ = copy.into_raw_fd();
+        }
+    }
+    let _ = set_inherited(writer);
+}
+
+/// Waits until every copy is closed. What is written to them is ignored.
+fn wait_for_end(reader: &OwnedFd) {
+    while let Ok(1..) | Err(Errno::EINTR) = read(reader, &mut [0; 64]) {}
+}
+
+fn exit_code(pid: Pid) -> Result<Exit, Failure> {
+    loop {
+        match waitpid(pid, None) {
+            Ok(WaitStatus::Exited(_, code)) => {
+                return Ok(Exit::Code(u8::try_from(code).unwrap_or(u8::MAX)));
+            }
+            Ok(_) => return Err(FGHACK.refuse("child crashed")),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(FGHACK.fatal("wait failed", error)),
+        }
+    }
+}

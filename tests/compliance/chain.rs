@@ -1,0 +1,199 @@
+//! What the tests of the chain programs have in common.
+
+use std::process::Command;
+
+use testkit::{Outcome, Scene};
+
+/// The chain programs, each with arguments that change as little as it can.
+/// They need the directory `empty` in the scene; setlock makes `lock`.
+pub(crate) const PROGRAMS: [(&str, &str); 7] = [
+    ("envdir", "empty"),
+    ("envuidgid", "root"),
+    ("setuidgid", "root"),
+    ("softlimit", ""),
+    ("setlock", "lock"),
+    ("fghack", ""),
+    ("pgrphack", ""),
+];
+
+/// Those of [`PROGRAMS`] that can run here, each as its name and as the
+/// words of a command line (with the program's path, so that PATH can be set
+/// for the child alone), to which a child is to be added.
+pub(crate) fn programs(scene: &Scene) -> Vec<(&'static str, String)> {
+    std::fs::create_dir_all(scene.path("empty")).unwrap();
+    PROGRAMS
+        .into_iter()
+        .filter(|(name, _)| *name != "setuidgid" || is_root("setuidgid as part of a list"))
+        .map(|(name, arguments)| {
+            let program = scene.bin().join(name);
+            (name, format!("{} {arguments}", program.display()))
+        })
+        .collect()
+}
+
+/// Whether the tests run as root; if not, `test` is skipped.
+pub(crate) fn is_root(test: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        testkit::skip(test, "it needs root");
+    }
+    root
+}
+
+/// The words of a shell command that runs Perl code with arguments to follow.
+pub(crate) fn perl(code: &str) -> String {
+    assert!(!code.contains('\''), "the shell could not quote it");
+    format!("perl -e '{code}'")
+}
+
+/// Perl code that writes to the file named by its argument all that a process
+/// inherits but for its descriptors (see [`descriptors`]), a line each.
+pub(crate) const PROBE: &str = r#"
+    my $out = "";
+    sub slurp { local $/; open(my $file, "<", $_[0]) or die "$_[0]: $!"; <$file> }
+    for (split /\n/, slurp("/proc/self/status")) {
+        $out .= "$_\n" if /^(Umask|Uid|Gid|Groups|SigBlk|SigIgn|ShdPnd|SigPnd|Cap...|NoNewPrivs)\b/;
+    }
+    my @stat = split / /, (split /\) /, slurp("/proc/self/stat"))[-1];
+    for my $what (["process group", 2], ["session", 3]) {
+        my $id = $stat[$what->[1]];
+        $id = "its own" if $id == $$;
+        $out .= "$what->[0] $id\n";
+    }
+    $out .= "nice $stat[16]\n";
+    $out .= "cwd " . readlink("/proc/self/cwd") . "\n";
+    $out .= "argument $_\n" for @ARGV[1 .. $#ARGV];
+    $out .= slurp("/proc/self/limits");
+    for (split /\0/, slurp("/proc/self/environ"), -1) { $out .= "environment $_\n" }
+    open(my $file, ">", $ARGV[0]) or die "$ARGV[0]: $!";
+    print $file $out;
+    close($file) or die "$ARGV[0]: $!";
+"#;
+
+/// What a child of `program` (a name and its arguments) finds, as [`PROBE`]
+/// tells it; with an empty `program`, what a command of the shell finds.
+/// `setup` are shell commands that come first, in the same process.
+pub(crate) fn inherited(scene: &Scene, setup: &str, program: &str) -> String {
+    let probe = perl(PROBE);
+    // The scene gives each command files of its own as output.
+    scene
+        .sh(&format!(
+            "exec >output 2>&1\n{setup}\nexec {program} {probe} report 'an argument' ''"
+        ))
+        .succeeds();
+    assert_eq!(scene.read("output").escape_ascii().to_string(), "");
+    String::from_utf8_lossy(&scene.read("report")).into_owned()
+}
+
+/// The open descriptors of a child of `program`, each as `number target`, in
+/// order. The setup may close any: Perl would open the first three again,
+/// a shell does not.
+pub(crate) fn descriptors(scene: &Scene, setup: &str, program: &str) -> Vec<(u32, String)> {
+    let list = r#"(find /proc/$$/fd -mindepth 1 -printf "%f %l\n" >report); true"#;
+    scene
+        .sh(&format!(
+            "exec >output 2>&1\n{setup}\nexec {program} sh -c '{list}'"
+        ))
+        .succeeds();
+    let report = String::from_utf8(scene.read("report")).unwrap();
+    let mut open: Vec<_> = report
+        .lines()
+        .map(|line| {
+            let (number, target) = line.split_once(' ').unwrap();
+            (number.parse().unwrap(), target.to_owned())
+        })
+        .collect();
+    open.sort();
+    open
+}
+
+/// A command that runs `program` with exactly this environment: entries in
+/// this order, malformed and duplicate ones included.
+pub(crate) fn with_environment(
+    scene: &Scene,
+    environment: &[&[u8]],
+    program: &str,
+    arguments: &[&str],
+) -> Command {
+    let mut entries = Vec::new();
+    for entry in environment {
+        entries.extend_from_slice(entry);
+        entries.push(0);
+    }
+    let list = tempfile(scene, "environment", &entries);
+    let mut command = scene.command("perl");
+    command
+        .args(["-e", RAW, &EXECVE.to_string(), &list])
+        .arg(scene.bin().join(program))
+        .arg(program)
+        .args(arguments);
+    command
+}
+
+/// Perl code that becomes a program with a raw environment. Arguments: the
+/// number of execve, a file of environment entries, the program's path, argv.
+const RAW: &str = r#"
+    my ($execve, $list, $path, @argv) = @ARGV;
+    open(my $file, "<", $list) or die "$list: $!";
+    my @environment = do { local $/; split /\0/, scalar(<$file>), -1 };
+    pop @environment;
+    close $file;
+    syscall(0 + $execve, $path, pack("p*", @argv) . pack("J", 0),
+        pack("p*", @environment) . pack("J", 0));
+    die "$path: $!";
+"#;
+
+/// The number of execve, for [`RAW`].
+pub(crate) const EXECVE: i32 = if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
+    59
+} else if cfg!(any(
+    target_arch = "aarch64",
+    target_arch = "riscv64",
+    target_arch = "loongarch64"
+)) {
+    221
+} else {
+    11
+};
+
+fn tempfile(scene: &Scene, name: &str, bytes: &[u8]) -> String {
+    let path = scene.dir().parent().unwrap().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+/// The environment that a child of `program` gets, when `program` is started
+/// with `environment`.
+pub(crate) fn environment_after(
+    scene: &Scene,
+    environment: &[&[u8]],
+    program: &str,
+    arguments: &[&str],
+) -> Vec<u8> {
+    let mut words = arguments.to_vec();
+    words.extend(["/bin/cat", "/proc/self/environ"]);
+    let outcome: Outcome = scene.run(with_environment(scene, environment, program, &words));
+    assert!(
+        outcome.status.success() && outcome.stderr.is_empty(),
+        "{outcome:?}"
+    );
+    outcome.stdout
+}
+
+/// `KIND name` lines of the report of [`PROBE`] that begin with `prefix`.
+pub(crate) fn lines<'a>(report: &'a str, prefix: &str) -> Vec<&'a str> {
+    report
+        .lines()
+        .filter(|line| line.starts_with(prefix))
+        .collect()
+}
+
+/// The report without the lines that begin with `prefix`.
+pub(crate) fn without(report: &str, prefix: &str) -> String {
+    let mut rest = String::new();
+    for line in report.lines().filter(|line| !line.starts_with(prefix)) {
+        rest.push_str(line);
+        rest.push('\n');
+    }
+    rest
+}
