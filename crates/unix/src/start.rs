@@ -1,10 +1,12 @@
 //! What the process inherited, seen before the Rust runtime changes it.
 //!
-//! Before `main`, std opens /dev/null on every closed descriptor from 0 to 2
-//! and sets SIGPIPE to ignored. A program that hands its state on to another,
-//! or that dies of SIGPIPE as its users expect, must see and leave the truth.
-//! The C library calls the functions in `.init_array` earlier still, with the
-//! arguments of `main`: one of them records that truth here.
+//! Before `main`, std opens /dev/null on every closed descriptor from 0 to 2,
+//! sets SIGPIPE to ignored, and catches SIGSEGV and SIGBUS, so that the first
+//! of these that is sent to the process does not end it. A program that hands
+//! its state on to another, or that dies of signals as its users expect, must
+//! see and leave the truth. The C library calls the functions in
+//! `.init_array` earlier still, with the arguments of `main`: one of them
+//! records that truth here.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -13,8 +15,11 @@ use libc::{c_char, c_int};
 
 static ARGV: AtomicPtr<*mut c_char> = AtomicPtr::new(std::ptr::null_mut());
 static ENVP: AtomicPtr<*mut c_char> = AtomicPtr::new(std::ptr::null_mut());
-static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+
+/// The signals whose disposition std changes.
+const CHANGED: [c_int; 3] = [libc::SIGPIPE, libc::SIGSEGV, libc::SIGBUS];
+static IGNORED: [AtomicBool; CHANGED.len()] = [const { AtomicBool::new(false) }; CHANGED.len()];
 
 #[used]
 // SAFETY: an entry of .init_array is a pointer to a function, which glibc
@@ -30,12 +35,13 @@ extern "C" fn record(_: c_int, argv: *mut *mut c_char, envp: *mut *mut c_char) {
         let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
         closed.store(flags == -1, Ordering::Relaxed);
     }
-    let ignored = crate::signals::is_ignored(libc::SIGPIPE);
-    SIGPIPE_IGNORED.store(ignored, Ordering::Relaxed);
+    for (signal, ignored) in CHANGED.iter().zip(&IGNORED) {
+        ignored.store(crate::signals::is_ignored(*signal), Ordering::Relaxed);
+    }
 }
 
 /// Undoes what std did before `main`: descriptors 0 to 2 that were closed are
-/// closed again, and SIGPIPE has the disposition that was inherited.
+/// closed again, and signals have the disposition that was inherited.
 ///
 /// To be called first in `main`, before anything is opened.
 pub fn restore() {
@@ -46,9 +52,11 @@ pub fn restore() {
             unsafe { libc::close(descriptor) };
         }
     }
-    if !SIGPIPE_IGNORED.load(Ordering::Relaxed) {
-        // SAFETY: SIG_DFL is a valid disposition and runs no code of ours.
-        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    for (signal, ignored) in CHANGED.iter().zip(&IGNORED) {
+        if !ignored.load(Ordering::Relaxed) {
+            // SAFETY: SIG_DFL is a valid disposition and runs no code of ours.
+            unsafe { libc::signal(*signal, libc::SIG_DFL) };
+        }
     }
 }
 
