@@ -56,14 +56,19 @@ fn setlock(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     if child.is_empty() {
         return Err(SETLOCK.usage());
     }
-    let lock = take(file, held).map_err(|error| match error {
-        _ if silent => Failure::silent(Exit::Success),
-        Error::Open(error) => SETLOCK.fatal(text!["unable to open ", file], error),
-        Error::Lock(error) => SETLOCK.fatal(text!["unable to lock ", file], error),
-    })?;
+    let lock = match take(file, held) {
+        Ok(lock) => lock,
+        Err(_) if silent => return Ok(Exit::Success),
+        Err(Error::Open(error)) => {
+            return Err(SETLOCK.fatal(text!["unable to open ", file], error));
+        }
+        // Said while the file is open: see there.
+        Err(Error::Lock(error, _open)) => {
+            return Ok(SETLOCK.fatal(text!["unable to lock ", file], error).say());
+        }
+    };
     let failure = Child::new(&SETLOCK, child, &environment()).exec();
-    // The message comes first: without stderr, the lock file may be in its
-    // place, and the original writes there.
+    // Said while the file is open, too.
     let exit = failure.say();
     drop(lock);
     Ok(exit)

@@ -1,5 +1,6 @@
 //! What the tests of the chain programs have in common.
 
+use std::io::Write;
 use std::process::Command;
 
 use testkit::{Outcome, Scene};
@@ -38,6 +39,30 @@ pub(crate) fn is_root(test: &str) -> bool {
         testkit::skip(test, "it needs root");
     }
     root
+}
+
+/// Says aloud what a test could not show where it runs, for want of something
+/// that CI does not promise either: containers seldom allow it.
+pub(crate) fn not_shown(what: &str) {
+    let _ = std::io::stderr().write_all(format!("not shown here: {what}\n").as_bytes());
+}
+
+/// A command that runs a program with an error injected into its first system
+/// calls of a name (strace's words for how many); None if that cannot be done
+/// here.
+pub(crate) fn injected(call: &str, error: &str, when: &str) -> Option<String> {
+    let works = std::process::Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !works {
+        not_shown("what strace injects");
+    }
+    works.then(|| {
+        format!(
+            "strace -qq -o /dev/null -e trace={call} -e inject={call}:error={error}:when={when}"
+        )
+    })
 }
 
 /// The words of a shell command that runs Perl code with arguments to follow.

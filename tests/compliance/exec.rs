@@ -4,8 +4,8 @@
 use testkit::{Scene, compliance};
 
 use super::chain::{
-    descriptors, environment_after, inherited, is_root, lines, perl, programs, with_environment,
-    without,
+    descriptors, environment_after, inherited, injected, is_root, lines, not_shown, perl, programs,
+    with_environment, without,
 };
 
 /// Runs `program` on every chain program, `setup` first, and asserts that it
@@ -44,6 +44,15 @@ fn tools(scene: &Scene) {
 fn path(value: &str) -> String {
     format!("PATH={value}; export PATH")
 }
+
+/// The number of setxattr, for Perl.
+const SETXATTR: i32 = if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
+    188
+} else if cfg!(any(target_arch = "aarch64", target_arch = "riscv64")) {
+    5
+} else {
+    226
+};
 
 compliance! {
     fn the_child_is_searched_for_in_path(scene: &Scene) {
@@ -149,6 +158,63 @@ compliance! {
         scene.write("4/tool", "not executable");
         // A denied access that was remembered does not hide what ended the search.
         refused(scene, &path("4:1:2"), "tool", "tool", "exec format error");
+    }
+
+    fn a_denied_permission_is_remembered_too(scene: &Scene) {
+        tools(scene);
+        scene.sh("cp /bin/true 1/tool").succeeds();
+        scene.write("4/tool", "not executable");
+        // A program whose file capabilities it may not have: EPERM.
+        let grant = format!(
+            "my ($file, $name) = (\"1/tool\", \"security.capability\"); my $value = pack(\"V5\", 0x02000001, 1 << 13, 0, 0, 0); \
+             syscall({SETXATTR}, $file, $name, $value, length $value, 0) == 0 or exit 1"
+        );
+        if scene.sh(&perl(&grant)).code() != Some(0) {
+            return not_shown("a program with file capabilities");
+        }
+        for (value, wording) in [
+            ("1", "permission denied"),
+            ("1:nowhere", "permission denied"),
+            ("4:1", "permission denied"),
+            ("1:4", "access denied"),
+        ] {
+            for (caller, words) in programs(scene) {
+                scene.sh(&format!("PATH={value} exec /usr/bin/setpriv --bounding-set -net_raw {words} tool")).is(
+                    111, "", format!("{caller}: fatal: unable to run tool: {wording}\n"),
+                );
+            }
+        }
+        scene.sh(&format!("PATH=1:2 exec /usr/bin/setpriv --bounding-set -net_raw {}/pgrphack tool", scene.bin().display()))
+            .prints("2\n");
+    }
+
+    fn what_is_remembered_and_what_ends_the_search(scene: &Scene) {
+        tools(scene);
+        let pgrphack = scene.bin().join("pgrphack");
+        let pgrphack = pgrphack.display();
+        for (error, remembered, wording) in [
+            ("ENOENT", true, "file does not exist"),
+            ("EACCES", true, "access denied"),
+            ("EPERM", true, "permission denied"),
+            ("EISDIR", true, "is a directory"),
+            ("ENOTDIR", false, "not a directory"),
+            ("EIO", false, "input/output error"),
+            ("ENOMEM", false, "out of memory"),
+            ("EAGAIN", false, "temporary failure"),
+            ("EINVAL", false, "invalid argument"),
+        ] {
+            let message = format!("pgrphack: fatal: unable to run tool: {wording}\n");
+            let Some(injected) = injected("execve", error, "1") else { return };
+            let search = |path| scene.sh(&format!("exec {injected} -E PATH={path} {pgrphack} tool"));
+            let outcome = search("2:3");
+            if remembered {
+                outcome.prints("3\n");
+            } else {
+                outcome.is(111, "", &message);
+            }
+            // After the error, the last element has nothing.
+            search("2:1").is(111, "", &message);
+        }
     }
 
     fn names_are_bytes(scene: &Scene) {

@@ -24,3 +24,7 @@ fn same_end(pair: &Pair, program: &str, words: &[impl AsRef<std::ffi::OsStr>]) {
         ended(&scene.run(command))
     });
 }
+mod batch;
+mod envdir;
+mod exec;
+mod options;

@@ -42,103 +42,143 @@ fn read_here() -> Result<Vec<CString>, Error> {
     let how = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let mut directory = Dir::open(c".", how, Mode::empty()).map_err(Error::List)?;
     let mut edits = Vec::new();
+    let mut text = Vec::new();
     for file in directory.iter() {
         let file = file.map_err(Error::List)?;
         let name = file.file_name();
         if name.to_bytes().starts_with(b".") {
             continue;
         }
-        let first_line = contents(name).map_err(|error| Error::Read(name.to_owned(), error))?;
-        edits.push(edit(name, first_line));
+        read_into(&mut text, name).map_err(|error| Error::Read(name.to_owned(), error))?;
+        edits.push(edit(name, take_value(&mut text)));
     }
     Ok(edits)
 }
 
-/// The first line of a file, without its newline. None if the file is empty,
-/// or is gone since the directory was read.
+/// Reads the first line of a file, its newline included, into `text`.
 ///
-/// Everything is read, as 0.76 does: a file whose second line cannot be read
-/// is as unreadable as any.
-fn contents(name: &CStr) -> Result<Option<Vec<u8>>, Errno> {
+/// A file that does not exist (it was removed just now, or is a dangling
+/// link) changes nothing. Everything is read, as 0.76 does: a file whose
+/// second line cannot be read is as unreadable as any.
+fn read_into(text: &mut Vec<u8>, name: &CStr) -> Result<(), Errno> {
     let file = match file::open_read(name) {
-        Err(Errno::ENOENT) => return Ok(None),
+        Err(Errno::ENOENT) => return Ok(()),
         opened => opened?,
     };
+    text.clear();
     let mut buffer = [0; 4096];
-    let mut line: Option<Vec<u8>> = None;
     let mut ended = false;
     loop {
         let some = match read_some(&file, &mut buffer) {
-            Ok(0) => return Ok(line),
+            Ok(0) => return Ok(()),
             Ok(length) => buffer.get(..length).unwrap_or_default(),
             Err(Errno::EINTR) => continue,
             Err(error) => return Err(error),
         };
-        let line = line.get_or_insert_default();
-        if !ended {
-            let end = some.iter().position(|&byte| byte == b'\n');
-            ended = end.is_some();
-            let some = some.get(..end.unwrap_or(some.len())).unwrap_or_default();
-            line.try_reserve(some.len()).map_err(|_| Errno::ENOMEM)?;
-            line.extend_from_slice(some);
+        for part in some.split_inclusive(|&byte| byte == b'\n') {
+            if !ended {
+                text.try_reserve(part.len()).map_err(|_| Errno::ENOMEM)?;
+                text.extend_from_slice(part);
+                ended = part.ends_with(b"\n");
+            }
         }
     }
 }
 
-/// The edit (see [`Environment::edit`]) that a file stands for: without a
-/// first line it removes the variable, otherwise it sets it to that line
-/// without the spaces and tabs at its end, each NUL made a newline.
+/// The value that a file's text stands for: its first line without the spaces
+/// and tabs at its end, each NUL made a newline. None if there is no text:
+/// that removes the variable.
+///
+/// The value and a NUL stay behind, and are the next file's text if that file
+/// does not exist. Nobody can have meant that, but so it is in 0.76: a
+/// dangling link stands for the file before it in the directory, with and
+/// without a newline in turn.
+fn take_value(text: &mut Vec<u8>) -> Option<&[u8]> {
+    if text.is_empty() {
+        return None;
+    }
+    let end = text.iter().position(|&byte| byte == b'\n');
+    text.truncate(end.unwrap_or(text.len()));
+    while let Some(b' ' | b'\t') = text.last() {
+        text.pop();
+    }
+    for byte in text.iter_mut() {
+        if *byte == 0 {
+            *byte = b'\n';
+        }
+    }
+    text.push(0);
+    text.split_last().map(|(_, value)| value)
+}
+
+/// The edit (see [`Environment::edit`]) that a file stands for.
 ///
 /// [`Environment::edit`]: crate::Environment::edit
-fn edit(name: &CStr, first_line: Option<Vec<u8>>) -> CString {
-    let mut edit = name.to_bytes().to_vec();
-    if let Some(mut value) = first_line {
-        while let Some(b' ' | b'\t') = value.last() {
-            value.pop();
-        }
-        for byte in &mut value {
-            if *byte == 0 {
-                *byte = b'\n';
-            }
-        }
-        edit.push(b'=');
-        edit.append(&mut value);
-    }
-    // There is no NUL left to refuse.
+fn edit(name: &CStr, value: Option<&[u8]>) -> CString {
+    let name = name.to_bytes();
+    let edit = match value {
+        Some(value) => [name, b"=", value].concat(),
+        None => name.to_vec(),
+    };
+    // There is no NUL left in the value to refuse.
     CString::new(edit).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::edit;
+    use super::{edit, take_value};
 
-    fn set(line: &[u8]) -> String {
-        let edit = edit(c"V", Some(line.to_vec()));
-        edit.to_bytes().escape_ascii().to_string()
+    fn value(text: &[u8]) -> String {
+        let mut text = text.to_vec();
+        let value = take_value(&mut text).expect("there is text");
+        value.escape_ascii().to_string()
     }
 
     #[test]
     fn the_first_line_is_the_value() {
-        assert_eq!(set(b"a b"), "V=a b");
-        assert_eq!(set(b""), "V=");
+        assert_eq!(value(b"a b\n"), "a b");
+        assert_eq!(value(b"a b\nsecond"), "a b");
+        assert_eq!(value(b"a b"), "a b");
+        assert_eq!(value(b"\n"), "");
     }
 
     #[test]
     fn trailing_spaces_and_tabs_are_removed() {
-        assert_eq!(set(b" a \t "), "V= a");
-        assert_eq!(set(b" \t"), "V=");
-        assert_eq!(set(b"a \r"), "V=a \\r");
+        assert_eq!(value(b" a \t \n"), " a");
+        assert_eq!(value(b" \t"), "");
+        assert_eq!(value(b"a \r\n"), "a \\r");
     }
 
     #[test]
     fn a_nul_becomes_a_newline_after_that() {
-        assert_eq!(set(b"a\0b"), "V=a\\nb");
-        assert_eq!(set(b"a \0 "), "V=a \\n");
+        assert_eq!(value(b"a\0b"), "a\\nb");
+        assert_eq!(value(b"a \0 \n"), "a \\n");
     }
 
     #[test]
-    fn no_line_removes_the_variable() {
+    fn what_stays_behind_is_the_next_text() {
+        let mut text = b"a\nsecond".to_vec();
+        let values: Vec<_> = (0..4)
+            .map(|_| take_value(&mut text).map(<[u8]>::to_vec))
+            .collect();
+        let values: Vec<_> = values.iter().map(Option::as_deref).collect();
+        assert_eq!(
+            values,
+            [Some(&b"a"[..]), Some(b"a\n"), Some(b"a"), Some(b"a\n")]
+        );
+    }
+
+    #[test]
+    fn no_text_is_no_value() {
+        let mut nothing = Vec::new();
+        assert_eq!(take_value(&mut nothing), None);
+        assert_eq!(take_value(&mut nothing), None);
+    }
+
+    #[test]
+    fn an_edit_has_an_equals_sign_if_there_is_a_value() {
+        assert_eq!(edit(c"V", Some(b"x")).as_c_str(), c"V=x");
+        assert_eq!(edit(c"V=W", Some(b"")).as_c_str(), c"V=W=");
         assert_eq!(edit(c"V", None).as_c_str(), c"V");
-        assert_eq!(edit(c"V=W", None).as_c_str(), c"V=W");
     }
 }

@@ -24,12 +24,13 @@ pub struct Lock {
 }
 
 /// What could not be done with a lock file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Error {
     /// To open it for writing, or to make it.
     Open(Errno),
-    /// To lock it.
-    Lock(Errno),
+    /// To lock it. The file is still open: with stderr closed it may have
+    /// taken its place, and the original's messages go there.
+    Lock(Errno, OwnedFd),
 }
 
 /// Locks a file, made if need be with mode 0600, on the lowest free
@@ -39,11 +40,16 @@ pub enum Error {
 /// As open(2) and flock(2).
 pub fn take(path: &CStr, held: Held) -> Result<Lock, Error> {
     let file = file::open_append(path, 0o600).map_err(Error::Open)?;
-    file::set_inherited(&file).map_err(Error::Lock)?;
     let how = match held {
         Held::Wait => FlockArg::LockExclusive,
         Held::GiveUp => FlockArg::LockExclusiveNonblock,
     };
-    let lock = Flock::lock(file, how).map_err(|(_, error)| Error::Lock(error))?;
-    Ok(Lock { _descriptor: lock })
+    match Flock::lock(file, how) {
+        Ok(lock) => {
+            // A descriptor that was just opened cannot refuse this.
+            let _ = file::set_inherited(&*lock);
+            Ok(Lock { _descriptor: lock })
+        }
+        Err((file, error)) => Err(Error::Lock(error, file)),
+    }
 }

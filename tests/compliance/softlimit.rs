@@ -1,0 +1,230 @@
+use testkit::{Outcome, Scene, compliance};
+
+use super::chain::{injected, with_environment};
+
+const USAGE: &str = "softlimit: usage: softlimit [-a allbytes] [-c corebytes] [-d databytes] \
+                     [-f filebytes] [-l lockbytes] [-m membytes] [-o openfiles] [-p processes] \
+                     [-r residentbytes] [-s stackbytes] [-t cpusecs] child\n";
+
+/// Each option and the limits that it sets, as the kernel calls them.
+const OPTIONS: [(&str, &[&str]); 11] = [
+    ("a", &["Max address space"]),
+    ("c", &["Max core file size"]),
+    ("d", &["Max data size"]),
+    ("f", &["Max file size"]),
+    ("l", &["Max locked memory"]),
+    (
+        "m",
+        &[
+            "Max data size",
+            "Max stack size",
+            "Max locked memory",
+            "Max address space",
+        ],
+    ),
+    ("o", &["Max open files"]),
+    ("p", &["Max processes"]),
+    ("r", &["Max resident set"]),
+    ("s", &["Max stack size"]),
+    ("t", &["Max cpu time"]),
+];
+
+/// A limit: its name, and its soft and hard value.
+type Limit = (String, String, String);
+
+/// The limits under which a command runs cat.
+#[track_caller]
+fn limits(scene: &Scene, script: &str) -> Vec<Limit> {
+    let outcome = scene.sh(&format!("{script} cat /proc/self/limits"));
+    assert!(
+        outcome.status.success() && outcome.stderr.is_empty(),
+        "{outcome:?}"
+    );
+    let column = |line: &str, from: usize, to: usize| line[from..to].trim().to_owned();
+    outcome
+        .text()
+        .lines()
+        .skip(1)
+        .map(|line| {
+            (
+                column(line, 0, 26),
+                column(line, 26, 47),
+                column(line, 47, 68),
+            )
+        })
+        .collect()
+}
+
+/// The limits `before` with the soft values of an option's set.
+fn with(before: &[Limit], names: &[&str], value: &str) -> Vec<Limit> {
+    let mut after = before.to_vec();
+    for (name, soft, hard) in &mut after {
+        if names.contains(&name.as_str()) {
+            let below = |value: &str| value.parse().unwrap_or(u64::MAX);
+            let wanted = if value == "=" { hard.as_str() } else { value };
+            let lower = if below(wanted) < below(hard) {
+                wanted
+            } else {
+                hard.as_str()
+            };
+            lower.clone_into(soft);
+        }
+    }
+    after
+}
+
+#[track_caller]
+fn killed(outcome: &Outcome, signal: i32) {
+    assert_eq!(outcome.signal(), Some(signal), "{outcome:?}");
+}
+
+const SIGXFSZ: i32 = 25;
+
+compliance! {
+    fn usage_is_for_a_missing_child(scene: &Scene) {
+        for script in ["softlimit", "softlimit -c 0", "softlimit --", "softlimit -c 0 --"] {
+            scene.sh(script).is(100, "", USAGE);
+        }
+    }
+
+    fn a_bad_option_is_said_by_the_name_it_was_called_by(scene: &Scene) {
+        scene.sh("softlimit -z true").is(100, "", format!("softlimit: illegal option -- z\n{USAGE}"));
+        scene.sh("softlimit -c0 -: true").is(100, "", format!("softlimit: illegal option -- :\n{USAGE}"));
+        scene.sh("softlimit -m").is(100, "", format!("softlimit: option requires an argument -- m\n{USAGE}"));
+        scene.sh("ln -s $FIRST/softlimit other; ./other -z true; ./other -a")
+            .is(100, "", format!("other: illegal option -- z\n{USAGE}other: option requires an argument -- a\n{USAGE}"));
+    }
+
+    fn options_end_at_two_dashes_or_an_operand(scene: &Scene) {
+        scene.sh("exec softlimit -c 0 -- echo -c 1").prints("-c 1\n");
+        scene.sh("exec softlimit -c 0 - -c 1").is(111, "", "softlimit: fatal: unable to run -: file does not exist\n");
+        scene.sh("exec softlimit echo -c 1").prints("-c 1\n");
+    }
+
+    fn without_options_nothing_changes(scene: &Scene) {
+        assert_eq!(limits(scene, "exec softlimit"), limits(scene, "exec"));
+    }
+
+    fn each_option_sets_its_soft_limits(scene: &Scene) {
+        let before = limits(scene, "exec");
+        for (letter, names) in OPTIONS {
+            // Enough for cat in any unit.
+            let value = if letter == "o" { "100" } else { "1000000003" };
+            for words in [format!("-{letter} {value}"), format!("-{letter}{value}")] {
+                assert_eq!(limits(scene, &format!("exec softlimit {words}")), with(&before, names, value), "{words}");
+            }
+        }
+    }
+
+    fn an_equals_sign_is_the_hard_limit(scene: &Scene) {
+        let lower = "ulimit -S -c 1; ulimit -S -n 77; ulimit -S -s 4444; exec";
+        let before = limits(scene, lower);
+        for (letter, names) in OPTIONS {
+            let seen = limits(scene, &format!("{lower} softlimit -{letter} ="));
+            assert_eq!(seen, with(&before, names, "="), "{letter}");
+        }
+    }
+
+    fn a_value_above_the_hard_limit_is_cut_to_it(scene: &Scene) {
+        let hard = "ulimit -S -c 3; ulimit -H -c 5; ulimit -S -n 50; ulimit -H -n 60; exec";
+        let before = limits(scene, hard);
+        for (words, names) in [("-c 99999", ["Max core file size"]), ("-o 61", ["Max open files"])] {
+            assert_eq!(limits(scene, &format!("{hard} softlimit {words}")), with(&before, &names, "="), "{words}");
+        }
+    }
+
+    fn the_last_of_several_options_wins(scene: &Scene) {
+        let before = limits(scene, "exec");
+        let seen = limits(scene, "exec softlimit -m 900000000 -s 800000000 -a700000000 -a =");
+        let after = with(&before, OPTIONS[5].1, "900000000");
+        assert_eq!(seen, with(&with(&after, &["Max stack size"], "800000000"), &["Max address space"], "="));
+        let seen = limits(scene, "exec softlimit -s 800000000 -m 900000000");
+        assert_eq!(seen, after);
+    }
+
+    fn a_number_is_decimal_digits_and_nothing_else(scene: &Scene) {
+        let before = limits(scene, "exec");
+        for (words, value) in [
+            ("-c ''", "0"), ("-c 0", "0"), ("-c 007", "7"),
+            ("-c 18446744073709551616", "0"), ("-c 18446744073709551623", "7"),
+            ("-c 1844674407370955161500000001", "18446744073609551617"),
+        ] {
+            let seen = limits(scene, &format!("exec softlimit {words}"));
+            assert_eq!(seen, with(&before, &["Max core file size"], value), "{words}");
+        }
+        for word in ["5x", "5k", "'5 '", "' 5'", "+5", "-1", "0x5", "5.0", "==", "=5", "5=", "k", "\"$(printf '5\\n')x\""] {
+            scene.sh(&format!("exec softlimit -c {word} true")).is(100, "", USAGE);
+            scene.sh(&format!("exec softlimit -c{word} true")).is(100, "", USAGE);
+        }
+    }
+
+    fn the_highest_number_is_no_limit(scene: &Scene) {
+        let before = limits(scene, "exec");
+        let seen = limits(scene, "exec softlimit -c 18446744073709551615");
+        assert_eq!(seen, with(&before, &["Max core file size"], "unlimited"));
+    }
+
+    fn a_value_may_look_like_an_option(scene: &Scene) {
+        scene.sh("exec softlimit -c -- true").is(100, "", USAGE);
+        scene.sh("exec softlimit -cm true").is(100, "", USAGE);
+        scene.sh("exec softlimit -c 5 -o true").is(100, "", USAGE);
+    }
+
+    fn options_act_as_they_are_read(scene: &Scene) {
+        let long = "softlimit: illegal option -- z\n";
+        for (words, said) in [
+            ("-f 4 -z true", "soft"),
+            ("-f 0 -c 5x true", ""),
+            ("-f 12 -m", "softlimit: o"),
+            ("-f 31 -z true", long),
+            ("-f 5", "softl"),
+            ("-f 7 nope", "softlim"),
+        ] {
+            killed(&scene.sh(&format!("ulimit -c 0; exec softlimit {words} 2>said")), SIGXFSZ);
+            assert_eq!(String::from_utf8(scene.read("said")).unwrap(), said, "{words}");
+        }
+        // What comes after the bad one has no effect.
+        scene.sh("exec softlimit -z -f 0 true 2>said").is(100, "", "");
+        assert_eq!(String::from_utf8(scene.read("said")).unwrap(), format!("{long}{USAGE}"));
+    }
+
+    fn a_message_that_is_too_long_ends_silently_if_the_signal_is_ignored(scene: &Scene) {
+        scene.sh("trap '' XFSZ; exec softlimit -f 9 nope 2>said").is(111, "", "");
+        assert_eq!(scene.read("said"), b"softlimit");
+    }
+
+    fn messages_need_no_memory(scene: &Scene) {
+        let entry = vec![b'e'; 100_000];
+        let environment: Vec<&[u8]> = std::iter::once(&b"PATH=/no:/nowhere"[..])
+            .chain(std::iter::repeat_n(&entry[..], 8))
+            .chain(std::iter::repeat_n(&b"A=1"[..], 6000))
+            .collect();
+        let long = "n".repeat(250);
+        for option in ["-a", "-d", "-m", "-s", "-l"] {
+            for name in ["nope", &long] {
+                scene.run(with_environment(scene, &environment, "softlimit", &[option, "0", name]))
+                    .is(111, "", format!("softlimit: fatal: unable to run {name}: file does not exist\n"));
+            }
+            scene.run(with_environment(scene, &environment, "softlimit", &[option, "0", "-z"]))
+                .is(100, "", format!("softlimit: illegal option -- z\n{USAGE}"));
+            let longest = "/n".repeat(60_000);
+            scene.run(with_environment(scene, &environment, "softlimit", &[option, "0", &longest]))
+                .is(111, "", format!("softlimit: fatal: unable to run {longest}: file name too long\n"));
+        }
+    }
+
+    fn a_limit_that_the_system_does_not_tell_is_said(scene: &Scene) {
+        if let Some(injected) = injected("prlimit64", "EPERM", "1+") {
+            let softlimit = scene.bin().join("softlimit");
+            scene.sh(&format!("exec {injected} {} -c 0 echo ran", softlimit.display()))
+                .is(111, "", "softlimit: fatal: getrlimit failed: permission denied\n");
+        }
+    }
+
+    fn a_limit_holds_for_the_child(scene: &Scene) {
+        killed(&scene.sh("ulimit -c 0; exec softlimit -f 3 sh -c 'exec echo 12345 >file'"), SIGXFSZ);
+        assert_eq!(scene.read("file"), b"123");
+        killed(&scene.sh("ulimit -c 0; exec softlimit -a 0 true"), 11);
+        scene.sh("exec softlimit -o 3 sh -c 'exec 3</dev/null' 2>/dev/null").is(127, "", "");
+    }
+}

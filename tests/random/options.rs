@@ -1,0 +1,164 @@
+//! Command lines for softlimit and setlock.
+
+use testkit::random::{Pair, compare};
+
+use super::batch::{Run, bytes, compare_runs};
+
+const RUNS: usize = 8;
+
+/// What the program is called as: most often its name.
+fn called(random: &mut fastrand::Rng, program: &str) -> Vec<u8> {
+    match random.u8(0..12) {
+        0 => format!("./{program}").into_bytes(),
+        1 => bytes(random, b"ab/-\xff ", 0..7),
+        _ => program.as_bytes().to_vec(),
+    }
+}
+
+fn run(program: &'static str, called: Vec<u8>, words: Vec<Vec<u8>>) -> Run {
+    Run {
+        program,
+        argv: std::iter::once(called).chain(words).collect(),
+        environment: vec![b"PATH=/bin:/usr/bin".to_vec()],
+    }
+}
+
+/// A value for a limit; the flag says whether it may leave too little memory
+/// to start a child.
+fn limit(random: &mut fastrand::Rng) -> (Vec<u8>, bool) {
+    match random.u8(0..14) {
+        0 => (b"=".to_vec(), false),
+        1..=4 => (random.u64(1 << 32..1 << 45).to_string().into_bytes(), false),
+        // These wrap at 64 bits, to anything.
+        5 => (bytes(random, b"0123456789", 20..40), true),
+        6 => (
+            random.u64(u64::MAX - 9..=u64::MAX).to_string().into_bytes(),
+            false,
+        ),
+        7 => (random.u64(0..100_000).to_string().into_bytes(), true),
+        8 => (Vec::new(), true),
+        9 => (b"=".repeat(random.usize(1..4)), false),
+        _ => (bytes(random, b"0123456789=-+ kx\n\xff", 1..5), true),
+    }
+}
+
+fn softlimit_words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut starved = false;
+    for _ in 0..random.usize(0..5) {
+        match random.u8(0..24) {
+            0 => words.push(b"--".to_vec()),
+            1 => words.push(b"-".to_vec()),
+            2 => words.push([b"--".to_vec(), bytes(random, b"acm-=", 1..3)].concat()),
+            3 => {
+                words.push([b"-".to_vec(), bytes(random, b"zA-:?m =\xff", 1..3)].concat());
+                starved = true;
+            }
+            _ => {
+                // How long a process runs until its CPU time is up, nobody knows.
+                let letter = *random.choice(b"acdflmoprsmm").unwrap();
+                let (value, low) = limit(random);
+                starved |= low && b"adlms".contains(&letter);
+                let mut word = vec![b'-', letter];
+                if random.bool() {
+                    word.extend(value);
+                    words.push(word);
+                } else {
+                    words.push(word);
+                    if random.u8(0..16) > 0 {
+                        words.push(value);
+                    } else {
+                        // What follows is taken for its value.
+                        starved = true;
+                    }
+                }
+            }
+        }
+    }
+    match random.u8(0..16) {
+        0 => {}
+        1..=4 => words.push(b"nope".to_vec()),
+        _ if starved => words.push(b"./nope".to_vec()),
+        _ => words.extend([b"cat".to_vec(), b"/proc/self/limits".to_vec()]),
+    }
+    words
+}
+
+#[test]
+fn words_for_softlimit() {
+    compare(
+        "softlimit, 8 command lines each",
+        env!("CARGO_BIN_EXE_svok"),
+        200,
+        |random, pair| {
+            let runs: Vec<_> = (0..RUNS)
+                .map(|_| {
+                    let called = called(random, "softlimit");
+                    run("softlimit", called, softlimit_words(random))
+                })
+                .collect();
+            compare_runs(pair, "", &runs);
+        },
+    );
+}
+
+fn setlock_words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    for _ in 0..random.usize(0..4) {
+        match random.u8(0..12) {
+            0 => words.push(b"--".to_vec()),
+            1 => words.push(b"-".to_vec()),
+            2 => words.push([b"--".to_vec(), bytes(random, b"nNxX-", 1..3)].concat()),
+            3 => words.push([b"-".to_vec(), bytes(random, b"nNxXza-:?=\xff", 1..4)].concat()),
+            _ => words.push([b"-".to_vec(), bytes(random, b"nNxX", 1..5)].concat()),
+        }
+    }
+    let waits = words.first().is_none_or(|word| !word.starts_with(b"-n"))
+        || words.iter().any(|word| word.contains(&b'N'));
+    let files = [
+        "lock", "no/lock", ".", "", "fifo", "another", "held", "held", "held", "held",
+    ];
+    // Only where nothing can wait for it is the held one asked for.
+    let files = if waits { &files[..6] } else { &files };
+    if random.u8(0..16) > 0 {
+        words.push(random.choice(files).unwrap().as_bytes().to_vec());
+    }
+    match random.u8(0..8) {
+        0 => {}
+        1 => words.push(b"nope".to_vec()),
+        _ => words.extend(["echo", "ran", "-n"].map(|word| word.as_bytes().to_vec())),
+    }
+    words
+}
+
+/// Has the lock `held` held on both sides.
+fn hold(pair: &Pair) {
+    for scene in [&pair.reference, &pair.ours] {
+        drop(scene.start(scene.shell("mkfifo fifo; exec setlock held sleep 1000")));
+        scene.wait_for("flock -n held true || echo held", |held| held == "held\n");
+    }
+}
+
+#[test]
+fn words_for_setlock() {
+    let mut held = false;
+    compare(
+        "setlock, 8 command lines each",
+        env!("CARGO_BIN_EXE_svok"),
+        125,
+        |random, pair| {
+            if !held {
+                hold(pair);
+                held = true;
+            }
+            let runs: Vec<_> = (0..RUNS)
+                .map(|_| {
+                    let called = called(random, "setlock");
+                    run("setlock", called, setlock_words(random))
+                })
+                .collect();
+            compare_runs(pair, "", &runs);
+            pair.same(|scene| scene.listing("."));
+        },
+    );
+}
