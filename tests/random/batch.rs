@@ -2,6 +2,7 @@
 //! longer than what there is to compare.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use testkit::random::Pair;
 use testkit::{Outcome, Scene};
@@ -20,13 +21,13 @@ pub(super) struct Run {
 
 /// Perl code that runs, one after the other, what the lines of a file say:
 /// the program's path, the number of words in argv, argv and the environment,
-/// all but the number in hexadecimal and with an `x` in front. After each it
-/// says how it ended, on both outputs.
+/// all but the number in hexadecimal and with an `x` in front. To a second
+/// file it writes after each how it ended, and where its output does.
 const DRIVER: &str = r#"
-    my ($execve, $list) = @ARGV;
+    my ($execve, $list, $ends) = @ARGV;
     open(my $file, "<", $list) or die "$list: $!";
     my @lines = <$file>;
-    close $file;
+    my $said = "";
     for (@lines) {
         my ($path, $words, @rest) = split / /;
         my @strings = map { pack("H*", substr($_, 1)) } ($path, @rest);
@@ -39,13 +40,33 @@ const DRIVER: &str = r#"
             die "$path: $!";
         }
         waitpid($pid, 0) == $pid or die "waitpid: $!";
-        syswrite($_, "\n<end of run: $?>\n") for (*STDOUT, *STDERR);
+        $said .= join(" ", $?, map { 0 + sysseek($_, 0, 1) } *STDOUT, *STDERR) . "\n";
     }
+    open($file, ">", $ends) or die "$ends: $!";
+    print $file $said;
+    close $file or die "$ends: $!";
 "#;
 
-/// What each run printed on standard output and standard error; how it ended
-/// is at the end of both.
-fn results(scene: &Scene, wrapper: &str, runs: &[Run]) -> Vec<(String, String)> {
+/// How a run ended: its wait status, standard output and standard error.
+#[derive(PartialEq, Eq)]
+struct Ended {
+    status: i32,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl std::fmt::Debug for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (stdout, stderr) = (self.stdout.escape_ascii(), self.stderr.escape_ascii());
+        write!(
+            f,
+            "wait status {}\n stdout {stdout}\n stderr {stderr}",
+            self.status
+        )
+    }
+}
+
+fn results(scene: &Scene, wrapper: &str, runs: &[Run]) -> Vec<Ended> {
     let outside = scene.dir().parent().unwrap().to_owned();
     let mut list = String::new();
     for run in runs {
@@ -70,21 +91,46 @@ fn results(scene: &Scene, wrapper: &str, runs: &[Run]) -> Vec<(String, String)> 
     let name = outside.join("runs");
     fs::write(&name, list).unwrap();
     // A crash that is wanted needs no core file.
+    let ends = outside.join("ends");
     let script = format!(
-        "ulimit -H -c 8; exec {wrapper} perl -e '{DRIVER}' {EXECVE} {}",
-        name.display()
+        "ulimit -H -c 8; exec {wrapper} perl -e '{DRIVER}' {EXECVE} {} {}",
+        name.display(),
+        ends.display(),
     );
+    fs::write(&ends, "").unwrap();
+    fs::set_permissions(&ends, fs::Permissions::from_mode(0o666)).unwrap();
     let outcome: Outcome = scene.sh(&script);
     assert!(outcome.status.success(), "{outcome:?}");
-    let split = |bytes: &[u8]| {
-        let text = bytes.escape_ascii().to_string();
-        let parts: Vec<_> = text.split_inclusive(">\\n").map(str::to_owned).collect();
-        assert_eq!(parts.len(), runs.len(), "{text}");
-        parts
+    let (mut stdout, mut stderr) = (&outcome.stdout[..], &outcome.stderr[..]);
+    let mut take = |up_to: [usize; 2]| {
+        let mut parts = [&mut stdout, &mut stderr]
+            .into_iter()
+            .zip(up_to)
+            .map(|(rest, end)| {
+                let (part, after) = rest.split_at(end);
+                *rest = after;
+                part.to_vec()
+            });
+        [parts.next().unwrap(), parts.next().unwrap()]
     };
-    split(&outcome.stdout)
-        .into_iter()
-        .zip(split(&outcome.stderr))
+    let mut done = [0; 2];
+    fs::read_to_string(&ends)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let numbers: Vec<usize> = line
+                .split(' ')
+                .map(|number| number.parse().unwrap())
+                .collect();
+            let end = [numbers[1], numbers[2]];
+            let [stdout, stderr] = take([end[0] - done[0], end[1] - done[1]]);
+            done = end;
+            Ended {
+                status: i32::try_from(numbers[0]).unwrap(),
+                stdout,
+                stderr,
+            }
+        })
         .collect()
 }
 
@@ -94,10 +140,11 @@ fn results(scene: &Scene, wrapper: &str, runs: &[Run]) -> Vec<(String, String)> 
 pub(super) fn compare_runs(pair: &Pair, wrapper: &str, runs: &[Run]) {
     let theirs = results(&pair.reference, wrapper, runs);
     let ours = results(&pair.ours, wrapper, runs);
+    assert_eq!((theirs.len(), ours.len()), (runs.len(), runs.len()));
     for (run, (theirs, ours)) in runs.iter().zip(theirs.iter().zip(&ours)) {
         assert!(
             theirs == ours,
-            "{run:?}\nreference: {theirs:#?}\nours: {ours:#?}"
+            "{run:?}\nreference: {theirs:?}\nours: {ours:?}"
         );
     }
 }

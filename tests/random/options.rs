@@ -134,8 +134,9 @@ fn setlock_words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
 /// Has the lock `held` held on both sides.
 fn hold(pair: &Pair) {
     for scene in [&pair.reference, &pair.ours] {
-        drop(scene.start(scene.shell("mkfifo fifo; exec setlock held sleep 1000")));
-        scene.wait_for("flock -n held true || echo held", |held| held == "held\n");
+        let script = "mkfifo fifo; exec setlock held sh -c '>taken; exec sleep 1000'";
+        drop(scene.start(scene.shell(script)));
+        scene.wait_until("the lock is taken", || scene.exists("taken"));
     }
 }
 
