@@ -19,19 +19,32 @@ fn main() -> ExitCode {
 }
 
 fn setuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let [_, name, ref child @ ..] = *arguments else {
-        return Err(SETUIDGID.usage());
+    // The option -s is not in 0.76, to which it is an account of a name that
+    // no account can have.
+    let (supplementary, name, child) = match *arguments {
+        [_, option, name, ref child @ ..] if !child.is_empty() && option == c"-s" => {
+            (true, name, child)
+        }
+        [_, name, ref child @ ..] if !child.is_empty() => (false, name, child),
+        _ => return Err(SETUIDGID.usage()),
     };
-    if child.is_empty() {
-        return Err(SETUIDGID.usage());
-    }
-    let account =
-        Account::find(name).ok_or_else(|| SETUIDGID.refuse(text!["unknown account ", name]))?;
-    Identity::alone(account)
+    identity(name, supplementary)?
         .assume()
         .map_err(|error| match error {
             Error::Group(error) => SETUIDGID.fatal("unable to setgid", error),
             Error::User(error) => SETUIDGID.fatal("unable to setuid", error),
         })?;
     Err(Child::new(&SETUIDGID, child, &environment()).exec())
+}
+
+/// The identity of an account, by its name, or of none, by its numbers, which
+/// say all groups themselves. Names come first, as they do in 0.76.
+fn identity(name: &CStr, supplementary: bool) -> Result<Identity, Failure> {
+    match Account::find(name) {
+        Some(account) if supplementary => Identity::with_groups(account, name)
+            .map_err(|error| SETUIDGID.fatal(text!["unable to get groups of ", name], error)),
+        Some(account) => Ok(Identity::alone(account)),
+        None => Identity::parse(name.to_bytes())
+            .ok_or_else(|| SETUIDGID.refuse(text!["unknown account ", name])),
+    }
 }

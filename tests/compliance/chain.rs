@@ -47,6 +47,18 @@ pub(crate) fn not_shown(what: &str) {
     let _ = std::io::stderr().write_all(format!("not shown here: {what}\n").as_bytes());
 }
 
+/// Runs a script where files of /etc are those of the scene, if there are
+/// any: passwd, group and nsswitch.conf. None if that cannot be done here.
+pub(crate) fn with_accounts(scene: &Scene, script: &str) -> Option<Outcome> {
+    let mount = "for file in passwd group nsswitch.conf; do \
+                     if test -e $file; then mount --bind $file /etc/$file || exit 99; fi; done";
+    if scene.sh("exec unshare -m mount --bind . .").code() != Some(0) {
+        not_shown("accounts in a mount namespace");
+        return None;
+    }
+    Some(scene.sh(&format!("exec unshare -m sh -c '{mount}; {script}'")))
+}
+
 /// A command that runs a program with an error injected into its first system
 /// calls of a name (strace's words for how many); None if that cannot be done
 /// here.

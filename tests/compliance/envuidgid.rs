@@ -1,20 +1,8 @@
-use testkit::{Scene, compliance};
+use testkit::compliance;
 
-use super::chain::{environment_after, not_shown};
+use super::chain::{environment_after, with_accounts};
 
 const USAGE: &str = "envuidgid: usage: envuidgid account child\n";
-
-/// Runs a script where /etc/passwd and /etc/nsswitch.conf are what these
-/// files of the scene say, if they exist; None if that cannot be done here.
-fn with_accounts(scene: &Scene, script: &str) -> Option<testkit::Outcome> {
-    let mount = "for file in passwd nsswitch.conf; do \
-                     if test -e $file; then mount --bind $file /etc/$file || exit 99; fi; done";
-    if scene.sh("exec unshare -m mount --bind . .").code() != Some(0) {
-        not_shown("accounts in a mount namespace");
-        return None;
-    }
-    Some(scene.sh(&format!("exec unshare -m sh -c '{mount}; {script}'")))
-}
 
 compliance! {
     fn usage_is_for_missing_arguments(scene: &Scene) {

@@ -1,6 +1,6 @@
-use testkit::compliance;
+use testkit::{Scene, Subject, compliance};
 
-use super::chain::is_root;
+use super::chain::{is_root, with_accounts};
 
 const USAGE: &str = "setuidgid: usage: setuidgid account child\n";
 
@@ -94,5 +94,77 @@ compliance! {
                     .is(111, "", format!("setuidgid: fatal: unable to {what}: permission denied\n"));
             }
         }
+    }
+
+    fn accounts_may_be_numbers(scene: &Scene) {
+        if is_root("setuidgid to numbers") {
+            for (account, uid, gid, groups) in [
+                (":1234", 1234, 1234, "1234"),
+                (":1234:5", 1234, 5, "5"),
+                (":1234:5:7:6", 1234, 5, "5 6 7"),
+                (":4294967294:0", 4_294_967_294_u32, 0, "0"),
+            ] {
+                let four = |id: u32| format!("\t{id}").repeat(4);
+                more(
+                    scene,
+                    &format!("exec setpriv --groups 1,2,3 setuidgid {account} {WHO}"),
+                    account,
+                    &format!("Uid:{}\nGid:{}\nGroups:\t{groups} \n", four(uid), four(gid)),
+                );
+            }
+        }
+    }
+
+    fn other_numbers_are_unknown_accounts(scene: &Scene) {
+        for account in ["1234", ":", "::5", ":1234:", ":1234::5", ":x", ":+1", ":-1", ":1234:5x", ":4294967295", ":1:4294967295"] {
+            scene.sh(&format!("exec setuidgid {account} echo ran"))
+                .is(111, "", format!("setuidgid: fatal: unknown account {account}\n"));
+        }
+    }
+
+    fn s_adds_the_accounts_supplementary_groups(scene: &Scene) {
+        scene.write("group", "root:x:0:\none:x:101:member,other\ntwo:x:102:other\nthree:x:103:other,member\n");
+        scene.write("passwd", "root:x:0:0::/:/bin/sh\nmember:x:77:78::/:/bin/sh\n");
+        let script = "exec setuidgid -s member sh -c \"id -u; id -g; id -G\"";
+        if let Some(outcome) = is_root("setuidgid -s").then(|| with_accounts(scene, script)).flatten() {
+            match scene.subject() {
+                Subject::Reference => outcome.is(111, "", "setuidgid: fatal: unknown account -s\n"),
+                _ => outcome.prints("77\n78\n78 101 103\n"),
+            };
+            let script = "exec setuidgid member sh -c \"id -G\"";
+            with_accounts(scene, script).unwrap().prints("78\n");
+        }
+    }
+
+    fn s_adds_nothing_to_numbers(scene: &Scene) {
+        if is_root("setuidgid -s to numbers") {
+            more(scene, "exec setuidgid -s :1234:5 sh -c 'id -u; id -G'", "-s", "1234\n5\n");
+        }
+    }
+
+    fn s_needs_an_account_and_a_child(scene: &Scene) {
+        for words in ["-s nobody", "-s echo", "-ss nobody true", "-z nobody true", "-- nobody true"] {
+            let word = words.split(' ').next().unwrap();
+            scene.sh(&format!("exec setuidgid {words}"))
+                .is(111, "", format!("setuidgid: fatal: unknown account {word}\n"));
+        }
+        let unknown = if scene.subject() == Subject::Reference { "-s" } else { "nosuchaccount" };
+        scene.sh("exec setuidgid -s nosuchaccount echo ran")
+            .is(111, "", format!("setuidgid: fatal: unknown account {unknown}\n"));
+    }
+}
+
+/// Asserts what ours prints where 0.76 knows no such account.
+#[track_caller]
+fn more(scene: &Scene, script: &str, account: &str, stdout: &str) {
+    let outcome = scene.sh(script);
+    if scene.subject() == Subject::Reference {
+        outcome.is(
+            111,
+            "",
+            format!("setuidgid: fatal: unknown account {account}\n"),
+        );
+    } else {
+        outcome.prints(stdout);
     }
 }
