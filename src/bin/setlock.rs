@@ -56,20 +56,19 @@ fn setlock(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     if child.is_empty() {
         return Err(SETLOCK.usage());
     }
+    // From here on messages are said while the file is open: if stderr was
+    // closed, it has taken its place, and that is where 0.76 writes them.
     let lock = match take(file, held) {
         Ok(lock) => lock,
         Err(_) if silent => return Ok(Exit::Success),
         Err(Error::Open(error)) => {
             return Err(SETLOCK.fatal(text!["unable to open ", file], error));
         }
-        // Said while the file is open: see there.
         Err(Error::Lock(error, _open)) => {
             return Ok(SETLOCK.fatal(text!["unable to lock ", file], error).say());
         }
     };
-    let failure = Child::new(&SETLOCK, child, &environment()).exec();
-    // Said while the file is open, too.
-    let exit = failure.say();
+    let exit = Child::new(&SETLOCK, child, &environment()).exec().say();
     drop(lock);
     Ok(exit)
 }

@@ -7,7 +7,7 @@ use testkit::{Outcome, Scene};
 
 /// The chain programs, each with arguments that change as little as it can.
 /// They need the directory `empty` in the scene; setlock makes `lock`.
-pub(crate) const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("envdir", "empty"),
     ("envuidgid", "root"),
     ("setuidgid", "root"),
@@ -17,14 +17,15 @@ pub(crate) const PROGRAMS: [(&str, &str); 7] = [
     ("pgrphack", ""),
 ];
 
-/// Those of [`PROGRAMS`] that can run here, each as its name and as the
-/// words of a command line (with the program's path, so that PATH can be set
-/// for the child alone), to which a child is to be added.
+/// Those of [`PROGRAMS`] that can run here (setuidgid needs root; its own tests
+/// say so), each as its name and as the words of a command line to which a
+/// child is to be added. The words begin with the program's path, so that PATH
+/// can be set for the child alone.
 pub(crate) fn programs(scene: &Scene) -> Vec<(&'static str, String)> {
     std::fs::create_dir_all(scene.path("empty")).unwrap();
     PROGRAMS
         .into_iter()
-        .filter(|(name, _)| *name != "setuidgid" || is_root("setuidgid as part of a list"))
+        .filter(|(name, _)| *name != "setuidgid" || nix::unistd::geteuid().is_root())
         .map(|(name, arguments)| {
             let program = scene.bin().join(name);
             (name, format!("{} {arguments}", program.display()))

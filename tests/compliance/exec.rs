@@ -32,6 +32,12 @@ fn found(scene: &Scene, setup: &str, program: &str, stdout: &str) {
     }
 }
 
+/// The arguments among the words of [`programs`].
+fn arguments(words: &str) -> Vec<&str> {
+    let arguments = words.split(' ').skip(1);
+    arguments.filter(|word| !word.is_empty()).collect()
+}
+
 /// Directories to search: `tool` in the second and third.
 fn tools(scene: &Scene) {
     scene.write("1/other", "");
@@ -64,7 +70,13 @@ compliance! {
         tools(scene);
         found(scene, &path("2"), "./tool", "here\n");
         found(scene, &path("2"), "3/tool", "3\n");
-        refused(scene, &path("2"), "./other", "./other", "file does not exist");
+        refused(
+            scene,
+            &path("2"),
+            "./other",
+            "./other",
+            "file does not exist",
+        );
     }
 
     fn an_empty_element_is_the_current_directory(scene: &Scene) {
@@ -84,7 +96,13 @@ compliance! {
 
     fn a_missing_child_is_said(scene: &Scene) {
         tools(scene);
-        refused(scene, &path("1:2:nowhere"), "nope", "nope", "file does not exist");
+        refused(
+            scene,
+            &path("1:2:nowhere"),
+            "nope",
+            "nope",
+            "file does not exist",
+        );
     }
 
     fn a_child_without_a_name_is_said(scene: &Scene) {
@@ -124,7 +142,13 @@ compliance! {
     fn a_name_too_long_ends_the_search(scene: &Scene) {
         tools(scene);
         let long = "l".repeat(256);
-        refused(scene, &path(&format!("{long}:2")), "tool", "tool", "file name too long");
+        refused(
+            scene,
+            &path(&format!("{long}:2")),
+            "tool",
+            "tool",
+            "file name too long",
+        );
         refused(scene, &path("1:2"), &long, &long, "file name too long");
         let longer = "1/".repeat(2500);
         refused(scene, &path("1:2"), &longer, &longer, "file name too long");
@@ -144,7 +168,13 @@ compliance! {
         scene.script("1/tool", "echo there is no fallback to a shell\n");
         refused(scene, &path("1:2"), "tool", "tool", "exec format error");
         scene.script("empty-file", "");
-        refused(scene, "", "./empty-file", "./empty-file", "exec format error");
+        refused(
+            scene,
+            "",
+            "./empty-file",
+            "./empty-file",
+            "exec format error",
+        );
     }
 
     fn a_program_that_is_being_written_is_busy(scene: &Scene) {
@@ -179,12 +209,22 @@ compliance! {
             ("1:4", "access denied"),
         ] {
             for (caller, words) in programs(scene) {
-                scene.sh(&format!("PATH={value} exec /usr/bin/setpriv --bounding-set -net_raw {words} tool")).is(
-                    111, "", format!("{caller}: fatal: unable to run tool: {wording}\n"),
-                );
+                scene
+                    .sh(&format!(
+                        "PATH={value} exec /usr/bin/setpriv --bounding-set -net_raw {words} tool"
+                    ))
+                    .is(
+                        111,
+                        "",
+                        format!("{caller}: fatal: unable to run tool: {wording}\n"),
+                    );
             }
         }
-        scene.sh(&format!("PATH=1:2 exec /usr/bin/setpriv --bounding-set -net_raw {}/pgrphack tool", scene.bin().display()))
+        scene
+            .sh(&format!(
+                "PATH=1:2 exec /usr/bin/setpriv --bounding-set -net_raw {}/pgrphack tool",
+                scene.bin().display()
+            ))
             .prints("2\n");
     }
 
@@ -204,8 +244,11 @@ compliance! {
             ("EINVAL", false, "invalid argument"),
         ] {
             let message = format!("pgrphack: fatal: unable to run tool: {wording}\n");
-            let Some(injected) = injected("execve", error, "1") else { return };
-            let search = |path| scene.sh(&format!("exec {injected} -E PATH={path} {pgrphack} tool"));
+            let Some(injected) = injected("execve", error, "1") else {
+                return;
+            };
+            let search =
+                |path| scene.sh(&format!("exec {injected} -E PATH={path} {pgrphack} tool"));
             let outcome = search("2:3");
             if remembered {
                 outcome.prints("3\n");
@@ -219,16 +262,20 @@ compliance! {
 
     fn names_are_bytes(scene: &Scene) {
         scene.sh("exec pgrphack \"$(printf 'a\\377\\nb')\"").is(
-            111, "", b"pgrphack: fatal: unable to run a\xff\nb: file does not exist\n",
+            111,
+            "",
+            b"pgrphack: fatal: unable to run a\xff\nb: file does not exist\n",
         );
     }
 
     fn the_first_path_of_the_environment_counts(scene: &Scene) {
         tools(scene);
         for (program, words) in programs(scene) {
-            let mut arguments: Vec<_> = words.split(' ').skip(1).filter(|word| !word.is_empty()).collect();
+            let mut arguments = arguments(&words);
             arguments.push("tool");
-            let environment: [&[u8]; 6] = [b"PATHS=9", b"PATH", b"path=9", b"PATH=3", b"PATH=2", b"PATH=1"];
+            let environment: [&[u8]; 6] = [
+                b"PATHS=9", b"PATH", b"path=9", b"PATH=3", b"PATH=2", b"PATH=1",
+            ];
             let command = with_environment(scene, &environment, program, &arguments);
             scene.run(command).prints("3\n");
         }
@@ -236,12 +283,13 @@ compliance! {
 
     fn the_arguments_are_left_alone(scene: &Scene) {
         for (_, words) in programs(scene) {
-            let command = format!("exec {words} /bin/cat -- /proc/self/cmdline '' '-x' \"$(printf '\\377 \\n.')\"");
+            let command = format!(
+                "exec {words} /bin/cat -- /proc/self/cmdline '' '-x' \"$(printf '\\377 \\n.')\""
+            );
             // cat prints its own command line, then misses the other files.
             let seen = scene.sh(&command);
             assert_eq!(
-                seen.stdout,
-                b"/bin/cat\0--\0/proc/self/cmdline\0\0-x\0\xff \n.\0",
+                seen.stdout, b"/bin/cat\0--\0/proc/self/cmdline\0\0-x\0\xff \n.\0",
                 "{seen:?}",
             );
         }
@@ -249,15 +297,25 @@ compliance! {
 
     fn the_environment_is_left_alone(scene: &Scene) {
         let environment: [&[u8]; 9] = [
-            b"Z=1", b"A=2", b"PATH=/bin", b"Z=3", b"no equals sign", b"=", b"", b"A=\xff\n", b"=A=",
+            b"Z=1",
+            b"A=2",
+            b"PATH=/bin",
+            b"Z=3",
+            b"no equals sign",
+            b"=",
+            b"",
+            b"A=\xff\n",
+            b"=A=",
         ];
         for (program, words) in programs(scene) {
             if program == "envuidgid" {
                 continue;
             }
-            let arguments: Vec<_> = words.split(' ').skip(1).filter(|word| !word.is_empty()).collect();
-            let seen = environment_after(scene, &environment, program, &arguments);
-            let expected: Vec<u8> = environment.iter().flat_map(|entry| [entry, &b"\0"[..]].concat()).collect();
+            let seen = environment_after(scene, &environment, program, &arguments(&words));
+            let expected: Vec<u8> = environment
+                .iter()
+                .flat_map(|entry| [entry, &b"\0"[..]].concat())
+                .collect();
             assert!(seen == expected, "{program}: {}", seen.escape_ascii());
         }
     }
@@ -267,8 +325,8 @@ compliance! {
             if program == "envuidgid" {
                 continue;
             }
-            let arguments: Vec<_> = words.split(' ').skip(1).filter(|word| !word.is_empty()).collect();
-            assert_eq!(environment_after(scene, &[], program, &arguments), b"", "{program}");
+            let seen = environment_after(scene, &[], program, &arguments(&words));
+            assert_eq!(seen, b"", "{program}");
         }
     }
 
@@ -277,16 +335,22 @@ compliance! {
         let expected = inherited(scene, setup, "");
         for (program, words) in programs(scene) {
             let seen = inherited(scene, setup, &words);
-            assert_eq!(comparable(program, &seen), comparable(program, &expected), "{program}");
+            assert_eq!(
+                comparable(program, &seen),
+                comparable(program, &expected),
+                "{program}"
+            );
         }
     }
 
     fn descriptors_that_were_closed_stay_closed(scene: &Scene) {
         for closed in 0..8 {
-            let setup: String = [(1, "exec 0<&-;"), (2, "exec 1>&-;"), (4, "exec 2>&-;")]
-                .into_iter()
-                .filter_map(|(bit, close)| (closed & bit != 0).then_some(close))
-                .collect();
+            let mut setup = "exec 5</dev/null 7>>file;".to_owned();
+            for (bit, close) in [(1, "exec 0<&-;"), (2, "exec 1>&-;"), (4, "exec 2>&-;")] {
+                if closed & bit != 0 {
+                    setup.push_str(close);
+                }
+            }
             let direct = descriptors(scene, &setup, "");
             for (program, words) in programs(scene) {
                 let mut expected = direct.clone();
@@ -298,9 +362,17 @@ compliance! {
                     _ => (0, ""),
                 };
                 let is_free = |number: &u32| direct.iter().all(|(open, _)| open != number);
-                expected.extend((0..).filter(is_free).take(own).map(|number| (number, target.to_owned())));
+                expected.extend(
+                    (0..)
+                        .filter(is_free)
+                        .take(own)
+                        .map(|number| (number, target.to_owned())),
+                );
                 expected.sort();
-                for descriptor in seen.iter_mut().filter(|descriptor| !direct.contains(descriptor)) {
+                for descriptor in seen
+                    .iter_mut()
+                    .filter(|descriptor| !direct.contains(descriptor))
+                {
                     if own > 0 && descriptor.1.contains(target) {
                         target.clone_into(&mut descriptor.1);
                     }
@@ -324,7 +396,11 @@ compliance! {
                     continue;
                 }
                 let seen = inherited(scene, setup, &words);
-                assert_eq!(lines(&seen, "Sig"), lines(&direct, "Sig"), "{setup} {program}");
+                assert_eq!(
+                    lines(&seen, "Sig"),
+                    lines(&direct, "Sig"),
+                    "{setup} {program}"
+                );
             }
         }
     }
@@ -338,14 +414,22 @@ compliance! {
             assert!(!direct.contains("SigBlk:\t0000000000000000"), "{direct}");
             for (program, words) in programs(scene) {
                 let seen = inherited(scene, "", &format!("{} {words}", perl(&block)));
-                assert_eq!(lines(&seen, "Sig"), lines(&direct, "Sig"), "{signals} {program}");
+                assert_eq!(
+                    lines(&seen, "Sig"),
+                    lines(&direct, "Sig"),
+                    "{signals} {program}"
+                );
             }
         }
     }
 
     fn a_child_dies_of_sigpipe_unless_it_was_ignored(scene: &Scene) {
         for (program, words) in programs(scene) {
-            let crash = if program == "fghack" { "111\n" } else { "141\n" };
+            let crash = if program == "fghack" {
+                "111\n"
+            } else {
+                "141\n"
+            };
             let script = format!(
                 "({words} yes 2>/dev/null; echo $? >status) | head -n 1 >/dev/null; cat status"
             );
@@ -357,7 +441,9 @@ compliance! {
     fn the_exit_code_is_the_childs(scene: &Scene) {
         for (_, words) in programs(scene) {
             for code in [0, 1, 99, 100, 111, 255] {
-                scene.sh(&format!("exec {words} sh -c 'exit {code}'")).is(code, "", "");
+                scene
+                    .sh(&format!("exec {words} sh -c 'exit {code}'"))
+                    .is(code, "", "");
             }
         }
     }
@@ -366,8 +452,10 @@ compliance! {
         scene.write("env/NAME", "value\n");
         if is_root("a chain of all chain programs") {
             scene
-                .sh("exec pgrphack envuidgid root envdir env softlimit -c 0 setlock -n lock fghack \
-                     setuidgid nobody sh -c 'echo $UID $GID $NAME; ulimit -c; id -u; exit 3'")
+                .sh(
+                    "exec pgrphack envuidgid root envdir env softlimit -c 0 setlock -n lock fghack \
+                     setuidgid nobody sh -c 'echo $UID $GID $NAME; ulimit -c; id -u; exit 3'",
+                )
                 .is(3, "0 0 value\n0\n65534\n", "");
         }
     }
@@ -383,7 +471,9 @@ compliance! {
 
     fn a_full_stderr_hides_the_message_and_nothing_else(scene: &Scene) {
         for (_, words) in programs(scene) {
-            scene.sh(&format!("exec {words} nope 2>/dev/full")).is(111, "", "");
+            scene
+                .sh(&format!("exec {words} nope 2>/dev/full"))
+                .is(111, "", "");
         }
     }
 }

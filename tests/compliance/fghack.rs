@@ -20,20 +20,27 @@ fn start(scene: &Scene, script: &str) -> Running {
 
 compliance! {
     fn usage_is_for_a_missing_child(scene: &Scene) {
-        scene.sh("fghack").is(100, "", "fghack: usage: fghack child\n");
+        scene
+            .sh("fghack")
+            .is(100, "", "fghack: usage: fghack child\n");
     }
 
     fn a_word_with_a_dash_is_the_child(scene: &Scene) {
         for word in ["-x", "--", "-"] {
             scene.sh(&format!("exec fghack {word} true")).is(
-                111, "", format!("fghack: fatal: unable to run {word}: file does not exist\n"),
+                111,
+                "",
+                format!("fghack: fatal: unable to run {word}: file does not exist\n"),
             );
         }
     }
 
     fn a_signal_is_a_crash(scene: &Scene) {
         for signal in ["HUP", "KILL", "TERM", "SEGV", "ABRT"] {
-            scene.sh(&format!("ulimit -c 0; exec fghack sh -c 'kill -{signal} $$'"))
+            scene
+                .sh(&format!(
+                    "ulimit -c 0; exec fghack sh -c 'kill -{signal} $$'"
+                ))
                 .is(111, "", "fghack: fatal: child crashed\n");
         }
     }
@@ -44,7 +51,8 @@ compliance! {
         let children = format!("/proc/{0}/task/{0}/children", fghack.pid());
         scene.wait_until("the child ends", || {
             let child = std::fs::read_to_string(&children).unwrap();
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+            let stat =
+                std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
             stat.contains(") Z ")
         });
         assert!(fghack.runs());
@@ -54,8 +62,12 @@ compliance! {
 
     fn it_stays_for_the_child_that_closed_everything(scene: &Scene) {
         // The pipe ends at once, the child later.
-        let close = perl("require POSIX; POSIX::close($_) for 3 .. 99; sleep 1 until -e \"go\"; exit 8");
-        let mut fghack = start(scene, &format!("exec fghack sh -c 'echo $$ >pid; exec \"$@\"' - {close}"));
+        let close =
+            perl("require POSIX; POSIX::close($_) for 3 .. 99; sleep 1 until -e \"go\"; exit 8");
+        let mut fghack = start(
+            scene,
+            &format!("exec fghack sh -c 'echo $$ >pid; exec \"$@\"' - {close}"),
+        );
         assert!(fghack.runs());
         scene.write("go", "");
         fghack.wait().is(8, "", "");
@@ -63,16 +75,23 @@ compliance! {
 
     fn a_background_process_that_closes_every_copy_is_not_waited_for(scene: &Scene) {
         let close = perl("require POSIX; POSIX::close($_) for 3 .. 99; exec @ARGV");
-        scene.sh(&format!("exec fghack sh -c '\"$@\" & exit 9' - {close} sleep 1000")).is(9, "", "");
+        scene
+            .sh(&format!(
+                "exec fghack sh -c '\"$@\" & exit 9' - {close} sleep 1000"
+            ))
+            .is(9, "", "");
     }
 
     fn one_copy_is_enough(scene: &Scene) {
         for kept in [3, 20, 33] {
             std::fs::write(scene.path("pid"), "").unwrap();
-            let close = perl(&format!("require POSIX; $_ == {kept} or POSIX::close($_) for 3 .. 99; exec @ARGV"));
-            let mut fghack = start(scene, &format!(
-                "exec fghack sh -c '\"$@\" & echo $! >pid; exit 9' - {close} sleep 1000"
+            let close = perl(&format!(
+                "require POSIX; $_ == {kept} or POSIX::close($_) for 3 .. 99; exec @ARGV"
             ));
+            let mut fghack = start(
+                scene,
+                &format!("exec fghack sh -c '\"$@\" & echo $! >pid; exit 9' - {close} sleep 1000"),
+            );
             assert!(fghack.runs());
             scene.sh("kill $(cat pid)").succeeds();
             fghack.wait().is(9, "", "");
@@ -80,13 +99,24 @@ compliance! {
     }
 
     fn what_is_written_to_the_pipe_is_ignored(scene: &Scene) {
-        scene.sh("exec fghack sh -c 'head -c 300000 /dev/zero >&4; echo done; exit 5'").is(5, "done\n", "");
+        scene
+            .sh("exec fghack sh -c 'head -c 300000 /dev/zero >&4; echo done; exit 5'")
+            .is(5, "done\n", "");
     }
 
     fn signals_end_it_and_leave_the_child(scene: &Scene) {
-        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGSEGV, Signal::SIGPIPE, Signal::SIGKILL] {
+        for signal in [
+            Signal::SIGTERM,
+            Signal::SIGHUP,
+            Signal::SIGSEGV,
+            Signal::SIGPIPE,
+            Signal::SIGKILL,
+        ] {
             std::fs::write(scene.path("pid"), "").unwrap();
-            let fghack = start(scene, "ulimit -c 0; exec fghack sh -c 'echo $$ >pid; exec sleep 1000'");
+            let fghack = start(
+                scene,
+                "ulimit -c 0; exec fghack sh -c 'echo $$ >pid; exec sleep 1000'",
+            );
             fghack.signal(signal);
             let outcome = fghack.wait();
             assert_eq!(outcome.signal(), Some(signal as i32), "{outcome:?}");
@@ -95,9 +125,17 @@ compliance! {
     }
 
     fn a_stopped_child_is_waited_for(scene: &Scene) {
-        let mut fghack = start(scene, "exec fghack sh -c 'echo $$ >pid; kill -STOP $$; exit 4'");
-        let stat = format!("/proc/{}/stat", String::from_utf8(scene.read("pid")).unwrap().trim());
-        scene.wait_until("it is stopped", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
+        let mut fghack = start(
+            scene,
+            "exec fghack sh -c 'echo $$ >pid; kill -STOP $$; exit 4'",
+        );
+        let stat = format!(
+            "/proc/{}/stat",
+            String::from_utf8(scene.read("pid")).unwrap().trim()
+        );
+        scene.wait_until("it is stopped", || {
+            std::fs::read_to_string(&stat).unwrap().contains(") T ")
+        });
         assert!(fghack.runs());
         scene.sh("kill -CONT $(cat pid)").succeeds();
         fghack.wait().is(4, "", "");
@@ -106,17 +144,28 @@ compliance! {
     fn a_child_that_nobody_can_wait_for_is_said(scene: &Scene) {
         // A shell would not ignore SIGCHLD when it is told to.
         let ignore = perl("$SIG{CHLD} = \"IGNORE\"; exec @ARGV");
-        scene.sh(&format!("exec {ignore} fghack true")).is(111, "", "fghack: fatal: wait failed: no child processes\n");
+        scene.sh(&format!("exec {ignore} fghack true")).is(
+            111,
+            "",
+            "fghack: fatal: wait failed: no child processes\n",
+        );
     }
 
     fn other_children_of_the_process_are_left_alone(scene: &Scene) {
         // The shell's child becomes fghack's, and ends first.
-        scene.sh("true & sleep 1000 3>&- & exec fghack sh -c 'exit 6'").is(6, "", "");
+        scene
+            .sh("true & sleep 1000 3>&- & exec fghack sh -c 'exit 6'")
+            .is(6, "", "");
     }
 
     fn a_pipe_that_cannot_be_made_is_said(scene: &Scene) {
-        scene.sh("exec 3>&- 4>&- 5>&-; ulimit -n 4; exec fghack true")
-            .is(111, "", "fghack: fatal: unable to create pipe: process cannot open more files\n");
+        scene
+            .sh("exec 3>&- 4>&- 5>&-; ulimit -n 4; exec fghack true")
+            .is(
+                111,
+                "",
+                "fghack: fatal: unable to create pipe: process cannot open more files\n",
+            );
     }
 
     fn too_few_descriptors_mean_fewer_copies(scene: &Scene) {
@@ -124,7 +173,12 @@ compliance! {
         // its interpreter finds none left for the C library.
         let outcome = scene.sh("exec 3>&- 4>&- 5>&-; ulimit -n 9; exec fghack /bin/sh -c true");
         assert_eq!(outcome.code(), Some(127), "{outcome:?}");
-        assert!(outcome.error_text().starts_with("/bin/sh: error while loading shared libraries"), "{outcome:?}");
+        assert!(
+            outcome
+                .error_text()
+                .starts_with("/bin/sh: error while loading shared libraries"),
+            "{outcome:?}"
+        );
     }
 
     fn a_fork_that_fails_is_said(scene: &Scene) {

@@ -82,22 +82,45 @@ const SIGXFSZ: i32 = 25;
 
 compliance! {
     fn usage_is_for_a_missing_child(scene: &Scene) {
-        for script in ["softlimit", "softlimit -c 0", "softlimit --", "softlimit -c 0 --"] {
+        for script in [
+            "softlimit",
+            "softlimit -c 0",
+            "softlimit --",
+            "softlimit -c 0 --",
+        ] {
             scene.sh(script).is(100, "", USAGE);
         }
     }
 
     fn a_bad_option_is_said_by_the_name_it_was_called_by(scene: &Scene) {
-        scene.sh("softlimit -z true").is(100, "", format!("softlimit: illegal option -- z\n{USAGE}"));
-        scene.sh("softlimit -c0 -: true").is(100, "", format!("softlimit: illegal option -- :\n{USAGE}"));
-        scene.sh("softlimit -m").is(100, "", format!("softlimit: option requires an argument -- m\n{USAGE}"));
+        scene.sh("softlimit -z true").is(
+            100,
+            "",
+            format!("softlimit: illegal option -- z\n{USAGE}"),
+        );
+        scene.sh("softlimit -c0 -: true").is(
+            100,
+            "",
+            format!("softlimit: illegal option -- :\n{USAGE}"),
+        );
+        scene.sh("softlimit -m").is(
+            100,
+            "",
+            format!("softlimit: option requires an argument -- m\n{USAGE}"),
+        );
         scene.sh("ln -s $FIRST/softlimit other; ./other -z true; ./other -a")
             .is(100, "", format!("other: illegal option -- z\n{USAGE}other: option requires an argument -- a\n{USAGE}"));
     }
 
     fn options_end_at_two_dashes_or_an_operand(scene: &Scene) {
-        scene.sh("exec softlimit -c 0 -- echo -c 1").prints("-c 1\n");
-        scene.sh("exec softlimit -c 0 - -c 1").is(111, "", "softlimit: fatal: unable to run -: file does not exist\n");
+        scene
+            .sh("exec softlimit -c 0 -- echo -c 1")
+            .prints("-c 1\n");
+        scene.sh("exec softlimit -c 0 - -c 1").is(
+            111,
+            "",
+            "softlimit: fatal: unable to run -: file does not exist\n",
+        );
         scene.sh("exec softlimit echo -c 1").prints("-c 1\n");
     }
 
@@ -111,7 +134,11 @@ compliance! {
             // Enough for cat in any unit.
             let value = if letter == "o" { "100" } else { "1000000003" };
             for words in [format!("-{letter} {value}"), format!("-{letter}{value}")] {
-                assert_eq!(limits(scene, &format!("exec softlimit {words}")), with(&before, names, value), "{words}");
+                assert_eq!(
+                    limits(scene, &format!("exec softlimit {words}")),
+                    with(&before, names, value),
+                    "{words}"
+                );
             }
         }
     }
@@ -128,16 +155,33 @@ compliance! {
     fn a_value_above_the_hard_limit_is_cut_to_it(scene: &Scene) {
         let hard = "ulimit -S -c 3; ulimit -H -c 5; ulimit -S -n 50; ulimit -H -n 60; exec";
         let before = limits(scene, hard);
-        for (words, names) in [("-c 99999", ["Max core file size"]), ("-o 61", ["Max open files"])] {
-            assert_eq!(limits(scene, &format!("{hard} softlimit {words}")), with(&before, &names, "="), "{words}");
+        for (words, names) in [
+            ("-c 99999", ["Max core file size"]),
+            ("-o 61", ["Max open files"]),
+        ] {
+            assert_eq!(
+                limits(scene, &format!("{hard} softlimit {words}")),
+                with(&before, &names, "="),
+                "{words}"
+            );
         }
     }
 
     fn the_last_of_several_options_wins(scene: &Scene) {
         let before = limits(scene, "exec");
-        let seen = limits(scene, "exec softlimit -m 900000000 -s 800000000 -a700000000 -a =");
+        let seen = limits(
+            scene,
+            "exec softlimit -m 900000000 -s 800000000 -a700000000 -a =",
+        );
         let after = with(&before, OPTIONS[5].1, "900000000");
-        assert_eq!(seen, with(&with(&after, &["Max stack size"], "800000000"), &["Max address space"], "="));
+        assert_eq!(
+            seen,
+            with(
+                &with(&after, &["Max stack size"], "800000000"),
+                &["Max address space"],
+                "="
+            )
+        );
         let seen = limits(scene, "exec softlimit -s 800000000 -m 900000000");
         assert_eq!(seen, after);
     }
@@ -145,16 +189,41 @@ compliance! {
     fn a_number_is_decimal_digits_and_nothing_else(scene: &Scene) {
         let before = limits(scene, "exec");
         for (words, value) in [
-            ("-c ''", "0"), ("-c 0", "0"), ("-c 007", "7"),
-            ("-c 18446744073709551616", "0"), ("-c 18446744073709551623", "7"),
+            ("-c ''", "0"),
+            ("-c 0", "0"),
+            ("-c 007", "7"),
+            ("-c 18446744073709551616", "0"),
+            ("-c 18446744073709551623", "7"),
             ("-c 1844674407370955161500000001", "18446744073609551617"),
         ] {
             let seen = limits(scene, &format!("exec softlimit {words}"));
-            assert_eq!(seen, with(&before, &["Max core file size"], value), "{words}");
+            assert_eq!(
+                seen,
+                with(&before, &["Max core file size"], value),
+                "{words}"
+            );
         }
-        for word in ["5x", "5k", "'5 '", "' 5'", "+5", "-1", "0x5", "5.0", "==", "=5", "5=", "k", "\"$(printf '5\\n')x\""] {
-            scene.sh(&format!("exec softlimit -c {word} true")).is(100, "", USAGE);
-            scene.sh(&format!("exec softlimit -c{word} true")).is(100, "", USAGE);
+        for word in [
+            "5x",
+            "5k",
+            "'5 '",
+            "' 5'",
+            "+5",
+            "-1",
+            "0x5",
+            "5.0",
+            "==",
+            "=5",
+            "5=",
+            "k",
+            "\"$(printf '5\\n')x\"",
+        ] {
+            scene
+                .sh(&format!("exec softlimit -c {word} true"))
+                .is(100, "", USAGE);
+            scene
+                .sh(&format!("exec softlimit -c{word} true"))
+                .is(100, "", USAGE);
         }
     }
 
@@ -180,16 +249,30 @@ compliance! {
             ("-f 5", "softl"),
             ("-f 7 nope", "softlim"),
         ] {
-            killed(&scene.sh(&format!("ulimit -c 0; exec softlimit {words} 2>said")), SIGXFSZ);
-            assert_eq!(String::from_utf8(scene.read("said")).unwrap(), said, "{words}");
+            killed(
+                &scene.sh(&format!("ulimit -c 0; exec softlimit {words} 2>said")),
+                SIGXFSZ,
+            );
+            assert_eq!(
+                String::from_utf8(scene.read("said")).unwrap(),
+                said,
+                "{words}"
+            );
         }
         // What comes after the bad one has no effect.
-        scene.sh("exec softlimit -z -f 0 true 2>said").is(100, "", "");
-        assert_eq!(String::from_utf8(scene.read("said")).unwrap(), format!("{long}{USAGE}"));
+        scene
+            .sh("exec softlimit -z -f 0 true 2>said")
+            .is(100, "", "");
+        assert_eq!(
+            String::from_utf8(scene.read("said")).unwrap(),
+            format!("{long}{USAGE}")
+        );
     }
 
     fn a_message_that_is_too_long_ends_silently_if_the_signal_is_ignored(scene: &Scene) {
-        scene.sh("trap '' XFSZ; exec softlimit -f 9 nope 2>said").is(111, "", "");
+        scene
+            .sh("trap '' XFSZ; exec softlimit -f 9 nope 2>said")
+            .is(111, "", "");
         assert_eq!(scene.read("said"), b"softlimit");
     }
 
@@ -202,29 +285,68 @@ compliance! {
         let long = "n".repeat(250);
         for option in ["-a", "-d", "-m", "-s", "-l"] {
             for name in ["nope", &long] {
-                scene.run(with_environment(scene, &environment, "softlimit", &[option, "0", name]))
-                    .is(111, "", format!("softlimit: fatal: unable to run {name}: file does not exist\n"));
+                scene
+                    .run(with_environment(
+                        scene,
+                        &environment,
+                        "softlimit",
+                        &[option, "0", name],
+                    ))
+                    .is(
+                        111,
+                        "",
+                        format!("softlimit: fatal: unable to run {name}: file does not exist\n"),
+                    );
             }
-            scene.run(with_environment(scene, &environment, "softlimit", &[option, "0", "-z"]))
+            scene
+                .run(with_environment(
+                    scene,
+                    &environment,
+                    "softlimit",
+                    &[option, "0", "-z"],
+                ))
                 .is(100, "", format!("softlimit: illegal option -- z\n{USAGE}"));
             let longest = "/n".repeat(60_000);
-            scene.run(with_environment(scene, &environment, "softlimit", &[option, "0", &longest]))
-                .is(111, "", format!("softlimit: fatal: unable to run {longest}: file name too long\n"));
+            scene
+                .run(with_environment(
+                    scene,
+                    &environment,
+                    "softlimit",
+                    &[option, "0", &longest],
+                ))
+                .is(
+                    111,
+                    "",
+                    format!("softlimit: fatal: unable to run {longest}: file name too long\n"),
+                );
         }
     }
 
     fn a_limit_that_the_system_does_not_tell_is_said(scene: &Scene) {
         if let Some(injected) = injected("prlimit64", "EPERM", "1+") {
             let softlimit = scene.bin().join("softlimit");
-            scene.sh(&format!("exec {injected} {} -c 0 echo ran", softlimit.display()))
-                .is(111, "", "softlimit: fatal: getrlimit failed: permission denied\n");
+            scene
+                .sh(&format!(
+                    "exec {injected} {} -c 0 echo ran",
+                    softlimit.display()
+                ))
+                .is(
+                    111,
+                    "",
+                    "softlimit: fatal: getrlimit failed: permission denied\n",
+                );
         }
     }
 
     fn a_limit_holds_for_the_child(scene: &Scene) {
-        killed(&scene.sh("ulimit -c 0; exec softlimit -f 3 sh -c 'exec echo 12345 >file'"), SIGXFSZ);
+        killed(
+            &scene.sh("ulimit -c 0; exec softlimit -f 3 sh -c 'exec echo 12345 >file'"),
+            SIGXFSZ,
+        );
         assert_eq!(scene.read("file"), b"123");
         killed(&scene.sh("ulimit -c 0; exec softlimit -a 0 true"), 11);
-        scene.sh("exec softlimit -o 3 sh -c 'exec 3</dev/null' 2>/dev/null").is(127, "", "");
+        scene
+            .sh("exec softlimit -o 3 sh -c 'exec 3</dev/null' 2>/dev/null")
+            .is(127, "", "");
     }
 }
