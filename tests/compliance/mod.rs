@@ -1,7 +1,5 @@
-mod differences;
-mod supervise;
-mod svc;
 pub(crate) mod chain;
+mod differences;
 mod envdir;
 mod envuidgid;
 mod exec;
@@ -10,6 +8,8 @@ mod pgrphack;
 mod setlock;
 mod setuidgid;
 mod softlimit;
+mod supervise;
+mod svc;
 mod svok;
 mod svscan;
 mod svstat;
@@ -50,12 +50,11 @@ fn pid(scene: &Scene) -> i32 {
     i32::from_le_bytes(record[12..16].try_into().unwrap())
 }
 
-/// Whether the tests may act as another user. If not, says aloud that `test`
-/// is skipped.
+/// Whether the tests may act as another user; if not, `test` is skipped.
 fn may_change_identity(test: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        testkit::say(&format!("skipped, not root: {test}"));
+        testkit::skip(test, "only root may act as another user");
     }
     root
 }

@@ -1,4 +1,8 @@
+mod batch;
 mod control;
+mod envdir;
+mod exec;
+mod options;
 mod svc;
 mod svstat;
 
@@ -24,7 +28,3 @@ fn same_end(pair: &Pair, program: &str, words: &[impl AsRef<std::ffi::OsStr>]) {
         ended(&scene.run(command))
     });
 }
-mod batch;
-mod envdir;
-mod exec;
-mod options;
