@@ -4,7 +4,9 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -211,6 +213,31 @@ impl Scene {
     #[track_caller]
     pub fn run(&self, command: Command) -> Outcome {
         self.start(command).wait()
+    }
+
+    /// Runs a command to its end; each read of its standard input returns one
+    /// of `chunks`, of which none may be empty or longer than what the
+    /// program asks for.
+    #[track_caller]
+    pub fn hand_over<'a>(
+        &self,
+        mut command: Command,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Outcome {
+        let (sender, receiver) = UnixDatagram::pair().unwrap();
+        sender.set_write_timeout(Some(DEADLINE)).unwrap();
+        command.stdin(OwnedFd::from(receiver));
+        let running = self.start(command);
+        for chunk in chunks {
+            assert!(!chunk.is_empty(), "an empty chunk would end the input");
+            // A program that ended early is judged by its outcome.
+            if sender.send(chunk).is_err() {
+                return running.wait();
+            }
+        }
+        // An empty datagram is read as the end of input.
+        let _ = sender.send(b"");
+        running.wait()
     }
 
     /// Starts a command, its output going to files.
