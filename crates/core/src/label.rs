@@ -52,6 +52,27 @@ impl Label {
         Label(Tai64N(Tai64(seconds), nanoseconds))
     }
 
+    /// Reads the digits of a label as tai64nlocal does: hexadecimal, each
+    /// shifted into 96 bits from below, so that too few count as having
+    /// zeroes in front and of too many only the last 24 count. What other
+    /// bytes would count as is not said: see [`digits`].
+    #[must_use]
+    pub fn from_digits(digits: &[u8]) -> Self {
+        let text = digits.last_chunk().copied().unwrap_or_else(|| {
+            let mut padded = [b'0'; 2 * PACKED];
+            let right_aligned = padded.iter_mut().rev().zip(digits.iter().rev());
+            right_aligned.for_each(|(to, &digit)| *to = digit);
+            padded
+        });
+        let word = |eight: &[u8]| eight.try_into().ok().and_then(value).unwrap_or_default();
+        let (seconds, nanoseconds) = text.split_at(16);
+        let (high, low) = seconds.split_at(8);
+        Label(Tai64N(
+            Tai64(u64::from(word(high)) << 32 | u64::from(word(low))),
+            word(nanoseconds),
+        ))
+    }
+
     /// The label in 12 bytes.
     #[must_use]
     pub fn pack(self) -> [u8; PACKED] {
@@ -93,12 +114,64 @@ impl Label {
         self.0.0.0
     }
 
+    /// Seconds of Unix time, which are negative before 1970. A label that is
+    /// out of their range wraps around it.
+    #[must_use]
+    pub fn unix(self) -> i64 {
+        let seconds = self.seconds().wrapping_sub(Tai64::from_unix(0).0);
+        i64::from_ne_bytes(seconds.to_ne_bytes())
+    }
+
+    /// Nanoseconds in the second; a label of anything but a clock may have
+    /// up to 4294967295.
+    #[must_use]
+    pub fn nanoseconds(self) -> u32 {
+        self.0.1
+    }
+
     /// Seconds from `earlier` to this label, each cut to its whole second;
     /// 0 if `earlier` is in the future.
     #[must_use]
     pub fn seconds_since(self, earlier: Label) -> u64 {
         self.seconds().saturating_sub(earlier.seconds())
     }
+}
+
+/// How many bytes at the start of `text` are digits of a label: hexadecimal,
+/// lowercase only.
+#[must_use]
+pub fn digits(text: &[u8]) -> usize {
+    let mut rest = text;
+    while let Some((eight, later)) = rest.split_first_chunk() {
+        if value(*eight).is_none() {
+            break;
+        }
+        rest = later;
+    }
+    let digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let single = rest.iter().take_while(|&byte| digit(byte)).count();
+    text.len() - rest.len() + single
+}
+
+/// The value of eight hexadecimal digits; None if there is another byte among
+/// them. All eight are worked on at once: this is most of what a label costs.
+fn value(digits: [u8; 8]) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let bytes = u64::from_be_bytes(digits);
+    // Letters have this bit and ten decimal digits have not; in both, the
+    // number is in the low half of the byte, 1 for `a`.
+    let letters = bytes >> 6 & ONES;
+    let values = (bytes & (15 * ONES)) + 9 * letters;
+    // Of the right half, letters are those from 10 to 15, the others less.
+    let sound = values & (0xf0 * ONES) == 0 && (values + 6 * ONES) >> 4 & ONES == letters;
+    // Of the left half, nothing must have been lost.
+    let again = values + u64::from(b'0') * ONES + u64::from(b'a' - b'0' - 10) * letters;
+    if !sound || again != bytes {
+        return None;
+    }
+    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    u32::try_from((fours | fours >> 16) & 0xffff_ffff).ok()
 }
 
 #[cfg(test)]
@@ -115,6 +188,65 @@ mod tests {
     fn packing_is_undone_by_unpacking() {
         let label = Label::from_unix(1_297_257_984, 999_999);
         assert_eq!(Label::unpack(label.pack()), label);
+    }
+
+    #[test]
+    fn a_label_is_read_from_its_digits() {
+        let label = Label::from_unix(1_297_257_984, 247_337);
+        let (at, text) = (label.text()[0], &label.text()[1..]);
+        assert_eq!((at, digits(text)), (b'@', 24));
+        assert_eq!(Label::from_digits(text), label);
+        assert_eq!(label.unix(), 1_297_257_984);
+        assert_eq!(label.nanoseconds(), 247_337_500);
+    }
+
+    #[test]
+    fn digits_end_at_any_other_byte() {
+        assert_eq!(digits(b""), 0);
+        assert_eq!(digits(b"0123456789abcdef"), 16);
+        for other in (0..=255).filter(|byte| !b"0123456789abcdef".contains(byte)) {
+            assert_eq!(digits(&[b'9', other, b'9']), 1);
+        }
+    }
+
+    #[test]
+    fn eight_digits_have_a_value_and_other_bytes_have_none() {
+        for place in 0..8 {
+            for byte in 0..=255 {
+                let mut eight = *b"00000000";
+                eight[place] = byte;
+                let digit = b"0123456789abcdef".iter().position(|&digit| digit == byte);
+                let seen = value(eight).map(|value| value as usize);
+                assert_eq!(seen, digit.map(|digit| digit << (4 * (7 - place))));
+            }
+        }
+        assert_eq!(value(*b"9f0a6b1e"), Some(0x9f0a_6b1e));
+    }
+
+    #[test]
+    fn digits_are_shifted_into_96_bits() {
+        let parts = |digits: &[u8]| {
+            let label = Label::from_digits(digits);
+            (label.seconds(), label.nanoseconds())
+        };
+        assert_eq!(parts(b""), (0, 0));
+        assert_eq!(parts(b"12345678"), (0, 0x1234_5678));
+        assert_eq!(parts(b"123456789"), (1, 0x2345_6789));
+        assert_eq!(parts(b"ffffffffffffffffffffffff"), (u64::MAX, u32::MAX));
+        assert_eq!(
+            parts(b"9fffffffffffffffeffffffff"),
+            (u64::MAX - 1, u32::MAX)
+        );
+    }
+
+    #[test]
+    fn unix_time_wraps_around() {
+        let unix = |seconds| Label(Tai64N(Tai64(seconds), 0)).unix();
+        assert_eq!(unix(0), -(1 << 62) - 10);
+        assert_eq!(unix((1 << 62) + 9), -1);
+        assert_eq!(unix((3 << 62) + 9), i64::MAX);
+        assert_eq!(unix((3 << 62) + 10), i64::MIN);
+        assert_eq!(unix(u64::MAX), -(1 << 62) - 11);
     }
 
     #[test]
