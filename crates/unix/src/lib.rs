@@ -6,6 +6,7 @@
 pub mod exec;
 pub mod file;
 pub mod fork;
+pub mod localtime;
 pub mod signals;
 pub mod start;
 pub mod stdio;
