@@ -5,6 +5,7 @@ mod envuidgid;
 mod exec;
 mod fghack;
 mod pgrphack;
+mod readproctitle;
 mod setlock;
 mod setuidgid;
 mod softlimit;
