@@ -4,6 +4,7 @@ mod envdir;
 mod envuidgid;
 mod exec;
 mod fghack;
+mod filters;
 mod pgrphack;
 mod readproctitle;
 mod setlock;
@@ -14,6 +15,8 @@ mod svc;
 mod svok;
 mod svscan;
 mod svstat;
+mod tai64n;
+mod tai64nlocal;
 
 use testkit::{Running, Scene};
 

@@ -1,0 +1,363 @@
+//! Labels at the start of lines, as local time.
+
+use std::collections::TryReserveError;
+use std::io::Write;
+use std::ops::RangeInclusive;
+
+use daemontools_core::label::{self, Label};
+use memchr::memchr;
+use unix::localtime::Civil;
+
+/// Turns the label at the start of every line that passes through it into a
+/// date and time.
+///
+/// A line begins with a label if its first byte is `@`; all hexadecimal
+/// digits that follow, lowercase, belong to it.
+#[derive(Debug)]
+pub struct Localizer<C> {
+    place: Place,
+    clock: Clock<C>,
+}
+
+/// Where in a line the next byte stands.
+#[derive(Debug)]
+enum Place {
+    /// At its beginning.
+    Start,
+    /// In its label, of which these digits came in earlier pieces.
+    Label(Vec<u8>),
+    /// Behind its label, or in a line without one.
+    Text,
+}
+
+impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
+    /// Local time is what `calendar` says of a moment of Unix time. Of the
+    /// seconds of one minute it is asked about few if `whole_minutes` is
+    /// set: then it must not change its offset from Unix time twice within a
+    /// minute so that the second change undoes the first.
+    pub fn new(calendar: C, whole_minutes: bool) -> Self {
+        Localizer {
+            place: Place::Start,
+            clock: Clock {
+                calendar,
+                whole_minutes,
+                minute: None,
+            },
+        }
+    }
+
+    /// Forgets what the calendar said, since the time zone may be another.
+    pub fn forget(&mut self) {
+        self.clock.minute = None;
+    }
+
+    /// Appends `input` to `output` with its labels converted. A line may come
+    /// in several pieces; a label is held back until its end is seen.
+    ///
+    /// A label that the calendar has no answer for stays as it is.
+    ///
+    /// # Errors
+    /// If there is no memory for a label of very many digits.
+    pub fn convert(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), TryReserveError> {
+        let mut rest = input;
+        while let Some((first, after_first)) = rest.split_first() {
+            match &mut self.place {
+                Place::Start if *first == b'@' => {
+                    let (digits, text) = after_first.split_at(label::digits(after_first));
+                    if text.is_empty() {
+                        self.place = Place::Label(digits.to_owned());
+                    } else {
+                        self.clock.show(digits, output)?;
+                        self.place = Place::Text;
+                    }
+                    rest = text;
+                }
+                Place::Label(earlier) => {
+                    let (digits, text) = rest.split_at(label::digits(rest));
+                    earlier.try_reserve(digits.len())?;
+                    earlier.extend_from_slice(digits);
+                    if !text.is_empty() {
+                        self.clock.show(earlier, output)?;
+                        self.place = Place::Text;
+                    }
+                    rest = text;
+                }
+                Place::Start | Place::Text => {
+                    let end = memchr(b'\n', rest);
+                    let (text, later) = rest.split_at(end.map_or(rest.len(), |at| at + 1));
+                    output.extend_from_slice(text);
+                    self.place = end.map_or(Place::Text, |_| Place::Start);
+                    rest = later;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A calendar, and the minute that it was last asked about.
+#[derive(Debug)]
+struct Clock<C> {
+    calendar: C,
+    whole_minutes: bool,
+    minute: Option<Minute>,
+}
+
+/// A minute of local time.
+#[derive(Debug)]
+struct Minute {
+    /// Its date and time, second 0.
+    start: Civil,
+    /// The moment of second 0, if no second before the one asked about was
+    /// left out or doubled.
+    zero: i64,
+    /// The moments that are this minute's, and as many seconds after `zero`
+    /// as their second says.
+    known: RangeInclusive<i64>,
+    /// The text of `start` without its second: `YYYY-MM-DD HH:MM:`.
+    text: Vec<u8>,
+}
+
+impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
+    /// Appends the date and time of a label, which is given by its digits,
+    /// or the label as it is.
+    fn show(&mut self, digits: &[u8], output: &mut Vec<u8>) -> Result<(), TryReserveError> {
+        let label = Label::from_digits(digits);
+        let moment = label.unix();
+        let Some(minute) = self.minute_of(moment) else {
+            output.try_reserve(1 + digits.len())?;
+            output.push(b'@');
+            output.extend_from_slice(digits);
+            return Ok(());
+        };
+        output.extend_from_slice(&minute.text);
+        let second = u8::try_from(moment - minute.zero).unwrap_or_default();
+        output.extend_from_slice(&two(second));
+        // A label of noise may have ten digits of nanoseconds.
+        let (first, last) = (label.nanoseconds() / EIGHT, label.nanoseconds() % EIGHT);
+        match u8::try_from(first).unwrap_or_default() {
+            first @ 0..10 => output.extend_from_slice(&[b'.', b'0' + first]),
+            first => output.extend_from_slice(&[b'.', b'0' + first / 10, b'0' + first % 10]),
+        }
+        output.extend_from_slice(&eight(last));
+        Ok(())
+    }
+
+    /// The minute of a moment; None if the calendar has no answer.
+    ///
+    /// The calendar is asked once about a moment. If the next one is in the
+    /// same minute, then it is asked about the first and the last second of
+    /// that minute: where both are as far from `zero` as they should be, so
+    /// are all between them, since no two changes of offset are within one
+    /// minute (a single one, or a leap second, would show in the last).
+    fn minute_of(&mut self, moment: i64) -> Option<&Minute> {
+        if self
+            .minute
+            .as_ref()
+            .is_some_and(|minute| minute.known.contains(&moment))
+        {
+            return self.minute.as_ref();
+        }
+        let civil = (self.calendar)(moment)?;
+        let start = Civil { second: 0, ..civil };
+        let zero = moment.saturating_sub(civil.second.into());
+        let mut known = moment..=moment;
+        let text = match self.minute.take() {
+            Some(last) if last.start == start => {
+                let whole = zero..=zero.saturating_add(59);
+                let end = Civil {
+                    second: 59,
+                    ..civil
+                };
+                if self.whole_minutes
+                    && last.zero == zero
+                    && whole.contains(&moment)
+                    && (self.calendar)(*whole.start()) == Some(start)
+                    && (self.calendar)(*whole.end()) == Some(end)
+                {
+                    known = whole;
+                }
+                last.text
+            }
+            _ => to_the_minute(start),
+        };
+        self.minute = Some(Minute {
+            start,
+            zero,
+            known,
+            text,
+        });
+        self.minute.as_ref()
+    }
+}
+
+/// `YYYY-MM-DD HH:MM:`, the year as 0.76 prints it: an `int`, which wraps,
+/// taken as an unsigned number of 64 bits.
+fn to_the_minute(civil: Civil) -> Vec<u8> {
+    let [.., a, b, c, d] = civil.year.to_be_bytes();
+    let year = i64::from(i32::from_be_bytes([a, b, c, d])).to_ne_bytes();
+    let mut text = Vec::new();
+    let _ = write!(text, "{}", u64::from_ne_bytes(year));
+    for (before, number) in [
+        (b'-', civil.month),
+        (b'-', civil.day),
+        (b' ', civil.hour),
+        (b':', civil.minute),
+    ] {
+        text.push(before);
+        text.extend_from_slice(&two(number));
+    }
+    text.push(b':');
+    text
+}
+
+/// The two decimal digits of a number below 100.
+fn two(number: u8) -> [u8; 2] {
+    [b'0' + number / 10, b'0' + number % 10]
+}
+
+/// The first number of more than eight decimal digits.
+const EIGHT: u32 = 100_000_000;
+
+/// The eight decimal digits of a number below [`EIGHT`].
+///
+/// The number is cut into halves, these into pairs and these into digits,
+/// all that are there at once. Division by 100 and by 10 is done by a
+/// multiplication that is exact for what they divide.
+fn eight(number: u32) -> [u8; 8] {
+    let number = u64::from(number);
+    let halves = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | ((halves - 100 * hundreds) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | ((pairs - 10 * tens) << 8);
+    (digits + 0x3030_3030_3030_3030).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use daemontools_core::label::TEXT;
+
+    use super::*;
+
+    /// A zone an hour east of Greenwich from 1000 to 4619, where minutes
+    /// begin 20 seconds late; 2000 is a leap second.
+    fn calendar(moment: i64) -> Option<Civil> {
+        let counted = moment - i64::from(moment >= 2000);
+        let offset = if (1000..4620).contains(&moment) {
+            3600
+        } else {
+            0
+        };
+        let local = counted + offset - 20;
+        let part = |modulus, unit| u8::try_from(local.rem_euclid(modulus) / unit).unwrap();
+        (moment < 1_000_000).then_some(Civil {
+            year: 1970,
+            month: 1,
+            day: part(86_400 * 30, 86_400) + 1,
+            hour: part(86_400, 3600),
+            minute: part(3600, 60),
+            second: part(60, 1) + u8::from(moment == 2000),
+        })
+    }
+
+    fn label(moment: i64) -> [u8; TEXT] {
+        Label::from_unix(moment, 123_456).text()
+    }
+
+    fn localized(calendar: fn(i64) -> Option<Civil>, moments: &[i64]) -> Vec<String> {
+        let mut localizer = Localizer::new(calendar, true);
+        let mut output = Vec::new();
+        for &moment in moments {
+            localizer.convert(&label(moment), &mut output).unwrap();
+            localizer.convert(b"\n", &mut output).unwrap();
+        }
+        let text = String::from_utf8(output).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn moments_in_any_order_are_what_the_calendar_says() {
+        for begin in [0, 900, 990, 1900, 1990, 4500, 4610] {
+            let mut random = fastrand::Rng::with_seed(1);
+            let mut moments: Vec<i64> = (begin..begin + 200).collect();
+            moments.extend((0..2000).map(|_| random.i64(begin..begin + 200)));
+            let seen = localized(calendar, &moments);
+            for (moment, seen) in moments.into_iter().zip(seen) {
+                let Civil {
+                    day,
+                    hour,
+                    minute,
+                    second,
+                    ..
+                } = calendar(moment).unwrap();
+                let text = format!("1970-01-{day:02} {hour:02}:{minute:02}:{second:02}.123456500");
+                assert_eq!(seen, text, "{moment}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_calendar_is_asked_once_about_what_is_read_again_and_again() {
+        let asked = std::cell::Cell::new(0);
+        let counted = |moment| {
+            asked.set(asked.get() + 1);
+            calendar(moment)
+        };
+        let mut localizer = Localizer::new(counted, true);
+        let mut ask = |moments: std::ops::Range<i64>| {
+            asked.set(0);
+            for moment in moments {
+                localizer.convert(&label(moment), &mut Vec::new()).unwrap();
+                localizer.convert(b"\n", &mut Vec::new()).unwrap();
+            }
+            asked.get()
+        };
+        assert_eq!(ask(40..41), 1);
+        assert_eq!(ask(40..41), 0);
+        assert_eq!(
+            ask(41..42),
+            3,
+            "the moment, the minute's first and last second"
+        );
+        assert_eq!(ask(40..80), 0);
+        assert_eq!(ask(80..140), 4);
+    }
+
+    #[test]
+    fn a_label_without_a_date_is_left_as_it_is() {
+        let label = label(1_000_000);
+        let left = String::from_utf8(label.to_vec()).unwrap();
+        assert_eq!(localized(calendar, &[1_000_000]), [left]);
+    }
+
+    #[test]
+    fn years_are_printed_as_a_wrapped_int() {
+        let begin = |year| {
+            let civil = Civil {
+                year,
+                month: 2,
+                day: 3,
+                hour: 4,
+                minute: 5,
+                second: 6,
+            };
+            String::from_utf8(to_the_minute(civil)).unwrap()
+        };
+        assert_eq!(begin(2026), "2026-02-03 04:05:");
+        assert_eq!(begin(0), "0-02-03 04:05:");
+        assert_eq!(begin(-1), "18446744073709551615-02-03 04:05:");
+        assert_eq!(begin(2_147_483_648), "18446744071562067968-02-03 04:05:");
+        assert_eq!(begin(2_147_485_547), "18446744071562069867-02-03 04:05:");
+        assert_eq!(begin(-2_147_481_748), "18446744071562069868-02-03 04:05:");
+    }
+
+    #[test]
+    fn eight_digits_are_right_in_each_half() {
+        for half in 0..10_000 {
+            assert_eq!(eight(half), *format!("{half:08}").as_bytes());
+            let both = half * 10_000 + (9999 - half);
+            assert_eq!(eight(both), *format!("{both:08}").as_bytes());
+        }
+    }
+}

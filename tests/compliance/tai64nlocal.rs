@@ -1,0 +1,275 @@
+use std::fs;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+use testkit::{Scene, Subject, compliance, say};
+
+/// 2026-11-21 12:10:56.173027500 in UTC.
+const LABEL: &str = "@400000006b018a5a0a5030ac";
+
+fn label(moment: i64) -> String {
+    format!(
+        "@{:016x}00000000",
+        moment.wrapping_add(4_611_686_018_427_387_914)
+    )
+}
+
+#[track_caller]
+fn converts(scene: &Scene, zone: &str, input: impl AsRef<[u8]>, output: impl AsRef<[u8]>) {
+    scene
+        .feed(input, &format!("TZ='{zone}' tai64nlocal"))
+        .prints(output);
+}
+
+/// Skips, aloud, what needs a zone that is not installed.
+fn zone_is_here(zone: &str) -> bool {
+    let here = fs::exists(format!("/usr/share/zoneinfo/{zone}")).unwrap();
+    if !here {
+        say(&format!("skipped, tzdata has not installed it: {zone}"));
+    }
+    here
+}
+
+/// Sends lines, each time after something was done, and returns all that was
+/// made of them.
+fn converse(scene: &Scene, mut command: Command, turns: &[(&dyn Fn(), &str)]) -> String {
+    let (mut writer, reader) = UnixStream::pair().unwrap();
+    command.stdin(OwnedFd::from(reader));
+    let running = scene.start(command);
+    let mut lines = 0;
+    for (act, line) in turns {
+        act();
+        writer.write_all(line.as_bytes()).unwrap();
+        lines += line.lines().count();
+        scene.wait_until("the line is converted", || {
+            running.stdout().split(|&byte| byte == b'\n').count() > lines
+        });
+    }
+    drop(writer);
+    let outcome = running.wait();
+    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    outcome.text()
+}
+
+/// Lines with usual labels, with ones of up to 9000 digits, and without.
+fn mixture(lines: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut line = |_| {
+        let label = label(random.i64(-3_000_000_000..3_000_000_000));
+        let text: String = (0..random.usize(..120))
+            .map(|_| random.alphanumeric())
+            .collect();
+        match random.u8(..10) {
+            0 | 1 => format!("{text}\n"),
+            2 => format!(
+                "@{}{} {text}\n",
+                "0".repeat(random.usize(..9000)),
+                &label[1..]
+            ),
+            _ => format!("{label} {text}\n"),
+        }
+    };
+    (0..lines).map(&mut line).collect()
+}
+
+compliance! {
+    fn a_label_becomes_local_time(scene: &Scene) {
+        converts(scene, "UTC", format!("{LABEL} a line\n"), "2026-11-21 12:10:56.173027500 a line\n");
+        converts(scene, "", format!("{LABEL}\n"), "2026-11-21 12:10:56.173027500\n");
+        if zone_is_here("Europe/Berlin") {
+            let berlin = "2026-11-21 13:10:56.173027500\n";
+            for zone in ["Europe/Berlin", ":Europe/Berlin", "/usr/share/zoneinfo/Europe/Berlin"] {
+                converts(scene, zone, format!("{LABEL}\n"), berlin);
+            }
+        }
+    }
+
+    fn a_zone_may_be_described_in_tz(scene: &Scene) {
+        for (zone, time) in [
+            ("AAA3", "09:10:56"),
+            ("AAA-3:30", "15:40:56"),
+            ("<+0330>-3:30:15", "15:41:11"),
+            ("EST5EDT4,0/0,J365/25", "08:10:56"),
+            ("CET-1CEST,M3.5.0,M10.5.0/3", "13:10:56"),
+        ] {
+            converts(scene, zone, format!("{LABEL}\n"), format!("2026-11-21 {time}.173027500\n"));
+        }
+    }
+
+    fn a_zone_that_cannot_be_read_is_utc(scene: &Scene) {
+        for zone in ["nonsense", "No/Where", "/dev/null", "/", "../..", ":", "::", "AA3", ",,,"] {
+            converts(scene, zone, format!("{LABEL}\n"), "2026-11-21 12:10:56.173027500\n");
+        }
+    }
+
+    fn lines_without_a_label_pass_unchanged(scene: &Scene) {
+        let lines = format!("\n\na\n x{LABEL}\n {LABEL}\n\0{LABEL}\nno newline");
+        converts(scene, "UTC", &lines, &lines);
+    }
+
+    fn only_the_label_at_the_beginning_is_converted(scene: &Scene) {
+        let (utc, day) = ("UTC", "2026-11-21 12:10:56.173027500");
+        converts(scene, utc, format!("{LABEL}{LABEL}\n"), format!("{day}{LABEL}\n"));
+        converts(scene, utc, format!("{LABEL} {LABEL}\n{LABEL}"), format!("{day} {LABEL}\n"));
+        converts(scene, utc, format!("{LABEL}\n{LABEL}\n"), format!("{day}\n{day}\n"));
+    }
+
+    fn any_other_byte_ends_the_digits(scene: &Scene) {
+        let (mut input, mut output) = (Vec::new(), Vec::new());
+        for byte in (0..=255).filter(|byte| !b"0123456789abcdef".contains(byte)) {
+            for (text, start) in [(&mut input, LABEL), (&mut output, "2026-11-21 12:10:56.173027500")] {
+                text.extend_from_slice(start.as_bytes());
+                text.extend([byte, b'a', byte, b'\n']);
+            }
+        }
+        converts(scene, "UTC", input, output);
+    }
+
+    fn only_the_last_24_digits_count(scene: &Scene) {
+        let day = "2026-11-21 12:10:56.173027500";
+        for more in ["0", "1", "f", "123456789abcdef0", &"f".repeat(20_000)] {
+            let long = format!("@{more}{}\n", &LABEL[1..]);
+            converts(scene, "UTC", &long, format!("{day}\n"));
+        }
+    }
+
+    fn nanoseconds_are_whatever_number_the_digits_are(scene: &Scene) {
+        for (digits, number) in [
+            ("00000000", "000000000"),
+            ("00000001", "000000001"),
+            ("3b9ac9ff", "999999999"),
+            ("3b9aca00", "1000000000"),
+            ("ffffffff", "4294967295"),
+        ] {
+            let input = format!("{}{digits}\n", &LABEL[..17]);
+            converts(scene, "UTC", input, format!("2026-11-21 12:10:56.{number}\n"));
+        }
+    }
+
+    fn a_label_that_the_input_ends_in_is_not_printed(scene: &Scene) {
+        for end in ["@", "@4", "@400000006b018a5a0a5030a", LABEL, &format!("{LABEL}00")] {
+            converts(scene, "UTC", format!("a\n{end}"), "a\n");
+        }
+    }
+
+    fn how_a_label_arrives_makes_no_difference(scene: &Scene) {
+        for (lines, size) in [(50, 1), (100, 7), (500, 100), (500, 4096), (500, 8192)] {
+            let input = mixture(lines);
+            let command = || {
+                let mut command = scene.command("tai64nlocal");
+                command.env("TZ", "AAA3BBB");
+                command
+            };
+            let mut at_once = command();
+            scene.write("in", &input);
+            at_once.stdin(fs::File::open(scene.path("in")).unwrap());
+            let wanted = scene.run(at_once).stdout;
+            let outcome = scene.hand_over(command(), input.as_bytes().chunks(size));
+            assert!(outcome.code() == Some(0) && outcome.stdout == wanted, "{size} at once");
+        }
+    }
+
+    fn years_have_as_many_digits_as_they_need(scene: &Scene) {
+        for (moment, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (-1, "1969-12-31 23:59:59"),
+            (253_402_300_800, "10000-01-01 00:00:00"),
+            (-62_135_596_801, "0-12-31 23:59:59"),
+            (-62_167_219_201, "18446744073709551615-12-31 23:59:59"),
+            (67_767_976_233_532_799, "2147483647-12-31 23:59:59"),
+            (67_767_976_233_532_800, "18446744071562067968-01-01 00:00:00"),
+            (67_768_036_191_676_799, "18446744071562069867-12-31 23:59:59"),
+            (-67_768_040_609_740_800, "18446744071562069868-01-01 00:00:00"),
+        ] {
+            converts(scene, "UTC", format!("{}\n", label(moment)), format!("{text}.000000000\n"));
+        }
+    }
+
+    /// A deliberate difference: 0.76 dies.
+    fn a_label_without_a_year_is_printed_unchanged(scene: &Scene) {
+        let beyond = [
+            label(67_768_036_191_676_800),
+            label(-67_768_040_609_740_801),
+            label(i64::MAX),
+            label(i64::MIN),
+            "@".to_owned(),
+            "@0".to_owned(),
+            "@@".to_owned(),
+            "@ABCDEF".to_owned(),
+            LABEL.to_uppercase().replace("6B", "6b"),
+            format!("@{}", "e".repeat(100_000)),
+        ];
+        for bad in beyond {
+            let input = format!("before\n{bad} and {bad}\n{LABEL} after\n");
+            let outcome = scene.feed(&input, "exec env TZ=UTC tai64nlocal");
+            if scene.subject() == Subject::Reference {
+                // SIGSEGV; what it had read and not written is lost.
+                assert_eq!(outcome.signal(), Some(11), "{outcome:?}");
+            } else {
+                outcome.prints(format!(
+                    "before\n{bad} and {bad}\n2026-11-21 12:10:56.173027500 after\n"
+                ));
+            }
+        }
+    }
+
+    /// While TZ is not set, the next line is in the machine's new zone.
+    fn another_zone_of_the_machine_is_noticed(scene: &Scene) {
+        if !zone_is_here("Europe/Berlin") || !zone_is_here("Asia/Tokyo") {
+            return;
+        }
+        // In a mount namespace of its own, with a directory of ours as /etc.
+        if scene.sh("unshare -m mount --bind . /etc").code() != Some(0) {
+            return say("skipped, not permitted to mount: another zone of the machine");
+        }
+        let (new, etc) = (scene.path("new"), scene.path("etc/localtime"));
+        scene.write("etc/hosts", "");
+        let install = |zone: &str| {
+            fs::copy(format!("/usr/share/zoneinfo/{zone}"), &new).unwrap();
+            fs::rename(&new, &etc).unwrap();
+        };
+        let spoil = || {
+            scene.write("new", "not a zone");
+            fs::rename(&new, &etc).unwrap();
+        };
+        let remove = || fs::remove_file(&etc).unwrap();
+        let command = scene.shell("exec unshare -m sh -c 'mount --bind etc /etc; exec tai64nlocal'");
+        let line = format!("{LABEL}\n{LABEL}\n");
+        let seen = converse(scene, command, &[
+            (&|| install("Europe/Berlin"), &line),
+            (&|| install("Asia/Tokyo"), &line),
+            (&spoil, &line),
+            (&|| install("Europe/Berlin"), &line),
+            (&remove, &line),
+            (&|| install("Asia/Tokyo"), &line),
+        ]);
+        let hours = ["13", "21", "12", "13", "12", "21"];
+        let wanted = hours.map(|hour| format!("2026-11-21 {hour}:10:56.173027500\n").repeat(2));
+        assert_eq!(seen, wanted.concat());
+    }
+
+    fn a_zone_file_is_read_once(scene: &Scene) {
+        if !zone_is_here("Europe/Berlin") || !zone_is_here("Asia/Tokyo") {
+            return;
+        }
+        let install = |zone: &str| {
+            fs::copy(format!("/usr/share/zoneinfo/{zone}"), scene.path("new")).unwrap();
+            fs::rename(scene.path("new"), scene.path("zone")).unwrap();
+        };
+        let mut command = scene.command("tai64nlocal");
+        command.env("TZ", scene.path("zone"));
+        let seen = converse(scene, command, &[
+            (&|| install("Europe/Berlin"), "@400000006b018a5a0a5030ac\n"),
+            (&|| install("Asia/Tokyo"), "@400000006b018a5a0a5030ac\n"),
+        ]);
+        assert_eq!(seen, "2026-11-21 13:10:56.173027500\n".repeat(2));
+    }
+
+    fn a_zone_is_not_read_for_lines_without_labels(scene: &Scene) {
+        // Reading this zone would wait for a writer of the FIFO.
+        scene.sh("mkfifo zone").succeeds();
+        converts(scene, &scene.path("zone").display().to_string(), "a\n", "a\n");
+    }
+}
