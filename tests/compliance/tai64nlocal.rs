@@ -98,6 +98,18 @@ compliance! {
         }
     }
 
+    fn a_summer_may_last_less_than_a_minute(scene: &Scene) {
+        // From 2026-03-01 02:00:10 on, for ten seconds.
+        let zone = "AAA0BBB,J60/2:00:10,J60/3:00:20";
+        let (mut input, mut output) = (String::new(), String::new());
+        for second in [0, 59, 5, 10, 19, 20, 9, 15] {
+            let hour = if (10..20).contains(&second) { 3 } else { 2 };
+            input = format!("{input}{}\n", label(1_772_330_400 + second));
+            output = format!("{output}2026-03-01 0{hour}:00:{second:02}.000000000\n");
+        }
+        converts(scene, zone, input, output);
+    }
+
     fn a_zone_that_cannot_be_read_is_utc(scene: &Scene) {
         for zone in ["nonsense", "No/Where", "/dev/null", "/", "../..", ":", "::", "AA3", ",,,"] {
             converts(scene, zone, format!("{LABEL}\n"), "2026-11-21 12:10:56.173027500\n");

@@ -3,8 +3,10 @@ mod control;
 mod envdir;
 mod exec;
 mod options;
+mod readproctitle;
 mod svc;
 mod svstat;
+mod tai64nlocal;
 
 use testkit::random::Pair;
 use testkit::{Outcome, Scene};

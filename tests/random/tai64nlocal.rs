@@ -1,0 +1,402 @@
+//! Lines with all kinds of labels in all kinds of time zones.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use fastrand::Rng;
+use testkit::random::compare;
+use testkit::{Outcome, Scene, say};
+
+const ZONES: &str = "/usr/share/zoneinfo";
+
+/// A zone file of tzdata.
+struct Zone {
+    /// What TZ calls it.
+    name: String,
+    /// The moments at which the offset from Unix time changes, in order;
+    /// among them every leap second.
+    changes: Vec<i64>,
+    /// The rule for what comes after them, as in TZ.
+    rule: String,
+}
+
+/// All zones, each once whatever its names. Says so if there are none.
+fn zones() -> Vec<Zone> {
+    let mut files = Vec::new();
+    list(Path::new(ZONES), &mut files);
+    files.sort();
+    let mut seen = HashSet::new();
+    let zones: Vec<Zone> = files
+        .into_iter()
+        .filter_map(|name| {
+            let file = fs::read(Path::new(ZONES).join(&name)).unwrap();
+            (file.starts_with(b"TZif") && seen.insert(file.clone())).then(|| read(name, &file))
+        })
+        .collect();
+    if zones.is_empty() {
+        say("skipped, tzdata is not installed: time zones");
+    } else if !zones.iter().any(|zone| zone.name.starts_with("right/")) {
+        say("skipped, tzdata has not installed them: time zones that count leap seconds");
+    }
+    zones
+}
+
+/// The names of all files below a directory of zones. Links are left out:
+/// they are other names of the same zones.
+fn list(directory: &Path, files: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        if kind.is_dir() {
+            list(&path, files);
+        } else if kind.is_file() {
+            let name = path.strip_prefix(ZONES).unwrap();
+            files.push(name.to_str().unwrap().to_owned());
+        }
+    }
+}
+
+/// Zones described in TZ that have summer or winter for some seconds a year,
+/// from the tenth second of a minute on.
+fn short_seasons() -> impl Iterator<Item = Zone> {
+    let seasons = [
+        ("2:00:10,J60/3:00:11", 1),
+        ("2:00:10,J60/3:00:40", 30),
+        ("2:00:10,J60/3:00:59", 49),
+        ("2:00:40,J60/3:00:10", 30),
+        ("2:00:10,J60/3:01:20", 70),
+    ];
+    seasons.into_iter().map(|(times, length)| {
+        let begins = (0..60).map(|year| {
+            // Years from 1970 of which every fourth has a 29th of February.
+            let days = year * 365 + (year + 1) / 4 + 59 + i64::from(year % 4 == 2);
+            days * 86_400 + 7210
+        });
+        Zone {
+            name: format!("AAA0BBB,J60/{times}"),
+            changes: begins.flat_map(|begin| [begin, begin + length]).collect(),
+            rule: String::new(),
+        }
+    })
+}
+
+/// Reads the part of a zone file that has numbers of 64 bits (RFC 9636).
+fn read(name: String, file: &[u8]) -> Zone {
+    const HEADER: usize = 44;
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |n, &byte| n << 8 | i64::from(byte));
+    let counts = |at: usize| -> [usize; 6] {
+        std::array::from_fn(|n| number(&file[at + 20 + 4 * n..][..4]).try_into().unwrap())
+    };
+    assert!(file[4] >= b'2', "{name} is older than Unix time of 64 bits");
+    let [utc, standard, leaps, times, types, letters] = counts(0);
+    let second = HEADER + 5 * times + 6 * types + letters + 8 * leaps + standard + utc;
+    let [utc, standard, leaps, times, types, letters] = counts(second);
+    let times_at = second + HEADER;
+    let types_at = times_at + 9 * times;
+    let leaps_at = types_at + 6 * types + letters;
+    let offset = |n: usize| {
+        let kind = usize::from(file[times_at + 8 * times + n]);
+        number(&file[types_at + 6 * kind..][..4])
+    };
+    let mut changes: Vec<i64> = (0..times)
+        .filter(|&n| n == 0 || offset(n) != offset(n - 1))
+        .map(|n| number(&file[times_at + 8 * n..][..8]))
+        .chain((0..leaps).map(|n| number(&file[leaps_at + 12 * n..][..8])))
+        .collect();
+    changes.sort_unstable();
+    let rule = &file[leaps_at + 12 * leaps + standard + utc..];
+    let rule = String::from_utf8(rule.to_vec()).unwrap().trim().to_owned();
+    Zone {
+        name,
+        changes,
+        rule,
+    }
+}
+
+fn label(moment: i64, nanoseconds: u32) -> String {
+    let seconds = moment.wrapping_add(4_611_686_018_427_387_914);
+    format!("@{seconds:016x}{nanoseconds:08x}")
+}
+
+/// Moments of use: around a change, or any near enough to have been meant.
+fn moment(random: &mut Rng, zone: Option<&Zone>) -> i64 {
+    let changes = zone.map_or(&[][..], |zone| &zone.changes);
+    match random.choice(changes) {
+        Some(change) if random.bool() => change + random.i64(-200..200),
+        // Beyond these, years are not of an int.
+        _ if random.u8(..10) == 0 => random.i64(-67_768_040_609_000_000..67_768_036_191_000_000),
+        _ => random.i64(-5_000_000_000..8_000_000_000),
+    }
+}
+
+/// A walk of labels as in a log: some on the spot, some a few seconds on,
+/// some elsewhere.
+fn walk(random: &mut Rng, zone: Option<&Zone>, steps: usize) -> Vec<i64> {
+    let mut now = moment(random, zone);
+    (0..steps)
+        .map(|_| {
+            now = match random.u8(..12) {
+                0 => moment(random, zone),
+                1..4 => now + random.i64(-3..90),
+                4..6 => now + random.i64(-1..3),
+                _ => now,
+            };
+            now.clamp(-67_768_040_609_000_000, 67_768_036_191_000_000)
+        })
+        .collect()
+}
+
+/// A description of a zone as TZ may have it, sometimes with an error in it.
+fn description(random: &mut Rng) -> String {
+    fn time(random: &mut Rng, hours: std::ops::Range<i8>) -> String {
+        let mut text = random.i8(hours).to_string();
+        for _ in 0..random.u8(..3) {
+            text = format!("{text}:{:02}", random.u8(..60));
+        }
+        text
+    }
+    fn day(random: &mut Rng) -> String {
+        let day = match random.u8(..3) {
+            0 => format!("J{}", random.u16(1..=365)),
+            1 => random.u16(0..=365).to_string(),
+            _ => format!(
+                "M{}.{}.{}",
+                random.u8(1..=12),
+                random.u8(1..=5),
+                random.u8(..7)
+            ),
+        };
+        match random.u8(..3) {
+            0 => day,
+            _ => format!("{day}/{}", time(random, -30..50)),
+        }
+    }
+    let mut text = random
+        .choice(["AAA", "<-03>", "<+0330>", "Abcdefgh"])
+        .unwrap()
+        .to_owned();
+    text += &time(random, -14..14);
+    if random.u8(..4) > 0 {
+        text += random.choice(["BBB", "<x12>"]).unwrap();
+        if random.bool() {
+            text += &time(random, -14..14);
+        }
+        match random.u8(..4) {
+            0 => {}
+            _ => text = format!("{text},{},{}", day(random), day(random)),
+        }
+    }
+    if random.u8(..8) == 0 {
+        let at = random.usize(..text.len());
+        if random.bool() {
+            text.remove(at);
+        } else {
+            let more = ["0", ":", ",", "/", "<", "-", "A", "M"];
+            text.insert_str(at, random.choice(more).unwrap());
+        }
+    }
+    text
+}
+
+/// Any value of TZ, or none, and the zone if it is one.
+fn any_zone<'a>(random: &mut Rng, zones: &'a [Zone]) -> (Option<String>, Option<&'a Zone>) {
+    let broken = [
+        "",
+        ":",
+        "nonsense",
+        "No/Where",
+        "/dev/null",
+        "/",
+        "\x01",
+        "UTC0UTC",
+        "é3",
+    ];
+    match (random.u8(..10), random.choice(zones)) {
+        (0, _) => (None, None),
+        (1, _) => (random.choice(broken).map(str::to_owned), None),
+        (2..6, Some(zone)) => {
+            let path = random.choice(["", ":", "/usr/share/zoneinfo/"]).unwrap();
+            (Some(format!("{path}{}", zone.name)), Some(zone))
+        }
+        _ => (Some(description(random)), None),
+    }
+}
+
+fn digit(random: &mut Rng) -> char {
+    char::from(*random.choice(b"0123456789abcdef").unwrap())
+}
+
+/// A line with or without a label, of which no program can choke.
+fn line(random: &mut Rng, moment: i64) -> Vec<u8> {
+    let bytes = |random: &mut Rng, most: usize| -> Vec<u8> {
+        let length = random.usize(..most);
+        let among = *random
+            .choice(&[&b"@\0 \xffaF0"[..], b"x", b"@0123456789abcdef"])
+            .unwrap();
+        (0..length)
+            .map(|_| *random.choice(among).unwrap())
+            .collect()
+    };
+    let nanoseconds = match random.u8(..4) {
+        0 => random.u32(..),
+        1 => random.u32(..1000) * 1_000_000,
+        _ => random.u32(..1_000_000) * 1000 + 500,
+    };
+    let label = label(moment, nanoseconds);
+    let mut line = match random.u8(..10) {
+        0 => [&b"A"[..], &bytes(random, 80)].concat(),
+        1 => format!(" {label}").into_bytes(),
+        2 => {
+            let length = random.usize(..60);
+            let more: String = (0..length).map(|_| digit(random)).collect();
+            format!("@{more}{}", &label[1..]).into_bytes()
+        }
+        3 => format!("@{}{}", "0".repeat(random.usize(..10_000)), &label[1..]).into_bytes(),
+        4 => format!("{label}@{label}").into_bytes(),
+        _ => label.into_bytes(),
+    };
+    line.push(*random.choice(b" \tAg@\0\xff").unwrap());
+    let most = if random.u8(..30) == 0 { 20_000 } else { 90 };
+    line.extend(bytes(random, most));
+    line
+}
+
+/// Runs it on the input, as a file or in the chunks whose lengths are given.
+fn run(scene: &Scene, zone: Option<&str>, input: &[u8], chunks: Option<usize>) -> Outcome {
+    let mut command = scene.command("tai64nlocal");
+    if let Some(zone) = zone {
+        command.env("TZ", zone);
+    }
+    let mut outcome = if let Some(length) = chunks {
+        scene.hand_over(command, input.chunks(length))
+    } else {
+        scene.write("in", input);
+        command.stdin(fs::File::open(scene.path("in")).unwrap());
+        scene.run(command)
+    };
+    outcome.what.clear();
+    outcome
+}
+
+#[test]
+fn all_zones_of_tzdata_at_random_moments_and_around_their_changes() {
+    let zones: Vec<Zone> = zones().into_iter().chain(short_seasons()).collect();
+    let mut turn = zones.iter().cycle();
+    let cases = zones.len().try_into().unwrap();
+    compare(
+        "tai64nlocal: zones",
+        env!("CARGO_BIN_EXE_tai64nlocal"),
+        cases,
+        |random, pair| {
+            let zone = turn.next().unwrap();
+            let mut moments = Vec::new();
+            for change in &zone.changes {
+                // Seconds around a change one by one, and then some at random in
+                // the same minutes: what was learnt from one is used for others.
+                moments.extend(change - 3..change + 3);
+                moments.extend((0..4).map(|_| change + random.i64(-70..70)));
+            }
+            moments.extend(walk(random, Some(zone), 300));
+            let lines: Vec<String> = moments
+                .into_iter()
+                .map(|moment| format!("{} {moment}\n", label(moment, 123_456_500)))
+                .collect();
+            let input = lines.concat();
+            let outcome = pair.same(|scene| run(scene, Some(&zone.name), input.as_bytes(), None));
+            assert_eq!(outcome.code(), Some(0), "{}", zone.name);
+        },
+    );
+}
+
+#[test]
+fn no_zone_of_tzdata_undoes_a_change_of_its_offset_within_a_minute() {
+    for zone in zones() {
+        for pair in zone.changes.windows(2) {
+            assert!(
+                pair[1] - pair[0] >= 60,
+                "{} changes twice after {}",
+                zone.name,
+                pair[0]
+            );
+        }
+        // In its rule, no time of day and no offset has seconds.
+        let mut numbers = zone.rule.split(|c: char| c != ':' && !c.is_ascii_digit());
+        assert!(
+            numbers.all(|time| time.split(':').count() < 3),
+            "{}: {}",
+            zone.name,
+            zone.rule
+        );
+    }
+}
+
+#[test]
+fn lines_of_all_kinds_in_all_zones() {
+    let zones = zones();
+    compare(
+        "tai64nlocal: lines",
+        env!("CARGO_BIN_EXE_tai64nlocal"),
+        1300,
+        |random, pair| {
+            let (name, zone) = any_zone(random, &zones);
+            let steps = random.usize(..60);
+            let moments = walk(random, zone, steps);
+            let lines: Vec<_> = moments
+                .into_iter()
+                .map(|moment| line(random, moment))
+                .collect();
+            let mut input = lines.join(&b'\n');
+            if random.bool() {
+                input.push(b'\n');
+            }
+            let most = 1 << random.usize(6..14);
+            let length = random.usize(1..most);
+            let chunks = random.bool().then_some(length);
+            pair.same(|scene| {
+                let outcome = run(scene, name.as_deref(), &input, chunks);
+                assert_eq!(
+                    outcome.code(),
+                    Some(0),
+                    "{name:?}, {}",
+                    input.escape_ascii()
+                );
+                outcome
+            });
+        },
+    );
+}
+
+/// 0.76 dies of a label without a year; ours passes exactly these unchanged.
+#[test]
+fn labels_at_the_edge_of_time() {
+    let zones = zones();
+    compare(
+        "tai64nlocal: edge",
+        env!("CARGO_BIN_EXE_tai64nlocal"),
+        500,
+        |random, pair| {
+            let (name, _) = any_zone(random, &zones);
+            let label = match random.u8(..5) {
+                0 => (0..random.usize(..30))
+                    .map(|_| char::from(*random.choice(b"0123456789abcdefA@").unwrap()))
+                    .collect(),
+                1 => label(random.i64(..), random.u32(..))[1..].to_owned(),
+                _ => {
+                    let edge = *random
+                        .choice(&[67_768_036_191_676_800, -67_768_040_609_740_800])
+                        .unwrap();
+                    let near = if random.bool() { 100_000 } else { 5 };
+                    label(edge + random.i64(-near..near), random.u32(..))[1..].to_owned()
+                }
+            };
+            let input = format!("@{label}.\n");
+            let theirs = run(&pair.reference, name.as_deref(), input.as_bytes(), None);
+            let ours = run(&pair.ours, name.as_deref(), input.as_bytes(), None);
+            if theirs.signal() == Some(11) {
+                ours.prints(&input);
+            } else {
+                assert_eq!(theirs, ours, "{name:?}");
+            }
+        },
+    );
+}
