@@ -1,0 +1,162 @@
+//! svscanboot for real: in a mount namespace, where the programs under test
+//! are in `/usr/local/bin` and a directory of ours is `/etc`, and in a process
+//! namespace, which ends with all that is in it when its first process does.
+
+use std::fs;
+use std::path::PathBuf;
+
+use testkit::{Running, Scene, Subject, compliance, say};
+
+/// Where svscanboot looks for programs, and all that it hands on of its
+/// environment.
+const PATH: &str = "PATH=/command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr/bin:/usr/sbin:\
+                    /usr/X11R6/bin";
+
+/// How a service says that it cannot be started.
+const MESSAGE: &str = "supervise: fatal: unable to start broken/run: file does not exist\n";
+
+/// Starts the subject's svscanboot on the services in `etc/service`; None, and
+/// said aloud, where that is not permitted.
+fn boot(scene: &Scene) -> Option<Running> {
+    let namespaces = "unshare --mount --pid --fork --kill-child --mount-proc";
+    let mounts = "mount --bind etc /etc && mount --bind ../bin /usr/local/bin";
+    if scene.sh(&format!("{namespaces} sh -c '{mounts}'")).code() != Some(0) {
+        say("skipped, not permitted to mount: svscanboot");
+        return None;
+    }
+    let reference = "/usr/bin/svscanboot";
+    let script = match scene.subject() {
+        Subject::Reference => fs::read_to_string(reference).unwrap(),
+        _ => include_str!("../../src/bin/svscanboot.sh").replace("@SERVICEDIR@", "/etc/service"),
+    };
+    scene.script("svscanboot", &script);
+    let mut command = scene.shell(&format!(
+        "exec {namespaces} sh -c '{mounts} && ./svscanboot; exit 1'"
+    ));
+    command.env("SECRET", "not for services");
+    Some(scene.start(command))
+}
+
+/// What the process is: its directory in /proc.
+struct Process(PathBuf);
+
+impl Process {
+    /// All processes, the oldest first.
+    fn all() -> Vec<Process> {
+        let names = fs::read_dir("/proc").unwrap().flatten();
+        let mut pids: Vec<u32> = names
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect();
+        pids.sort_unstable();
+        pids.into_iter()
+            .map(|pid| Process(format!("/proc/{pid}").into()))
+            .collect()
+    }
+
+    /// The first process of this name below `ancestor`, once there is one.
+    fn wait_for(scene: &Scene, ancestor: &Running, name: &str) -> Process {
+        let mut found = None;
+        scene.wait_until(&format!("{name} runs"), || {
+            found = Process::all().into_iter().find(|process| {
+                process.arguments().starts_with(&format!("{name}\0"))
+                    && process.is_below(ancestor.pid().as_raw())
+            });
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    fn is_below(&self, ancestor: i32) -> bool {
+        let parent = self.status("PPid:").parse().unwrap_or(0);
+        parent == ancestor
+            || parent > 1 && Process(format!("/proc/{parent}").into()).is_below(ancestor)
+    }
+
+    fn status(&self, field: &str) -> String {
+        let status = fs::read_to_string(self.0.join("status")).unwrap_or_default();
+        let value = status.lines().find_map(|line| line.strip_prefix(field));
+        value.unwrap_or_default().trim().to_owned()
+    }
+
+    /// Its arguments, each with a NUL after it.
+    fn arguments(&self) -> String {
+        let arguments = fs::read(self.0.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&arguments).into_owned()
+    }
+
+    fn environment(&self) -> String {
+        fs::read_to_string(self.0.join("environ")).unwrap()
+    }
+
+    /// What a descriptor leads to.
+    fn descriptor(&self, number: u32) -> String {
+        let link = fs::read_link(self.0.join(format!("fd/{number}"))).unwrap();
+        link.to_str().unwrap().to_owned()
+    }
+}
+
+compliance! {
+    fn svscan_and_readproctitle_get_path_alone_and_a_pipe_between_them(scene: &Scene) {
+        scene.script("etc/service/s/run", "#!/bin/sh\nexec sleep 1000\n");
+        let Some(boot) = boot(scene) else { return };
+        let svscan = Process::wait_for(scene, &boot, "svscan");
+        let title = Process::wait_for(scene, &boot, "readproctitle");
+        let service = Process::wait_for(scene, &boot, "sleep");
+
+        assert_eq!(svscan.arguments(), "svscan\0/etc/service\0");
+        assert_eq!(title.arguments(), format!("readproctitle\0service\0errors:\0{}\0", ".".repeat(400)));
+        for process in [&svscan, &title, &service] {
+            // A shell may add to what its service sees, and this one does.
+            let environment = process.environment().replace("PWD=/etc/service/s\0", "");
+            assert_eq!(environment, format!("{PATH}\0"));
+        }
+        let pipe = title.descriptor(0);
+        assert!(pipe.starts_with("pipe:"), "{pipe}");
+        let (null, pipe) = ("/dev/null", pipe.as_str());
+        assert_eq!([0, 1, 2].map(|number| svscan.descriptor(number)), [null, pipe, pipe]);
+        assert_eq!([0, 1, 2].map(|number| title.descriptor(number)), [pipe, null, null]);
+        assert_eq!([0, 1, 2].map(|number| service.descriptor(number)), [null, pipe, pipe]);
+
+        // Nothing of it is shown where it was started.
+        assert_eq!((boot.stdout(), boot.stderr()), (vec![], vec![]));
+    }
+
+    fn an_error_is_seen_in_the_process_list(scene: &Scene) {
+        fs::create_dir_all(scene.path("etc/service/broken")).unwrap();
+        let Some(boot) = boot(scene) else { return };
+        let title = Process::wait_for(scene, &boot, "readproctitle");
+        scene.wait_until("the error is seen", || title.arguments().contains(MESSAGE));
+        // It comes again every second, so ps is asked once. For a newline it
+        // shows a space or a question mark.
+        let pid = title.0.file_name().unwrap().to_str().unwrap();
+        let shown = scene.sh(&format!("ps -ww -o args= -p {pid}")).text().replace('?', " ");
+        let possible = |times: usize| {
+            let dots = ".".repeat(400 - times * MESSAGE.len());
+            format!("readproctitle service errors: {dots}{}\n", MESSAGE.replace('\n', " ").repeat(times))
+        };
+        assert!((1..=6).any(|times| shown == possible(times)), "{shown}");
+    }
+
+    fn services_left_over_are_ended(scene: &Scene) {
+        scene.script("etc/service/s/run", "#!/bin/sh\nexec sleep 1000\n");
+        scene.script("etc/service/s/log/run", "#!/bin/sh\nexec sleep 1000\n");
+        let left = ["s", "s/log"].map(|service| {
+            let supervise = scene.start(scene.shell(&format!("exec supervise etc/service/{service}")));
+            scene.wait_until("it is up", || {
+                scene.sh(&format!("svstat etc/service/{service}")).text().contains(" up ")
+            });
+            supervise
+        });
+        let Some(_boot) = boot(scene) else { return };
+        for supervise in left {
+            supervise.wait().succeeds();
+        }
+    }
+
+    fn it_needs_no_services(scene: &Scene) {
+        fs::create_dir_all(scene.path("etc/service")).unwrap();
+        let Some(boot) = boot(scene) else { return };
+        let svscan = Process::wait_for(scene, &boot, "svscan");
+        assert_eq!(svscan.status("State:").chars().next(), Some('S'));
+    }
+}
