@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
-use testkit::{compliance, say};
+use testkit::{compliance, skip};
 
 const FILTERS: [&str; 2] = ["tai64n", "tai64nlocal"];
 
@@ -153,7 +153,7 @@ compliance! {
 
     fn an_interruption_ends_tai64n_and_not_tai64nlocal(scene: &Scene) {
         if scene.sh("strace -o trace true").code() != Some(0) {
-            return say("skipped, strace cannot be used: interrupted reads and writes");
+            return skip("interrupted reads and writes", "strace cannot be used");
         }
         scene.write("in", "a\nb\n");
         for (call, passed_by_tai64n) in [("read", ""), ("read:when=2", "a\nb\n"), ("write", "")] {

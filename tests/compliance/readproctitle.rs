@@ -3,7 +3,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
-use testkit::{Running, Scene, compliance, say};
+use testkit::{Running, Scene, compliance, skip};
 
 /// Starts it with these arguments and a socket to write to.
 fn start(scene: &Scene, arguments: &[&str]) -> (Running, UnixStream) {
@@ -89,7 +89,7 @@ compliance! {
 
     fn an_interruption_is_nothing(scene: &Scene) {
         if scene.sh("strace -o trace true").code() != Some(0) {
-            return say("skipped, strace cannot be used: interrupted reads");
+            return skip("interrupted reads", "strace cannot be used");
         }
         scene.write("in", "an error\n");
         scene.sh(

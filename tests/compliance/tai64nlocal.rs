@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use testkit::{Scene, Subject, compliance, say};
+use testkit::{Scene, Subject, compliance, say, skip};
 
 /// 2026-11-21 12:10:56.173027500 in UTC.
 const LABEL: &str = "@400000006b018a5a0a5030ac";
@@ -27,7 +27,7 @@ fn converts(scene: &Scene, zone: &str, input: impl AsRef<[u8]>, output: impl AsR
 fn zone_is_here(zone: &str) -> bool {
     let here = fs::exists(format!("/usr/share/zoneinfo/{zone}")).unwrap();
     if !here {
-        say(&format!("skipped, tzdata has not installed it: {zone}"));
+        skip(zone, "tzdata is not installed");
     }
     here
 }

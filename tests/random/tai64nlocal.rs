@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fastrand::Rng;
 use testkit::random::compare;
-use testkit::{Outcome, Scene, say};
+use testkit::{Outcome, Scene, say, skip};
 
 const ZONES: &str = "/usr/share/zoneinfo";
 
@@ -35,7 +35,7 @@ fn zones() -> Vec<Zone> {
         })
         .collect();
     if zones.is_empty() {
-        say("skipped, tzdata is not installed: time zones");
+        skip("time zones", "tzdata is not installed");
     } else if !zones.iter().any(|zone| zone.name.starts_with("right/")) {
         say("skipped, tzdata has not installed them: time zones that count leap seconds");
     }
