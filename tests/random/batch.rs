@@ -73,7 +73,7 @@ fn results(scene: &Scene, wrapper: &str, runs: &[Run]) -> Vec<Ended> {
         // A copy, since the account that runs it may not go where it is.
         let copy = outside.join(run.program);
         if !copy.exists() {
-            fs::copy(scene.bin().join(run.program), &copy).unwrap();
+            scene.copy_program(run.program, &copy);
         }
         let hex = |bytes: &[u8]| {
             bytes

@@ -350,7 +350,9 @@ fn lines_of_all_kinds_in_all_zones() {
                 input.push(b'\n');
             }
             let most = 1 << random.usize(6..14);
-            let length = random.usize(1..most);
+            // Each chunk is a turn of both sides, and turns are long where the
+            // machine is busy.
+            let length = random.usize(1..most).max(input.len() / 1000);
             let chunks = random.bool().then_some(length);
             pair.same(|scene| {
                 let outcome = run(scene, name.as_deref(), &input, chunks);

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -45,6 +46,11 @@ const PROGRAMS: [&str; 16] = [
 
 /// The environment variable by which a scene knows its processes.
 const MARK: &str = "DAEMONTOOLS_SCENE";
+
+/// Shared by those who write files that are to be run, and taken by who
+/// starts a process: until it has become its program, the process has open
+/// what its parent had, and what is open for writing cannot be run (ETXTBSY).
+static WRITING: RwLock<()> = RwLock::new(());
 
 /// Where one test takes place. When it is dropped, every process that was
 /// started in it is killed, by pid, and its directory removed.
@@ -117,10 +123,17 @@ impl Scene {
         self.dir().join(name)
     }
 
+    /// Copies a program to where those may run it who may not go where it is.
+    pub fn copy_program(&self, program: &str, to: &Path) {
+        let _writing = WRITING.read().unwrap_or_else(PoisonError::into_inner);
+        fs::copy(self.bin().join(program), to).unwrap();
+    }
+
     /// Writes a file, and the directories above it.
     pub fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _writing = WRITING.read().unwrap_or_else(PoisonError::into_inner);
         fs::write(path, bytes).unwrap();
     }
 
@@ -252,11 +265,13 @@ impl Scene {
                 .into_parts()
         };
         let ((stdout, stdout_path), (stderr, stderr_path)) = (output("out"), output("err"));
+        let alone = WRITING.write().unwrap_or_else(PoisonError::into_inner);
         let child = command
             .stdout(stdout)
             .stderr(stderr)
             .spawn()
             .unwrap_or_else(|error| panic!("{what}: {error}"));
+        drop(alone);
         Running {
             what,
             child,
