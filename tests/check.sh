@@ -1,0 +1,82 @@
+#!/bin/sh
+# make check: all that must hold before a change is taken. The tests run the
+# release programs as `make install` installs them.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '\n==> %s\n' "$*"; }
+fail() { printf 'make check: %s\n' "$*" >&2; exit 1; }
+
+# Installs what is missing of the reference, its peers runit and s6, and what
+# else the checks use. Nothing of it starts a service: the packages that do,
+# daemontools-run and runit-run, are only recommended by these.
+packages() {
+    missing=
+    for package; do
+        dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
+    done
+    if [ -z "$missing" ]; then
+        return
+    elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "apt-get install$missing"
+        apt-get update -qq
+        # shellcheck disable=SC2086 # one word for each package
+        DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    else
+        cat <<END
+
+Not installed:$missing
+The tests that need them will be skipped, each saying so. To have them all, on
+Debian or Ubuntu, as root: apt-get install --no-install-recommends$missing
+END
+    fi
+}
+
+if [ "${CI:-}" = true ]; then
+    packages daemontools runit s6 shellcheck
+else
+    packages daemontools runit s6
+fi
+if dpkg --verify daemontools 2>/dev/null | grep ' /usr/bin/'; then
+    fail "/usr/bin has other programs than Debian's package daemontools: no reference"
+fi
+tests/services.sh target/services || say "nginx and redis-server could not be fetched"
+
+say "cargo fmt"
+cargo fmt --all -- --check
+
+say "cargo clippy"
+cargo clippy --locked --workspace --all-targets -- -D warnings
+
+say "cargo doc"
+RUSTDOCFLAGS="-D warnings" \
+    cargo doc --locked --workspace --no-deps --document-private-items
+
+if command -v shellcheck >/dev/null; then
+    say "shellcheck"
+    find .ci demo src tests '(' -name run -o -name '*.sh' ')' \
+        -exec shellcheck --severity=warning {} +
+else
+    say "shellcheck is not installed: the shell scripts go unchecked"
+fi
+
+say "make install"
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+trap 'exit 130' INT TERM
+# The tests of setuidgid and envuidgid come here as other users.
+chmod 755 "$root"
+make --silent all
+make --silent install DESTDIR="$root" PREFIX=/usr
+make --silent uninstall DESTDIR="$root" PREFIX=/usr
+left=$(find "$root" ! -type d)
+[ -z "$left" ] || fail "make uninstall leaves $left"
+make --silent install DESTDIR="$root" PREFIX=/usr
+for program in $(dpkg -L daemontools 2>/dev/null | sed -n 's|^/usr/bin/||p'); do
+    [ -x "$root/usr/bin/$program" ] || fail "make install does not install $program"
+done
+ls "$root/usr/bin"
+
+say "cargo test"
+DAEMONTOOLS_OURS=$root/usr/bin cargo test --locked --workspace
