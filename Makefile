@@ -39,11 +39,11 @@ uninstall:
 
 # The programs at work, in a temporary directory.
 demo: all
-	demo/run "$(BUILT)"
+	@demo/run "$(BUILT)"
 
 # Everything that must hold before a change is taken.
 check:
-	tests/check.sh
+	@tests/check.sh
 
 clean:
 	$(CARGO) clean

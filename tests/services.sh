@@ -18,7 +18,8 @@ dir=$(cd "$dir" && pwd)
 
 # With them come the shared libraries that the machine does not have.
 apt-get install -qq --download-only --no-install-recommends \
-    -o Debug::NoLocking=true -o Dir::Cache::archives="$dir/packages" \
+    -o Dir::Cache::archives="$dir/packages" \
+    -o Debug::NoLocking=true -o APT::Sandbox::User=root \
     nginx redis-server
 for package in "$dir"/packages/*.deb; do
     dpkg -x "$package" "$dir/root"
