@@ -1,0 +1,353 @@
+//! nginx and redis-server, each with a multilog, asked all the time while
+//! they, their loggers and the supervises of both are restarted and killed:
+//! every line of their logs is there, in order, once.
+//!
+//! One round of that is part of the suite; `DAEMONTOOLS_MINUTES` repeats it
+//! for so many minutes. All talk is by Unix sockets.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::{Scene, compliance};
+
+compliance! {
+    fn nginx_loses_no_line_of_its_access_log(scene: &Scene) {
+        if let Some(nginx) = program("nginx", module_path!()) {
+            let here = scene.dir().to_string_lossy().into_owned();
+            scene.write("nginx.conf", NGINX_CONF.replace("HERE", &here));
+            add(scene, &format!(
+                "rm -f {here}/socket\nexec {} -e stderr -c {here}/nginx.conf", nginx.display()));
+            Trial::new(scene, get).run();
+        }
+    }
+
+    fn redis_loses_no_line_of_its_log(scene: &Scene) {
+        if let Some(redis) = program("redis-server", module_path!()) {
+            add(scene, &format!(
+                "exec {} --port 0 --unixsocket {} --save '' --enable-debug-command yes",
+                redis.display(), scene.path("socket").display()));
+            let ended = Trial::new(scene, debug_log).run();
+
+            // Each of its processes said when it was ready, and goodbye if
+            // it was let.
+            let said = |pid: Pid, what: &str| {
+                let by = format!("{pid}:M ");
+                let said = |line: &&String| line.starts_with(&by) && line.contains(what);
+                logged(scene).iter().filter(said).count()
+            };
+            let (last, _) = ended[ended.len() - 1];
+            scene.wait_until("the last has said goodbye", || said(last, " bye bye") == 1);
+            for (pid, signal) in ended {
+                assert_eq!(said(pid, "now ready to accept connections"), 1, "{pid}");
+                assert_eq!(said(pid, " bye bye"), usize::from(signal == Signal::SIGTERM), "{pid}");
+            }
+        }
+    }
+}
+
+/// It logs what it answers. A request's connection is closed after its line
+/// is written, and not before, since nothing lingers.
+const NGINX_CONF: &str = "\
+daemon off;
+worker_processes 2;
+pid HERE/nginx.pid;
+events {}
+http {
+    log_format number 'number $arg_number';
+    access_log /dev/stdout number;
+    lingering_close off;
+    client_body_temp_path HERE/nginx.tmp;
+    proxy_temp_path HERE/nginx.tmp;
+    fastcgi_temp_path HERE/nginx.tmp;
+    uwsgi_temp_path HERE/nginx.tmp;
+    scgi_temp_path HERE/nginx.tmp;
+    server {
+        listen unix:HERE/socket;
+        location / { return 200 '$arg_number'; }
+    }
+}
+";
+
+/// Has nginx answer, and so log, a number.
+fn get(socket: &mut UnixStream, number: u64) -> io::Result<bool> {
+    write!(socket, "GET /?number={number} HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("\r\n\r\n{number}")))
+}
+
+/// Has redis log a number.
+fn debug_log(socket: &mut UnixStream, number: u64) -> io::Result<bool> {
+    write!(socket, "DEBUG LOG \"number {number}\"\r\n")?;
+    let mut answer = [0; 5];
+    socket.read_exact(&mut answer)?;
+    Ok(answer == *b"+OK\r\n")
+}
+
+/// Finds a service: unpacked by tests/services.sh, or installed.
+fn program(name: &str, test: &str) -> Option<PathBuf> {
+    let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/target/services/bin");
+    let found = [unpacked, "/usr/sbin", "/usr/bin"]
+        .map(|place| Path::new(place).join(name))
+        .into_iter()
+        .find(|path| path.exists());
+    if found.is_none() {
+        testkit::skip(
+            test,
+            &format!("there is no {name}, which make check fetches"),
+        );
+    }
+    found
+}
+
+/// A scan directory with a service and its logger, whose files never go.
+fn add(scene: &Scene, run: &str) {
+    scene.script("scan/s/run", &format!("#!/bin/sh\nexec 2>&1\n{run}\n"));
+    scene.script(
+        "scan/s/log/run",
+        "#!/bin/sh\nexec multilog t s16384 n1000000 ./main\n",
+    );
+}
+
+/// The files of the log, in order, if they are all there.
+fn log_files(scene: &Scene) -> io::Result<Vec<PathBuf>> {
+    let mut files = fs::read_dir(scene.path("scan/s/log/main"))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()?;
+    // A label sorts before `current`; the others are not of lines.
+    files.retain(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with('@') || name == "current"
+    });
+    files.sort();
+    Ok(files)
+}
+
+/// All lines of the log, without their labels.
+fn logged(scene: &Scene) -> Vec<String> {
+    let mut text = String::new();
+    for file in log_files(scene).unwrap_or_default() {
+        // A file may get its final name between listing and reading.
+        text += &fs::read_to_string(file).unwrap_or_default();
+    }
+    let unlabelled = |line: &str| match line.split_at_checked(26) {
+        Some((label, rest)) if label.starts_with('@') && label.ends_with(' ') => rest.to_owned(),
+        _ => panic!("a line without a label: {line:?}"),
+    };
+    text.lines().map(unlabelled).collect()
+}
+
+/// The numbers among the lines of the log.
+fn numbers(scene: &Scene) -> Vec<u64> {
+    let number = |line: &String| {
+        let (_, number) = line.rsplit_once("number ")?;
+        Some(
+            number
+                .parse()
+                .unwrap_or_else(|_| panic!("a torn line: {line:?}")),
+        )
+    };
+    logged(scene).iter().filter_map(number).collect()
+}
+
+/// One service, asked in one thread and disturbed in another.
+struct Trial<'a> {
+    scene: &'a Scene,
+    ask: fn(&mut UnixStream, u64) -> io::Result<bool>,
+    /// How many requests were answered.
+    answers: AtomicU64,
+    /// Held while a request is on its way.
+    asking: Mutex<()>,
+}
+
+impl<'a> Trial<'a> {
+    fn new(scene: &'a Scene, ask: fn(&mut UnixStream, u64) -> io::Result<bool>) -> Self {
+        Trial {
+            scene,
+            ask,
+            answers: AtomicU64::new(0),
+            asking: Mutex::new(()),
+        }
+    }
+
+    /// Tries it, asserts that each number answered was logged once, in order,
+    /// and returns the processes of the service, each with what ended it.
+    fn run(&self) -> Vec<(Pid, Signal)> {
+        let mut svscan = self.scene.command("svscan");
+        svscan.arg("scan");
+        let _svscan = self.scene.start(svscan);
+        let minutes = std::env::var("DAEMONTOOLS_MINUTES").map_or(0, |minutes| {
+            minutes.parse().expect("DAEMONTOOLS_MINUTES is a number")
+        });
+        let end = Instant::now() + Duration::from_secs(60 * minutes);
+
+        let mut ended = Vec::new();
+        let answered = thread::scope(|scope| {
+            // Whatever ends this, the sender goes, and so the thread ends.
+            let (stop, stopped) = channel();
+            let asking = scope.spawn(move || self.keep_asking(&stopped));
+            loop {
+                self.round(&mut ended);
+                if Instant::now() >= end {
+                    break;
+                }
+            }
+            drop(stop);
+            asking.join().unwrap()
+        });
+
+        let last = answered.last();
+        self.scene.wait_until("the last number is logged", || {
+            numbers(self.scene).last() >= last
+        });
+        let mut logged = numbers(self.scene);
+        let once: HashSet<u64> = logged.iter().copied().collect();
+        assert_eq!(logged.len(), once.len(), "lines were logged twice");
+        // A request that was cut off may have been logged or not.
+        let answers: HashSet<u64> = answered.iter().copied().collect();
+        logged.retain(|number| answers.contains(number));
+        assert!(
+            logged == answered,
+            "{} answered, {} logged",
+            answered.len(),
+            logged.len()
+        );
+
+        let pid = self.pid("scan/s").unwrap();
+        self.scene.sh("svc -d scan/s").succeeds();
+        self.await_end(pid);
+        ended.push((pid, Signal::SIGTERM));
+        ended
+    }
+
+    /// Asks with one number after the other, about a thousand a second, until
+    /// told to stop; returns those that were answered.
+    fn keep_asking(&self, stopped: &Receiver<()>) -> Vec<u64> {
+        let socket = self.scene.path("socket");
+        let mut answered = Vec::new();
+        let mut number = 0;
+        while stopped.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {
+            let _on_its_way = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            let Ok(mut socket) = UnixStream::connect(&socket) else {
+                continue;
+            };
+            let _ = socket.set_read_timeout(Some(Duration::from_secs(5)));
+            number += 1;
+            if (self.ask)(&mut socket, number).unwrap_or(false) {
+                answered.push(number);
+                self.answers.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        answered
+    }
+
+    /// Does everything once that may happen to a service and its logger.
+    fn round(&self, ended: &mut Vec<(Pid, Signal)>) {
+        let scene = self.scene;
+        self.await_progress();
+
+        // Restarted.
+        ended.push((self.restart("scan/s"), Signal::SIGTERM));
+        self.await_progress();
+        self.restart("scan/s/log");
+        self.await_progress();
+
+        // Killed, with all its processes. nginx answers first and logs then,
+        // so this is not done in between.
+        let pid = self.pid("scan/s").unwrap();
+        {
+            let _quiet = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            let children = scene
+                .processes()
+                .into_iter()
+                .filter(|&child| parent(child) == Some(pid));
+            for process in children.chain([pid]).collect::<Vec<_>>() {
+                let _ = kill(process, Signal::SIGKILL);
+            }
+        }
+        ended.push((pid, Signal::SIGKILL));
+        self.await_other("scan/s", pid);
+        self.await_progress();
+
+        // Orphaned, both, by the death of their supervises; their successors
+        // run beside them, until they are told to go.
+        let orphans = [self.pid("scan/s").unwrap(), self.pid("scan/s/log").unwrap()];
+        for supervise in orphans.map(|orphan| parent(orphan).unwrap()) {
+            kill(supervise, Signal::SIGKILL).unwrap();
+        }
+        self.await_other("scan/s", orphans[0]);
+        for orphan in orphans {
+            kill(orphan, Signal::SIGTERM).unwrap();
+            self.await_end(orphan);
+        }
+        ended.push((orphans[0], Signal::SIGTERM));
+        // The orphan took the socket of its successor with it.
+        ended.push((self.restart("scan/s"), Signal::SIGTERM));
+        self.await_progress();
+    }
+
+    /// `svc -t`; returns the pid that was.
+    fn restart(&self, service: &str) -> Pid {
+        let pid = self.pid(service).unwrap();
+        self.scene.sh(&format!("svc -t {service}")).succeeds();
+        self.await_other(service, pid);
+        pid
+    }
+
+    fn pid(&self, service: &str) -> Option<Pid> {
+        let sentence = self.scene.sh(&format!("svstat {service}")).text();
+        let (_, pid) = sentence.split_once("(pid ")?;
+        let (pid, _) = pid.split_once(')')?;
+        pid.parse().ok().map(Pid::from_raw)
+    }
+
+    fn await_other(&self, service: &str, pid: Pid) {
+        self.scene
+            .wait_until(&format!("{service} has another pid than {pid}"), || {
+                self.pid(service).is_some_and(|other| other != pid)
+            });
+    }
+
+    fn await_end(&self, pid: Pid) {
+        // Not even a zombie has a directory.
+        let place = format!("/proc/{pid}/cwd");
+        self.scene.wait_until(&format!("{pid} has ended"), || {
+            fs::read_link(&place).is_err()
+        });
+    }
+
+    /// Waits until requests are answered and lines logged.
+    fn await_progress(&self) {
+        let answers = || self.answers.load(Ordering::Relaxed);
+        let before = answers();
+        self.scene
+            .wait_until("requests are answered", || answers() > before);
+        let size = || {
+            let files = log_files(self.scene).unwrap_or_default();
+            files
+                .iter()
+                .filter_map(|file| Some(fs::metadata(file).ok()?.len()))
+                .sum::<u64>()
+        };
+        let before = size();
+        self.scene
+            .wait_until("lines are logged", || size() > before);
+    }
+}
+
+fn parent(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let parent = after_name.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Pid::from_raw(parent))
+}
