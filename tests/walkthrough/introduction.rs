@@ -138,7 +138,6 @@ interop! {
             ".: up (pid N) N seconds\nlog: up (pid N) N seconds\n");
 
         let mut tail = terminal(scene, "
-            export TZ=UTC
             cd /etc/sv/showdate
             tail -F log/main/current | tai64nlocal
         ");
@@ -149,7 +148,7 @@ interop! {
             let mut lines = lines.lines();
             lines.next() == Some("N-N-N N:N:N.N test")
                 && lines.next().is_some_and(|line| {
-                    line.starts_with("N-N-N N:N:N.N ") && line.ends_with(" N:N:N UTC N")
+                    line.starts_with("N-N-N N:N:N.N ") && line.contains(" N:N:N ")
                 })
         });
         interrupt(scene, tail);

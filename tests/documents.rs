@@ -1,0 +1,47 @@
+//! The documents say what is so.
+
+use std::path::{Path, PathBuf};
+
+/// The text of a file of the project.
+fn read(name: impl AsRef<Path>) -> std::io::Result<String> {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
+}
+
+/// Whether a test of that path, `module::…::name`, is in the suite.
+fn is_a_test(path: &str) -> bool {
+    let (module, name) = path.rsplit_once("::").unwrap();
+    let module: PathBuf = ["tests"].into_iter().chain(module.split("::")).collect();
+    let source = read(module.with_extension("rs")).or_else(|_| read(module.join("mod.rs")));
+    source.is_ok_and(|source| source.contains(&format!(" fn {name}(")))
+}
+
+#[test]
+fn each_difference_names_a_test_that_shows_it() {
+    let document = read("COMPATIBILITY.md").unwrap();
+    let (_, table) = document.split_once("| --- | --- | --- |\n").unwrap();
+    let rows: Vec<_> = table
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert!(rows.len() > 5, "{rows:?}");
+    for row in rows {
+        let named = row
+            .strip_suffix("` |")
+            .and_then(|row| row.rsplit('`').next());
+        assert!(named.is_some_and(is_a_test), "{row}");
+    }
+}
+
+#[test]
+fn the_readme_names_every_program() {
+    let readme = read("README.md").unwrap();
+    let (_, programs) = readme.split_once("## The programs").unwrap();
+    let (programs, _) = programs.split_once("\n## ").unwrap();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
+    for source in std::fs::read_dir(sources).unwrap() {
+        let source = source.unwrap().path();
+        let program = source.file_stem().unwrap().to_str().unwrap();
+        let mut words = programs.split(|c: char| !c.is_ascii_alphanumeric());
+        assert!(words.any(|word| word == program), "{program}");
+    }
+}
