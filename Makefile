@@ -20,6 +20,7 @@ all:
 
 # Builds nothing, so that root needs no Cargo: run make first.
 install:
+	@[ -x "$(BUILT)/svscan" ] || { echo "Nothing is built: run make first." >&2; exit 1; }
 	mkdir -p "$(BIN)"
 	rm -f "$(BIN)/svscanboot"
 	sed 's|@SERVICEDIR@|$(SERVICEDIR)|g' src/bin/svscanboot.sh > "$(BIN)/svscanboot"
