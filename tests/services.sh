@@ -17,10 +17,14 @@ mkdir -p "$dir/packages/partial" "$dir/bin"
 dir=$(cd "$dir" && pwd)
 
 # With them come the shared libraries that the machine does not have.
-apt-get install -qq --download-only --no-install-recommends \
-    -o Dir::Cache::archives="$dir/packages" \
-    -o Debug::NoLocking=true -o APT::Sandbox::User=root \
-    nginx redis-server
+fetch() {
+    apt-get install -qq --download-only --no-install-recommends \
+        -o Dir::Cache::archives="$dir/packages" \
+        -o Debug::NoLocking=true -o APT::Sandbox::User=root \
+        nginx redis-server
+}
+# apt's lists may be missing or old, and only root can renew them.
+fetch || { [ "$(id -u)" = 0 ] && apt-get update -qq && fetch; }
 for package in "$dir"/packages/*.deb; do
     dpkg -x "$package" "$dir/root"
 done
