@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use testkit::{Scene, Subject, compliance, say, skip};
+use testkit::{Scene, Subject, compliance, interop, say, skip};
 
 /// 2026-11-21 12:10:56.173027500 in UTC.
 const LABEL: &str = "@400000006b018a5a0a5030ac";
@@ -72,6 +72,24 @@ fn mixture(lines: usize) -> String {
         }
     };
     (0..lines).map(&mut line).collect()
+}
+
+interop! {
+    fn what_one_stamps_the_other_reads(scene: &Scene) {
+        let now = || scene.sh("date -u '+%F %T'").text().trim_end().to_owned();
+        let before = now();
+        let outcome = scene.feed("a\n\nb", "$FIRST/tai64n | TZ=UTC $THEN/tai64nlocal");
+        let after = now();
+        let mut rests = Vec::new();
+        for line in outcome.text().split_inclusive('\n') {
+            let (date, rest) = line.split_at(19);
+            assert!(before.as_str() <= date && date <= after.as_str(), "{outcome:?}");
+            let (nanoseconds, rest) = rest.split_at(10);
+            assert!(nanoseconds.starts_with('.') && nanoseconds.ends_with("500"), "{outcome:?}");
+            rests.push(rest.to_owned());
+        }
+        assert_eq!(rests, [" a\n", " \n", " b"]);
+    }
 }
 
 compliance! {
