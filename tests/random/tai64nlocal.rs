@@ -187,11 +187,14 @@ fn description(random: &mut Rng) -> String {
         }
     }
     if random.u8(..8) == 0 {
-        let at = random.usize(..text.len());
+        // Not in the rules, and nothing like one: for a month that it cannot
+        // read, glibc looks in front of its table of months, and what it
+        // finds there is chance.
+        let at = random.usize(..text.find(',').unwrap_or(text.len()));
         if random.bool() {
             text.remove(at);
         } else {
-            let more = ["0", ":", ",", "/", "<", "-", "A", "M"];
+            let more = ["0", ":", "/", "<", "-", "A"];
             text.insert_str(at, random.choice(more).unwrap());
         }
     }
