@@ -6,6 +6,9 @@ use nix::errno::Errno;
 #[must_use]
 pub fn wording(error: Errno) -> &'static str {
     match error {
+        // Errno 0: nothing has failed. The system's calls fail with no other
+        // number that nix does not know.
+        Errno::UnknownErrno => "no error",
         Errno::EINTR => "interrupted system call",
         Errno::ENOMEM => "out of memory",
         Errno::ENOENT => "file does not exist",
