@@ -108,6 +108,17 @@ impl Label {
         text
     }
 
+    /// The label of the next microsecond.
+    #[must_use]
+    pub fn next(self) -> Self {
+        const SECOND: u32 = 1_000_000_000;
+        let Tai64N(seconds, nanoseconds) = self.0;
+        Label(match nanoseconds.wrapping_add(1000) {
+            next @ ..SECOND => Tai64N(seconds, next),
+            over => Tai64N(Tai64(seconds.0.wrapping_add(1)), over - SECOND),
+        })
+    }
+
     /// Seconds on the TAI64 scale.
     #[must_use]
     pub fn seconds(self) -> u64 {
@@ -247,6 +258,13 @@ mod tests {
         assert_eq!(unix((3 << 62) + 9), i64::MAX);
         assert_eq!(unix((3 << 62) + 10), i64::MIN);
         assert_eq!(unix(u64::MAX), -(1 << 62) - 11);
+    }
+
+    #[test]
+    fn next_is_a_microsecond_later() {
+        let label = Label::from_unix(10, 999_998);
+        assert_eq!(label.next(), Label::from_unix(10, 999_999));
+        assert_eq!(label.next().next(), Label::from_unix(11, 0));
     }
 
     #[test]
