@@ -43,6 +43,16 @@ impl<'a> Program<'a> {
                 })
                 .collect()
         };
+        Program::new(candidates, argv, environment)
+    }
+
+    /// The program in the file `path`, whatever argv calls it.
+    #[must_use]
+    pub fn at(path: &CStr, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
+        Program::new(vec![path.to_owned()], argv, environment)
+    }
+
+    fn new(candidates: Vec<CString>, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         Program {
             candidates,
             argv: pointers(argv),

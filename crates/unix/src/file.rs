@@ -3,7 +3,7 @@
 //! None waits for the other end of a FIFO, and each descriptor is closed on
 //! exec from birth.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::NixPath;
 use nix::errno::Errno;
@@ -62,6 +62,24 @@ fn with<P: NixPath + ?Sized>(path: &P, how: OFlag, mode: u32) -> Result<OwnedFd,
 pub fn set_blocking(descriptor: impl AsFd) -> Result<(), Errno> {
     let flags = OFlag::from_bits_retain(fcntl(&descriptor, FcntlArg::F_GETFL)?);
     fcntl(&descriptor, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
+}
+
+/// In a child that is to become another program: gives a descriptor the
+/// number by which that program knows it, whoever had that number.
+///
+/// # Errors
+/// As dup2(2).
+pub fn place(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
+    if descriptor.as_raw_fd() == number {
+        set_inherited(&descriptor)?;
+        // It belongs to the next program now.
+        let _ = descriptor.into_raw_fd();
+        return Ok(());
+    }
+    // SAFETY: an owner of the number, if there is one, is a copy of the
+    // parent's, and is not heard of again: the child becomes another program
+    // or exits without dropping anything.
+    Errno::result(unsafe { libc::dup2(descriptor.as_raw_fd(), number) }).map(drop)
 }
 
 /// Hands the descriptor on to the programs run by exec.
