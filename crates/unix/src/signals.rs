@@ -5,8 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use libc::c_int;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd;
 
 /// A pipe that becomes readable when one of its signals arrives.
@@ -83,4 +85,94 @@ pub(crate) fn is_ignored(signal: c_int) -> bool {
     unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
     // SAFETY: all zeroes is a valid sigaction, whether or not it was filled in.
     unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// Signals that wait until the program asks for them: they interrupt nothing,
+/// and none is lost.
+///
+/// They are blocked for as long as the process lives, whatever their action
+/// was. A child inherits that; see [`reset`].
+#[derive(Debug)]
+pub struct HeldSignals {
+    pending: SignalFd,
+}
+
+impl HeldSignals {
+    /// Holds `signals` from now on.
+    ///
+    /// # Errors
+    /// As sigprocmask(2) and signalfd(2).
+    pub fn hold(signals: &[Signal]) -> Result<Self, Errno> {
+        let signals: SigSet = signals.iter().copied().collect();
+        signals.thread_block()?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let pending = SignalFd::with_flags(&signals, flags)?;
+        Ok(HeldSignals { pending })
+    }
+
+    /// Waits until `input` can be read, or until a held signal arrives, which
+    /// is returned if both are so.
+    ///
+    /// Input that is set not to wait (`O_NONBLOCK`) is not waited for: to read
+    /// it tells at once what there is.
+    #[must_use]
+    pub fn before_reading(&self, input: BorrowedFd<'_>) -> Option<Signal> {
+        let flags = fcntl(input, FcntlArg::F_GETFL).unwrap_or(0);
+        let patience = if OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK) {
+            PollTimeout::ZERO
+        } else {
+            PollTimeout::NONE
+        };
+        let mut either = [
+            PollFd::new(self.pending.as_fd(), PollFlags::POLLIN),
+            PollFd::new(input, PollFlags::POLLIN),
+        ];
+        // What else poll could complain of is left for the read to find.
+        while poll(&mut either, patience) == Err(Errno::EINTR) {}
+        let [signals, _] = either;
+        if !signals.any().unwrap_or(false) {
+            return None;
+        }
+        let arrived = self.pending.read_signal().ok().flatten()?;
+        Signal::try_from(i32::try_from(arrived.ssi_signo).ok()?).ok()
+    }
+}
+
+/// In a child that is to become another program: gives `signals` their
+/// default action and lets them through.
+pub fn reset(signals: &[Signal]) {
+    for &signal in signals {
+        // SAFETY: the default action runs no code of ours.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
+    }
+    let signals: SigSet = signals.iter().copied().collect();
+    let _ = signals.thread_unblock();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use nix::sys::signal::raise;
+
+    use super::*;
+
+    #[test]
+    fn held_signals_come_before_input_and_once() {
+        let signals = HeldSignals::hold(&[Signal::SIGUSR1, Signal::SIGUSR2]).unwrap();
+        let (reader, writer) = unistd::pipe().unwrap();
+        unistd::write(&writer, b"x").unwrap();
+        assert_eq!(signals.before_reading(reader.as_fd()), None);
+        raise(Signal::SIGUSR1).unwrap();
+        let arrived = signals.before_reading(reader.as_fd());
+        assert_eq!(arrived, Some(Signal::SIGUSR1));
+        assert_eq!(signals.before_reading(reader.as_fd()), None);
+    }
+
+    #[test]
+    fn input_that_does_not_wait_is_not_waited_for() {
+        let signals = HeldSignals::hold(&[Signal::SIGWINCH]).unwrap();
+        let (reader, _writer) = unistd::pipe2(OFlag::O_NONBLOCK).unwrap();
+        assert_eq!(signals.before_reading(reader.as_fd()), None);
+    }
 }
