@@ -1,5 +1,25 @@
-//! Patterns, log directories, rotation and processors; labels put before
-//! lines and turned into local time.
+//! Logs: lines in, files out.
+//!
+//! | module | what it knows |
+//! | --- | --- |
+//! | [`script`] | the words of multilog's command line |
+//! | [`pattern`] | which lines a pattern matches |
+//! | [`lines`] | how reads become lines, and their stamps |
+//! | [`batch`] | what one read made ready to be written |
+//! | [`extent`] | where a file ends and the next begins |
+//! | [`old`] | which old files go |
+//! | [`local`], [`stamp`] | labels before lines; as local time |
+//! | [`recovery`] | what becomes of the files found at start |
+//!
+//! They decide and do no I/O.
 
+pub mod batch;
+pub mod extent;
+pub mod lines;
 pub mod local;
+pub mod names;
+pub mod old;
+pub mod pattern;
+pub mod recovery;
+pub mod script;
 pub mod stamp;

@@ -1,0 +1,326 @@
+//! Where a file ends and the next begins.
+
+use memchr::memrchr;
+
+use crate::batch::{Batch, HEAD, Portion};
+
+/// A file may be closed at a line end when it lacks no more than this.
+const NEAR: usize = 2000;
+/// The size of 0.76's output buffer.
+const BUFFER: usize = 512;
+
+/// How much a file holds, and may hold.
+///
+/// A file is closed when a write ends with a line end and it then lacks no
+/// more than 2000 bytes of its size, or when it has reached its size and there
+/// is more to write. Which line ends those are depends on how 0.76 divides
+/// into writes what it has read; the division is made again here, but only
+/// where a file might end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    size: usize,
+    written: usize,
+}
+
+impl Extent {
+    /// A file of `written` bytes that may have `size`.
+    #[must_use]
+    pub fn new(size: usize, written: usize) -> Self {
+        Extent { size, written }
+    }
+
+    /// Whether nothing was written to the file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.written == 0
+    }
+
+    /// A new file follows.
+    pub fn close(&mut self) {
+        self.written = 0;
+    }
+
+    /// Takes in a batch: adds to `cuts` every place in its text where a file
+    /// is to be closed, when what comes before is written.
+    pub fn take(&mut self, batch: &Batch<'_>, cuts: &mut Vec<usize>) {
+        if self.is_near(batch.text.len()) {
+            for portion in batch.portions() {
+                self.take_portion(&portion, cuts);
+            }
+        } else {
+            self.written += batch.text.len();
+        }
+    }
+
+    /// Whether the file might be closed if it had `more` bytes.
+    fn is_near(&self, more: usize) -> bool {
+        self.written.saturating_add(more) >= self.size - NEAR.min(self.size)
+    }
+
+    fn take_portion(&mut self, portion: &Portion<'_>, cuts: &mut Vec<usize>) {
+        if !self.is_near(portion.text.len()) {
+            self.written += portion.text.len();
+            return;
+        }
+        let mut writes = Writes {
+            start: 0,
+            end: 0,
+            write: |start, end| self.write(portion, start, end, cuts),
+        };
+        for piece in portion.pieces() {
+            let head = if piece.continues {
+                0
+            } else {
+                piece.head().len()
+            };
+            writes.together(head);
+            writes.one_by_one(piece.text.len() - head.min(piece.text.len()));
+        }
+        writes.flush();
+    }
+
+    /// One write of 0.76: it is cut where the file must end.
+    fn write(
+        &mut self,
+        portion: &Portion<'_>,
+        mut start: usize,
+        end: usize,
+        cuts: &mut Vec<usize>,
+    ) {
+        while start < end {
+            if self.written >= self.size {
+                cuts.push(portion.start + start);
+                self.close();
+            }
+            let mut stop = end.min(start + self.size - self.written);
+            let mut text = portion.text.get(start..stop).unwrap_or_default();
+            if self.is_near(text.len()) {
+                if let Some(newline) = memrchr(b'\n', text) {
+                    stop = start + newline + 1;
+                    text = text.get(..=newline).unwrap_or_default();
+                }
+            }
+            self.written += stop - start;
+            if self.is_near(0) && text.ends_with(b"\n") {
+                cuts.push(portion.start + stop);
+                self.close();
+            }
+            start = stop;
+        }
+    }
+}
+
+/// 0.76's output buffer: what is put there together stays in one write, if
+/// it fits or is too long for the buffer altogether.
+struct Writes<F> {
+    start: usize,
+    end: usize,
+    write: F,
+}
+
+impl<F: FnMut(usize, usize)> Writes<F> {
+    fn together(&mut self, length: usize) {
+        if length > BUFFER - (self.end - self.start) {
+            self.flush();
+        }
+        self.end += length;
+        if self.end - self.start > BUFFER {
+            self.flush();
+        }
+    }
+
+    fn one_by_one(&mut self, mut length: usize) {
+        loop {
+            let room = BUFFER - (self.end - self.start);
+            if length <= room {
+                self.end += length;
+                return;
+            }
+            self.end += room;
+            length -= room;
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        (self.write)(self.start, self.end);
+        self.start = self.end;
+    }
+}
+
+// A head that is put together is at most a write of its own.
+const _: () = assert!(HEAD < 4096 - NEAR);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::Lines;
+    use daemontools_core::label::Label;
+
+    /// The lengths of the files that the reads become.
+    fn files<'a>(
+        size: usize,
+        written: usize,
+        reads: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Vec<usize> {
+        let mut lines = Lines::new(false);
+        let mut extent = Extent::new(size, written);
+        let mut files = vec![written];
+        let mut take = |batch: Batch<'_>| {
+            let mut cuts = Vec::new();
+            extent.take(&batch, &mut cuts);
+            let mut from = 0;
+            for cut in cuts {
+                *files.last_mut().unwrap() += cut - from;
+                files.push(0);
+                from = cut;
+            }
+            *files.last_mut().unwrap() += batch.text.len() - from;
+        };
+        for read in reads {
+            lines.room()[..read.len()].copy_from_slice(read);
+            take(lines.batch(read.len(), Label::now));
+        }
+        if let Some(batch) = lines.end(Label::now) {
+            take(batch);
+        }
+        files
+    }
+
+    fn line(length: usize) -> Vec<u8> {
+        [vec![b'x'; length - 1], b"\n".to_vec()].concat()
+    }
+
+    #[test]
+    fn a_file_ends_with_a_line_near_its_size() {
+        let lines = line(1000).repeat(9);
+        assert_eq!(files(4096, 0, lines.chunks(1000)), [3000, 3000, 3000, 0]);
+        assert_eq!(files(5000, 0, lines.chunks(1000)), [3000, 3000, 3000, 0]);
+        assert_eq!(files(5001, 0, lines.chunks(1000)), [4000, 4000, 1000]);
+    }
+
+    #[test]
+    fn a_file_ends_anywhere_at_its_size() {
+        assert_eq!(files(4096, 0, [&line(10_000)[..]]), [4096, 4096, 1808]);
+        assert_eq!(files(5000, 0, [&line(10_000)[..]]), [5000, 5000, 0]);
+    }
+
+    #[test]
+    fn lines_are_written_together_in_a_buffer() {
+        let lines = line(100).repeat(90);
+        assert_eq!(files(4096, 0, [&lines[..]]), [2500, 2500, 2100, 1900]);
+    }
+
+    #[test]
+    fn a_file_that_was_too_big_is_closed_first() {
+        assert_eq!(files(4096, 9000, [&line(10)[..]]), [9000, 10]);
+        assert_eq!(files(4096, 4090, [&line(10)[..]]), [4096, 4]);
+        assert_eq!(files(4096, usize::MAX, [&line(10)[..]]), [usize::MAX, 10]);
+    }
+
+    /// The same, as 0.76 does it: byte by byte, every write made.
+    #[derive(Default)]
+    struct Original {
+        size: usize,
+        files: Vec<Vec<u8>>,
+        buffer: Vec<u8>,
+        line: Vec<u8>,
+        long: bool,
+    }
+
+    impl Original {
+        fn read(&mut self, read: &[u8]) {
+            for &byte in read {
+                match (self.long, byte) {
+                    (true, _) => {
+                        self.put(&[byte]);
+                        self.long = byte != b'\n';
+                    }
+                    (false, b'\n') => {
+                        let line = std::mem::take(&mut self.line);
+                        self.put(&line);
+                        self.put(b"\n");
+                    }
+                    (false, _) => {
+                        self.line.push(byte);
+                        if self.line.len() == 1000 {
+                            let line = std::mem::take(&mut self.line);
+                            self.put(&line);
+                            self.long = true;
+                        }
+                    }
+                }
+            }
+            let buffer = std::mem::take(&mut self.buffer);
+            self.write(&buffer);
+        }
+
+        fn put(&mut self, bytes: &[u8]) {
+            if bytes.len() > 512 - self.buffer.len() {
+                let buffer = std::mem::take(&mut self.buffer);
+                self.write(&buffer);
+                if bytes.len() > 512 {
+                    self.write(bytes);
+                    return;
+                }
+            }
+            self.buffer.extend(bytes);
+        }
+
+        fn write(&mut self, mut bytes: &[u8]) {
+            while !bytes.is_empty() {
+                if self.files.last().is_none_or(|file| file.len() >= self.size) {
+                    self.files.push(Vec::new());
+                }
+                let file = self.files.last_mut().unwrap();
+                let mut length = bytes.len().min(self.size - file.len());
+                if file.len() + length >= self.size - 2000 {
+                    let newline = bytes[..length].iter().rposition(|&byte| byte == b'\n');
+                    length = newline.map_or(length, |newline| newline + 1);
+                }
+                file.extend(&bytes[..length]);
+                if file.len() >= self.size - 2000 && file.ends_with(b"\n") {
+                    self.files.push(Vec::new());
+                }
+                bytes = &bytes[length..];
+            }
+        }
+    }
+
+    #[test]
+    fn files_end_where_those_of_the_original_do() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..300 {
+            let lengths: &[usize] = random
+                .choice([
+                    &[1, 2, 10, 100, 200][..],
+                    &[89],
+                    &[511, 512, 513, 514, 600],
+                    &[999, 1000, 1001, 1002, 1003],
+                    &[2000, 2095, 2096, 2097, 4095, 4096, 4097, 9000],
+                    &[1, 2, 11, 101, 512, 1001, 3001],
+                ])
+                .unwrap();
+            let mut input = Vec::new();
+            while input.len() < 20_000 {
+                input.extend(line(*random.choice(lengths).unwrap()));
+            }
+            input.truncate(input.len() - random.usize(0..3));
+            let size = random.usize(4096..8192);
+            let chunk = random.choice([1, 100, 1000, 1024, 4096, 65_536]).unwrap();
+            let mut original = Original {
+                size,
+                files: vec![Vec::new()],
+                ..Original::default()
+            };
+            for read in input.chunks(chunk).flat_map(|chunk| chunk.chunks(1024)) {
+                original.read(read);
+            }
+            if original.long || !original.line.is_empty() {
+                original.read(b"\n");
+            }
+            let expected: Vec<_> = original.files.iter().map(Vec::len).collect();
+            assert_eq!(files(size, 0, input.chunks(chunk)), expected);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Lines out of reads, with their stamps.
+
+use daemontools_core::label::{Label, TEXT};
+use memchr::memrchr;
+
+use crate::batch::{Batch, HEAD, split_line};
+
+/// How much is read at once.
+const READ: usize = 65_536;
+/// How much 0.76 reads at once; see [`Batch`].
+const ITS_READ: usize = 1024;
+/// A label and a space.
+const STAMP: usize = TEXT + 1;
+
+/// The input, on its way from reads to batches.
+///
+/// What is read goes to [`Lines::room`]; [`Lines::batch`] then says what that
+/// made ready. The beginning of a line is held back until its end comes, or
+/// its first [`HEAD`] bytes.
+#[derive(Debug)]
+pub struct Lines {
+    stamped: bool,
+    buffer: Box<[u8]>,
+    /// The part of the buffer that was read and is not ready.
+    held: std::ops::Range<usize>,
+    /// Whether the head of the current line is ready already.
+    within_line: bool,
+    /// The stamp of the line that is held.
+    stamp: [u8; STAMP],
+    /// Stamped text.
+    text: Vec<u8>,
+    reads: Vec<usize>,
+}
+
+impl Lines {
+    /// No input yet. If `stamped`, each line gets its label and a space.
+    #[must_use]
+    pub fn new(stamped: bool) -> Self {
+        Lines {
+            stamped,
+            buffer: vec![0; HEAD + READ].into(),
+            held: 0..0,
+            within_line: false,
+            stamp: [0; STAMP],
+            text: Vec::new(),
+            reads: Vec::with_capacity(READ / ITS_READ + 1),
+        }
+    }
+
+    /// Whether all that came ended with a line end.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        self.held.is_empty() && !self.within_line
+    }
+
+    /// Where to put what is read next.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.buffer.copy_within(self.held.clone(), 0);
+        self.held = 0..self.held.len();
+        let start = self.held.end;
+        self.buffer.get_mut(start..start + READ).unwrap_or_default()
+    }
+
+    /// What the first `length` bytes of the room made ready; `now` is the
+    /// moment when they were read.
+    pub fn batch(&mut self, length: usize, now: impl FnOnce() -> Label) -> Batch<'_> {
+        let within_line = self.within_line;
+        let held = self.held.len();
+        let end = (held + length).min(self.buffer.len());
+        let ready = self.settle(held, end);
+        self.held = ready..end;
+        if self.stamped {
+            self.stamp(within_line, held > 0, stamp(now()));
+        }
+        Batch {
+            text: if self.stamped {
+                &self.text
+            } else {
+                self.buffer.get(..ready).unwrap_or_default()
+            },
+            within_line,
+            reads: &self.reads,
+        }
+    }
+
+    /// What the end of the input made ready: a line that has begun is ended.
+    pub fn end(&mut self, now: impl FnOnce() -> Label) -> Option<Batch<'_>> {
+        if self.is_between() {
+            return None;
+        }
+        if let [first, ..] = self.room() {
+            *first = b'\n';
+        }
+        Some(self.batch(1, now))
+    }
+
+    /// How much of the buffer is ready after each of 0.76's reads from
+    /// `start` on, and after the last, which reaches to `end`.
+    fn settle(&mut self, mut start: usize, end: usize) -> usize {
+        let label = if self.stamped { STAMP } else { 0 };
+        let mut ready = 0;
+        self.reads.clear();
+        while start < end {
+            let next = (start + ITS_READ).min(end);
+            let read = self.buffer.get(start..next).unwrap_or_default();
+            if let Some(newline) = memrchr(b'\n', read) {
+                ready = start + newline + 1;
+                self.within_line = false;
+            }
+            self.within_line |= next - ready + label >= HEAD;
+            if self.within_line {
+                ready = next;
+            }
+            self.reads.push(ready);
+            start = next;
+        }
+        ready
+    }
+
+    /// Makes stamped text of what is ready. `within_line` and `held` tell
+    /// whether it begins within a line, or in one that was held and has its
+    /// stamp; all other lines get the stamp `now`.
+    fn stamp(&mut self, mut within_line: bool, mut held: bool, now: [u8; STAMP]) {
+        self.text.clear();
+        let mut start = 0;
+        for read in &mut self.reads {
+            let mut ready = self.buffer.get(start..*read).unwrap_or_default();
+            start = *read;
+            while !ready.is_empty() {
+                let (line, rest) = split_line(ready);
+                if !within_line {
+                    let stamp = if held { &self.stamp } else { &now };
+                    self.text.extend_from_slice(stamp);
+                    held = false;
+                }
+                self.text.extend_from_slice(line);
+                within_line = !line.ends_with(b"\n");
+                ready = rest;
+            }
+            *read = self.text.len();
+        }
+        if !held {
+            self.stamp = now;
+        }
+    }
+}
+
+fn stamp(label: Label) -> [u8; STAMP] {
+    let mut stamp = [b' '; STAMP];
+    for (to, from) in stamp.iter_mut().zip(label.text()) {
+        *to = from;
+    }
+    stamp
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each read's text and whether it began within a line; the label of the
+    /// nth read has n microseconds.
+    fn batches(stamped: bool, reads: &[&[u8]]) -> Vec<(Vec<u8>, bool)> {
+        let mut lines = Lines::new(stamped);
+        let mut batches = Vec::new();
+        for (read, n) in reads.iter().zip(0..) {
+            lines.room()[..read.len()].copy_from_slice(read);
+            let batch = lines.batch(read.len(), || Label::from_unix(0, n));
+            assert_eq!(batch.reads.last(), Some(&batch.text.len()));
+            assert!(batch.reads.is_sorted());
+            batches.push((batch.text.to_owned(), batch.within_line));
+        }
+        if let Some(batch) = lines.end(|| Label::from_unix(1, 0)) {
+            batches.push((batch.text.to_owned(), batch.within_line));
+        }
+        assert!(lines.is_between() || lines.end(|| Label::from_unix(1, 0)).is_some());
+        batches
+    }
+
+    fn text(batches: &[(Vec<u8>, bool)]) -> Vec<u8> {
+        batches.iter().flat_map(|(text, _)| text).copied().collect()
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_is_held() {
+        let batches = batches(false, &[b"a\nb", b"c", b"d\ne"]);
+        let texts: Vec<_> = batches.iter().map(|(text, _)| text.as_slice()).collect();
+        assert_eq!(texts, [&b"a\n"[..], b"", b"bcd\n", b"e\n"]);
+    }
+
+    #[test]
+    fn a_line_is_held_up_to_a_thousand_bytes() {
+        let long = [b'x'; 999];
+        let seen = batches(false, &[&long, b"x", b"y", b"\nz\n"]);
+        let lengths: Vec<_> = seen
+            .iter()
+            .map(|(text, within)| (text.len(), *within))
+            .collect();
+        assert_eq!(lengths, [(0, false), (1000, false), (1, true), (3, true)]);
+    }
+
+    #[test]
+    fn the_stamp_counts_among_the_thousand() {
+        let seen = batches(true, &[&[b'x'; 973], b"x", b"\n"]);
+        let lengths: Vec<_> = seen.iter().map(|(text, _)| text.len()).collect();
+        assert_eq!(lengths, [0, 1000, 1]);
+    }
+
+    #[test]
+    fn a_line_has_the_stamp_of_its_first_byte() {
+        let label = |n| String::from_utf8(Label::from_unix(0, n).text().to_vec()).unwrap();
+        let seen = batches(true, &[b"a\nb", b"c", b"\n\nd\ne"]);
+        let expected = format!("{0} a\n{0} bc\n{1} \n{1} d\n{1} e\n", label(0), label(2));
+        assert_eq!(String::from_utf8(text(&seen)).unwrap(), expected);
+    }
+
+    #[test]
+    fn how_it_is_read_changes_nothing_in_the_text() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..30 {
+            let mut input = Vec::new();
+            for _ in 0..random.usize(1..40) {
+                let length = random
+                    .choice([0, 1, 10, 100, 972, 973, 974, 999, 1000, 1001, 3000])
+                    .unwrap();
+                input.extend(std::iter::repeat_n(random.u8(b'a'..=b'z'), length));
+                input.push(b'\n');
+            }
+            input.truncate(input.len() - random.usize(0..3));
+            for stamped in [false, true] {
+                let whole: Vec<_> = input.chunks(READ).collect();
+                let whole = masked(&text(&batches(stamped, &whole)));
+                for chunk in [1, 7, 1000, 1024, 4096] {
+                    let chunks: Vec<_> = input.chunks(chunk).collect();
+                    assert!(masked(&text(&batches(stamped, &chunks))) == whole);
+                }
+                let lines = split(&whole);
+                assert_eq!(lines.len(), split(&input).len());
+            }
+        }
+    }
+
+    fn split(text: &[u8]) -> Vec<&[u8]> {
+        text.split_inclusive(|&byte| byte == b'\n').collect()
+    }
+
+    fn masked(text: &[u8]) -> Vec<u8> {
+        split(text)
+            .into_iter()
+            .flat_map(|line| if line[0] == b'@' { &line[TEXT..] } else { line })
+            .copied()
+            .collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! The words of multilog's command line.
+
+use std::ffi::CStr;
+
+use cli::number::scan;
+
+use crate::pattern::Pattern;
+
+/// What to do with every line: actions, carried out in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script<'a> {
+    /// Whether each line begins with its time stamp.
+    pub stamped: bool,
+    /// The actions.
+    pub actions: Vec<Action<'a>>,
+}
+
+/// One action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// `-PATTERN`: deselect the line if it matches.
+    Deselect(Pattern<'a>),
+    /// `+PATTERN`: select the line if it matches.
+    Select(Pattern<'a>),
+    /// `e`: print a selected line to standard error.
+    Alert,
+    /// `=FILE`: keep the last selected line in a file.
+    Status(&'a CStr),
+    /// `.DIR` or `/DIR`: append selected lines to a log directory.
+    Append(&'a CStr, Terms<'a>),
+}
+
+/// How a log directory is kept: what the words before it said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms<'a> {
+    /// `sSIZE`: no file has more bytes.
+    pub size: usize,
+    /// `nNUM`: the number of files, `current` included.
+    pub files: usize,
+    /// `!PROCESSOR`: the shell command that each file goes through.
+    pub processor: Option<&'a CStr>,
+}
+
+/// The bounds of a file's size in bytes; what lies outside is moved in.
+const LEAST_SIZE: u64 = 4096;
+const GREATEST_SIZE: u64 = 16_777_215;
+/// There are always `current` and one old file.
+const LEAST_FILES: u64 = 2;
+
+impl Default for Terms<'_> {
+    fn default() -> Self {
+        Terms {
+            size: 99_999,
+            files: 10,
+            processor: None,
+        }
+    }
+}
+
+impl<'a> Script<'a> {
+    /// Reads the words. Those that mean nothing are ignored.
+    #[must_use]
+    pub fn parse(words: &[&'a CStr]) -> Self {
+        let mut actions = Vec::new();
+        let mut terms = Terms::default();
+        for &word in words {
+            let Some((letter, _)) = word.to_bytes().split_first() else {
+                continue;
+            };
+            let rest = after_first(word);
+            let (scanned, _) = scan(rest.to_bytes());
+            match letter {
+                b'-' => actions.push(Action::Deselect(Pattern(rest.to_bytes()))),
+                b'+' => actions.push(Action::Select(Pattern(rest.to_bytes()))),
+                b'e' => actions.push(Action::Alert),
+                b'=' => actions.push(Action::Status(rest)),
+                b'.' | b'/' => actions.push(Action::Append(word, terms)),
+                b's' => terms.size = number(scanned.clamp(LEAST_SIZE, GREATEST_SIZE)),
+                b'n' => terms.files = number(scanned.max(LEAST_FILES)),
+                b'!' => terms.processor = Some(rest),
+                _ => {}
+            }
+        }
+        Script {
+            stamped: words
+                .first()
+                .is_some_and(|word| word.to_bytes().starts_with(b"t")),
+            actions,
+        }
+    }
+}
+
+/// The word without its first byte.
+fn after_first(word: &CStr) -> &CStr {
+    let bytes = word.to_bytes_with_nul().get(1..).unwrap_or_default();
+    CStr::from_bytes_with_nul(bytes).unwrap_or_default()
+}
+
+fn number(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(words: &[&CStr]) -> Terms<'static> {
+        let words: Vec<_> = words.iter().copied().chain([c"."]).collect();
+        match Script::parse(&words).actions.as_slice() {
+            [
+                Action::Append(
+                    _,
+                    Terms {
+                        size,
+                        files,
+                        processor: None,
+                    },
+                ),
+            ] => Terms {
+                size: *size,
+                files: *files,
+                processor: None,
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_word_is_an_action_by_its_first_byte() {
+        let words = [
+            c"t",
+            c"-*",
+            c"+a*",
+            c"e",
+            c"=status",
+            c"./main",
+            c"/var/log",
+        ];
+        let script = Script::parse(&words);
+        assert!(script.stamped);
+        assert_eq!(
+            script.actions,
+            [
+                Action::Deselect(Pattern(b"*")),
+                Action::Select(Pattern(b"a*")),
+                Action::Alert,
+                Action::Status(c"status"),
+                Action::Append(c"./main", Terms::default()),
+                Action::Append(c"/var/log", Terms::default()),
+            ]
+        );
+    }
+
+    #[test]
+    fn t_counts_as_the_first_word_alone() {
+        assert!(Script::parse(&[c"tai"]).stamped);
+        assert!(!Script::parse(&[c"e", c"t"]).stamped);
+        assert!(!Script::parse(&[c"", c"t"]).stamped);
+        assert!(!Script::parse(&[]).stamped);
+    }
+
+    #[test]
+    fn what_means_nothing_is_ignored() {
+        assert_eq!(Script::parse(&[c"", c"x", c"main", c"7"]).actions, []);
+    }
+
+    #[test]
+    fn sizes_and_numbers_stay_within_bounds() {
+        for (word, size) in [
+            (c"s", 4096),
+            (c"s4095", 4096),
+            (c"s5000k", 5000),
+            (c"s16777216", 16_777_215),
+        ] {
+            assert_eq!(terms(&[word]).size, size, "{word:?}");
+        }
+        for (word, files) in [
+            (c"n", 2),
+            (c"n1", 2),
+            (c"n3x", 3),
+            (c"n4294967299", 4_294_967_299),
+        ] {
+            assert_eq!(terms(&[word]).files, files, "{word:?}");
+        }
+        assert_eq!(terms(&[]), Terms::default());
+        assert_eq!(terms(&[c"s5000", c"s6000"]).size, 6000);
+    }
+
+    #[test]
+    fn terms_hold_for_the_directories_after_them() {
+        let script = Script::parse(&[c".a", c"!gzip", c".b", c"n5", c".c"]);
+        let terms: Vec<_> = script
+            .actions
+            .iter()
+            .map(|action| match action {
+                Action::Append(_, terms) => (terms.processor, terms.files),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(terms, [(None, 10), (Some(c"gzip"), 10), (Some(c"gzip"), 5)]);
+    }
+}
