@@ -10,16 +10,25 @@
 //! | [`old`] | which old files go |
 //! | [`local`], [`stamp`] | labels before lines; as local time |
 //! | [`recovery`] | what becomes of the files found at start |
+//! | [`logs`] | the actions of a script, carried out for every line |
+//! | [`directory`], [`processor`], [`status`] | the files themselves |
+//! | [`trouble`] | what the system may refuse |
 //!
-//! They decide and do no I/O.
+//! All up to `recovery` decide and do no I/O.
 
 pub mod batch;
+pub mod directory;
 pub mod extent;
 pub mod lines;
 pub mod local;
+pub mod logs;
 pub mod names;
 pub mod old;
 pub mod pattern;
+pub mod processor;
 pub mod recovery;
 pub mod script;
+mod shelf;
 pub mod stamp;
+pub mod status;
+pub mod trouble;

@@ -1,0 +1,205 @@
+//! The actions of a script, carried out for every line.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use cli::text;
+use cli::text::complain;
+
+use crate::batch::{Batch, Piece};
+use crate::directory::Directory;
+use crate::pattern::Pattern;
+use crate::script::{self, Script};
+use crate::status::Status;
+use crate::trouble::{Tell, Trouble};
+
+/// How much of a line an alert shows.
+const ALERT: usize = 200;
+
+/// Everything that a script writes to.
+#[derive(Debug)]
+pub struct Logs<'a> {
+    actions: Vec<Action<'a>>,
+    /// Whether single lines matter, or all go everywhere.
+    by_line: bool,
+}
+
+/// As in the script, with what is open.
+#[derive(Debug)]
+enum Action<'a> {
+    Deselect(Pattern<'a>),
+    Select(Pattern<'a>),
+    Alert,
+    Status(Status<'a>),
+    /// Appends every line.
+    AppendAll(Directory<'a>),
+    /// Appends the selected lines.
+    AppendSelected(Directory<'a>, Selection),
+}
+
+/// The selected lines of a batch.
+#[derive(Debug, Default)]
+struct Selection {
+    text: Vec<u8>,
+    reads: Vec<usize>,
+    /// Whether the text begins within a line.
+    within_line: bool,
+    /// Whether the line that came last is selected.
+    selected: bool,
+}
+
+impl<'a> Logs<'a> {
+    /// Opens all that a script names, relative to `origin`: status files
+    /// first, then directories.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn open(
+        script: &Script<'a>,
+        origin: BorrowedFd<'_>,
+        environment: &[&'a CStr],
+        tell: Tell,
+    ) -> Result<Self, Trouble<'a>> {
+        let mut statuses = Vec::new();
+        for action in &script.actions {
+            if let script::Action::Status(name) = action {
+                statuses.push(Action::Status(Status::open(name, origin, tell)?));
+            }
+        }
+        let mut statuses = statuses.into_iter();
+        let mut actions = Vec::new();
+        let mut all = true;
+        for action in &script.actions {
+            actions.extend(match action {
+                script::Action::Deselect(pattern) => {
+                    all = false;
+                    Some(Action::Deselect(*pattern))
+                }
+                script::Action::Select(pattern) => Some(Action::Select(*pattern)),
+                script::Action::Alert => Some(Action::Alert),
+                script::Action::Status(_) => statuses.next(),
+                script::Action::Append(name, terms) => {
+                    let directory = Directory::open(name, terms, origin, environment, tell)?;
+                    Some(if all {
+                        Action::AppendAll(directory)
+                    } else {
+                        Action::AppendSelected(directory, Selection::default())
+                    })
+                }
+            });
+        }
+        let by_line = actions.iter().any(|action| match action {
+            Action::Alert | Action::Status(_) | Action::AppendSelected(..) => true,
+            Action::Deselect(_) | Action::Select(_) | Action::AppendAll(_) => false,
+        });
+        Ok(Logs { actions, by_line })
+    }
+
+    /// Carries out the actions for a batch.
+    pub fn pass(&mut self, batch: &Batch<'_>) {
+        if self.by_line {
+            self.select(batch);
+        }
+        for action in &mut self.actions {
+            match action {
+                Action::AppendAll(directory) => directory.append(batch),
+                Action::AppendSelected(directory, selection) => {
+                    directory.append(&selection.batch());
+                }
+                Action::Deselect(_) | Action::Select(_) | Action::Alert | Action::Status(_) => {}
+            }
+        }
+    }
+
+    /// Closes every file that is not empty.
+    pub fn rotate(&mut self) {
+        self.directories().for_each(Directory::rotate);
+    }
+
+    /// Leaves everything finished.
+    pub fn finish(&mut self) {
+        self.directories().for_each(Directory::finish);
+    }
+
+    fn select(&mut self, batch: &Batch<'_>) {
+        self.selections()
+            .for_each(|selection| selection.begin(batch));
+        for portion in batch.portions() {
+            for piece in portion.pieces() {
+                if !piece.continues {
+                    self.judge(piece.head());
+                }
+                self.selections()
+                    .for_each(|selection| selection.add(&piece));
+            }
+            self.selections().for_each(Selection::end_read);
+        }
+    }
+
+    /// Carries out the actions for the head of a line; what else there is of
+    /// it follows where its head went.
+    fn judge(&mut self, head: &[u8]) {
+        let mut selected = true;
+        for action in &mut self.actions {
+            match action {
+                Action::Deselect(pattern) if selected => selected = !pattern.matches(head),
+                Action::Select(pattern) if !selected => selected = pattern.matches(head),
+                Action::Alert if selected => alert(head),
+                Action::Status(status) if selected => status.show(head),
+                Action::AppendSelected(_, selection) => selection.selected = selected,
+                Action::Deselect(_)
+                | Action::Select(_)
+                | Action::Alert
+                | Action::Status(_)
+                | Action::AppendAll(_) => {}
+            }
+        }
+    }
+
+    fn directories(&mut self) -> impl Iterator<Item = &mut Directory<'a>> {
+        self.actions.iter_mut().filter_map(|action| match action {
+            Action::AppendAll(directory) | Action::AppendSelected(directory, _) => Some(directory),
+            Action::Deselect(_) | Action::Select(_) | Action::Alert | Action::Status(_) => None,
+        })
+    }
+
+    fn selections(&mut self) -> impl Iterator<Item = &mut Selection> {
+        self.actions.iter_mut().filter_map(|action| match action {
+            Action::AppendSelected(_, selection) => Some(selection),
+            _ => None,
+        })
+    }
+}
+
+impl Selection {
+    fn begin(&mut self, batch: &Batch<'_>) {
+        self.text.clear();
+        self.reads.clear();
+        self.within_line = batch.within_line && self.selected;
+    }
+
+    fn add(&mut self, piece: &Piece<'_>) {
+        if self.selected {
+            self.text.extend_from_slice(piece.text);
+        }
+    }
+
+    fn end_read(&mut self) {
+        self.reads.push(self.text.len());
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        Batch {
+            text: &self.text,
+            within_line: self.within_line,
+            reads: &self.reads,
+        }
+    }
+}
+
+fn alert(head: &[u8]) {
+    match head.split_at_checked(ALERT) {
+        Some((beginning, [_, ..])) => complain(&text![beginning, "...\n"]),
+        _ => complain(&text![head, "\n"]),
+    }
+}
