@@ -5,6 +5,7 @@ mod envuidgid;
 mod exec;
 mod fghack;
 mod filters;
+mod multilog;
 mod pgrphack;
 mod readproctitle;
 mod setlock;

@@ -2,6 +2,7 @@ mod batch;
 mod control;
 mod envdir;
 mod exec;
+mod multilog;
 mod options;
 mod readproctitle;
 mod svc;

@@ -1,0 +1,328 @@
+//! Scripts, lines, ways of reading them, and what is found at start.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File, Permissions};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use fastrand::Rng;
+use tempfile::TempDir;
+use testkit::{Outcome, Scene, random};
+
+const LOGS: [&str; 2] = ["m", "n"];
+const STATUS: &str = "status";
+
+#[test]
+fn scripts_and_lines() {
+    let memory = memory();
+    random::compare("multilog", env!("CARGO_BIN_EXE_svok"), 4000, |rng, pair| {
+        let rounds = 1 + usize::from(rng.u8(..3) == 0);
+        let rounds: Vec<_> = (0..rounds).map(|_| Round::generate(rng)).collect();
+        pair.same(|scene| {
+            let place = memory.path().join(format!("{:?}", scene.subject()));
+            let _ = fs::remove_dir_all(&place);
+            fs::create_dir(&place).unwrap();
+            let run = |round: &Round| round.run(scene, &place);
+            rounds.iter().map(run).collect::<Vec<_>>()
+        });
+    });
+}
+
+/// A directory where no log waits for a disk, if the system has such a place.
+fn memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
+/// One run of multilog, in the directory that those before it left.
+#[derive(Debug)]
+struct Round {
+    /// What a crash or a user did to the files before.
+    changes: Vec<Change>,
+    script: Vec<OsString>,
+    input: Vec<u8>,
+    /// The length of what one read returns; None to read from a file.
+    chunk: Option<usize>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Remove(String),
+    Write(String, u32, Vec<u8>),
+    Mode(String, u32),
+    Link(String, String),
+}
+
+/// All that can be seen of a round, without its labels.
+#[derive(PartialEq, Debug)]
+struct Seen {
+    code: Option<i32>,
+    stderr: Text,
+    status: Option<Text>,
+    logs: [Vec<Entry>; 2],
+}
+
+#[derive(PartialEq, Debug)]
+struct Entry {
+    name: String,
+    mode: u32,
+    text: Text,
+}
+
+/// A text; of a long one, a failure shows the beginning and a sum.
+#[derive(PartialEq)]
+struct Text(Vec<u8>);
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Text(text) = self;
+        let add = |sum: u32, byte: &u8| sum.wrapping_mul(31).wrapping_add((*byte).into());
+        let sum = text.iter().fold(0, add);
+        let beginning = text.get(..60).unwrap_or(text).escape_ascii();
+        write!(f, "{} bytes, sum {sum:08x}: {beginning}", text.len())
+    }
+}
+
+fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
+    from[rng.usize(..from.len())].clone()
+}
+
+impl Round {
+    fn generate(rng: &mut Rng) -> Self {
+        let changes = (0..rng.usize(..4)).map(|_| change(rng)).collect();
+        let script = script(rng);
+        let long = rng.u8(..8) == 0;
+        let input = input(rng, if long { 40_000 } else { 6000 });
+        let chunk = match rng.u8(..8) {
+            0 if input.len() < 2000 => Some(1),
+            1 => Some(rng.usize(20..=1024)),
+            2 => Some(pick(rng, &[1000, 1023, 1024])),
+            _ => None,
+        };
+        Round {
+            changes,
+            script,
+            input,
+            chunk,
+        }
+    }
+
+    fn run(&self, scene: &Scene, place: &Path) -> Seen {
+        for change in &self.changes {
+            change.make(place);
+        }
+        // Without a state, a processor is tried again for ever.
+        for log in LOGS {
+            let state = place.join(log).join("state");
+            if place.join(log).exists() && !state.exists() {
+                fs::write(state, "").unwrap();
+            }
+        }
+        let outcome = self.multilog(scene, place);
+        Seen {
+            code: outcome.code(),
+            stderr: Text(concealed(outcome.stderr)),
+            status: fs::read(place.join(STATUS)).ok().map(concealed).map(Text),
+            logs: LOGS.map(|log| listing(&place.join(log))),
+        }
+    }
+
+    fn multilog(&self, scene: &Scene, place: &Path) -> Outcome {
+        let mut command = scene.command("multilog");
+        command.args(&self.script).current_dir(place);
+        if let Some(chunk) = self.chunk {
+            return scene.hand_over(command, self.input.chunks(chunk));
+        }
+        let input = place.join("input");
+        fs::write(&input, &self.input).unwrap();
+        command.stdin(File::open(input).unwrap());
+        scene.run(command)
+    }
+}
+
+/// The bytes with the digits of every label overwritten.
+fn concealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let mut start = 0;
+    while let Some(found) = bytes[start..].iter().position(|&byte| byte == b'@') {
+        start += found + 1;
+        let digits = bytes.get_mut(start..start + 24).unwrap_or_default();
+        if digits.iter().all(u8::is_ascii_hexdigit) {
+            digits.fill(b'#');
+        }
+    }
+    bytes
+}
+
+/// The files of a log directory, old ones first and in their order.
+fn listing(log: &Path) -> Vec<Entry> {
+    let mut names: Vec<_> = match fs::read_dir(log) {
+        Ok(entries) => entries.map(|entry| entry.unwrap().file_name()).collect(),
+        Err(_) => return Vec::new(),
+    };
+    names.sort();
+    let read = |name| fs::read(log.join(name)).unwrap();
+    let texts: Vec<_> = names.iter().map(read).collect();
+    // A file may end in the midst of a label.
+    let text = concealed(texts.concat());
+    let mut rest = text.as_slice();
+    let mut entries = Vec::new();
+    for (name, text) in names.into_iter().zip(texts) {
+        let (text, after) = rest.split_at(text.len());
+        let metadata = fs::metadata(log.join(&name)).unwrap();
+        entries.push(Entry {
+            name: String::from_utf8(concealed(name.into_vec())).unwrap(),
+            mode: metadata.permissions().mode(),
+            text: Text(text.to_owned()),
+        });
+        rest = after;
+    }
+    entries
+}
+
+impl Change {
+    fn make(&self, place: &Path) {
+        match self {
+            Change::Remove(name) => {
+                let _ = fs::remove_file(place.join(name));
+            }
+            Change::Write(name, mode, text) => {
+                let path = place.join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, text).unwrap();
+                fs::set_permissions(path, Permissions::from_mode(*mode)).unwrap();
+            }
+            Change::Mode(name, mode) => {
+                let _ = fs::set_permissions(place.join(name), Permissions::from_mode(*mode));
+            }
+            Change::Link(from, to) => {
+                let _ = fs::hard_link(place.join(from), place.join(to));
+            }
+        }
+    }
+}
+
+fn change(rng: &mut Rng) -> Change {
+    let log = pick(rng, &LOGS);
+    let file = |name: &str| format!("{log}/{name}");
+    let name = pick(
+        rng,
+        &[
+            "current",
+            "current",
+            "previous",
+            "processed",
+            "state",
+            "newstate",
+        ],
+    );
+    let mode = pick(rng, &[0o644, 0o744, 0o600, 0o700, 0o755, 0o666]);
+    match rng.u8(..8) {
+        0 => Change::Remove(file(name)),
+        1..=3 => Change::Mode(file("current"), mode),
+        4 | 5 => {
+            let length = pick(rng, &[0, 1, 5, 100, 2095, 2096, 2097, 4090, 4096, 5000]);
+            let text = (0..length).map(|_| rng.u8(b'a'..=b'c')).collect();
+            Change::Write(file(name), mode, text)
+        }
+        6 => {
+            let second = rng.u8(..);
+            let end = pick(rng, &[".s", ".u", "", ".s.gz"]);
+            Change::Write(
+                file(&format!("@40000000000000000000000{:x}{end}", second & 15)),
+                mode,
+                vec![second],
+            )
+        }
+        _ => {
+            let old = file(&format!("@4000000000000000000000{:02x}.s", rng.u8(..)));
+            Change::Link(file(name), old)
+        }
+    }
+}
+
+fn script(rng: &mut Rng) -> Vec<OsString> {
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    let mut logs: Vec<&[u8]> = vec![b"./m", b"./n"];
+    rng.shuffle(&mut logs);
+    let stamped = rng.u8(..3) == 0;
+    if stamped {
+        words.push(b"t".to_vec());
+    }
+    if rng.u8(..2) == 0 {
+        words.push(format!("s{}", pick(rng, &[0, 4096, 4097, 4200, 5000, 6001, 8192])).into());
+    }
+    if rng.u8(..2) == 0 {
+        words.push(format!("n{}", rng.u8(..7)).into());
+    }
+    for _ in 0..rng.usize(..6) {
+        match rng.u8(..12) {
+            0..=3 => {
+                let sign = pick(rng, b"+-");
+                // Labels differ from side to side.
+                let label: &[u8] = if stamped { b"@* " } else { b"" };
+                words.push([&[sign], label, &pattern(rng)[..]].concat());
+            }
+            4 => words.push(b"-*".to_vec()),
+            5 => words.push(b"e".to_vec()),
+            6 => words.push(b"=status".to_vec()),
+            7 => words.push(pick(rng, &[&b"x"[..], b"", b"t", b"7"]).to_vec()),
+            8 if rng.u8(..6) == 0 => words.push(
+                pick(
+                    rng,
+                    &[
+                        "!cat",
+                        "!tr a b; cat <&4 >&5; echo x >&5",
+                        "!wc -c",
+                        "!cat >&5",
+                    ],
+                )
+                .into(),
+            ),
+            _ => words.extend(logs.pop().map(<[u8]>::to_vec)),
+        }
+    }
+    words.extend(logs.pop().map(<[u8]>::to_vec));
+    words.into_iter().map(OsString::from_vec).collect()
+}
+
+fn pattern(rng: &mut Rng) -> Vec<u8> {
+    let length = rng.usize(..6);
+    (0..length).map(|_| pick(rng, b"**abc@ 0\xff")).collect()
+}
+
+/// Lines of a few bytes, or of lengths about which something changes.
+fn input(rng: &mut Rng, length: usize) -> Vec<u8> {
+    let mut input = Vec::new();
+    let critical = rng.bool();
+    let goal = rng.usize(..=length);
+    while input.len() < goal {
+        let length = if critical {
+            pick(
+                rng,
+                &[
+                    0, 1, 88, 199, 200, 201, 485, 511, 512, 513, 973, 974, 999, 1000, 1001, 1024,
+                    2096, 3000, 4096, 5000,
+                ],
+            )
+        } else {
+            rng.usize(..12)
+        };
+        let filling = pick(rng, b"abc");
+        let start = input.len();
+        input.resize(start + length, filling);
+        for _ in 0..rng.usize(..4) {
+            let place = rng.usize(start..=input.len());
+            if let Some(byte) = input.get_mut(place) {
+                *byte = pick(rng, b"abc* \0\xff@");
+            }
+        }
+        input.push(b'\n');
+    }
+    if rng.bool() {
+        input.pop();
+    }
+    input
+}
