@@ -11,5 +11,13 @@
 /// Each program by the contract, on the reference and on ours, and both
 /// mixed.
 mod compliance;
+/// What `make demo` shows, and that it leaves nothing behind.
+mod demo;
+/// That the documents speak of tests and programs that exist.
+mod documents;
 /// The same generated cases on the reference and on ours.
 mod random;
+/// Servers that people run, under svscan.
+mod real_services;
+/// What the documents tell to type, typed.
+mod walkthrough;

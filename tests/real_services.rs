@@ -46,10 +46,19 @@ compliance! {
                 logged(scene).iter().filter(said).count()
             };
             let (last, _) = ended[ended.len() - 1];
-            scene.wait_until("the last has said goodbye", || said(last, " bye bye") == 1);
-            for (pid, signal) in ended {
-                assert_eq!(said(pid, "now ready to accept connections"), 1, "{pid}");
-                assert_eq!(said(pid, " bye bye"), usize::from(signal == Signal::SIGTERM), "{pid}");
+            scene.wait_until("the last has said goodbye", || {
+                logged(scene).last().is_some_and(|line| {
+                    line.starts_with(&format!("{last}:M ")) && line.contains(" bye bye")
+                })
+            });
+            // In minutes a pid may come again.
+            let were = |pid, end: &[Signal]| {
+                ended.iter().filter(|(other, signal)| *other == pid && end.contains(signal)).count()
+            };
+            for &(pid, _) in &ended {
+                let all = were(pid, &[Signal::SIGTERM, Signal::SIGKILL]);
+                assert_eq!(said(pid, "now ready to accept connections"), all, "{pid}");
+                assert_eq!(said(pid, " bye bye"), were(pid, &[Signal::SIGTERM]), "{pid}");
             }
         }
     }
@@ -296,9 +305,19 @@ impl<'a> Trial<'a> {
         self.await_progress();
     }
 
-    /// `svc -t`; returns the pid that was.
+    /// `svc -t`, once the service is prepared for it; returns the pid that
+    /// was.
     fn restart(&self, service: &str) -> Pid {
         let pid = self.pid(service).unwrap();
+        self.scene
+            .wait_until(&format!("{pid} is prepared for SIGTERM"), || {
+                let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+                let held = ["SigCgt:\t", "SigBlk:\t"].map(|field| {
+                    let mask = status.lines().find_map(|line| line.strip_prefix(field));
+                    mask.map_or(0, |mask| u64::from_str_radix(mask, 16).unwrap())
+                });
+                (held[0] | held[1]) & 1 << (Signal::SIGTERM as u32 - 1) != 0
+            });
         self.scene.sh(&format!("svc -t {service}")).succeeds();
         self.await_other(service, pid);
         pid

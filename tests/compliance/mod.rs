@@ -15,6 +15,7 @@ mod supervise;
 mod svc;
 mod svok;
 mod svscan;
+mod svscanboot;
 mod svstat;
 mod tai64n;
 mod tai64nlocal;
