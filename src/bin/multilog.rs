@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    // Some troubles have no errno of their own and show the last one.
     Errno::clear();
     umask(Mode::from_bits_truncate(0o022));
     let origin = file::open_read(c".")

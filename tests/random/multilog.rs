@@ -165,8 +165,14 @@ fn listing(log: &Path) -> Vec<Entry> {
     names.sort();
     let read = |name| fs::read(log.join(name)).unwrap();
     let texts: Vec<_> = names.iter().map(read).collect();
-    // A file may end in the midst of a label.
-    let text = concealed(texts.concat());
+    // A file may end in the midst of a label, and its beginning may be gone.
+    let mut text = concealed(texts.concat());
+    let digits = text
+        .iter()
+        .take(24)
+        .take_while(|byte| byte.is_ascii_hexdigit());
+    let cut = digits.count();
+    text[..cut].fill(b'#');
     let mut rest = text.as_slice();
     let mut entries = Vec::new();
     for (name, text) in names.into_iter().zip(texts) {

@@ -11,14 +11,10 @@ pub fn is_old(name: &[u8]) -> bool {
     name.len() >= TEXT && name.starts_with(b"@")
 }
 
-/// The old files among `names` that must go so that less than `files` are
-/// left: the oldest by their labels, and of one label those that come first.
+/// Those of the old files that must go so that less than `files` are left:
+/// the oldest by their labels, and of one label those that come first.
 #[must_use]
-pub fn surplus(names: Vec<CString>, files: usize) -> Vec<CString> {
-    let mut old: Vec<_> = names
-        .into_iter()
-        .filter(|name| is_old(name.to_bytes()))
-        .collect();
+pub fn surplus(mut old: Vec<CString>, files: usize) -> Vec<CString> {
     old.sort_by(|one, other| label(one).cmp(label(other)));
     old.truncate((old.len() + 1).saturating_sub(files));
     old
@@ -33,8 +29,9 @@ mod tests {
     use super::*;
 
     fn surplus_of(names: &[&str], files: usize) -> Vec<String> {
-        let names = names.iter().map(|name| CString::new(*name).unwrap());
-        surplus(names.collect(), files)
+        let old = names.iter().filter(|name| is_old(name.as_bytes()));
+        let old = old.map(|name| CString::new(*name).unwrap()).collect();
+        surplus(old, files)
             .into_iter()
             .map(|name| name.into_string().unwrap())
             .collect()

@@ -1,16 +1,16 @@
 //! Old files: how they get their names, and how they go.
 
 use std::ffi::{CStr, CString};
-use std::os::unix::ffi::OsStringExt;
 
 use daemontools_core::label::Label;
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::sys::stat::stat;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::sys::stat::{Mode, stat};
 use nix::unistd::{linkat, unlink};
 
 use crate::names::Code;
-use crate::old::surplus;
+use crate::old::{is_old, surplus};
 use crate::trouble::{Step, Tell, Trouble, persist};
 
 /// The old files of a log directory, which is the current directory whenever
@@ -35,14 +35,15 @@ impl Shelf<'_> {
             return;
         };
         if names == 1 {
-            self.link(file, code);
+            self.link(file, code, Label::now());
         }
         self.persist(Step::Remove(file), || unlink(file));
         self.remove_surplus();
     }
 
-    fn link(&self, file: &CStr, code: Code) {
-        let mut label = Label::now();
+    /// Gives a file another name, by the first label from `label` on that no
+    /// other file has.
+    fn link(&self, file: &CStr, code: Code, mut label: Label) {
         loop {
             let name = name(label, code);
             match linkat(AT_FDCWD, file, AT_FDCWD, name.as_c_str(), AtFlags::empty()) {
@@ -59,8 +60,8 @@ impl Shelf<'_> {
 
     fn remove_surplus(&self) {
         loop {
-            let names = self.persist(Step::ReadDirectory, entries);
-            let refused = surplus(names, self.files)
+            let old = self.persist(Step::ReadDirectory, old_files);
+            let refused = surplus(old, self.files)
                 .into_iter()
                 .find_map(|name| Some((unlink(name.as_c_str()).err()?, name)));
             match refused {
@@ -92,13 +93,42 @@ fn name(label: Label, code: Code) -> CString {
     CString::new([&label.text(), code.suffix()].concat()).unwrap_or_default()
 }
 
-/// The names in the current directory, in the order in which it has them.
-fn entries() -> Result<Vec<CString>, Errno> {
-    std::fs::read_dir(".")
-        .map_err(|error| unix::errno(&error))?
-        .map(|entry| {
-            let entry = entry.map_err(|error| unix::errno(&error))?;
-            Ok(CString::new(entry.file_name().into_vec()).unwrap_or_default())
-        })
-        .collect()
+/// The old files in the current directory, in the order in which it has them.
+fn old_files() -> Result<Vec<CString>, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let mut old = Vec::new();
+    for entry in Dir::open(c".", flags, Mode::empty())?.iter() {
+        let entry = entry?;
+        if is_old(entry.file_name().to_bytes()) {
+            old.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(old)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_files_in_one_microsecond_the_second_has_the_next_label() {
+        let directory = tempfile::tempdir().unwrap();
+        // No other test of this crate asks where it is.
+        std::env::set_current_dir(&directory).unwrap();
+        let shelf = Shelf {
+            place: c"test",
+            files: 10,
+            tell: |trouble| panic!("{trouble:?}"),
+        };
+        let label = Label::from_unix(1_000_000_000, 999_998);
+        for text in ["first", "second", "third"] {
+            std::fs::write("previous", text).unwrap();
+            shelf.link(c"previous", Code::Safe, label);
+            unlink(c"previous").unwrap();
+        }
+        let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(read("@400000003b9aca0a3b9ac424.s"), "first");
+        assert_eq!(read("@400000003b9aca0a3b9ac80c.s"), "second");
+        assert_eq!(read("@400000003b9aca0b000001f4.s"), "third");
+    }
 }

@@ -113,6 +113,9 @@ impl HeldSignals {
     /// Waits until `input` can be read, or until a held signal arrives, which
     /// is returned if both are so.
     ///
+    /// When a signal is returned, errno is EINTR, as it is after a read that
+    /// was interrupted.
+    ///
     /// Input that is set not to wait (`O_NONBLOCK`) is not waited for: to read
     /// it tells at once what there is.
     #[must_use]
@@ -134,6 +137,7 @@ impl HeldSignals {
             return None;
         }
         let arrived = self.pending.read_signal().ok().flatten()?;
+        Errno::EINTR.set();
         Signal::try_from(i32::try_from(arrived.ssi_signo).ok()?).ok()
     }
 }

@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use testkit::{Running, Scene, Subject, compliance};
 
 use super::{Feed, contents, files, line, masked};
@@ -151,6 +152,40 @@ compliance! {
         for (trouble, (running, _)) in TROUBLES.iter().zip(&running) {
             assert_eq!(first_line(scene, running), format!("multilog: warning: {}", trouble.says), "{}", trouble.before);
         }
+    }
+
+    fn a_crash_after_a_signal_shows_the_interruption(scene: &Scene) {
+        let mut command = scene.command("multilog");
+        command.args(["!kill -9 $$", "./m"]);
+        let (running, mut feed) = Feed::start(scene, command);
+        feed.write("a\n");
+        feed.settle(scene, &running);
+        running.signal(Signal::SIGALRM);
+        assert_eq!(
+            first_line(scene, &running),
+            "multilog: warning: processor crashed in ./m, pausing: interrupted system call"
+        );
+    }
+
+    fn a_full_disk_is_waited_for(scene: &Scene) {
+        // A file system of 64 KB with 8 KB left, in a name space of its own.
+        let script = "
+            mkdir m
+            mount -t tmpfs -o size=64k none m || { echo unable >&2; exit; }
+            head -c 56k /dev/zero >m/filler
+            { until grep -q pausing said; do sleep .05; done; rm m/filler; } &
+            head -c 20000 /dev/zero | tr '\\0' '\\n' | multilog s4096 ./m 2>said
+            cat said >&2
+            cat m/@* m/current
+        ";
+        let outcome = scene.sh(&format!("unshare -rm sh -c '{}'", script.replace('\'', "'\\''")));
+        if !outcome.stderr.starts_with(b"multilog") {
+            testkit::say(&format!("skipped, no file system can be mounted: {}", outcome.error_text()));
+            return;
+        }
+        let said = outcome.error_text();
+        assert!(said.starts_with("multilog: warning: unable to write to ./m/current, pausing: out of disk space\n"), "{said}");
+        assert_eq!(outcome.stdout, vec![b'\n'; 20_000]);
     }
 
     fn a_processor_that_cannot_be_started_says_so_itself(scene: &Scene) {
