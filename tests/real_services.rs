@@ -288,19 +288,21 @@ impl<'a> Trial<'a> {
         self.await_other("scan/s", pid);
         self.await_progress();
 
-        // Orphaned, both, by the death of their supervises; their successors
-        // run beside them, until they are told to go.
+        // Orphaned, both, by the death of their supervises, until they are
+        // told to go. Without the socket it is the successor that answers.
         let orphans = [self.pid("scan/s").unwrap(), self.pid("scan/s/log").unwrap()];
+        fs::remove_file(scene.path("socket")).unwrap();
         for supervise in orphans.map(|orphan| parent(orphan).unwrap()) {
             kill(supervise, Signal::SIGKILL).unwrap();
         }
         self.await_other("scan/s", orphans[0]);
+        self.await_progress();
         for orphan in orphans {
             kill(orphan, Signal::SIGTERM).unwrap();
             self.await_end(orphan);
         }
         ended.push((orphans[0], Signal::SIGTERM));
-        // The orphan took the socket of its successor with it.
+        // The orphan took its successor's socket with it.
         ended.push((self.restart("scan/s"), Signal::SIGTERM));
         self.await_progress();
     }
