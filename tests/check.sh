@@ -34,9 +34,9 @@ END
 }
 
 if [ "${CI:-}" = true ]; then
-    packages daemontools runit s6 shellcheck
+    packages daemontools runit s6 strace tzdata procps shellcheck
 else
-    packages daemontools runit s6
+    packages daemontools runit s6 strace tzdata procps
 fi
 if dpkg --verify daemontools 2>/dev/null | grep ' /usr/bin/'; then
     fail "/usr/bin has other programs than Debian's package daemontools: no reference"

@@ -160,4 +160,22 @@ compliance! {
             scene.wait_until("it obeys at once", || lived() < 500);
         }
     }
+
+    fn multilog_takes_the_next_free_label_at_once(scene: &Scene) {
+        // strace says, once, that another file ended in the same microsecond.
+        let strace = "strace -qq -o /dev/null -e trace=link,linkat -e inject=link,linkat:error=EEXIST:when=1";
+        if scene.sh(&format!("{strace} true")).code() != Some(0) {
+            return testkit::skip("two files of one microsecond", "strace cannot be used");
+        }
+        let input = [vec![b'x'; 3000], b"\nlast\n".to_vec()].concat();
+        let outcome = scene.feed(&input, &format!("exec {strace} multilog s4096 ./m"));
+        let said = outcome.error_text();
+        if scene.subject() == Subject::Reference {
+            assert!(said.starts_with("multilog: warning: unable to link to ./m/@"), "{said}");
+            assert!(said.ends_with(".s, pausing: file already exists\n"), "{said}");
+        } else {
+            outcome.succeeds();
+        }
+        scene.sh("cat m/@*.s m/current").prints(input);
+    }
 }
