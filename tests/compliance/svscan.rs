@@ -57,6 +57,15 @@ fn supervise_pid(scene: &Scene, dir: &str) -> Pid {
     Pid::from_raw(supervise.unwrap())
 }
 
+/// Waits until a process is in a state, as /proc tells it: `T` stopped, `S`
+/// asleep.
+fn wait_for_state(scene: &Scene, pid: Pid, state: char) {
+    scene.wait_until(&format!("{pid} is in state {state}"), || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.contains(&format!("State:\t{state}"))
+    });
+}
+
 /// A service that numbers its lines, and a logger that keeps them.
 fn counting_service(scene: &Scene, dir: &str) {
     scene.script(
@@ -260,7 +269,14 @@ interop! {
             supervise_pid(scene, "scan/a/log"),
             service_pid(scene, "scan/a"),
         ] {
+            // What cat has read and not yet written would die with it, so
+            // this is done when it has nothing: the pipe is what is tried.
+            let writer = service_pid(scene, "scan/a");
+            kill(writer, Signal::SIGSTOP).unwrap();
+            wait_for_state(scene, writer, 'T');
+            wait_for_state(scene, service_pid(scene, "scan/a/log"), 'S');
             kill(victim, Signal::SIGKILL).unwrap();
+            kill(writer, Signal::SIGCONT).unwrap();
             scene.wait_until("it is replaced", || {
                 let pids = [service_pid(scene, "scan/a"), service_pid(scene, "scan/a/log"), supervise_pid(scene, "scan/a/log")];
                 scene.sh("svok scan/a/log").code() == Some(0) && !pids.contains(&victim)
@@ -274,8 +290,7 @@ interop! {
             let kept = kept(scene);
             let numbers = kept.lines().filter_map(|line| line.strip_prefix(&format!("line {pid} ")));
             let mut expected = 0;
-            // A logger killed after it read, and an orphan beside its
-            // successor, may leave lines out of order, but none twice.
+            // An orphan beside its successor may leave lines out of order.
             let mut numbers: Vec<u32> = numbers.map(|number| number.parse().unwrap()).collect();
             numbers.sort_unstable();
             for number in numbers {
