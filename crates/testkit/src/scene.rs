@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
@@ -241,15 +241,22 @@ impl Scene {
         sender.set_write_timeout(Some(DEADLINE)).unwrap();
         command.stdin(OwnedFd::from(receiver));
         let running = self.start(command);
-        for chunk in chunks {
-            assert!(!chunk.is_empty(), "an empty chunk would end the input");
-            // A program that ended early is judged by its outcome.
-            if sender.send(chunk).is_err() {
-                return running.wait();
+        // An empty datagram is read as the end of input.
+        for chunk in chunks.into_iter().chain([&b""[..]]) {
+            let sent = loop {
+                match sender.send(chunk) {
+                    // With a timeout, the system does not go on by itself.
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    sent => break sent,
+                }
+            };
+            if let Err(error) = sent {
+                // A program that ended early is judged by its outcome.
+                let ended = [ErrorKind::BrokenPipe, ErrorKind::ConnectionRefused];
+                assert!(ended.contains(&error.kind()), "{}: {error}", running.what);
+                break;
             }
         }
-        // An empty datagram is read as the end of input.
-        let _ = sender.send(b"");
         running.wait()
     }
 
