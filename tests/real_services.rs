@@ -276,11 +276,11 @@ impl<'a> Trial<'a> {
         let pid = self.pid("scan/s").unwrap();
         {
             let _quiet = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-            let children = scene
-                .processes()
-                .into_iter()
-                .filter(|&child| parent(child) == Some(pid));
-            for process in children.chain([pid]).collect::<Vec<_>>() {
+            let mut family = scene.processes();
+            family.retain(|&child| child == pid || parent(child) == Some(pid));
+            // The parent first, or it would have other children.
+            family.sort_by_key(|&process| process != pid);
+            for process in family {
                 let _ = kill(process, Signal::SIGKILL);
             }
         }
@@ -290,18 +290,19 @@ impl<'a> Trial<'a> {
 
         // Orphaned, both, by the death of their supervises, until they are
         // told to go. Without the socket it is the successor that answers.
-        let orphans = [self.pid("scan/s").unwrap(), self.pid("scan/s/log").unwrap()];
+        let orphans = [self.pid("scan/s/log").unwrap(), self.pid("scan/s").unwrap()];
         fs::remove_file(scene.path("socket")).unwrap();
         for supervise in orphans.map(|orphan| parent(orphan).unwrap()) {
             kill(supervise, Signal::SIGKILL).unwrap();
         }
-        self.await_other("scan/s", orphans[0]);
+        self.await_other("scan/s", orphans[1]);
         self.await_progress();
+        // The logger first: it may need one more line to notice.
         for orphan in orphans {
             kill(orphan, Signal::SIGTERM).unwrap();
             self.await_end(orphan);
         }
-        ended.push((orphans[0], Signal::SIGTERM));
+        ended.push((orphans[1], Signal::SIGTERM));
         // The orphan took its successor's socket with it.
         ended.push((self.restart("scan/s"), Signal::SIGTERM));
         self.await_progress();
