@@ -163,8 +163,10 @@ compliance! {
         assert!((before..=before + 60).contains(&seconds), "{seconds} is not now, {before}");
         let nanoseconds = u32::from_be_bytes(record[8..12].try_into().unwrap());
         assert_eq!(nanoseconds % 1000, 500);
-        let running = std::fs::read(format!("/proc/{}/cmdline", pid(scene))).unwrap();
-        assert_eq!(running.escape_ascii().to_string(), "sleep\\x001000\\x00");
+        let running = format!("/proc/{}/cmdline", pid(scene));
+        scene.wait_until("the pid is that of the service", || {
+            std::fs::read(&running).unwrap() == b"sleep\x001000\0"
+        });
     }
 
     fn each_command_has_its_effect(scene: &Scene) {
