@@ -115,6 +115,16 @@ compliance! {
         assert_eq!(sizes(scene, "n"), [2360, 500]);
     }
 
+    fn selected_lines_are_cut_as_if_they_were_alone(scene: &Scene) {
+        // What is not selected ends in the midst of any read, and the next
+        // line, which is kept together, has begun in an earlier one.
+        let lines = ("z".repeat(99) + "\n").repeat(9);
+        let input = [line(131_395), vec![b'y'; 701], b"\n".to_vec(), lines.into_bytes()].concat();
+        scene.sh("mkdir m; head -c 2000 /dev/zero >m/current; chmod 744 m/current").succeeds();
+        scene.feed(&input, "multilog s4096 '-x*' ./m").succeeds();
+        assert_eq!(sizes(scene, "m"), [3202, 400]);
+    }
+
     fn a_big_current_is_continued_and_closed_by_the_next_line(scene: &Scene) {
         for (length, expected) in [
             (2000, vec![2010]), (2085, vec![2095]), (2086, vec![2096, 0]), (3000, vec![3010, 0]),

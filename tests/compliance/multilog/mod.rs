@@ -1,5 +1,6 @@
 //! multilog, by what it prints and what it leaves behind.
 
+mod calls;
 mod directory;
 mod interop;
 mod lines;

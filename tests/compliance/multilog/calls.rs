@@ -1,0 +1,339 @@
+//! In what order the system is asked, and what is done when it refuses: each
+//! call that a log depends on fails once.
+//!
+//! strace watches, and refuses in the system's place.
+
+use testkit::{Running, Scene, Subject, compliance, say};
+
+use super::{contents, files, line, masked};
+
+/// Calls of a rotation through a processor: the name, the file and, of two
+/// files, the other.
+const ROTATION: &[&str] = &[
+    "fsync current",
+    "rename current previous",
+    "chmod current 0644",
+    "chmod previous 0744",
+    "fsync processed",
+    "chmod processed 0744",
+    "fsync newstate",
+    "unlink previous",
+    "rename newstate state",
+    "link processed @LABEL.s",
+    "unlink processed",
+    "fsync current",
+    "chmod current 0744",
+];
+
+/// A call that fails once.
+struct Refusal {
+    /// The system call, under all its names.
+    calls: &'static str,
+    /// The file that it is about: its name in the scene, or as it is given.
+    file: &'static str,
+    /// Which such call it is.
+    which: u32,
+    script: &'static str,
+    says: &'static str,
+}
+
+const PLAIN: &str = "s4096 ./m";
+const PROCESSED: &str = "s4096 !cat ./m";
+
+const REFUSALS: &[Refusal] = &[
+    refusal(
+        "write",
+        "m/current",
+        1,
+        PLAIN,
+        "unable to write to ./m/current",
+    ),
+    refusal("fchdir", "m", 2, PLAIN, "unable to switch to ./m"),
+    refusal(
+        "fsync",
+        "m/current",
+        1,
+        PLAIN,
+        "unable to write ./m/current to disk",
+    ),
+    refusal(
+        "?rename,?renameat,renameat2",
+        "current",
+        1,
+        PLAIN,
+        "unable to rename current to previous in directory ./m",
+    ),
+    refusal(
+        "openat",
+        "current",
+        2,
+        PLAIN,
+        "unable to create ./m/current",
+    ),
+    refusal(
+        "fchmod",
+        "m/current",
+        2,
+        PLAIN,
+        "unable to set mode of ./m/current",
+    ),
+    refusal(
+        "?chmod,fchmodat,?fchmodat2",
+        "previous",
+        1,
+        PLAIN,
+        "unable to set mode of ./m/previous",
+    ),
+    refusal(
+        "?stat,?newfstatat,statx",
+        "previous",
+        2,
+        PLAIN,
+        "unable to stat ./m/previous",
+    ),
+    refusal(
+        "?link,linkat",
+        "previous",
+        1,
+        PLAIN,
+        "unable to link to ./m/@LABEL.s",
+    ),
+    refusal(
+        "?unlink,unlinkat",
+        "previous",
+        1,
+        PLAIN,
+        "unable to remove ./m/previous",
+    ),
+    refusal("getdents64", "m", 1, PLAIN, "unable to read ./m"),
+    refusal(
+        "openat",
+        "processed",
+        1,
+        PROCESSED,
+        "unable to create ./m/processed",
+    ),
+    refusal(
+        "fsync",
+        "m/processed",
+        1,
+        PROCESSED,
+        "unable to write ./m/processed to disk",
+    ),
+    refusal(
+        "fchmod",
+        "m/processed",
+        1,
+        PROCESSED,
+        "unable to set mode of ./m/processed",
+    ),
+    refusal(
+        "openat",
+        "newstate",
+        1,
+        PROCESSED,
+        "unable to create ./m/newstate",
+    ),
+    refusal(
+        "fsync",
+        "m/newstate",
+        1,
+        PROCESSED,
+        "unable to write ./m/newstate to disk",
+    ),
+    refusal(
+        "?unlink,unlinkat",
+        "previous",
+        1,
+        PROCESSED,
+        "unable to remove ./m/previous",
+    ),
+    refusal(
+        "?rename,?renameat,renameat2",
+        "newstate",
+        1,
+        PROCESSED,
+        "unable to rename newstate to state in directory ./m",
+    ),
+    refusal(
+        "?stat,?newfstatat,statx",
+        "processed",
+        2,
+        PROCESSED,
+        "unable to stat ./m/processed",
+    ),
+    refusal(
+        "?link,linkat",
+        "processed",
+        1,
+        PROCESSED,
+        "unable to link to ./m/@LABEL.s",
+    ),
+    refusal(
+        "?unlink,unlinkat",
+        "processed",
+        2,
+        PROCESSED,
+        "unable to remove ./m/processed",
+    ),
+    refusal(
+        "fsync",
+        "m/current",
+        2,
+        PLAIN,
+        "unable to write ./m/current to disk",
+    ),
+    refusal(
+        "fchmod",
+        "m/current",
+        3,
+        PLAIN,
+        "unable to set mode of ./m/current",
+    ),
+    refusal(
+        "lseek",
+        "status",
+        1,
+        "=status ./m s4096",
+        "unable to move to beginning of status",
+    ),
+    refusal(
+        "write",
+        "status",
+        1,
+        "=status ./m s4096",
+        "unable to write status",
+    ),
+];
+
+const fn refusal(
+    calls: &'static str,
+    file: &'static str,
+    which: u32,
+    script: &'static str,
+    says: &'static str,
+) -> Refusal {
+    Refusal {
+        calls,
+        file,
+        which,
+        script,
+        says,
+    }
+}
+
+/// Whether strace can do its work here; if not, says what is skipped.
+fn strace_works(scene: &Scene) -> bool {
+    let works = scene
+        .sh("strace -qq -e inject=getppid:error=EIO true")
+        .code()
+        == Some(0);
+    if !works {
+        say("skipped, strace is not installed or not allowed: the calls of multilog");
+    }
+    works
+}
+
+/// What a trace says, one call a line: its name, whatever its variant, then
+/// names of files without directories, then the mode.
+fn summary(scene: &Scene, trace: &str) -> Vec<String> {
+    let trace = masked(scene.read(trace));
+    let successes = trace
+        .lines()
+        .filter_map(|line| line.trim_end().strip_suffix(" = 0"));
+    successes
+        .map(|call| {
+            let (name, arguments) = call
+                .trim_end()
+                .trim_end_matches(')')
+                .split_once('(')
+                .unwrap();
+            let name = match name {
+                "fchmod" | "fchmodat" => "chmod",
+                "linkat" => "link",
+                "renameat" | "renameat2" => "rename",
+                "unlinkat" => "unlink",
+                name => name,
+            };
+            // An argument is `6</path>`, `"path"`, a mode, a directory or a flag.
+            let arguments = arguments
+                .split(", ")
+                .filter(|argument| !argument.starts_with("AT_FDCWD") && *argument != "0");
+            let names = arguments.map(|argument| {
+                let path = argument.trim_end_matches(['"', '>']);
+                path.rsplit(['"', '<', '/']).next().unwrap()
+            });
+            std::iter::once(name)
+                .chain(names)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect()
+}
+
+fn start(scene: &Scene, n: usize, refusal: &Refusal) -> Running {
+    let Refusal {
+        calls,
+        file,
+        which,
+        script,
+        ..
+    } = refusal;
+    let script = format!(
+        "mkdir {n}; cd {n}
+        set -f
+        exec strace -qq -o trace -P {file} -P \"$PWD/{file}\" \
+        -e inject={calls}:error=EIO:when={which} $FIRST/multilog {script} <../input"
+    );
+    scene.start(scene.shell(&script))
+}
+
+compliance! {
+    fn nothing_gets_its_name_before_it_is_safely_on_disk(scene: &Scene) {
+        if !strace_works(scene) {
+            return;
+        }
+        scene.write("input", line(2500));
+        // A directory that exists is not looked at while it is made.
+        scene.sh("mkdir m; touch m/state m/current; chmod 744 m/current").succeeds();
+        scene.sh("exec strace -qq -y -o trace \
+            -e trace=fsync,fdatasync,?rename,?renameat,renameat2,?chmod,fchmod,fchmodat,?link,linkat,?unlink,unlinkat \
+            $FIRST/multilog s4096 '!cat' ./m <input").succeeds();
+        let calls = summary(scene, "trace");
+        assert_eq!(calls[0], "chmod current 0644");
+        assert_eq!(calls[1..], *ROTATION);
+    }
+
+    fn a_label_that_is_taken_is_passed_over(scene: &Scene) {
+        // A deliberate difference: 0.76 waits five seconds for another.
+        if !strace_works(scene) {
+            return;
+        }
+        let expected = match scene.subject() {
+            Subject::Reference => "multilog: warning: unable to link to ./m/@LABEL.s, pausing: file already exists\n",
+            _ => "",
+        };
+        scene.write("input", line(3000));
+        let outcome = scene.sh("exec strace -qq -o trace -P previous -e inject=?link,linkat:error=EEXIST:when=1 $FIRST/multilog s4096 ./m <input");
+        assert_eq!(masked(&outcome.stderr), expected);
+        assert_eq!(contents(scene, "m"), [line(3000), vec![]]);
+    }
+
+    fn each_call_that_fails_is_made_again(scene: &Scene) {
+        if !strace_works(scene) {
+            return;
+        }
+        // One read, and one rotation.
+        scene.write("input", line(1000).repeat(3));
+        let running: Vec<_> = REFUSALS.iter().enumerate().map(|(n, refusal)| start(scene, n, refusal)).collect();
+        for (n, (refusal, running)) in REFUSALS.iter().zip(running).enumerate() {
+            let outcome = running.wait();
+            let expected = format!("multilog: warning: {}, pausing: input/output error\n", refusal.says);
+            assert_eq!(masked(&outcome.stderr), expected, "{outcome:?}");
+            assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+            let log = format!("{n}/m");
+            assert_eq!(contents(scene, &log).concat(), line(1000).repeat(3), "{expected}");
+            assert!(files(scene, &log).contains("-rwxr--r-- 0 current\n") || refusal.script.starts_with('='), "{expected}");
+        }
+    }
+}
