@@ -1,0 +1,76 @@
+//! Ours beside the peers, in one run on one machine: what each row of the
+//! table does, how it is measured, and what is written about it.
+//!
+//! `make bench` runs it. The contestants of a row take turns, and what counts
+//! is the median over the rounds, and the median of the ratios within each
+//! round: machines are shared, and their speed drifts.
+
+#![allow(missing_docs, reason = "nobody calls a benchmark")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot run says so and ends, and its figures have few digits"
+)]
+
+mod measure;
+mod report;
+mod rows;
+
+use std::path::PathBuf;
+
+/// Where the programs are and how often each is measured.
+struct Settings {
+    /// Our programs, as `make` builds them.
+    ours: PathBuf,
+    /// The peers' programs.
+    peers: PathBuf,
+    /// Turns that each contestant of a row takes.
+    rounds: usize,
+    /// Where the figures are written: README.md and benches/.
+    project: PathBuf,
+}
+
+impl Settings {
+    fn from_environment() -> Self {
+        let path = |name: &str, otherwise: PathBuf| {
+            std::env::var_os(name).map_or(otherwise, PathBuf::from)
+        };
+        let project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let rounds = std::env::var("BENCH_ROUNDS").map_or(7, |rounds| {
+            rounds.parse().expect("BENCH_ROUNDS is a number")
+        });
+        Settings {
+            ours: path("DAEMONTOOLS_OURS", project.join("target/release")),
+            peers: path("DAEMONTOOLS_REFERENCE", "/usr/bin".into()),
+            rounds,
+            project,
+        }
+    }
+}
+
+fn main() {
+    let settings = Settings::from_environment();
+    for (program, package) in [
+        ("supervise", "daemontools"),
+        ("runsv", "runit"),
+        ("s6-log", "s6"),
+    ] {
+        if !settings.peers.join(program).exists() {
+            println!("not installed, left out: {package} (Debian's package of that name)");
+        }
+    }
+    let place = measure::Place::new();
+    let results: Vec<report::Result> = rows::all(&settings, &place)
+        .into_iter()
+        .map(|row| {
+            let result = row.run(settings.rounds);
+            print!("{}", report::line(&result));
+            result
+        })
+        .collect();
+    report::write(&settings.project, &results);
+}
