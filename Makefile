@@ -10,13 +10,31 @@ SERVICEDIR = /service
 
 BIN = $(DESTDIR)$(PREFIX)/bin
 MAN = $(DESTDIR)$(PREFIX)/share/man
-BUILT = $${CARGO_TARGET_DIR:-target}/release
+TARGET = $${CARGO_TARGET_DIR:-target}
+BUILT = $(TARGET)/programs
 
 # Each file in src/bin is a program, so this list keeps itself.
 PROGRAMS = $$(ls src/bin | sed 's/\.[a-z]*$$//')
 
+# These ask the system's name service, which needs the shared C library. All
+# others have it built in, at fixed addresses: they start sooner, and one that
+# waits keeps fewer pages to itself.
+SHARED = setuidgid envuidgid
+STATIC = -C target-feature=+crt-static -C relocation-model=static
+
 all:
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(SHARED:%=--bin %)
+	host=$$(rustc -vV | sed -n 's/^host: //p') && \
+	RUSTFLAGS="$$RUSTFLAGS $(STATIC)" $(CARGO) build --release --locked --bins \
+		--target "$$host" --target-dir "$(TARGET)/static" && \
+	mkdir -p "$(BUILT)" && \
+	for program in $(PROGRAMS); do \
+		case " $(SHARED) svscanboot " in \
+		*" $$program "*) ;; \
+		*) cp -f "$(TARGET)/static/$$host/release/$$program" "$(BUILT)" || exit ;; \
+		esac; \
+	done
+	for program in $(SHARED); do cp -f "$(TARGET)/release/$$program" "$(BUILT)" || exit; done
 
 # Builds nothing, so that root needs no Cargo: run make first.
 install:
@@ -42,6 +60,10 @@ uninstall:
 demo: all
 	@demo/run "$(BUILT)"
 
+# Ours beside the peers that are installed; its figures go into the README.
+bench: all
+	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) bench --locked --bench peers
+
 # Everything that must hold before a change is taken.
 check:
 	@tests/check.sh
@@ -49,4 +71,4 @@ check:
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall demo check clean
+.PHONY: all install uninstall demo bench check clean

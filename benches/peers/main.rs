@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 /// Where the programs are and how often each is measured.
 struct Settings {
-    /// Our programs, as `make` builds them.
+    /// Our programs, where `make` puts them.
     ours: PathBuf,
     /// The peers' programs.
     peers: PathBuf,
@@ -44,7 +44,7 @@ impl Settings {
             rounds.parse().expect("BENCH_ROUNDS is a number")
         });
         Settings {
-            ours: path("DAEMONTOOLS_OURS", project.join("target/release")),
+            ours: path("DAEMONTOOLS_OURS", project.join("target/programs")),
             peers: path("DAEMONTOOLS_REFERENCE", "/usr/bin".into()),
             rounds,
             project,
