@@ -20,7 +20,7 @@ use crate::processor::Processor;
 use crate::recovery::{FORGET_STATE, Found, Repair, repairs};
 use crate::script::Terms;
 use crate::shelf::Shelf;
-use crate::trouble::{Step, Tell, Trouble, persist};
+use crate::trouble::{Step, Tell, Trouble};
 
 /// The mode of a file that is written.
 const UNFINISHED: Mode = Mode::from_bits_truncate(0o644);
@@ -30,7 +30,6 @@ const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 /// An open and locked log directory.
 #[derive(Debug)]
 pub struct Directory<'a> {
-    place: &'a CStr,
     descriptor: OwnedFd,
     current: OwnedFd,
     extent: Extent,
@@ -38,7 +37,6 @@ pub struct Directory<'a> {
     cuts: Vec<usize>,
     processor: Option<Processor<'a>>,
     shelf: Shelf<'a>,
-    tell: Tell,
 }
 
 impl<'a> Directory<'a> {
@@ -86,7 +84,6 @@ impl<'a> Directory<'a> {
         let current = open_append(CURRENT, 0o600).map_err(trouble(opening))?;
         fchmod(&current, UNFINISHED).map_err(trouble(Step::SetMode(CURRENT)))?;
         Ok(Directory {
-            place,
             descriptor,
             current,
             extent: Extent::new(terms.size, written),
@@ -95,7 +92,6 @@ impl<'a> Directory<'a> {
                 .processor
                 .map(|command| Processor::new(command, environment)),
             shelf,
-            tell,
         })
     }
 
@@ -155,14 +151,14 @@ impl<'a> Directory<'a> {
         match &self.processor {
             None => self.shelf.keep(PREVIOUS, Code::Safe),
             Some(processor) => {
-                processor.process(self.place, self.tell);
+                processor.process(self.shelf.place, self.shelf.tell);
                 self.shelf.keep(PROCESSED, Code::Safe);
             }
         }
     }
 
     fn persist<T>(&self, step: Step<'_>, attempt: impl FnMut() -> Result<T, Errno>) -> T {
-        persist(self.tell, self.place, step, attempt)
+        self.shelf.persist(step, attempt)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use memchr::memrchr;
 
-use crate::batch::{Batch, HEAD, Portion};
+use crate::batch::{Batch, Portion};
 
 /// A file may be closed at a line end when it lacks no more than this.
 const NEAR: usize = 2000;
@@ -19,6 +19,8 @@ const BUFFER: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     size: usize,
+    /// From here on a line end is good enough.
+    near: usize,
     written: usize,
 }
 
@@ -26,7 +28,11 @@ impl Extent {
     /// A file of `written` bytes that may have `size`.
     #[must_use]
     pub fn new(size: usize, written: usize) -> Self {
-        Extent { size, written }
+        Extent {
+            size,
+            near: size.saturating_sub(NEAR),
+            written,
+        }
     }
 
     /// Whether nothing was written to the file.
@@ -54,7 +60,7 @@ impl Extent {
 
     /// Whether the file might be closed if it had `more` bytes.
     fn is_near(&self, more: usize) -> bool {
-        self.written.saturating_add(more) >= self.size - NEAR.min(self.size)
+        self.written.saturating_add(more) >= self.near
     }
 
     fn take_portion(&mut self, portion: &Portion<'_>, cuts: &mut Vec<usize>) {
@@ -74,7 +80,7 @@ impl Extent {
                 piece.head().len()
             };
             writes.together(head);
-            writes.one_by_one(piece.text.len() - head.min(piece.text.len()));
+            writes.one_by_one(piece.text.len().saturating_sub(head));
         }
         writes.flush();
     }
@@ -147,9 +153,6 @@ impl<F: FnMut(usize, usize)> Writes<F> {
         self.start = self.end;
     }
 }
-
-// A head that is put together is at most a write of its own.
-const _: () = assert!(HEAD < 4096 - NEAR);
 
 #[cfg(test)]
 mod tests {

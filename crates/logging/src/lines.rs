@@ -4,6 +4,7 @@ use daemontools_core::label::{Label, TEXT};
 use memchr::memrchr;
 
 use crate::batch::{Batch, HEAD, split_line};
+use crate::stamp::Stamper;
 
 /// How much is read at once. Memory of this size comes from the system as it
 /// is touched, so that short lines do not pay for it.
@@ -26,8 +27,9 @@ pub struct Lines {
     held: std::ops::Range<usize>,
     /// Whether the head of the current line is ready already.
     within_line: bool,
-    /// The stamp of the line that is held.
-    stamp: [u8; STAMP],
+    /// The label of the line that is held.
+    label: [u8; TEXT],
+    stamper: Stamper,
     /// Stamped text.
     text: Vec<u8>,
     reads: Vec<usize>,
@@ -42,7 +44,8 @@ impl Lines {
             buffer: vec![0; HEAD + READ].into(),
             held: 0..0,
             within_line: false,
-            stamp: [0; STAMP],
+            label: [0; TEXT],
+            stamper: Stamper::default(),
             text: Vec::new(),
             reads: Vec::with_capacity(READ / ITS_READ + 1),
         }
@@ -71,7 +74,7 @@ impl Lines {
         let ready = self.settle(held, end);
         self.held = ready..end;
         if self.stamped {
-            self.stamp(within_line, held > 0, stamp(now()));
+            self.stamp(held > 0, now().text());
         }
         Batch {
             text: if self.stamped {
@@ -118,40 +121,27 @@ impl Lines {
         ready
     }
 
-    /// Makes stamped text of what is ready. `within_line` and `held` tell
-    /// whether it begins within a line, or in one that was held and has its
-    /// stamp; all other lines get the stamp `now`.
-    fn stamp(&mut self, mut within_line: bool, mut held: bool, now: [u8; STAMP]) {
+    /// Makes stamped text of what is ready. A line that was `held` has its
+    /// label, all others that begin get the label `now`.
+    fn stamp(&mut self, mut held: bool, now: [u8; TEXT]) {
         self.text.clear();
         let mut start = 0;
         for read in &mut self.reads {
             let mut ready = self.buffer.get(start..*read).unwrap_or_default();
             start = *read;
-            while !ready.is_empty() {
+            if held && !ready.is_empty() {
                 let (line, rest) = split_line(ready);
-                if !within_line {
-                    let stamp = if held { &self.stamp } else { &now };
-                    self.text.extend_from_slice(stamp);
-                    held = false;
-                }
-                self.text.extend_from_slice(line);
-                within_line = !line.ends_with(b"\n");
+                self.stamper.stamp(line, &self.label, &mut self.text);
+                held = false;
                 ready = rest;
             }
+            self.stamper.stamp(ready, &now, &mut self.text);
             *read = self.text.len();
         }
         if !held {
-            self.stamp = now;
+            self.label = now;
         }
     }
-}
-
-fn stamp(label: Label) -> [u8; STAMP] {
-    let mut stamp = [b' '; STAMP];
-    for (to, from) in stamp.iter_mut().zip(label.text()) {
-        *to = from;
-    }
-    stamp
 }
 
 #[cfg(test)]

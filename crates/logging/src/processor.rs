@@ -9,9 +9,8 @@ use nix::sys::stat::{Mode, fchmod};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{fsync, unlink};
 use unix::exec::Program;
-use unix::file::{open_append, open_read, open_truncate, place};
 use unix::fork::fork;
-use unix::signals;
+use unix::{file, signals};
 
 use crate::names::{NEWSTATE, PREVIOUS, PROCESSED, STATE};
 use crate::trouble::{Step, Tell, Trouble, persist};
@@ -69,15 +68,18 @@ impl<'a> Processor<'a> {
                 UNABLE
             })
         });
-        let (step, error) = loop {
-            break match waitpid(child, None) {
-                Ok(WaitStatus::Exited(_, code)) => return code == 0,
-                Err(Errno::EINTR) => continue,
-                // The signal has no errno, and 0.76 shows what errno happens
-                // to be. EINVAL is nix's word for a real-time signal.
-                Ok(_) | Err(Errno::EINVAL) => (Step::Crash, Errno::last()),
-                Err(error) => (Step::Wait, error),
-            };
+        let ended = loop {
+            match waitpid(child, None) {
+                Err(Errno::EINTR) => {}
+                ended => break ended,
+            }
+        };
+        let (step, error) = match ended {
+            Ok(WaitStatus::Exited(_, code)) => return code == 0,
+            // The signal has no errno, and 0.76 shows what errno happens to
+            // be. EINVAL is nix's word for a real-time signal.
+            Ok(_) | Err(Errno::EINVAL) => (Step::Crash, Errno::last()),
+            Err(error) => (Step::Wait, error),
         };
         tell(&Trouble::new(place, step, error));
         false
@@ -86,10 +88,10 @@ impl<'a> Processor<'a> {
     /// In the child: becomes the shell; returns why that failed.
     fn become_it(&self) -> Errno {
         let descriptors = || {
-            self::place(open_read(PREVIOUS)?, 0)?;
-            self::place(open_truncate(PROCESSED, 0o644)?, 1)?;
-            self::place(open_read(STATE)?, 4)?;
-            self::place(open_truncate(NEWSTATE, 0o644)?, 5)
+            file::place(file::open_read(PREVIOUS)?, 0)?;
+            file::place(file::open_truncate(PROCESSED, 0o644)?, 1)?;
+            file::place(file::open_read(STATE)?, 4)?;
+            file::place(file::open_truncate(NEWSTATE, 0o644)?, 5)
         };
         match descriptors() {
             Ok(()) => self.shell.exec(),
@@ -99,12 +101,12 @@ impl<'a> Processor<'a> {
 }
 
 /// Has a file safely on disk, and then gives it a mode.
-fn secure(place: &CStr, file: &CStr, mode: Option<u32>, tell: Tell) {
-    let descriptor = persist(tell, place, Step::Create(file), || open_append(file, 0o600));
-    persist(tell, place, Step::Sync(file), || fsync(&descriptor));
+fn secure(place: &CStr, name: &CStr, mode: Option<u32>, tell: Tell) {
+    let file = persist(tell, place, Step::Create(name), || {
+        file::open_append(name, 0o600)
+    });
+    persist(tell, place, Step::Sync(name), || fsync(&file));
     if let Some(mode) = mode.map(Mode::from_bits_truncate) {
-        persist(tell, place, Step::SetMode(file), || {
-            fchmod(&descriptor, mode)
-        });
+        persist(tell, place, Step::SetMode(name), || fchmod(&file, mode));
     }
 }

@@ -71,7 +71,12 @@ impl Shelf<'_> {
         }
     }
 
-    fn persist<T>(&self, step: Step<'_>, attempt: impl FnMut() -> Result<T, Errno>) -> T {
+    /// Makes attempts until one succeeds, and tells of each that fails.
+    pub(crate) fn persist<T>(
+        &self,
+        step: Step<'_>,
+        attempt: impl FnMut() -> Result<T, Errno>,
+    ) -> T {
         persist(self.tell, self.place, step, attempt)
     }
 
