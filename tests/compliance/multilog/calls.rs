@@ -3,7 +3,7 @@
 //!
 //! strace watches, and refuses in the system's place.
 
-use testkit::{Running, Scene, Subject, compliance, say};
+use testkit::{Running, Scene, compliance, say};
 
 use super::{contents, files, line, masked};
 
@@ -295,7 +295,9 @@ compliance! {
         }
         scene.write("input", line(2500));
         // A directory that exists is not looked at while it is made.
-        scene.sh("mkdir m; touch m/state m/current; chmod 744 m/current").succeeds();
+        scene
+            .sh("mkdir m; touch m/state m/current; chmod 744 m/current")
+            .succeeds();
         scene.sh("exec strace -qq -y -o trace \
             -e trace=fsync,fdatasync,?rename,?renameat,renameat2,?chmod,fchmod,fchmodat,?link,linkat,?unlink,unlinkat \
             $FIRST/multilog s4096 '!cat' ./m <input").succeeds();
@@ -304,36 +306,36 @@ compliance! {
         assert_eq!(calls[1..], *ROTATION);
     }
 
-    fn a_label_that_is_taken_is_passed_over(scene: &Scene) {
-        // A deliberate difference: 0.76 waits five seconds for another.
-        if !strace_works(scene) {
-            return;
-        }
-        let expected = match scene.subject() {
-            Subject::Reference => "multilog: warning: unable to link to ./m/@LABEL.s, pausing: file already exists\n",
-            _ => "",
-        };
-        scene.write("input", line(3000));
-        let outcome = scene.sh("exec strace -qq -o trace -P previous -e inject=?link,linkat:error=EEXIST:when=1 $FIRST/multilog s4096 ./m <input");
-        assert_eq!(masked(&outcome.stderr), expected);
-        assert_eq!(contents(scene, "m"), [line(3000), vec![]]);
-    }
-
     fn each_call_that_fails_is_made_again(scene: &Scene) {
         if !strace_works(scene) {
             return;
         }
         // One read, and one rotation.
         scene.write("input", line(1000).repeat(3));
-        let running: Vec<_> = REFUSALS.iter().enumerate().map(|(n, refusal)| start(scene, n, refusal)).collect();
+        let running: Vec<_> = REFUSALS
+            .iter()
+            .enumerate()
+            .map(|(n, refusal)| start(scene, n, refusal))
+            .collect();
         for (n, (refusal, running)) in REFUSALS.iter().zip(running).enumerate() {
             let outcome = running.wait();
-            let expected = format!("multilog: warning: {}, pausing: input/output error\n", refusal.says);
+            let expected = format!(
+                "multilog: warning: {}, pausing: input/output error\n",
+                refusal.says
+            );
             assert_eq!(masked(&outcome.stderr), expected, "{outcome:?}");
             assert_eq!(outcome.code(), Some(0), "{outcome:?}");
             let log = format!("{n}/m");
-            assert_eq!(contents(scene, &log).concat(), line(1000).repeat(3), "{expected}");
-            assert!(files(scene, &log).contains("-rwxr--r-- 0 current\n") || refusal.script.starts_with('='), "{expected}");
+            assert_eq!(
+                contents(scene, &log).concat(),
+                line(1000).repeat(3),
+                "{expected}"
+            );
+            assert!(
+                files(scene, &log).contains("-rwxr--r-- 0 current\n")
+                    || refusal.script.starts_with('='),
+                "{expected}"
+            );
         }
     }
 }

@@ -26,7 +26,9 @@ compliance! {
     }
 
     fn a_directory_keeps_its_mode(scene: &Scene) {
-        scene.feed("a\n", "umask 0; mkdir -m 755 m; multilog ./m").succeeds();
+        scene
+            .feed("a\n", "umask 0; mkdir -m 755 m; multilog ./m")
+            .succeeds();
         assert_eq!(scene.sh("stat -c %A m").text(), "drwxr-xr-x\n");
         assert_eq!(files(scene, "m"), format!("-rwxr--r-- 2 current\n{FRESH}"));
     }
@@ -62,7 +64,9 @@ compliance! {
 
     fn one_directory_can_be_named_once(scene: &Scene) {
         scene.feed("b\n", "multilog ./m ./m").is(
-            111, "", "multilog: fatal: unable to lock directory ./m: temporary failure\n",
+            111,
+            "",
+            "multilog: fatal: unable to lock directory ./m: temporary failure\n",
         );
     }
 
@@ -74,16 +78,31 @@ compliance! {
         assert_eq!(cut(scene, 4096, &[&thousand, &thousand, &last]), [2096, 0]);
         assert_eq!(cut(scene, 4097, &[&thousand, &thousand, &last]), [2096]);
         assert_eq!(cut(scene, 4096, &[&thousand, &thousand, &line(95)]), [2095]);
-        assert_eq!(cut(scene, 4096, &[&thousand, &thousand, &line(1000), b"a\n"]), [3000, 2]);
+        assert_eq!(
+            cut(scene, 4096, &[&thousand, &thousand, &line(1000), b"a\n"]),
+            [3000, 2]
+        );
     }
 
     fn a_file_is_closed_anywhere_at_its_size(scene: &Scene) {
         let long = vec![b'x'; 1024];
         let chunks = [&long[..], &long, &long, &long];
-        assert_eq!(cut(scene, 4096, &[&chunks[..], &[b"\n"]].concat()), [4096, 1]);
-        assert_eq!(cut(scene, 4100, &[&chunks[..], &[b"xxx\n"]].concat()), [4100, 0]);
-        assert_eq!(cut(scene, 4099, &[&chunks[..], &[b"xxx\n"]].concat()), [4099, 1]);
-        assert_eq!(cut(scene, 4096, &[&chunks[..], &chunks[..], &[b"\n"]].concat()), [4096, 4096, 1]);
+        assert_eq!(
+            cut(scene, 4096, &[&chunks[..], &[b"\n"]].concat()),
+            [4096, 1]
+        );
+        assert_eq!(
+            cut(scene, 4100, &[&chunks[..], &[b"xxx\n"]].concat()),
+            [4100, 0]
+        );
+        assert_eq!(
+            cut(scene, 4099, &[&chunks[..], &[b"xxx\n"]].concat()),
+            [4099, 1]
+        );
+        assert_eq!(
+            cut(scene, 4096, &[&chunks[..], &chunks[..], &[b"\n"]].concat()),
+            [4096, 4096, 1]
+        );
         // At its size a file waits for the next byte.
         let mut command = scene.command("multilog");
         command.args(["s4096", "./n"]);
@@ -102,15 +121,35 @@ compliance! {
         let lines: Vec<u8> = line(100).repeat(90);
         scene.feed(&lines, "multilog s4096 ./m").succeeds();
         assert_eq!(sizes(scene, "m"), [2500, 2500, 2100, 1900]);
-        assert_eq!(cut(scene, 4096, &lines.chunks(100).collect::<Vec<_>>()), [2100, 2100, 2100, 2100, 600]);
-        assert_eq!(cut(scene, 4096, &lines.chunks(1000).collect::<Vec<_>>()), [2500, 2500, 2500, 1500]);
+        assert_eq!(
+            cut(scene, 4096, &lines.chunks(100).collect::<Vec<_>>()),
+            [2100, 2100, 2100, 2100, 600]
+        );
+        assert_eq!(
+            cut(scene, 4096, &lines.chunks(1000).collect::<Vec<_>>()),
+            [2500, 2500, 2500, 1500]
+        );
     }
 
     fn a_write_is_cut_at_the_last_line_end_in_it(scene: &Scene) {
-        let lines = [line(500), line(500), line(500), line(500), vec![b'x'; 600], b"\n".to_vec()].concat();
+        let lines = [
+            line(500),
+            line(500),
+            line(500),
+            line(500),
+            vec![b'x'; 600],
+            b"\n".to_vec(),
+        ]
+        .concat();
         scene.feed(&lines, "multilog s4096 ./m").succeeds();
         assert_eq!(sizes(scene, "m"), [2601, 0]);
-        let lines = [line(500).repeat(4), line(2).repeat(180), line(400), line(100)].concat();
+        let lines = [
+            line(500).repeat(4),
+            line(2).repeat(180),
+            line(400),
+            line(100),
+        ]
+        .concat();
         scene.feed(&lines, "multilog s4096 ./n").succeeds();
         assert_eq!(sizes(scene, "n"), [2360, 500]);
     }
@@ -119,18 +158,36 @@ compliance! {
         // What is not selected ends in the midst of any read, and the next
         // line, which is kept together, has begun in an earlier one.
         let lines = ("z".repeat(99) + "\n").repeat(9);
-        let input = [line(131_395), vec![b'y'; 701], b"\n".to_vec(), lines.into_bytes()].concat();
-        scene.sh("mkdir m; head -c 2000 /dev/zero >m/current; chmod 744 m/current").succeeds();
+        let input = [
+            line(131_395),
+            vec![b'y'; 701],
+            b"\n".to_vec(),
+            lines.into_bytes(),
+        ]
+        .concat();
+        scene
+            .sh("mkdir m; head -c 2000 /dev/zero >m/current; chmod 744 m/current")
+            .succeeds();
         scene.feed(&input, "multilog s4096 '-x*' ./m").succeeds();
         assert_eq!(sizes(scene, "m"), [3202, 400]);
     }
 
     fn a_big_current_is_continued_and_closed_by_the_next_line(scene: &Scene) {
         for (length, expected) in [
-            (2000, vec![2010]), (2085, vec![2095]), (2086, vec![2096, 0]), (3000, vec![3010, 0]),
-            (4086, vec![4096, 0]), (4090, vec![4096, 4]), (4096, vec![4096, 10]), (9000, vec![9000, 10]),
+            (2000, vec![2010]),
+            (2085, vec![2095]),
+            (2086, vec![2096, 0]),
+            (3000, vec![3010, 0]),
+            (4086, vec![4096, 0]),
+            (4090, vec![4096, 4]),
+            (4096, vec![4096, 10]),
+            (9000, vec![9000, 10]),
         ] {
-            scene.sh(&format!("rm -rf m; mkdir m; head -c {length} /dev/zero >m/current; chmod 744 m/current")).succeeds();
+            scene
+                .sh(&format!(
+                    "rm -rf m; mkdir m; head -c {length} /dev/zero >m/current; chmod 744 m/current"
+                ))
+                .succeeds();
             scene.feed(line(10), "multilog s4096 ./m").succeeds();
             assert_eq!(sizes(scene, "m"), expected, "{length}");
         }
@@ -138,9 +195,17 @@ compliance! {
 
     fn old_files_are_executable_and_labelled(scene: &Scene) {
         let start = Label::now().text();
-        scene.feed(line(100).repeat(65), "multilog t s4096 ./m").succeeds();
+        scene
+            .feed(line(100).repeat(65), "multilog t s4096 ./m")
+            .succeeds();
         let end = Label::now().text();
-        assert_eq!(files(scene, "m"), format!("-rwxr--r-- 2268 @LABEL.s\n-rwxr--r-- 2520 @LABEL.s\n-rwxr--r-- 2142 @LABEL.s\n-rwxr--r-- 1260 current\n{FRESH}"));
+        assert_eq!(
+            files(scene, "m"),
+            format!(
+                "-rwxr--r-- 2268 @LABEL.s\n-rwxr--r-- 2520 @LABEL.s\n-rwxr--r-- 2142 @LABEL.s\n\
+                 -rwxr--r-- 1260 current\n{FRESH}"
+            )
+        );
         let names = scene.sh("cd m; ls @*").text();
         let names: Vec<_> = names.lines().collect();
         assert!(names.is_sorted());
@@ -155,7 +220,11 @@ compliance! {
         for n in 1..6 {
             scene.write(format!("m/@40000000000000000000000{n}.s"), "");
         }
-        let rotate = |n: u32| scene.feed(line(3000), &format!("multilog s4096 n{n} ./m; ls m")).text();
+        let rotate = |n: u32| {
+            scene
+                .feed(line(3000), &format!("multilog s4096 n{n} ./m; ls m"))
+                .text()
+        };
         assert_eq!(
             masked(rotate(6)),
             "@LABEL.s\n@LABEL.s\n@LABEL.s\n@LABEL.s\n@LABEL.s\ncurrent\nlock\nstate\n"
@@ -171,8 +240,14 @@ compliance! {
         let label = "@40000000000000000000000";
         let kept = ["@", "@x", "a@", label, "%400000000000000000000001.s"];
         let gone = [
-            format!("{label}0"), format!("{label}1.s"), format!("{label}2.u"), format!("{label}3.t"),
-            format!("{label}4.s.gz"), format!("{label}5-and-more"), "@".repeat(25), "@".to_owned() + &"0".repeat(30),
+            format!("{label}0"),
+            format!("{label}1.s"),
+            format!("{label}2.u"),
+            format!("{label}3.t"),
+            format!("{label}4.s.gz"),
+            format!("{label}5-and-more"),
+            "@".repeat(25),
+            "@".to_owned() + &"0".repeat(30),
         ];
         for name in kept.iter().copied().chain(gone.iter().map(String::as_str)) {
             scene.write(format!("m/{name}"), name);
@@ -181,7 +256,10 @@ compliance! {
         let newer = "@zzzzzzzzzzzzzzzzzzzzzzzz.s";
         scene.write(format!("m/{newer}"), "");
         scene.feed(line(3000), "multilog s4096 n2 ./m").succeeds();
-        let mut left: Vec<&str> = kept.into_iter().chain([newer, "current", "lock", "state"]).collect();
+        let mut left: Vec<&str> = kept
+            .into_iter()
+            .chain([newer, "current", "lock", "state"])
+            .collect();
         left.sort_unstable();
         assert_eq!(scene.sh("LC_ALL=C ls m").text(), left.join("\n") + "\n");
     }
@@ -190,16 +268,22 @@ compliance! {
         for name in ["1.a", "1.b", "1.c", "2.s"] {
             scene.write(format!("m/@40000000000000000000000{name}"), "");
         }
-        scene.feed(line(3000), "multilog s4096 n5 ./m; ls m >left").succeeds();
+        scene
+            .feed(line(3000), "multilog s4096 n5 ./m; ls m >left")
+            .succeeds();
         assert_eq!(masked(scene.read("left")).matches("@LABEL").count(), 4);
-        scene.feed(line(3000), "multilog s4096 n3 ./m; ls m >left").succeeds();
+        scene
+            .feed(line(3000), "multilog s4096 n3 ./m; ls m >left")
+            .succeeds();
         let left = String::from_utf8(scene.read("left")).unwrap();
         assert!(!left.contains("@40000000000000000000000"), "{left}");
     }
 
     fn every_directory_rotates_by_itself(scene: &Scene) {
         let input = [line(1000), line(10)].concat().repeat(9);
-        scene.feed(&input, "multilog s4096 n100 ./a s8192 ./b '-x*' ./c").succeeds();
+        scene
+            .feed(&input, "multilog s4096 n100 ./a s8192 ./b '-x*' ./c")
+            .succeeds();
         assert_eq!(contents(scene, "a").concat(), input);
         assert_eq!(contents(scene, "b").concat(), input);
         assert_eq!(sizes(scene, "a"), [3030, 3030, 3030, 0]);
@@ -209,39 +293,79 @@ compliance! {
 
     fn a_directory_that_cannot_be_opened_is_fatal(scene: &Scene) {
         scene.write("file", "");
-        scene.feed("a\n", "multilog ./file").is(111, "", "multilog: fatal: unable to open directory ./file: not a directory\n");
-        scene.feed("a\n", "multilog ./no/such").is(111, "", "multilog: fatal: unable to open directory ./no/such: file does not exist\n");
-        scene.feed("a\n", "ln -s loop loop; multilog ./loop").is(111, "", "multilog: fatal: unable to open directory ./loop: symbolic link loop\n");
+        scene.feed("a\n", "multilog ./file").is(
+            111,
+            "",
+            "multilog: fatal: unable to open directory ./file: not a directory\n",
+        );
+        scene.feed("a\n", "multilog ./no/such").is(
+            111,
+            "",
+            "multilog: fatal: unable to open directory ./no/such: file does not exist\n",
+        );
+        scene.feed("a\n", "ln -s loop loop; multilog ./loop").is(
+            111,
+            "",
+            "multilog: fatal: unable to open directory ./loop: symbolic link loop\n",
+        );
         let long = "./".to_owned() + &"x".repeat(300);
         scene.feed("a\n", &format!("multilog {long}")).is(
-            111, "", format!("multilog: fatal: unable to open directory {long}: file name too long\n"),
+            111,
+            "",
+            format!("multilog: fatal: unable to open directory {long}: file name too long\n"),
         );
     }
 
     fn a_link_to_a_directory_is_followed(scene: &Scene) {
-        scene.feed("a\n", "mkdir real; ln -s real m; multilog ./m").succeeds();
+        scene
+            .feed("a\n", "mkdir real; ln -s real m; multilog ./m")
+            .succeeds();
         assert_eq!(scene.read("real/current"), b"a\n");
     }
 
     fn a_lock_that_cannot_be_opened_is_fatal(scene: &Scene) {
         scene.write("m/lock/file", "");
-        scene.feed("a\n", "multilog ./m").is(111, "", "multilog: fatal: unable to lock directory ./m: is a directory\n");
+        scene.feed("a\n", "multilog ./m").is(
+            111,
+            "",
+            "multilog: fatal: unable to lock directory ./m: is a directory\n",
+        );
     }
 
     fn files_that_cannot_be_opened_are_fatal(scene: &Scene) {
         scene.write("c/current/file", "");
-        scene.feed("a\n", "multilog ./c").is(111, "", "multilog: fatal: unable to append to ./c/current: is a directory\n");
+        scene.feed("a\n", "multilog ./c").is(
+            111,
+            "",
+            "multilog: fatal: unable to append to ./c/current: is a directory\n",
+        );
         scene.write("s/state/file", "");
-        scene.feed("a\n", "multilog ./s").is(111, "", "multilog: fatal: unable to write to ./s/state: is a directory\n");
-        scene.feed("a\n", "mkdir l; ln -s current l/current; multilog ./l").is(
-            111, "", "multilog: fatal: unable to stat ./l/current: symbolic link loop\n",
+        scene.feed("a\n", "multilog ./s").is(
+            111,
+            "",
+            "multilog: fatal: unable to write to ./s/state: is a directory\n",
         );
-        scene.feed("a\n", "mkdir p; ln -s processed p/processed; multilog ./p").is(
-            111, "", "multilog: fatal: unable to stat ./p/processed: symbolic link loop\n",
-        );
-        scene.feed("a\n", "mkdir n; ln -s no/such n/current; multilog ./n").is(
-            111, "", "multilog: fatal: unable to write to ./n/current: file does not exist\n",
-        );
+        scene
+            .feed("a\n", "mkdir l; ln -s current l/current; multilog ./l")
+            .is(
+                111,
+                "",
+                "multilog: fatal: unable to stat ./l/current: symbolic link loop\n",
+            );
+        scene
+            .feed("a\n", "mkdir p; ln -s processed p/processed; multilog ./p")
+            .is(
+                111,
+                "",
+                "multilog: fatal: unable to stat ./p/processed: symbolic link loop\n",
+            );
+        scene
+            .feed("a\n", "mkdir n; ln -s no/such n/current; multilog ./n")
+            .is(
+                111,
+                "",
+                "multilog: fatal: unable to write to ./n/current: file does not exist\n",
+            );
     }
 
     fn status_files_that_cannot_be_opened_are_fatal(scene: &Scene) {
@@ -253,7 +377,9 @@ compliance! {
             ("=fifo", "unable to create fifo: device not configured"),
         ] {
             let script = format!("[ -p fifo ] || mkfifo fifo; multilog {word}");
-            scene.feed("a\n", &script).is(111, "", format!("multilog: fatal: {message}\n"));
+            scene
+                .feed("a\n", &script)
+                .is(111, "", format!("multilog: fatal: {message}\n"));
         }
     }
 
@@ -261,7 +387,9 @@ compliance! {
         // Only the system itself can refuse root: the directory is gone.
         let gone = "mkdir gone; cd gone; rmdir ../gone; ";
         scene.feed("a\n", &format!("{gone} multilog ./m")).is(
-            111, "", "multilog: fatal: unable to open directory ./m: file does not exist\n",
+            111,
+            "",
+            "multilog: fatal: unable to open directory ./m: file does not exist\n",
         );
     }
 }

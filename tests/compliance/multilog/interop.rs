@@ -18,14 +18,23 @@ interop! {
         scene.feed("one\n", "multilog ./m").succeeds();
         meet(scene, "./m", "two\n");
         assert_eq!(scene.read("m/current"), b"one\ntwo\n");
-        assert_eq!(files(scene, "m"), "-rwxr--r-- 8 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n");
+        assert_eq!(
+            files(scene, "m"),
+            "-rwxr--r-- 8 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
+        );
     }
 
     fn rotation_goes_on_where_the_other_stopped(scene: &Scene) {
         let lines = line(100);
         for n in 0..10 {
-            let who = if n % 2 == 0 { "multilog" } else { "$THEN/multilog" };
-            scene.feed(lines.repeat(17), &format!("{who} s4096 n3 ./m")).succeeds();
+            let who = if n % 2 == 0 {
+                "multilog"
+            } else {
+                "$THEN/multilog"
+            };
+            scene
+                .feed(lines.repeat(17), &format!("{who} s4096 n3 ./m"))
+                .succeeds();
         }
         let sizes: Vec<_> = contents(scene, "m").iter().map(Vec::len).collect();
         assert_eq!(sizes, [2200, 2400, 1200]);
@@ -44,17 +53,21 @@ interop! {
         meet(scene, "s4096 ./m", "third\n");
         assert_eq!(
             files(scene, "m"),
-            "-rwxr--r-- 2526 @LABEL.s\n-rw-r--r-- 33 @LABEL.u\n-rwxr--r-- 6 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
+            "-rwxr--r-- 2526 @LABEL.s\n-rw-r--r-- 33 @LABEL.u\n-rwxr--r-- 6 current\n\
+             -rw------- 0 lock\n-rw-r--r-- 0 state\n"
         );
     }
 
     fn a_kill_in_a_processor_leaves_previous(scene: &Scene) {
         // The processor never ends, so that it is killed in its midst.
-        let mut command = scene.shell("exec multilog s4096 '!echo half; echo new >&5; kill -STOP $$' ./m");
+        let mut command =
+            scene.shell("exec multilog s4096 '!echo half; echo new >&5; kill -STOP $$' ./m");
         command.env("LC_ALL", "C");
         let (running, mut feed) = Feed::start(scene, command);
         feed.write(line(2500));
-        scene.wait_until("the processor runs", || scene.exists("m/newstate") && scene.read("m/newstate") == b"new\n");
+        scene.wait_until("the processor runs", || {
+            scene.exists("m/newstate") && scene.read("m/newstate") == b"new\n"
+        });
         running.signal(SIGKILL);
         running.wait();
         for pid in scene.processes() {
@@ -62,18 +75,22 @@ interop! {
         }
         assert_eq!(
             files(scene, "m"),
-            "-rw-r--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 4 newstate\n-rwxr--r-- 2500 previous\n-rw-r--r-- 5 processed\n-rw-r--r-- 0 state\n"
+            "-rw-r--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 4 newstate\n\
+             -rwxr--r-- 2500 previous\n-rw-r--r-- 5 processed\n-rw-r--r-- 0 state\n"
         );
         meet(scene, "./m", "third\n");
         assert_eq!(
             files(scene, "m"),
-            "-rwxr--r-- 2500 @LABEL.u\n-rw-r--r-- 0 @LABEL.u\n-rwxr--r-- 6 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
+            "-rwxr--r-- 2500 @LABEL.u\n-rw-r--r-- 0 @LABEL.u\n-rwxr--r-- 6 current\n\
+             -rw------- 0 lock\n-rw-r--r-- 0 state\n"
         );
     }
 
     fn the_state_of_a_processor_goes_on(scene: &Scene) {
         let script = "s4096 '!cat; { cat <&4; echo run; } >&5' ./m";
-        scene.feed(line(2500), &format!("multilog {script}")).succeeds();
+        scene
+            .feed(line(2500), &format!("multilog {script}"))
+            .succeeds();
         meet(scene, script, line(2500));
         assert_eq!(scene.read("m/state"), b"run\nrun\n");
     }
@@ -83,7 +100,11 @@ interop! {
         command.arg("./m");
         let (running, feed) = Feed::start(scene, command);
         feed.settle(scene, &running);
-        scene.sh("$THEN/multilog ./m").is(111, "", "multilog: fatal: unable to lock directory ./m: temporary failure\n");
+        scene.sh("$THEN/multilog ./m").is(
+            111,
+            "",
+            "multilog: fatal: unable to lock directory ./m: temporary failure\n",
+        );
         running.signal(SIGTERM);
         running.wait().succeeds();
         meet(scene, "./m", "a\n");
@@ -100,7 +121,10 @@ interop! {
         feed.write(" and a half\nthree\nfour");
         running.wait().succeeds();
         meet(scene, "./m", feed.left());
-        assert_eq!(scene.read("m/current"), b"one\ntwo and a half\nthree\nfour\n");
+        assert_eq!(
+            scene.read("m/current"),
+            b"one\ntwo and a half\nthree\nfour\n"
+        );
     }
 
     fn a_status_file_is_taken_over(scene: &Scene) {

@@ -28,7 +28,13 @@ compliance! {
     }
 
     fn a_partial_last_line_is_ended(scene: &Scene) {
-        for (input, output) in [("", ""), ("a", "a\n"), ("a\n", "a\n"), ("a\nb", "a\nb\n"), ("\n", "\n")] {
+        for (input, output) in [
+            ("", ""),
+            ("a", "a\n"),
+            ("a\n", "a\n"),
+            ("a\nb", "a\nb\n"),
+            ("\n", "\n"),
+        ] {
             scene.feed(input, "rm -rf m; multilog ./m").succeeds();
             assert_eq!(scene.read("m/current"), output.as_bytes());
         }
@@ -76,7 +82,11 @@ compliance! {
     fn stamps_do_not_go_back(scene: &Scene) {
         scene.sh("seq 20000 | multilog t ./m").succeeds();
         let text = contents(scene, "m").concat();
-        let stamps: Vec<_> = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(|line| &line[..25]).collect();
+        let stamps: Vec<_> = text
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| &line[..25])
+            .collect();
         assert_eq!(stamps.len(), 20000);
         assert!(stamps.is_sorted());
     }
@@ -97,18 +107,43 @@ compliance! {
 
     fn a_star_does_not_pass_the_character_after_it(scene: &Scene) {
         for (pattern, line, matches) in [
-            ("hello", "hello", true), ("hello", "hello world", false), ("hello", "hell", false),
-            ("*", "", true), ("*", "anything", true),
-            ("a*", "a", true), ("a*", "ba", false),
-            ("*b", "aab", true), ("*b", "abb", false), ("*b", "bb", false), ("*b", "a", false),
-            ("named[*]: Cleaned cache *", "named[135]: Cleaned cache of 3121 RRs", true),
-            ("a*b*c", "axbyc", true), ("a*b*c", "axbybc", true), ("a*b*c", "axbycc", false),
-            ("**", "a", false), ("**", "a*", true), ("**", "*", true), ("**", "", false),
-            ("**b", "a*b", true), ("**b", "ab", false), ("**b", "a*xb", true),
-            ("*a*", "bab", true), ("*a*", "b", false),
-            ("\\*", "\\x", true), ("?", "x", false), ("[ab]", "a", false),
+            ("hello", "hello", true),
+            ("hello", "hello world", false),
+            ("hello", "hell", false),
+            ("*", "", true),
+            ("*", "anything", true),
+            ("a*", "a", true),
+            ("a*", "ba", false),
+            ("*b", "aab", true),
+            ("*b", "abb", false),
+            ("*b", "bb", false),
+            ("*b", "a", false),
+            (
+                "named[*]: Cleaned cache *",
+                "named[135]: Cleaned cache of 3121 RRs",
+                true,
+            ),
+            ("a*b*c", "axbyc", true),
+            ("a*b*c", "axbybc", true),
+            ("a*b*c", "axbycc", false),
+            ("**", "a", false),
+            ("**", "a*", true),
+            ("**", "*", true),
+            ("**", "", false),
+            ("**b", "a*b", true),
+            ("**b", "ab", false),
+            ("**b", "a*xb", true),
+            ("*a*", "bab", true),
+            ("*a*", "b", false),
+            ("\\*", "\\x", true),
+            ("?", "x", false),
+            ("[ab]", "a", false),
         ] {
-            let expected = if matches { format!("{line}\n") } else { String::new() };
+            let expected = if matches {
+                format!("{line}\n")
+            } else {
+                String::new()
+            };
             let seen = selected(scene, &format!("{line}\n"), &format!("'-*' '+{pattern}'"));
             assert_eq!(seen, expected, "{pattern} and {line}");
         }
@@ -116,7 +151,10 @@ compliance! {
 
     fn patterns_see_the_stamp(scene: &Scene) {
         assert_eq!(selected(scene, "a\nb\n", "t '-*' +a"), "");
-        assert_eq!(masked(selected(scene, "a\nb\n", "t '-*' '+@* a'")), "@LABEL a\n");
+        assert_eq!(
+            masked(selected(scene, "a\nb\n", "t '-*' '+@* a'")),
+            "@LABEL a\n"
+        );
     }
 
     fn only_the_first_1000_bytes_are_matched(scene: &Scene) {
@@ -132,8 +170,19 @@ compliance! {
     }
 
     fn the_rest_of_a_long_line_goes_where_its_head_went(scene: &Scene) {
-        let input = [line(5000), b"short\n".to_vec(), line(70_000), b"end".to_vec()].concat();
-        scene.feed(&input, "multilog ./all '-x*' ./short '+x*' '-e*' ./long '-*' ./none").succeeds();
+        let input = [
+            line(5000),
+            b"short\n".to_vec(),
+            line(70_000),
+            b"end".to_vec(),
+        ]
+        .concat();
+        scene
+            .feed(
+                &input,
+                "multilog ./all '-x*' ./short '+x*' '-e*' ./long '-*' ./none",
+            )
+            .succeeds();
         let read = |log: &str| contents(scene, log).concat();
         assert_eq!(read("all"), [&input[..], b"\n"].concat());
         assert_eq!(read("short"), b"short\nend\n");
@@ -142,9 +191,25 @@ compliance! {
     }
 
     fn each_action_sees_what_is_selected_so_far(scene: &Scene) {
-        scene.feed("a\nb\nc\n", "multilog ./1 -a ./2 -b ./3 +a ./4 '-*' ./5 =five '+*' ./6").succeeds();
-        for (log, text) in [("1", "a\nb\nc\n"), ("2", "b\nc\n"), ("3", "c\n"), ("4", "a\nc\n"), ("5", ""), ("6", "a\nb\nc\n")] {
-            assert_eq!(scene.read(format!("{log}/current")), text.as_bytes(), "{log}");
+        scene
+            .feed(
+                "a\nb\nc\n",
+                "multilog ./1 -a ./2 -b ./3 +a ./4 '-*' ./5 =five '+*' ./6",
+            )
+            .succeeds();
+        for (log, text) in [
+            ("1", "a\nb\nc\n"),
+            ("2", "b\nc\n"),
+            ("3", "c\n"),
+            ("4", "a\nc\n"),
+            ("5", ""),
+            ("6", "a\nb\nc\n"),
+        ] {
+            assert_eq!(
+                scene.read(format!("{log}/current")),
+                text.as_bytes(),
+                "{log}"
+            );
         }
         assert_eq!(scene.read("five"), b"");
     }
@@ -156,25 +221,34 @@ compliance! {
         }
         for length in [201, 999, 1000, 1001, 5000] {
             let text = "x".repeat(length) + "\n";
-            scene.feed(&text, "multilog e").is(0, "", "x".repeat(200) + "...\n");
+            scene
+                .feed(&text, "multilog e")
+                .is(0, "", "x".repeat(200) + "...\n");
         }
     }
 
     fn alerts_count_the_stamp(scene: &Scene) {
         let outcome = scene.feed("x".repeat(174) + "\n" + &"x".repeat(175), "multilog t e");
         let x = "x".repeat(174);
-        assert_eq!(masked(&outcome.stderr), format!("@LABEL {x}\n@LABEL {x}...\n"));
+        assert_eq!(
+            masked(&outcome.stderr),
+            format!("@LABEL {x}\n@LABEL {x}...\n")
+        );
     }
 
     fn alerts_that_nobody_can_read_are_lost(scene: &Scene) {
         scene.feed("a\nb\n", "multilog e ./m 2>&-").succeeds();
-        scene.feed("a\nb\n", "multilog e ./n 2>/dev/full").succeeds();
+        scene
+            .feed("a\nb\n", "multilog e ./n 2>/dev/full")
+            .succeeds();
         assert_eq!(scene.read("m/current"), b"a\nb\n");
         assert_eq!(scene.read("n/current"), b"a\nb\n");
     }
 
     fn a_status_file_holds_the_last_selected_line(scene: &Scene) {
-        scene.feed("one\ntwo\nthree\n", "multilog -three =status").succeeds();
+        scene
+            .feed("one\ntwo\nthree\n", "multilog -three =status")
+            .succeeds();
         let mut expected = b"two\n".to_vec();
         expected.resize(1001, b'\n');
         assert_eq!(scene.read("status"), expected);
@@ -183,7 +257,9 @@ compliance! {
 
     fn a_status_file_holds_1000_bytes_of_a_line(scene: &Scene) {
         for length in [999, 1000, 1001, 3000] {
-            scene.feed("x".repeat(length) + "\n", "multilog =status").succeeds();
+            scene
+                .feed("x".repeat(length) + "\n", "multilog =status")
+                .succeeds();
             let mut expected = "x".repeat(length.min(1000)).into_bytes();
             expected.resize(1001, b'\n');
             assert_eq!(scene.read("status"), expected, "{length}");
@@ -202,13 +278,20 @@ compliance! {
     }
 
     fn a_status_file_may_be_written_twice(scene: &Scene) {
-        scene.feed("a\nbcd\n", "multilog =status t =status -bcd =status").succeeds();
+        scene
+            .feed("a\nbcd\n", "multilog =status t =status -bcd =status")
+            .succeeds();
         assert_eq!(&scene.read("status")[..4], b"bcd\n");
     }
 
     fn input_that_cannot_be_read_has_ended(scene: &Scene) {
-        scene.sh("multilog ./m e <.; multilog ./m e >>f <&1; multilog ./m e <&-").succeeds();
-        assert_eq!(files(scene, "m"), "-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n");
+        scene
+            .sh("multilog ./m e <.; multilog ./m e >>f <&1; multilog ./m e <&-")
+            .succeeds();
+        assert_eq!(
+            files(scene, "m"),
+            "-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
+        );
     }
 
     fn input_that_does_not_wait_has_ended_when_it_is_empty(scene: &Scene) {
@@ -224,16 +307,26 @@ compliance! {
     fn closed_descriptors_do_not_matter(scene: &Scene) {
         scene.sh("echo a | multilog ./m >&-; echo b | multilog ./m 2>&-; echo c | multilog ./m >&- 2>&-").succeeds();
         assert_eq!(scene.read("m/current"), b"a\nb\nc\n");
-        assert_eq!(files(scene, "m"), "-rwxr--r-- 6 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n");
+        assert_eq!(
+            files(scene, "m"),
+            "-rwxr--r-- 6 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
+        );
     }
 
     fn the_text_does_not_depend_on_how_it_is_read(scene: &Scene) {
-        let input: Vec<u8> = [1, 3, 998, 999, 1000, 1001, 1002, 2, 2500, 500, 7, 1024, 1, 6000, 30]
-            .iter()
-            .flat_map(|&length| line(length))
-            .collect();
+        let input: Vec<u8> = [
+            1, 3, 998, 999, 1000, 1001, 1002, 2, 2500, 500, 7, 1024, 1, 6000, 30,
+        ]
+        .iter()
+        .flat_map(|&length| line(length))
+        .collect();
         let script = ["s4096", "n100", "./m", "-xx", "./n"];
-        let others: Vec<u8> = input.split_inclusive(|&byte| byte == b'\n').filter(|line| line != b"xx\n").flatten().copied().collect();
+        let others: Vec<u8> = input
+            .split_inclusive(|&byte| byte == b'\n')
+            .filter(|line| line != b"xx\n")
+            .flatten()
+            .copied()
+            .collect();
         for chunk in [1, 2, 999, 1000, 1001, 1024] {
             let mut command = scene.command("multilog");
             command.args(script);
@@ -242,8 +335,15 @@ compliance! {
             assert_eq!(contents(scene, "n").concat(), others, "{chunk}");
             scene.sh("rm -r m n").succeeds();
         }
-        for command in ["multilog", "cat | multilog", "dd bs=4096 status=none | multilog", "dd bs=65536 status=none | multilog"] {
-            scene.feed(&input, &format!("{command} {}", script.join(" "))).succeeds();
+        for command in [
+            "multilog",
+            "cat | multilog",
+            "dd bs=4096 status=none | multilog",
+            "dd bs=65536 status=none | multilog",
+        ] {
+            scene
+                .feed(&input, &format!("{command} {}", script.join(" ")))
+                .succeeds();
             assert_eq!(contents(scene, "m").concat(), input, "{command}");
             assert_eq!(contents(scene, "n").concat(), others, "{command}");
             scene.sh("rm -r m n").succeeds();
@@ -251,9 +351,15 @@ compliance! {
     }
 
     fn an_alert_into_a_broken_pipe_kills_unless_that_is_ignored(scene: &Scene) {
-        let outcome = scene.feed("a\n", "mkfifo f; (sleep 0 <f) & exec 2>f; wait; exec multilog e ./m");
+        let outcome = scene.feed(
+            "a\n",
+            "mkfifo f; (sleep 0 <f) & exec 2>f; wait; exec multilog e ./m",
+        );
         assert_eq!(outcome.signal(), Some(Signal::SIGPIPE as i32));
-        let outcome = scene.feed("a\n", "rm f; mkfifo f; (sleep 0 <f) & exec 2>f; wait; trap '' PIPE; exec multilog e ./m");
+        let outcome = scene.feed(
+            "a\n",
+            "rm f; mkfifo f; (sleep 0 <f) & exec 2>f; wait; trap '' PIPE; exec multilog e ./m",
+        );
         assert_eq!(outcome.code(), Some(0));
         assert_eq!(scene.read("m/current"), b"a\n");
     }

@@ -23,7 +23,10 @@ compliance! {
         feed.settle(scene, &running);
         running.signal(SIGTERM);
         running.wait().succeeds();
-        assert_eq!(files(scene, "m"), format!("-rwxr--r-- 2 current\n{FINISHED}"));
+        assert_eq!(
+            files(scene, "m"),
+            format!("-rwxr--r-- 2 current\n{FINISHED}")
+        );
         assert_eq!(feed.left(), b"");
     }
 
@@ -38,8 +41,14 @@ compliance! {
         feed.write("ded\nnext\npart");
         let outcome = running.wait();
         assert_eq!(masked(outcome.stderr), "@LABEL a\n@LABEL begun ended\n");
-        assert_eq!(masked(scene.read("m/current")), "@LABEL a\n@LABEL begun ended\n");
-        assert_eq!(files(scene, "m").lines().next(), Some("-rwxr--r-- 66 current"));
+        assert_eq!(
+            masked(scene.read("m/current")),
+            "@LABEL a\n@LABEL begun ended\n"
+        );
+        assert_eq!(
+            files(scene, "m").lines().next(),
+            Some("-rwxr--r-- 66 current")
+        );
         assert_eq!(feed.left(), b"next\npart");
     }
 
@@ -51,7 +60,10 @@ compliance! {
         feed.settle(scene, &running);
         feed.write("yz");
         feed.settle(scene, &running);
-        assert_eq!(scene.read("m/current"), ["x".repeat(904), "yz".into()].concat().as_bytes());
+        assert_eq!(
+            scene.read("m/current"),
+            ["x".repeat(904), "yz".into()].concat().as_bytes()
+        );
         feed.write("\nnext\n");
         running.wait().succeeds();
         assert_eq!(contents(scene, "m").concat().len(), 5003);
@@ -103,12 +115,15 @@ compliance! {
     }
 
     fn term_is_heard_though_it_was_ignored_or_blocked(scene: &Scene) {
-        let mut command = scene.shell("trap '' TERM ALRM; exec env --block-signal=TERM --block-signal=ALRM $FIRST/multilog ./m");
+        let mut command = scene.shell("trap '' TERM ALRM; \
+             exec env --block-signal=TERM --block-signal=ALRM $FIRST/multilog ./m");
         command.env("LC_ALL", "C");
         let (running, mut feed) = Feed::start(scene, command);
         feed.write("a\n");
         feed.settle(scene, &running);
-        scene.wait_until("the line is logged", || scene.exists("m/current") && scene.read("m/current") == b"a\n");
+        scene.wait_until("the line is logged", || {
+            scene.exists("m/current") && scene.read("m/current") == b"a\n"
+        });
         running.signal(SIGALRM);
         scene.wait_until("the file is closed", || contents(scene, "m").len() == 2);
         running.signal(SIGTERM);
@@ -122,9 +137,18 @@ compliance! {
         running.signal(SIGALRM);
         scene.wait_until("the file is closed", || contents(scene, "a").len() == 2);
         feed.settle(scene, &running);
-        assert_eq!(files(scene, "a"), format!("-rwxr--r-- 2 @LABEL.s\n-rw-r--r-- 0 current\n{FINISHED}"));
-        assert_eq!(files(scene, "b"), format!("-rw-r--r-- 0 current\n{FINISHED}"));
-        assert_eq!(files(scene, "c"), format!("-rw-r--r-- 0 current\n{FINISHED}"));
+        assert_eq!(
+            files(scene, "a"),
+            format!("-rwxr--r-- 2 @LABEL.s\n-rw-r--r-- 0 current\n{FINISHED}")
+        );
+        assert_eq!(
+            files(scene, "b"),
+            format!("-rw-r--r-- 0 current\n{FINISHED}")
+        );
+        assert_eq!(
+            files(scene, "c"),
+            format!("-rw-r--r-- 0 current\n{FINISHED}")
+        );
         running.signal(SIGALRM);
         feed.settle(scene, &running);
         feed.write("b\n");
@@ -193,6 +217,9 @@ compliance! {
         feed.settle(scene, &running);
         running.signal(nix::sys::signal::Signal::SIGHUP);
         assert_eq!(running.wait().signal(), Some(1));
-        assert_eq!(files(scene, "m"), format!("-rw-r--r-- 2 current\n{FINISHED}"));
+        assert_eq!(
+            files(scene, "m"),
+            format!("-rw-r--r-- 2 current\n{FINISHED}")
+        );
     }
 }

@@ -146,11 +146,18 @@ fn first_line(scene: &Scene, running: &Running) -> String {
 
 compliance! {
     fn each_trouble_is_said(scene: &Scene) {
-        let running: Vec<_> = TROUBLES.iter().enumerate()
+        let running: Vec<_> = TROUBLES
+            .iter()
+            .enumerate()
             .map(|(n, trouble)| start(scene, &n.to_string(), trouble))
             .collect();
         for (trouble, (running, _)) in TROUBLES.iter().zip(&running) {
-            assert_eq!(first_line(scene, running), format!("multilog: warning: {}", trouble.says), "{}", trouble.before);
+            assert_eq!(
+                first_line(scene, running),
+                format!("multilog: warning: {}", trouble.says),
+                "{}",
+                trouble.before
+            );
         }
     }
 
@@ -173,27 +180,43 @@ compliance! {
             mkdir m
             mount -t tmpfs -o size=64k none m || { echo unable >&2; exit; }
             head -c 56k /dev/zero >m/filler
-            { until grep -q pausing said; do sleep .05; done; rm m/filler; } &
+            { until grep -qs pausing said; do sleep .05; done; rm m/filler; } &
             head -c 20000 /dev/zero | tr '\\0' '\\n' | multilog s4096 ./m 2>said
             cat said >&2
             cat m/@* m/current
         ";
-        let outcome = scene.sh(&format!("unshare -rm sh -c '{}'", script.replace('\'', "'\\''")));
+        let outcome = scene.sh(&format!(
+            "unshare -rm sh -c '{}'",
+            script.replace('\'', "'\\''")
+        ));
         if !outcome.stderr.starts_with(b"multilog") {
-            testkit::say(&format!("skipped, no file system can be mounted: {}", outcome.error_text()));
+            testkit::say(&format!(
+                "skipped, no file system can be mounted: {}",
+                outcome.error_text()
+            ));
             return;
         }
         let said = outcome.error_text();
-        assert!(said.starts_with("multilog: warning: unable to write to ./m/current, pausing: out of disk space\n"), "{said}");
+        assert!(
+            said.starts_with(
+                "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n"
+            ),
+            "{said}"
+        );
         assert_eq!(outcome.stdout, vec![b'\n'; 20_000]);
     }
 
     fn a_processor_that_cannot_be_started_says_so_itself(scene: &Scene) {
         for (n, (before, error)) in UNSTARTED.iter().enumerate() {
-            let command = scene.shell(&format!("mkdir {n}; cd {n}; {CLEAN}; {before}; exec multilog s4096 '!cat this' ./m"));
+            let command = scene.shell(&format!(
+                "mkdir {n}; cd {n}; {CLEAN}; {before}; exec multilog s4096 '!cat this' ./m"
+            ));
             let (running, mut feed) = Feed::start(scene, command);
             feed.write(line(2500));
-            let expected = format!("multilog: fatal: unable to run cat this: {error}\nmultilog: warning: processor failed in ./m, pausing\n");
+            let expected = format!(
+                "multilog: fatal: unable to run cat this: {error}\n\
+                 multilog: warning: processor failed in ./m, pausing\n"
+            );
             scene.wait_until("both are said", || running.stderr().len() >= expected.len());
             assert_eq!(String::from_utf8(running.stderr()).unwrap(), expected);
         }
@@ -203,7 +226,9 @@ compliance! {
         // A deliberate difference: 0.76 complains of the directory instead.
         let expected = match scene.subject() {
             Subject::Reference => "multilog: warning: unable to read ./m, pausing: is a directory",
-            _ => "multilog: warning: unable to remove ./m/@400000000000000000000001.s, pausing: is a directory",
+            _ => {
+                "multilog: warning: unable to remove ./m/@400000000000000000000001.s, pausing: is a directory"
+            }
         };
         scene.write("m/@400000000000000000000001.s/file", "");
         let mut command = scene.command("multilog");
@@ -254,19 +279,32 @@ compliance! {
                 "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 6 state\n",
             ),
         ];
-        let running: Vec<_> = troubles.iter().enumerate().map(|(n, (before, ..))| {
-            let command = scene.shell(&format!("mkdir {n}; cd {n}; {before}; exec multilog \"$@\""));
-            let (running, mut feed) = Feed::start(scene, command);
-            feed.write([line(2500), b"more\n".to_vec()].concat());
-            feed.end();
-            (running, feed)
-        }).collect();
+        let running: Vec<_> = troubles
+            .iter()
+            .enumerate()
+            .map(|(n, (before, ..))| {
+                let command = scene.shell(&format!(
+                    "mkdir {n}; cd {n}; {before}; exec multilog \"$@\""
+                ));
+                let (running, mut feed) = Feed::start(scene, command);
+                feed.write([line(2500), b"more\n".to_vec()].concat());
+                feed.end();
+                (running, feed)
+            })
+            .collect();
         for (n, ((_, says, mend, _), (running, _))) in troubles.iter().zip(&running).enumerate() {
-            assert_eq!(first_line(scene, running), format!("multilog: warning: {says}"));
-            scene.sh(&format!("cd {n}; PID={}; {mend}", running.pid())).succeeds();
+            assert_eq!(
+                first_line(scene, running),
+                format!("multilog: warning: {says}")
+            );
+            scene
+                .sh(&format!("cd {n}; PID={}; {mend}", running.pid()))
+                .succeeds();
         }
         for (n, ((_, says, _, left), (running, _))) in troubles.iter().zip(running).enumerate() {
-            running.wait().is(0, "", format!("multilog: warning: {says}\n"));
+            running
+                .wait()
+                .is(0, "", format!("multilog: warning: {says}\n"));
             assert_eq!(files(scene, &format!("{n}/m")), *left, "{says}");
             let text = contents(scene, &format!("{n}/m")).concat();
             let text = text.strip_prefix(b"c\n").unwrap_or(&text);
@@ -276,8 +314,11 @@ compliance! {
     }
 
     fn a_crash_of_a_processor_is_a_failure_too(scene: &Scene) {
-        let script = "multilog s4096 '!test -e ../crashed || { touch ../crashed; kill -9 $$; }; tr x y' ./m";
-        scene.feed(line(2500), script).is(0, "", "multilog: warning: processor crashed in ./m, pausing: file does not exist\nmultilog: warning: processor failed in ./m, pausing\n");
+        let script =
+            "multilog s4096 '!test -e ../crashed || { touch ../crashed; kill -9 $$; }; tr x y' ./m";
+        let said = "multilog: warning: processor crashed in ./m, pausing: file does not exist\n\
+             multilog: warning: processor failed in ./m, pausing\n";
+        scene.feed(line(2500), script).is(0, "", said);
         assert_eq!(masked(&contents(scene, "m")[0]), "y".repeat(2499) + "\n");
     }
 }
