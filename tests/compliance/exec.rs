@@ -357,7 +357,7 @@ compliance! {
                 let mut seen = descriptors(scene, &setup, &words);
                 // The lowest free descriptors are the program's own.
                 let (own, target) = match program {
-                    "setlock" => (1, "work/lock"),
+                    "setlock" => (1, "here/lock"),
                     "fghack" => (31, "pipe:"),
                     _ => (0, ""),
                 };

@@ -42,10 +42,10 @@ compliance! {
     fn the_current_directory_is_set_back_between(scene: &Scene) {
         scene.write("a/b/run", "");
         scene.write("a/supervise/x", "");
-        scene.sh("svstat a a/b ../work/a").prints(
+        scene.sh("svstat a a/b ../here/a").prints(
             "a: unable to open supervise/ok: file does not exist\n\
              a/b: unable to open supervise/ok: file does not exist\n\
-             ../work/a: unable to open supervise/ok: file does not exist\n");
+             ../here/a: unable to open supervise/ok: file does not exist\n");
     }
 
     fn down_may_be_unreadable(scene: &Scene) {

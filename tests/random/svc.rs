@@ -32,7 +32,7 @@ fn words_for_svc() {
                     }
                     6 => "s".to_owned(),
                     _ => random
-                        .choice(["", "nope", "file", "s/", "../work/s", "none"])
+                        .choice(["", "nope", "file", "s/", "../here/s", "none"])
                         .unwrap()
                         .to_owned(),
                 })

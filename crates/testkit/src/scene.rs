@@ -110,7 +110,7 @@ impl Scene {
 
     /// The working directory of everything that is run.
     pub fn dir(&self) -> PathBuf {
-        self.root.path().join("work")
+        self.root.path().join("here")
     }
 
     /// The directory of the programs, first in PATH.
