@@ -1,7 +1,8 @@
 //! envdir: run a program with environment variables taken from a directory.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use chain::envdir::{Error, read};
 use chain::{Child, Environment};
@@ -13,9 +14,7 @@ static ENVDIR: Program = Program {
     options: &[],
 };
 
-fn main() -> ExitCode {
-    ENVDIR.start(envdir)
-}
+unix::main!(ENVDIR.start(envdir));
 
 fn envdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, directory, ref child @ ..] = *arguments else {

@@ -1,8 +1,9 @@
 //! envuidgid: run a program with an account's uid and gid in environment
 //! variables.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::{CStr, CString};
-use std::process::ExitCode;
 
 use chain::identity::Account;
 use chain::{Child, Environment};
@@ -14,9 +15,7 @@ static ENVUIDGID: Program = Program {
     options: &[],
 };
 
-fn main() -> ExitCode {
-    ENVUIDGID.start(envuidgid)
-}
+unix::main!(ENVUIDGID.start(envuidgid));
 
 fn envuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, name, ref child @ ..] = *arguments else {

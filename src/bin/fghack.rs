@@ -1,8 +1,9 @@
 //! fghack: keep a program from being put into the background.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
 use std::os::fd::{IntoRawFd, OwnedFd};
-use std::process::ExitCode;
 
 use chain::Child;
 use cli::{Exit, Failure, Program};
@@ -25,9 +26,7 @@ static FGHACK: Program = Program {
 /// one of these, it is hoped, stays open for as long as it runs.
 const COPIES: usize = 30;
 
-fn main() -> ExitCode {
-    FGHACK.start(fghack)
-}
+unix::main!(FGHACK.start(fghack));
 
 fn fghack(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, ref argv @ ..] = *arguments else {

@@ -1,9 +1,10 @@
 //! multilog: read lines from standard input and append selected lines to any
 //! number of logs.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use cli::errno::wording;
@@ -32,9 +33,7 @@ static MULTILOG: Program = Program {
 /// How long multilog waits before it tries again what the system refused.
 const PAUSE: Duration = Duration::from_secs(5);
 
-fn main() -> ExitCode {
-    MULTILOG.start(multilog)
-}
+unix::main!(MULTILOG.start(multilog));
 
 fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // Some troubles have no errno of their own and show the last one.

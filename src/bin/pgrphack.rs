@@ -1,7 +1,8 @@
 //! pgrphack: run a program in a session and a process group of its own.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use chain::Child;
 use cli::{Exit, Failure, Program};
@@ -14,9 +15,7 @@ static PGRPHACK: Program = Program {
     options: &[],
 };
 
-fn main() -> ExitCode {
-    PGRPHACK.start(pgrphack)
-}
+unix::main!(PGRPHACK.start(pgrphack));
 
 fn pgrphack(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, ref child @ ..] = *arguments else {

@@ -1,6 +1,6 @@
 //! readproctitle: show what comes in as the last argument, to be seen in ps.
 
-use std::process::ExitCode;
+#![cfg_attr(not(test), no_main)]
 
 use cli::Exit;
 use nix::errno::Errno;
@@ -11,10 +11,7 @@ use unix::stdio::STDIN;
 /// Dots that stay at the beginning of the title.
 const DOTS: usize = 3;
 
-fn main() -> ExitCode {
-    start::restore();
-    readproctitle().into()
-}
+unix::main!(readproctitle());
 
 /// Never says anything: where it is of use, nobody reads its output.
 fn readproctitle() -> Exit {

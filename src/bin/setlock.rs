@@ -1,7 +1,8 @@
 //! setlock: run a program while holding a lock.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use chain::Child;
 use chain::lock::{Error, Held, take};
@@ -35,9 +36,7 @@ static SETLOCK: Program = Program {
     ],
 };
 
-fn main() -> ExitCode {
-    SETLOCK.start(setlock)
-}
+unix::main!(SETLOCK.start(setlock));
 
 fn setlock(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let mut held = Held::Wait;

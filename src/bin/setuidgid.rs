@@ -1,7 +1,8 @@
 //! setuidgid: run a program under an account's uid and gid.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use chain::Child;
 use chain::identity::{Account, Error, Identity};
@@ -14,9 +15,7 @@ static SETUIDGID: Program = Program {
     options: &[],
 };
 
-fn main() -> ExitCode {
-    SETUIDGID.start(setuidgid)
-}
+unix::main!(SETUIDGID.start(setuidgid));
 
 fn setuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // The option -s is not in 0.76, to which it is an account of a name that

@@ -1,7 +1,8 @@
 //! softlimit: run a program with lower soft resource limits.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use chain::Child;
 use chain::limits::{Bound, Error, MEMORY, set_soft};
@@ -87,9 +88,7 @@ const fn options<const N: usize>(limits: [(Opt, &[Resource]); N]) -> [Opt; N] {
     options
 }
 
-fn main() -> ExitCode {
-    SOFTLIMIT.start(softlimit)
-}
+unix::main!(SOFTLIMIT.start(softlimit));
 
 /// Options act as they are read, those before a wrong one too. But all is
 /// read before the first acts, for then there may be no memory to be had.

@@ -1,7 +1,8 @@
 //! supervise: start a service and keep it running.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::names;
@@ -20,9 +21,7 @@ static SUPERVISE: Program = Program {
     options: &[],
 };
 
-fn main() -> ExitCode {
-    SUPERVISE.start(supervise)
-}
+unix::main!(SUPERVISE.start(supervise));
 
 fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, dir] = *arguments else {

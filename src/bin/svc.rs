@@ -1,7 +1,8 @@
 //! svc: control services monitored by supervise.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use cli::{Exit, Failure, Opt, Program, text};
 use daemontools_core::control::{COMMANDS, Command};
@@ -35,9 +36,7 @@ const fn options<const N: usize>(commands: [(u8, &'static str, Command); N]) -> 
     options
 }
 
-fn main() -> ExitCode {
-    SVC.start(svc)
-}
+unix::main!(SVC.start(svc));
 
 fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let mut letters = Vec::new();

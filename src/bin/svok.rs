@@ -1,7 +1,8 @@
 //! svok: is supervise running in a directory?
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::names;
@@ -15,9 +16,7 @@ static SVOK: Program = Program {
     options: &[],
 };
 
-fn main() -> ExitCode {
-    SVOK.start(svok)
-}
+unix::main!(SVOK.start(svok));
 
 fn svok(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, dir, ..] = *arguments else {

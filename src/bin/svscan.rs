@@ -1,7 +1,8 @@
 //! svscan: start and monitor a collection of services.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use cli::{Exit, Failure, Program, text};
 use nix::errno::Errno;
@@ -17,9 +18,7 @@ static SVSCAN: Program = Program {
     options: &[],
 };
 
-fn main() -> ExitCode {
-    SVSCAN.start(svscan)
-}
+unix::main!(SVSCAN.start(svscan));
 
 fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let children = SignalPipe::catch(&[Signal::SIGCHLD])

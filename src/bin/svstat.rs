@@ -1,7 +1,8 @@
 //! svstat: print the status of services monitored by supervise.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use cli::{Exit, Failure, Program, errno::wording, text, text::print};
 use daemontools_core::label::Label;
@@ -19,9 +20,7 @@ static SVSTAT: Program = Program {
     options: &[],
 };
 
-fn main() -> ExitCode {
-    SVSTAT.start(svstat)
-}
+unix::main!(SVSTAT.start(svstat));
 
 fn svstat(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let origin = file::open_read(c".")

@@ -1,13 +1,12 @@
 //! tai64n: put a TAI64N label in front of every line.
 
-use std::process::ExitCode;
+#![cfg_attr(not(test), no_main)]
 
 use cli::Exit;
 use daemontools_core::label::Label;
 use logging::stamp::Stamper;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
-use unix::start;
 use unix::stdio::{STDIN, STDOUT};
 
 /// As much as a pipe holds.
@@ -19,14 +18,11 @@ const PIECE: usize = 4 * 1024;
 /// this.
 const OUTPUT: usize = 2 * INPUT;
 
-fn main() -> ExitCode {
-    start::restore();
-    // Whoever reads the lines would not know what to do with a message.
-    match tai64n() {
-        Ok(()) => Exit::Success.into(),
-        Err(_) => Exit::Failed.into(),
-    }
-}
+// Whoever reads the lines would not know what to do with a message.
+unix::main!(match tai64n() {
+    Ok(()) => Exit::Success,
+    Err(_) => Exit::Failed,
+});
 
 /// Copies lines until the end of input. All that was read is written before
 /// the next read, so that no line waits for another one. An interrupted call

@@ -1,7 +1,8 @@
 //! tai64nlocal: turn the TAI64N labels of lines into local time.
 
+#![cfg_attr(not(test), no_main)]
+
 use std::cell::Cell;
-use std::process::ExitCode;
 
 use cli::{Exit, text::print};
 use logging::local::Localizer;
@@ -13,14 +14,11 @@ use unix::{localtime, start};
 /// As much as a pipe holds.
 const INPUT: usize = 64 * 1024;
 
-fn main() -> ExitCode {
-    start::restore();
-    // Whoever reads the lines would not know what to do with a message.
-    match tai64nlocal() {
-        Ok(()) => Exit::Success.into(),
-        Err(_) => Exit::Failed.into(),
-    }
-}
+// Whoever reads the lines would not know what to do with a message.
+unix::main!(match tai64nlocal() {
+    Ok(()) => Exit::Success,
+    Err(_) => Exit::Failed,
+});
 
 /// Copies lines until the end of input. All that was read is written before
 /// the next read, but for a label that has not ended; one that ends with the

@@ -1,7 +1,6 @@
 //! A program's name and grammar, how it starts and how it ends.
 
 use std::ffi::CStr;
-use std::process::ExitCode;
 
 use nix::errno::Errno;
 
@@ -45,12 +44,6 @@ impl From<Exit> for u8 {
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        u8::from(exit).into()
-    }
-}
-
 /// The end of a program that could not do its work: the exit code, and what
 /// there is to say on standard error.
 #[derive(Debug)]
@@ -80,13 +73,12 @@ impl Failure {
 }
 
 impl Program {
-    /// Runs the program, from `main`: gives it its inherited state back, and
-    /// turns a failure into its message and exit code.
-    pub fn start(&self, run: impl FnOnce(&[&'static CStr]) -> Result<Exit, Failure>) -> ExitCode {
-        unix::start::restore();
+    /// Runs the program on its arguments, from [`unix::main!`], and says its
+    /// failure.
+    pub fn start(&self, run: impl FnOnce(&[&'static CStr]) -> Result<Exit, Failure>) -> Exit {
         match run(&unix::start::arguments()) {
-            Ok(exit) => exit.into(),
-            Err(failure) => failure.say().into(),
+            Ok(exit) => exit,
+            Err(failure) => failure.say(),
         }
     }
 

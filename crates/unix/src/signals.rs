@@ -79,7 +79,7 @@ impl AsFd for SignalPipe {
 }
 
 /// Whether the process ignores a signal.
-pub(crate) fn is_ignored(signal: c_int) -> bool {
+fn is_ignored(signal: c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: the third argument points to room for one sigaction.
     unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };

@@ -1,63 +1,55 @@
-//! What the process inherited, seen before the Rust runtime changes it.
+//! How a program starts: from the C library, without the Rust runtime.
 //!
-//! Before `main`, std opens /dev/null on every closed descriptor from 0 to 2,
-//! sets SIGPIPE to ignored, and catches SIGSEGV and SIGBUS, so that the first
-//! of these that is sent to the process does not end it. A program that hands
-//! its state on to another, or that dies of signals as its users expect, must
-//! see and leave the truth. The C library calls the functions in
-//! `.init_array` earlier still, with the arguments of `main`: one of them
-//! records that truth here.
+//! Before a Rust `main`, std opens /dev/null on every closed descriptor from 0
+//! to 2, sets SIGPIPE to ignored, catches SIGSEGV and SIGBUS, so that the
+//! first of these that is sent to the process does not end it, and reads
+//! /proc/self/maps. A program that hands its state on to another, or that dies
+//! of signals as its users expect, must see and leave what it inherited, and
+//! one that only becomes another program should not spend its time on that.
+//! So [`main!`](crate::main!) is what the C library calls, as in a C program
+//! that uses a library written in Rust.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-
-use libc::{c_char, c_int};
 
 static ARGV: AtomicPtr<*mut c_char> = AtomicPtr::new(std::ptr::null_mut());
 static ENVP: AtomicPtr<*mut c_char> = AtomicPtr::new(std::ptr::null_mut());
-static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
-/// The signals whose disposition std changes.
-const CHANGED: [c_int; 3] = [libc::SIGPIPE, libc::SIGSEGV, libc::SIGBUS];
-static IGNORED: [AtomicBool; CHANGED.len()] = [const { AtomicBool::new(false) }; CHANGED.len()];
+/// The `main` of a program whose file begins with
+/// `#![cfg_attr(not(test), no_main)]`: its value is that of the expression,
+/// an exit code from 0 to 255.
+#[macro_export]
+macro_rules! main {
+    ($body:expr $(,)?) => {
+        // SAFETY: a program has one `main`; the linker refuses another.
+        #[cfg(not(test))]
+        #[unsafe(no_mangle)]
+        extern "C" fn main(
+            _: ::std::ffi::c_int,
+            argv: *mut *mut ::std::ffi::c_char,
+            envp: *mut *mut ::std::ffi::c_char,
+        ) -> ::std::ffi::c_int {
+            // SAFETY: the C library calls `main` with these two arrays.
+            unsafe { $crate::start::begin(argv, envp) };
+            ::std::ffi::c_int::from(u8::from($body))
+        }
 
-#[used]
-// SAFETY: an entry of .init_array is a pointer to a function, which glibc
-// calls with argc, argv and envp, in dynamic and in static programs.
-#[unsafe(link_section = ".init_array")]
-static RECORD: extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) = record;
-
-extern "C" fn record(_: c_int, argv: *mut *mut c_char, envp: *mut *mut c_char) {
-    ARGV.store(argv, Ordering::Relaxed);
-    ENVP.store(envp, Ordering::Relaxed);
-    for (descriptor, closed) in (0..).zip(&CLOSED) {
-        // SAFETY: F_GETFD takes no pointer and any number may be asked about.
-        let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
-        closed.store(flags == -1, Ordering::Relaxed);
-    }
-    for (signal, ignored) in CHANGED.iter().zip(&IGNORED) {
-        ignored.store(crate::signals::is_ignored(*signal), Ordering::Relaxed);
-    }
+        // The tests of a program have a `main` of their own.
+        #[cfg(test)]
+        fn main() {
+            let _ = || u8::from($body);
+        }
+    };
 }
 
-/// Undoes what std did before `main`: descriptors 0 to 2 that were closed are
-/// closed again, and signals have the disposition that was inherited.
+/// Takes the arguments and the environment for the functions below.
 ///
-/// To be called first in `main`, before anything is opened.
-pub fn restore() {
-    for (descriptor, closed) in (0..).zip(&CLOSED) {
-        if closed.load(Ordering::Relaxed) {
-            // SAFETY: std opened this descriptor and nothing owns it: no
-            // other code of the program has run yet.
-            unsafe { libc::close(descriptor) };
-        }
-    }
-    for (signal, ignored) in CHANGED.iter().zip(&IGNORED) {
-        if !ignored.load(Ordering::Relaxed) {
-            // SAFETY: SIG_DFL is a valid disposition and runs no code of ours.
-            unsafe { libc::signal(*signal, libc::SIG_DFL) };
-        }
-    }
+/// # Safety
+/// Both are arrays of strings as the kernel lays them out: each ended by a
+/// null pointer, writable, and there for as long as the process.
+pub unsafe fn begin(argv: *mut *mut c_char, envp: *mut *mut c_char) {
+    ARGV.store(argv, Ordering::Relaxed);
+    ENVP.store(envp, Ordering::Relaxed);
 }
 
 /// The arguments, the program's own name first.
