@@ -387,7 +387,9 @@ interop! {
         let orphan = pid(scene);
         first.signal(Signal::SIGKILL);
         first.wait();
-        scene.sh("svok s").is(100, "", "");
+        // Its service may still be on its way to exec, and hold what closes
+        // then.
+        scene.wait_until("it is gone", || scene.sh("svok s").code() == Some(100));
         let second = scene.start(scene.shell("exec \"$THEN/supervise\" s"));
         scene.wait_until("supervise runs", || scene.sh("svok s").code() == Some(0));
         scene.wait_until("it has its own service", || ![0, orphan].contains(&pid(scene)));
