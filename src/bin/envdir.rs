@@ -8,7 +8,7 @@ use chain::envdir::{Error, read};
 use chain::{Child, Environment};
 use cli::{Exit, Failure, Program, text};
 
-static ENVDIR: Program = Program {
+pub(crate) static ENVDIR: Program = Program {
     name: "envdir",
     usage: "envdir: usage: envdir dir child",
     options: &[],

@@ -9,7 +9,7 @@ use chain::identity::Account;
 use chain::{Child, Environment};
 use cli::{Exit, Failure, Program, text};
 
-static ENVUIDGID: Program = Program {
+pub(crate) static ENVUIDGID: Program = Program {
     name: "envuidgid",
     usage: "envuidgid: usage: envuidgid account child",
     options: &[],

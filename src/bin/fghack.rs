@@ -15,7 +15,7 @@ use unix::file::set_inherited;
 use unix::fork::fork;
 use unix::start::environment;
 
-static FGHACK: Program = Program {
+pub(crate) static FGHACK: Program = Program {
     name: "fghack",
     usage: "fghack: usage: fghack child",
     options: &[],

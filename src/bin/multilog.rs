@@ -24,7 +24,7 @@ use unix::signals::HeldSignals;
 use unix::stdio::STDIN;
 use unix::{file, start};
 
-static MULTILOG: Program = Program {
+pub(crate) static MULTILOG: Program = Program {
     name: "multilog",
     usage: "multilog: usage: multilog script",
     options: &[],

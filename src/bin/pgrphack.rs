@@ -9,7 +9,7 @@ use cli::{Exit, Failure, Program};
 use nix::unistd::setsid;
 use unix::start::environment;
 
-static PGRPHACK: Program = Program {
+pub(crate) static PGRPHACK: Program = Program {
     name: "pgrphack",
     usage: "pgrphack: usage: pgrphack child",
     options: &[],

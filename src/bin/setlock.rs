@@ -9,7 +9,7 @@ use chain::lock::{Error, Held, take};
 use cli::{Exit, Failure, Opt, Program, text};
 use unix::start::environment;
 
-static SETLOCK: Program = Program {
+pub(crate) static SETLOCK: Program = Program {
     name: "setlock",
     usage: "setlock: usage: setlock [ -nNxX ] file program [ arg ... ]",
     options: &[

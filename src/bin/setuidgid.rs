@@ -6,22 +6,30 @@ use std::ffi::CStr;
 
 use chain::Child;
 use chain::identity::{Account, Error, Identity};
-use cli::{Exit, Failure, Program, text};
+use cli::{Exit, Failure, Opt, Program, text};
 use unix::start::environment;
 
-static SETUIDGID: Program = Program {
+pub(crate) static SETUIDGID: Program = Program {
     name: "setuidgid",
     usage: "setuidgid: usage: setuidgid account child",
-    options: &[],
+    options: &[SUPPLEMENTARY],
+};
+
+/// Not in 0.76, to which `-s` is an account of a name that no account can
+/// have.
+const SUPPLEMENTARY: Opt = Opt {
+    letter: b's',
+    value: None,
+    meaning: "the account's supplementary groups as well",
 };
 
 unix::main!(SETUIDGID.start(setuidgid));
 
 fn setuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    // The option -s is not in 0.76, to which it is an account of a name that
-    // no account can have.
     let (supplementary, name, child) = match *arguments {
-        [_, option, name, ref child @ ..] if !child.is_empty() && option == c"-s" => {
+        [_, option, name, ref child @ ..]
+            if !child.is_empty() && option.to_bytes() == [b'-', SUPPLEMENTARY.letter] =>
+        {
             (true, name, child)
         }
         [_, name, ref child @ ..] if !child.is_empty() => (false, name, child),

@@ -10,7 +10,7 @@ use cli::{Exit, Failure, Opt, Program};
 use nix::sys::resource::Resource;
 use unix::start::environment;
 
-static SOFTLIMIT: Program = Program {
+pub(crate) static SOFTLIMIT: Program = Program {
     name: "softlimit",
     usage: "softlimit: usage: softlimit [-a allbytes] [-c corebytes] [-d databytes] \
             [-f filebytes] [-l lockbytes] [-m membytes] [-o openfiles] [-p processes] \

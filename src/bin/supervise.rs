@@ -15,7 +15,7 @@ use supervision::directory::{Obstacle, StatusTrouble};
 use supervision::supervise::Trouble;
 use unix::signals::SignalPipe;
 
-static SUPERVISE: Program = Program {
+pub(crate) static SUPERVISE: Program = Program {
     name: "supervise",
     usage: "supervise: usage: supervise dir",
     options: &[],

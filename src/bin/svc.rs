@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::unistd::{chdir, fchdir, write};
 use unix::file;
 
-static SVC: Program = Program {
+pub(crate) static SVC: Program = Program {
     name: "svc",
     usage: "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, a alarm, \
             i interrupt, t term, k kill",

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::chdir;
 use unix::file;
 
-static SVOK: Program = Program {
+pub(crate) static SVOK: Program = Program {
     name: "svok",
     usage: "svok: usage: svok dir",
     options: &[],

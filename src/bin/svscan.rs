@@ -12,7 +12,7 @@ use supervision::scan::{Trouble, scan};
 use supervision::table::Side;
 use unix::signals::SignalPipe;
 
-static SVSCAN: Program = Program {
+pub(crate) static SVSCAN: Program = Program {
     name: "svscan",
     usage: "svscan: usage: svscan [directory]",
     options: &[],

@@ -14,7 +14,7 @@ use nix::sys::stat::stat;
 use nix::unistd::{chdir, fchdir, read};
 use unix::file;
 
-static SVSTAT: Program = Program {
+pub(crate) static SVSTAT: Program = Program {
     name: "svstat",
     usage: "svstat: usage: svstat dir ...",
     options: &[],
