@@ -7,6 +7,7 @@
 
 pub mod directory;
 pub mod machine;
+mod pipe;
 pub mod scan;
 pub mod supervise;
 pub mod table;

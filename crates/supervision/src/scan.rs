@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
 use nix::sys::wait::WaitStatus;
-use nix::unistd::{chdir, dup2_stdin, dup2_stdout, pipe2};
+use nix::unistd::{chdir, dup2_stdin, dup2_stdout};
 use unix::exec::Program;
-use unix::fork::fork;
+use unix::fork::spawn;
+
 use unix::signals::SignalPipe;
 
+use crate::pipe::{Pipe, Place};
 use crate::table::{End, Identity, Side, Table};
 use crate::wait::{reap, wait};
 
@@ -62,6 +63,7 @@ pub fn scan(children: &SignalPipe, report: impl Fn(Trouble, Errno)) -> ! {
         path,
         children,
         limit: DescriptorLimit::new(),
+        place: Place::new(children),
         report,
     };
     let watch = Watch::new();
@@ -131,24 +133,8 @@ struct Scanner<'a, R> {
     path: Option<&'static [u8]>,
     children: &'a SignalPipe,
     limit: DescriptorLimit,
+    place: Option<Place>,
     report: R,
-}
-
-/// The pipe from a service to its logger. svscan keeps both ends, so that no
-/// line is lost while either side is away.
-struct Pipe {
-    from_service: OwnedFd,
-    to_logger: OwnedFd,
-}
-
-impl Pipe {
-    fn new() -> Result<Self, Errno> {
-        let (to_logger, from_service) = pipe2(OFlag::O_CLOEXEC)?;
-        Ok(Pipe {
-            from_service,
-            to_logger,
-        })
-    }
 }
 
 impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
@@ -245,15 +231,33 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
                 return Err(());
             }
         }
-        let pipe = Pipe::new().or_else(|error| match error {
+        self.with_descriptors(Pipe::new)
+            .map(Some)
+            .map_err(|error| (self.report)(Trouble::Pipe(name), error))
+    }
+
+    /// Does what needs descriptors, with more of them if they run out.
+    fn with_descriptors<T>(&self, make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+        make().or_else(|error| match error {
             Errno::EMFILE => {
                 self.limit.raise();
-                Pipe::new()
+                make()
             }
             other => Err(other),
-        });
-        pipe.map(Some)
-            .map_err(|error| (self.report)(Trouble::Pipe(name), error))
+        })
+    }
+
+    /// A side's end of the pipe, if there is a pipe, where a new process can
+    /// have it.
+    fn prepare_end(&mut self, identity: Identity, side: Side) -> Result<Option<OwnedFd>, Errno> {
+        let Some(pipe) = self.table.pipe(identity) else {
+            return Ok(None);
+        };
+        let end = self.with_descriptors(|| pipe.end(side))?;
+        if let Some(place) = &mut self.place {
+            place.put(&end)?;
+        }
+        Ok(Some(end))
     }
 
     /// Starts a side of a service; whether there could be a process for it.
@@ -262,15 +266,22 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
             Side::Service => name,
             Side::Logger => names::LOG,
         };
-        let pipe = self.table.pipe(identity);
+        let end = match self.prepare_end(identity, side) {
+            Ok(end) => end,
+            Err(error) => {
+                (self.report)(Trouble::Pipe(name), error);
+                return false;
+            }
+        };
+        let end = end.as_ref().map(|end| {
+            let place = self.place.as_ref().map(AsFd::as_fd);
+            place.unwrap_or(end.as_fd())
+        });
         let supervise = Program::search(self.path, &[SUPERVISE, directory], &self.environment);
         let child = || {
-            let ready = match (side, pipe) {
-                (Side::Service, None) => Ok(()),
-                (Side::Service, Some(pipe)) => dup2_stdout(&pipe.from_service),
-                (Side::Logger, pipe) => pipe
-                    .map_or(Ok(()), |pipe| dup2_stdin(&pipe.to_logger))
-                    .and_then(|()| chdir(name)),
+            let ready = match side {
+                Side::Service => end.map_or(Ok(()), dup2_stdout),
+                Side::Logger => end.map_or(Ok(()), dup2_stdin).and_then(|()| chdir(name)),
             };
             self.limit.give_back();
             self.children.give_back();
@@ -280,7 +291,12 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
             }
             111
         };
-        match fork(child) {
+        let started = spawn(self.place.as_ref().map(Place::end), child);
+        if let Some(place) = &mut self.place {
+            // What stood there would keep a pipe open that is to be closed.
+            let _ = place.put(self.children);
+        }
+        match started {
             Ok(pid) => {
                 self.table.started(identity, side, pid, Instant::now());
                 true

@@ -3,7 +3,7 @@
 //! None waits for the other end of a FIFO, and each descriptor is closed on
 //! exec from birth.
 
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::NixPath;
 use nix::errno::Errno;
@@ -62,6 +62,17 @@ fn with<P: NixPath + ?Sized>(path: &P, how: OFlag, mode: u32) -> Result<OwnedFd,
 pub fn set_blocking(descriptor: impl AsFd) -> Result<(), Errno> {
     let flags = OFlag::from_bits_retain(fcntl(&descriptor, FcntlArg::F_GETFL)?);
     fcntl(&descriptor, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
+}
+
+/// A copy of the descriptor at the first free number that is not lower than
+/// `least`.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn copy_above(descriptor: impl AsFd, least: RawFd) -> Result<OwnedFd, Errno> {
+    let copy = fcntl(&descriptor, FcntlArg::F_DUPFD_CLOEXEC(least))?;
+    // SAFETY: just made, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// In a child that is to become another program: gives a descriptor the

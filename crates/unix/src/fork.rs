@@ -120,11 +120,11 @@ impl Drop for AbortOnUnwind {
 mod tests {
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-    use nix::fcntl::{FcntlArg, fcntl};
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::{dup, pipe, write};
 
     use super::*;
+    use crate::file::copy_above;
 
     #[test]
     fn a_spawned_child_exits_with_its_code() {
@@ -137,9 +137,7 @@ mod tests {
     #[test]
     fn a_spawned_child_has_its_own_copies_of_lower_descriptors_alone() {
         let (_reader, writer) = pipe().unwrap();
-        let above = fcntl(&writer, FcntlArg::F_DUPFD_CLOEXEC(500)).unwrap();
-        // SAFETY: just made, and owned by nobody else.
-        let above = unsafe { OwnedFd::from_raw_fd(above) };
+        let above = copy_above(&writer, 500).unwrap();
         let child = spawn(Some(above.as_raw_fd()), || {
             let lower = write(&writer, b"x").is_ok();
             let gone = write(&above, b"x") == Err(Errno::EBADF);

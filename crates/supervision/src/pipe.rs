@@ -1,0 +1,92 @@
+//! The pipes between services and their loggers, and how a new process gets
+//! its end of one.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{dup3, pipe2};
+use unix::file::copy_above;
+
+use crate::table::Side;
+
+/// The pipe from a service to its logger, open at both ends for as long as
+/// this lives, so that no line is lost while either side is away.
+#[derive(Debug)]
+pub(crate) enum Pipe {
+    /// One descriptor is both ends. There may be as many services as
+    /// descriptors then, and making a pipe takes three of them for a moment,
+    /// so that the last ones are always left for what must go on.
+    Whole(OwnedFd),
+    /// One descriptor for each end, where there is no /proc to join them.
+    Ends {
+        from_service: OwnedFd,
+        to_logger: OwnedFd,
+    },
+}
+
+impl Pipe {
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let (to_logger, from_service) = pipe2(OFlag::O_CLOEXEC)?;
+        match reopen(&to_logger, OFlag::O_RDWR) {
+            Ok(whole) => Ok(Pipe::Whole(whole)),
+            Err(error @ (Errno::EMFILE | Errno::ENFILE)) => Err(error),
+            Err(_) => Ok(Pipe::Ends {
+                from_service,
+                to_logger,
+            }),
+        }
+    }
+
+    /// The end that belongs to a side, in a descriptor of its own.
+    pub(crate) fn end(&self, side: Side) -> Result<OwnedFd, Errno> {
+        match (self, side) {
+            (Pipe::Whole(whole), Side::Service) => reopen(whole, OFlag::O_WRONLY),
+            (Pipe::Whole(whole), Side::Logger) => reopen(whole, OFlag::O_RDONLY),
+            (Pipe::Ends { from_service, .. }, Side::Service) => copy_above(from_service, 0),
+            (Pipe::Ends { to_logger, .. }, Side::Logger) => copy_above(to_logger, 0),
+        }
+    }
+}
+
+fn reopen(end: &OwnedFd, how: OFlag) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+    open(path.as_str(), how | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// A descriptor of a number above all that were inherited and below those of
+/// the pipes: what a new process is to get is put here, so that it needs no
+/// copies of all the others.
+#[derive(Debug)]
+pub(crate) struct Place {
+    descriptor: OwnedFd,
+}
+
+impl Place {
+    /// To be made before the pipes. `idle` is what stands there when nothing
+    /// else does. None where there is no /proc to tell what was inherited.
+    pub(crate) fn new(idle: impl AsFd) -> Option<Self> {
+        let numbers = std::fs::read_dir("/proc/self/fd").ok()?;
+        let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let highest: RawFd = numbers.max()?;
+        let descriptor = copy_above(idle, highest + 1).ok()?;
+        Some(Place { descriptor })
+    }
+
+    /// Puts a descriptor there.
+    pub(crate) fn put(&mut self, descriptor: impl AsFd) -> Result<(), Errno> {
+        dup3(descriptor, &mut self.descriptor, OFlag::O_CLOEXEC)
+    }
+
+    /// The number that all that is not for new processes is not below.
+    pub(crate) fn end(&self) -> RawFd {
+        self.descriptor.as_raw_fd() + 1
+    }
+}
+
+impl AsFd for Place {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
