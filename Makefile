@@ -64,6 +64,10 @@ demo: all
 bench: all
 	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) bench --locked --bench peers
 
+# Many services at once, beside the peers' programs that are installed.
+bench-services: all
+	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) bench --locked --bench services
+
 # Everything that must hold before a change is taken.
 check:
 	@tests/check.sh
@@ -71,4 +75,4 @@ check:
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall demo bench check clean
+.PHONY: all install uninstall demo bench bench-services check clean
