@@ -15,6 +15,10 @@ mod compliance;
 mod demo;
 /// That the documents speak of tests and programs that exist.
 mod documents;
+/// The manual, and that its examples do what they show.
+mod manual;
+/// What the programs say of themselves.
+mod programs;
 /// The same generated cases on the reference and on ours.
 mod random;
 /// Servers that people run, under svscan.

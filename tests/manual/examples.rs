@@ -1,0 +1,102 @@
+//! What the documents show is typed, and prints what they show.
+
+use std::fs;
+use std::path::Path;
+
+use testkit::{Scene, Subject, compliance};
+
+use super::session::{Session, Step};
+
+/// The sections that show what is not in 0.76.
+const OURS_ALONE: &str = "COMPATIBILITY";
+
+/// Types the examples of a document.
+fn play(scene: &Scene, document: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let source = fs::read_to_string(&file).unwrap();
+    let sessions = if file.extension().is_some_and(|end| end == "md") {
+        Session::of_markdown(&source)
+    } else {
+        Session::of_manual(&source)
+    };
+    assert!(!sessions.is_empty(), "{document} has no examples");
+    for session in sessions {
+        if scene.subject() == Subject::Ours || session.title != OURS_ALONE {
+            session.play(scene);
+        }
+    }
+}
+
+/// A test for each document, and their list.
+macro_rules! documents {
+    ($($name:ident: $document:literal,)*) => {
+        const DOCUMENTS: &[&str] = &[$($document),*];
+
+        compliance! {
+            $(fn $name(scene: &Scene) {
+                play(scene, $document);
+            })*
+        }
+    };
+}
+
+documents! {
+    daemontools: "man/daemontools.7",
+    envdir: "man/envdir.8",
+    envuidgid: "man/envuidgid.8",
+    fghack: "man/fghack.8",
+    multilog: "man/multilog.8",
+    pgrphack: "man/pgrphack.8",
+    readproctitle: "man/readproctitle.8",
+    service_directory: "man/service-directory.5",
+    setlock: "man/setlock.8",
+    setuidgid: "man/setuidgid.8",
+    softlimit: "man/softlimit.8",
+    supervise: "man/supervise.8",
+    svc: "man/svc.8",
+    svok: "man/svok.8",
+    svscan: "man/svscan.8",
+    svscanboot: "man/svscanboot.8",
+    svstat: "man/svstat.8",
+    tai64n: "man/tai64n.8",
+    tai64nlocal: "man/tai64nlocal.8",
+}
+
+#[test]
+fn every_document_is_typed() {
+    let mut found = Vec::new();
+    for directory in ["doc", "man"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        for file in fs::read_dir(path).into_iter().flatten() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            let is_picture = Path::new(&name).extension().is_some_and(|end| end == "svg");
+            if !is_picture {
+                found.push(format!("{directory}/{name}"));
+            }
+        }
+    }
+    found.sort();
+    assert_eq!(found, DOCUMENTS);
+}
+
+#[test]
+fn a_block_of_commands_and_what_they_print_is_a_session() {
+    let step = |command: &str, prints: &str, as_root| Step {
+        command: command.to_owned(),
+        prints: prints.to_owned(),
+        as_root,
+    };
+    let steps = vec![
+        step("cat <<'END' >a\n# b\nEND", "", false),
+        step("cat \\\na", "b\n", false),
+        step("id -u", "0\n", true),
+    ];
+    let title = "EXAMPLES".to_owned();
+    let expected = vec![Session { title, steps }];
+    let manual = ".Sh EXAMPLES\nText\n.Bd -literal -offset indent\n$ cat <<'END' >a\n# b\nEND\n\
+        $ cat \\e\na\nb\n.Ed\n.Bd -literal\nno command\n.Ed\n.Bd -literal\n# id -u\n0\n.Ed\n";
+    assert_eq!(Session::of_manual(manual), expected);
+    let markdown = "## EXAMPLES\n\nText\n\n    $ cat <<'END' >a\n    # b\n    END\n    $ cat \\\n    a\n    b\n\n\
+        text\n\n    no command\n\nmore\n\n    # id -u\n    0\n";
+    assert_eq!(Session::of_markdown(markdown), expected);
+}

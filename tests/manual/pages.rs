@@ -1,0 +1,270 @@
+//! Each program has a page that agrees with it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use cli::{Opt, Program};
+
+use crate::programs::{self, PROGRAMS};
+
+/// What is in a program's synopsis, and not in its usage line, which is 0.76's
+/// to the byte.
+const NEW: [(&str, &str); 1] = [("setuidgid", "[-s] ")];
+
+/// A page of the manual: `NAME.SECTION` and its source.
+struct Page {
+    file: String,
+    source: String,
+}
+
+impl Page {
+    fn all() -> Vec<Page> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
+        let files = fs::read_dir(directory).unwrap().flatten();
+        let mut pages: Vec<_> = files
+            .map(|file| Page {
+                file: file.file_name().into_string().unwrap(),
+                source: fs::read_to_string(file.path()).unwrap(),
+            })
+            .collect();
+        pages.sort_by(|one, other| one.file.cmp(&other.file));
+        pages
+    }
+
+    fn of(program: &Program) -> Page {
+        let file = format!("{}.8", program.name);
+        let mut pages = Page::all().into_iter();
+        pages.find(|page| page.file == file).unwrap()
+    }
+
+    /// The lines of a section.
+    fn section(&self, title: &str) -> Option<Vec<&str>> {
+        let title = format!(".Sh {title}");
+        let mut lines = self.source.lines().skip_while(|line| *line != title);
+        lines.next()?;
+        Some(lines.take_while(|line| !line.starts_with(".Sh ")).collect())
+    }
+
+    fn has(&self, title: &str) -> bool {
+        self.section(title).is_some_and(|lines| !lines.is_empty())
+    }
+
+    /// The synopsis, as it is shown.
+    fn synopsis(&self) -> String {
+        let shown = self.section("SYNOPSIS").unwrap().into_iter().map(|line| {
+            let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+            match what {
+                ".Nm" => self.name().to_owned(),
+                ".Ar" => rest.to_owned(),
+                ".Op" => format!("[{}]", rest.replace("Fl ", "-").replace("Ar ", "")),
+                _ => panic!("{}: what is {line}?", self.file),
+            }
+        });
+        shown.collect::<Vec<_>>().join(" ")
+    }
+
+    fn name(&self) -> &str {
+        self.file.rsplit_once('.').unwrap().0
+    }
+
+    /// The options that are described, with the names of their values.
+    fn options(&self) -> Vec<&str> {
+        let lines = self.section("DESCRIPTION").unwrap().into_iter();
+        lines
+            .filter_map(|line| line.strip_prefix(".It Fl "))
+            .collect()
+    }
+
+    /// The pages that it refers to, as `NAME.SECTION`.
+    fn references(&self) -> Vec<String> {
+        let lines = self.source.lines();
+        lines
+            .filter_map(|line| {
+                let line = line.strip_prefix(".It ").map_or(line, |rest| rest);
+                let words = line.trim_start_matches('.').strip_prefix("Xr ")?;
+                let mut words = words.split(' ');
+                Some(format!("{}.{}", words.next()?, words.next()?))
+            })
+            .collect()
+    }
+}
+
+/// An option as it is written: its letter, and its value's name.
+fn written(option: &Opt, value: &str) -> String {
+    let letter = char::from(option.letter);
+    option
+        .value
+        .map_or(letter.to_string(), |name| format!("{letter} {value}{name}"))
+}
+
+#[test]
+fn every_program_has_a_page_and_every_other_page_is_known() {
+    let mut expected: Vec<_> = programs::names()
+        .into_iter()
+        .map(|name| name + ".8")
+        .chain(["daemontools.7".to_owned(), "service-directory.5".to_owned()])
+        .collect();
+    expected.sort();
+    let pages = Page::all();
+    assert_eq!(
+        pages.iter().map(|page| &page.file).collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>()
+    );
+    for page in pages {
+        let (name, section) = page.file.rsplit_once('.').unwrap();
+        let title = format!("\n.Dt {} {section}\n", name.to_uppercase());
+        assert!(
+            page.source.contains(&title),
+            "{title} is not in {}",
+            page.file
+        );
+        assert!(
+            page.source
+                .contains(&format!("\n.Sh NAME\n.Nm {name}\n.Nd ")),
+            "{}",
+            page.file
+        );
+    }
+}
+
+#[test]
+fn every_page_has_its_sections() {
+    for page in Page::all() {
+        for section in ["DESCRIPTION", "EXAMPLES", "COMPATIBILITY", "SEE ALSO"] {
+            assert!(page.has(section), "{} has no {section}", page.file);
+        }
+        let of_a_program = page.file.ends_with(".8");
+        for section in ["SYNOPSIS", "EXIT STATUS"] {
+            assert_eq!(page.has(section), of_a_program, "{}: {section}", page.file);
+        }
+    }
+}
+
+#[test]
+fn the_synopsis_is_the_usage_line() {
+    for program in PROGRAMS {
+        let page = Page::of(program);
+        let new = NEW.iter().find(|(name, _)| *name == program.name);
+        let synopsis = page
+            .synopsis()
+            .replace(new.map_or("\0", |(_, new)| new), "");
+        let usage = program.usage.replace("[ ", "[").replace(" ]", "]");
+        // The usage line of svc is a list of its options.
+        let prefix = format!("{0}: usage: {0} ", program.name);
+        match usage.strip_prefix(&prefix) {
+            Some(usage) => assert_eq!(synopsis, format!("{} {usage}", program.name)),
+            None => assert_eq!(
+                (program.name, synopsis.as_str()),
+                ("svc", "svc [-udoxpchaitk] [dir ...]")
+            ),
+        }
+    }
+}
+
+#[test]
+fn the_usage_line_has_the_options_of_the_table() {
+    for program in PROGRAMS {
+        let written: Vec<_> = program
+            .options
+            .iter()
+            .map(|option| written(option, ""))
+            .collect();
+        let usage = match program.name {
+            "svc" => {
+                let meanings = program.options.iter();
+                let meanings = meanings
+                    .map(|option| format!("{} {}", char::from(option.letter), option.meaning));
+                format!("svc options: {}", meanings.collect::<Vec<_>>().join(", "))
+            }
+            "setlock" => format!("-{} ", written.concat()),
+            "softlimit" => format!("[-{}] ", written.join("] [-")),
+            _ => continue,
+        };
+        assert!(
+            program.usage.contains(&usage),
+            "{usage} is not in {}",
+            program.usage
+        );
+    }
+}
+
+#[test]
+fn the_options_described_are_those_of_the_table() {
+    for program in PROGRAMS {
+        let options = program.options.iter();
+        let options: Vec<_> = options.map(|option| written(option, "Ar ")).collect();
+        assert_eq!(Page::of(program).options(), options, "{}", program.name);
+        let letters: String = program
+            .options
+            .iter()
+            .map(|option| char::from(option.letter))
+            .collect();
+        if program.options.iter().all(|option| option.value.is_none()) && !letters.is_empty() {
+            let synopsis = Page::of(program).synopsis();
+            assert!(synopsis.contains(&format!("[-{letters}]")), "{synopsis}");
+        }
+    }
+}
+
+#[test]
+fn references_among_the_pages_lead_somewhere() {
+    let pages = Page::all();
+    let mut number = 0;
+    for page in &pages {
+        for reference in page.references() {
+            let (name, _) = reference.rsplit_once('.').unwrap();
+            if let Some(named) = pages.iter().find(|page| page.name() == name) {
+                assert_eq!(named.file, reference, "{} refers to it", page.file);
+                assert!(named.file != page.file, "{} refers to itself", page.file);
+                number += 1;
+            } else {
+                // Of the system, not of ours in another section.
+                let section = reference.rsplit_once('.').unwrap().1;
+                assert!(
+                    ["1", "2", "3", "5"].contains(&section),
+                    "{}: {reference}",
+                    page.file
+                );
+                assert!(!programs::names().contains(&name.to_owned()), "{reference}");
+            }
+        }
+    }
+    assert!(number > 50, "{number}");
+}
+
+#[test]
+fn every_page_is_reached_from_the_overview() {
+    let pages = Page::all();
+    let overview = pages
+        .iter()
+        .find(|page| page.file == "daemontools.7")
+        .unwrap();
+    for page in &pages {
+        let reached = page.file == overview.file || overview.references().contains(&page.file);
+        assert!(reached, "{}", page.file);
+    }
+}
+
+#[test]
+fn mandoc_has_nothing_to_say() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
+    let mut mandoc = Command::new("mandoc");
+    mandoc
+        .args(["-T", "lint", "-W", "style"])
+        .current_dir(directory);
+    let Ok(outcome) = mandoc
+        .args(Page::all().iter().map(|page| &page.file))
+        .output()
+    else {
+        return testkit::skip("the manual's source", "mandoc is not installed");
+    };
+    // What other pages there are is not known here.
+    let said: Vec<_> = String::from_utf8(outcome.stdout)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.contains("STYLE: referenced manual not found"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(said, Vec::<String>::new());
+}
