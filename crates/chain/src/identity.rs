@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, User, getgrouplist, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, getgrouplist, setgid, setgroups, setuid};
 
 /// An account of the system's name service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +20,8 @@ impl Account {
     /// difference.
     #[must_use]
     pub fn find(name: &CStr) -> Option<Account> {
-        // The name service is asked in UTF-8 only.
-        let user = User::from_name(name.to_str().ok()?).ok()??;
-        Some(Account {
-            uid: user.uid,
-            gid: user.gid,
-        })
+        let (uid, gid) = unix::account::find(name)?;
+        Some(Account { uid, gid })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything that nix or std offer safely is called there, by whoever needs
 //! it. This crate is the only one of the workspace that may say `unsafe`.
 
+pub mod account;
 pub mod exec;
 pub mod file;
 pub mod fork;
