@@ -16,25 +16,37 @@ BUILT = $(TARGET)/programs
 # Each file in src/bin is a program, so this list keeps itself.
 PROGRAMS = $$(ls src/bin | sed 's/\.[a-z]*$$//')
 
-# These ask the system's name service, which needs the shared C library. All
-# others have it built in, at fixed addresses: they start sooner, and one that
-# waits keeps fewer pages to itself.
+# These ask the system's name service, which needs the shared C library; of
+# what Rust brings to that, they have GCC's unwinder built in, which would be
+# one more library to load. All others have the C library itself built in. All
+# are at fixed addresses, so that one that waits keeps fewer pages to itself.
 SHARED = setuidgid envuidgid
-STATIC = -C target-feature=+crt-static -C relocation-model=static
+SHARED_FLAGS = -l static:-bundle=gcc_eh
+STATIC_FLAGS = -C target-feature=+crt-static
 
-all:
-	$(CARGO) build --release --locked $(SHARED:%=--bin %)
-	host=$$(rustc -vV | sed -n 's/^host: //p') && \
-	RUSTFLAGS="$$RUSTFLAGS $(STATIC)" $(CARGO) build --release --locked --bins \
-		--target "$$host" --target-dir "$(TARGET)/static" && \
+# Both kinds are built apart from each other and from what Cargo builds without
+# make. Flags of RUSTFLAGS stay, and CARGO_BUILD_TARGET may be another machine;
+# a target is always named, so that the flags are not those of build scripts.
+BUILD = unset CARGO_ENCODED_RUSTFLAGS; \
+	target=$${CARGO_BUILD_TARGET:-$$($(CARGO) -vV | sed -n 's/^host: //p')} && \
+	RUSTFLAGS="$$RUSTFLAGS -C relocation-model=static $$flags" \
+		$(CARGO) build --release --locked --target "$$target" \
+		--target-dir "$(TARGET)/$@" $$(printf ' --bin %s' $$programs) && \
 	mkdir -p "$(BUILT)" && \
-	for program in $(PROGRAMS); do \
-		case " $(SHARED) svscanboot " in \
-		*" $$program "*) ;; \
-		*) cp -f "$(TARGET)/static/$$host/release/$$program" "$(BUILT)" || exit ;; \
-		esac; \
+	for program in $$programs; do \
+		built=$(TARGET)/$@/$$target/release/$$program; \
+		cmp -s "$$built" "$(BUILT)/$$program" || cp -f "$$built" "$(BUILT)" || exit; \
 	done
-	for program in $(SHARED); do cp -f "$(TARGET)/release/$$program" "$(BUILT)" || exit; done
+
+all: shared static
+
+shared:
+	@programs="$(SHARED)"; flags="$(SHARED_FLAGS)"; $(BUILD)
+
+static:
+	@programs=$$(for program in $(PROGRAMS); do \
+		case " $(SHARED) svscanboot " in *" $$program "*) ;; *) echo "$$program" ;; esac; \
+	done); flags="$(STATIC_FLAGS)"; $(BUILD)
 
 # Builds nothing, so that root needs no Cargo: run make first.
 install:
@@ -75,4 +87,4 @@ check:
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall demo bench bench-services check clean
+.PHONY: all shared static install uninstall demo bench bench-services check clean
