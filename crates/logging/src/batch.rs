@@ -1,6 +1,6 @@
 //! What one read made ready to be written.
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 /// How much of a line is waited for, and matched, before the rest of it is
 /// passed on as it comes. The label and its space count.
@@ -37,6 +37,8 @@ pub struct Portion<'a> {
 /// A line, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
+    /// Where it is in the batch's text.
+    pub start: usize,
     /// Its bytes, with the newline if it has one.
     pub text: &'a [u8],
     /// Whether the line began before it.
@@ -72,18 +74,21 @@ impl<'a> Portion<'a> {
     /// or at least [`HEAD`] bytes.
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
         let Portion {
-            text, within_line, ..
+            mut start,
+            text: mut rest,
+            within_line: mut continues,
         } = *self;
-        let ends = memchr_iter(b'\n', text).map(|newline| newline + 1);
-        let rest = (!text.ends_with(b"\n")).then_some(text.len());
-        let mut start = 0;
-        ends.chain(rest).map(move |end| {
+        std::iter::from_fn(move || {
+            let (text, later) = split_line(rest);
             let piece = Piece {
-                text: text.get(start..end).unwrap_or_default(),
-                continues: within_line && start == 0,
+                start,
+                text,
+                continues,
             };
-            start = end;
-            piece
+            start += text.len();
+            rest = later;
+            continues = false;
+            (!text.is_empty()).then_some(piece)
         })
     }
 }
@@ -130,16 +135,16 @@ mod tests {
         let pieces: Vec<_> = batch
             .portions()
             .flat_map(|portion| portion.pieces())
-            .map(|piece| (piece.text, piece.continues))
+            .map(|piece| (piece.start, piece.text, piece.continues))
             .collect();
         assert_eq!(
             pieces,
             [
-                (&b"res"[..], true),
-                (b"t\n", true),
-                (b"one\n", false),
-                (b"two\n", false),
-                (b"long", false)
+                (0, &b"res"[..], true),
+                (3, b"t\n", true),
+                (5, b"one\n", false),
+                (9, b"two\n", false),
+                (13, b"long", false)
             ]
         );
     }
@@ -149,6 +154,7 @@ mod tests {
         let head = |length: usize, end: &str| {
             let text = "x".repeat(length) + end;
             let piece = Piece {
+                start: 0,
                 text: text.as_bytes(),
                 continues: false,
             };

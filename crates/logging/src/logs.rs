@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use cli::text;
 use cli::text::complain;
 
-use crate::batch::{Batch, Piece};
+use crate::batch::Batch;
 use crate::directory::Directory;
 use crate::pattern::Pattern;
 use crate::script::{self, Script};
@@ -46,6 +46,8 @@ struct Selection {
     within_line: bool,
     /// Whether the line that came last is selected.
     selected: bool,
+    /// Up to here the batch was looked at for what is selected.
+    taken: usize,
 }
 
 impl<'a> Logs<'a> {
@@ -73,9 +75,9 @@ impl<'a> Logs<'a> {
             actions.extend(match action {
                 script::Action::Deselect(pattern) => {
                     all = false;
-                    Some(Action::Deselect(*pattern))
+                    Some(Action::Deselect(pattern.clone()))
                 }
-                script::Action::Select(pattern) => Some(Action::Select(*pattern)),
+                script::Action::Select(pattern) => Some(Action::Select(pattern.clone())),
                 script::Action::Alert => Some(Action::Alert),
                 script::Action::Status(_) => statuses.next(),
                 script::Action::Append(name, terms) => {
@@ -127,18 +129,18 @@ impl<'a> Logs<'a> {
         for portion in batch.portions() {
             for piece in portion.pieces() {
                 if !piece.continues {
-                    self.judge(piece.head());
+                    self.judge(piece.head(), batch.text, piece.start);
                 }
-                self.selections()
-                    .for_each(|selection| selection.add(&piece));
             }
-            self.selections().for_each(Selection::end_read);
+            let end = portion.start + portion.text.len();
+            self.selections()
+                .for_each(|selection| selection.end_read(batch.text, end));
         }
     }
 
-    /// Carries out the actions for the head of a line; what else there is of
-    /// it follows where its head went.
-    fn judge(&mut self, head: &[u8]) {
+    /// Carries out the actions for the head of a line, which begins at `start`
+    /// in `text`; what else there is of it follows where its head went.
+    fn judge(&mut self, head: &[u8], text: &[u8], start: usize) {
         let mut selected = true;
         for action in &mut self.actions {
             match action {
@@ -146,7 +148,7 @@ impl<'a> Logs<'a> {
                 Action::Select(pattern) if !selected => selected = pattern.matches(head),
                 Action::Alert if selected => alert(head),
                 Action::Status(status) if selected => status.show(head),
-                Action::AppendSelected(_, selection) => selection.selected = selected,
+                Action::AppendSelected(_, selection) => selection.go_on(selected, text, start),
                 Action::Deselect(_)
                 | Action::Select(_)
                 | Action::Alert
@@ -175,16 +177,30 @@ impl Selection {
     fn begin(&mut self, batch: &Batch<'_>) {
         self.text.clear();
         self.reads.clear();
+        self.taken = 0;
         self.within_line = batch.within_line && self.selected;
     }
 
-    fn add(&mut self, piece: &Piece<'_>) {
-        if self.selected {
-            self.text.extend_from_slice(piece.text);
+    /// From `start` on, lines are selected or not.
+    fn go_on(&mut self, selected: bool, text: &[u8], start: usize) {
+        if selected != self.selected {
+            self.take(text, start);
+            self.selected = selected;
         }
     }
 
-    fn end_read(&mut self) {
+    /// Takes what is selected up to `end`. Lines that are selected one after
+    /// the other are taken together.
+    fn take(&mut self, text: &[u8], end: usize) {
+        if self.selected {
+            let run = text.get(self.taken..end).unwrap_or_default();
+            self.text.extend_from_slice(run);
+        }
+        self.taken = end;
+    }
+
+    fn end_read(&mut self, text: &[u8], end: usize) {
+        self.take(text, end);
         self.reads.push(self.text.len());
     }
 

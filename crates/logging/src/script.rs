@@ -16,7 +16,7 @@ pub struct Script<'a> {
 }
 
 /// One action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<'a> {
     /// `-PATTERN`: deselect the line if it matches.
     Deselect(Pattern<'a>),
@@ -70,8 +70,8 @@ impl<'a> Script<'a> {
             let rest = after_first(word);
             let (scanned, _) = scan(rest.to_bytes());
             match letter {
-                b'-' => actions.push(Action::Deselect(Pattern(rest.to_bytes()))),
-                b'+' => actions.push(Action::Select(Pattern(rest.to_bytes()))),
+                b'-' => actions.push(Action::Deselect(Pattern::new(rest.to_bytes()))),
+                b'+' => actions.push(Action::Select(Pattern::new(rest.to_bytes()))),
                 b'e' => actions.push(Action::Alert),
                 b'=' => actions.push(Action::Status(rest)),
                 b'.' | b'/' => actions.push(Action::Append(word, terms)),
@@ -141,8 +141,8 @@ mod tests {
         assert_eq!(
             script.actions,
             [
-                Action::Deselect(Pattern(b"*")),
-                Action::Select(Pattern(b"a*")),
+                Action::Deselect(Pattern::new(b"*")),
+                Action::Select(Pattern::new(b"a*")),
                 Action::Alert,
                 Action::Status(c"status"),
                 Action::Append(c"./main", Terms::default()),
