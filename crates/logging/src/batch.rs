@@ -1,6 +1,8 @@
 //! What one read made ready to be written.
 
-use memchr::memchr;
+use std::ops::Range;
+
+use memchr::{memchr, memrchr};
 
 /// How much of a line is waited for, and matched, before the rest of it is
 /// passed on as it comes. The label and its space count.
@@ -11,16 +13,87 @@ pub const HEAD: usize = 1000;
 /// 0.76 reads 1024 bytes at a time, and writes what they made ready before it
 /// reads on. Where its files end depends on these writes, so a batch knows
 /// them, however much was read at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
     /// The bytes, in the order in which they are to be written.
     pub text: &'a [u8],
     /// Whether the text begins within a line, of which at least [`HEAD`]
     /// bytes came before.
     pub within_line: bool,
-    /// How much of the text was ready after each of 0.76's reads, up to all
-    /// of it.
-    pub reads: &'a [usize],
+    /// How the bytes would have come to 0.76.
+    pub reads: Reads<'a>,
+}
+
+/// How much 0.76 reads at once.
+const ITS_READ: usize = 1024;
+
+/// The reads of 0.76 that would have made a text ready.
+///
+/// They are worked out when they are asked for, which is where a file might
+/// end.
+#[derive(Clone, Copy, Debug)]
+pub struct Reads<'a> {
+    /// What was held back from earlier reads, and what was read now.
+    pub input: &'a [u8],
+    /// How much of the input was held back.
+    pub held: usize,
+    /// Whether the input begins within a line whose head was ready before.
+    pub within_line: bool,
+    /// How many bytes stand before each line in the text, and not in the
+    /// input.
+    pub stamp: usize,
+    /// The parts that were selected of what the input made ready; None if
+    /// all is text.
+    pub selected: Option<&'a [Range<usize>]>,
+}
+
+impl<'a> Reads<'a> {
+    /// How much of the text is ready after each read, up to all of it.
+    pub fn ready(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let Reads { input, stamp, .. } = *self;
+        let (mut start, mut from, mut within_line) = (self.held, 0, self.within_line);
+        let mut inside = within_line;
+        let mut position = 0;
+        let ready = std::iter::from_fn(move || {
+            let read = input.get(start..)?.chunks(ITS_READ).next()?;
+            let ends = start + read.len();
+            let mut to = from;
+            if let Some(newline) = memrchr(b'\n', read) {
+                to = start + newline + 1;
+                within_line = false;
+            }
+            within_line |= is_long(stamp + ends - to);
+            if within_line {
+                to = ends;
+            }
+            for line in lines(input.get(from..to).unwrap_or_default()) {
+                position += line.len() + if inside { 0 } else { stamp };
+                inside = !line.ends_with(b"\n");
+            }
+            (start, from) = (ends, to);
+            Some(position)
+        });
+        let mut runs = self.selected.map(|runs| runs.iter().peekable());
+        let mut before = 0;
+        ready.map(move |position| {
+            let Some(runs) = &mut runs else {
+                return position;
+            };
+            while let Some(run) = runs.next_if(|run| run.end <= position) {
+                before += run.len();
+            }
+            let begun = runs
+                .peek()
+                .map_or(0, |run| position.saturating_sub(run.start));
+            before + begun
+        })
+    }
+}
+
+/// Whether a line of so many bytes, its stamp included, is passed on before
+/// it has ended.
+pub(crate) fn is_long(length: usize) -> bool {
+    length >= HEAD
 }
 
 /// A part of a batch that one of 0.76's reads made ready.
@@ -46,26 +119,34 @@ pub struct Piece<'a> {
 }
 
 impl<'a> Batch<'a> {
+    /// All of it.
+    #[must_use]
+    pub fn whole(&self) -> Portion<'a> {
+        Portion {
+            start: 0,
+            text: self.text,
+            within_line: self.within_line,
+        }
+    }
+
     /// The parts of it that were ready one after the other; none is empty.
     pub fn portions(&self) -> impl Iterator<Item = Portion<'a>> + use<'a> {
-        let Batch {
+        let Portion {
+            mut start,
             text,
             mut within_line,
-            reads,
-        } = *self;
-        let starts = std::iter::once(0).chain(reads.iter().copied());
-        starts
-            .zip(reads.iter().copied())
-            .filter_map(move |(start, end)| {
-                let text = text.get(start..end).unwrap_or_default();
-                let portion = Portion {
-                    start,
-                    text,
-                    within_line,
-                };
-                within_line = text.last().map_or(within_line, |&last| last != b'\n');
-                (!text.is_empty()).then_some(portion)
-            })
+        } = self.whole();
+        self.reads.ready().filter_map(move |end| {
+            let text = text.get(start..end).unwrap_or_default();
+            let portion = Portion {
+                start,
+                text,
+                within_line,
+            };
+            start = end;
+            within_line = text.last().map_or(within_line, |&last| last != b'\n');
+            (!text.is_empty()).then_some(portion)
+        })
     }
 }
 
@@ -75,20 +156,18 @@ impl<'a> Portion<'a> {
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
         let Portion {
             mut start,
-            text: mut rest,
+            text,
             within_line: mut continues,
         } = *self;
-        std::iter::from_fn(move || {
-            let (text, later) = split_line(rest);
+        lines(text).map(move |text| {
             let piece = Piece {
                 start,
                 text,
                 continues,
             };
             start += text.len();
-            rest = later;
             continues = false;
-            (!text.is_empty()).then_some(piece)
+            piece
         })
     }
 }
@@ -109,43 +188,74 @@ pub(crate) fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at_checked(end).unwrap_or((text, b""))
 }
 
+/// The lines of `text`, their newlines included.
+pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (line, later) = split_line(rest);
+        rest = later;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn portions_and_pieces_are_the_text_again() {
-        let batch = Batch {
-            text: b"rest\none\ntwo\nlong",
-            within_line: true,
-            reads: &[0, 3, 3, 9, 17],
+        let long = [b'x'; 1300];
+        let input = [&b"rest\none\ntwo\n"[..], &long].concat();
+        let seen = |held, stamp, text: &[u8], selected: Option<&[Range<usize>]>| {
+            let within_line = selected.is_none();
+            let batch = Batch {
+                text,
+                within_line,
+                reads: Reads {
+                    input: &input,
+                    held,
+                    within_line: true,
+                    stamp,
+                    selected,
+                },
+            };
+            let portions: Vec<_> = batch
+                .portions()
+                .map(|portion| (portion.start, portion.text.len(), portion.within_line))
+                .collect();
+            let pieces: Vec<_> = batch
+                .portions()
+                .flat_map(|portion| portion.pieces())
+                .map(|piece| (piece.start, piece.text.len(), piece.continues))
+                .collect();
+            (portions, pieces)
         };
-        let portions: Vec<_> = batch
-            .portions()
-            .map(|portion| (portion.start, portion.text, portion.within_line))
-            .collect();
         assert_eq!(
-            portions,
-            [
-                (0, &b"res"[..], true),
-                (3, b"t\none\n", true),
-                (9, b"two\nlong", false)
-            ]
+            seen(0, 0, &input, None),
+            (
+                vec![(0, 1024, true), (1024, 289, true)],
+                vec![
+                    (0, 5, true),
+                    (5, 4, false),
+                    (9, 4, false),
+                    (13, 1011, false),
+                    (1024, 289, true)
+                ]
+            )
         );
-        let pieces: Vec<_> = batch
-            .portions()
-            .flat_map(|portion| portion.pieces())
-            .map(|piece| (piece.start, piece.text, piece.continues))
-            .collect();
+        // What is held is ready with the first read, even if that is short.
+        let text = [&b"rest\n@ one\n@ two\n@ "[..], &long].concat();
+        assert_eq!(seen(1000, 2, &text, None).0, [(0, 1319, true)]);
+        // Of `two` and the long line, the first read has all but 289 bytes.
+        let text = [&b"two\n"[..], &long].concat();
         assert_eq!(
-            pieces,
-            [
-                (0, &b"res"[..], true),
-                (3, b"t\n", true),
-                (5, b"one\n", false),
-                (9, b"two\n", false),
-                (13, b"long", false)
-            ]
+            seen(0, 0, &text, Some(&[9..9, 9..13, 13..1313])).0,
+            [(0, 1015, false), (1015, 289, true)]
+        );
+        let text = [&b"@ two\n@ "[..], &long].concat();
+        assert_eq!(
+            seen(0, 2, &text, Some(&[11..17, 17..1319])).0,
+            [(0, 1019, false), (1019, 289, true)]
         );
     }
 

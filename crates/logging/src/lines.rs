@@ -1,18 +1,16 @@
 //! Lines out of reads, with their stamps.
 
+use std::ops::Range;
+
 use daemontools_core::label::{Label, TEXT};
 use memchr::memrchr;
 
-use crate::batch::{Batch, HEAD, split_line};
-use crate::stamp::Stamper;
+use crate::batch::{Batch, HEAD, Reads, is_long, split_line};
+use crate::stamp::{STAMP, Stamper};
 
 /// How much is read at once. Memory of this size comes from the system as it
 /// is touched, so that short lines do not pay for it.
 const READ: usize = 131_072;
-/// How much 0.76 reads at once; see [`Batch`].
-const ITS_READ: usize = 1024;
-/// A label and a space.
-const STAMP: usize = TEXT + 1;
 
 /// The input, on its way from reads to batches.
 ///
@@ -24,7 +22,7 @@ pub struct Lines {
     stamped: bool,
     buffer: Box<[u8]>,
     /// The part of the buffer that was read and is not ready.
-    held: std::ops::Range<usize>,
+    held: Range<usize>,
     /// Whether the head of the current line is ready already.
     within_line: bool,
     /// The label of the line that is held.
@@ -32,7 +30,6 @@ pub struct Lines {
     stamper: Stamper,
     /// Stamped text.
     text: Vec<u8>,
-    reads: Vec<usize>,
 }
 
 impl Lines {
@@ -47,7 +44,6 @@ impl Lines {
             label: [0; TEXT],
             stamper: Stamper::default(),
             text: Vec::new(),
-            reads: Vec::with_capacity(READ / ITS_READ + 1),
         }
     }
 
@@ -68,10 +64,11 @@ impl Lines {
     /// What the first `length` bytes of the room made ready; `now` is the
     /// moment when they were read.
     pub fn batch(&mut self, length: usize, now: impl FnOnce() -> Label) -> Batch<'_> {
+        let stamp = if self.stamped { STAMP } else { 0 };
         let within_line = self.within_line;
         let held = self.held.len();
         let end = (held + length).min(self.buffer.len());
-        let ready = self.settle(held, end);
+        let ready = self.settle(held..end, stamp);
         self.held = ready..end;
         if self.stamped {
             self.stamp(held > 0, now().text());
@@ -83,7 +80,13 @@ impl Lines {
                 self.buffer.get(..ready).unwrap_or_default()
             },
             within_line,
-            reads: &self.reads,
+            reads: Reads {
+                input: self.buffer.get(..end).unwrap_or_default(),
+                held,
+                within_line,
+                stamp,
+                selected: None,
+            },
         }
     }
 
@@ -98,47 +101,29 @@ impl Lines {
         Some(self.batch(1, now))
     }
 
-    /// How much of the buffer is ready after each of 0.76's reads from
-    /// `start` on, and after the last, which reaches to `end`.
-    fn settle(&mut self, mut start: usize, end: usize) -> usize {
-        let label = if self.stamped { STAMP } else { 0 };
-        let mut ready = 0;
-        self.reads.clear();
-        while start < end {
-            let next = (start + ITS_READ).min(end);
-            let read = self.buffer.get(start..next).unwrap_or_default();
-            if let Some(newline) = memrchr(b'\n', read) {
-                ready = start + newline + 1;
-                self.within_line = false;
-            }
-            self.within_line |= next - ready + label >= HEAD;
-            if self.within_line {
-                ready = next;
-            }
-            self.reads.push(ready);
-            start = next;
-        }
-        ready
+    /// How much of the buffer is ready, now that `read` was read; so many
+    /// bytes come before each line.
+    fn settle(&mut self, read: Range<usize>, before_line: usize) -> usize {
+        let text = self.buffer.get(read.clone()).unwrap_or_default();
+        let newline = memrchr(b'\n', text);
+        let begins = newline.map_or(0, |newline| read.start + newline + 1);
+        self.within_line &= newline.is_none();
+        self.within_line |= is_long(before_line + read.end - begins);
+        if self.within_line { read.end } else { begins }
     }
 
     /// Makes stamped text of what is ready. A line that was `held` has its
     /// label, all others that begin get the label `now`.
-    fn stamp(&mut self, mut held: bool, now: [u8; TEXT]) {
+    fn stamp(&mut self, held: bool, now: [u8; TEXT]) {
         self.text.clear();
-        let mut start = 0;
-        for read in &mut self.reads {
-            let mut ready = self.buffer.get(start..*read).unwrap_or_default();
-            start = *read;
-            if held && !ready.is_empty() {
-                let (line, rest) = split_line(ready);
-                self.stamper.stamp(line, &self.label, &mut self.text);
-                held = false;
-                ready = rest;
-            }
-            self.stamper.stamp(ready, &now, &mut self.text);
-            *read = self.text.len();
+        let mut ready = self.buffer.get(..self.held.start).unwrap_or_default();
+        if held {
+            let (line, rest) = split_line(ready);
+            self.stamper.stamp(line, &self.label, &mut self.text);
+            ready = rest;
         }
-        if !held {
+        self.stamper.stamp(ready, &now, &mut self.text);
+        if !held || self.held.start > 0 {
             self.label = now;
         }
     }
@@ -156,8 +141,9 @@ mod tests {
         for (read, n) in reads.iter().zip(0..) {
             lines.room()[..read.len()].copy_from_slice(read);
             let batch = lines.batch(read.len(), || Label::from_unix(0, n));
-            assert_eq!(batch.reads.last(), Some(&batch.text.len()));
-            assert!(batch.reads.is_sorted());
+            let portions: Vec<_> = batch.reads.ready().collect();
+            assert_eq!(portions.last(), Some(&batch.text.len()));
+            assert!(portions.is_sorted());
             batches.push((batch.text.to_owned(), batch.within_line));
         }
         if let Some(batch) = lines.end(|| Label::from_unix(1, 0)) {

@@ -1,12 +1,13 @@
 //! The actions of a script, carried out for every line.
 
 use std::ffi::CStr;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
 use cli::text;
 use cli::text::complain;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Reads};
 use crate::directory::Directory;
 use crate::pattern::Pattern;
 use crate::script::{self, Script};
@@ -41,7 +42,8 @@ enum Action<'a> {
 #[derive(Debug, Default)]
 struct Selection {
     text: Vec<u8>,
-    reads: Vec<usize>,
+    /// Where it is in the text of the batch.
+    runs: Vec<Range<usize>>,
     /// Whether the text begins within a line.
     within_line: bool,
     /// Whether the line that came last is selected.
@@ -106,7 +108,7 @@ impl<'a> Logs<'a> {
             match action {
                 Action::AppendAll(directory) => directory.append(batch),
                 Action::AppendSelected(directory, selection) => {
-                    directory.append(&selection.batch());
+                    directory.append(&selection.batch(batch));
                 }
                 Action::Deselect(_) | Action::Select(_) | Action::Alert | Action::Status(_) => {}
             }
@@ -126,16 +128,13 @@ impl<'a> Logs<'a> {
     fn select(&mut self, batch: &Batch<'_>) {
         self.selections()
             .for_each(|selection| selection.begin(batch));
-        for portion in batch.portions() {
-            for piece in portion.pieces() {
-                if !piece.continues {
-                    self.judge(piece.head(), batch.text, piece.start);
-                }
+        for piece in batch.whole().pieces() {
+            if !piece.continues {
+                self.judge(piece.head(), batch.text, piece.start);
             }
-            let end = portion.start + portion.text.len();
-            self.selections()
-                .for_each(|selection| selection.end_read(batch.text, end));
         }
+        self.selections()
+            .for_each(|selection| selection.take(batch.text, batch.text.len()));
     }
 
     /// Carries out the actions for the head of a line, which begins at `start`
@@ -176,7 +175,7 @@ impl<'a> Logs<'a> {
 impl Selection {
     fn begin(&mut self, batch: &Batch<'_>) {
         self.text.clear();
-        self.reads.clear();
+        self.runs.clear();
         self.taken = 0;
         self.within_line = batch.within_line && self.selected;
     }
@@ -193,22 +192,23 @@ impl Selection {
     /// the other are taken together.
     fn take(&mut self, text: &[u8], end: usize) {
         if self.selected {
-            let run = text.get(self.taken..end).unwrap_or_default();
-            self.text.extend_from_slice(run);
+            let run = self.taken..end;
+            let lines = text.get(run.clone()).unwrap_or_default();
+            self.text.extend_from_slice(lines);
+            self.runs.push(run);
         }
         self.taken = end;
     }
 
-    fn end_read(&mut self, text: &[u8], end: usize) {
-        self.take(text, end);
-        self.reads.push(self.text.len());
-    }
-
-    fn batch(&self) -> Batch<'_> {
+    /// What is selected of `batch`.
+    fn batch<'b>(&'b self, batch: &Batch<'b>) -> Batch<'b> {
         Batch {
             text: &self.text,
             within_line: self.within_line,
-            reads: &self.reads,
+            reads: Reads {
+                selected: Some(&self.runs),
+                ..batch.reads
+            },
         }
     }
 }

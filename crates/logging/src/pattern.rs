@@ -11,8 +11,8 @@ use memchr::memchr;
 pub struct Pattern<'a> {
     /// What the line begins with.
     start: &'a [u8],
-    /// The stars that something follows.
-    stars: Vec<Star<'a>>,
+    /// Its stars, but for one at its end.
+    inner: Vec<Star<'a>>,
     /// Whether the last star matches any rest.
     open: bool,
 }
@@ -31,15 +31,15 @@ impl<'a> Pattern<'a> {
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
         let (start, mut rest) = split_star(text);
-        let mut stars = Vec::new();
+        let mut inner = Vec::new();
         while let [b'*', after @ ..] = rest {
             let (then, later) = split_star(after);
-            stars.extend(after.first().map(|&next| Star { next, then }));
+            inner.extend(after.first().map(|&next| Star { next, then }));
             rest = later;
         }
         Pattern {
             start,
-            stars,
+            inner,
             open: text.ends_with(b"*"),
         }
     }
@@ -50,7 +50,7 @@ impl<'a> Pattern<'a> {
         let Some(mut rest) = after(line, self.start) else {
             return false;
         };
-        for star in &self.stars {
+        for star in &self.inner {
             let next = memchr(star.next, rest).and_then(|found| rest.get(found..));
             match next.and_then(|next| after(next, star.then)) {
                 Some(then) => rest = then,

@@ -2,6 +2,11 @@
 
 use daemontools_core::label::TEXT;
 
+use crate::batch::{lines, split_line};
+
+/// A label and a space.
+pub(crate) const STAMP: usize = TEXT + 1;
+
 /// Puts a label and a space in front of every line that passes through it.
 #[derive(Debug, Default)]
 pub struct Stamper {
@@ -13,18 +18,22 @@ impl Stamper {
     /// Appends `input` to `output`, where every line that begins in it is
     /// given `label`. A line may come in several pieces.
     pub fn stamp(&mut self, input: &[u8], label: &[u8; TEXT], output: &mut Vec<u8>) {
+        let mut stamp = [b' '; STAMP];
+        stamp
+            .iter_mut()
+            .zip(label)
+            .for_each(|(to, from)| *to = *from);
         let mut rest = input;
-        while !rest.is_empty() {
-            if !self.inside {
-                output.extend_from_slice(label);
-                output.push(b' ');
-            }
-            let end = memchr::memchr(b'\n', rest);
-            let (piece, later) = rest.split_at(end.map_or(rest.len(), |at| at + 1));
-            output.extend_from_slice(piece);
-            self.inside = end.is_none();
+        if self.inside {
+            let (line, later) = split_line(rest);
+            output.extend_from_slice(line);
             rest = later;
         }
+        for line in lines(rest) {
+            output.extend_from_slice(&stamp);
+            output.extend_from_slice(line);
+        }
+        self.inside = input.last().map_or(self.inside, |&last| last != b'\n');
     }
 }
 
