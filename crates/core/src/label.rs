@@ -44,33 +44,38 @@ impl Label {
     /// Reads a packed label; any 12 bytes are one.
     #[must_use]
     pub fn unpack(bytes: [u8; PACKED]) -> Self {
-        let (seconds, nanoseconds) = bytes.split_at(PACKED - 4);
-        let seconds = seconds.iter().fold(0, |n, &byte| n << 8 | u64::from(byte));
-        let nanoseconds = nanoseconds
-            .iter()
-            .fold(0, |n, &byte| n << 8 | u32::from(byte));
-        Label(Tai64N(Tai64(seconds), nanoseconds))
+        let seconds = bytes.first_chunk().copied().map(u64::from_be_bytes);
+        let nanoseconds = bytes.last_chunk().copied().map(u32::from_be_bytes);
+        Label(Tai64N(
+            Tai64(seconds.unwrap_or_default()),
+            nanoseconds.unwrap_or_default(),
+        ))
     }
 
-    /// Reads the digits of a label as tai64nlocal does: hexadecimal, each
-    /// shifted into 96 bits from below, so that too few count as having
-    /// zeroes in front and of too many only the last 24 count. What other
-    /// bytes would count as is not said: see [`digits`].
+    /// Reads the digits that `text` begins with as tai64nlocal does, and says
+    /// how many they are: hexadecimal, lowercase only, each shifted into 96
+    /// bits from below, so that too few count as having zeroes in front and of
+    /// too many only the last 24 count.
     #[must_use]
-    pub fn from_digits(digits: &[u8]) -> Self {
-        let text = digits.last_chunk().copied().unwrap_or_else(|| {
-            let mut padded = [b'0'; 2 * PACKED];
-            let right_aligned = padded.iter_mut().rev().zip(digits.iter().rev());
-            right_aligned.for_each(|(to, &digit)| *to = digit);
-            padded
-        });
-        let word = |eight: &[u8]| eight.try_into().ok().and_then(value).unwrap_or_default();
-        let (seconds, nanoseconds) = text.split_at(16);
-        let (high, low) = seconds.split_at(8);
-        Label(Tai64N(
-            Tai64(u64::from(word(high)) << 32 | u64::from(word(low))),
-            word(nanoseconds),
-        ))
+    pub fn read(text: &[u8]) -> (Self, usize) {
+        let mut bits: u128 = 0;
+        let mut rest = text;
+        while let Some((eight, later)) = rest.split_first_chunk() {
+            let Some(value) = value(*eight) else { break };
+            bits = bits << 32 | u128::from(value);
+            rest = later;
+        }
+        while let Some((byte, later)) = rest.split_first() {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                _ => break,
+            };
+            bits = bits << 4 | u128::from(digit);
+            rest = later;
+        }
+        let [_, _, _, _, packed @ ..] = bits.to_be_bytes();
+        (Label::unpack(packed), text.len() - rest.len())
     }
 
     /// The label in 12 bytes.
@@ -148,22 +153,6 @@ impl Label {
     }
 }
 
-/// How many bytes at the start of `text` are digits of a label: hexadecimal,
-/// lowercase only.
-#[must_use]
-pub fn digits(text: &[u8]) -> usize {
-    let mut rest = text;
-    while let Some((eight, later)) = rest.split_first_chunk() {
-        if value(*eight).is_none() {
-            break;
-        }
-        rest = later;
-    }
-    let digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let single = rest.iter().take_while(|&byte| digit(byte)).count();
-    text.len() - rest.len() + single
-}
-
 /// The value of eight hexadecimal digits; None if there is another byte among
 /// them. All eight are worked on at once: this is most of what a label costs.
 fn value(digits: [u8; 8]) -> Option<u32> {
@@ -205,16 +194,18 @@ mod tests {
     fn a_label_is_read_from_its_digits() {
         let label = Label::from_unix(1_297_257_984, 247_337);
         let (at, text) = (label.text()[0], &label.text()[1..]);
-        assert_eq!((at, digits(text)), (b'@', 24));
-        assert_eq!(Label::from_digits(text), label);
+        assert_eq!(at, b'@');
+        assert_eq!(Label::read(text), (label, 24));
         assert_eq!(label.unix(), 1_297_257_984);
         assert_eq!(label.nanoseconds(), 247_337_500);
     }
 
     #[test]
     fn digits_end_at_any_other_byte() {
+        let digits = |text: &[u8]| Label::read(text).1;
         assert_eq!(digits(b""), 0);
         assert_eq!(digits(b"0123456789abcdef"), 16);
+        assert_eq!(digits(b"0123456789abcdef0123456789abcdef."), 32);
         for other in (0..=255).filter(|byte| !b"0123456789abcdef".contains(byte)) {
             assert_eq!(digits(&[b'9', other, b'9']), 1);
         }
@@ -237,7 +228,7 @@ mod tests {
     #[test]
     fn digits_are_shifted_into_96_bits() {
         let parts = |digits: &[u8]| {
-            let label = Label::from_digits(digits);
+            let (label, _) = Label::read(digits);
             (label.seconds(), label.nanoseconds())
         };
         assert_eq!(parts(b""), (0, 0));

@@ -4,7 +4,7 @@ use std::collections::TryReserveError;
 use std::io::Write;
 use std::ops::RangeInclusive;
 
-use daemontools_core::label::{self, Label};
+use daemontools_core::label::Label;
 use memchr::memchr;
 use unix::localtime::Civil;
 
@@ -63,21 +63,23 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
         while let Some((first, after_first)) = rest.split_first() {
             match &mut self.place {
                 Place::Start if *first == b'@' => {
-                    let (digits, text) = after_first.split_at(label::digits(after_first));
+                    let (label, length) = Label::read(after_first);
+                    let (digits, text) = after_first.split_at(length);
                     if text.is_empty() {
                         self.place = Place::Label(digits.to_owned());
                     } else {
-                        self.clock.show(digits, output)?;
+                        self.clock.show(label, digits, output)?;
                         self.place = Place::Text;
                     }
                     rest = text;
                 }
                 Place::Label(earlier) => {
-                    let (digits, text) = rest.split_at(label::digits(rest));
+                    let (digits, text) = rest.split_at(Label::read(rest).1);
                     earlier.try_reserve(digits.len())?;
                     earlier.extend_from_slice(digits);
                     if !text.is_empty() {
-                        self.clock.show(earlier, output)?;
+                        let (label, _) = Label::read(earlier);
+                        self.clock.show(label, earlier, output)?;
                         self.place = Place::Text;
                     }
                     rest = text;
@@ -119,10 +121,13 @@ struct Minute {
 }
 
 impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
-    /// Appends the date and time of a label, which is given by its digits,
-    /// or the label as it is.
-    fn show(&mut self, digits: &[u8], output: &mut Vec<u8>) -> Result<(), TryReserveError> {
-        let label = Label::from_digits(digits);
+    /// Appends the date and time of a label, or its digits as they are.
+    fn show(
+        &mut self,
+        label: Label,
+        digits: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(), TryReserveError> {
         let moment = label.unix();
         let Some(minute) = self.minute_of(moment) else {
             output.try_reserve(1 + digits.len())?;
