@@ -80,6 +80,10 @@ bench: all
 bench-services: all
 	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) bench --locked --bench services
 
+# How many instructions the hot loops take, beside benches/instructions.tsv.
+count: all
+	@tests/instructions.sh "$(BUILT)"
+
 # Everything that must hold before a change is taken.
 check:
 	@tests/check.sh
@@ -87,4 +91,4 @@ check:
 clean:
 	$(CARGO) clean
 
-.PHONY: all shared static install uninstall demo bench bench-services check clean
+.PHONY: all shared static install uninstall demo bench bench-services count check clean

@@ -34,9 +34,9 @@ END
 }
 
 if [ "${CI:-}" = true ]; then
-    packages daemontools runit s6 strace tzdata procps shellcheck
+    packages daemontools runit s6 strace tzdata procps valgrind shellcheck
 else
-    packages daemontools runit s6 strace tzdata procps
+    packages daemontools runit s6 strace tzdata procps valgrind
 fi
 if dpkg --verify daemontools 2>/dev/null | grep ' /usr/bin/'; then
     fail "/usr/bin has other programs than Debian's package daemontools: no reference"
@@ -77,6 +77,9 @@ for program in $(dpkg -L daemontools 2>/dev/null | sed -n 's|^/usr/bin/||p'); do
     [ -x "$root/usr/bin/$program" ] || fail "make install does not install $program"
 done
 ls "$root/usr/bin"
+
+say "make count"
+tests/instructions.sh "$root/usr/bin"
 
 say "cargo test"
 cargo test --locked --workspace --exclude daemontools-rs

@@ -1,0 +1,131 @@
+#!/bin/sh
+# make count: how many instructions the hot loops take for a line, and some
+# programs to start, beside what benches/instructions.tsv says. Time differs
+# from run to run and from machine to machine; this hardly does.
+#
+#     tests/instructions.sh PROGRAMS          compare; fail if there are more
+#     tests/instructions.sh PROGRAMS new      write what is seen to the file
+set -eu
+programs=$(cd "$1" && pwd)
+cd "$(dirname "$0")/.."
+budget=$(pwd)/benches/instructions.tsv
+
+# How much more than the budget is let pass, in percent. Loops differ between
+# compilers; what a start takes depends on the system too: the C library reads
+# the list of the process's mappings.
+loop_margin=10
+start_margin=25
+lines=10000
+
+skip() {
+    echo "Instructions are not counted: $*."
+    exit 0
+}
+command -v valgrind >/dev/null || {
+    echo "Instructions are not counted: valgrind is not installed."
+    [ "${CI:-}" != true ]
+    exit
+}
+# Searching and copying have other loops on other processors.
+[ "$(uname -m)" = x86_64 ] || skip "the budget is one for x86-64"
+grep -qw avx2 /proc/cpuinfo || skip "the budget is one for processors with AVX2"
+
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+trap 'exit 130' INT TERM
+cd "$place"
+
+# Lines of 89 bytes, and the same with labels, a hundred for a second.
+awk -v lines="$lines" 'BEGIN {
+    split("debug,info ,warn ,error", level, ",")
+    for (n = 0; n < lines; n++) {
+        text = sprintf("%s request %09d from 192.0.2.%03d served in %04d ms",
+            level[n * 7 % 13 % 4 + 1], n, n % 250, n * 31 % 9000)
+        printf "%-88s\n", text > "plain"
+        printf "@40000000%08x%08x %-88s\n", 1763683200 + n / 100,
+            n % 100 * 10000000 + 500, text > "stamped"
+    }
+}'
+mkdir env
+echo Fido >env/NAME
+echo dog >env/ANIMAL
+: >env/EMPTY
+
+# How many instructions a command takes: count INPUT PROGRAM ARGUMENT...
+# The environment is always the same.
+count() {
+    input=$1 program=$2
+    shift 2
+    rm -rf log
+    env -i PATH=/nowhere TZ=UTC "$valgrind" --tool=callgrind --log-file=said \
+        --callgrind-out-file=/dev/null "$programs/$program" "$@" \
+        <"$input" >out 2>err || :
+    sed -n 's/.*Collected : //p' said | grep . || {
+        cat said err >&2
+        return 1
+    }
+}
+valgrind=$(command -v valgrind)
+
+# loop NAME INPUT PROGRAM ARGUMENT...: instructions for one line.
+loop() {
+    name=$1 from=$2
+    shift 2
+    all=$(count "$from" "$@")
+    start=$(count /dev/null "$@")
+    printf '%s\t%s\t%s\n' "$name" "$(awk -v n="$((all - start))" -v lines="$lines" \
+        'BEGIN { printf "%.1f", n / lines }')" "$loop_margin" >>seen
+}
+
+# start NAME PROGRAM ARGUMENT...: instructions from beginning to end.
+start() {
+    name=$1
+    shift
+    all=$(count /dev/null "$@")
+    printf '%s\t%s\t%s\n' "$name" "$all" "$start_margin" >>seen
+}
+
+loop 'multilog t, a line' plain multilog t s16777215 ./log
+loop 'multilog, a line' plain multilog s16777215 ./log
+loop 'multilog t with four patterns, a line' plain multilog t \
+    '-*' '+* error *' '-* from 192.0.2.1 *' '+* warn *' s16777215 ./log
+loop 'tai64n, a line' plain tai64n
+loop 'tai64nlocal, a line' stamped tai64nlocal
+start 'multilog t, without input' multilog t s16777215 ./log
+# What is to be run does not exist, since counting ends with an exec.
+start 'envdir, up to the exec' envdir env nothing
+
+if [ "${2:-}" = new ]; then
+    cp seen "$budget"
+    cat seen
+    exit
+fi
+awk -F '\t' '
+    NR == FNR { budget[$1] = $2; margin[$1] = $3; next }
+    !($1 in budget) { printf "%-40s %9s, and no budget\n", $1, $2; bad = 1; next }
+    {
+        change = $2 - budget[$1]
+        # A whole instruction more is much where there is hardly one.
+        much = budget[$1] * margin[$1] / 100 + 1
+        word = change > much ? "TOO MUCH" : change < -much ? "lower the budget" : "as it should be"
+        bad += change > much
+        printf "%-40s %9s, budget %9s: %s\n", $1, $2, budget[$1], word
+        delete budget[$1]
+    }
+    END {
+        for (name in budget) { printf "%-40s is not counted\n", name; bad = 1 }
+        exit bad > 0
+    }' "$budget" seen || {
+    cat >&2 <<END
+
+Some code takes more instructions than benches/instructions.tsv allows it. The
+last column there is the margin, in percent. See what the change does to it:
+valgrind --tool=callgrind on a build with CARGO_PROFILE_RELEASE_STRIP=none
+shows where they go. If they are worth it, write the new numbers with
+
+    make && tests/instructions.sh target/programs new
+
+and say why in the commit that brings them.
+END
+    exit 1
+}
