@@ -62,11 +62,11 @@ fn report(dir: &CStr, trouble: Trouble) {
         Trouble::Fork(error) => (text!["fork for ", dir, ", sleeping 60 seconds"], error),
         Trouble::Start(error) => return cannot_start(dir, error),
     };
-    SUPERVISE.warn(text!["unable to ", what], error);
+    SUPERVISE.warn_in_passing(text!["unable to ", what], error);
 }
 
 /// The last words of a child that did not become the service.
 fn cannot_start(dir: &CStr, error: Errno) {
     let failure = SUPERVISE.fatal(text!["unable to start ", dir, "/", names::RUN], error);
-    text::complain(&failure.message);
+    text::complain_in_passing(&failure.message);
 }

@@ -38,7 +38,7 @@ fn report(trouble: Trouble, error: Errno) {
         Trouble::Chdir(name) => text!["switch to ", name],
         Trouble::Start(name, side) => text!["start supervise ", name, suffix(side)],
     };
-    SVSCAN.warn(text!["unable to ", what], error);
+    SVSCAN.warn_in_passing(text!["unable to ", what], error);
 }
 
 /// What tells a logger's name from its service's.

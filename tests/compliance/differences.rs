@@ -121,6 +121,42 @@ compliance! {
         assert_eq!(svscan.stderr(), b"");
     }
 
+    fn svscan_does_not_wait_for_who_reads_its_complaints(scene: &Scene) {
+        // It has something to complain of at each look, and a new service.
+        scene.sh("mkdir scan; ln -s nowhere scan/broken; mkfifo full").succeeds();
+        let svscan = scene.start(scene.shell("exec 3<>full; perl -e '
+            use Fcntl; fcntl STDOUT, F_SETFL, O_NONBLOCK; 1 while syswrite STDOUT, \"x\" x 4096; fcntl STDOUT, F_SETFL, 0' >&3
+            >filled; exec svscan scan 2>&3"));
+        scene.wait_until("it cannot complain", || scene.exists("filled"));
+        if scene.subject() == Subject::Reference {
+            let waits = || scene.sh(&format!("cat /proc/{}/wchan", svscan.pid())).text().contains("pipe_write");
+            let writes = || scene.sh(&format!("cat /proc/{}/syscall", svscan.pid())).text().starts_with("1 0x2 ");
+            scene.wait_until("it waits for a reader", || waits() || writes());
+            return;
+        }
+        scene.script("scan/a/run", SLEEPER);
+        scene.wait_until("it goes on", || scene.sh("svok scan/a").code() == Some(0));
+    }
+
+    fn svscan_and_supervise_outlive_who_read_their_complaints(scene: &Scene) {
+        scene.sh("mkdir scan; ln -s nowhere scan/broken; mkdir -p s/supervise/status.new; mkfifo end").succeeds();
+        scene.script("s/run", SLEEPER);
+        let svscan = scene.start(scene.shell("exec 3<>end; exec svscan scan 2>end 3<&-"));
+        let supervise = scene.start(scene.shell("mkfifo end2; exec 3<>end2; exec supervise s 2>end2 3<&-"));
+        if scene.subject() == Subject::Reference {
+            assert_eq!(svscan.wait().signal(), Some(Signal::SIGPIPE as i32));
+            assert_eq!(supervise.wait().signal(), Some(Signal::SIGPIPE as i32));
+            return;
+        }
+        // The second of two new services comes at a later look.
+        for name in ["a", "b"] {
+            scene.script(format!("scan/{name}/run"), SLEEPER);
+            scene.wait_until("svscan looks", || scene.sh(&format!("svok scan/{name}")).code() == Some(0));
+        }
+        scene.sh("svok s && svc -dx s").succeeds();
+        supervise.wait().succeeds();
+    }
+
     fn supervise_sees_a_death_in_the_first_second(scene: &Scene) {
         scene.script("s/run", "#!/bin/sh\necho start >>starts\n");
         let _supervise = supervise(scene);

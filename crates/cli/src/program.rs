@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::errno::wording;
 use crate::options::{Opt, Options};
 use crate::text;
-use crate::text::complain;
+use crate::text::{complain, complain_in_passing};
 
 /// What a program is called and how it is used.
 #[derive(Debug)]
@@ -120,5 +120,12 @@ impl Program {
     /// Prints `NAME: warning: WHAT`.
     pub fn remark(&self, what: impl AsRef<[u8]>) {
         complain(&text![self.name, ": warning: ", what.as_ref(), "\n"]);
+    }
+
+    /// As [`Program::warn`], but never waits for who reads it; see
+    /// [`complain_in_passing`].
+    pub fn warn_in_passing(&self, what: impl AsRef<[u8]>, error: Errno) {
+        let what = text![what.as_ref(), ": ", wording(error)];
+        complain_in_passing(&text![self.name, ": warning: ", what, "\n"]);
     }
 }

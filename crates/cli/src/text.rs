@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use unix::stdio;
 
 /// A part of a message.
@@ -82,6 +83,18 @@ pub fn print(bytes: &[u8]) -> Result<(), Errno> {
 /// do so, and it changes nothing for the program.
 pub fn complain(bytes: &[u8]) {
     let _ = write_all(stdio::STDERR, bytes);
+}
+
+/// As [`complain`], for programs that others depend on: if standard error is
+/// a pipe that is full, or that nobody reads, the message is left out, where
+/// writing it would stop the program, or end it.
+pub fn complain_in_passing(bytes: &[u8]) {
+    let mut stderr = [PollFd::new(stdio::STDERR, PollFlags::POLLOUT)];
+    let _ = poll(&mut stderr, PollTimeout::ZERO);
+    let [stderr] = stderr;
+    if stderr.revents() == Some(PollFlags::POLLOUT) {
+        complain(bytes);
+    }
 }
 
 fn write_all(to: std::os::fd::BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
