@@ -9,12 +9,20 @@ PREFIX = /usr
 SERVICEDIR = /service
 
 BIN = $(DESTDIR)$(PREFIX)/bin
-MAN = $(DESTDIR)$(PREFIX)/share/man
+SHARE = $(DESTDIR)$(PREFIX)/share
+MAN = $(SHARE)/man
+BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
+FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
+ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
 TARGET = $${CARGO_TARGET_DIR:-target}
 BUILT = $(TARGET)/programs
 
 # Each file in src/bin is a program, so this list keeps itself.
 PROGRAMS = $$(ls src/bin | sed 's/\.[a-z]*$$//')
+
+# The programs whose command lines shells can complete. bash and fish look for
+# a file of the program's name.
+COMPLETED = $$(sed -n 's/^\#compdef //p' completions/_daemontools)
 
 # These ask the system's name service, which needs the shared C library; of
 # what Rust brings to that, they have GCC's unwinder built in, which would be
@@ -63,10 +71,22 @@ install:
 		mkdir -p "$(MAN)/man$${page##*.}" && \
 		install -m 644 "$$page" "$(MAN)/man$${page##*.}" || exit; \
 	done
+	mkdir -p "$(BASH_COMPLETIONS)" "$(FISH_COMPLETIONS)" "$(ZSH_COMPLETIONS)"
+	install -m 644 completions/daemontools.bash "$(BASH_COMPLETIONS)/daemontools"
+	install -m 644 completions/daemontools.fish "$(FISH_COMPLETIONS)"
+	install -m 644 completions/_daemontools "$(ZSH_COMPLETIONS)"
+	for program in $(COMPLETED); do \
+		ln -sf daemontools "$(BASH_COMPLETIONS)/$$program" && \
+		ln -sf daemontools.fish "$(FISH_COMPLETIONS)/$$program.fish" || exit; \
+	done
 
 uninstall:
 	for program in $(PROGRAMS); do rm -f "$(BIN)/$$program" || exit; done
 	for page in man/*.[1-9]; do rm -f "$(MAN)/man$${page##*.}/$${page##*/}" || exit; done
+	for program in daemontools $(COMPLETED); do \
+		rm -f "$(BASH_COMPLETIONS)/$$program" "$(FISH_COMPLETIONS)/$$program.fish" || exit; \
+	done
+	rm -f "$(ZSH_COMPLETIONS)/_daemontools"
 
 # The programs at work, in a temporary directory.
 demo: all

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+/// What the shells complete.
+mod completions;
 /// Each program by the contract, on the reference and on ours, and both
 /// mixed.
 mod compliance;

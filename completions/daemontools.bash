@@ -1,0 +1,107 @@
+# Completion of daemontools for bash. Made by tests/completions: change it there.
+
+# Sets first to the index of the first operand, as the programs' own getopt
+# finds it. $1 has the letters of the options that take a value.
+_daemontools_first() {
+    first=1
+    while ((first < COMP_CWORD)); do
+        case ${COMP_WORDS[first]} in
+            --*) ((++first)); return ;;
+            -[$1]) ((first += 2)) ;;
+            -?*) ((++first)) ;;
+            *) return ;;
+        esac
+    done
+}
+
+# Offers the directories that begin with $1: of services, and of what may lead
+# to them, which end in a slash.
+_daemontools_services() {
+    local dir name word=${1//\\/}
+    while IFS= read -r dir; do
+        printf -v name %q "$dir"
+        if [[ $word == \~/* ]]; then
+            printf -v name %q "${dir#"$HOME"}"
+            name="~$name"
+        fi
+        if [[ -e $dir/run ]]; then
+            COMPREPLY+=("$name")
+            [[ ! -e $dir/log/run ]] || COMPREPLY+=("$name/log")
+        elif compgen -G "${dir//[\[*?]/\\&}/*/" >/dev/null; then
+            COMPREPLY+=("$name/")
+        fi
+    done < <(compgen -d -- "${word/#\~\//$HOME/}")
+    [[ ${COMPREPLY[*]} != */ ]] || ((${#COMPREPLY[@]} > 1)) || compopt -o nospace 2>/dev/null
+}
+
+# Completes the command line that begins with the word at index $1.
+_daemontools_command() {
+    if declare -F _command_offset >/dev/null; then
+        _command_offset "$1"
+    elif ((COMP_CWORD == $1)); then
+        mapfile -t COMPREPLY < <(compgen -c -- "$2" | sort -u)
+    else
+        _daemontools_files -f "$2"
+    fi
+}
+
+_daemontools_files() {
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen "$1" -- "$2")
+}
+
+# Completes for a program with the options $1, of which those with letters in
+# $2 take a value, and with operands of the kinds that follow. The last kind
+# holds for all operands that are left.
+_daemontools() {
+    local options=$1 valued=$2 word=${COMP_WORDS[COMP_CWORD]} first kind
+    shift 2
+    COMPREPLY=()
+    _daemontools_first "$valued"
+    if ((first == COMP_CWORD)) && [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+        return
+    fi
+    for kind; do
+        if ((first == COMP_CWORD)) || [[ $kind == command ]] || [[ $kind == *s ]]; then
+            break
+        fi
+        ((++first))
+        kind=
+    done
+    ((first <= COMP_CWORD)) || return
+    case $kind in
+        service | services) _daemontools_services "$word" ;;
+        directory | directories) _daemontools_files -d "$word" ;;
+        file) _daemontools_files -f "$word" ;;
+        account) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
+        command) _daemontools_command "$first" "$word" ;;
+    esac
+}
+
+_daemontools_envdir() { _daemontools '' '' directory command; }
+complete -F _daemontools_envdir envdir
+_daemontools_envuidgid() { _daemontools '' '' account command; }
+complete -F _daemontools_envuidgid envuidgid
+_daemontools_fghack() { _daemontools '' '' command; }
+complete -F _daemontools_fghack fghack
+_daemontools_multilog() { _daemontools '' '' directories; }
+complete -F _daemontools_multilog multilog
+_daemontools_pgrphack() { _daemontools '' '' command; }
+complete -F _daemontools_pgrphack pgrphack
+_daemontools_setlock() { _daemontools '-n -N -x -X' '' file command; }
+complete -F _daemontools_setlock setlock
+_daemontools_setuidgid() { _daemontools '-s' '' account command; }
+complete -F _daemontools_setuidgid setuidgid
+_daemontools_softlimit() { _daemontools '-a -c -d -f -l -m -o -p -r -s -t' 'acdflmoprst' command; }
+complete -F _daemontools_softlimit softlimit
+_daemontools_supervise() { _daemontools '' '' service; }
+complete -F _daemontools_supervise supervise
+_daemontools_svc() { _daemontools '-u -d -o -x -p -c -h -a -i -t -k' '' services; }
+complete -F _daemontools_svc svc
+_daemontools_svok() { _daemontools '' '' service; }
+complete -F _daemontools_svok svok
+_daemontools_svscan() { _daemontools '' '' directory; }
+complete -F _daemontools_svscan svscan
+_daemontools_svstat() { _daemontools '' '' services; }
+complete -F _daemontools_svstat svstat

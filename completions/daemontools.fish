@@ -1,0 +1,99 @@
+# Completion of daemontools for fish. Made by tests/completions: change it there.
+
+# Directories of services, and of what may lead to them, which end in a slash.
+function __daemontools_services
+    for dir in (__fish_complete_directories (commandline -ct) '' | string replace -r '/?\t.*' '')
+        set -l path (string replace -r '^~' $HOME -- $dir)
+        if test -e $path/run
+            echo $dir
+            test -e $path/log/run; and echo $dir/log
+        else if count $path/*/ >/dev/null
+            echo $dir/
+        end
+    end
+end
+
+# Candidates for a program of which the options with letters in the first
+# argument take a value, and the operands are of the kinds that follow. The
+# last kind holds for all operands that are left.
+function __daemontools --argument-names valued
+    set -l kinds $argv[2..]
+    set -l words (commandline -opc)
+    set -e words[1]
+    # The options, as the programs' own getopt reads them.
+    while set -q words[1]
+        set -l word $words[1]
+        switch $word
+            case '--*'
+                set -e words[1]
+                break
+            case '-?*'
+                set -e words[1]
+                test -n "$valued"
+                and string match -qr -- "^-[$valued]\$" $word
+                and set -e words[1]
+            case '*'
+                break
+        end
+    end
+    while set -q words[1]; and set -q kinds[2]
+        set -e words[1] kinds[1]
+    end
+    if set -q words[1]; and not string match -qr -- 's$|^command$' $kinds[1]
+        return
+    end
+    switch "$kinds[1]"
+        case service services
+            __daemontools_services
+        case directory directories
+            __fish_complete_directories (commandline -ct) ''
+        case file
+            __fish_complete_path (commandline -ct)
+        case account
+            __fish_complete_users
+        case command
+            set -l line (string escape -- $words) (commandline -ct)
+            complete -C "$line"
+    end
+end
+
+complete -c envdir -x -a "(__daemontools '' directory command)"
+complete -c envuidgid -x -a "(__daemontools '' account command)"
+complete -c fghack -x -a "(__daemontools '' command)"
+complete -c multilog -x -a "(__daemontools '' directories)"
+complete -c pgrphack -x -a "(__daemontools '' command)"
+complete -c setlock -x -a "(__daemontools '' file command)"
+complete -c setlock -s n -d 'fail if the lock is held'
+complete -c setlock -s N -d 'wait while the lock is held (default)'
+complete -c setlock -s x -d 'exit 0 silently if there is no lock to be had'
+complete -c setlock -s X -d 'say why there is no lock to be had, and exit 111 (default)'
+complete -c setuidgid -x -a "(__daemontools '' account command)"
+complete -c setuidgid -s s -d 'the account\'s supplementary groups as well'
+complete -c softlimit -x -a "(__daemontools 'acdflmoprst' command)"
+complete -c softlimit -s a -x -d 'memory in all'
+complete -c softlimit -s c -x -d 'core file'
+complete -c softlimit -s d -x -d 'data segment'
+complete -c softlimit -s f -x -d 'each output file'
+complete -c softlimit -s l -x -d 'locked memory'
+complete -c softlimit -s m -x -d '-d, -s, -l and -a at once'
+complete -c softlimit -s o -x -d 'open descriptors'
+complete -c softlimit -s p -x -d 'processes of the user'
+complete -c softlimit -s r -x -d 'resident memory'
+complete -c softlimit -s s -x -d 'stack'
+complete -c softlimit -s t -x -d 'seconds of CPU time'
+complete -c supervise -x -a "(__daemontools '' service)"
+complete -c svc -x -a "(__daemontools '' services)"
+complete -c svc -s u -d 'up'
+complete -c svc -s d -d 'down'
+complete -c svc -s o -d 'once'
+complete -c svc -s x -d 'exit'
+complete -c svc -s p -d 'pause'
+complete -c svc -s c -d 'continue'
+complete -c svc -s h -d 'hup'
+complete -c svc -s a -d 'alarm'
+complete -c svc -s i -d 'interrupt'
+complete -c svc -s t -d 'term'
+complete -c svc -s k -d 'kill'
+complete -c svok -x -a "(__daemontools '' service)"
+complete -c svscan -x -a "(__daemontools '' directory)"
+complete -c svstat -x -a "(__daemontools '' services)"

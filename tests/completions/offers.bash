@@ -1,0 +1,13 @@
+# bash offers.bash FILE LINE...: prints each line, and what bash offers for its
+# last word, with the completions in FILE.
+source "$1"
+shift
+for line; do
+    IFS=' ' read -ra COMP_WORDS <<<"$line"
+    [[ $line != *' ' ]] || COMP_WORDS+=('')
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    printf '> %s\n' "$line"
+    function=$(complete -p "${COMP_WORDS[0]}" | sed 's/.* -F \([^ ]*\) .*/\1/')
+    "$function"
+    ((${#COMPREPLY[@]} == 0)) || printf '%s\n' "${COMPREPLY[@]}"
+done

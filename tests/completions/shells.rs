@@ -1,0 +1,110 @@
+//! The completions, in the shells that they are for.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use testkit::{Scene, Subject};
+
+/// Lines, and what is offered for the last word of each.
+const LINES: [(&str, &str); 24] = [
+    ("svc -", "-a -c -d -h -i -k -o -p -t -u -x"),
+    ("svc ", "plain sv"),
+    ("svc sv/", "sv/idle sv/web sv/web/log"),
+    ("svc -u sv/w", "sv/web sv/web/log"),
+    ("svc -u sv/web sv/i", "sv/idle"),
+    ("svc sv/web/", "sv/web/log"),
+    ("svstat sv/idle sv/w", "sv/web sv/web/log"),
+    ("svok sv/i", "sv/idle"),
+    ("svok sv/web ", ""),
+    ("supervise sv/i", "sv/idle"),
+    ("svscan p", "plain"),
+    ("svscan plain ", ""),
+    ("multilog t ./p", "./plain"),
+    ("envdir e", "env"),
+    ("envdir env zzp", "zzprogram"),
+    ("envdir env cat plain.", "plain.txt"),
+    ("setuidgid -", "-s"),
+    ("setuidgid -s daemo", "daemon"),
+    ("setuidgid -s daemon zzp", "zzprogram"),
+    ("setlock -", "-n -N -x -X"),
+    ("softlimit -m 5000000 -o5 zzp", "zzprogram"),
+    ("setlock -n pl", "plain plain.txt"),
+    ("setlock -n plain.txt zzp", "zzprogram"),
+    ("fghack zzp", "zzprogram"),
+];
+
+/// Tries the lines in a shell. The script beside this file prints what the
+/// shell offers when it is given the shell's completions and the lines.
+fn check(scene: &Scene, shell: &str, option: Option<&str>, completions: &str) {
+    if scene.sh(&format!("command -v {shell} >found")).code() != Some(0) {
+        return testkit::skip("completion", &format!("{shell} is not installed"));
+    }
+    for service in ["sv/web", "sv/web/log", "sv/idle"] {
+        scene.script(format!("{service}/run"), "");
+    }
+    scene.write("plain/inner/file", "");
+    scene.write("plain.txt", "");
+    scene.write("env/VARIABLE", "");
+    scene.script("bin/zzprogram", "");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let offers = format!("tests/completions/offers.{shell}");
+    let mut command = scene.shell("PATH=$PWD/bin:$PATH; exec \"$@\"");
+    command.args(["sh", shell]).args(option);
+    command
+        .arg(root.join(offers))
+        .arg(root.join("completions").join(completions));
+    command.args(LINES.map(|(line, _)| line));
+    command.env("HOME", scene.dir()).env("TERM", "dumb");
+    let outcome = scene.run(command);
+    assert_eq!(
+        (outcome.code(), outcome.error_text().as_str()),
+        (Some(0), "")
+    );
+
+    let text = outcome.text();
+    let mut offered = text.split("> ").skip(1);
+    for (line, wanted) in LINES {
+        let mut offers = offered.next().unwrap().lines();
+        assert_eq!(offers.next(), Some(line));
+        let offers: BTreeSet<_> = offers.map(|offer| offer.trim_end_matches('/')).collect();
+        let wanted = wanted.split_whitespace();
+        let wanted: BTreeSet<_> = if shell == "zsh" {
+            wanted.filter_map(|offer| last(line, offer)).collect()
+        } else {
+            wanted.collect()
+        };
+        assert_eq!(offers, wanted, "{shell}, {line}");
+    }
+}
+
+/// What zsh adds for an offer: the last part of a path, and nothing of what
+/// lies farther down.
+fn last<'a>(line: &str, offer: &'a str) -> Option<&'a str> {
+    let (_, word) = line.rsplit_once(' ')?;
+    let directory = word.rfind('/').map_or("", |end| &word[..=end]);
+    let last = offer.strip_prefix(directory)?;
+    (!last.contains('/')).then_some(last)
+}
+
+fn try_in(name: &str, check: fn(&Scene)) {
+    testkit::run(Subject::Ours, env!("CARGO_BIN_EXE_svok"), name, check);
+}
+
+#[test]
+fn bash_completes() {
+    try_in("bash", |scene| {
+        check(scene, "bash", None, "daemontools.bash");
+    });
+}
+
+#[test]
+fn zsh_completes() {
+    try_in("zsh", |scene| check(scene, "zsh", Some("-f"), ""));
+}
+
+#[test]
+fn fish_completes() {
+    try_in("fish", |scene| {
+        check(scene, "fish", Some("--no-config"), "daemontools.fish");
+    });
+}
