@@ -24,6 +24,10 @@ PROGRAMS = $$(ls src/bin | sed 's/\.[a-z]*$$//')
 # a file of the program's name.
 COMPLETED = $$(sed -n 's/^\#compdef //p' completions/_daemontools)
 
+# The programs name the sources of what they are made of, to tell where a
+# panic was. Without this they would differ with the home of who built them.
+ANYWHERE = --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo
+
 # These ask the system's name service, which needs the shared C library; of
 # what Rust brings to that, they have GCC's unwinder built in, which would be
 # one more library to load. All others have the C library itself built in. All
@@ -37,7 +41,7 @@ STATIC_FLAGS = -C target-feature=+crt-static
 # a target is always named, so that the flags are not those of build scripts.
 BUILD = unset CARGO_ENCODED_RUSTFLAGS; \
 	target=$${CARGO_BUILD_TARGET:-$$($(CARGO) -vV | sed -n 's/^host: //p')} && \
-	RUSTFLAGS="$$RUSTFLAGS -C relocation-model=static $$flags" \
+	RUSTFLAGS="$$RUSTFLAGS $(ANYWHERE) -C relocation-model=static $$flags" \
 		$(CARGO) build --release --locked --target "$$target" \
 		--target-dir "$(TARGET)/$@" $$(printf ' --bin %s' $$programs) && \
 	mkdir -p "$(BUILT)" && \
