@@ -92,6 +92,14 @@ uninstall:
 	done
 	rm -f "$(ZSH_COMPLETIONS)/_daemontools"
 
+# daemontools-rs_VERSION_ARCH.deb, below target: in place of Debian's package.
+deb: all
+	@packaging/debian/build $(SHARED)
+
+# daemontools-rs-VERSION.tar.gz, below target: the sources of the last commit.
+tarball:
+	@packaging/tarball
+
 # The programs at work, in a temporary directory.
 demo: all
 	@demo/run "$(BUILT)"
@@ -112,7 +120,11 @@ count: all
 check:
 	@tests/check.sh
 
+# The packages: installed, used and removed in roots of their own.
+check-package: deb tarball
+	@packaging/check
+
 clean:
 	$(CARGO) clean
 
-.PHONY: all shared static install uninstall demo bench bench-services count check clean
+.PHONY: all shared static install uninstall demo bench bench-services count deb tarball check-package check clean
