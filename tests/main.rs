@@ -17,6 +17,8 @@ mod compliance;
 mod demo;
 /// That the documents speak of tests and programs that exist.
 mod documents;
+/// What goes wrong below the programs: kills, refusals, power, noise.
+mod faults;
 /// The manual, and that its examples do what they show.
 mod manual;
 /// What the programs say of themselves.

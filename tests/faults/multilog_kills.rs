@@ -1,0 +1,380 @@
+//! One multilog after the other on the same pipe while lines flow, each ended
+//! in the midst of its work; with the mixed subjects, Debian's and ours in
+//! turn.
+//!
+//! What each of them took from the pipe is known to the byte, so what is in
+//! the log can be held against it: KILL costs no more than what one read
+//! held, TERM costs nothing.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
+use nix::unistd::pipe2;
+use testkit::{Running, Scene, Subject, interop, say};
+
+use super::{memory, span};
+
+interop! {
+    fn killed_loggers_lose_what_one_read_held_at_most(scene: &Scene) {
+        for script in ["s32768 n1000000 ./m", "t s32768 n1000000 ./m", "s32768 n1000000 '!cat' ./m"] {
+            Trial::new(scene, script).killed();
+        }
+    }
+
+    fn loggers_told_to_end_lose_nothing(scene: &Scene) {
+        for script in ["s32768 n1000000 ./m", "t s32768 n1000000 '!cat' ./m"] {
+            Trial::new(scene, script).told_to_end();
+        }
+    }
+}
+
+/// What a logger says while a child of a killed one, on its way to become the
+/// processor, still has the lock; supervise would start another one.
+const LOCKED: &[u8] = b"multilog: fatal: unable to lock directory ./m: temporary failure\n";
+/// A label and the space after it.
+const STAMP: usize = 26;
+/// The beginning of a line that is held until its end comes.
+const HELD: usize = 1000;
+/// What multilog takes with one read: 0.76 this much, ours all that the pipe
+/// has.
+const ITS_READ: usize = 1024;
+const PIPE: usize = 65_536;
+
+/// Lines without end, on their way into a pipe.
+struct Stream {
+    rng: Rng,
+    reader: File,
+    writer: Option<File>,
+    /// All that was made so far.
+    made: Vec<u8>,
+    lines: usize,
+    /// How much of it was written to the pipe.
+    sent: usize,
+}
+
+impl Stream {
+    fn new() -> Self {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        Stream {
+            rng: Rng::with_seed(1),
+            reader: reader.into(),
+            writer: Some(writer.into()),
+            made: Vec::new(),
+            lines: 0,
+            sent: 0,
+        }
+    }
+
+    /// Makes a line of 0 to 5000 bytes, which has its number in front if
+    /// there is room for it.
+    fn make(&mut self) {
+        let most = *self.rng.choice(&[10, 100, 2000, 5000]).unwrap();
+        let length = self.rng.usize(..=most);
+        let number = format!("{} ", self.lines);
+        let line = number.bytes().chain(std::iter::repeat(b'x'));
+        self.made.extend(line.take(length).chain([b'\n']));
+        self.lines += 1;
+    }
+
+    /// Sends what the pipe has room for, up to `goal`; waits a moment if that
+    /// is nothing.
+    fn send(&mut self, goal: usize) {
+        while self.made.len() < goal {
+            self.make();
+        }
+        let writer = self.writer.as_mut().unwrap();
+        match writer.write(&self.made[self.sent..goal]) {
+            Ok(written) => self.sent += written,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let mut room = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+                poll(&mut room, PollTimeout::from(1_u8)).unwrap();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Takes back what nobody has read; what is left sent was read by a
+    /// logger.
+    fn take_back(&mut self) {
+        let mut buffer = vec![0; PIPE];
+        loop {
+            let mut more = [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut more, PollTimeout::ZERO).unwrap() == 0 {
+                return;
+            }
+            self.sent -= self.reader.read(&mut buffer).unwrap();
+        }
+    }
+
+    /// Ends the input with the line that was made last.
+    fn end(&mut self) {
+        while self.sent < self.made.len() {
+            self.send(self.made.len());
+        }
+        self.writer = None;
+    }
+}
+
+/// What one logger took from the stream, and wrote to the log.
+struct Run {
+    taken: std::ops::Range<usize>,
+    written: usize,
+}
+
+struct Trial<'a> {
+    scene: &'a Scene,
+    script: &'a str,
+    place: tempfile::TempDir,
+    stream: Stream,
+    /// The sizes of the old files that were seen.
+    old: HashMap<String, usize>,
+    runs: Vec<Run>,
+    started: usize,
+    locked_out: usize,
+}
+
+impl<'a> Trial<'a> {
+    fn new(scene: &'a Scene, script: &'a str) -> Self {
+        Trial {
+            scene,
+            script,
+            place: memory(),
+            stream: Stream::new(),
+            old: HashMap::new(),
+            runs: Vec::new(),
+            started: 0,
+            locked_out: 0,
+        }
+    }
+
+    fn start(&mut self) -> Running {
+        let whose = ["FIRST", "THEN"][self.started % 2];
+        self.started += 1;
+        let mut command = self
+            .scene
+            .shell(&format!("exec ${whose}/multilog {}", self.script));
+        command
+            .current_dir(self.place.path())
+            .stdin(self.stream.reader.try_clone().unwrap());
+        self.scene.start(command)
+    }
+
+    /// Starts a logger and ends it after it was given something to do.
+    fn disturb(&mut self, signal: Signal) -> Running {
+        let goal = self.stream.sent + self.stream.rng.usize(..3 * PIPE);
+        let mut running = self.start();
+        while self.stream.sent < goal {
+            self.stream.send(goal);
+            if !running.runs() {
+                running.wait().is(111, "", LOCKED);
+                self.locked_out += 1;
+                running = self.start();
+            }
+        }
+        let delay = Duration::from_micros(self.stream.rng.u64(..500));
+        let delayed = Instant::now();
+        while delayed.elapsed() < delay {
+            std::hint::spin_loop();
+        }
+        running.signal(signal);
+        running
+    }
+
+    /// Lets a last logger read to the end.
+    fn end(&mut self) {
+        let orphans = || !self.scene.processes().is_empty();
+        self.scene.wait_until("all have ended", || !orphans());
+        let last = self.start();
+        self.stream.end();
+        last.wait().succeeds();
+    }
+
+    fn killed(mut self) {
+        let start = Instant::now();
+        let mut from = 0;
+        let mut written = 0;
+        while start.elapsed() < span(700) || self.runs.len() < 20 {
+            let outcome = self.disturb(SIGKILL).wait();
+            assert!(
+                outcome.signal() == Some(SIGKILL as i32) || outcome.stderr == LOCKED,
+                "{outcome:?}"
+            );
+            self.stream.take_back();
+            let logged = self.logged();
+            self.runs.push(Run {
+                taken: from..self.stream.sent,
+                written: logged - written,
+            });
+            (from, written) = (self.stream.sent, logged);
+        }
+        self.end();
+        let logged = self.logged();
+        self.runs.push(Run {
+            taken: from..self.stream.sent,
+            written: logged - written,
+        });
+
+        let text = self.text();
+        assert_eq!(text.len(), logged);
+        let mut rest = text.as_slice();
+        let (mut lost, mut greatest, mut losing, mut lines) = (0, 0, 0, 0);
+        for run in &self.runs {
+            let (output, after) = rest.split_at(run.written);
+            rest = after;
+            let output = if self.script.starts_with('t') {
+                unstamped(output)
+            } else {
+                output.to_owned()
+            };
+            let taken = &self.stream.made[run.taken.clone()];
+            let (kept, missing) = taken.split_at(output.len());
+            assert!(output == kept, "what is logged was not read so");
+            lost += missing.len();
+            greatest = greatest.max(missing.len());
+            losing += usize::from(!missing.is_empty());
+            lines += missing.iter().filter(|&&byte| byte == b'\n').count();
+        }
+        let read = match self.scene.subject() {
+            Subject::Reference => ITS_READ,
+            _ => PIPE,
+        };
+        assert!(greatest <= read + HELD, "{greatest} bytes lost at once");
+        say(&format!(
+            "multilog {}, {:?}: killed {} times ({} found the lock held), {} lines of {} bytes fed; lost {lines} lines, {lost} bytes, by \
+             {losing} kills, {greatest} bytes at most; {}",
+            self.script,
+            self.scene.subject(),
+            self.runs.len() - 1,
+            self.locked_out,
+            self.stream.lines,
+            self.stream.made.len(),
+            self.files(),
+        ));
+    }
+
+    fn told_to_end(mut self) {
+        let start = Instant::now();
+        let (mut restarts, mut early) = (0, 0);
+        while start.elapsed() < span(700) || restarts < 60 {
+            let mut running = self.disturb(SIGTERM);
+            // The line that is being read is waited for.
+            while running.runs() {
+                let more = self.stream.sent + 1;
+                self.stream.send(more);
+            }
+            let outcome = running.wait();
+            if outcome.signal() == Some(SIGTERM as i32) {
+                // It had not yet asked for the signal, nor read anything.
+                early += 1;
+            } else {
+                outcome.succeeds();
+            }
+            restarts += 1;
+        }
+        self.end();
+        let mut text = self.text();
+        if self.script.starts_with('t') {
+            text = unstamped(&text);
+        }
+        assert!(
+            text == self.stream.made,
+            "what is logged is not what was fed"
+        );
+        say(&format!(
+            "multilog {}, {:?}: told to end {restarts} times ({early} before it listened), {} lines of {} bytes \
+             fed; lost nothing; {}",
+            self.script,
+            self.scene.subject(),
+            self.stream.lines,
+            self.stream.made.len(),
+            self.files(),
+        ));
+    }
+
+    /// How many bytes the log has, by the rules by which it goes on: of
+    /// `previous` and `processed`, the latter counts if it is finished.
+    fn logged(&mut self) -> usize {
+        let place = self.place.path().join("m");
+        let Ok(entries) = fs::read_dir(&place) else {
+            return 0;
+        };
+        for entry in entries {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.starts_with('@') {
+                let size = || size(&place.join(&name)).unwrap();
+                self.old.entry(name.clone()).or_insert_with(size);
+            }
+        }
+        let finished = |name: &str| {
+            fs::metadata(place.join(name)).is_ok_and(|file| file.permissions().mode() & 0o100 != 0)
+        };
+        // One that has its other name already is an old file.
+        let pending = if finished("processed") {
+            "processed"
+        } else {
+            "previous"
+        };
+        let pending = fs::metadata(place.join(pending))
+            .ok()
+            .filter(|file| file.nlink() == 1)
+            .map_or(0, |file| usize::try_from(file.len()).unwrap());
+        let current = size(&place.join("current")).unwrap_or(0);
+        self.old.values().sum::<usize>() + pending + current
+    }
+
+    /// The names of the old files, in order, and `current`; when a logger has
+    /// ended in peace, there is nothing else.
+    fn names(&self) -> Vec<String> {
+        let place = self.place.path().join("m");
+        let mut names: Vec<_> = fs::read_dir(place)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "lock" && name != "state")
+            .collect();
+        names.sort();
+        assert_eq!(names.last().unwrap(), "current");
+        let sound = |name: &String| name.ends_with(".s") || name.ends_with(".u");
+        assert!(names[..names.len() - 1].iter().all(sound), "{names:?}");
+        names
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let place = self.place.path().join("m");
+        let read = |name| fs::read(place.join(name)).unwrap();
+        self.names().iter().flat_map(read).collect()
+    }
+
+    fn files(&self) -> String {
+        let names = self.names();
+        let count = |code| names.iter().filter(|name| name.ends_with(code)).count();
+        format!("{} files .s and {} .u", count(".s"), count(".u"))
+    }
+}
+
+fn size(file: &Path) -> Option<usize> {
+    let size = fs::metadata(file).ok()?.len();
+    Some(usize::try_from(size).unwrap())
+}
+
+/// Lines without their stamps; of the last one the stamp itself may be cut.
+fn unstamped(text: &[u8]) -> Vec<u8> {
+    let unstamp = |line: &[u8]| {
+        let (stamp, rest) = line.split_at(STAMP.min(line.len()));
+        assert!(stamp.starts_with(b"@4"), "{}", stamp.escape_ascii());
+        assert!(rest.is_empty() || stamp.ends_with(b" "));
+        rest.to_owned()
+    };
+    text.split_inclusive(|&byte| byte == b'\n')
+        .flat_map(unstamp)
+        .collect()
+}
