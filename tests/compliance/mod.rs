@@ -5,7 +5,7 @@ mod envuidgid;
 mod exec;
 mod fghack;
 mod filters;
-mod multilog;
+pub(crate) mod multilog;
 mod pgrphack;
 mod readproctitle;
 mod setlock;

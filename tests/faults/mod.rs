@@ -1,3 +1,4 @@
+mod multilog_full;
 mod multilog_kills;
 
 use std::time::Duration;

@@ -242,7 +242,7 @@ impl<'a> Trial<'a> {
             lost += missing.len();
             greatest = greatest.max(missing.len());
             losing += usize::from(!missing.is_empty());
-            lines += missing.iter().filter(|&&byte| byte == b'\n').count();
+            lines += missing.split(|&byte| byte == b'\n').count() - 1;
         }
         let read = match self.scene.subject() {
             Subject::Reference => ITS_READ,
@@ -343,7 +343,7 @@ impl<'a> Trial<'a> {
             .collect();
         names.sort();
         assert_eq!(names.last().unwrap(), "current");
-        let sound = |name: &String| name.ends_with(".s") || name.ends_with(".u");
+        let sound = |name: &String| matches!(name.split_once('.'), Some((_, "s" | "u")));
         assert!(names[..names.len() - 1].iter().all(sound), "{names:?}");
         names
     }
@@ -356,8 +356,9 @@ impl<'a> Trial<'a> {
 
     fn files(&self) -> String {
         let names = self.names();
-        let count = |code| names.iter().filter(|name| name.ends_with(code)).count();
-        format!("{} files .s and {} .u", count(".s"), count(".u"))
+        let safe = |name: &&String| matches!(name.split_once('.'), Some((_, "s")));
+        let safe = names.iter().filter(safe).count();
+        format!("{safe} files .s and {} .u", names.len() - 1 - safe)
     }
 }
 

@@ -1,0 +1,164 @@
+//! A file system that is full: multilog says so and waits, and when there is
+//! room again every byte is there.
+
+use testkit::{Scene, compliance, say};
+
+use crate::compliance::multilog::{contents, files, masked};
+
+/// A file system that is full from the start, and what multilog says of it
+/// before it has room again.
+struct Full {
+    /// What there is none of left.
+    of: &'static str,
+    words: &'static str,
+    says: &'static str,
+}
+
+const BYTES: &str = "head -c 56k /dev/zero >m/filler";
+const FILES: &str = "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null";
+
+const ALL: &[Full] = &[
+    Full {
+        of: BYTES,
+        words: "./m",
+        says: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
+    },
+    Full {
+        of: BYTES,
+        words: "t n100 ./m",
+        says: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
+    },
+    Full {
+        of: BYTES,
+        words: "s4096 n100 ./m",
+        says: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
+    },
+    Full {
+        of: BYTES,
+        words: "t s4096 n100 ./m",
+        says: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
+    },
+    Full {
+        of: BYTES,
+        words: "s4096 n100 '!tr a-z A-Z' ./m",
+        says: "tr: write error: No space left on device\n\
+            multilog: warning: processor failed in ./m, pausing\n",
+    },
+    // The rotation itself finds no room.
+    Full {
+        of: FILES,
+        words: "s4096 n100 ./m",
+        says: "multilog: warning: unable to create ./m/current, pausing: out of disk space\n",
+    },
+    // Room for the next current, and none for its processor.
+    Full {
+        of: "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null; rm m/filler.0",
+        words: "s4096 n100 '!tr a-z A-Z' ./m",
+        says: "multilog: fatal: unable to run tr a-z A-Z: out of disk space\n\
+            multilog: warning: processor failed in ./m, pausing\n",
+    },
+    // Room for the next current, and none for the new name of the last.
+    Full {
+        of: "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null; rm m/filler.0",
+        words: "t s4096 n100 ./m",
+        says: "multilog: warning: unable to link to ./m/@LABEL.s, pausing: out of disk space\n",
+    },
+];
+
+/// Lines of numbers, 18692 bytes.
+fn input() -> String {
+    let line = |n| format!("line {n} abcdefghijklmnopqrstuvwxyzabcdefgijkl\n");
+    (1..=400).map(line).collect()
+}
+
+/// Runs multilog in a file system of 64 KB in a name space of its own, from
+/// which `log` is what comes of it. There is room again once `then` is done.
+fn script(n: usize, full: &Full, then: &str) -> String {
+    let Full { of, words, .. } = full;
+    format!(
+        "mkdir {n}; cd {n}; mkdir m
+        mount -t tmpfs -o size=64k,nr_inodes=50 none m || exit 99
+        multilog ./m </dev/null || exit
+        {of}
+        multilog {words} 2>said <../input & PID=$!
+        until grep -qs pausing said; do sleep .05; done
+        {then}
+        rm -f m/filler*
+        wait $PID; code=$?
+        cp -a m log
+        exit $code"
+    )
+}
+
+/// Runs one script for each file system that is full, all at once; None if
+/// none can be made.
+fn run(scene: &Scene, then: &str) -> Option<()> {
+    scene.write("input", input());
+    let start = |(n, full)| {
+        let mut command = scene.command("unshare");
+        command.args(["-rm", "sh", "-c", &script(n, full, then)]);
+        command.env("LC_ALL", "C");
+        scene.start(command)
+    };
+    let running: Vec<_> = ALL.iter().enumerate().map(start).collect();
+    for (n, running) in running.into_iter().enumerate() {
+        let outcome = running.wait();
+        if !scene.exists(format!("{n}/log")) && outcome.code() != Some(0) {
+            // Where no name space can be made, unshare itself says so.
+            assert!(
+                outcome.code() == Some(99) || outcome.error_text().starts_with("unshare: "),
+                "{outcome:?}"
+            );
+            say(&format!(
+                "skipped, no file system can be mounted: full ones: {}",
+                outcome.error_text()
+            ));
+            return None;
+        }
+        outcome.succeeds();
+    }
+    Some(())
+}
+
+/// What a log holds, without labels and the changes of its processor.
+fn text(scene: &Scene, n: usize) -> String {
+    let text = masked(contents(scene, &format!("{n}/log")).concat());
+    text.replace("@LABEL ", "").to_lowercase()
+}
+
+compliance! {
+    fn when_there_is_room_again_every_byte_is_there(scene: &Scene) {
+        if run(scene, "").is_none() {
+            return;
+        }
+        let input = input();
+        for (n, full) in ALL.iter().enumerate() {
+            assert_eq!(masked(scene.read(format!("{n}/said"))), full.says, "{n}");
+            assert!(text(scene, n) == input, "{}", full.words);
+            let log = files(scene, &format!("{n}/log"));
+            let finished = |line: &str| {
+                line.starts_with("-rwxr--r-- ") || line.ends_with(" lock") || line.ends_with(" state")
+            };
+            assert!(log.lines().all(finished), "{log}");
+        }
+        say(&format!(
+            "multilog, {:?}: {} full file systems, {} bytes fed to each; lost nothing",
+            scene.subject(),
+            ALL.len(),
+            input.len()
+        ));
+    }
+
+    fn one_told_to_end_waits_for_room_and_then_ends_with_a_line(scene: &Scene) {
+        if run(scene, "kill $PID").is_none() {
+            return;
+        }
+        let input = input();
+        for (n, full) in ALL.iter().enumerate() {
+            let text = text(scene, n);
+            assert!(input.starts_with(&text), "{}", full.words);
+            assert!(text.ends_with('\n'), "{}", full.words);
+            assert!(files(scene, &format!("{n}/log")).contains("-rwxr--r--"));
+        }
+    }
+}
