@@ -1,5 +1,6 @@
 mod multilog_full;
 mod multilog_kills;
+mod multilog_refused;
 
 use std::time::Duration;
 

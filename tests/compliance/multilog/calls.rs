@@ -26,21 +26,21 @@ const ROTATION: &[&str] = &[
 ];
 
 /// A call that fails once.
-struct Refusal {
+pub(crate) struct Refusal {
     /// The system call, under all its names.
-    calls: &'static str,
+    pub(crate) calls: &'static str,
     /// The file that it is about: its name in the scene, or as it is given.
-    file: &'static str,
+    pub(crate) file: &'static str,
     /// Which such call it is.
-    which: u32,
-    script: &'static str,
-    says: &'static str,
+    pub(crate) which: u32,
+    pub(crate) script: &'static str,
+    pub(crate) says: &'static str,
 }
 
 const PLAIN: &str = "s4096 ./m";
 const PROCESSED: &str = "s4096 !cat ./m";
 
-const REFUSALS: &[Refusal] = &[
+pub(crate) const REFUSALS: &[Refusal] = &[
     refusal(
         "write",
         "m/current",
@@ -223,7 +223,7 @@ const fn refusal(
 }
 
 /// Whether strace can do its work here; if not, says what is skipped.
-fn strace_works(scene: &Scene) -> bool {
+pub(crate) fn strace_works(scene: &Scene) -> bool {
     let works = scene
         .sh("strace -qq -e inject=getppid:error=EIO true")
         .code()

@@ -1,6 +1,6 @@
 //! multilog, by what it prints and what it leaves behind.
 
-mod calls;
+pub(crate) mod calls;
 mod directory;
 mod interop;
 mod lines;

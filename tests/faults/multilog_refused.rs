@@ -1,0 +1,149 @@
+//! A quota is exceeded, by each call in turn that a log depends on, and the
+//! logger, ours or Debian's, is killed while it waits, or ends well. Either
+//! one goes on with what it leaves behind.
+//!
+//! That each call is made again is in `compliance::multilog::calls`.
+
+use nix::sys::signal::Signal::SIGKILL;
+use testkit::{Running, Scene, Subject, interop, say};
+
+use crate::compliance::multilog::calls::{REFUSALS, Refusal, strace_works};
+use crate::compliance::multilog::{Feed, contents, files, line, masked};
+
+/// What is left by a logger killed while it waits, for each of `REFUSALS`:
+/// what there is beside `lock`, with the modes of what is not 0644.
+const LEFT: [&str; 25] = [
+    "current, state",
+    "current, state",
+    "current, state",
+    "current, state",
+    "previous, state",
+    "current -rw-------, previous, state",
+    "current, previous, state",
+    "current, previous -rwxr--r--, state",
+    "current, previous -rwxr--r--, state",
+    "@LABEL.s -rwxr--r--, current, previous -rwxr--r--, state",
+    "@LABEL.s -rwxr--r--, current, state",
+    "current, newstate, previous -rwxr--r--, processed, state",
+    "current, newstate, previous -rwxr--r--, processed, state",
+    "current, newstate, previous -rwxr--r--, processed, state",
+    "current, newstate, previous -rwxr--r--, processed -rwxr--r--, state",
+    "current, newstate, previous -rwxr--r--, processed -rwxr--r--, state",
+    "current, newstate, previous -rwxr--r--, processed -rwxr--r--, state",
+    "current, newstate, processed -rwxr--r--, state",
+    "current, processed -rwxr--r--, state",
+    "current, processed -rwxr--r--, state",
+    "@LABEL.s -rwxr--r--, current, processed -rwxr--r--, state",
+    "@LABEL.s -rwxr--r--, current, state",
+    "@LABEL.s -rwxr--r--, current, state",
+    "current, state",
+    "current, state",
+];
+
+/// Starts multilog so that a call is refused, once or `ever` after, and feeds
+/// it a rotation.
+fn start(scene: &Scene, place: &str, refusal: &Refusal, ever: &str) -> (Running, Feed) {
+    let Refusal {
+        calls,
+        file,
+        which,
+        script,
+        ..
+    } = refusal;
+    // With -D it is multilog, and not strace, that is this process's child.
+    let mut command = scene.shell(&format!(
+        "mkdir {place}; cd {place}
+        set -f
+        exec strace -D -qq -o trace -P {file} -P \"$PWD/{file}\" \
+        -e inject={calls}:error=EDQUOT:when={which}{ever} $FIRST/multilog {script}"
+    ));
+    command.env("LC_ALL", "C");
+    let (running, mut feed) = Feed::start(scene, command);
+    feed.write(line(1000).repeat(3));
+    feed.end();
+    (running, feed)
+}
+
+/// Has the other multilog go on in a directory with what nobody has read and
+/// one more line; returns how many bytes of the first three lines are lost.
+#[track_caller]
+fn go_on(scene: &Scene, place: &str, refusal: &Refusal, unread: &[u8]) -> usize {
+    let rest = [unread, b"more\n"].concat();
+    let script = format!("cd {place}; set -f; exec $THEN/multilog {}", refusal.script);
+    scene.feed(&rest, &script).succeeds();
+    let text = contents(scene, &format!("{place}/m")).concat();
+    let kept = text.strip_suffix(&rest[..]).unwrap();
+    let finished = files(scene, &format!("{place}/m"));
+    assert!(finished.contains("\n-rwxr--r-- ") || finished.starts_with("-rwxr--r-- "));
+    assert!(!finished.contains(" previous\n") && !finished.contains(" processed\n"));
+    assert!(line(1000).repeat(3).starts_with(kept));
+    3000 - unread.len() - kept.len()
+}
+
+/// What a log directory holds, as [`LEFT`] has it.
+fn left(scene: &Scene, place: &str) -> String {
+    let name = |line: &str| {
+        let mut fields = line.split(' ');
+        let (mode, name) = (fields.next().unwrap(), fields.next_back().unwrap());
+        match (mode, name) {
+            (_, "lock") => None,
+            ("-rw-r--r--", _) => Some(name.to_owned()),
+            _ => Some(format!("{name} {mode}")),
+        }
+    };
+    let names: Vec<_> = files(scene, &format!("{place}/m"))
+        .lines()
+        .filter_map(name)
+        .collect();
+    names.join(", ")
+}
+
+interop! {
+    fn what_exceeds_a_quota_is_continued_by_either(scene: &Scene) {
+        if !strace_works(scene) {
+            return;
+        }
+        let all = |name: &str, ever: &str| -> Vec<_> {
+            let start = |(n, refusal)| start(scene, &format!("{name}{n}"), refusal, ever);
+            REFUSALS.iter().enumerate().map(start).collect()
+        };
+        let killed = all("killed", "+");
+        // In five seconds these go on; meanwhile the others are looked at.
+        let waiting = match scene.subject() {
+            Subject::Reference | Subject::Ours => Vec::new(),
+            Subject::TheirsThenOurs | Subject::OursThenTheirs => all("waiting", ""),
+        };
+        let says = |refusal: &Refusal| {
+            format!(
+                "multilog: warning: {}, pausing: disk quota exceeded\n",
+                refusal.says
+            )
+        };
+        let mut greatest = 0;
+        for (n, (refusal, (running, feed))) in REFUSALS.iter().zip(killed).enumerate() {
+            let place = format!("killed{n}");
+            scene.wait_until("it pauses", || masked(running.stderr()) == says(refusal));
+            running.signal(SIGKILL);
+            assert_eq!(running.wait().signal(), Some(SIGKILL as i32));
+            assert_eq!(left(scene, &place), LEFT[n], "{}", refusal.says);
+            let lost = go_on(scene, &place, refusal, &feed.left());
+            // What was read is written before anything else is done with it,
+            // but for a line that is shown first.
+            let unwritten = refusal.calls == "write" || refusal.script.starts_with('=');
+            assert!(lost == 0 || unwritten, "{}: {lost} bytes", refusal.says);
+            greatest = greatest.max(lost);
+        }
+        for (n, (refusal, (running, feed))) in REFUSALS.iter().zip(waiting).enumerate() {
+            let outcome = running.wait();
+            assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+            assert_eq!(masked(&outcome.stderr), says(refusal));
+            let lost = go_on(scene, &format!("waiting{n}"), refusal, &feed.left());
+            assert_eq!(lost, 0, "{}", refusal.says);
+        }
+        say(&format!(
+            "multilog, {:?}: killed in {} pauses for a quota; {greatest} bytes lost at most, by a first write",
+            scene.subject(),
+            REFUSALS.len(),
+        ));
+    }
+}
