@@ -1,6 +1,8 @@
 mod multilog_full;
 mod multilog_kills;
+mod multilog_power;
 mod multilog_refused;
+mod power;
 
 use std::time::Duration;
 

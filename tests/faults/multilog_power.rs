@@ -1,0 +1,352 @@
+//! The power goes, at any moment of multilog's work: after each of its calls,
+//! as strace saw them, all that may be on disk then is made and given to the
+//! next multilog, Debian's and ours. What was fsynced is there, once and in
+//! order, and both make the same of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use testkit::{Scene, Subject, say};
+
+use super::memory;
+use super::power::{Call, Directory, Journal, Wreck, joined};
+use crate::compliance::multilog::calls::strace_works;
+use crate::compliance::multilog::masked;
+
+/// Work that is recorded: what there is before, the script, and what of the
+/// beginning of all lines is gone in the end because there are too many files.
+struct Work {
+    name: &'static str,
+    before: &'static [(&'static str, u32, &'static str)],
+    script: &'static str,
+}
+
+const PROCESSOR: &str = "s4096 n100 '!tr a-z A-Z; tr x x <&4 >&5; echo more >&5' ./m";
+
+const WORKS: &[Work] = &[
+    Work {
+        name: "rotations in a new directory",
+        before: &[],
+        script: "s4096 n100 ./m",
+    },
+    Work {
+        name: "rotations after a clean end, old files going",
+        before: &[
+            ("current", 0o744, "old line\n"),
+            ("state", 0o644, ""),
+            ("lock", 0o600, ""),
+        ],
+        script: "s4096 n2 ./m",
+    },
+    Work {
+        name: "a processor with a state",
+        before: &[
+            ("current", 0o744, "old line\n"),
+            ("state", 0o644, "s\n"),
+            ("lock", 0o600, ""),
+        ],
+        script: PROCESSOR,
+    },
+    Work {
+        name: "recovery from an unfinished current",
+        before: &[
+            ("current", 0o644, "old line\nunf\n"),
+            ("state", 0o644, ""),
+            ("lock", 0o600, ""),
+        ],
+        script: "s4096 n100 ./m",
+    },
+    Work {
+        name: "recovery from an unfinished processed",
+        before: &[
+            ("previous", 0o744, "previous line\n"),
+            ("processed", 0o644, "PREV"),
+            ("newstate", 0o644, "half"),
+            ("current", 0o644, "old line\n"),
+            ("state", 0o644, "s\n"),
+            ("lock", 0o600, ""),
+        ],
+        script: PROCESSOR,
+    },
+    Work {
+        name: "recovery from a finished processed",
+        before: &[
+            ("previous", 0o744, "previous line\n"),
+            ("processed", 0o744, "PREVIOUS LINE\n"),
+            ("newstate", 0o644, "more\n"),
+            ("current", 0o644, "old line\n"),
+            ("state", 0o644, "s\n"),
+            ("lock", 0o600, ""),
+        ],
+        script: PROCESSOR,
+    },
+];
+
+/// The chunks that are read one by one: of whole lines, no longer than what
+/// 0.76 reads at once.
+fn chunks() -> Vec<Vec<u8>> {
+    let line = |n: usize| format!("{n:04} {}\n", "abcdefghi".repeat(27));
+    let chunk = |n: usize| {
+        (4 * n..4 * n + 4)
+            .map(line)
+            .collect::<String>()
+            .into_bytes()
+    };
+    (0..7).map(chunk).collect()
+}
+
+/// The line that the next multilog gets, so that it has something to do.
+const AFTER: &str = "after\n";
+
+impl Work {
+    /// All that goes into the log, in order.
+    fn text(&self) -> Vec<u8> {
+        let before = |name: &str| {
+            let file = self.before.iter().find(|file| file.0 == name);
+            file.map_or("", |file| file.2)
+        };
+        let before = [before("previous"), before("current")].concat();
+        [before.into_bytes(), chunks().concat()].concat()
+    }
+
+    fn wreck(&self) -> Wreck {
+        Directory::new(Journal::Kept, self.before)
+            .wrecks()
+            .pop_first()
+            .unwrap()
+    }
+
+    /// What `$FIRST/multilog` or `$THEN/multilog` does, call by call.
+    fn record(&self, scene: &Scene, whose: &str) -> Vec<Call> {
+        let place = memory();
+        make(&self.wreck(), place.path());
+        let mut command = scene.shell(&format!(
+            "exec strace -f -y -qq -s 70000 -o trace -e trace=\
+            ?open,openat,?creat,write,?pwrite64,?writev,?copy_file_range,?sendfile,?splice,fsync,fdatasync,\
+            ?rename,?renameat,renameat2,?chmod,fchmod,fchmodat,?link,linkat,?unlink,unlinkat,ftruncate \
+            -e signal=none -e status=successful \"${whose}/multilog\" {}",
+            self.script
+        ));
+        command.current_dir(place.path());
+        let chunks = chunks();
+        let outcome = scene.hand_over(command, chunks.iter().map(Vec::as_slice));
+        outcome.succeeds();
+        let trace = fs::read_to_string(place.path().join("trace")).unwrap();
+        let mut known: Vec<String> = self.before.iter().map(|file| file.0.to_owned()).collect();
+        let log = format!("{}/m/", fs::canonicalize(&place).unwrap().display());
+        let calls = trace
+            .lines()
+            .filter_map(|line| call(line, &log, &mut known))
+            .collect();
+        joined(calls)
+    }
+}
+
+/// A line of strace as a call about a file in the directory `log`; `known` are
+/// the files there.
+fn call(line: &str, log: &str, known: &mut Vec<String>) -> Option<Call> {
+    assert!(!line.contains("unfinished"), "{line}");
+    let (_, line) = line.split_once(' ').unwrap();
+    let (name, rest) = line.trim_start().split_once('(').unwrap();
+    let (arguments, result) = rest.rsplit_once(" = ").unwrap();
+    let arguments = arguments.trim_end().strip_suffix(')').unwrap();
+    // In the log directory, names are quoted and have no directory.
+    let quoted: Vec<_> = arguments.split('"').skip(1).step_by(2).collect();
+    let opened = |shown: &str| {
+        let (_, path) = shown.split_once('<')?;
+        let name = path.split('>').next()?.strip_prefix(log)?;
+        (!name.contains(" (deleted)")).then(|| name.to_owned())
+    };
+    let descriptor = || opened(arguments);
+    let mode = || {
+        let (_, mode) = arguments.rsplit_once(", 0").unwrap();
+        u32::from_str_radix(mode, 8).unwrap()
+    };
+    let call = match name {
+        "open" | "openat" | "creat" => {
+            let file = opened(result)?;
+            if known.contains(&file) || file.is_empty() {
+                return None;
+            }
+            Call::Make(file, mode() & !0o022)
+        }
+        "write" => {
+            let text = quoted[0].replace("\\n", "\n");
+            assert!(!text.contains('\\'), "{text}");
+            Call::Write(descriptor()?, text.into_bytes())
+        }
+        "fsync" | "fdatasync" => Call::Sync(descriptor()?),
+        "fchmod" => Call::Mode(descriptor()?, mode()),
+        "chmod" | "fchmodat" => Call::Mode(quoted[0].to_owned(), mode()),
+        "rename" | "renameat" | "renameat2" => {
+            Call::Rename(quoted[0].to_owned(), quoted[1].to_owned())
+        }
+        "link" | "linkat" => Call::Link(quoted[0].to_owned(), quoted[1].to_owned()),
+        "unlink" | "unlinkat" => Call::Unlink(quoted[0].to_owned()),
+        _ => panic!("the model does not know {line}"),
+    };
+    match &call {
+        Call::Make(name, _) | Call::Link(_, name) => known.push(name.clone()),
+        Call::Unlink(name) => known.retain(|file| file != name),
+        Call::Rename(from, to) => {
+            known.retain(|file| file != from && file != to);
+            known.push(to.clone());
+        }
+        Call::Write(..) | Call::Sync(_) | Call::Mode(..) => {}
+    }
+    Some(call)
+}
+
+/// Makes the files of a wreck in `place/m`.
+fn make(wreck: &Wreck, place: &Path) {
+    if wreck.is_empty() {
+        return;
+    }
+    let place = place.join("m");
+    fs::create_dir(&place).unwrap();
+    let mut made: BTreeMap<usize, &String> = BTreeMap::new();
+    for (name, (file, mode, text)) in wreck {
+        let path = place.join(name);
+        if let Some(other) = made.insert(*file, name) {
+            fs::hard_link(place.join(other), path).unwrap();
+        } else {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(*mode)).unwrap();
+        }
+    }
+}
+
+/// The files in a log directory, the old ones first: name, mode and text.
+fn found(place: &Path) -> Vec<(String, u32, Vec<u8>)> {
+    let mut names: Vec<_> = fs::read_dir(place.join("m"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let file = |name: String| {
+        let path = place.join("m").join(&name);
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        (masked(name), mode, fs::read(path).unwrap())
+    };
+    names.into_iter().map(file).collect()
+}
+
+/// What the log says, without what a processor changed and the last line.
+fn text(found: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
+    let logs = found
+        .iter()
+        .filter(|(name, ..)| name.starts_with('@') || name == "current");
+    let text = logs
+        .flat_map(|(.., text)| text.to_ascii_lowercase())
+        .collect::<Vec<_>>();
+    text.strip_suffix(AFTER.as_bytes()).unwrap().to_vec()
+}
+
+/// Where `part` ends in `text`; both have numbered lines.
+fn end(text: &[u8], part: &[u8]) -> usize {
+    let part = part.to_ascii_lowercase();
+    let place = text
+        .windows(part.len().max(1))
+        .position(|window| window == part);
+    place.map_or(0, |start| start + part.len())
+}
+
+/// The calls with labels masked.
+fn shown(calls: &[Call]) -> Vec<String> {
+    let shown = |call: &Call| match call {
+        Call::Write(name, text) => format!("write {} bytes to {name}", text.len()),
+        call => masked(format!("{call:?}")),
+    };
+    calls.iter().map(shown).collect()
+}
+
+#[test]
+fn what_was_fsynced_outlives_a_loss_of_power() {
+    fn check(scene: &Scene) {
+        if !strace_works(scene) {
+            return;
+        }
+        for work in WORKS {
+            for journal in [Journal::Kept, Journal::None] {
+                lose_power(scene, work, journal);
+            }
+        }
+    }
+    let built = env!("CARGO_BIN_EXE_svok");
+    testkit::run(Subject::TheirsThenOurs, built, module_path!(), check);
+}
+
+/// Records both, and has both recover from all that may be left.
+fn lose_power(scene: &Scene, work: &Work, journal: Journal) {
+    let calls = work.record(scene, "FIRST");
+    let ours = work.record(scene, "THEN");
+    assert_eq!(shown(&calls), shown(&ours), "{}", work.name);
+
+    // Each wreck, with the end of what is sure to be in it.
+    let whole = work.text();
+    let mut wrecks: BTreeMap<Wreck, usize> = BTreeMap::new();
+    let mut directory = Directory::new(journal, work.before);
+    let mut cuts = 0;
+    for number in 0..=ours.len() {
+        if let Some(last) = number.checked_sub(1) {
+            directory.call(&ours[last]);
+        }
+        for wreck in directory.wrecks() {
+            cuts += 1;
+            let ends = directory.safe_texts(&wreck).map(|text| end(&whole, text));
+            let safe = ends.max().unwrap_or(0);
+            let known = wrecks.entry(wreck).or_default();
+            *known = safe.max(*known);
+        }
+    }
+
+    let place = memory();
+    for (number, wreck) in wrecks.keys().enumerate() {
+        for whose in ["FIRST", "THEN"] {
+            let place = place.path().join(format!("{whose}{number}"));
+            fs::create_dir(&place).unwrap();
+            make(wreck, &place);
+        }
+    }
+    fs::write(place.path().join("after"), AFTER).unwrap();
+    let mut command = scene.shell(
+        "for place in FIRST*; do cd $place; $FIRST/multilog n100 ./m <../after || exit; cd ..; done
+        for place in THEN*; do cd $place; $THEN/multilog n100 ./m <../after || exit; cd ..; done",
+    );
+    command.current_dir(place.path());
+    scene.run(command).succeeds();
+
+    let mut states = BTreeMap::new();
+    for (number, (wreck, safe)) in wrecks.iter().enumerate() {
+        let [theirs, ours] =
+            ["FIRST", "THEN"].map(|whose| found(&place.path().join(format!("{whose}{number}"))));
+        assert!(theirs == ours, "{}: {wreck:?}", work.name);
+        let text = text(&ours);
+        let start = if work.script.contains(" n2 ") {
+            end(&whole, &text) - text.len()
+        } else {
+            0
+        };
+        assert!(
+            whole[start..].starts_with(&text) && start + text.len() >= *safe,
+            "{}: {safe} bytes were safe, {} are there: {wreck:?}",
+            work.name,
+            text.len()
+        );
+        let names: Vec<_> = ours
+            .iter()
+            .map(|(name, mode, _)| format!("{name} {mode:o}"))
+            .collect();
+        *states.entry(names.join(", ")).or_insert(0) += 1;
+    }
+    say(&format!(
+        "{}, journal {journal:?}: {} calls, the same from both; {cuts} cuts, {} directories, recovered by both to \
+         the same {} states; nothing fsynced is missing",
+        work.name,
+        ours.len(),
+        wrecks.len(),
+        states.len(),
+    ));
+}

@@ -1,0 +1,293 @@
+//! What a directory may hold when the power went.
+//!
+//! The model knows calls, not disks. What was written to a file and not
+//! fsynced is there, or missing, or cut. What happened to names and modes
+//! happens on disk in the same order, and stops anywhere; an fsync of any
+//! file is a point before which it does not stop on a file system with a
+//! journal ([`Journal::Kept`]), and means nothing to it on one without
+//! ([`Journal::None`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A call that succeeded, about files by their names in the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// A file is made, with this mode.
+    Make(String, u32),
+    /// Bytes are added at its end.
+    Write(String, Vec<u8>),
+    /// fsync.
+    Sync(String),
+    Mode(String, u32),
+    Rename(String, String),
+    Link(String, String),
+    Unlink(String),
+}
+
+/// What an fsync does for names and modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Journal {
+    /// What happened to them before it is safe.
+    Kept,
+    /// Nothing.
+    None,
+}
+
+/// The files of a directory after a loss of power: of each name the number of
+/// its file, the mode and the text.
+pub(super) type Wreck = BTreeMap<String, (usize, u32, Vec<u8>)>;
+
+/// A file, under whatever names.
+#[derive(Clone, Debug)]
+struct File {
+    text: Vec<u8>,
+    /// How much of the text is safe.
+    safe: usize,
+}
+
+/// A change that waits for its turn to be safe.
+#[derive(Clone, Debug)]
+enum Change {
+    Name(String, usize),
+    Unname(String),
+    Move(String, String),
+    Mode(usize, u32),
+}
+
+/// What is safe of names and modes.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    names: BTreeMap<String, usize>,
+    modes: BTreeMap<usize, u32>,
+}
+
+impl Table {
+    fn change(&mut self, change: &Change) {
+        match change {
+            Change::Name(name, file) => {
+                self.names.insert(name.clone(), *file);
+            }
+            Change::Unname(name) => {
+                self.names.remove(name);
+            }
+            Change::Move(from, to) => {
+                let file = self.names.remove(from).unwrap();
+                self.names.insert(to.clone(), file);
+            }
+            Change::Mode(file, mode) => {
+                self.modes.insert(*file, *mode);
+            }
+        }
+    }
+}
+
+/// A directory at work.
+#[derive(Clone, Debug)]
+pub(super) struct Directory {
+    journal: Journal,
+    files: Vec<File>,
+    /// As the programs see it.
+    now: Table,
+    /// As it was at first, which is safe.
+    begin: Table,
+    changes: Vec<Change>,
+    /// How many changes are safe.
+    safe: usize,
+}
+
+impl Directory {
+    /// A directory with files that are safe: name, mode and text.
+    pub(super) fn new(journal: Journal, files: &[(&str, u32, &str)]) -> Self {
+        let mut begin = Table::default();
+        for (number, (name, mode, _)) in files.iter().enumerate() {
+            begin.change(&Change::Name((*name).to_owned(), number));
+            begin.change(&Change::Mode(number, *mode));
+        }
+        let file = |(_, _, text): &(&str, u32, &str)| File {
+            text: text.as_bytes().to_vec(),
+            safe: text.len(),
+        };
+        Directory {
+            journal,
+            files: files.iter().map(file).collect(),
+            now: begin.clone(),
+            begin,
+            changes: Vec::new(),
+            safe: 0,
+        }
+    }
+
+    pub(super) fn call(&mut self, call: &Call) {
+        let change = match call {
+            Call::Make(name, mode) => {
+                assert!(!self.now.names.contains_key(name), "{name} exists");
+                let number = self.files.len();
+                self.files.push(File {
+                    text: Vec::new(),
+                    safe: 0,
+                });
+                self.change(Change::Mode(number, *mode));
+                Change::Name(name.clone(), number)
+            }
+            Call::Write(name, bytes) => {
+                let file = self.file(name);
+                self.files[file].text.extend(bytes);
+                return;
+            }
+            Call::Sync(name) => {
+                let file = self.file(name);
+                self.files[file].safe = self.files[file].text.len();
+                if self.journal == Journal::Kept {
+                    self.safe = self.changes.len();
+                }
+                return;
+            }
+            Call::Mode(name, mode) => Change::Mode(self.file(name), *mode),
+            Call::Rename(from, to) => Change::Move(from.clone(), to.clone()),
+            Call::Link(from, to) => Change::Name(to.clone(), self.file(from)),
+            Call::Unlink(name) => Change::Unname(name.clone()),
+        };
+        self.change(change);
+    }
+
+    /// All that may be there if the power goes now.
+    pub(super) fn wrecks(&self) -> BTreeSet<Wreck> {
+        let mut table = self.begin.clone();
+        let mut wrecks = BTreeSet::new();
+        for done in 0..=self.changes.len() {
+            if let Some(last) = done.checked_sub(1) {
+                table.change(&self.changes[last]);
+            }
+            if done >= self.safe {
+                for part in 0..=2 {
+                    wrecks.insert(self.wreck(&table, part));
+                }
+            }
+        }
+        wrecks
+    }
+
+    /// The safe texts of those files that are sure to have a name in `wreck`.
+    pub(super) fn safe_texts<'a>(&'a self, wreck: &'a Wreck) -> impl Iterator<Item = &'a [u8]> {
+        let named = |file: &usize| wreck.values().any(|(number, ..)| number == file);
+        let all = self.journal == Journal::Kept;
+        let files = self.files.iter().enumerate();
+        files
+            .filter(move |(number, _)| all || named(number))
+            .map(|(_, file)| &file.text[..file.safe])
+    }
+
+    /// A wreck where of what is not safe of a text so many halves are left.
+    fn wreck(&self, table: &Table, halves: usize) -> Wreck {
+        let entry = |(name, &number): (&String, &usize)| {
+            let File { text, safe } = &self.files[number];
+            let left = safe + (text.len() - safe) * halves / 2;
+            (
+                name.clone(),
+                (number, table.modes[&number], text[..left].to_vec()),
+            )
+        };
+        table.names.iter().map(entry).collect()
+    }
+
+    fn change(&mut self, change: Change) {
+        self.now.change(&change);
+        self.changes.push(change);
+    }
+
+    fn file(&self, name: &str) -> usize {
+        let file = self.now.names.get(name);
+        *file.unwrap_or_else(|| panic!("there is no {name}"))
+    }
+}
+
+/// The same calls where what is written to a file without anything in between
+/// is written at once.
+pub(super) fn joined(calls: Vec<Call>) -> Vec<Call> {
+    let mut joined: Vec<Call> = Vec::new();
+    for call in calls {
+        match (joined.last_mut(), call) {
+            (Some(Call::Write(last, text)), Call::Write(name, more)) if *last == name => {
+                text.extend(more);
+            }
+            (_, call) => joined.push(call),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The wrecks, each as its names, modes and texts.
+    fn wrecks(journal: Journal, calls: &[Call]) -> Vec<String> {
+        let mut directory = Directory::new(journal, &[("a", 0o644, "old")]);
+        for call in calls {
+            directory.call(call);
+        }
+        let show = |wreck: &Wreck| {
+            let entry = |(name, (_, mode, text)): (&String, &(usize, u32, Vec<u8>))| {
+                format!("{name} {mode:o} {}", String::from_utf8_lossy(text))
+            };
+            wreck.iter().map(entry).collect::<Vec<_>>().join(", ")
+        };
+        directory.wrecks().iter().map(show).collect()
+    }
+
+    fn write(text: &str) -> Call {
+        Call::Write("a".into(), text.into())
+    }
+
+    #[test]
+    fn what_is_not_synced_may_be_missing_or_cut() {
+        let seen = wrecks(Journal::Kept, &[write("new!")]);
+        assert_eq!(seen, ["a 644 old", "a 644 oldne", "a 644 oldnew!"]);
+        let seen = wrecks(Journal::Kept, &[write("new!"), Call::Sync("a".into())]);
+        assert_eq!(seen, ["a 644 oldnew!"]);
+    }
+
+    #[test]
+    fn names_and_modes_are_lost_from_the_last_one_on() {
+        let calls = [
+            Call::Rename("a".into(), "b".into()),
+            Call::Mode("b".into(), 0o744),
+            Call::Link("b".into(), "c".into()),
+            Call::Unlink("b".into()),
+        ];
+        let mut seen = wrecks(Journal::None, &calls);
+        seen.sort();
+        let expected = [
+            "a 644 old",
+            "b 644 old",
+            "b 744 old",
+            "b 744 old, c 744 old",
+            "c 744 old",
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_sync_keeps_names_where_there_is_a_journal() {
+        let calls = [Call::Make("b".into(), 0o600), Call::Sync("a".into())];
+        assert_eq!(wrecks(Journal::Kept, &calls), ["a 644 old, b 600 "]);
+        let seen = wrecks(Journal::None, &calls);
+        assert_eq!(seen, ["a 644 old", "a 644 old, b 600 "]);
+    }
+
+    #[test]
+    fn a_file_has_one_text_under_all_its_names() {
+        let calls = [
+            Call::Link("a".into(), "b".into()),
+            Call::Sync("a".into()),
+            write("er"),
+        ];
+        let seen = wrecks(Journal::Kept, &calls);
+        let expected = [
+            "a 644 old, b 644 old",
+            "a 644 olde, b 644 olde",
+            "a 644 older, b 644 older",
+        ];
+        assert_eq!(seen, expected);
+    }
+}
