@@ -48,8 +48,8 @@ fn masked(text: &str, must_be_of_now: bool) -> String {
 /// The label that a text begins with.
 fn label(text: &str) -> Option<Label> {
     let digits = text.as_bytes().get(..TEXT)?.strip_prefix(b"@")?;
-    let are_digits = digits.iter().all(u8::is_ascii_hexdigit);
-    are_digits.then(|| Label::from_digits(digits))
+    let (label, length) = Label::read(digits);
+    (length == digits.len()).then_some(label)
 }
 
 /// The date of the time of day that a text begins with.
