@@ -265,4 +265,37 @@ mod tests {
         assert_eq!(label(10, 0).seconds_since(label(10, 1)), 0);
         assert_eq!(label(10, 0).seconds_since(label(11, 0)), 0);
     }
+
+    #[test]
+    fn eight_digits_at_once_are_as_eight_one_by_one() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..20_000 {
+            let length = random.usize(..40);
+            let mut text: Vec<u8> = (0..length)
+                .map(|_| *random.choice(b"0123456789abcdef").unwrap())
+                .collect();
+            if let Some(place) = random.choice(text.iter_mut()) {
+                if random.bool() {
+                    *place = random.u8(..);
+                }
+            }
+            let (mut seconds, mut nanoseconds, mut count) = (0_u64, 0_u32, 0);
+            for &byte in &text {
+                let Some(digit) = b"0123456789abcdef".iter().position(|&d| d == byte) else {
+                    break;
+                };
+                seconds = seconds << 4 | u64::from(nanoseconds >> 28);
+                nanoseconds = nanoseconds << 4 | u32::try_from(digit).unwrap();
+                count += 1;
+            }
+            let (label, digits) = Label::read(&text);
+            let seen = (label.seconds(), label.nanoseconds(), digits);
+            assert_eq!(
+                seen,
+                (seconds, nanoseconds, count),
+                "{}",
+                text.escape_ascii()
+            );
+        }
+    }
 }

@@ -24,6 +24,8 @@ pub mod local;
 pub mod logs;
 pub mod names;
 pub mod old;
+#[cfg(test)]
+mod original;
 pub mod pattern;
 pub mod processor;
 pub mod recovery;

@@ -330,6 +330,42 @@ mod tests {
     }
 
     #[test]
+    fn pieces_are_converted_as_the_whole_is() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..500 {
+            let mut input = Vec::new();
+            for _ in 0..random.usize(..20) {
+                let label = label(random.i64(900..1100));
+                let most = if random.bool() { 60 } else { 25 };
+                let digits = label.iter().copied().cycle().skip(1);
+                match random.u8(..3) {
+                    0 => input.extend_from_slice(&label),
+                    1 => input.extend(label.iter().copied().take(random.usize(..26))),
+                    _ => input.extend([b'@'].into_iter().chain(digits.take(random.usize(..most)))),
+                }
+                let text = (0..random.usize(..12)).map(|_| *random.choice(b" a0@\0\nx").unwrap());
+                input.extend(text.collect::<Vec<_>>());
+                input.push(b'\n');
+            }
+            input.truncate(input.len().saturating_sub(random.usize(..30)));
+            let converted = |pieces: &mut dyn FnMut(&[u8]) -> usize| {
+                let mut localizer = Localizer::new(calendar, true);
+                let mut output = Vec::new();
+                let mut rest = input.as_slice();
+                while !rest.is_empty() {
+                    let (piece, later) = rest.split_at(pieces(rest));
+                    localizer.convert(piece, &mut output).unwrap();
+                    rest = later;
+                }
+                output.escape_ascii().to_string()
+            };
+            let whole = converted(&mut <[u8]>::len);
+            assert_eq!(converted(&mut |_| 1), whole);
+            assert_eq!(converted(&mut |rest| random.usize(..=rest.len())), whole);
+        }
+    }
+
+    #[test]
     fn a_label_without_a_date_is_left_as_it_is() {
         let label = label(1_000_000);
         let left = String::from_utf8(label.to_vec()).unwrap();

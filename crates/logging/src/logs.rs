@@ -219,3 +219,131 @@ fn alert(head: &[u8]) {
         _ => complain(&text![head, "\n"]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use daemontools_core::label::Label;
+
+    use super::*;
+    use crate::extent::Extent;
+    use crate::lines::Lines;
+    use crate::original::Original;
+
+    /// A log directory without a system.
+    struct Log {
+        selection: Option<Selection>,
+        extent: Extent,
+        files: Vec<Vec<u8>>,
+    }
+
+    impl Log {
+        fn take(&mut self, batch: &Batch<'_>, selects: &dyn Fn(&[u8]) -> bool) {
+            let mut cuts = Vec::new();
+            let text = if let Some(selection) = &mut self.selection {
+                selection.begin(batch);
+                for piece in batch.whole().pieces() {
+                    if !piece.continues {
+                        selection.go_on(selects(piece.head()), batch.text, piece.start);
+                    }
+                }
+                selection.take(batch.text, batch.text.len());
+                let selected = selection.batch(batch);
+                self.extent.take(&selected, &mut cuts);
+                selected.text
+            } else {
+                self.extent.take(batch, &mut cuts);
+                batch.text
+            };
+            let mut start = 0;
+            for cut in cuts {
+                self.files.last_mut().unwrap().extend(&text[start..cut]);
+                self.files.push(Vec::new());
+                start = cut;
+            }
+            self.files.last_mut().unwrap().extend(&text[start..]);
+        }
+    }
+
+    /// Lines of lengths about which something changes; some are longer than
+    /// all buffers.
+    fn input(random: &mut fastrand::Rng, length: usize) -> Vec<u8> {
+        let lengths: &[usize] = random
+            .choice([
+                &[0, 1, 9, 99, 199][..],
+                &[88],
+                &[510, 511, 512, 513, 599],
+                &[972, 973, 974, 998, 999, 1000, 1001, 1002],
+                &[1999, 2094, 2095, 2096, 4094, 4095, 4096, 8999],
+                &[0, 1, 10, 100, 511, 1000, 3000],
+                &[0, 88, 88, 88, 88, 88, 150_000],
+            ])
+            .unwrap();
+        let mut input = Vec::new();
+        while input.len() < length {
+            let length = *random.choice(lengths).unwrap();
+            input.extend(std::iter::repeat_n(
+                *random.choice(b"abc\0").unwrap(),
+                length,
+            ));
+            input.push(b'\n');
+        }
+        input.truncate(input.len() - random.usize(0..3));
+        input
+    }
+
+    #[test]
+    fn files_are_those_of_the_original() {
+        let label = Label::from_unix(1_000_000_000, 0);
+        let stamp = [&label.text()[..], b" "].concat();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut ended = 0;
+        for _ in 0..300 {
+            let stamped = random.bool();
+            let size = match random.u8(..3) {
+                0 => random.usize(4096..8192),
+                1 => random.usize(4096..100_000),
+                _ => 16_777_215,
+            };
+            let (chunk, length) = random
+                .choice([
+                    (1, 5000),
+                    (100, 20_000),
+                    (1000, 20_000),
+                    (1024, 30_000),
+                    (4096, 60_000),
+                    (65_536, 200_000),
+                ])
+                .unwrap();
+            let input = input(&mut random, length);
+            // By any byte of the head, so that all of it counts.
+            let modulus = random.u32(1..4);
+            let selects = |head: &[u8]| {
+                let sum: u32 = head.iter().copied().map(u32::from).sum();
+                modulus == 1 || sum % modulus == 0
+            };
+
+            let mut lines = Lines::new(stamped);
+            let mut log = Log {
+                selection: (modulus > 1 || random.bool()).then(Selection::default),
+                extent: Extent::new(size, 0),
+                files: vec![Vec::new()],
+            };
+            for read in input.chunks(chunk) {
+                lines.room()[..read.len()].copy_from_slice(read);
+                log.take(&lines.batch(read.len(), || label), &selects);
+            }
+            if let Some(batch) = lines.end(|| label) {
+                log.take(&batch, &selects);
+            }
+
+            let stamp = if stamped { &stamp[..] } else { b"" };
+            let original = Original::new(stamp, &selects, size).of(&input, chunk);
+            let lengths: Vec<_> = original.iter().map(Vec::len).collect();
+            let seen: Vec<_> = log.files.iter().map(Vec::len).collect();
+            assert_eq!(seen, lengths, "size {size}, chunks of {chunk}");
+            assert!(log.files == original);
+            ended += original.len() - 1;
+        }
+        assert!(ended > 500, "{ended} files ended");
+    }
+}

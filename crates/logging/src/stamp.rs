@@ -65,4 +65,36 @@ mod tests {
             "@ ab\n@ c\n@ \n"
         );
     }
+
+    #[test]
+    fn pieces_are_stamped_as_bytes_are() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..300 {
+            let length = random.usize(..500);
+            let input: Vec<u8> = (0..length)
+                .map(|_| *random.choice(b"\n\nabc\0@ ").unwrap())
+                .collect();
+            let mut expected = Vec::new();
+            let mut begins = true;
+            for &byte in &input {
+                if begins {
+                    expected.extend_from_slice(LABEL);
+                    expected.push(b' ');
+                }
+                expected.push(byte);
+                begins = byte == b'\n';
+            }
+            let (mut stamper, mut output) = (Stamper::default(), Vec::new());
+            let mut rest = input.as_slice();
+            while !rest.is_empty() {
+                let (piece, later) = rest.split_at(random.usize(..=rest.len()));
+                stamper.stamp(piece, LABEL, &mut output);
+                rest = later;
+            }
+            assert_eq!(
+                output.escape_ascii().to_string(),
+                expected.escape_ascii().to_string()
+            );
+        }
+    }
 }

@@ -1,0 +1,128 @@
+//! 0.76, for tests to compare with: byte by byte, every write made.
+
+use crate::batch::HEAD;
+
+/// What 0.76 does with its input, slowly and plainly.
+pub(crate) struct Original<'a> {
+    /// What comes before each line.
+    stamp: &'a [u8],
+    /// Which lines are selected, by their heads.
+    selects: &'a dyn Fn(&[u8]) -> bool,
+    /// No file has more bytes.
+    size: usize,
+    /// What was written; the last file is open.
+    files: Vec<Vec<u8>>,
+    buffer: Vec<u8>,
+    /// The beginning of the line that is read.
+    line: Vec<u8>,
+    place: Place,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Start,
+    Head,
+    Rest { selected: bool },
+}
+
+impl<'a> Original<'a> {
+    /// No file has anything yet.
+    pub(crate) fn new(stamp: &'a [u8], selects: &'a dyn Fn(&[u8]) -> bool, size: usize) -> Self {
+        Original {
+            stamp,
+            selects,
+            size,
+            files: vec![Vec::new()],
+            buffer: Vec::new(),
+            line: Vec::new(),
+            place: Place::Start,
+        }
+    }
+
+    /// The files that come of an input of which each read returns `chunk`
+    /// bytes if it asks for as many.
+    pub(crate) fn of(mut self, input: &[u8], chunk: usize) -> Vec<Vec<u8>> {
+        for read in input.chunks(chunk).flat_map(|chunk| chunk.chunks(1024)) {
+            self.read(read);
+        }
+        if self.place != Place::Start {
+            self.read(b"\n");
+        }
+        self.files
+    }
+
+    fn read(&mut self, read: &[u8]) {
+        for &byte in read {
+            if self.place == Place::Start {
+                self.line = self.stamp.to_owned();
+                self.place = Place::Head;
+            }
+            match (self.place, byte) {
+                (Place::Rest { selected }, _) => {
+                    if selected {
+                        self.put(&[byte]);
+                    }
+                    if byte == b'\n' {
+                        self.place = Place::Start;
+                    }
+                }
+                (_, b'\n') => {
+                    if self.put_head() {
+                        self.put(b"\n");
+                    }
+                    self.place = Place::Start;
+                }
+                _ => {
+                    self.line.push(byte);
+                    if self.line.len() == HEAD {
+                        let selected = self.put_head();
+                        self.place = Place::Rest { selected };
+                    }
+                }
+            }
+        }
+        let buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer);
+    }
+
+    /// Puts the head of the line if it is selected.
+    fn put_head(&mut self) -> bool {
+        let line = std::mem::take(&mut self.line);
+        let selected = (self.selects)(&line);
+        if selected {
+            self.put(&line);
+        }
+        selected
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if bytes.len() > 512 - self.buffer.len() {
+            let buffer = std::mem::take(&mut self.buffer);
+            self.write(&buffer);
+            if bytes.len() > 512 {
+                self.write(bytes);
+                return;
+            }
+        }
+        self.buffer.extend(bytes);
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.files.last().is_none_or(|file| file.len() >= self.size) {
+                self.files.push(Vec::new());
+            }
+            let file = self.files.last_mut().unwrap();
+            let mut length = bytes.len().min(self.size - file.len());
+            if file.len() + length >= self.size - 2000 {
+                let newline = bytes[..length].iter().rposition(|&byte| byte == b'\n');
+                length = newline.map_or(length, |newline| newline + 1);
+            }
+            file.extend(&bytes[..length]);
+            if file.len() >= self.size - 2000 && file.ends_with(b"\n") {
+                self.files.push(Vec::new());
+            }
+            bytes = &bytes[length..];
+        }
+    }
+}
