@@ -7,6 +7,7 @@ mod options;
 mod readproctitle;
 mod svc;
 mod svstat;
+mod tai64n;
 mod tai64nlocal;
 
 use testkit::random::Pair;

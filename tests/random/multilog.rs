@@ -9,10 +9,12 @@ use std::path::Path;
 
 use fastrand::Rng;
 use tempfile::TempDir;
-use testkit::{Outcome, Scene, random};
+use testkit::{Outcome, Scene, Subject, random};
 
 const LOGS: [&str; 2] = ["m", "n"];
 const STATUS: &str = "status";
+/// What 0.76 reads at once.
+const ITS_READ: usize = 1024;
 
 #[test]
 fn scripts_and_lines() {
@@ -44,7 +46,9 @@ struct Round {
     changes: Vec<Change>,
     script: Vec<OsString>,
     input: Vec<u8>,
-    /// The length of what one read returns; None to read from a file.
+    /// The length of what one read returns; None to read from a file. What is
+    /// longer than 0.76's reads is made of whole ones, and 0.76 has it from a
+    /// file.
     chunk: Option<usize>,
 }
 
@@ -94,14 +98,23 @@ impl Round {
     fn generate(rng: &mut Rng) -> Self {
         let changes = (0..rng.usize(..4)).map(|_| change(rng)).collect();
         let script = script(rng);
-        let long = rng.u8(..8) == 0;
-        let input = input(rng, if long { 40_000 } else { 6000 });
+        let length = match rng.u8(..40) {
+            0 => 300_000,
+            1..6 => 40_000,
+            _ => 6000,
+        };
+        let input = input(rng, length);
         let chunk = match rng.u8(..8) {
             0 if input.len() < 2000 => Some(1),
-            1 => Some(rng.usize(20..=1024)),
+            1 => Some(rng.usize(20..=1024).max(input.len() / 400)),
             2 => Some(pick(rng, &[1000, 1023, 1024])),
+            3 => Some(pick(rng, &[4096, 65_536])),
             _ => None,
         };
+        let chunk = chunk.map(|chunk| match chunk {
+            ..=ITS_READ => chunk,
+            more => more.next_multiple_of(ITS_READ),
+        });
         Round {
             changes,
             script,
@@ -133,7 +146,11 @@ impl Round {
     fn multilog(&self, scene: &Scene, place: &Path) -> Outcome {
         let mut command = scene.command("multilog");
         command.args(&self.script).current_dir(place);
-        if let Some(chunk) = self.chunk {
+        let longest = match scene.subject() {
+            Subject::Ours => usize::MAX,
+            _ => ITS_READ,
+        };
+        if let Some(chunk) = self.chunk.filter(|chunk| *chunk <= longest) {
             return scene.hand_over(command, self.input.chunks(chunk));
         }
         let input = place.join("input");
@@ -305,7 +322,10 @@ fn input(rng: &mut Rng, length: usize) -> Vec<u8> {
     let critical = rng.bool();
     let goal = rng.usize(..=length);
     while input.len() < goal {
-        let length = if critical {
+        let length = if goal > 100_000 && rng.u8(..100) == 0 {
+            // Longer than all buffers.
+            150_000
+        } else if critical {
             pick(
                 rng,
                 &[
