@@ -124,7 +124,11 @@ check:
 check-package: deb tarball
 	@packaging/check
 
+# Inputs on which a parser differs from its naive model: see fuzz/run.
+fuzz:
+	@fuzz/run
+
 clean:
 	$(CARGO) clean
 
-.PHONY: all shared static install uninstall demo bench bench-services count deb tarball check-package check clean
+.PHONY: all shared static install uninstall demo bench bench-services count deb tarball check-package fuzz check clean

@@ -33,11 +33,14 @@ END
     fi
 }
 
+# The reference and its peers, what the tests look with, and what counts and
+# fuzzes.
+wanted="daemontools runit s6 strace tzdata procps valgrind g++"
 if [ "${CI:-}" = true ]; then
-    packages daemontools runit s6 strace tzdata procps valgrind shellcheck
-else
-    packages daemontools runit s6 strace tzdata procps valgrind
+    wanted="$wanted shellcheck"
 fi
+# shellcheck disable=SC2086 # one word for each package
+packages $wanted
 if dpkg --verify daemontools 2>/dev/null | grep ' /usr/bin/'; then
     fail "/usr/bin has other programs than Debian's package daemontools: no reference"
 fi
@@ -45,6 +48,7 @@ tests/services.sh target/services || say "nginx and redis-server could not be fe
 
 say "cargo fmt"
 cargo fmt --all -- --check
+cargo fmt --manifest-path fuzz/Cargo.toml -- --check
 
 say "cargo clippy"
 cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -55,7 +59,7 @@ RUSTDOCFLAGS="-D warnings" \
 
 if command -v shellcheck >/dev/null; then
     say "shellcheck"
-    find .ci demo src tests '(' -name run -o -name '*.sh' ')' \
+    find .ci demo fuzz/run src tests '(' -name run -o -name '*.sh' ')' \
         -exec shellcheck --severity=warning {} +
 else
     say "shellcheck is not installed: the shell scripts go unchecked"
@@ -84,3 +88,6 @@ tests/instructions.sh "$root/usr/bin"
 say "cargo test"
 cargo test --locked --workspace --exclude daemontools-rs
 DAEMONTOOLS_OURS=$root/usr/bin cargo test --locked
+
+say "make fuzz"
+fuzz/run

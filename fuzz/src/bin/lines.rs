@@ -1,0 +1,193 @@
+//! Lines out of reads of any size, and the files that they are divided into,
+//! against 0.76's way: 1024 bytes at a time, one byte after the other through
+//! a buffer of 512.
+#![no_main]
+
+use daemontools_core::label::Label;
+use libfuzzer_sys::fuzz_target;
+use logging::extent::Extent;
+use logging::lines::Lines;
+
+/// The files of a log.
+struct Files {
+    size: usize,
+    files: Vec<Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+impl Files {
+    fn last(&mut self) -> &mut Vec<u8> {
+        self.files.last_mut().unwrap()
+    }
+
+    fn close(&mut self) {
+        self.files.push(Vec::new());
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if self.buffer.len() + bytes.len() > 512 {
+            self.flush();
+        }
+        self.buffer.extend(bytes);
+        if self.buffer.len() > 512 {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut rest = &buffer[..];
+        while !rest.is_empty() {
+            let size = self.size;
+            if self.last().len() >= size {
+                self.close();
+            }
+            let mut length = rest.len().min(size - self.last().len());
+            if self.last().len() + length + 2000 >= size {
+                for end in (1..=length).rev() {
+                    if rest[end - 1] == b'\n' {
+                        length = end;
+                        break;
+                    }
+                }
+            }
+            self.last().extend(&rest[..length]);
+            rest = &rest[length..];
+            if self.last().len() + 2000 >= size && self.last().ends_with(b"\n") {
+                self.close();
+            }
+        }
+    }
+}
+
+/// Lines on their way: what has begun and is shorter than 1000 bytes waits.
+struct Naive {
+    files: Files,
+    held: Vec<u8>,
+    long: bool,
+}
+
+impl Naive {
+    fn read(&mut self, bytes: &[u8]) {
+        for read in bytes.chunks(1024) {
+            // What is put as one is what there is of a line once it has ended,
+            // or once the read has and there is enough of it.
+            for &byte in read {
+                if self.long {
+                    self.files.put(&[byte]);
+                    self.long = byte != b'\n';
+                } else {
+                    self.held.push(byte);
+                    if byte == b'\n' {
+                        self.line();
+                    }
+                }
+            }
+            if self.held.len() >= 1000 {
+                self.line();
+                self.long = true;
+            }
+            self.files.flush();
+        }
+    }
+
+    fn line(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        let text = held.strip_suffix(b"\n").unwrap_or(&held);
+        let head = text.len().min(1000);
+        self.files.put(&held[..head]);
+        for byte in &held[head..] {
+            self.files.put(&[*byte]);
+        }
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    // A length of what the file has, then: how long a piece is, whether a line
+    // ends after it, whether a read does.
+    let [size, written, pieces @ ..] = bytes else {
+        return;
+    };
+    let size = 4096 + usize::from(*size);
+    let written = usize::from(*written) * 17 % size;
+    let mut reads = vec![Vec::new()];
+    let mut total = 0;
+    for piece in pieces.chunks_exact(2) {
+        let length = usize::from(piece[0]) * usize::from(1 + piece[1] % 8 * 2);
+        total += length;
+        if total > 40_000 {
+            break;
+        }
+        let read = reads.last_mut().unwrap();
+        read.extend(std::iter::repeat_n(b'x', length));
+        if piece[1] & 16 == 0 {
+            read.push(b'\n');
+        }
+        if piece[1] & 32 == 0 {
+            reads.push(Vec::new());
+        }
+    }
+    reads.retain(|read| !read.is_empty());
+
+    let mut naive = Naive {
+        files: Files {
+            size,
+            files: vec![vec![b'o'; written]],
+            buffer: Vec::new(),
+        },
+        held: Vec::new(),
+        long: false,
+    };
+    let mut lines = Lines::new(false);
+    let mut extent = Extent::new(size, written);
+    let mut files = vec![vec![b'o'; written]];
+    let mut take = |batch: &logging::batch::Batch<'_>| {
+        let mut cuts = Vec::new();
+        extent.take(batch, &mut cuts);
+        let mut start = 0;
+        for cut in cuts {
+            files.last_mut().unwrap().extend(&batch.text[start..cut]);
+            files.push(Vec::new());
+            start = cut;
+        }
+        files.last_mut().unwrap().extend(&batch.text[start..]);
+        files.clone()
+    };
+    for read in &reads {
+        naive.read(read);
+        lines.room()[..read.len()].copy_from_slice(read);
+        let seen = take(&lines.batch(read.len(), Label::now));
+        let sizes = |files: &[Vec<u8>]| files.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(&seen), sizes(&naive.files.files));
+        assert_eq!(seen, naive.files.files);
+        assert_eq!(lines.is_between(), naive.held.is_empty() && !naive.long);
+    }
+    let ended = lines.end(Label::now).map(|batch| take(&batch));
+    if let Some(seen) = ended {
+        naive.read(b"\n");
+        assert_eq!(seen, naive.files.files);
+    }
+
+    // With stamps, each line has one, and nothing else is changed.
+    let mut lines = Lines::new(true);
+    let mut stamped = Vec::new();
+    for read in &reads {
+        lines.room()[..read.len()].copy_from_slice(read);
+        stamped.extend(lines.batch(read.len(), Label::now).text);
+    }
+    if let Some(batch) = lines.end(Label::now) {
+        stamped.extend(batch.text);
+    }
+    let mut plain = reads.concat();
+    if !plain.is_empty() && !plain.ends_with(b"\n") {
+        plain.push(b'\n');
+    }
+    let unstamped: Vec<u8> = stamped
+        .split_inclusive(|&byte| byte == b'\n')
+        .flat_map(|line| {
+            assert!(line[0] == b'@' && line[25] == b' ');
+            line[26..].to_owned()
+        })
+        .collect();
+    assert!(unstamped == plain);
+});
