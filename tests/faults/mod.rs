@@ -2,7 +2,10 @@ mod multilog_full;
 mod multilog_kills;
 mod multilog_power;
 mod multilog_refused;
+mod noise;
 mod power;
+mod signals;
+mod stderr;
 
 use std::time::Duration;
 

@@ -1,0 +1,103 @@
+//! Bytes that mean nothing, into everything that reads: no program crashes,
+//! and ours passes on what Debian's does.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use fastrand::Rng;
+use testkit::Outcome;
+use testkit::random::compare;
+
+use super::memory;
+use crate::compliance::multilog::masked;
+
+/// Scripts of multilog that look into lines.
+const SCRIPTS: [&[&str]; 4] = [
+    &["-*@*", "+*a*", "e", "=status", "./m"],
+    &["t", "+*", "-*\u{1}*", "s4096", "n100", "./m"],
+    &["s4096", "n3", "!cat", "./m"],
+    &["t", "e", "=status"],
+];
+
+/// Bytes all alike, or with many of those that mean something.
+fn noise(random: &mut Rng) -> Vec<u8> {
+    let length = random.usize(..30_000);
+    let often = *random
+        .choice(&[
+            &b""[..],
+            b"\n",
+            b"@\n",
+            b"@\n0123456789abcdef",
+            b"\0",
+            b" *a",
+        ])
+        .unwrap();
+    let mut byte = || match random.choice(often) {
+        Some(byte) if random.u8(..8) != 0 => *byte,
+        _ => random.u8(..),
+    };
+    (0..length).map(|_| byte()).collect()
+}
+
+/// How a program ended and what it said, labels aside.
+fn ended(outcome: &Outcome) -> (Option<i32>, String, String) {
+    assert_eq!(outcome.signal(), None, "{outcome:?}");
+    let readable = |bytes: &[u8]| masked(bytes.escape_ascii().to_string());
+    (
+        outcome.code(),
+        readable(&outcome.stdout),
+        readable(&outcome.stderr),
+    )
+}
+
+#[test]
+fn noise_is_passed_on_as_ever() {
+    let (mut bytes, mut crashes) = (0, 0);
+    compare("noise", env!("CARGO_BIN_EXE_svok"), 60, |random, pair| {
+        let input = noise(random);
+        bytes += input.len();
+        for script in ["exec tai64n", "exec readproctitle x ............"] {
+            pair.same(|scene| ended(&scene.feed(&input, script)));
+        }
+        // A label without a year is the end of 0.76: see COMPATIBILITY.md.
+        let script = "export TZ=UTC0; exec tai64nlocal";
+        let theirs = pair.reference.feed(&input, script);
+        let ours = ended(&pair.ours.feed(&input, script));
+        if theirs.signal() == Some(11) {
+            crashes += 1;
+            assert_eq!(ours.0, Some(0));
+        } else {
+            assert!(ended(&theirs) == ours, "{theirs:?}\nours: {ours:?}");
+        }
+        let words = *random.choice(&SCRIPTS).unwrap();
+        pair.same(|scene| {
+            let place = memory();
+            let file = place.path().join("input");
+            fs::write(&file, &input).unwrap();
+            let mut command = scene.command("multilog");
+            command
+                .args(words)
+                .current_dir(place.path())
+                .stdin(fs::File::open(file).unwrap());
+            let ended = ended(&scene.run(command));
+            let status = fs::read(place.path().join("status")).unwrap_or_default();
+            let mut names: Vec<_> = fs::read_dir(place.path().join("m"))
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.unwrap().path())
+                .collect();
+            names.sort();
+            let file = |path: &std::path::PathBuf| {
+                let name = masked(path.file_name().unwrap().to_str().unwrap());
+                let mode = fs::metadata(path).unwrap().permissions().mode();
+                let text = fs::read(path).unwrap().escape_ascii().to_string();
+                (name, mode, masked(text))
+            };
+            let files: Vec<_> = names.iter().map(file).collect();
+            (ended, masked(status.escape_ascii().to_string()), files)
+        });
+    });
+    testkit::say(&format!(
+        "noise: {bytes} bytes into each of four programs; 0.76's tai64nlocal crashed {crashes} times, ours never"
+    ));
+}
