@@ -1,3 +1,5 @@
+#[cfg(target_arch = "x86_64")]
+mod clock;
 mod multilog_full;
 mod multilog_kills;
 mod multilog_power;
