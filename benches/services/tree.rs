@@ -113,7 +113,8 @@ impl Tree {
     pub(crate) fn scanner_memory(&self) -> f64 {
         let pid = self.scanner.as_ref().unwrap().id();
         let process = PathBuf::from(format!("/proc/{pid}"));
-        kilobytes(&process, &["Private_Clean:", "Private_Dirty:"]) as f64
+        // Its program's pages are private as long as it is alone.
+        kilobytes(&process, &["Anonymous:"]) as f64
     }
 }
 

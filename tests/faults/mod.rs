@@ -12,6 +12,19 @@ mod stderr;
 use std::time::Duration;
 
 use tempfile::TempDir;
+mod permissions;
+mod supervise;
+mod svscan;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use testkit::Scene;
+
+/// A run script that stays up.
+const SLEEPER: &str = "#!/bin/sh\nexec sleep 1000\n";
 
 /// How long a test keeps disturbing that could do so for ever: so many
 /// milliseconds, or minutes by `DAEMONTOOLS_MINUTES`.
@@ -27,4 +40,52 @@ fn memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
+/// The status record in a service directory, if there is one to be read.
+fn record(scene: &Scene, dir: &str) -> Option<[u8; 18]> {
+    let record = fs::read(scene.path(format!("{dir}/supervise/status"))).ok()?;
+    record.try_into().ok()
+}
+
+/// The pid in a status record.
+fn pid_of(record: [u8; 18]) -> i32 {
+    i32::from_le_bytes(record[12..16].try_into().unwrap())
+}
+
+/// Whether supervise runs in a service directory.
+fn is_supervised(scene: &Scene, dir: &str) -> bool {
+    scene.sh(&format!("svok {dir}")).code() == Some(0)
+}
+
+/// The children of a process, dead ones among them that it has not taken
+/// leave of.
+fn children(pid: Pid) -> Vec<Pid> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    pids.map(Pid::from_raw).collect()
+}
+
+/// Whether a process has ended and its parent has not taken leave of it.
+fn is_zombie(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.contains("State:\tZ")
+}
+
+/// How many descriptors a process has.
+fn descriptors(pid: Pid) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// The directory in which a process is.
+fn directory(pid: Pid) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
+/// What a process keeps in memory that no file holds, in KB.
+fn memory(pid: Pid) -> Option<u64> {
+    let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("Anonymous:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }

@@ -1,0 +1,269 @@
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Instant;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{Signal, kill};
+
+use testkit::{Running, Scene, Subject, compliance, run, say};
+
+use super::{
+    SLEEPER, children, descriptors, is_supervised, is_zombie, memory, pid_of, record, span,
+};
+
+/// Starts supervise on the service directory `s` and waits until it runs.
+fn supervise(scene: &Scene) -> Running {
+    let running = scene.start(scene.shell("exec supervise s"));
+    scene.wait_until("supervise runs", || is_supervised(scene, "s"));
+    running
+}
+
+/// Waits until the status record of `s` is as given: whether there is a pid,
+/// paused, and want.
+#[track_caller]
+fn wait_for_status(scene: &Scene, wanted: (bool, u8, u8)) {
+    scene.wait_until(&format!("the status is {wanted:?}"), || {
+        record(scene, "s").map(|status| (pid_of(status) != 0, status[16], status[17]))
+            == Some(wanted)
+    });
+}
+
+/// Runs a test with our programs alone: what 0.76 does at length would take
+/// minutes to show.
+fn ours(check: fn(&Scene)) {
+    run(
+        Subject::Ours,
+        env!("CARGO_BIN_EXE_svok"),
+        module_path!(),
+        check,
+    );
+}
+
+compliance! {
+    fn restarts_take_nothing_that_they_do_not_give_back(scene: &Scene) {
+        const SERVICES: usize = 60;
+        let pgrphack = scene.bin().join("pgrphack").canonicalize().unwrap();
+        for n in 0..SERVICES {
+            // It says how it is used, and ends.
+            scene.sh(&format!("mkdir -p scan/{n}; ln -s {} scan/{n}/run", pgrphack.display())).succeeds();
+        }
+        let svscan = scene.start(scene.shell("exec svscan scan"));
+        let starts = || svscan.stderr().split(|&byte| byte == b'\n').count() - 1;
+        scene.wait_until("each was restarted", || starts() >= 3 * SERVICES);
+        let supervises = children(svscan.pid());
+        assert_eq!(supervises.len(), SERVICES);
+        let look = || -> Vec<_> {
+            let kept = |&pid| (descriptors(pid), memory(pid).unwrap());
+            supervises.iter().chain([&svscan.pid()]).map(kept).collect()
+        };
+        let (first, before) = (starts(), look());
+        let start = Instant::now();
+        let enough = || starts() >= first + 4 * SERVICES && start.elapsed() >= span(0);
+        while !enough() {
+            // In minutes there is no end to this that wait_until could await.
+            let now = starts();
+            scene.wait_until("they are restarted", || starts() > now || enough());
+        }
+        let after = look();
+        for ((fds_before, before), (fds_after, after)) in before.iter().zip(&after) {
+            assert_eq!(fds_before, fds_after);
+            assert!(*after <= before + 16, "{before} KB before, {after} KB after");
+        }
+        assert_eq!(children(svscan.pid()), supervises);
+        let total = |looked: &[(usize, u64)]| looked.iter().map(|(_, memory)| memory).sum::<u64>();
+        say(&format!("{:?}: {} restarts of {SERVICES} services; their supervises kept {} KB before, {} KB after",
+            scene.subject(), starts() - first, total(&before), total(&after)));
+    }
+
+    fn a_storm_of_signals_blinds_nobody(scene: &Scene) {
+        scene.script("scan/s/run", SLEEPER);
+        let svscan = scene.start(scene.shell("exec svscan scan"));
+        scene.wait_until("supervise runs", || is_supervised(scene, "scan/s"));
+        let supervise = children(svscan.pid())[0];
+        let mut sent = 0;
+        let mut storm = || {
+            for signal in [Signal::SIGCHLD, Signal::SIGWINCH, Signal::SIGURG, Signal::SIGSTOP, Signal::SIGCHLD, Signal::SIGCONT] {
+                for pid in [supervise, svscan.pid()] {
+                    kill(pid, signal).unwrap();
+                    sent += 1;
+                }
+            }
+        };
+        for (command, wanted) in [("-p", (true, 1, b'u')), ("-c", (true, 0, b'u')), ("-d", (false, 0, b'd')), ("-u", (true, 0, b'u'))] {
+            (0..500).for_each(|_| storm());
+            scene.sh(&format!("svc {command} scan/s")).succeeds();
+            scene.wait_until("it obeys", || {
+                storm();
+                record(scene, "scan/s").map(|status| (pid_of(status) != 0, status[16], status[17])) == Some(wanted)
+            });
+        }
+        scene.script("scan/t/run", SLEEPER);
+        scene.wait_until("svscan looks", || {
+            storm();
+            is_supervised(scene, "scan/t")
+        });
+        scene.wait_until("the dead are gone", || !children(supervise).into_iter().any(is_zombie));
+        assert_eq!(svscan.stderr(), b"");
+        say(&format!("{:?}: {sent} signals, every command obeyed", scene.subject()));
+    }
+
+    fn a_standard_error_that_takes_nothing_changes_nothing(scene: &Scene) {
+        for stderr in ["2>&-", "2>/dev/full", "2</dev/null"] {
+            scene.sh("rm -rf s; mkdir -p s/supervise/status.new").succeeds();
+            scene.script("s/run", "#!/bin/sh\n: >ran; exec sleep 1000\n");
+            // Its status, its service, and at last its program make trouble.
+            let supervise = scene.start(scene.shell(&format!("exec supervise s {stderr}")));
+            scene.wait_until("it runs", || scene.exists("s/ran"));
+            scene.sh("rm -r s/run s/supervise/status.new; svc -t s").succeeds();
+            wait_for_status(scene, (false, 0, b'u'));
+            scene.script("s/run", SLEEPER);
+            wait_for_status(scene, (true, 0, b'u'));
+            scene.sh("svc -dx s").succeeds();
+            supervise.wait().is(0, "", "");
+        }
+    }
+
+    fn what_is_found_in_the_place_of_the_status_is_replaced(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        let mut random = fastrand::Rng::with_seed(1);
+        for length in [0, 1, 17, 18, 19, 70_000] {
+            let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(length).collect();
+            scene.write("s/supervise/status", &noise);
+            scene.write("s/supervise/status.new", &noise);
+            let supervise = supervise(scene);
+            wait_for_status(scene, (true, 0, b'u'));
+            scene.sh("svc -dx s").succeeds();
+            supervise.wait().succeeds();
+            scene.sh("ls s/supervise").prints("control\nlock\nok\nstatus\n");
+        }
+    }
+}
+
+#[test]
+fn a_megabyte_of_noise_is_obeyed_and_survived() {
+    ours(|scene| {
+        scene.script("s/run", SLEEPER);
+        let supervise = supervise(scene);
+        wait_for_status(scene, (true, 0, b'u'));
+        let mut random = fastrand::Rng::with_seed(1);
+        // Every byte but the one that tells it to exit.
+        let noise = std::iter::repeat_with(|| random.u8(..)).filter(|&byte| byte != b'x');
+        let noise: Vec<u8> = noise.take(1 << 20).collect();
+        let (before, start) = (memory(supervise.pid()).unwrap(), Instant::now());
+        let mut control = fs::File::options()
+            .write(true)
+            .open(scene.path("s/supervise/control"))
+            .unwrap();
+        control.write_all(&noise).unwrap();
+        let elapsed = start.elapsed();
+        scene.sh("svc -uc s").succeeds();
+        wait_for_status(scene, (true, 0, b'u'));
+        let after = memory(supervise.pid()).unwrap();
+        assert!(after <= before + 16, "{before} KB before, {after} KB after");
+        scene.sh("svc -dx s").succeeds();
+        supervise.wait().succeeds();
+        say(&format!(
+            "Ours: {} bytes of noise obeyed in {elapsed:?}",
+            noise.len()
+        ));
+    });
+}
+
+#[test]
+fn a_burst_is_obeyed_in_order_and_told_once() {
+    ours(|scene| {
+        scene.script("s/run", SLEEPER);
+        let _supervise = supervise(scene);
+        wait_for_status(scene, (true, 0, b'u'));
+        let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+        watch
+            .add_watch(
+                &scene.path("s/supervise"),
+                AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO,
+            )
+            .unwrap();
+        let mut control = fs::File::options()
+            .write(true)
+            .open(scene.path("s/supervise/control"))
+            .unwrap();
+        let mut told = 0;
+        for last in [b'p', b'c'] {
+            // As much as a FIFO takes in one piece.
+            let mut burst = b"pc".repeat(2047);
+            burst.push(last);
+            control.write_all(&burst).unwrap();
+            wait_for_status(scene, (true, u8::from(last == b'p'), b'u'));
+            // What more it had to tell would be told before this.
+            scene.sh("svc -o s").succeeds();
+            wait_for_status(scene, (true, u8::from(last == b'p'), 0));
+            scene.sh("svc -u s").succeeds();
+            wait_for_status(scene, (true, u8::from(last == b'p'), b'u'));
+            while let Ok(events) = watch.read_events() {
+                // The same event twice in a row would be told once: what comes
+                // between is that the next record is made.
+                told += events
+                    .iter()
+                    .filter(|event| event.mask == AddWatchFlags::IN_MOVED_TO)
+                    .count();
+            }
+        }
+        // A burst, once, and the two commands after it, each time.
+        assert_eq!(told, 6);
+        say("Ours: 2 bursts of 4095 commands, 2 new records");
+    });
+}
+
+#[test]
+fn commands_are_obeyed_while_no_process_can_be_had() {
+    if !nix::unistd::geteuid().is_root() {
+        return testkit::skip("a limit on processes", "only root may act as another user");
+    }
+    ours(|scene| {
+        scene.script("s/run", SLEEPER);
+        scene.sh("chown -R 65532 s").succeeds();
+        let supervise = scene.start(
+            scene.shell("exec setpriv --reuid 65532 --clear-groups prlimit --nproc=0 supervise s"),
+        );
+        scene.wait_until("it warns", || !supervise.stderr().is_empty());
+        scene.sh("svc -dx s").succeeds();
+        // It would be tried again after a minute, had it not been told down.
+        let start = Instant::now();
+        let stderr = supervise.wait().error_text();
+        assert_eq!(
+            stderr,
+            "supervise: warning: unable to fork for s, sleeping 60 seconds: temporary failure\n"
+        );
+        say(&format!(
+            "Ours: told to exit, it did after {:?}",
+            start.elapsed()
+        ));
+    });
+}
+
+#[test]
+fn those_who_do_not_read_or_write_block_nobody() {
+    ours(|scene| {
+        scene.script("s/run", SLEEPER);
+        let supervise = supervise(scene);
+        wait_for_status(scene, (true, 0, b'u'));
+        let open = |name: &str, flags| {
+            let path = scene.path(format!("s/supervise/{name}"));
+            fs::File::options()
+                .read(true)
+                .write(true)
+                .custom_flags(flags)
+                .open(path)
+                .unwrap()
+        };
+        // They stay connected, at both ends, and do nothing.
+        let _idle: Vec<_> = ["control", "ok", "control", "ok"]
+            .into_iter()
+            .map(|name| open(name, 0))
+            .collect();
+        scene.sh("svc -p s").succeeds();
+        wait_for_status(scene, (true, 1, b'u'));
+        scene.sh("svc -dx s").succeeds();
+        supervise.wait().succeeds();
+    });
+}

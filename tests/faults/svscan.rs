@@ -1,0 +1,329 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::{Running, Scene, Subject, compliance, run, say};
+
+use super::{
+    SLEEPER, children, descriptors, directory, is_supervised, is_zombie, memory, pid_of, record,
+    span,
+};
+
+/// A service that numbers its lines, and ends, saying so, when it is told to
+/// or has lost its supervise. What it is called is never called again.
+const COUNTING: &str = r#"#!/usr/bin/perl
+use Time::HiRes qw(time sleep);
+my ($name, $parent, $n, $told) = ("$$." . time, getppid, 0, 0);
+open my $comm, "<", "/proc/$parent/comm";
+exit unless <$comm> eq "supervise\n";
+$SIG{TERM} = sub { $told = 1 };
+$| = 1;
+until ($told || getppid != $parent) { $n++; print "$name $n\n"; sleep 0.002 }
+print "$name end $n\n";
+"#;
+
+/// How many services are disturbed, each with a logger.
+const DISTURBED: usize = 6;
+
+/// A directory of services, their svscan, and what was seen of them.
+struct Trial<'a> {
+    scene: &'a Scene,
+    random: fastrand::Rng,
+    kills: usize,
+    longest: Duration,
+}
+
+impl Trial<'_> {
+    fn dirs() -> impl Iterator<Item = String> {
+        (0..DISTURBED).flat_map(|n| [format!("scan/{n}"), format!("scan/{n}/log")])
+    }
+
+    /// Whether each service and each logger is up under a supervise that is
+    /// svscan's, and no dead process waits for its parent.
+    fn is_whole(&self, svscan: Pid) -> bool {
+        let supervises = children(svscan);
+        let services: Vec<Pid> = supervises.iter().flat_map(|&pid| children(pid)).collect();
+        let is_up = |dir: String| {
+            record(self.scene, &dir)
+                .is_some_and(|record| services.contains(&Pid::from_raw(pid_of(record))))
+        };
+        supervises.len() == 2 * DISTURBED
+            && services.len() == 2 * DISTURBED
+            && Self::dirs().all(is_up)
+            && !supervises
+                .into_iter()
+                .chain(services.iter().copied())
+                .any(is_zombie)
+    }
+
+    fn wait_until_whole(&mut self, svscan: Pid) {
+        let start = Instant::now();
+        self.scene
+            .wait_until("the tree is whole again", || self.is_whole(svscan));
+        self.longest = self.longest.max(start.elapsed());
+    }
+
+    /// Kills supervises at random moments, whatever state they are in.
+    fn kill_supervises(&mut self, svscan: Pid) {
+        let start = Instant::now();
+        while start.elapsed() < span(2500) {
+            let supervises = children(svscan);
+            if let Some(&victim) = self.random.choice(&supervises) {
+                // A child that has not become supervise yet counts as well.
+                self.kills += usize::from(kill(victim, Signal::SIGKILL).is_ok());
+            }
+            std::thread::sleep(Duration::from_micros(self.random.u64(0..200_000)));
+        }
+        self.wait_until_whole(svscan);
+    }
+
+    /// How many lines there are of those who write now.
+    fn written(&self) -> usize {
+        Self::dirs()
+            .map(|dir| {
+                fs::read(self.scene.path(format!("{dir}/kept"))).map_or(0, |kept| kept.len())
+            })
+            .sum()
+    }
+}
+
+/// Starts svscan on the directory `scan`.
+fn svscan(scene: &Scene) -> Running {
+    scene.start(scene.shell("exec svscan scan"))
+}
+
+/// How many descriptors svscan and all of its supervises have.
+fn all_descriptors(svscan: Pid) -> Vec<(Option<std::path::PathBuf>, usize)> {
+    let mut all: Vec<_> = children(svscan)
+        .into_iter()
+        .map(|pid| (directory(pid), descriptors(pid)))
+        .collect();
+    all.sort();
+    all.push((None, descriptors(svscan)));
+    all
+}
+
+/// Asserts that each writer's lines are there, once, to its last; how many
+/// lines and writers there were.
+fn count_lines(scene: &Scene) -> (usize, usize) {
+    let (mut lines, mut writers) = (0, 0);
+    for n in 0..DISTURBED {
+        let kept = String::from_utf8(scene.read(format!("scan/{n}/log/kept"))).unwrap();
+        let mut numbers: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        let mut ends = BTreeMap::new();
+        for line in kept.lines() {
+            match *line.split(' ').collect::<Vec<_>>() {
+                [name, number] => numbers
+                    .entry(name)
+                    .or_default()
+                    .push(number.parse().unwrap()),
+                [name, "end", number] => {
+                    assert_eq!(ends.insert(name, number.parse().unwrap()), None);
+                }
+                _ => panic!("no whole line: {line}"),
+            }
+        }
+        for (name, end) in ends {
+            // Two loggers, one of them an orphan, may swap what they read.
+            let mut seen = numbers.remove(name).unwrap_or_default();
+            seen.sort_unstable();
+            assert!(
+                seen.iter().copied().eq(1..=end),
+                "lines of {name} are lost, of {end}"
+            );
+            lines += seen.len();
+            writers += 1;
+        }
+        assert!(
+            numbers.is_empty(),
+            "these did not end: {:?}",
+            numbers.keys()
+        );
+    }
+    (lines, writers)
+}
+
+compliance! {
+    fn no_line_is_lost_however_often_they_are_killed(scene: &Scene) {
+        for dir in Trial::dirs() {
+            let logger = "#!/bin/sh\nexec cat >>kept\n";
+            scene.script(format!("{dir}/run"), if dir.ends_with("log") { logger } else { COUNTING });
+        }
+        let mut trial = Trial { scene, random: fastrand::Rng::with_seed(1), kills: 0, longest: Duration::ZERO };
+        for round in 0..2 {
+            let svscan = svscan(scene);
+            scene.wait_until("all are up", || trial.is_whole(svscan.pid()));
+            let before = all_descriptors(svscan.pid());
+            trial.kill_supervises(svscan.pid());
+            let after = all_descriptors(svscan.pid());
+            assert_eq!(before, after);
+
+            // svscan's own death disturbs nobody: the pipes are still there.
+            svscan.signal(Signal::SIGKILL);
+            let complaints = svscan.wait().error_text();
+            assert!(complaints.is_empty(), "{complaints}");
+            let written = trial.written();
+            scene.wait_until("the services write on", || trial.written() > written + 10_000);
+            // The loggers end when nobody can write to them any more.
+            scene.sh("svc -dx scan/*; svc -x scan/*/log").succeeds();
+            scene.wait_until("all have ended", || scene.processes().is_empty());
+            say(&format!("{:?}: svscan {} killed after {} kills of supervises", scene.subject(), round + 1, trial.kills));
+        }
+        let (lines, writers) = count_lines(scene);
+        say(&format!("{:?}: {} kills, whole again after {:?} at most; {lines} lines of {writers} writers, none lost",
+            scene.subject(), trial.kills, trial.longest));
+    }
+
+    fn a_new_svscan_takes_over_what_the_last_one_left(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let first = svscan(scene);
+        scene.wait_until("it is supervised", || is_supervised(scene, "scan/a"));
+        let supervise = children(first.pid())[0];
+        first.signal(Signal::SIGKILL);
+        first.wait();
+        let second = svscan(scene);
+        let held = "supervise: fatal: unable to acquire a/supervise/lock: temporary failure\n";
+        scene.wait_until("the lock is held", || second.stderr() == held.as_bytes());
+        kill(supervise, Signal::SIGKILL).unwrap();
+        scene.wait_until("it is supervised again", || is_supervised(scene, "scan/a"));
+        scene.wait_until("by the new one's", || children(second.pid()).iter().any(|&pid| !children(pid).is_empty()));
+    }
+}
+
+/// Runs a test with our programs alone, where 0.76 cannot follow.
+fn ours(check: fn(&Scene)) {
+    run(
+        Subject::Ours,
+        env!("CARGO_BIN_EXE_svok"),
+        module_path!(),
+        check,
+    );
+}
+
+#[test]
+fn fifteen_hundred_services_start_and_stay_up() {
+    const SERVICES: usize = 1500;
+    ours(|scene| {
+        let waiting = scene.bin().join("tai64n").canonicalize().unwrap();
+        for n in 0..SERVICES {
+            let dir = scene.path(format!("scan/{n}"));
+            fs::create_dir_all(&dir).unwrap();
+            std::os::unix::fs::symlink(&waiting, dir.join("run")).unwrap();
+        }
+        // Each service waits for input that does not come.
+        let start = Instant::now();
+        let svscan = scene.start(scene.shell("mkfifo never; exec svscan scan <>never"));
+        let pid = |n: usize| {
+            record(scene, &format!("scan/{n}"))
+                .map(pid_of)
+                .filter(|&pid| pid != 0)
+        };
+        for n in 0..SERVICES {
+            scene.wait_until("each is up", || pid(n).is_some());
+        }
+        let elapsed = start.elapsed();
+        let supervises = children(svscan.pid());
+        assert_eq!(supervises.len(), SERVICES);
+        // One more comes with the next look, which changes nothing else.
+        scene.script("scan/one more/run", SLEEPER);
+        scene.wait_until("it looks", || is_supervised(scene, "'scan/one more'"));
+        let now = children(svscan.pid());
+        assert!(supervises.iter().all(|pid| now.contains(pid)) && now.len() == SERVICES + 1);
+        let switches = |pid: &Pid| -> u64 {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            line.unwrap().trim().parse().unwrap()
+        };
+        // From one look to the next, nobody but svscan wakes up.
+        let before: u64 = supervises.iter().map(switches).sum();
+        scene.script("scan/yet one more/run", SLEEPER);
+        scene.wait_until("it looks", || is_supervised(scene, "'scan/yet one more'"));
+        assert_eq!(supervises.iter().map(switches).sum::<u64>(), before);
+        assert_eq!(svscan.stderr(), b"");
+        let memory: u64 = supervises.iter().filter_map(|&pid| memory(pid)).sum();
+        say(&format!(
+            "Ours: {SERVICES} services up in {elapsed:?}, {} KB for each supervise, idle ones never wake",
+            memory / SERVICES as u64
+        ));
+    });
+}
+
+#[test]
+fn services_have_the_limit_on_descriptors_that_svscan_was_started_with() {
+    const SERVICES: usize = 40;
+    ours(|scene| {
+        for n in 0..SERVICES {
+            scene.script(
+                format!("scan/{n}/run"),
+                "#!/bin/sh\nexec >limits; ulimit -Sn; ulimit -Hn; exec sleep 1000\n",
+            );
+            scene.script(
+                format!("scan/{n}/log/run"),
+                "#!/bin/sh\nexec >limits; ulimit -Sn; ulimit -Hn; exec sleep 1000\n",
+            );
+        }
+        let svscan = scene.start(scene.shell("ulimit -Sn 24; ulimit -Hn 100; exec svscan scan"));
+        for n in 0..SERVICES {
+            for dir in [format!("scan/{n}"), format!("scan/{n}/log")] {
+                let limits = scene.path(format!("{dir}/limits"));
+                scene.wait_until("it tells", || {
+                    fs::read(&limits).is_ok_and(|limits| limits == b"24\n100\n")
+                });
+            }
+        }
+        assert_eq!(svscan.stderr(), b"");
+        let own = descriptors(svscan.pid());
+        assert!(
+            (SERVICES..SERVICES + 15).contains(&own),
+            "{own} descriptors"
+        );
+        say(&format!(
+            "Ours: {SERVICES} services with loggers, {own} descriptors, a limit of 24"
+        ));
+    });
+}
+
+#[test]
+fn where_descriptors_run_out_what_runs_is_kept_running() {
+    ours(|scene| {
+        for n in 0..30 {
+            scene.script(format!("scan/{n}/run"), SLEEPER);
+            scene.script(format!("scan/{n}/log/run"), SLEEPER);
+        }
+        let svscan = scene.start(scene.shell("ulimit -n 24; exec svscan scan"));
+        let refused = || {
+            let stderr = String::from_utf8(svscan.stderr()).unwrap();
+            stderr
+                .lines()
+                .filter(|line| {
+                    let name = line.strip_prefix("svscan: warning: unable to create pipe for ");
+                    assert!(
+                        name.is_some_and(|name| name.ends_with(": process cannot open more files")),
+                        "{line}"
+                    );
+                    true
+                })
+                .count()
+        };
+        scene.wait_until("some are refused", || refused() >= 10);
+        let first = children(svscan.pid());
+        scene.wait_until("it looks again", || refused() >= 20);
+        assert_eq!(children(svscan.pid()), first);
+        for &pid in &first {
+            kill(pid, Signal::SIGKILL).unwrap();
+        }
+        scene.wait_until("all are replaced", || {
+            let now = children(svscan.pid());
+            now.len() == first.len() && !now.iter().any(|pid| first.contains(pid))
+        });
+        say(&format!(
+            "Ours: with 24 descriptors, {} supervises killed and replaced, {} pipes refused",
+            first.len(),
+            refused()
+        ));
+    });
+}
