@@ -69,9 +69,9 @@ impl Trial<'_> {
     fn kill_supervises(&mut self, svscan: Pid) {
         let start = Instant::now();
         while start.elapsed() < span(2500) {
-            let supervises = children(svscan);
+            let mut supervises = children(svscan);
+            supervises.retain(|&pid| !is_zombie(pid));
             if let Some(&victim) = self.random.choice(&supervises) {
-                // A child that has not become supervise yet counts as well.
                 self.kills += usize::from(kill(victim, Signal::SIGKILL).is_ok());
             }
             std::thread::sleep(Duration::from_micros(self.random.u64(0..200_000)));
@@ -325,5 +325,33 @@ fn where_descriptors_run_out_what_runs_is_kept_running() {
             first.len(),
             refused()
         ));
+    });
+}
+
+#[test]
+fn what_the_system_does_not_offer_is_done_without() {
+    ours(|scene| {
+        // In turn there are no events, no cheap way for a child to part from
+        // svscan's descriptors, and no /proc.
+        for (n, without) in [
+            "strace -f -qq -o /dev/null -e trace=inotify_init1 -e inject=inotify_init1:error=EMFILE",
+            "strace -f -qq -o /dev/null -e trace=close_range -e inject=close_range:error=ENOSYS",
+            r#"unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh"#,
+        ].into_iter().enumerate() {
+            if scene.sh(&format!("{without} true 2>/dev/null")).code() != Some(0) {
+                say(&format!("cannot be tried here: {without}"));
+                continue;
+            }
+            scene.script(format!("s{n}/run"), "#!/bin/sh\necho line; exec sleep 1000\n");
+            scene.script(format!("s{n}/log/run"), "#!/bin/sh\nexec cat >kept\n");
+            scene.sh(&format!("mkdir scan{n}")).succeeds();
+            let svscan = scene.start(scene.shell(&format!("exec {without} svscan scan{n}")));
+            // By now it has looked at an empty directory, or will soon.
+            scene.sh(&format!("ln -s ../s{n} scan{n}/")).succeeds();
+            scene.wait_until("a new link runs all the same, with its logger", || {
+                fs::read(scene.path(format!("s{n}/log/kept"))).is_ok_and(|kept| kept == b"line\n")
+            });
+            assert_eq!(svscan.stderr(), b"");
+        }
     });
 }

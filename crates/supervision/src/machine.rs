@@ -288,4 +288,21 @@ mod tests {
         let _ = machine.command(Command::Down, now);
         assert_eq!(machine.start_due(), None);
     }
+
+    #[test]
+    fn a_clock_that_is_set_changes_the_record_and_no_wait() {
+        let (mut machine, start) = up();
+        for seconds in [86_400, -172_800, 86_400] {
+            // What is waited for is measured on a clock that is never set.
+            let label = Label::from_unix(1_000_000_000 + seconds, 0);
+            let died = Moment {
+                label,
+                ..after(start, 300)
+            };
+            machine.died(SERVICE, died);
+            assert_eq!(machine.status().since, label);
+            assert_eq!(machine.start_due(), Some(after(start, 1000).instant));
+            machine.started(SERVICE, Moment { label, ..start });
+        }
+    }
 }
