@@ -5,14 +5,10 @@ mod multilog_kills;
 mod multilog_power;
 mod multilog_refused;
 mod noise;
+mod permissions;
 mod power;
 mod signals;
 mod stderr;
-
-use std::time::Duration;
-
-use tempfile::TempDir;
-mod permissions;
 mod supervise;
 mod svscan;
 
@@ -21,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use tempfile::TempDir;
 use testkit::Scene;
 
 /// A run script that stays up.
@@ -36,10 +33,12 @@ fn span(milliseconds: u64) -> Duration {
 }
 
 /// A directory where no log waits for a disk, if the system has such a place.
-fn memory() -> TempDir {
+fn in_memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
+}
+
 /// The status record in a service directory, if there is one to be read.
 fn record(scene: &Scene, dir: &str) -> Option<[u8; 18]> {
     let record = fs::read(scene.path(format!("{dir}/supervise/status"))).ok()?;

@@ -21,7 +21,7 @@ use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
 use nix::unistd::pipe2;
 use testkit::{Running, Scene, Subject, interop, say};
 
-use super::{memory, span};
+use super::{in_memory, span};
 
 interop! {
     fn killed_loggers_lose_what_one_read_held_at_most(scene: &Scene) {
@@ -148,7 +148,7 @@ impl<'a> Trial<'a> {
         Trial {
             scene,
             script,
-            place: memory(),
+            place: in_memory(),
             stream: Stream::new(),
             old: HashMap::new(),
             runs: Vec::new(),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use testkit::{Scene, Subject, say};
 
-use super::memory;
+use super::in_memory;
 use super::power::{Call, Directory, Journal, Wreck, joined};
 use crate::compliance::multilog::calls::strace_works;
 use crate::compliance::multilog::masked;
@@ -120,7 +120,7 @@ impl Work {
 
     /// What `$FIRST/multilog` or `$THEN/multilog` does, call by call.
     fn record(&self, scene: &Scene, whose: &str) -> Vec<Call> {
-        let place = memory();
+        let place = in_memory();
         make(&self.wreck(), place.path());
         let mut command = scene.shell(&format!(
             "exec strace -f -y -qq -s 70000 -o trace -e trace=\
@@ -302,7 +302,7 @@ fn lose_power(scene: &Scene, work: &Work, journal: Journal) {
         }
     }
 
-    let place = memory();
+    let place = in_memory();
     for (number, wreck) in wrecks.keys().enumerate() {
         for whose in ["FIRST", "THEN"] {
             let place = place.path().join(format!("{whose}{number}"));

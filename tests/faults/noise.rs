@@ -8,7 +8,7 @@ use fastrand::Rng;
 use testkit::Outcome;
 use testkit::random::compare;
 
-use super::memory;
+use super::in_memory;
 use crate::compliance::multilog::masked;
 
 /// Scripts of multilog that look into lines.
@@ -71,7 +71,7 @@ fn noise_is_passed_on_as_ever() {
         }
         let words = *random.choice(&SCRIPTS).unwrap();
         pair.same(|scene| {
-            let place = memory();
+            let place = in_memory();
             let file = place.path().join("input");
             fs::write(&file, &input).unwrap();
             let mut command = scene.command("multilog");

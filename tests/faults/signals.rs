@@ -10,7 +10,7 @@ use nix::sys::signal::Signal::{self, SIGALRM, SIGCONT, SIGSTOP, SIGURG, SIGWINCH
 use nix::sys::signal::kill;
 use testkit::{Outcome, Scene, compliance, say};
 
-use super::memory;
+use super::in_memory;
 use crate::compliance::multilog::{Feed, masked};
 
 /// What every program gets; SIGALRM is ignored but by multilog, where it has
@@ -89,7 +89,7 @@ compliance! {
         let input = input();
         let expected = format!("first\n{}", String::from_utf8_lossy(&input));
         for script in ["n1000000 ./m", "t s4096 n1000000 ./m", "s4096 n1000000 '!cat' ./m"] {
-            let place = memory();
+            let place = in_memory();
             let mut command = scene.shell(&format!("exec multilog {script}"));
             command.current_dir(place.path());
             let (outcome, signals) = storm(scene, command, &input);
