@@ -106,11 +106,11 @@ demo: all
 
 # Ours beside the peers that are installed; its figures go into the README.
 bench: all
-	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) bench --locked --bench peers
+	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) run --locked --package daemontools-benches --bin peers
 
 # Many services at once, beside the peers' programs that are installed.
 bench-services: all
-	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) bench --locked --bench services
+	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) run --locked --package daemontools-benches --bin services
 
 # How many instructions the hot loops take, beside benches/instructions.tsv.
 count: all

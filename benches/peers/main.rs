@@ -20,7 +20,7 @@ mod measure;
 mod report;
 mod rows;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the programs are and how often each is measured.
 struct Settings {
@@ -39,8 +39,8 @@ impl Settings {
         let path = |name: &str, otherwise: PathBuf| {
             std::env::var_os(name).map_or(otherwise, PathBuf::from)
         };
-        let project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let rounds = std::env::var("BENCH_ROUNDS").map_or(7, |rounds| {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let rounds = std::env::var("BENCH_ROUNDS").map_or(5, |rounds| {
             rounds.parse().expect("BENCH_ROUNDS is a number")
         });
         Settings {
@@ -66,11 +66,8 @@ fn main() {
     let place = measure::Place::new();
     let results: Vec<report::Result> = rows::all(&settings, &place)
         .into_iter()
-        .map(|row| {
-            let result = row.run(settings.rounds);
-            print!("{}", report::line(&result));
-            result
-        })
+        .flat_map(|work| work.run(settings.rounds))
+        .inspect(|result| print!("{}", report::line(result)))
         .collect();
     report::write(&settings.project, &results);
 }

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
+
+use crate::report::median;
+
 /// A directory for input and output, in memory if there is /dev/shm: a disk's
 /// moods are not what is compared.
 pub(crate) struct Place {
@@ -21,6 +26,17 @@ impl Place {
             .tempdir_in("/dev/shm")
             .or_else(|_| builder.tempdir())
             .unwrap();
+        // Nothing stays when the benchmark is interrupted, either. (The
+        // processes that it starts have no signals blocked: std sees to that.)
+        let signals = hold_signals();
+        let path = root.path().to_owned();
+        std::thread::spawn(move || {
+            let signal = signals.wait().unwrap();
+            kill_below(&path);
+            let _ = fs::remove_dir_all(&path);
+            kill_below(&path);
+            std::process::exit(128 + signal as i32);
+        });
         Place { root }
     }
 
@@ -57,32 +73,42 @@ pub(crate) fn seconds(script: &str, dir: &Path, input: &Path, output: &Path) -> 
     elapsed
 }
 
-/// Microseconds that it takes to run a command to its end.
-pub(crate) fn spawn_microseconds(words: &[String], dir: &Path) -> f64 {
-    const TIMES: u32 = 200;
-    let start = Instant::now();
+/// Microseconds that a command takes beyond what `bare` takes, both from start
+/// to end: the two take turns, and the medians count.
+pub(crate) fn microseconds_beyond(bare: &[String], words: &[String], dir: &Path) -> f64 {
+    const TIMES: usize = 150;
+    let mut times = [Vec::new(), Vec::new()];
     for _ in 0..TIMES {
-        let mut command = Command::new(&words[0]);
-        command
-            .args(&words[1..])
-            .current_dir(dir)
-            .stdin(Stdio::null());
-        assert!(command.status().unwrap().success(), "{words:?}");
+        for (times, words) in times.iter_mut().zip([bare, words]) {
+            let mut command = Command::new(&words[0]);
+            command
+                .args(&words[1..])
+                .current_dir(dir)
+                .stdin(Stdio::null());
+            let start = Instant::now();
+            let status = command.status().unwrap();
+            times.push(start.elapsed().as_secs_f64() * 1e6);
+            assert!(status.success(), "{words:?}: {status}");
+        }
     }
-    start.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
+    let [bare, words] = times.map(median);
+    words - bare
 }
 
-/// What a waiting process has in memory, in kilobytes.
-#[derive(Clone, Copy)]
-pub(crate) enum Memory {
-    /// Pages that are its alone because it wrote to them.
-    PrivateDirty,
-    /// All its pages, shared ones divided among those that share them.
-    Pss,
-}
+/// What a waiting process has in memory, in kilobytes: pages that are its
+/// alone because it wrote to them, and all its pages, shared ones divided
+/// among those that share them.
+pub(crate) const MEMORY: [&str; 2] = ["Private_Dirty", "Pss"];
 
-/// Kilobytes of a command once `waits` says that it has begun to wait.
-pub(crate) fn memory(script: &str, dir: &Path, kind: Memory, waits: impl Fn(&Path) -> bool) -> f64 {
+/// Kilobytes of each kind of [`MEMORY`] of a command, once `waits` says that
+/// it has begun to wait: of itself, and of the processes that it started
+/// called one of `with`.
+pub(crate) fn memory(
+    script: &str,
+    dir: &Path,
+    with: &[&str],
+    waits: impl Fn(&Path) -> bool,
+) -> Vec<f64> {
     // Pages of programs just written to disk count as dirty until they are
     // written out.
     nix::unistd::sync();
@@ -90,8 +116,7 @@ pub(crate) fn memory(script: &str, dir: &Path, kind: Memory, waits: impl Fn(&Pat
     command
         .arg("-c")
         .arg(format!("exec {script}"))
-        .current_dir(dir);
-    command
+        .current_dir(dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
@@ -107,22 +132,34 @@ pub(crate) fn memory(script: &str, dir: &Path, kind: Memory, waits: impl Fn(&Pat
         );
         std::thread::sleep(Duration::from_millis(5));
     }
-    settle(tree.child.id());
-    let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", tree.child.id())).unwrap();
-    let field = match kind {
-        Memory::PrivateDirty => "Private_Dirty:",
-        Memory::Pss => "Pss:",
+    let pid = tree.child.id();
+    let mut counted = vec![pid];
+    counted.extend(below(dir).into_iter().filter(|&other| {
+        let name = fs::read_to_string(format!("/proc/{other}/comm")).unwrap_or_default();
+        other != pid && with.contains(&name.trim_end())
+    }));
+    settle(&counted);
+    let kilobytes = |kind: &&str| {
+        let sum = counted.iter().map(|pid| {
+            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+            let rest = rollup
+                .lines()
+                .find_map(|line| line.strip_prefix(kind)?.strip_prefix(':'))
+                .unwrap();
+            rest.trim().trim_end_matches(" kB").parse::<f64>().unwrap()
+        });
+        sum.sum()
     };
-    let line = rollup
-        .lines()
-        .find_map(|line| line.strip_prefix(field))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    MEMORY.iter().map(kilobytes).collect()
 }
 
-/// Waits until a process has used no time for a while: it waits.
-fn settle(pid: u32) {
-    let used = || fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+/// Waits until processes have used no time for a while: they wait.
+fn settle(pids: &[u32]) {
+    let used = || -> Vec<String> {
+        pids.iter()
+            .map(|pid| fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap())
+            .collect()
+    };
     let mut before = used();
     loop {
         std::thread::sleep(Duration::from_millis(1200));
@@ -145,25 +182,44 @@ impl Drop for Tree<'_> {
         // The supervisor first, or it would start another service.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        loop {
-            let left: Vec<i32> = fs::read_dir("/proc")
-                .unwrap()
-                .flatten()
-                .filter(|entry| {
-                    let cwd = fs::read_link(entry.path().join("cwd"));
-                    cwd.is_ok_and(|cwd| cwd.starts_with(self.dir))
-                })
-                .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-                .collect();
-            if left.is_empty() {
-                return;
-            }
-            for pid in left {
-                let pid = nix::unistd::Pid::from_raw(pid);
-                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-            }
-        }
+        kill_below(self.dir);
     }
+}
+
+/// The processes whose directory is this one or one in it.
+fn below(dir: &Path) -> Vec<u32> {
+    fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| {
+            let cwd = fs::read_link(entry.path().join("cwd"));
+            cwd.is_ok_and(|cwd| cwd.starts_with(dir))
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// Kills them until none is left.
+fn kill_below(dir: &Path) {
+    loop {
+        let left = below(dir);
+        if left.is_empty() {
+            return;
+        }
+        for pid in left {
+            let _ = kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Blocks the signals that end a program, for [`Place`] to wait for them.
+fn hold_signals() -> SigSet {
+    let signals: SigSet = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]
+        .into_iter()
+        .collect();
+    signals.thread_block().unwrap();
+    signals
 }
 
 /// Writes a log of 89-byte lines, `megabytes` of it.

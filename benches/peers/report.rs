@@ -51,7 +51,8 @@ impl Result {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle value, or the mean of the two in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 {
@@ -146,86 +147,93 @@ fn machine() -> String {
     format!("{cores} cores of {model}, Linux {kernel}")
 }
 
-/// A bar chart: for each row, every family beside daemontools, so that a
-/// longer bar is better in every row.
+/// A bar chart: a block for each row, in which the longest bar has the full
+/// width, under a heading for each unit.
 fn chart(results: &[Result]) -> String {
-    const COLOURS: [&str; 4] = ["#b7410e", "#5f6a72", "#8fa3ad", "#c9d3d8"];
-    const LEFT: f64 = 250.0;
-    const WIDTH: f64 = 560.0;
-    const BAR: f64 = 11.0;
-    let better = |result: &Result, value: f64, reference: f64| match result.unit {
-        Unit::MegabytesASecond => value / reference,
-        Unit::Microseconds | Unit::Kilobytes => reference / value,
-    };
-    let mut rows = String::new();
-    let mut y = 44.0;
-    let mut bars = Vec::new();
-    for result in results {
-        let Some(reference) = result
-            .figures
-            .iter()
-            .find(|figure| figure.name == FAMILIES[1])
-        else {
-            continue;
-        };
-        let reference = median(reference.values.clone());
-        let row: Vec<(usize, f64)> = FAMILIES
-            .iter()
-            .enumerate()
-            .filter_map(|(n, family)| {
-                let figure = result
-                    .figures
-                    .iter()
-                    .find(|figure| figure.name == *family)?;
-                Some((n, better(result, median(figure.values.clone()), reference)))
-            })
-            .collect();
-        bars.push((result.title.clone(), row));
-    }
-    let longest = bars
-        .iter()
-        .flat_map(|(_, row)| row)
-        .map(|(_, value)| *value)
-        .fold(1.0, f64::max);
-    for (title, row) in bars {
-        let middle = y + BAR * row.len() as f64 / 2.0 + 4.0;
-        writeln!(
-            rows,
-            r#"<text x="{}" y="{middle}" text-anchor="end">{title}</text>"#,
-            LEFT - 10.0
-        )
-        .unwrap();
-        for (n, value) in row {
-            let length = (value / longest * WIDTH).max(1.0);
-            writeln!(
-                rows,
-                r#"<rect x="{LEFT}" y="{y}" width="{length:.1}" height="{}" fill="{}"/><text x="{:.1}" y="{}" class="value">{value:.1}</text>"#,
-                BAR - 1.0,
-                COLOURS[n],
-                LEFT + length + 4.0,
-                y + BAR - 2.0,
-            )
-            .unwrap();
-            y += BAR;
-        }
-        y += 8.0;
-    }
-    let mut legend = String::new();
+    const COLUMN: f64 = 410.0;
+    const TOP: f64 = 52.0;
+    let mut shapes = String::new();
+    let mut x = 20.0;
     for (n, family) in FAMILIES.iter().enumerate() {
-        let x = LEFT + 130.0 * n as f64;
         writeln!(
-            legend,
-            r#"<rect x="{x}" y="14" width="11" height="11" fill="{}"/><text x="{}" y="24">{family}</text>"#,
-            COLOURS[n],
-            x + 16.0
+            shapes,
+            r#"<rect x="{x}" y="16" width="12" height="12" class="f{n}"/><text x="{}" y="26">{family}</text>"#,
+            x + 18.0
         )
         .unwrap();
+        x += 130.0;
     }
+    let mut bottom = [TOP; 2];
+    for (unit, column, heading) in [
+        (Unit::MegabytesASecond, 0, "Input a second: more is better"),
+        (Unit::Microseconds, 0, "Time: less is better"),
+        (Unit::Kilobytes, 1, "Memory and size: less is better"),
+    ] {
+        let left = 20.0 + COLUMN * f64::from(column);
+        let y = &mut bottom[usize::from(column == 1)];
+        *y += 14.0;
+        writeln!(
+            shapes,
+            r#"<text x="{left}" y="{y}" class="heading">{heading}</text>"#
+        )
+        .unwrap();
+        *y += 10.0;
+        for result in results.iter().filter(|result| result.unit == unit) {
+            *y = block(&mut shapes, result, left, *y);
+        }
+        *y += 12.0;
+    }
+    let (width, height) = (20.0 + 2.0 * COLUMN, bottom[0].max(bottom[1]));
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{y}\" font-family=\"sans-serif\" \
-         font-size=\"12\">\n<title>Times better than daemontools</title>\n\
-         <style>.value {{ font-size: 9px; fill: #555 }}</style>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{legend}{rows}</svg>\n",
-        LEFT + WIDTH + 50.0
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" font-size="12">
+<title>daemontools-rs beside daemontools, runit and s6</title>
+<style>
+.page {{ fill: #ffffff }} text {{ fill: #1f2328 }} .value {{ fill: #59636e; font-size: 10px }}
+.heading {{ font-weight: bold; font-size: 13px }}
+.f0 {{ fill: #b7410e }} .f1 {{ fill: #59636e }} .f2 {{ fill: #8c99a6 }} .f3 {{ fill: #bcc6d0 }}
+@media (prefers-color-scheme: dark) {{
+.page {{ fill: #0d1117 }} text {{ fill: #e6edf3 }} .value {{ fill: #9198a1 }}
+.f0 {{ fill: #f0762b }} .f1 {{ fill: #9aa4af }} .f2 {{ fill: #6e7883 }} .f3 {{ fill: #48515b }}
+}}
+</style>
+<rect width="100%" height="100%" rx="6" class="page"/>
+{shapes}</svg>
+"#
     )
+}
+
+/// Draws a row at this place, and says where the next one is.
+fn block(shapes: &mut String, result: &Result, left: f64, mut y: f64) -> f64 {
+    const WIDTH: f64 = 300.0;
+    const BAR: f64 = 10.0;
+    let medians: Vec<f64> = result
+        .figures
+        .iter()
+        .map(|figure| median(figure.values.clone()))
+        .collect();
+    let longest = medians.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    y += 14.0;
+    writeln!(
+        shapes,
+        r#"<text x="{left}" y="{y}">{}</text>"#,
+        result.title
+    )
+    .unwrap();
+    y += 5.0;
+    for (figure, value) in result.figures.iter().zip(medians) {
+        let family = FAMILIES.iter().position(|name| *name == figure.name);
+        let length = (value / longest * WIDTH).max(1.0);
+        writeln!(
+            shapes,
+            r#"<rect x="{left}" y="{y}" width="{length:.1}" height="{}" class="f{}"/><text x="{:.1}" y="{}" class="value">{value:.0} {}</text>"#,
+            BAR - 1.0,
+            family.unwrap_or_default(),
+            left + length + 5.0,
+            y + BAR - 2.0,
+            result.unit.name(),
+        )
+        .unwrap();
+        y += BAR;
+    }
+    y + 4.0
 }

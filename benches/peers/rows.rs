@@ -5,45 +5,51 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::Settings;
-use crate::measure::{Memory, Place, memory, seconds, spawn_microseconds, write_log};
+use crate::measure::{MEMORY, Place, memory, microseconds_beyond, seconds, write_log};
 use crate::report::{Figure, Result, Unit};
 
 /// The size of the log that goes through the log programs.
 const MEGABYTES: usize = 64;
 
-/// One row: the same work for all contestants, ours first.
-pub(crate) struct Row<'a> {
-    title: String,
+/// The same work for all contestants, ours first, and the rows of the table
+/// that it makes: one for each value that is measured.
+pub(crate) struct Work<'a> {
+    titles: Vec<String>,
     unit: Unit,
     contestants: Vec<Contestant<'a>>,
 }
 
-/// A family's name, and what measures it once.
-type Contestant<'a> = (&'static str, Box<dyn Fn() -> f64 + 'a>);
+/// A family's name, and what measures it once: a value for each row.
+type Contestant<'a> = (&'static str, Box<dyn Fn() -> Vec<f64> + 'a>);
 
 /// The commands that do the same work, each with its family.
 type Commands<'c> = &'c [(Peer, &'c str)];
 
-impl Row<'_> {
+impl Work<'_> {
     /// Measures each contestant in turn, as often as asked.
-    pub(crate) fn run(self, rounds: usize) -> Result {
-        let mut figures: Vec<Figure> = self
-            .contestants
-            .iter()
-            .map(|(name, _)| Figure {
-                name,
-                values: Vec::new(),
-            })
-            .collect();
+    pub(crate) fn run(self, rounds: usize) -> Vec<Result> {
+        let empty = |title| Result {
+            title,
+            unit: self.unit,
+            figures: self.contestants.iter().map(Figure::of).collect(),
+        };
+        let mut results: Vec<Result> = self.titles.into_iter().map(empty).collect();
         for _ in 0..rounds {
-            for (figure, (_, measure)) in figures.iter_mut().zip(&self.contestants) {
-                figure.values.push(measure());
+            for (n, (_, measure)) in self.contestants.iter().enumerate() {
+                for (result, value) in results.iter_mut().zip(measure()) {
+                    result.figures[n].values.push(value);
+                }
             }
         }
-        Result {
-            title: self.title,
-            unit: self.unit,
-            figures,
+        results
+    }
+}
+
+impl Figure {
+    fn of((name, _): &Contestant) -> Figure {
+        Figure {
+            name,
+            values: Vec::new(),
         }
     }
 }
@@ -68,20 +74,21 @@ impl Peer {
     }
 }
 
-/// All rows whose programs are installed.
-pub(crate) fn all<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
+/// All that is measured, with those contestants that are installed.
+pub(crate) fn all<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     let log = place.path("log");
     write_log(&log, MEGABYTES);
     let stamped = place.path("stamped");
     seconds(
-        &program(settings, Peer::Daemontools, "tai64n"),
-        place.path(".").as_path(),
+        &program(settings, Peer::Ours, "tai64n"),
+        &place.path("."),
         &log,
         &stamped,
     );
     let mut rows = logging(settings, place);
     rows.extend(chain(settings, place));
     rows.extend(waiting(settings, place));
+    rows.push(sizes(settings));
     rows
 }
 
@@ -108,7 +115,7 @@ fn present(settings: &Settings, commands: Commands) -> Vec<(Peer, String)> {
 }
 
 /// Logs and stamps: megabytes of input a second.
-fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
+fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     use Peer::{Daemontools, Ours, Runit, S6};
     const PATTERNS: &str = "-* '+* error *' '-* from 192.0.2.1 *' '+* warn *'";
     let four = format!("multilog t {PATTERNS} s16777215 n20 ./d");
@@ -180,12 +187,13 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
                     let dir = place.fresh("work");
                     fs::create_dir(dir.join("d")).unwrap();
                     fs::write(dir.join("d/config"), "s16777215\nn20\n").unwrap();
-                    megabytes / seconds(&script, &dir, &input, &place.path("out"))
+                    let seconds = seconds(&script, &dir, &input, &place.path("out"));
+                    vec![megabytes / seconds]
                 };
-                (peer.name(), Box::new(measure) as Box<dyn Fn() -> f64>)
+                (peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
             });
-        Row {
-            title: title.to_owned(),
+        Work {
+            titles: vec![title.to_owned()],
             unit: Unit::MegabytesASecond,
             contestants: contestants.collect(),
         }
@@ -194,14 +202,14 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
 }
 
 /// What a program adds to an exec, in microseconds.
-fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
+fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     use Peer::{Daemontools, Ours, Runit, S6};
     let dir = place.fresh("chain");
     fs::create_dir(dir.join("env")).unwrap();
     for (name, value) in [("NAME", "Fido\n"), ("ANIMAL", "dog\n"), ("EMPTY", "")] {
         fs::write(dir.join("env").join(name), value).unwrap();
     }
-    let rows: [(&str, Commands); 5] = [
+    let rows: [(&str, Commands); 7] = [
         (
             "envdir",
             &[
@@ -247,6 +255,19 @@ fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
                 (S6, "s6-envuidgid nobody"),
             ],
         ),
+        (
+            "pgrphack",
+            &[
+                (Ours, "pgrphack"),
+                (Daemontools, "pgrphack"),
+                (Runit, "chpst -P"),
+                (S6, "s6-setsid"),
+            ],
+        ),
+        (
+            "fghack",
+            &[(Ours, "fghack"), (Daemontools, "fghack"), (S6, "s6-fghack")],
+        ),
     ];
     let row = |(title, commands): (&str, Commands)| {
         let contestants = present(settings, commands)
@@ -259,12 +280,11 @@ fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
                     .chain(bare.clone())
                     .collect();
                 let dir = dir.clone();
-                let measure =
-                    move || spawn_microseconds(&words, &dir) - spawn_microseconds(&bare, &dir);
-                (peer.name(), Box::new(measure) as Box<dyn Fn() -> f64>)
+                let measure = move || vec![microseconds_beyond(&bare, &words, &dir)];
+                (peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
             });
-        Row {
-            title: format!("{title}, over a bare exec"),
+        Work {
+            titles: vec![format!("{title}, over a bare exec")],
             unit: Unit::Microseconds,
             contestants: contestants.collect(),
         }
@@ -277,20 +297,22 @@ fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
 }
 
 /// Memory of programs that wait, in kilobytes.
-fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
+fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     use Peer::{Daemontools, Ours, Runit, S6};
-    let rows: [(&str, Commands); 3] = [
+    let rows: [(&str, usize, Commands); 4] = [
         (
             "supervise",
+            1,
             &[
-                (Ours, "supervise s"),
-                (Daemontools, "supervise s"),
-                (Runit, "runsv s"),
-                (S6, "s6-supervise s"),
+                (Ours, "supervise s0"),
+                (Daemontools, "supervise s0"),
+                (Runit, "runsv s0"),
+                (S6, "s6-supervise s0"),
             ],
         ),
         (
             "svscan",
+            1,
             &[
                 (Ours, "svscan ."),
                 (Daemontools, "svscan ."),
@@ -300,53 +322,121 @@ fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Row<'a>> {
         ),
         (
             "multilog",
+            1,
             &[
-                (Ours, "multilog t ./s"),
-                (Daemontools, "multilog t ./s"),
-                (Runit, "svlogd -t ./s"),
-                (S6, "s6-log t ./s"),
+                (Ours, "multilog t ./s0"),
+                (Daemontools, "multilog t ./s0"),
+                (Runit, "svlogd -t ./s0"),
+                (S6, "s6-log t ./s0"),
+            ],
+        ),
+        (
+            "svscan and the supervises of 20 services",
+            20,
+            &[
+                (Ours, "svscan ."),
+                (Daemontools, "svscan ."),
+                (Runit, "runsvdir ."),
+                (S6, "s6-svscan ."),
             ],
         ),
     ];
-    let path = format!(
-        "PATH={}:{}:/bin",
-        settings.ours.display(),
-        settings.peers.display()
-    );
-    let peers_path = format!("PATH={}:/bin", settings.peers.display());
-    let mut all = Vec::new();
-    for (title, commands) in rows {
-        for (kind, what) in [
-            (Memory::PrivateDirty, "Private_Dirty"),
-            (Memory::Pss, "Pss"),
-        ] {
-            let contestants = present(settings, commands)
-                .into_iter()
-                .map(|(peer, command)| {
-                    let path = if matches!(peer, Ours) {
-                        path.clone()
-                    } else {
-                        peers_path.clone()
+    let work = |(title, services, commands): (&str, usize, Commands)| {
+        let contestants = present(settings, commands)
+            .into_iter()
+            .map(|(peer, command)| {
+                let with: &[&str] = match services {
+                    1 => &[],
+                    _ => &["supervise", "runsv", "s6-supervise"],
+                };
+                let programs = match peer {
+                    Ours => &settings.ours,
+                    Daemontools | Runit | S6 => &settings.peers,
+                };
+                let path = format!("PATH={}:/bin", programs.display());
+                let measure = move || {
+                    let dir = place.fresh("waiting");
+                    for n in 0..services {
+                        service(&dir.join(format!("s{n}")));
+                    }
+                    let waits = |dir: &Path| {
+                        let started = |n| dir.join(format!("s{n}/started")).exists();
+                        (0..services).all(started) || dir.join("s0/current").exists()
                     };
-                    let measure = move || {
-                        let dir = place.fresh("waiting");
-                        fs::create_dir(dir.join("s")).unwrap();
-                        let run = dir.join("s/run");
-                        fs::write(&run, "#!/bin/sh\n: >../started\nexec sleep 1000\n").unwrap();
-                        fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
-                        let waits = |dir: &Path| {
-                            dir.join("started").exists() || dir.join("s/current").exists()
-                        };
-                        memory(&format!("env {path} {command}"), &dir, kind, waits)
-                    };
-                    (peer.name(), Box::new(measure) as Box<dyn Fn() -> f64>)
-                });
-            all.push(Row {
-                title: format!("{title} waiting, {what}"),
-                unit: Unit::Kilobytes,
-                contestants: contestants.collect(),
+                    memory(&format!("env {path} {command}"), &dir, with, waits)
+                };
+                (peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
             });
+        let title = |kind: &&str| format!("{title}, waiting, {kind}");
+        Work {
+            titles: MEMORY.iter().map(title).collect(),
+            unit: Unit::Kilobytes,
+            contestants: contestants.collect(),
         }
-    }
-    all
+    };
+    rows.map(work).into_iter().collect()
 }
+
+/// A service that does nothing, once it has said that it is there.
+fn service(dir: &Path) {
+    fs::create_dir(dir).unwrap();
+    let run = dir.join("run");
+    fs::write(&run, "#!/bin/sh\n: >started\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// What the programs take on disk, in kilobytes: the largest of those that
+/// are installed.
+fn sizes(settings: &Settings) -> Work<'_> {
+    use Peer::{Daemontools, Ours, Runit, S6};
+    let families: [(Peer, &[&str]); 4] = [
+        (Ours, &OURS),
+        (Daemontools, &OURS),
+        (Runit, &["runsv", "runsvdir", "sv", "chpst", "svlogd"]),
+        (
+            S6,
+            &[
+                "s6-supervise",
+                "s6-svscan",
+                "s6-log",
+                "s6-svc",
+                "s6-setuidgid",
+            ],
+        ),
+    ];
+    let contestants = families.into_iter().filter_map(|(peer, names)| {
+        let sizes: Vec<f64> = names
+            .iter()
+            .filter_map(|name| fs::metadata(program(settings, peer, name)).ok())
+            .map(|file| file.len() as f64 / 1000.0)
+            .collect();
+        let largest = sizes.iter().copied().reduce(f64::max)?;
+        let measure = move || vec![largest];
+        Some((peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>))
+    });
+    Work {
+        titles: vec!["the largest program".to_owned()],
+        unit: Unit::Kilobytes,
+        contestants: contestants.collect(),
+    }
+}
+
+/// The programs that daemontools has, too.
+const OURS: [&str; 16] = [
+    "envdir",
+    "envuidgid",
+    "fghack",
+    "multilog",
+    "pgrphack",
+    "readproctitle",
+    "setlock",
+    "setuidgid",
+    "softlimit",
+    "supervise",
+    "svc",
+    "svok",
+    "svscan",
+    "svstat",
+    "tai64n",
+    "tai64nlocal",
+];

@@ -43,7 +43,7 @@ struct Contestant {
 
 fn main() {
     let ours = std::env::var_os("DAEMONTOOLS_OURS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/programs"),
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/programs"),
         PathBuf::from,
     );
     let service = ours.join("tai64n");
