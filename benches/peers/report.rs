@@ -82,7 +82,7 @@ pub(crate) fn line(result: &Result) -> String {
 const FAMILIES: [&str; 4] = ["daemontools-rs", "daemontools", "runit", "s6"];
 
 /// Writes `benches/results.md`, `benches/results.svg`, and the same table
-/// between its marks in README.md.
+/// between its marks in README.md, below the chart.
 pub(crate) fn write(project: &Path, results: &[Result]) {
     let table = table(results);
     fs::write(project.join("benches/results.md"), &table).unwrap();
@@ -91,7 +91,9 @@ pub(crate) fn write(project: &Path, results: &[Result]) {
     let text = fs::read_to_string(&readme).unwrap();
     let (begin, end) = ("<!-- make bench writes this -->\n", "<!-- until here -->");
     if let (Some(from), Some(to)) = (text.find(begin), text.find(end)) {
-        let text = format!("{}{table}{}", &text[..from + begin.len()], &text[to..]);
+        let (before, after) = (&text[..from + begin.len()], &text[to..]);
+        let picture = "![Bars for each row of the table below](benches/results.svg)";
+        let text = format!("{before}{picture}\n\n{table}{after}");
         fs::write(&readme, text).unwrap();
     }
 }
