@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::Settings;
 use crate::measure::{MEMORY, Place, memory, microseconds_beyond, seconds, write_log};
-use crate::report::{Figure, Result, Unit};
+use crate::report::{Figure, LIMIT, Result, Unit};
 
 /// The size of the log that goes through the log programs.
-const MEGABYTES: usize = 64;
+const MEGABYTES: usize = 128;
 
 /// The same work for all contestants, ours first, and the rows of the table
 /// that it makes: one for each value that is measured.
@@ -61,6 +61,8 @@ enum Peer {
     Daemontools,
     Runit,
     S6,
+    /// No family, but what only copies: see [`LIMIT`].
+    Cat,
 }
 
 impl Peer {
@@ -70,6 +72,7 @@ impl Peer {
             Peer::Daemontools => "daemontools",
             Peer::Runit => "runit",
             Peer::S6 => "s6",
+            Peer::Cat => LIMIT,
         }
     }
 }
@@ -97,6 +100,7 @@ fn program(settings: &Settings, peer: Peer, name: &str) -> String {
     let directory = match peer {
         Peer::Ours => &settings.ours,
         Peer::Daemontools | Peer::Runit | Peer::S6 => &settings.peers,
+        Peer::Cat => Path::new("/bin"),
     };
     directory.join(name).display().to_string()
 }
@@ -116,7 +120,7 @@ fn present(settings: &Settings, commands: Commands) -> Vec<(Peer, String)> {
 
 /// Logs and stamps: megabytes of input a second.
 fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
-    use Peer::{Daemontools, Ours, Runit, S6};
+    use Peer::{Cat, Daemontools, Ours, Runit, S6};
     const PATTERNS: &str = "-* '+* error *' '-* from 192.0.2.1 *' '+* warn *'";
     let four = format!("multilog t {PATTERNS} s16777215 n20 ./d");
     let rows: [(&str, &str, Commands); 6] = [
@@ -128,6 +132,7 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                 (Daemontools, "multilog t s16777215 n20 ./d"),
                 (Runit, "svlogd -t ./d"),
                 (S6, "s6-log t s16777215 n20 ./d"),
+                (Cat, "cat >d/current"),
             ],
         ),
         (
@@ -138,6 +143,7 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                 (Daemontools, "multilog t s16777215 n20 ./d"),
                 (Runit, "svlogd -t ./d"),
                 (S6, "s6-log t s16777215 n20 ./d"),
+                (Cat, "cat >d/current"),
             ],
         ),
         (
@@ -148,25 +154,32 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                 (Daemontools, "multilog s16777215 n20 ./d"),
                 (Runit, "svlogd ./d"),
                 (S6, "s6-log s16777215 n20 ./d"),
+                (Cat, "cat >d/current"),
             ],
         ),
         (
             "multilog t, four patterns",
             "log",
-            &[(Ours, &four), (Daemontools, &four)],
+            &[(Ours, &four), (Daemontools, &four), (Cat, "cat >d/current")],
         ),
         (
-            "tai64n",
+            "tai64n, to /dev/null",
             "log",
-            &[(Ours, "tai64n"), (Daemontools, "tai64n"), (S6, "s6-tai64n")],
+            &[
+                (Ours, "tai64n"),
+                (Daemontools, "tai64n"),
+                (S6, "s6-tai64n"),
+                (Cat, "cat"),
+            ],
         ),
         (
-            "tai64nlocal, America/New_York",
+            "tai64nlocal, New York, to /dev/null",
             "stamped",
             &[
                 (Ours, "tai64nlocal"),
                 (Daemontools, "tai64nlocal"),
                 (S6, "s6-tai64nlocal"),
+                (Cat, "cat"),
             ],
         ),
     ];
@@ -187,7 +200,7 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                     let dir = place.fresh("work");
                     fs::create_dir(dir.join("d")).unwrap();
                     fs::write(dir.join("d/config"), "s16777215\nn20\n").unwrap();
-                    let seconds = seconds(&script, &dir, &input, &place.path("out"));
+                    let seconds = seconds(&script, &dir, &input, Path::new("/dev/null"));
                     vec![megabytes / seconds]
                 };
                 (peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
@@ -298,7 +311,7 @@ fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
 
 /// Memory of programs that wait, in kilobytes.
 fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
-    use Peer::{Daemontools, Ours, Runit, S6};
+    use Peer::{Cat, Daemontools, Ours, Runit, S6};
     let rows: [(&str, usize, Commands); 4] = [
         (
             "supervise",
@@ -351,7 +364,7 @@ fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                 };
                 let programs = match peer {
                     Ours => &settings.ours,
-                    Daemontools | Runit | S6 => &settings.peers,
+                    Daemontools | Runit | S6 | Cat => &settings.peers,
                 };
                 let path = format!("PATH={}:/bin", programs.display());
                 let measure = move || {
