@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use testkit::{Scene, Subject, compliance};
+use testkit::{Scene, Subject, interop};
 
 use super::session::{Session, Step};
 
@@ -20,11 +20,14 @@ fn play(scene: &Scene, document: &str) {
         Session::of_manual(&source)
     };
     assert!(!sessions.is_empty(), "{document} has no examples");
-    for session in sessions {
-        if scene.subject() == Subject::Ours || session.title != OURS_ALONE {
-            session.play(scene);
+    // The sections have nothing to do with each other.
+    std::thread::scope(|threads| {
+        for session in sessions {
+            if scene.subject() == Subject::Ours || session.title != OURS_ALONE {
+                threads.spawn(move || session.play(scene));
+            }
         }
-    }
+    });
 }
 
 /// A test for each document, and their list.
@@ -32,7 +35,7 @@ macro_rules! documents {
     ($($name:ident: $document:literal,)*) => {
         const DOCUMENTS: &[&str] = &[$($document),*];
 
-        compliance! {
+        interop! {
             $(fn $name(scene: &Scene) {
                 play(scene, $document);
             })*
@@ -41,6 +44,8 @@ macro_rules! documents {
 }
 
 documents! {
+    migration: "doc/migration.md",
+    troubleshooting: "doc/troubleshooting.md",
     daemontools: "man/daemontools.7",
     envdir: "man/envdir.8",
     envuidgid: "man/envuidgid.8",

@@ -4,4 +4,5 @@
 mod examples;
 mod mask;
 mod pages;
+mod runit;
 mod session;

@@ -129,6 +129,18 @@ fn every_program_has_a_page_and_every_other_page_is_known() {
 }
 
 #[test]
+fn every_usage_line_is_known() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
+    let has_one = |name: &String| {
+        let source = fs::read_to_string(sources.join(name).with_extension("rs"));
+        source.is_ok_and(|source| source.contains(": Program = Program {"))
+    };
+    let names: Vec<_> = programs::names().into_iter().filter(has_one).collect();
+    let known: Vec<_> = PROGRAMS.iter().map(|program| program.name).collect();
+    assert_eq!(names, known);
+}
+
+#[test]
 fn every_page_has_its_sections() {
     for page in Page::all() {
         for section in ["DESCRIPTION", "EXAMPLES", "COMPATIBILITY", "SEE ALSO"] {

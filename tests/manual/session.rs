@@ -14,6 +14,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,10 @@ use super::mask::alike;
 
 /// The programs that look at what others do: as a reader does who was too
 /// quick, the test lets them look again until they show what is wanted.
-const LOOKING: [&str; 8] = [
+const LOOKING: [&str; 9] = [
     "cat",
     "grep",
+    "head",
     "ls",
     "ps",
     "svok",
@@ -233,6 +235,8 @@ impl<'a> Shell<'a> {
         shell.args(["-c", SHELL, "sh"]).arg(session).arg(fifo);
         shell.current_dir(&home).env("HOME", &home);
         shell.env("TZ", "UTC").env("LC_ALL", "C");
+        // As in a terminal: what signals its group does not reach the tests.
+        shell.process_group(0);
         Shell {
             scene,
             _running: scene.start(shell),
