@@ -44,3 +44,30 @@ fn the_readme_names_every_program() {
         assert!(words.any(|word| word == program), "{program}");
     }
 }
+
+#[test]
+fn links_lead_to_files() {
+    let mut number = 0;
+    for document in [
+        "README.md",
+        "CHANGELOG.md",
+        "COMPATIBILITY.md",
+        "CONTRIBUTING.md",
+    ]
+    .into_iter()
+    .chain(["doc/migration.md", "doc/troubleshooting.md"])
+    {
+        let text = read(document).unwrap();
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.starts_with("http")) {
+            let beside = Path::new(document).parent().unwrap().join(link);
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(beside);
+            assert!(file.exists(), "{document}: {link}");
+            number += 1;
+        }
+    }
+    assert!(number > 5, "{number}");
+}
