@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use testkit::{Scene, Subject, interop};
+use testkit::{Scene, Subject, compliance, interop};
 
 use super::session::{Session, Step};
 
@@ -32,39 +32,43 @@ fn play(scene: &Scene, document: &str) {
 
 /// A test for each document, and their list.
 macro_rules! documents {
-    ($($name:ident: $document:literal,)*) => {
-        const DOCUMENTS: &[&str] = &[$($document),*];
+    ($($tests:ident! { $($name:ident: $document:literal,)* })*) => {
+        const DOCUMENTS: &[&str] = &[$($($document),*),*];
 
-        interop! {
+        $($tests! {
             $(fn $name(scene: &Scene) {
                 play(scene, $document);
             })*
-        }
+        })*
     };
 }
 
 documents! {
-    migration: "doc/migration.md",
-    troubleshooting: "doc/troubleshooting.md",
-    daemontools: "man/daemontools.7",
-    envdir: "man/envdir.8",
-    envuidgid: "man/envuidgid.8",
-    fghack: "man/fghack.8",
-    multilog: "man/multilog.8",
-    pgrphack: "man/pgrphack.8",
-    readproctitle: "man/readproctitle.8",
-    service_directory: "man/service-directory.5",
-    setlock: "man/setlock.8",
-    setuidgid: "man/setuidgid.8",
-    softlimit: "man/softlimit.8",
-    supervise: "man/supervise.8",
-    svc: "man/svc.8",
-    svok: "man/svok.8",
-    svscan: "man/svscan.8",
-    svscanboot: "man/svscanboot.8",
-    svstat: "man/svstat.8",
-    tai64n: "man/tai64n.8",
-    tai64nlocal: "man/tai64nlocal.8",
+    interop! {
+        migration: "doc/migration.md",
+    }
+    compliance! {
+        troubleshooting: "doc/troubleshooting.md",
+        daemontools: "man/daemontools.7",
+        envdir: "man/envdir.8",
+        envuidgid: "man/envuidgid.8",
+        fghack: "man/fghack.8",
+        multilog: "man/multilog.8",
+        pgrphack: "man/pgrphack.8",
+        readproctitle: "man/readproctitle.8",
+        service_directory: "man/service-directory.5",
+        setlock: "man/setlock.8",
+        setuidgid: "man/setuidgid.8",
+        softlimit: "man/softlimit.8",
+        supervise: "man/supervise.8",
+        svc: "man/svc.8",
+        svok: "man/svok.8",
+        svscan: "man/svscan.8",
+        svscanboot: "man/svscanboot.8",
+        svstat: "man/svstat.8",
+        tai64n: "man/tai64n.8",
+        tai64nlocal: "man/tai64nlocal.8",
+    }
 }
 
 #[test]
