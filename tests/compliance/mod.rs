@@ -1,3 +1,4 @@
+mod boot;
 pub(crate) mod chain;
 mod differences;
 mod envdir;
