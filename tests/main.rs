@@ -23,6 +23,8 @@ mod faults;
 mod manual;
 /// What the programs say of themselves.
 mod programs;
+/// Services on many machines, by Ansible.
+mod many_machines;
 /// The same generated cases on the reference and on ours.
 mod random;
 /// Servers that people run, under svscan.
