@@ -37,7 +37,7 @@ END
 # fuzzes.
 wanted="daemontools runit s6 strace tzdata procps mandoc zsh fish valgrind g++"
 if [ "${CI:-}" = true ]; then
-    wanted="$wanted shellcheck"
+    wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian"
 fi
 # shellcheck disable=SC2086 # one word for each package
 packages $wanted
@@ -61,6 +61,8 @@ if command -v shellcheck >/dev/null; then
     say "shellcheck"
     find .ci demo fuzz/run src tests '(' -name run -o -name '*.sh' ')' \
         -exec shellcheck --severity=warning {} +
+    shellcheck --severity=warning packaging/boot/svscanboot.openrc packaging/check \
+        packaging/tarball packaging/debian/build packaging/debian/test*
 else
     say "shellcheck is not installed: the shell scripts go unchecked"
 fi
@@ -91,3 +93,10 @@ DAEMONTOOLS_OURS=$root/usr/bin cargo test --locked
 
 say "make fuzz"
 fuzz/run
+
+if [ "${CI:-}" = true ]; then
+    say "make check-package"
+    make --silent check-package
+else
+    say "not checked: the packages (make check-package)"
+fi
