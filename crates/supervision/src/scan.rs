@@ -20,7 +20,7 @@ use nix::sys::stat::{FileStat, SFlag, lstat, stat};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{chdir, dup2_stdin, dup2_stdout};
 use unix::exec::Program;
-use unix::fork::spawn;
+use unix::fork::{fork, spawn};
 
 use unix::signals::SignalPipe;
 
@@ -33,6 +33,11 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// The program that is run for each service.
 const SUPERVISE: &CStr = c"supervise";
+
+/// Up to so many services, a new process copies this one, and neither waits
+/// for the other. From there on that would cost more than waiting until the
+/// new process, which copies nothing then, has become supervise.
+const FEW: usize = 1000;
 
 /// What could not be done; it is tried again at the next look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +252,12 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
         })
     }
 
+    /// Where new processes find their end of a pipe, if they are not to copy
+    /// the ends of all others.
+    fn place(&mut self) -> Option<&mut Place> {
+        self.place.as_mut().filter(|_| self.table.count() > FEW)
+    }
+
     /// A side's end of the pipe, if there is a pipe, where a new process can
     /// have it.
     fn prepare_end(&mut self, identity: Identity, side: Side) -> Result<Option<OwnedFd>, Errno> {
@@ -254,7 +265,7 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
             return Ok(None);
         };
         let end = self.with_descriptors(|| pipe.end(side))?;
-        if let Some(place) = &mut self.place {
+        if let Some(place) = self.place() {
             place.put(&end)?;
         }
         Ok(Some(end))
@@ -273,10 +284,11 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
                 return false;
             }
         };
-        let end = end.as_ref().map(|end| {
-            let place = self.place.as_ref().map(AsFd::as_fd);
-            place.unwrap_or(end.as_fd())
-        });
+        let below = self.place().map(|place| place.end());
+        let place = self.place.as_ref().filter(|_| below.is_some());
+        let end = end
+            .as_ref()
+            .map(|end| place.map_or(end.as_fd(), AsFd::as_fd));
         let supervise = Program::search(self.path, &[SUPERVISE, directory], &self.environment);
         let child = || {
             let ready = match side {
@@ -291,10 +303,14 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
             }
             111
         };
-        let started = spawn(self.place.as_ref().map(Place::end), child);
-        if let Some(place) = &mut self.place {
+        let started = match below {
+            None => fork(child),
+            Some(_) => spawn(below, child),
+        };
+        let idle = self.children;
+        if let Some(place) = self.place() {
             // What stood there would keep a pipe open that is to be closed.
-            let _ = place.put(self.children);
+            let _ = place.put(idle);
         }
         match started {
             Ok(pid) => {

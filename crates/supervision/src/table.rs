@@ -87,6 +87,12 @@ impl<P> Table<P> {
             .for_each(|entry| entry.seen = false);
     }
 
+    /// How many services are known.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether a directory is known.
     #[must_use]
     pub fn knows(&self, identity: Identity) -> bool {
