@@ -3,8 +3,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 use testkit::compliance;
 
@@ -49,12 +51,13 @@ compliance! {
         scene.write("input", &lines);
         // A scene's standard error is a file; the pipe comes as standard input.
         let mut command = scene.shell("exec multilog e s1000000 ./m 2>&0 <input");
-        command.stdin(writer);
+        command.stdin(writer.try_clone().unwrap());
         let mut running = scene.start(command);
-        let wchan = format!("/proc/{}/wchan", running.pid());
-        scene.wait_until("it waits for the reader", || {
-            std::fs::read_to_string(&wchan).is_ok_and(|place| place.contains("pipe_write"))
+        scene.wait_until("there is no room for more", || {
+            let mut room = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut room, PollTimeout::ZERO).unwrap() == 0
         });
+        drop(writer);
         assert!(running.runs() && scene.read("m/current").len() < lines.len());
         let mut alerts = String::new();
         File::from(reader).read_to_string(&mut alerts).unwrap();
