@@ -115,7 +115,7 @@ fuzz_target!(|bytes: &[u8]| {
     for piece in pieces.chunks_exact(2) {
         let length = usize::from(piece[0]) * usize::from(1 + piece[1] % 8 * 2);
         total += length;
-        if total > 40_000 {
+        if total > 15_000 {
             break;
         }
         let read = reads.last_mut().unwrap();
