@@ -21,10 +21,10 @@ mod documents;
 mod faults;
 /// The manual, and that its examples do what they show.
 mod manual;
-/// What the programs say of themselves.
-mod programs;
 /// Services on many machines, by Ansible.
 mod many_machines;
+/// What the programs say of themselves.
+mod programs;
 /// The same generated cases on the reference and on ours.
 mod random;
 /// Servers that people run, under svscan.
