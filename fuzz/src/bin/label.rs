@@ -1,7 +1,7 @@
 //! Labels: their digits, as tai64nlocal reads them, and their two forms.
 #![no_main]
 
-use daemontools_core::label::{Label, PACKED, digits};
+use daemontools_core::label::{Label, PACKED};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
@@ -12,21 +12,21 @@ fuzz_target!(|text: &[u8]| {
         _ => None,
     };
     let values: Vec<u8> = text.iter().map_while(|&byte| value(byte)).collect();
-    assert_eq!(digits(text), values.len());
+    let (label, length) = Label::read(text);
+    assert_eq!(length, values.len());
 
     // Each shifted into 96 bits.
     let mut bits: u128 = 0;
     for value in &values {
         bits = (bits << 4 | u128::from(*value)) & (1 << 96) - 1;
     }
-    let label = Label::from_digits(&text[..values.len()]);
     assert_eq!(u128::from(label.seconds()), bits >> 32);
     assert_eq!(u128::from(label.nanoseconds()), bits & 0xffff_ffff);
 
     // Its text is read again, and so are its bytes.
     assert_eq!(label.text()[1..], *format!("{bits:024x}").as_bytes());
     assert_eq!(label.text()[0], b'@');
-    assert_eq!(Label::from_digits(&label.text()[1..]), label);
+    assert_eq!(Label::read(&label.text()[1..]), (label, 24));
     assert_eq!(label.pack(), bits.to_be_bytes()[16 - PACKED..]);
     assert_eq!(Label::unpack(label.pack()), label);
 

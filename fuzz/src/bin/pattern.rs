@@ -35,6 +35,6 @@ fuzz_target!(|bytes: &[u8]| {
     for bytes in [rest, &few] {
         let (pattern, line) = bytes.split_at(length);
         let line = &line[..line.len().min(64)];
-        assert_eq!(Pattern(pattern).matches(line), naive(pattern, line));
+        assert_eq!(Pattern::new(pattern).matches(line), naive(pattern, line));
     }
 });

@@ -42,7 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
             b'!' => processor = Some(rest),
             b'-' | b'+' | b'e' | b'=' | b'.' | b'/' => match (letter, actions.next().unwrap()) {
                 (b'-', Action::Deselect(pattern)) | (b'+', Action::Select(pattern)) => {
-                    assert_eq!(pattern.0, rest);
+                    assert_eq!(*pattern, logging::pattern::Pattern::new(rest));
                 }
                 (b'e', Action::Alert) => {}
                 (b'=', Action::Status(name)) => assert_eq!(name.to_bytes(), rest),
