@@ -27,11 +27,19 @@ _daemontools_services() {
         if [[ -e $dir/run ]]; then
             COMPREPLY+=("$name")
             [[ ! -e $dir/log/run ]] || COMPREPLY+=("$name/log")
-        elif compgen -G "${dir//[\[*?]/\\&}/*/" >/dev/null; then
+        elif _daemontools_has_directories "$dir"; then
             COMPREPLY+=("$name/")
         fi
     done < <(compgen -d -- "${word/#\~\//$HOME/}")
     [[ ${COMPREPLY[*]} != */ ]] || ((${#COMPREPLY[@]} > 1)) || compopt -o nospace 2>/dev/null
+}
+
+_daemontools_has_directories() {
+    local dir
+    for dir in "$1"/*/; do
+        [[ ! -d $dir ]] || return 0
+    done
+    return 1
 }
 
 # Completes the command line that begins with the word at index $1.
