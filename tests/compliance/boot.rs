@@ -133,3 +133,24 @@ compliance! {
         scene.wait_until("all have ended", || scene.processes().is_empty());
     }
 }
+
+/// What a user copies from a document is what is shipped and tested.
+#[test]
+fn the_documents_show_the_lines_that_are_shipped() {
+    let boot = include_str!("../../doc/boot.md");
+    for file in [
+        include_str!("../../packaging/boot/inittab"),
+        include_str!("../../packaging/boot/rc.local"),
+    ] {
+        let line = file.lines().last().unwrap();
+        assert!(boot.contains(&format!("\n    {line}\n")), "{line}");
+    }
+    let containers: Vec<_> = include_str!("../../doc/containers.md")
+        .split_whitespace()
+        .collect();
+    let stop = stop()
+        .replace("; while", " while")
+        .replace("scan/", "/etc/service/");
+    let stop: Vec<_> = stop.split(' ').skip(2).collect();
+    assert!(containers.join(" ").contains(&stop.join(" ")), "{stop:?}");
+}
