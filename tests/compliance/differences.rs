@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::{Scene, Subject, compliance};
 
-use super::{SLEEPER, pid, status, supervise};
+use super::{SLEEPER, may_change_identity, pid, status, supervise};
 
 /// What a test of a difference expects of the subject.
 fn reference_or_ours<T>(scene: &Scene, reference: T, ours: T) -> T {
@@ -195,6 +195,25 @@ compliance! {
             // On a busy machine it may take several tries to be that quick.
             scene.wait_until("it obeys at once", || lived() < 500);
         }
+    }
+
+    fn supervise_obeys_while_no_process_can_be_had(scene: &Scene) {
+        if !may_change_identity("supervise_obeys_while_no_process_can_be_had") {
+            return;
+        }
+        scene.script("s/run", SLEEPER);
+        scene.sh("chown -R 65532 s").succeeds();
+        let supervise = scene.start(scene.shell("exec setpriv --reuid 65532 --clear-groups prlimit --nproc=0 supervise s"));
+        scene.wait_until("it warns", || !supervise.stderr().is_empty());
+        scene.sh("svc -dx s").succeeds();
+        if scene.subject() == Subject::Reference {
+            // It sleeps, and waits for nothing else: clock_nanosleep.
+            let call = || scene.sh(&format!("cat /proc/{}/syscall", supervise.pid())).text();
+            scene.wait_until("it sleeps", || call().starts_with("230 "));
+            return;
+        }
+        supervise.wait().is(0, "",
+            "supervise: warning: unable to fork for s, sleeping 60 seconds: temporary failure\n");
     }
 
     fn multilog_takes_the_next_free_label_at_once(scene: &Scene) {

@@ -215,33 +215,6 @@ fn a_burst_is_obeyed_in_order_and_told_once() {
 }
 
 #[test]
-fn commands_are_obeyed_while_no_process_can_be_had() {
-    if !nix::unistd::geteuid().is_root() {
-        return testkit::skip("a limit on processes", "only root may act as another user");
-    }
-    ours(|scene| {
-        scene.script("s/run", SLEEPER);
-        scene.sh("chown -R 65532 s").succeeds();
-        let supervise = scene.start(
-            scene.shell("exec setpriv --reuid 65532 --clear-groups prlimit --nproc=0 supervise s"),
-        );
-        scene.wait_until("it warns", || !supervise.stderr().is_empty());
-        scene.sh("svc -dx s").succeeds();
-        // It would be tried again after a minute, had it not been told down.
-        let start = Instant::now();
-        let stderr = supervise.wait().error_text();
-        assert_eq!(
-            stderr,
-            "supervise: warning: unable to fork for s, sleeping 60 seconds: temporary failure\n"
-        );
-        say(&format!(
-            "Ours: told to exit, it did after {:?}",
-            start.elapsed()
-        ));
-    });
-}
-
-#[test]
 fn those_who_do_not_read_or_write_block_nobody() {
     ours(|scene| {
         scene.script("s/run", SLEEPER);
