@@ -21,7 +21,6 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::{chdir, dup2_stdin, dup2_stdout};
 use unix::exec::Program;
 use unix::fork::{fork, spawn};
-
 use unix::signals::SignalPipe;
 
 use crate::pipe::{Pipe, Place};
@@ -305,7 +304,7 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
         };
         let started = match below {
             None => fork(child),
-            Some(_) => spawn(below, child),
+            Some(below) => spawn(below, child),
         };
         let idle = self.children;
         if let Some(place) = self.place() {

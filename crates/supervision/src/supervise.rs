@@ -10,7 +10,7 @@ use daemontools_core::status::{Status, Want};
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use unix::exec::Program;
-use unix::fork::spawn;
+use unix::fork::fork;
 use unix::signals::SignalPipe;
 
 use crate::directory::{Control, Lock, Obstacle, Presence, StatusTrouble, write_status};
@@ -110,7 +110,7 @@ impl<R: Fn(Trouble)> Supervisor<'_, R> {
             (self.report)(Trouble::Start(self.run.exec()));
             111
         };
-        match spawn(None, child) {
+        match fork(child) {
             Ok(pid) => self.machine.started(pid, Moment::now()),
             Err(error) => {
                 (self.report)(Trouble::Fork(error));

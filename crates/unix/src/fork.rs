@@ -35,30 +35,28 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 }
 
 /// Starts a process as vfork(2) does: nothing is copied, however much memory
-/// this process has. The child runs `child` in this memory, while this process
-/// waits until it has become another program, or has exited with the code
-/// that `child` returned.
+/// and however many descriptors this process has. The child runs `child` in
+/// this memory, while this process waits until it has become another program,
+/// or has exited with the code that `child` returned.
 ///
 /// Signal actions and mask, limits, working directory and descriptors are the
-/// child's own. If `below` is given, it has only the descriptors of lower
-/// numbers, and what there are above costs nothing.
+/// child's own; it has only the descriptors of lower numbers than `below`.
 ///
 /// # Errors
 /// As clone(2), and as mmap(2) for the child's stack.
-pub fn spawn(below: Option<RawFd>, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+pub fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let mut stack = Stack::new()?;
     let mut child = Some(child);
     let run = Box::new(|| {
         let guard = AbortOnUnwind;
-        let code = match (below.map_or(Ok(()), part_from_descriptors), child.take()) {
+        let code = match (part_from_descriptors(below), child.take()) {
             (Ok(()), Some(child)) => child(),
             (Err(_), _) | (_, None) => 111,
         };
         std::mem::forget(guard);
         code as isize
     });
-    let mut flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
-    flags.set(CloneFlags::CLONE_FILES, below.is_some());
+    let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK | CloneFlags::CLONE_FILES;
     // SAFETY: the stack is the child's alone. This thread, and with it all
     // that the child borrows, stands still until the child has left this
     // memory; a signal handler that runs there does what it would do here.
@@ -129,7 +127,7 @@ mod tests {
     #[test]
     fn a_spawned_child_exits_with_its_code() {
         for code in [0, 111] {
-            let child = spawn(None, || code).unwrap();
+            let child = spawn(3, || code).unwrap();
             assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, code)));
         }
     }
@@ -138,7 +136,7 @@ mod tests {
     fn a_spawned_child_has_its_own_copies_of_lower_descriptors_alone() {
         let (_reader, writer) = pipe().unwrap();
         let above = copy_above(&writer, 500).unwrap();
-        let child = spawn(Some(above.as_raw_fd()), || {
+        let child = spawn(above.as_raw_fd(), || {
             let lower = write(&writer, b"x").is_ok();
             let gone = write(&above, b"x") == Err(Errno::EBADF);
             // Closing its copy leaves the parent's.
