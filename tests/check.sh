@@ -89,7 +89,9 @@ tests/instructions.sh "$root/usr/bin"
 
 say "cargo test"
 cargo test --locked --workspace --exclude daemontools-rs
-DAEMONTOOLS_OURS=$root/usr/bin cargo test --locked
+# In the background of a shell, say, interrupts are ignored, and what the tests
+# interrupt would inherit that.
+DAEMONTOOLS_OURS=$root/usr/bin env --default-signal cargo test --locked
 
 say "make fuzz"
 fuzz/run
