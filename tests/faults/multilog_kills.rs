@@ -11,7 +11,6 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -311,24 +310,28 @@ impl<'a> Trial<'a> {
         for entry in entries {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.starts_with('@') {
-                let size = || size(&place.join(&name)).unwrap();
-                self.old.entry(name.clone()).or_insert_with(size);
+                let size = || fs::metadata(place.join(&name)).unwrap().len();
+                self.old
+                    .entry(name.clone())
+                    .or_insert_with(|| usize::try_from(size()).unwrap());
             }
         }
         let finished = |name: &str| {
             fs::metadata(place.join(name)).is_ok_and(|file| file.permissions().mode() & 0o100 != 0)
         };
         // One that has its other name already is an old file.
-        let pending = if finished("processed") {
+        let unnamed = |name: &str| {
+            fs::metadata(place.join(name))
+                .ok()
+                .filter(|file| file.nlink() == 1)
+                .map_or(0, |file| usize::try_from(file.len()).unwrap())
+        };
+        let pending = unnamed(if finished("processed") {
             "processed"
         } else {
             "previous"
-        };
-        let pending = fs::metadata(place.join(pending))
-            .ok()
-            .filter(|file| file.nlink() == 1)
-            .map_or(0, |file| usize::try_from(file.len()).unwrap());
-        let current = size(&place.join("current")).unwrap_or(0);
+        });
+        let current = unnamed("current");
         self.old.values().sum::<usize>() + pending + current
     }
 
@@ -360,11 +363,6 @@ impl<'a> Trial<'a> {
         let safe = names.iter().filter(safe).count();
         format!("{safe} files .s and {} .u", names.len() - 1 - safe)
     }
-}
-
-fn size(file: &Path) -> Option<usize> {
-    let size = fs::metadata(file).ok()?.len();
-    Some(usize::try_from(size).unwrap())
 }
 
 /// Lines without their stamps; of the last one the stamp itself may be cut.
