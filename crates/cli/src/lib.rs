@@ -6,6 +6,8 @@ pub mod number;
 pub mod options;
 pub mod program;
 pub mod text;
+pub mod voice;
 
 pub use options::{Opt, Options};
 pub use program::{Exit, Failure, Program};
+pub use voice::Voice;

@@ -3,7 +3,7 @@
 //! None waits for the other end of a FIFO, and each descriptor is closed on
 //! exec from birth.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::NixPath;
 use nix::errno::Errno;
@@ -91,6 +91,17 @@ pub fn place(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
     // parent's, and is not heard of again: the child becomes another program
     // or exits without dropping anything.
     Errno::result(unsafe { libc::dup2(descriptor.as_raw_fd(), number) }).map(drop)
+}
+
+/// In a child that is to become another program: closes a descriptor that the
+/// parent keeps.
+///
+/// # Errors
+/// As close(2).
+pub fn close_in_child(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: its owner is the parent, which has a descriptor of its own; the
+    // child becomes another program or exits without dropping anything.
+    Errno::result(unsafe { libc::close(descriptor.as_raw_fd()) }).map(drop)
 }
 
 /// Hands the descriptor on to the programs run by exec.

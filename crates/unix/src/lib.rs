@@ -11,6 +11,7 @@ pub mod localtime;
 pub mod signals;
 pub mod start;
 pub mod stdio;
+pub mod wait;
 
 pub use nix::errno::Errno;
 

@@ -65,10 +65,15 @@ impl SignalPipe {
     }
 
     /// Forgets the signals that arrived so far, so that poll waits for the
-    /// next one.
-    pub fn drain(&self) {
+    /// next one; whether there were any.
+    #[expect(clippy::must_use_candidate, reason = "some only forget")]
+    pub fn drain(&self) -> bool {
         let mut bytes = [0; 64];
-        while matches!(unistd::read(&self.reader, &mut bytes), Ok(1..)) {}
+        let mut any = false;
+        while matches!(unistd::read(&self.reader, &mut bytes), Ok(1..)) {
+            any = true;
+        }
+        any
     }
 }
 

@@ -9,7 +9,7 @@
 //! So [`main!`](crate::main!) is what the C library calls, as in a C program
 //! that uses a library written in Rust.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 static ARGV: AtomicPtr<*mut c_char> = AtomicPtr::new(std::ptr::null_mut());
@@ -102,15 +102,31 @@ fn pointers(mut next: *mut *mut c_char) -> Vec<*mut c_char> {
 
 static ARGUMENTS_LENT: AtomicBool = AtomicBool::new(false);
 
+/// Copies of the arguments, the program's own name first, for who writes to
+/// one of them.
+#[must_use]
+pub fn copied_arguments() -> Vec<CString> {
+    let all = strings(ARGV.load(Ordering::Relaxed));
+    all.into_iter().map(CStr::to_owned).collect()
+}
+
 /// The bytes of the last argument in the process's own argument memory,
 /// which ps shows, to be written to. None if there is no argument but the
 /// program's name, or if the arguments were handed out before.
 #[must_use]
 pub fn last_argument() -> Option<&'static mut [u8]> {
-    if ARGUMENTS_LENT.swap(true, Ordering::Relaxed) {
+    let count = pointers(ARGV.load(Ordering::Relaxed)).len();
+    writable_argument(count.checked_sub(1)?)
+}
+
+/// As [`last_argument`], of the argument that has this number; the program's
+/// name, which has number 0, is none.
+#[must_use]
+pub fn writable_argument(number: usize) -> Option<&'static mut [u8]> {
+    if ARGUMENTS_LENT.swap(true, Ordering::Relaxed) || number == 0 {
         return None;
     }
-    let start = *pointers(ARGV.load(Ordering::Relaxed)).get(1..)?.last()?;
+    let start = *pointers(ARGV.load(Ordering::Relaxed)).get(number)?;
     // SAFETY: a string of the kernel's making, ended by a NUL.
     let length = unsafe { libc::strlen(start) };
     // SAFETY: the memory is writable and the process's own, and the flag
