@@ -4,7 +4,7 @@
 CARGO = cargo
 DESTDIR =
 PREFIX = /usr
-# Where svscanboot looks for services: /service in daemontools 0.76,
+# Where svscanboot and sv look for services: /service in daemontools 0.76,
 # /etc/service in Debian's package.
 SERVICEDIR = /service
 
@@ -19,6 +19,16 @@ BUILT = $(TARGET)/programs
 
 # Each file in src/bin is a program, so this list keeps itself.
 PROGRAMS = $$(ls src/bin | sed 's/\.[a-z]*$$//')
+
+# Which of them are installed: daemontools, runit, or both, as in
+# make install FAMILY='daemontools runit'. Debian's package runit has its
+# programs in the same place.
+FAMILY = daemontools
+RUNIT = chpst runsv runsvchdir runsvdir sv svlogd
+INSTALLED = $$(for program in $(PROGRAMS); do \
+	case " $(RUNIT) " in *" $$program "*) family=runit ;; *) family=daemontools ;; esac; \
+	case " $(FAMILY) " in *" $$family "*) echo "$$program" ;; esac; \
+	done)
 
 # The programs whose command lines shells can complete. bash and fish look for
 # a file of the program's name.
@@ -41,7 +51,7 @@ STATIC_FLAGS = -C target-feature=+crt-static
 # a target is always named, so that the flags are not those of build scripts.
 BUILD = unset CARGO_ENCODED_RUSTFLAGS; \
 	target=$${CARGO_BUILD_TARGET:-$$($(CARGO) -vV | sed -n 's/^host: //p')} && \
-	RUSTFLAGS="$$RUSTFLAGS $(ANYWHERE) -C relocation-model=static $$flags" \
+	SERVICEDIR="$(SERVICEDIR)" RUSTFLAGS="$$RUSTFLAGS $(ANYWHERE) -C relocation-model=static $$flags" \
 		$(CARGO) build --release --locked --target "$$target" \
 		--target-dir "$(TARGET)/$@" $$(printf ' --bin %s' $$programs) && \
 	mkdir -p "$(BUILT)" && \
@@ -64,14 +74,21 @@ static:
 install:
 	@[ -x "$(BUILT)/svscan" ] || { echo "Nothing is built: run make first." >&2; exit 1; }
 	mkdir -p "$(BIN)"
-	rm -f "$(BIN)/svscanboot"
-	sed 's|@SERVICEDIR@|$(SERVICEDIR)|g' src/bin/svscanboot.sh > "$(BIN)/svscanboot"
-	chmod 755 "$(BIN)/svscanboot"
-	for program in $(PROGRAMS); do \
-		[ "$$program" = svscanboot ] || install -m 755 "$(BUILT)/$$program" "$(BIN)" || exit; \
+	for program in $(INSTALLED); do \
+		if [ "$$program" = svscanboot ]; then \
+			rm -f "$(BIN)/svscanboot" && \
+			sed 's|@SERVICEDIR@|$(SERVICEDIR)|g' src/bin/svscanboot.sh > "$(BIN)/svscanboot" && \
+			chmod 755 "$(BIN)/svscanboot" || exit; \
+		else \
+			install -m 755 "$(BUILT)/$$program" "$(BIN)" || exit; \
+		fi; \
 	done
 	for page in man/*.[1-9]; do \
 		[ -e "$$page" ] || continue; \
+		program=$${page#man/}; program=$${program%.8}; \
+		case $$(echo " "$(PROGRAMS)" ") in *" $$program "*) \
+			case $$(echo " "$(INSTALLED)" ") in *" $$program "*) ;; *) continue ;; esac ;; \
+		esac; \
 		mkdir -p "$(MAN)/man$${page##*.}" && \
 		install -m 644 "$$page" "$(MAN)/man$${page##*.}" || exit; \
 	done
@@ -85,7 +102,7 @@ install:
 	done
 
 uninstall:
-	for program in $(PROGRAMS); do rm -f "$(BIN)/$$program" || exit; done
+	for program in $(INSTALLED); do rm -f "$(BIN)/$$program" || exit; done
 	for page in man/*.[1-9]; do rm -f "$(MAN)/man$${page##*.}/$${page##*/}" || exit; done
 	for program in daemontools $(COMPLETED); do \
 		rm -f "$(BASH_COMPLETIONS)/$$program" "$(FISH_COMPLETIONS)/$$program.fish" || exit; \

@@ -73,13 +73,14 @@ trap 'rm -rf "$root"' EXIT
 trap 'exit 130' INT TERM
 # The tests of setuidgid and envuidgid come here as other users.
 chmod 755 "$root"
+both='daemontools runit'
 make --silent all
-make --silent install DESTDIR="$root" PREFIX=/usr
-make --silent uninstall DESTDIR="$root" PREFIX=/usr
+make --silent install DESTDIR="$root" PREFIX=/usr FAMILY="$both"
+make --silent uninstall DESTDIR="$root" PREFIX=/usr FAMILY="$both"
 left=$(find "$root" ! -type d)
 [ -z "$left" ] || fail "make uninstall leaves $left"
-make --silent install DESTDIR="$root" PREFIX=/usr
-for program in $(dpkg -L daemontools 2>/dev/null | sed -n 's|^/usr/bin/||p'); do
+make --silent install DESTDIR="$root" PREFIX=/usr FAMILY="$both"
+for program in runsv runsvdir sv $(dpkg -L daemontools 2>/dev/null | sed -n 's|^/usr/bin/||p'); do
     [ -x "$root/usr/bin/$program" ] || fail "make install does not install $program"
 done
 ls "$root/usr/bin"

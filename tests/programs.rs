@@ -4,17 +4,17 @@
 use cli::Program;
 
 macro_rules! programs {
-    ($($program:ident $table:ident $source:literal,)*) => {
+    ($list:ident: $($program:ident $table:ident $source:literal,)*) => {
         $(#[path = $source]
         #[allow(dead_code, reason = "only the table is of interest")]
         mod $program;)*
 
-        /// All programs that have a usage line.
-        pub(crate) static PROGRAMS: &[&Program] = &[$(&$program::$table),*];
+        pub(crate) static $list: &[&Program] = &[$(&$program::$table),*];
     };
 }
 
-programs! {
+// All programs of daemontools that have a usage line.
+programs! { PROGRAMS:
     envdir ENVDIR "../src/bin/envdir.rs",
     envuidgid ENVUIDGID "../src/bin/envuidgid.rs",
     fghack FGHACK "../src/bin/fghack.rs",
@@ -28,6 +28,12 @@ programs! {
     svok SVOK "../src/bin/svok.rs",
     svscan SVSCAN "../src/bin/svscan.rs",
     svstat SVSTAT "../src/bin/svstat.rs",
+}
+
+// Those of runit, whose usage lines have another form.
+programs! { RUNIT:
+    runsv RUNSV "../src/bin/runsv.rs",
+    runsvdir RUNSVDIR "../src/bin/runsvdir.rs",
 }
 
 /// The names of all programs: those of the files in src/bin.

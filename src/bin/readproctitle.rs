@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use cli::Exit;
+use daemontools_core::title::Title;
 use nix::errno::Errno;
 use nix::unistd::read;
 use unix::start;
@@ -19,27 +20,14 @@ fn readproctitle() -> Exit {
         return Exit::No;
     };
     title.fill(b'.');
-    let (_, window) = title.split_at_mut(DOTS);
+    let mut title = Title::new(title, DOTS);
     let mut input = [0; 1024];
     loop {
         match read(STDIN, &mut input) {
             Ok(0) => return Exit::Success,
-            Ok(length) => {
-                for &byte in input.iter().take(length).filter(|&&byte| byte != 0) {
-                    push(window, byte);
-                }
-            }
+            Ok(length) => title.push(input.get(..length).unwrap_or_default()),
             Err(Errno::EINTR) => {}
             Err(_) => return Exit::Failed,
         }
-    }
-}
-
-/// Moves all bytes left by one, the first one out, and puts `byte` at the
-/// end.
-fn push(window: &mut [u8], byte: u8) {
-    window.rotate_left(1);
-    if let Some(last) = window.last_mut() {
-        *last = byte;
     }
 }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
 use nix::unistd::chdir;
-use supervision::directory::{Obstacle, StatusTrouble};
+use supervision::directory::{Obstacle, ReplaceTrouble};
 use supervision::supervise::Trouble;
 use unix::signals::SignalPipe;
 
@@ -43,8 +43,10 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 /// What keeps supervise from starting.
 fn cannot_begin(dir: &CStr, obstacle: Obstacle) -> Failure {
     let (doing, file, error) = match obstacle {
-        Obstacle::Lock(error) => ("acquire ", names::LOCK, error),
-        Obstacle::Read(fifo, error) => ("read ", fifo, error),
+        Obstacle::Link(_, error) => ("acquire ", names::LOCK, error),
+        Obstacle::Open(lock, error) | Obstacle::Lock(lock, error) => ("acquire ", lock, error),
+        Obstacle::Stat(fifo, error) | Obstacle::Read(fifo, error) => ("read ", fifo, error),
+        Obstacle::NoFifo(fifo) => ("read ", fifo, Errno::EINVAL),
         Obstacle::Write(fifo, error) => ("write ", fifo, error),
     };
     SUPERVISE.fatal(text!["unable to ", doing, dir, "/", file], error)
@@ -52,15 +54,27 @@ fn cannot_begin(dir: &CStr, obstacle: Obstacle) -> Failure {
 
 /// What goes wrong later; it is tried again when there is reason to.
 fn report(dir: &CStr, trouble: Trouble) {
-    let new = names::STATUS_NEW;
     let (what, error) = match trouble {
-        Trouble::Status(StatusTrouble::Open(error)) => (text!["open ", dir, "/", new], error),
-        Trouble::Status(StatusTrouble::Write(error)) => (text!["write ", dir, "/", new], error),
-        Trouble::Status(StatusTrouble::Rename(error)) => {
-            (text!["rename ", dir, "/", new, " to status"], error)
+        Trouble::Replace(ReplaceTrouble::Open(file, error)) => {
+            (text!["open ", dir, "/", file.new], error)
+        }
+        Trouble::Replace(ReplaceTrouble::Write(file, error)) => {
+            (text!["write ", dir, "/", file.new], error)
+        }
+        Trouble::Replace(ReplaceTrouble::Short(file)) => {
+            (text!["write ", dir, "/", file.new], Errno::ENOSPC)
+        }
+        Trouble::Replace(ReplaceTrouble::Rename(file, error)) => {
+            (text!["rename ", dir, "/", file.new, " to status"], error)
         }
         Trouble::Fork(error) => (text!["fork for ", dir, ", sleeping 60 seconds"], error),
-        Trouble::Start(error) => return cannot_start(dir, error),
+        Trouble::Start(_, error)
+        | Trouble::Pipe(_, error)
+        | Trouble::Chdir(error)
+        | Trouble::ControlStat(_, error)
+        | Trouble::ControlFork(_, error)
+        | Trouble::ControlPipe(_, error)
+        | Trouble::ControlStart(_, error) => return cannot_start(dir, error),
     };
     SUPERVISE.warn_in_passing(text!["unable to ", what], error);
 }

@@ -33,7 +33,7 @@ sleep 1000;
 "#;
 
 /// What the probe in `s` tells when it is launched without supervise.
-fn probe_alone(scene: &Scene, launch: &str) -> String {
+pub(super) fn probe_alone(scene: &Scene, launch: &str) -> String {
     scene.script("s/run", PROBE);
     let mut command = scene.shell(&format!("{launch} ./run"));
     command.current_dir(scene.path("s"));
@@ -49,7 +49,7 @@ fn probe_alone(scene: &Scene, launch: &str) -> String {
 }
 
 /// What the probe in `s` tells, once it does.
-fn probed(scene: &Scene) -> String {
+pub(super) fn probed(scene: &Scene) -> String {
     scene.wait_until("the service tells", || scene.exists("s/out"));
     let told = scene.read("s/out");
     std::fs::remove_file(scene.path("s/out")).unwrap();

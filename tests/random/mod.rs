@@ -5,6 +5,7 @@ mod exec;
 mod multilog;
 mod options;
 mod readproctitle;
+mod sv;
 mod svc;
 mod svstat;
 mod tai64n;

@@ -3,13 +3,14 @@
 
 mod introduction;
 mod readme;
+mod supervision;
 
 use std::fs;
 
 use testkit::{Outcome, Running, Scene};
 
 /// Where a document's directories are found in the scene.
-const MOVED: [&str; 2] = ["/etc/", "/usr/local/"];
+const MOVED: [&str; 3] = ["/etc/", "/usr/local/", "/var/"];
 
 /// A machine with empty /etc/sv and /etc/service, svscan running on the
 /// latter.

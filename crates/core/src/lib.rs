@@ -6,5 +6,8 @@
 pub mod control;
 pub mod label;
 pub mod names;
+pub mod runsv;
 pub mod sentence;
 pub mod status;
+pub mod sv;
+pub mod title;

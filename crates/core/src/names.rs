@@ -1,6 +1,6 @@
 //! The names in a service directory, each written once.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// The program of the service, executable.
 pub const RUN: &CStr = c"run";
@@ -18,7 +18,100 @@ pub const LOCK: &CStr = c"supervise/lock";
 pub const CONTROL: &CStr = c"supervise/control";
 /// The FIFO that is held open for reading while supervise runs, mode 0600.
 pub const OK: &CStr = c"supervise/ok";
-/// The 18-byte status record, mode 0644.
+/// The status record, mode 0644.
 pub const STATUS: &CStr = c"supervise/status";
-/// The next status record, until it is renamed to [`STATUS`].
-pub const STATUS_NEW: &CStr = c"supervise/status.new";
+/// What runsv runs after [`RUN`].
+pub const FINISH: &CStr = c"finish";
+/// The same as it is executed.
+pub const FINISH_PROGRAM: &CStr = c"./finish";
+/// Its existence makes runsv start the logger down.
+pub const LOG_DOWN: &CStr = c"log/down";
+/// The program that says by its exit code whether the service is available.
+pub const CHECK: &CStr = c"check";
+/// The same as its `argv[0]`.
+pub const CHECK_PROGRAM: &CStr = c"./check";
+
+/// A file that is replaced as a whole, mode 0644.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Its name.
+    pub name: &'static CStr,
+    /// What its next content is called until it is renamed.
+    pub new: &'static CStr,
+}
+
+/// The files in `supervise` by which a service, or its logger, is met.
+#[derive(Debug)]
+pub struct Files {
+    /// [`SUPERVISE`].
+    pub supervise: &'static CStr,
+    /// [`LOCK`].
+    pub lock: &'static CStr,
+    /// [`CONTROL`].
+    pub control: &'static CStr,
+    /// [`OK`].
+    pub ok: &'static CStr,
+    /// [`STATUS`].
+    pub status: Replaced,
+    /// runsv's line about the service.
+    pub stat: Replaced,
+    /// The pid in decimal, kept by runsv.
+    pub pid: Replaced,
+}
+
+/// Those of a service.
+pub static SERVICE: Files = Files {
+    supervise: SUPERVISE,
+    lock: LOCK,
+    control: CONTROL,
+    ok: OK,
+    status: Replaced {
+        name: STATUS,
+        new: c"supervise/status.new",
+    },
+    stat: Replaced {
+        name: c"supervise/stat",
+        new: c"supervise/stat.new",
+    },
+    pid: Replaced {
+        name: c"supervise/pid",
+        new: c"supervise/pid.new",
+    },
+};
+
+/// Those of the logger in [`LOG`], seen from its service.
+pub static LOGGER: Files = Files {
+    supervise: c"log/supervise",
+    lock: c"log/supervise/lock",
+    control: c"log/supervise/control",
+    ok: c"log/supervise/ok",
+    status: Replaced {
+        name: c"log/supervise/status",
+        new: c"log/supervise/status.new",
+    },
+    stat: Replaced {
+        name: c"log/supervise/stat",
+        new: c"log/supervise/stat.new",
+    },
+    pid: Replaced {
+        name: c"log/supervise/pid",
+        new: c"log/supervise/pid.new",
+    },
+};
+
+/// What a file of the logger is called from its service's directory.
+#[must_use]
+pub fn in_log(name: &CStr) -> CString {
+    join(&[LOG.to_bytes(), b"/", name.to_bytes()])
+}
+
+/// The program that may stand in for what a letter asks for.
+#[must_use]
+pub fn control_program(letter: u8) -> CString {
+    join(&[b"control/", &[letter]])
+}
+
+fn join(parts: &[&[u8]]) -> CString {
+    // There is no NUL in any of them.
+    CString::new(parts.concat()).unwrap_or_default()
+}

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | 0–11 | TAI64N label of the last change of the pid |
 //! | 12–15 | the pid, little-endian; 0 while down |
-//! | 16 | 1 while paused, else 0 (0 while down) |
+//! | 16 | 1 while paused, else 0 |
 //! | 17 | `u` want up, `d` want down, 0 neither |
 
 use nix::unistd::Pid;
@@ -44,7 +44,7 @@ impl Status {
     pub fn encode(&self) -> [u8; LENGTH] {
         let pid = self.pid.map_or(0, Pid::as_raw).to_le_bytes();
         let flags = [
-            u8::from(self.paused && self.pid.is_some()),
+            u8::from(self.paused),
             match self.want {
                 Want::Up => b'u',
                 Want::Down => b'd',

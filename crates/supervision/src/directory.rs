@@ -1,37 +1,48 @@
-//! The files in `supervise/` by which svc, svok and svstat meet a running
-//! supervise. All names are relative to the service directory, which is the
+//! The files in `supervise/` by which other programs meet a running supervise
+//! or runsv. All names are relative to the service directory, which is the
 //! current directory.
 
+use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use daemontools_core::names;
-use daemontools_core::status::{LENGTH, Status};
+use daemontools_core::names::{Files, Replaced};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, readlink};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, readlink, renameat};
+use nix::sys::stat::{Mode, SFlag, stat};
 use nix::unistd::{mkdir, mkfifo, read, write};
 use unix::file;
 
-/// What could not be had when the directory was taken.
+/// What could not be had when the directory was taken; the name of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The lock could not be opened, or is held by another supervise.
-    Lock(Errno),
-    /// A FIFO could not be opened for reading; its name.
-    Read(&'static std::ffi::CStr, Errno),
-    /// A FIFO could not be opened for writing; its name.
-    Write(&'static std::ffi::CStr, Errno),
+    /// Where a link in place of `supervise` leads could not be read.
+    Link(&'static CStr, Errno),
+    /// The lock could not be opened.
+    Open(&'static CStr, Errno),
+    /// The lock is held by another.
+    Lock(&'static CStr, Errno),
+    /// What is there in place of a FIFO could not be looked at.
+    Stat(&'static CStr, Errno),
+    /// What is there is no FIFO.
+    NoFifo(&'static CStr),
+    /// A FIFO could not be opened for reading.
+    Read(&'static CStr, Errno),
+    /// A FIFO could not be opened for writing.
+    Write(&'static CStr, Errno),
 }
 
-/// Why the status record could not be replaced.
+/// Why a file could not be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusTrouble {
-    /// `status.new` could not be opened.
-    Open(Errno),
-    /// `status.new` could not be written.
-    Write(Errno),
-    /// `status.new` could not be renamed to `status`.
-    Rename(Errno),
+pub enum ReplaceTrouble {
+    /// The new one could not be opened.
+    Open(Replaced, Errno),
+    /// The new one could not be written.
+    Write(Replaced, Errno),
+    /// Not all of it was written.
+    Short(Replaced),
+    /// The new one could not be renamed to the old one.
+    Rename(Replaced, Errno),
 }
 
 /// The lock of a service directory: held, it makes this process its one
@@ -40,26 +51,41 @@ pub enum StatusTrouble {
 pub struct Lock(#[expect(dead_code, reason = "held, not used")] Flock<OwnedFd>);
 
 impl Lock {
-    /// Makes the directory `supervise`, if need be, and locks it.
+    /// Makes the directory `supervise`, if need be, and locks it, waiting for
+    /// another to release it only if told to.
     ///
     /// If `supervise` is a symbolic link to nothing, the directory that it
     /// names is made.
     ///
     /// # Errors
-    /// [`Obstacle::Lock`]: EAGAIN if another supervise holds it.
-    pub fn take() -> Result<Self, Obstacle> {
+    /// [`Obstacle::Link`], [`Obstacle::Open`] and [`Obstacle::Lock`], which is
+    /// EAGAIN if another supervise holds it.
+    pub fn take(files: &Files, how: FlockArg) -> Result<Self, Obstacle> {
         let private = Mode::S_IRWXU;
-        if mkdir(names::SUPERVISE, private) == Err(Errno::EEXIST) {
-            if let Ok(target) = readlink(names::SUPERVISE) {
-                // Whatever is wrong with it, opening the lock will tell.
-                let _ = mkdir(target.as_os_str(), private);
+        if mkdir(files.supervise, private).is_err() {
+            match readlink(files.supervise) {
+                Ok(target) => {
+                    // Whatever is wrong with it, opening the lock will tell.
+                    let _ = mkdir(&seen_from_here(files.supervise, target), private);
+                }
+                // It is no link, and may be a directory.
+                Err(Errno::EINVAL | Errno::ENOENT) => {}
+                Err(error) => return Err(Obstacle::Link(files.supervise, error)),
             }
         }
-        let lock = file::open_append(names::LOCK, 0o600).map_err(Obstacle::Lock)?;
-        Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+        let lock = file::open_append(files.lock, 0o600)
+            .map_err(|error| Obstacle::Open(files.lock, error))?;
+        Flock::lock(lock, how)
             .map(Lock)
-            .map_err(|(_, error)| Obstacle::Lock(error))
+            .map_err(|(_, error)| Obstacle::Lock(files.lock, error))
     }
+}
+
+/// The target of a link, by a name relative to the current directory.
+fn seen_from_here(link: &CStr, target: OsString) -> std::path::PathBuf {
+    let link = String::from_utf8_lossy(link.to_bytes());
+    let directory = Path::new(&*link).parent().unwrap_or(Path::new(""));
+    directory.join(target)
 }
 
 /// The control FIFO, open at both ends, so that it never reads as ended.
@@ -70,18 +96,31 @@ pub struct Control {
 }
 
 impl Control {
-    /// Makes the FIFO, if need be, and opens it.
+    /// Makes the FIFO, if need be, and opens it, whatever it is.
     ///
     /// # Errors
     /// [`Obstacle::Read`] and [`Obstacle::Write`].
-    pub fn open() -> Result<Self, Obstacle> {
-        let reader = open_fifo(names::CONTROL)?;
-        let writer = file::open_write(names::CONTROL)
-            .map_err(|error| Obstacle::Write(names::CONTROL, error))?;
+    pub fn open(files: &Files) -> Result<Self, Obstacle> {
+        let reader = open_fifo(files.control)?;
+        let writer = file::open_write(files.control)
+            .map_err(|error| Obstacle::Write(files.control, error))?;
         Ok(Control {
             reader,
             _writer: writer,
         })
+    }
+
+    /// Makes the FIFO, if need be, and opens it if it is one.
+    ///
+    /// # Errors
+    /// [`Obstacle::Stat`] and [`Obstacle::NoFifo`], and as [`Control::open`].
+    pub fn open_fifo(files: &Files) -> Result<Self, Obstacle> {
+        make_fifo(files.control);
+        let status = stat(files.control).map_err(|error| Obstacle::Stat(files.control, error))?;
+        if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFIFO {
+            return Err(Obstacle::NoFifo(files.control));
+        }
+        Control::open(files)
     }
 
     /// Reads the commands that have come, as bytes; how many. 0 only from
@@ -110,36 +149,37 @@ impl Presence {
     ///
     /// # Errors
     /// [`Obstacle::Read`].
-    pub fn announce() -> Result<Self, Obstacle> {
-        open_fifo(names::OK).map(Presence)
+    pub fn announce(files: &Files) -> Result<Self, Obstacle> {
+        open_fifo(files.ok).map(Presence)
     }
 }
 
-fn open_fifo(name: &'static std::ffi::CStr) -> Result<OwnedFd, Obstacle> {
-    // What is there already is used, whatever it is.
-    let _ = mkfifo(name, Mode::S_IRUSR | Mode::S_IWUSR);
+fn open_fifo(name: &'static CStr) -> Result<OwnedFd, Obstacle> {
+    make_fifo(name);
     file::open_read(name).map_err(|error| Obstacle::Read(name, error))
 }
 
-/// Replaces the status record: a reader sees the old one or the new one.
+fn make_fifo(name: &CStr) {
+    // What is there already is used, whatever it is.
+    let _ = mkfifo(name, Mode::S_IRUSR | Mode::S_IWUSR);
+}
+
+/// Replaces a file: a reader sees the old one or the new one.
 ///
 /// # Errors
-/// The step that failed; the old record then stays.
-pub fn write_status(status: &Status) -> Result<(), StatusTrouble> {
-    let record = status.encode();
-    let new = file::open_truncate(names::STATUS_NEW, 0o644).map_err(StatusTrouble::Open)?;
-    match write(&new, &record) {
-        Ok(LENGTH) => {}
-        // A record cut short would be one that nobody can read.
-        Ok(_) => return Err(StatusTrouble::Write(Errno::ENOSPC)),
-        Err(error) => return Err(StatusTrouble::Write(error)),
+/// The step that failed; the old file then stays.
+pub fn replace(which: Replaced, content: &[u8]) -> Result<(), ReplaceTrouble> {
+    let new = file::open_truncate(which.new, 0o644)
+        .map_err(|error| ReplaceTrouble::Open(which, error))?;
+    let written = match content {
+        [] => 0,
+        _ => write(&new, content).map_err(|error| ReplaceTrouble::Write(which, error))?,
+    };
+    if written < content.len() {
+        // One that is cut short would be one that nobody can read.
+        return Err(ReplaceTrouble::Short(which));
     }
     drop(new);
-    nix::fcntl::renameat(
-        nix::fcntl::AT_FDCWD,
-        names::STATUS_NEW,
-        nix::fcntl::AT_FDCWD,
-        names::STATUS,
-    )
-    .map_err(StatusTrouble::Rename)
+    renameat(AT_FDCWD, which.new, AT_FDCWD, which.name)
+        .map_err(|error| ReplaceTrouble::Rename(which, error))
 }

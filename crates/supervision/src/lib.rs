@@ -5,10 +5,13 @@
 //! are the small loops that ask them and do as they say. [`directory`] holds
 //! the files that other programs meet a supervise by.
 
+pub mod client;
 pub mod directory;
 pub mod machine;
-mod pipe;
+pub mod pipe;
+pub mod runsvdir;
 pub mod scan;
 pub mod supervise;
+pub mod sv;
 pub mod table;
 mod wait;

@@ -14,20 +14,26 @@ use crate::table::Side;
 /// The pipe from a service to its logger, open at both ends for as long as
 /// this lives, so that no line is lost while either side is away.
 #[derive(Debug)]
-pub(crate) enum Pipe {
+pub enum Pipe {
     /// One descriptor is both ends. There may be as many services as
     /// descriptors then, and making a pipe takes three of them for a moment,
     /// so that the last ones are always left for what must go on.
     Whole(OwnedFd),
     /// One descriptor for each end, where there is no /proc to join them.
     Ends {
+        /// Where the service writes.
         from_service: OwnedFd,
+        /// Where the logger reads.
         to_logger: OwnedFd,
     },
 }
 
 impl Pipe {
-    pub(crate) fn new() -> Result<Self, Errno> {
+    /// A new pipe, empty.
+    ///
+    /// # Errors
+    /// As pipe2(2), and EMFILE or ENFILE.
+    pub fn new() -> Result<Self, Errno> {
         let (to_logger, from_service) = pipe2(OFlag::O_CLOEXEC)?;
         match reopen(&to_logger, OFlag::O_RDWR) {
             Ok(whole) => Ok(Pipe::Whole(whole)),

@@ -1,5 +1,6 @@
-//! The loop of svscan: it keeps a supervise running for each service of the
-//! current directory.
+//! What scans a directory, and the loop of svscan: it keeps a supervise running
+//! for each service of the current directory. runsvdir has a loop of its own,
+//! [`runsvdir`](crate::runsvdir).
 //!
 //! It looks at the whole directory every five seconds. In between it starts a
 //! symbolic link that is new, and replaces a supervise that was lost. It does
@@ -17,21 +18,29 @@ use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
-use nix::sys::wait::WaitStatus;
-use nix::unistd::{chdir, dup2_stdin, dup2_stdout};
+use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
 use unix::exec::Program;
 use unix::fork::{fork, spawn};
 use unix::signals::SignalPipe;
 
 use crate::pipe::{Pipe, Place};
 use crate::table::{End, Identity, Side, Table};
-use crate::wait::{reap, wait};
+use crate::wait::wait;
 
 /// The time between two looks at the directory.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
-/// The program that is run for each service.
-const SUPERVISE: &CStr = c"supervise";
+/// What is run for each service.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// The program.
+    pub(crate) program: &'static CStr,
+    /// Whether it is run for the logger of a service as well, and joined to
+    /// the service's by a pipe.
+    pub(crate) loggers: bool,
+    /// Whether each has a session of its own.
+    pub(crate) sessions: bool,
+}
 
 /// Up to so many services, a new process copies this one, and neither waits
 /// for the other. From there on that would cost more than waiting until the
@@ -51,47 +60,41 @@ pub enum Trouble<'a> {
     Fork(&'a CStr, Side),
     /// In a logger's process: the service's directory could not be entered.
     Chdir(&'a CStr),
-    /// In the new process: supervise could not be executed.
+    /// In the new process: supervise or runsv could not be executed.
     Start(&'a CStr, Side),
 }
 
 /// Scans the current directory for ever. `children` is to tell of SIGCHLD;
 /// `report` puts trouble into words.
 pub fn scan(children: &SignalPipe, report: impl Fn(Trouble, Errno)) -> ! {
-    let environment = unix::start::environment();
-    let path = unix::start::variable(b"PATH");
-    let table = Table::default();
-    let mut scanner = Scanner {
-        table,
-        environment,
-        path,
-        children,
-        limit: DescriptorLimit::new(),
-        place: Place::new(children),
-        report,
+    let rules = Rules {
+        program: c"supervise",
+        loggers: true,
+        sessions: false,
     };
+    let mut scanner = Scanner::new(rules, children, report);
     let watch = Watch::new();
     let mut descriptors = vec![children.as_fd()];
     descriptors.extend(watch.as_ref().map(|watch| watch.0.as_fd()));
     loop {
-        scanner.look();
+        if scanner.look() {
+            scanner.table.end();
+        }
         let next_look = Instant::now() + BETWEEN_LOOKS;
         while Instant::now() < next_look {
             wait(&descriptors, Some(next_look));
             children.drain();
             scanner.reap();
-            for name in watch.iter().flat_map(Watch::new_names) {
-                scanner.see_new_link(&name);
-            }
+            scanner.see_new_links(watch.as_ref());
         }
     }
 }
 
 /// What tells of new names in the directory, where the file system does.
-struct Watch(Inotify);
+pub(crate) struct Watch(pub(crate) Inotify);
 
 impl Watch {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()?;
         inotify
             .add_watch(".", AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)
@@ -131,27 +134,41 @@ impl DescriptorLimit {
     }
 }
 
-struct Scanner<'a, R> {
-    table: Table<Pipe>,
+pub(crate) struct Scanner<'a, R> {
+    pub(crate) table: Table<Pipe>,
+    rules: Rules,
     environment: Vec<&'static CStr>,
     path: Option<&'static [u8]>,
     children: &'a SignalPipe,
     limit: DescriptorLimit,
     place: Option<Place>,
-    report: R,
+    pub(crate) report: R,
 }
 
-impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
+impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
+    pub(crate) fn new(rules: Rules, children: &'a SignalPipe, report: R) -> Self {
+        Scanner {
+            table: Table::default(),
+            rules,
+            environment: unix::start::environment(),
+            path: unix::start::variable(b"PATH"),
+            children,
+            limit: DescriptorLimit::new(),
+            place: Place::new(children),
+            report,
+        }
+    }
+
     /// Takes leave of dead children, and replaces those that were lost.
-    fn reap(&mut self) {
+    pub(crate) fn reap(&mut self) {
         let mut lost = Vec::new();
-        reap(|pid, status| {
-            let end = match status {
-                WaitStatus::Exited(_, 0) => End::Told,
-                _ => End::Lost,
+        while let Some((pid, end)) = unix::wait::reap() {
+            let end = match end.code() {
+                Some(0) => End::Told,
+                Some(_) | None => End::Lost,
             };
             lost.extend(self.table.died(pid, end, Instant::now()));
-        });
+        }
         for (identity, side, name) in lost {
             // What is gone or has another name by now is left to the next look.
             if directory(&name) == Ok(Some(identity)) {
@@ -160,7 +177,9 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
         }
     }
 
-    fn look(&mut self) {
+    /// Looks at the whole directory and starts what is missing; whether all
+    /// of it could be read.
+    pub(crate) fn look(&mut self) -> bool {
         self.table.begin();
         let looked = std::fs::read_dir(".").and_then(|entries| {
             for entry in entries {
@@ -170,9 +189,15 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
             }
             Ok(())
         });
-        match looked {
-            Ok(()) => self.table.end(),
-            Err(error) => (self.report)(Trouble::Directory, unix::errno(&error)),
+        looked
+            .map_err(|error| (self.report)(Trouble::Directory, unix::errno(&error)))
+            .is_ok()
+    }
+
+    /// Starts what is known and does not run.
+    pub(crate) fn start_all_missing(&mut self) {
+        for (identity, side, name) in self.table.all_missing() {
+            self.start(identity, side, &name);
         }
     }
 
@@ -189,6 +214,14 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
             Ok(Some(identity)) => self.admit(identity, name),
             Ok(None) => {}
             Err(error) => (self.report)(Trouble::Stat(name), error),
+        }
+    }
+
+    /// Starts the services that have come since the last look, as far as it
+    /// is told of them.
+    pub(crate) fn see_new_links(&mut self, watch: Option<&Watch>) {
+        for name in watch.into_iter().flat_map(Watch::new_names) {
+            self.see_new_link(&name);
         }
     }
 
@@ -225,6 +258,9 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
     /// The pipe for a service that is seen for the first time, if it has a
     /// logger: only now `log` is looked for.
     fn new_pipe(&self, name: &CStr) -> Result<Option<Pipe>, ()> {
+        if !self.rules.loggers {
+            return Ok(None);
+        }
         let log = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
         let log = CString::new(log).unwrap_or_default();
         match stat(log.as_c_str()) {
@@ -288,16 +324,21 @@ impl<R: Fn(Trouble, Errno)> Scanner<'_, R> {
         let end = end
             .as_ref()
             .map(|end| place.map_or(end.as_fd(), AsFd::as_fd));
-        let supervise = Program::search(self.path, &[SUPERVISE, directory], &self.environment);
+        let arguments = [self.rules.program, directory];
+        let program = Program::search(self.path, &arguments, &self.environment);
         let child = || {
             let ready = match side {
                 Side::Service => end.map_or(Ok(()), dup2_stdout),
                 Side::Logger => end.map_or(Ok(()), dup2_stdin).and_then(|()| chdir(name)),
             };
+            if self.rules.sessions {
+                // It fails only for who leads a group already.
+                let _ = setsid();
+            }
             self.limit.give_back();
             self.children.give_back();
             match ready {
-                Ok(()) => (self.report)(Trouble::Start(name, side), supervise.exec()),
+                Ok(()) => (self.report)(Trouble::Start(name, side), program.exec()),
                 Err(error) => (self.report)(Trouble::Chdir(name), error),
             }
             111
@@ -329,13 +370,9 @@ fn is_hidden(name: &CStr) -> bool {
 }
 
 /// The directory that a name leads to, None if it leads to something else.
-fn directory(name: &CStr) -> Result<Option<Identity>, Errno> {
+pub(crate) fn directory(name: &CStr) -> Result<Option<Identity>, Errno> {
     let status = stat(name)?;
-    let identity = Identity {
-        device: status.st_dev,
-        inode: status.st_ino,
-    };
-    Ok(has_type(&status, SFlag::S_IFDIR).then_some(identity))
+    Ok(has_type(&status, SFlag::S_IFDIR).then_some(Identity::of(&status)))
 }
 
 fn has_type(status: &FileStat, kind: SFlag) -> bool {

@@ -1,35 +1,59 @@
-//! The loop of supervise: it waits, tells the machine what happened, and does
-//! what the machine says.
+//! The loop of supervise and of runsv: it waits, tells the machines what
+//! happened, and does what they say. supervise has one machine; runsv has
+//! another one if its service has a logger, and the pipe between the two.
 
+use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use daemontools_core::control::Command;
-use daemontools_core::names;
-use daemontools_core::status::{Status, Want};
+use daemontools_core::names::{self, Files};
+use daemontools_core::runsv::Report;
+use daemontools_core::status::Want;
 use nix::errno::Errno;
+use nix::fcntl::FlockArg;
 use nix::sys::signal::kill;
+use nix::sys::stat::{Mode, stat};
+use nix::unistd::{Pid, chdir, dup2_stdin, dup2_stdout};
 use unix::exec::Program;
+use unix::file;
 use unix::fork::fork;
 use unix::signals::SignalPipe;
+use unix::wait::{End, reap, wait_for};
 
-use crate::directory::{Control, Lock, Obstacle, Presence, StatusTrouble, write_status};
-use crate::machine::{Machine, Moment};
-use crate::wait::{reap, wait};
+use crate::directory::{Control, Lock, Obstacle, Presence, ReplaceTrouble, replace};
+use crate::machine::{Machine, Moment, Policy, Start};
+use crate::pipe::Pipe;
+use crate::table::Side;
+use crate::wait::wait;
 
 /// What went wrong while supervising; none of it ends supervision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// The status record could not be replaced.
-    Status(StatusTrouble),
+pub enum Trouble<'a> {
+    /// What others are to read could not be replaced.
+    Replace(ReplaceTrouble),
     /// There could be no process for the service.
     Fork(Errno),
-    /// In the new process: the service's program could not be executed.
-    Start(Errno),
+    /// In the new process of this program: it could not have its end of the
+    /// pipe.
+    Pipe(&'a CStr, Errno),
+    /// In the new process: the logger's directory could not be entered.
+    Chdir(Errno),
+    /// In the new process: this program could not be executed.
+    Start(&'a CStr, Errno),
+    /// This program in `control` could not be looked at.
+    ControlStat(&'a CStr, Errno),
+    /// There could be no process for this program in `control`.
+    ControlFork(&'a CStr, Errno),
+    /// In the new process: it could not have the service's standard output.
+    ControlPipe(&'a CStr, Errno),
+    /// In the new process: this program in `control` could not be executed.
+    ControlStart(&'a CStr, Errno),
 }
 
-/// Supervises the service in the current directory until it is told to exit.
-/// `children` is to tell of SIGCHLD; `report` puts trouble into words.
+/// Supervises the service in the current directory, as supervise does, until
+/// it is told to exit. `children` is to tell of SIGCHLD; `report` puts trouble
+/// into words.
 ///
 /// # Errors
 /// What could not be had at the start; the service was not started then.
@@ -38,46 +62,68 @@ pub fn supervise(
     want: Want,
     report: impl Fn(Trouble),
 ) -> Result<(), Obstacle> {
-    let _lock = Lock::take()?;
-    let control = Control::open()?;
-    let machine = Machine::new(want, Moment::now());
-    let environment = unix::start::environment();
-    let run = Program::search(None, &[names::RUN_PROGRAM], &environment);
-    let mut supervisor = Supervisor {
-        machine,
-        run,
-        shown: None,
-        report,
+    let files = &names::SERVICE;
+    let lock = Lock::take(files, FlockArg::LockExclusiveNonblock)?;
+    let control = Control::open(files)?;
+    let service = Service::new(
+        files,
+        lock,
+        control,
+        Machine::new(Policy::Supervise, want, Moment::now()),
+    );
+    let mut supervisor = Supervisor::new(service, children, report);
+    supervisor.announce()?;
+    supervisor.run();
+    Ok(())
+}
+
+/// The logger of a service, for runsv.
+#[derive(Debug)]
+pub struct Logger {
+    /// Whether it is to be started.
+    pub want: Want,
+    /// What joins the service to it.
+    pub pipe: Pipe,
+}
+
+/// Supervises the service in the current directory, and its logger if it has
+/// one, as runsv does. `terminated` is to tell of SIGTERM, which is a command
+/// to exit.
+///
+/// # Errors
+/// What could not be had at the start; nothing was started then.
+pub fn runsv(
+    children: &SignalPipe,
+    terminated: &SignalPipe,
+    want: Want,
+    logger: Option<Logger>,
+    report: impl Fn(Trouble),
+) -> Result<(), Obstacle> {
+    let lock = Lock::take(&names::SERVICE, FlockArg::LockExclusiveNonblock)?;
+    let logger = match logger {
+        // The one who holds it is about to end: it has lost its service.
+        Some(logger) => Some((Lock::take(&names::LOGGER, FlockArg::LockExclusive)?, logger)),
+        None => None,
     };
-    // The record is there before `ok` says that it can be read.
-    supervisor.show();
-    let _presence = Presence::announce()?;
-    let mut commands = Commands::Expected;
-    loop {
-        supervisor.start_if_due();
-        supervisor.show();
-        if supervisor.machine.is_over() {
-            return Ok(());
-        }
-        let start = supervisor.machine.start_due();
-        match commands {
-            Commands::Expected => wait(&[children.as_fd(), control.as_fd()], start),
-            Commands::Ended => {
-                let soon = Instant::now() + BETWEEN_LOOKS;
-                wait(
-                    &[children.as_fd()],
-                    Some(start.map_or(soon, |start| start.min(soon))),
-                );
-            }
-        }
-        children.drain();
-        supervisor.reap();
-        commands = supervisor.obey(&control);
+    let control = Control::open_fifo(&names::SERVICE)?;
+    let machine = Machine::new(Policy::Runsv, want, Moment::now());
+    let service = Service::new(&names::SERVICE, lock, control, machine);
+    let mut supervisor = Supervisor::new(service, children, report);
+    supervisor.terminated = Some(terminated);
+    supervisor.show(Side::Service);
+    if let Some((lock, Logger { want, pipe })) = logger {
+        let control = Control::open_fifo(&names::LOGGER)?;
+        let machine = Machine::new(Policy::RunsvLogger, want, Moment::now());
+        supervisor.logger = Some(Service::new(&names::LOGGER, lock, control, machine));
+        supervisor.pipe = Some(pipe);
     }
+    supervisor.announce()?;
+    supervisor.run();
+    Ok(())
 }
 
 /// Whether poll can tell when the next command comes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Commands {
     Expected,
     /// `control` is no FIFO but something that ends: poll would always call
@@ -92,78 +138,351 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// after again, however fast they come.
 const BURST: usize = 4096;
 
-struct Supervisor<'a, R> {
+/// A service, or the logger of one, and the files that it is met by.
+struct Service {
     machine: Machine,
-    run: Program<'a>,
-    /// The record that readers see.
-    shown: Option<Status>,
-    report: R,
+    files: &'static Files,
+    control: Control,
+    commands: Commands,
+    /// What readers see, and whether they see that supervision is to end.
+    shown: Option<(Report, bool)>,
+    /// The pid that readers see, as text.
+    shown_pid: Option<String>,
+    presence: Option<Presence>,
+    _lock: Lock,
 }
 
-impl<R: Fn(Trouble)> Supervisor<'_, R> {
-    fn start_if_due(&mut self) {
-        let due = self.machine.start_due();
-        if due.is_none_or(|due| due > Instant::now()) {
-            return;
+impl Service {
+    fn new(files: &'static Files, lock: Lock, control: Control, machine: Machine) -> Self {
+        Service {
+            files,
+            control,
+            commands: Commands::Expected,
+            shown: None,
+            shown_pid: match machine.policy() {
+                Policy::Supervise | Policy::Runsv => None,
+                // There is nothing to see until its first start.
+                Policy::RunsvLogger => Some(String::new()),
+            },
+            machine,
+            presence: None,
+            _lock: lock,
         }
-        let child = || {
-            (self.report)(Trouble::Start(self.run.exec()));
-            111
-        };
-        match fork(child) {
-            Ok(pid) => self.machine.started(pid, Moment::now()),
-            Err(error) => {
-                (self.report)(Trouble::Fork(error));
-                self.machine.not_started(Moment::now());
+    }
+
+    /// Tells readers what there is to tell, if it is anything new.
+    fn show(&mut self) -> Result<(), ReplaceTrouble> {
+        let report = self.machine.report();
+        let leaving = self.machine.is_leaving();
+        if self.shown == Some((report, leaving)) {
+            return Ok(());
+        }
+        match self.machine.policy() {
+            Policy::Supervise => replace(self.files.status, &report.status.encode())?,
+            Policy::Runsv | Policy::RunsvLogger => {
+                let pid = report.pid();
+                if self.shown_pid.as_ref() != Some(&pid) {
+                    replace(self.files.pid, pid.as_bytes())?;
+                    self.shown_pid = Some(pid);
+                }
+                let stat = [report.stat(leaving).as_bytes(), b"\n"].concat();
+                replace(self.files.stat, &stat)?;
+                // The record comes last: who sees it change sees all.
+                replace(self.files.status, &report.encode())?;
             }
         }
+        self.shown = Some((report, leaving));
+        Ok(())
     }
 
-    /// Writes the status record if it tells anything new.
-    fn show(&mut self) {
-        let status = self.machine.status();
-        if self.shown != Some(status) {
-            match write_status(&status) {
-                Ok(()) => self.shown = Some(status),
-                Err(trouble) => (self.report)(Trouble::Status(trouble)),
-            }
-        }
-    }
-
-    fn reap(&mut self) {
-        reap(|pid, _| self.machine.died(pid, Moment::now()));
-    }
-
-    /// Obeys the commands that have come, in their order.
-    fn obey(&mut self, control: &Control) -> Commands {
+    /// The commands that have come, in their order.
+    fn read_commands(&mut self) -> Vec<Command> {
+        let mut commands = Vec::new();
         let mut bytes = [0; 64];
-        let mut obeyed = 0;
-        while obeyed < BURST {
-            match control.read(&mut bytes) {
-                Ok(0) => return Commands::Ended,
-                Ok(length) => {
-                    let bytes = bytes.iter().take(length);
-                    bytes
-                        .filter_map(|&byte| Command::from_byte(byte))
-                        .for_each(|command| {
-                            self.command(command);
-                        });
-                    obeyed += length;
+        let mut length = 0;
+        self.commands = Commands::Expected;
+        while length < BURST {
+            match self.control.read(&mut bytes) {
+                Ok(0) => {
+                    self.commands = Commands::Ended;
+                    break;
+                }
+                Ok(more) => {
+                    let bytes = bytes.iter().take(more);
+                    commands.extend(bytes.filter_map(|&byte| self.machine.policy().command(byte)));
+                    length += more;
                 }
                 Err(_) => break,
             }
         }
-        Commands::Expected
+        commands
+    }
+}
+
+struct Supervisor<'a, R> {
+    service: Service,
+    logger: Option<Service>,
+    /// What joins the two. Without it, the logger is at the end of its input.
+    pipe: Option<Pipe>,
+    environment: Vec<&'static CStr>,
+    children: &'a SignalPipe,
+    terminated: Option<&'a SignalPipe>,
+    report: R,
+}
+
+impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
+    fn new(service: Service, children: &'a SignalPipe, report: R) -> Self {
+        Supervisor {
+            service,
+            logger: None,
+            pipe: None,
+            environment: unix::start::environment(),
+            children,
+            terminated: None,
+            report,
+        }
     }
 
-    fn command(&mut self, command: Command) {
-        let signals = self.machine.command(command, Moment::now());
-        if let Some(pid) = self.machine.pid() {
-            for &signal in signals {
-                // It may have ended already; reaping will tell.
-                let _ = kill(pid, signal);
+    /// Lets others know that there is somebody here. The records are there
+    /// before they can be asked for.
+    fn announce(&mut self) -> Result<(), Obstacle> {
+        self.show_all();
+        for service in std::iter::once(&mut self.service).chain(&mut self.logger) {
+            service.presence = Some(Presence::announce(service.files)?);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self) {
+        while !self.is_over() {
+            // The logger comes first, so that it is there when there is
+            // something to log.
+            self.start_if_due(Side::Logger);
+            self.start_if_due(Side::Service);
+            self.show_all();
+            self.wait();
+            self.children.drain();
+            self.reap();
+            self.obey(Side::Service);
+            self.obey(Side::Logger);
+        }
+        self.show_all();
+    }
+
+    fn side(&mut self, side: Side) -> Option<&mut Service> {
+        match side {
+            Side::Service => Some(&mut self.service),
+            Side::Logger => self.logger.as_mut(),
+        }
+    }
+
+    /// Whether supervision is to end now. A logger is let come to the end of
+    /// its input first.
+    fn is_over(&mut self) -> bool {
+        if !self.service.machine.is_over() {
+            return false;
+        }
+        match &mut self.logger {
+            Some(logger) if logger.machine.pid().is_some() => {
+                if self.pipe.take().is_some() {
+                    logger.machine.leave();
+                }
+                false
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    /// Whether the service is over for good, and only its logger goes on.
+    fn only_logger_is_left(&self) -> bool {
+        self.logger.is_some() && self.pipe.is_none()
+    }
+
+    fn wait(&self) {
+        let mut descriptors = vec![self.children.as_fd()];
+        descriptors.extend(self.terminated.map(AsFd::as_fd));
+        let service = (!self.only_logger_is_left()).then_some(&self.service);
+        let mut until = None::<Instant>;
+        for service in service.into_iter().chain(&self.logger) {
+            let start = service.machine.next_start().map(|(moment, _)| moment);
+            let look = match service.commands {
+                Commands::Expected => {
+                    descriptors.push(service.control.as_fd());
+                    None
+                }
+                Commands::Ended => Some(Instant::now() + BETWEEN_LOOKS),
+            };
+            until = until.into_iter().chain(start).chain(look).min();
+        }
+        wait(&descriptors, until);
+    }
+
+    fn start_if_due(&mut self, side: Side) {
+        let Some(service) = self.side(side) else {
+            return;
+        };
+        let start = match service.machine.next_start() {
+            Some((moment, start)) if moment <= Instant::now() => start,
+            Some(_) | None => return,
+        };
+        let started = match start {
+            Start::Run => {
+                // What it says is not asked for: the service is started.
+                let _ = self.ask(side, b'u');
+                self.spawn(side, names::RUN_PROGRAM, &[])
+            }
+            Start::Finish(end) => self.spawn(side, names::FINISH_PROGRAM, &finish_arguments(end)),
+        };
+        if let Err(error) = started {
+            (self.report)(Trouble::Fork(error));
+        }
+        let now = Moment::now();
+        if let Some(service) = self.side(side) {
+            match started {
+                Ok(pid) => service.machine.started(pid, now),
+                Err(_) => service.machine.not_started(now),
             }
         }
-        self.start_if_due();
+        // Whoever is started next may look at it.
+        self.show(side);
     }
+
+    /// Starts a program of a side, its standard output or input being its end
+    /// of the pipe.
+    fn spawn(&self, side: Side, program: &CStr, arguments: &[CString]) -> Result<Pid, Errno> {
+        let end = self.pipe.as_ref().map(|pipe| pipe.end(side)).transpose()?;
+        let arguments: Vec<_> = std::iter::once(program)
+            .chain(arguments.iter().map(CString::as_c_str))
+            .collect();
+        let executable = Program::search(None, &arguments, &self.environment);
+        let called = match side {
+            Side::Service => program.to_owned(),
+            Side::Logger => names::in_log(program),
+        };
+        let child = || {
+            let joined = match side {
+                Side::Service => end.as_ref().map_or(Ok(()), dup2_stdout),
+                Side::Logger => end.as_ref().map_or(Ok(()), dup2_stdin),
+            };
+            let entered = match side {
+                Side::Service => Ok(()),
+                Side::Logger => chdir(names::LOG),
+            };
+            (self.report)(match (joined, entered) {
+                (Err(error), _) => Trouble::Pipe(&called, error),
+                (Ok(()), Err(error)) => Trouble::Chdir(error),
+                (Ok(()), Ok(())) => Trouble::Start(&called, executable.exec()),
+            });
+            111
+        };
+        fork(child)
+    }
+
+    fn show_all(&mut self) {
+        self.show(Side::Service);
+        self.show(Side::Logger);
+    }
+
+    fn show(&mut self, side: Side) {
+        if let Some(Err(trouble)) = self.side(side).map(Service::show) {
+            (self.report)(Trouble::Replace(trouble));
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some((pid, end)) = reap() {
+            for service in std::iter::once(&mut self.service).chain(&mut self.logger) {
+                let finish = service.machine.pid() == Some(pid)
+                    && service.machine.policy().has_finish()
+                    && file::open_read(names::FINISH).is_ok();
+                service.machine.died(pid, end, finish, Moment::now());
+            }
+        }
+    }
+
+    /// Obeys the commands that have come.
+    fn obey(&mut self, side: Side) {
+        if side == Side::Service && self.only_logger_is_left() {
+            return;
+        }
+        let commands = self.side(side).map(Service::read_commands);
+        for command in commands.into_iter().flatten() {
+            self.command(side, command);
+        }
+        if side == Side::Service && self.terminated.is_some_and(SignalPipe::drain) {
+            self.command(side, Command::Exit);
+        }
+    }
+
+    fn command(&mut self, side: Side, command: Command) {
+        let Some(service) = self.side(side) else {
+            return;
+        };
+        let steps = service.machine.command(command, Moment::now());
+        for step in steps {
+            if step.program.is_some_and(|program| self.ask(side, program)) {
+                continue;
+            }
+            let Some(service) = self.side(side) else {
+                return;
+            };
+            if let (Some(pid), Some(signal)) = (service.machine.pid(), step.signal) {
+                // It may have ended already; reaping will tell.
+                let _ = kill(pid, signal);
+                service.machine.sent(signal);
+            }
+        }
+        self.start_if_due(side);
+    }
+
+    /// Asks the program in `control` for a letter, if there is one: whether it
+    /// says that it has done what the letter asks for.
+    fn ask(&mut self, side: Side, letter: u8) -> bool {
+        let has_programs = |service: &mut Service| service.machine.policy().has_control_programs();
+        if !self.side(side).is_some_and(has_programs) {
+            return false;
+        }
+        let program = names::control_program(letter);
+        match stat(program.as_c_str()) {
+            Ok(status) if Mode::from_bits_truncate(status.st_mode).contains(Mode::S_IXUSR) => {}
+            Ok(_) | Err(Errno::ENOENT) => return false,
+            Err(error) => {
+                (self.report)(Trouble::ControlStat(&program, error));
+                return false;
+            }
+        }
+        // It may take its time, and ask what the service is at.
+        self.show(side);
+        let pipe = self.pipe.as_ref();
+        let joined = pipe.map(|pipe| pipe.end(Side::Service)).transpose();
+        let executable = Program::search(None, &[&program], &self.environment);
+        let child = || {
+            let joined = match &joined {
+                Ok(end) => end.as_ref().map_or(Ok(()), dup2_stdout),
+                Err(error) => Err(*error),
+            };
+            (self.report)(match joined {
+                Ok(()) => Trouble::ControlStart(&program, executable.exec()),
+                Err(error) => Trouble::ControlPipe(&program, error),
+            });
+            111
+        };
+        match fork(child) {
+            Ok(pid) => wait_for(pid).and_then(End::code) == Some(0),
+            Err(error) => {
+                (self.report)(Trouble::ControlFork(&program, error));
+                false
+            }
+        }
+    }
+}
+
+/// What `finish` is told: the exit code of the service, -1 if it has none, and
+/// the low byte of its wait status.
+fn finish_arguments(end: End) -> [CString; 2] {
+    let words = [
+        end.code().unwrap_or(-1).to_string(),
+        end.low_byte().to_string(),
+    ];
+    words.map(|word| CString::new(word).unwrap_or_default())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
+use nix::sys::stat::FileStat;
 use nix::unistd::Pid;
 
 /// A process that lived this long is replaced at once when it is lost; one
@@ -18,6 +19,17 @@ pub struct Identity {
     pub device: u64,
     /// Its inode there.
     pub inode: u64,
+}
+
+impl Identity {
+    /// That of the file whose status this is.
+    #[must_use]
+    pub fn of(status: &FileStat) -> Self {
+        Identity {
+            device: status.st_dev,
+            inode: status.st_ino,
+        }
+    }
 }
 
 /// One of the two processes of a service with a logger.
@@ -160,6 +172,39 @@ impl<P> Table<P> {
         at_once.then(|| (identity, side, entry.name.clone()))
     }
 
+    /// What is to run and does not, of all services: by the name that each
+    /// had last.
+    #[must_use]
+    pub fn all_missing(&self) -> Vec<(Identity, Side, CString)> {
+        let services = self.entries.iter();
+        services
+            .flat_map(|(&identity, entry)| {
+                let sides = self.missing(identity).into_iter();
+                sides.map(move |side| (identity, side, entry.name.clone()))
+            })
+            .collect()
+    }
+
+    /// The processes that run.
+    pub fn processes(&self) -> impl Iterator<Item = Pid> {
+        self.processes.keys().copied()
+    }
+
+    /// The look is over: what was not seen is forgotten at once. Returns its
+    /// processes, to be told.
+    pub fn dismiss(&mut self) -> Vec<Pid> {
+        self.entries.retain(|_, entry| entry.seen);
+        let processes = self.processes.iter();
+        let gone: Vec<_> = processes
+            .filter(|(_, (identity, _))| !self.entries.contains_key(identity))
+            .map(|(&pid, _)| pid)
+            .collect();
+        for pid in &gone {
+            self.processes.remove(pid);
+        }
+        gone
+    }
+
     /// The look is over: what was not seen, and has no process any more, is
     /// forgotten, and its pipe closed.
     pub fn end(&mut self) {
@@ -211,6 +256,21 @@ mod tests {
         table.begin();
         table.end();
         assert!(!table.knows(A));
+    }
+
+    #[test]
+    fn what_is_dismissed_is_forgotten_with_its_processes() {
+        let now = Instant::now();
+        let mut table = Table::default();
+        table.add(A, c"a", None::<()>);
+        table.add(B, c"b", None);
+        table.started(A, Side::Service, SEVEN, now);
+        assert_eq!(table.all_missing(), [(B, Side::Service, c"b".to_owned())]);
+        table.begin();
+        table.see(B, c"b");
+        assert_eq!(table.dismiss(), [SEVEN]);
+        assert!(!table.knows(A) && table.knows(B));
+        assert_eq!(table.processes().count(), 0);
     }
 
     #[test]

@@ -22,20 +22,23 @@ use crate::{Outcome, Subject};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The programs that meet what others made (see the crate's table).
-const CLIENTS: [&str; 4] = ["svc", "svok", "svstat", "tai64nlocal"];
+const CLIENTS: [&str; 5] = ["sv", "svc", "svok", "svstat", "tai64nlocal"];
 
-/// The programs of daemontools that are built; svscanboot is a script.
-const PROGRAMS: [&str; 16] = [
+/// The programs that are built; svscanboot is a script.
+const PROGRAMS: [&str; 19] = [
     "envdir",
     "envuidgid",
     "fghack",
     "multilog",
     "pgrphack",
     "readproctitle",
+    "runsv",
+    "runsvdir",
     "setlock",
     "setuidgid",
     "softlimit",
     "supervise",
+    "sv",
     "svc",
     "svok",
     "svscan",

@@ -52,7 +52,10 @@ pub(crate) fn ours_beside(built: &str) -> PathBuf {
 
 /// Whether the reference is installed; if not, `test` is skipped.
 pub(crate) fn reference_is_here(test: &str) -> bool {
-    let here = reference().join("supervise").exists();
+    let programs = ["supervise", "runsv"];
+    let here = programs
+        .iter()
+        .all(|program| reference().join(program).exists());
     if !here {
         skip(test, "the reference programs are not installed");
     }

@@ -1,0 +1,176 @@
+//! How other programs meet a running runsv: what it tells, what it is told,
+//! and when it has something new to tell. All but [`News`] is about the
+//! service in the current directory.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use daemontools_core::names;
+use daemontools_core::runsv::{LENGTH, Report};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::stat::stat;
+use nix::unistd::{read, write};
+use unix::exec::Program;
+use unix::file;
+use unix::fork::fork;
+use unix::stdio::STDOUT;
+use unix::wait::{End, wait_for as wait_for_child};
+
+use crate::wait::wait_for;
+
+/// Why runsv could not be met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nobody supervises the service.
+    NotRunning,
+    /// A file could not be opened; its name.
+    Open(&'static CStr, Errno),
+    /// The status record could not be read.
+    Read(Errno),
+    /// The status record is too short.
+    Format,
+    /// The letters could not be written.
+    Write(Errno),
+}
+
+/// What runsv tells. `record` is read into, and what cannot be read stays in
+/// it as it was.
+///
+/// # Errors
+/// Why there is nothing new in `record`, or not a whole one.
+pub fn report(record: &mut [u8; LENGTH]) -> Result<Report, Trouble> {
+    let status = listen().and_then(|_| {
+        file::open_read(names::STATUS).map_err(|error| Trouble::Open(names::STATUS, error))
+    })?;
+    let length = read(&status, record).map_err(Trouble::Read)?;
+    let read = record.get(..length).unwrap_or_default();
+    Report::decode(read).ok_or(Trouble::Format)
+}
+
+/// Opens the FIFO that only a running runsv has open.
+fn listen() -> Result<OwnedFd, Trouble> {
+    file::open_write(names::OK).map_err(|error| match error {
+        Errno::ENXIO => Trouble::NotRunning,
+        other => Trouble::Open(names::OK, other),
+    })
+}
+
+/// Tells runsv to obey these letters. It does not wait for room in the FIFO.
+///
+/// # Errors
+/// Why runsv was told nothing.
+pub fn tell(letters: &[u8]) -> Result<(), Trouble> {
+    let control = file::open_write(names::CONTROL).map_err(|error| match error {
+        Errno::ENXIO => Trouble::NotRunning,
+        other => Trouble::Open(names::CONTROL, other),
+    })?;
+    write(&control, letters).map(drop).map_err(Trouble::Write)
+}
+
+/// What kept `check` from telling whether the service is available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckTrouble {
+    /// It could not be looked for: the service counts as not available.
+    Stat(Errno),
+    /// There could be no process for it: the service counts as not available.
+    Fork(Errno),
+    /// In the new process: it could not be executed. The service counts as
+    /// available, as it does if `check` is killed.
+    Run(Errno),
+}
+
+/// Whether the service is available: its program `check`, if there is one,
+/// says so by its exit code. `complain` puts trouble into words.
+pub fn is_available(complain: impl Fn(CheckTrouble)) -> bool {
+    match stat(names::CHECK) {
+        Ok(_) => {}
+        Err(Errno::ENOENT) => return true,
+        Err(error) => {
+            complain(CheckTrouble::Stat(error));
+            return false;
+        }
+    }
+    let environment = unix::start::environment();
+    let check = Program::at(names::CHECK, &[names::CHECK_PROGRAM], &environment);
+    let child = || {
+        // It has nothing to say but its exit code. What is closed here is
+        // the child's own.
+        let _ = file::close_in_child(STDOUT);
+        complain(CheckTrouble::Run(check.exec()));
+        0
+    };
+    match fork(child) {
+        Ok(pid) => wait_for_child(pid).and_then(End::code).unwrap_or(0) == 0,
+        Err(error) => {
+            complain(CheckTrouble::Fork(error));
+            false
+        }
+    }
+}
+
+/// What tells of changes in any number of services: a new status record, and
+/// the end of runsv.
+#[derive(Debug)]
+pub struct News {
+    records: Option<Inotify>,
+    runsvs: Vec<OwnedFd>,
+}
+
+impl News {
+    /// Of no service yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+        News {
+            records: Inotify::init(flags).ok(),
+            runsvs: Vec::new(),
+        }
+    }
+
+    /// Of the service in the current directory, too.
+    pub fn add(&mut self) {
+        if let Some(records) = &self.records {
+            let renamed = AddWatchFlags::IN_MOVED_TO;
+            if records.add_watch(names::SUPERVISE, renamed).is_err() {
+                self.records = None;
+            }
+        }
+        // Who has the FIFO open for writing learns when nobody reads it any
+        // more.
+        self.runsvs.extend(listen());
+    }
+
+    /// Whether a new status record will be noticed: the system may have run
+    /// out of what that takes.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// Waits for news, until the moment has come. What was added is then
+    /// forgotten where it is not a service's directory.
+    pub fn wait(&mut self, until: Option<Instant>) {
+        let records = self.records.iter();
+        let mut descriptors: Vec<_> = records
+            .map(|records| PollFd::new(records.as_fd(), PollFlags::POLLIN))
+            .collect();
+        let ends = self.runsvs.iter();
+        descriptors.extend(ends.map(|runsv| PollFd::new(runsv.as_fd(), PollFlags::empty())));
+        wait_for(&mut descriptors, until);
+        self.runsvs.clear();
+        while self
+            .records
+            .as_ref()
+            .is_some_and(|records| records.read_events().is_ok())
+        {}
+    }
+}
+
+impl Default for News {
+    fn default() -> Self {
+        News::new()
+    }
+}

@@ -1,0 +1,134 @@
+//! sv: control services monitored by runsv, and say what they are at.
+
+#![cfg_attr(not(test), no_main)]
+
+mod words;
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use cli::{Exit, Failure, Opt, Program, errno::wording, number, text};
+use daemontools_core::sv::Order;
+use supervision::sv::{Lost, Services, control};
+use unix::start;
+
+use words::{Verdict, complain_of_check, say};
+
+pub(crate) static SV: Program = Program {
+    name: "sv",
+    usage: "usage: sv [-v] [-w sec] command service ...\n",
+    options: &[
+        Opt {
+            letter: b'v',
+            value: None,
+            meaning: "wait for the command to take effect, and tell",
+        },
+        Opt {
+            letter: b'w',
+            value: Some("sec"),
+            meaning: "the same, for so many seconds",
+        },
+    ],
+};
+
+/// Where services are that are called by their names, unless SVDIR says where:
+/// chosen when sv is built.
+const SERVICES: &str = match option_env!("SERVICEDIR") {
+    Some(services) => services,
+    None => "/service",
+};
+
+/// How many seconds to wait, unless SVWAIT or -w says how many.
+const WAIT: u64 = 7;
+
+unix::main!(SV.start(main_or_script));
+
+/// By any other name than sv it is the init script of the service that has
+/// this name, with the exit codes of such.
+fn main_or_script(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let called = arguments.first().map_or(&b"sv"[..], |word| word.to_bytes());
+    let called = called.rsplit(|&byte| byte == b'/').next();
+    match called.filter(|&called| called != b"sv") {
+        None => sv(arguments, None),
+        Some(name) => sv(arguments, Some(name)).map_err(|failure| as_script(name, &failure)),
+    }
+}
+
+fn sv(arguments: &[&'static CStr], script: Option<&[u8]>) -> Result<Exit, Failure> {
+    let mut seconds = start::variable(b"SVWAIT").map_or(WAIT, |text| number::scan(text).0);
+    let mut verbose = false;
+    let mut options = SV.options(arguments);
+    while let Some((letter, value)) = options.next()? {
+        verbose = true;
+        if letter == b'w' {
+            (seconds, _) = number::scan(value);
+        }
+    }
+    let [word, names @ ..] = options.operands() else {
+        return Err(SV.usage());
+    };
+    let order = Order::from_word(word.to_bytes()).ok_or_else(|| SV.usage())?;
+    let names: Vec<_> = match script {
+        Some(name) => vec![name],
+        None => names.iter().map(|name| name.to_bytes()).collect(),
+    };
+    if names.is_empty() {
+        return Err(SV.usage());
+    }
+    let directory = start::variable(b"SVDIR").unwrap_or(SERVICES.as_bytes());
+    let services = Services::in_directory(directory).map_err(lost)?;
+    let time = (order.waits || verbose).then(|| Duration::from_secs(seconds));
+    let mut verdicts = Vec::new();
+    control(
+        order,
+        &services,
+        &names,
+        time,
+        |name, answer| verdicts.push(say(order, name, &answer)),
+        complain_of_check,
+    )
+    .map_err(lost)?;
+    Ok(Exit::Code(match (script, verdicts.as_slice()) {
+        (None, _) => failures(&verdicts),
+        (Some(_), [verdict]) => verdict.script,
+        (Some(_), _) => 0,
+    }))
+}
+
+/// How many services failed, as far as an exit code tells.
+fn failures(verdicts: &[Verdict]) -> u8 {
+    let failures = verdicts.iter().filter(|verdict| verdict.failed);
+    (1..=99)
+        .zip(failures)
+        .last()
+        .map_or(0, |(number, _)| number)
+}
+
+/// Why no service can be asked.
+fn lost(lost: Lost) -> Failure {
+    let (what, error) = match lost {
+        Lost::Origin(error) => ("unable to open current directory", error),
+        Lost::Return(error) => ("unable to change to original directory", error),
+    };
+    let message = text!["fatal: ", what, ": ", wording(error), "\n"];
+    Failure {
+        exit: Exit::No,
+        message,
+    }
+}
+
+/// A failure as an init script has it.
+fn as_script(name: &[u8], failure: &Failure) -> Failure {
+    let usage = text![SV.usage, "\n"];
+    let usage_of_script = text!["usage: ", name, " [-w sec] command\n\n"];
+    match failure.message.strip_suffix(usage.as_slice()) {
+        Some(complaint) => Failure {
+            exit: Exit::Code(2),
+            message: text![complaint, usage_of_script],
+        },
+        None => Failure {
+            exit: Exit::Code(151),
+            message: failure.message.clone(),
+        },
+    }
+}

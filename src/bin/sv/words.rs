@@ -1,0 +1,158 @@
+//! What sv says about its services.
+
+use cli::text::{complain, print};
+use cli::{errno::wording, text};
+use daemontools_core::names;
+use daemontools_core::sv::{Order, Request};
+use nix::errno::Errno;
+use supervision::client::{self, CheckTrouble};
+use supervision::sv::{Answer, Description, Logger, Trouble};
+
+/// What is known of a service in the end, as exit codes tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Whether it counts as one that failed.
+    pub(crate) failed: bool,
+    /// The exit code of its init script.
+    pub(crate) script: u8,
+}
+
+impl Verdict {
+    const GOOD: Verdict = Verdict {
+        failed: false,
+        script: 0,
+    };
+    const FAILED: Verdict = Verdict {
+        failed: true,
+        script: 1,
+    };
+    /// It may be supervised, and does not tell what it is at.
+    const UNKNOWN: Verdict = Verdict {
+        failed: true,
+        script: 4,
+    };
+}
+
+/// Says what there is to say about a service.
+pub(crate) fn say(order: Order, name: &[u8], answer: &Answer) -> Verdict {
+    let (line, verdict) = match answer {
+        Answer::Status(service, logger) => say_status(name, service, logger.as_ref()),
+        Answer::Done(service) => {
+            let line = text!["ok: ", sentence(name, name, service), "\n"];
+            (line, Verdict::GOOD)
+        }
+        Answer::Late(service) => {
+            let prefix = if order.kills { "kill: " } else { "timeout: " };
+            let line = text![prefix, sentence(name, name, service), "\n"];
+            (line, Verdict::FAILED)
+        }
+        Answer::Trouble(Trouble::Runsv(client::Trouble::NotRunning)) if order.request.is_exit() => {
+            (text!["ok: ", name, ": runsv not running\n"], Verdict::GOOD)
+        }
+        Answer::Trouble(trouble) => {
+            let verdict = match (trouble, order.request) {
+                (Trouble::Chdir(_) | Trouble::Runsv(client::Trouble::NotRunning), _) => {
+                    Verdict::FAILED
+                }
+                (Trouble::Runsv(_), Request::Status) => Verdict::UNKNOWN,
+                (Trouble::Runsv(_), Request::Check | Request::Obey(_)) => Verdict::FAILED,
+            };
+            (complaint(name, *trouble), verdict)
+        }
+    };
+    // Nobody could be told that this cannot be read.
+    let _ = print(&line);
+    verdict
+}
+
+/// Says what a service and its logger are at. What is said last is what the
+/// exit code of an init script is about.
+fn say_status(name: &[u8], service: &Description, logger: Option<&Logger>) -> (Vec<u8>, Verdict) {
+    let path = text![name, "/", names::LOG];
+    let (trouble, about_logger) = match logger {
+        None => (None, None),
+        Some(Logger::Chdir(error)) => {
+            let what = text!["unable to change directory: ", wording(*error)];
+            (Some(text!["warning: ", path, ": ", what, "\n"]), None)
+        }
+        Some(Logger::Known(known)) => (None, Some(known)),
+        Some(Logger::Unknown(trouble, known)) => {
+            let stands_in = (*trouble != client::Trouble::NotRunning).then_some(known);
+            (Some(complaint(&path, Trouble::Runsv(*trouble))), stands_in)
+        }
+    };
+    let mut line = sentence(name, name, service);
+    if logger.is_some() {
+        line.extend_from_slice(b"; ");
+    }
+    let failed = trouble.is_some();
+    line.extend(trouble.into_iter().flatten());
+    if let Some(known) = about_logger {
+        line.extend(sentence(names::LOG.to_bytes(), name, known));
+    }
+    if !line.ends_with(b"\n") {
+        line.push(b'\n');
+    }
+    let script = match about_logger.unwrap_or(service) {
+        Ok(said) if said.report.status.pid.is_none() => 3,
+        Ok(_) => 0,
+        Err(_) => 4,
+    };
+    (line, Verdict { failed, script })
+}
+
+/// What keeps a service from being asked.
+fn complaint(name: &[u8], trouble: Trouble) -> Vec<u8> {
+    let (prefix, what) = match trouble {
+        Trouble::Chdir(error) => (
+            "fail: ",
+            text!["unable to change to service directory: ", wording(error)],
+        ),
+        Trouble::Runsv(client::Trouble::NotRunning) => ("fail: ", text!["runsv not running"]),
+        Trouble::Runsv(client::Trouble::Open(file, error)) => (
+            "warning: ",
+            text!["unable to open ", file, ": ", wording(error)],
+        ),
+        Trouble::Runsv(client::Trouble::Read(error)) => (
+            "warning: ",
+            text!["unable to read ", names::STATUS, ": ", wording(error)],
+        ),
+        Trouble::Runsv(client::Trouble::Format) => (
+            "warning: ",
+            text!["unable to read ", names::STATUS, ": bad format"],
+        ),
+        Trouble::Runsv(client::Trouble::Write(error)) => (
+            "warning: ",
+            text!["unable to write to ", names::CONTROL, ": ", wording(error)],
+        ),
+    };
+    text![prefix, name, ": ", what, "\n"]
+}
+
+/// `run: NAME: (pid 7) 4s, …`; nothing of a service in whose `directory` the
+/// file `down` cannot be looked for.
+fn sentence(name: &[u8], directory: &[u8], described: &Description) -> Vec<u8> {
+    match described {
+        Ok(sentence) => text![sentence.before_name(), name, sentence.after_name()],
+        Err(error) => {
+            warn(
+                &text!["unable to stat ", directory, "/", names::DOWN],
+                *error,
+            );
+            Vec::new()
+        }
+    }
+}
+
+pub(crate) fn complain_of_check(name: &[u8], trouble: CheckTrouble) {
+    let (doing, error) = match trouble {
+        CheckTrouble::Stat(error) => ("unable to stat ", error),
+        CheckTrouble::Fork(error) => ("unable to fork for ", error),
+        CheckTrouble::Run(error) => ("unable to run ", error),
+    };
+    warn(&text![doing, name, "/", names::CHECK], error);
+}
+
+fn warn(what: &[u8], error: Errno) {
+    complain(&text!["warning: ", what, ": ", wording(error), "\n"]);
+}

@@ -1,0 +1,151 @@
+//! What ours does better than runit by default: each test shows what the
+//! reference does and what ours does, and is named in COMPATIBILITY.md.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::{Scene, Subject, compliance};
+
+use super::SLEEPER;
+use super::runsv::{pid, runsv, wait_for, wait_until_up};
+use super::sv::{RUNS, pretend};
+
+fn is_reference(scene: &Scene) -> bool {
+    match scene.subject() {
+        Subject::Reference => true,
+        Subject::Ours => false,
+        mixed => panic!("a difference is not shown by {mixed:?}"),
+    }
+}
+
+/// Sends a letter to the service `s`.
+fn send(scene: &Scene, letter: char) {
+    scene
+        .sh(&format!("printf {letter} >s/supervise/control"))
+        .succeeds();
+}
+
+fn lines(scene: &Scene, name: &str) -> usize {
+    let text = std::fs::read_to_string(scene.path(name)).unwrap_or_default();
+    text.lines().count()
+}
+
+compliance! {
+    fn runsv_obeys_while_it_waits_to_start(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\necho >>starts\n");
+        scene.write("s/down", "");
+        let _runsv = runsv(scene);
+        let obeyed = || {
+            let starts = lines(scene, "s/starts");
+            send(scene, 'u');
+            scene.wait_until("it is down again", || {
+                lines(scene, "s/starts") > starts && scene.read("s/supervise/stat") == b"down\n"
+            });
+            let start = Instant::now();
+            send(scene, 'd');
+            wait_for(scene, "s", (0, 'd', 0, 0), "down");
+            let passed = start.elapsed();
+            // So that the next try finds it waiting for no start.
+            scene.wait_until("a second has passed", || start.elapsed() > Duration::from_millis(1200));
+            passed
+        };
+        if is_reference(scene) {
+            assert!(obeyed() > Duration::from_millis(300));
+        } else {
+            scene.wait_until("it obeys at once", || obeyed() < Duration::from_millis(300));
+        }
+    }
+
+    fn runsv_never_runs_a_second_copy(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\necho >>starts\nexec sleep 1000\n");
+        scene.script("s/control/k", "#!/bin/sh\nexit 0\n");
+        scene.script("s/control/t", "#!/bin/sh\nexit 0\n");
+        let _runsv = runsv(scene);
+        wait_until_up(scene, "s");
+        let first = pid(scene, "s");
+        // A program has stood in for KILL, and the service goes on.
+        send(scene, 'k');
+        send(scene, 'u');
+        send(scene, 'p');
+        wait_for(scene, "s", (1, 'u', 0, 1), "run, paused");
+        if is_reference(scene) {
+            assert_ne!(pid(scene, "s"), first);
+            kill(Pid::from_raw(first), None).unwrap();
+        } else {
+            assert_eq!((pid(scene, "s"), lines(scene, "s/starts")), (first, 1));
+        }
+    }
+
+    fn runsv_does_not_leave_a_service_that_a_program_stood_in_for(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        scene.script("s/control/k", "#!/bin/sh\nexit 0\n");
+        let runsv = runsv(scene);
+        wait_until_up(scene, "s");
+        let service = Pid::from_raw(pid(scene, "s"));
+        send(scene, 'k');
+        send(scene, 'x');
+        runsv.wait().succeeds();
+        assert_eq!(kill(service, Signal::SIGKILL).is_ok(), is_reference(scene));
+    }
+
+    fn runsv_tests_the_right_fifo_of_the_logger(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        scene.sh("mkdir -p s/log/supervise; : >s/log/supervise/control").succeeds();
+        if is_reference(scene) {
+            let _runsv = runsv(scene);
+            wait_until_up(scene, "s");
+        } else {
+            scene.sh("runsv s").is(111, "", "runsv s: fatal: log/supervise/control exists but is not a fifo\n");
+        }
+    }
+
+    fn runsv_that_lets_its_logger_end_is_not_told_otherwise(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        scene.script("s/log/run", "#!/bin/sh\ncat >kept\nuntil [ -e go ]; do sleep 0.02; done\n");
+        let runsv = runsv(scene);
+        wait_until_up(scene, "s");
+        send(scene, 'x');
+        wait_for(scene, "s/log", (0, 'd', 0, 1), "run, want exit");
+        send(scene, 'u');
+        if is_reference(scene) {
+            // It has no pipe any more, and can start neither.
+            let line = b"runsv s: fatal: unable to setup filedescriptor for ./run: file descriptor not open\n";
+            scene.wait_until("it fails", || runsv.stderr().starts_with(line));
+        } else {
+            scene.write("s/log/go", "");
+            runsv.wait().succeeds();
+        }
+    }
+
+    fn runsvdir_starts_a_new_link_at_once(scene: &Scene) {
+        scene.script("link/run", SLEEPER);
+        scene.script("scan/first/run", SLEEPER);
+        let _runsvdir = scene.start(scene.shell("exec runsvdir scan"));
+        scene.wait_until("it looks", || scene.sh("svok scan/first").code() == Some(0));
+        let mut n = 0;
+        let mut wait_for_link = || {
+            n += 1;
+            scene.sh(&format!("cp -r link link{n}; ln -s ../link{n} scan")).succeeds();
+            let start = Instant::now();
+            scene.wait_until("it runs", || scene.sh(&format!("svok link{n}")).code() == Some(0));
+            start.elapsed()
+        };
+        if is_reference(scene) {
+            // It waits at least until the second of the change is over.
+            let waits = [wait_for_link(), wait_for_link(), wait_for_link()];
+            assert!(waits.iter().any(|wait| *wait > Duration::from_millis(300)), "{waits:?}");
+        } else {
+            scene.wait_until("a link runs within 0.1 s", || wait_for_link() < Duration::from_millis(100));
+        }
+    }
+
+    fn sv_waits_for_a_path_with_a_slash_at_its_end(scene: &Scene) {
+        let _held = pretend(scene, "s", RUNS);
+        if is_reference(scene) {
+            scene.sh("sv start s/").is(1, "fail: s/: unable to change to service directory: file does not exist\n", "");
+        } else {
+            scene.sh("sv start s/").prints("ok: run: s/: (pid 77) 0s\n");
+        }
+    }
+}

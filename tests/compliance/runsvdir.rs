@@ -1,0 +1,296 @@
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::{Running, Scene, compliance, interop};
+
+use super::{SLEEPER, may_change_identity};
+
+/// Starts runsvdir on the directory `scan`.
+fn runsvdir(scene: &Scene) -> Running {
+    scene.start(scene.shell("exec runsvdir scan"))
+}
+
+/// The arguments of a process as ps sees them.
+fn title(running: &Running) -> Vec<u8> {
+    std::fs::read(format!("/proc/{}/cmdline", running.pid())).unwrap()
+}
+
+#[track_caller]
+fn wait_until_supervised(scene: &Scene, service: &str) {
+    scene.wait_until(&format!("{service} is supervised"), || {
+        scene.sh(&format!("svok {service}")).code() == Some(0)
+    });
+}
+
+#[track_caller]
+fn wait_until_left(scene: &Scene, service: &str) {
+    scene.wait_until(&format!("{service} is not supervised"), || {
+        scene.sh(&format!("svok {service}")).code() == Some(100)
+    });
+}
+
+/// The pid of the service in a directory, once it is up.
+fn service(scene: &Scene, dir: &str) -> Pid {
+    let mut pid = 0;
+    scene.wait_until(&format!("{dir} is up"), || {
+        let record = std::fs::read(scene.path(format!("{dir}/supervise/status")));
+        pid = record.map_or(0, |record| {
+            i32::from_le_bytes(record[12..16].try_into().unwrap())
+        });
+        pid != 0
+    });
+    Pid::from_raw(pid)
+}
+
+/// What ps tells of the parent of the service in a directory, once it is a
+/// runsv.
+fn runsv(scene: &Scene, dir: &str, field: &str) -> i32 {
+    let mut told = None;
+    scene.wait_until(&format!("{dir} has a runsv"), || {
+        let parent = scene
+            .sh(&format!("ps -o ppid= {}", service(scene, dir)))
+            .text();
+        let parent = parent.trim();
+        if parent.is_empty() {
+            return false;
+        }
+        let line = scene.sh(&format!("ps -o {field}=,comm= {parent}")).text();
+        told = line
+            .trim()
+            .strip_suffix("runsv")
+            .and_then(|field| field.trim().parse().ok());
+        told.is_some()
+    });
+    told.unwrap()
+}
+
+compliance! {
+    fn usage_is_for_no_directory(scene: &Scene) {
+        for words in ["", " -P", " -Px", " --", " --x"] {
+            scene.sh(&format!("runsvdir{words}")).is(1, "", "usage: runsvdir [-P] dir\n\n");
+        }
+    }
+
+    fn only_the_first_word_may_be_an_option(scene: &Scene) {
+        for (words, directory) in [("-x", "-x"), ("-", "-"), ("-P -P", "-P"), ("-- --", "--"), ("nope", "nope")] {
+            let running = scene.start(scene.shell(&format!("exec runsvdir {words}")));
+            let line = format!("runsvdir {directory}: warning: unable to stat {directory}: file does not exist\n");
+            scene.wait_until(&line, || running.stderr().starts_with(line.as_bytes()));
+        }
+    }
+
+    fn each_directory_is_a_service(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        scene.script("scan/a/log/run", SLEEPER);
+        scene.script("scan/.hidden/run", SLEEPER);
+        scene.script("elsewhere/run", SLEEPER);
+        scene.write("scan/file", "");
+        scene.sh("ln -s ../elsewhere scan/link; ln -s ../elsewhere scan/again; ln -s nowhere scan/n").succeeds();
+        let runsvdir = runsvdir(scene);
+        for name in ["scan/a", "scan/a/log", "elsewhere"] {
+            wait_until_supervised(scene, name);
+        }
+        assert!(!scene.exists("scan/.hidden/supervise"));
+        let line = "runsvdir scan: warning: unable to stat n: file does not exist\n";
+        scene.wait_until("it warns", || !runsvdir.stderr().is_empty());
+        // A second runsv would have complained of the lock.
+        assert_eq!(String::from_utf8(runsvdir.stderr()).unwrap().replace(line, ""), "");
+    }
+
+    fn services_come_and_go(scene: &Scene) {
+        scene.script("a/run", SLEEPER);
+        scene.script("scan/b/run", SLEEPER);
+        scene.sh("ln -s ../a scan/a").succeeds();
+        let runsvdir = runsvdir(scene);
+        wait_until_supervised(scene, "a");
+        wait_until_supervised(scene, "scan/b");
+        scene.sh("rm scan/a; mv scan/b b").succeeds();
+        wait_until_left(scene, "a");
+        wait_until_left(scene, "b");
+        assert_eq!(scene.read("a/supervise/stat"), b"down\n");
+        scene.sh("ln -s ../a scan/c; mv b scan/d").succeeds();
+        wait_until_supervised(scene, "a");
+        wait_until_supervised(scene, "scan/d");
+        assert_eq!(runsvdir.stderr(), b"");
+    }
+
+    fn a_new_name_is_the_same_service(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let _runsvdir = runsvdir(scene);
+        wait_until_supervised(scene, "scan/a");
+        let before = service(scene, "scan/a");
+        scene.script("new/run", SLEEPER);
+        scene.sh("mv scan/a scan/b; mv new scan").succeeds();
+        wait_until_supervised(scene, "scan/new");
+        assert_eq!(service(scene, "scan/b"), before);
+    }
+
+    fn the_directory_may_be_a_link_that_is_switched(scene: &Scene) {
+        scene.script("one/a/run", SLEEPER);
+        scene.script("two/b/run", SLEEPER);
+        scene.sh("ln -s one scan").succeeds();
+        let _runsvdir = runsvdir(scene);
+        wait_until_supervised(scene, "one/a");
+        scene.sh("ln -s two new; mv -T new scan").succeeds();
+        wait_until_supervised(scene, "two/b");
+        wait_until_left(scene, "one/a");
+    }
+
+    fn a_directory_that_is_gone_leaves_the_services(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let runsvdir = runsvdir(scene);
+        wait_until_supervised(scene, "scan/a");
+        scene.sh("mv scan away").succeeds();
+        let line = b"runsvdir scan: warning: unable to stat scan: file does not exist\n";
+        scene.wait_until("it warns", || runsvdir.stderr().starts_with(line));
+        scene.sh("svok away/a").succeeds();
+    }
+
+    fn what_cannot_be_entered_or_read_is_a_warning(scene: &Scene) {
+        scene.write("scan", "");
+        let warns = |script: &str, warning: &str| {
+            let running = scene.start(scene.shell(script));
+            let line = format!("runsvdir scan: warning: unable to {warning}\n");
+            scene.wait_until(&line, || running.stderr().starts_with(line.as_bytes()));
+        };
+        warns("exec runsvdir scan", "change directory to scan: not a directory");
+        scene.sh("rm scan; ln -s scan scan").succeeds();
+        warns("exec runsvdir scan", "stat scan: symbolic link loop");
+        if may_change_identity("what_cannot_be_entered_or_read_is_a_warning") {
+            scene.sh("rm scan; mkdir -m 711 scan").succeeds();
+            let nobody = "exec setpriv --reuid 65534 --clear-groups runsvdir scan";
+            warns(nobody, "open directory scan: access denied");
+            scene.sh("chmod 700 scan").succeeds();
+            warns(nobody, "change directory to scan: access denied");
+            scene.sh("mkdir scan/a; chown -R 65533 scan").succeeds();
+            warns("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 runsvdir scan",
+                "fork for a: temporary failure");
+        }
+    }
+
+    fn runsv_that_is_not_on_path_is_told(scene: &Scene) {
+        scene.sh("mkdir -p scan/a").succeeds();
+        let running = scene.start(scene.shell("exec env PATH=/nonexistent $FIRST/runsvdir scan"));
+        let line = b"runsvdir scan: fatal: unable to start runsv a: file does not exist\n";
+        scene.wait_until("it complains", || running.stderr().starts_with(line));
+    }
+
+    fn a_runsv_that_ends_is_replaced(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let _runsvdir = runsvdir(scene);
+        let first = runsv(scene, "scan/a", "pid");
+        scene.sh("sv exit ./scan/a").succeeds();
+        scene.wait_until("there is another", || !scene.processes().contains(&Pid::from_raw(first)));
+        let second = runsv(scene, "scan/a", "pid");
+        assert_ne!(first, second);
+        let orphan = service(scene, "scan/a");
+        kill(Pid::from_raw(second), Signal::SIGKILL).unwrap();
+        kill(orphan, Signal::SIGKILL).unwrap();
+        scene.wait_until("there is one more", || service(scene, "scan/a") != orphan);
+        wait_until_supervised(scene, "scan/a");
+    }
+
+    fn with_p_each_has_a_session_of_its_own(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let mut sessions = Vec::new();
+        for option in ["", "-P"] {
+            let running = scene.start(scene.shell(&format!("exec runsvdir {option} scan")));
+            wait_until_supervised(scene, "scan/a");
+            sessions.push(runsv(scene, "scan/a", "sid") == runsv(scene, "scan/a", "pid"));
+            running.signal(Signal::SIGHUP);
+            running.wait().is(111, "", "");
+            wait_until_left(scene, "scan/a");
+        }
+        assert_eq!(sessions, [false, true]);
+    }
+
+    fn hup_ends_the_services_and_term_leaves_them(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        scene.script("scan/b/run", SLEEPER);
+        let first = runsvdir(scene);
+        for name in ["scan/a", "scan/b"] {
+            service(scene, name);
+        }
+        first.signal(Signal::SIGTERM);
+        first.wait().succeeds();
+        for name in ["scan/a", "scan/b"] {
+            scene.sh(&format!("svok {name}")).succeeds();
+            scene.sh(&format!("sv exit ./{name}")).succeeds();
+            wait_until_left(scene, name);
+        }
+        let second = runsvdir(scene);
+        for name in ["scan/a", "scan/b"] {
+            wait_until_supervised(scene, name);
+        }
+        second.signal(Signal::SIGHUP);
+        second.wait().is(111, "", "");
+        for name in ["scan/a", "scan/b"] {
+            wait_until_left(scene, name);
+            assert_eq!(scene.read(format!("{name}/supervise/stat")), b"down\n");
+        }
+    }
+
+    fn alrm_makes_it_look_and_leave_a_note(scene: &Scene) {
+        scene.sh("mkdir scan; ln -s nowhere scan/n").succeeds();
+        let runsvdir = runsvdir(scene);
+        let line = "runsvdir scan: warning: unable to stat n: file does not exist\n";
+        scene.wait_until("it looks", || !runsvdir.stderr().is_empty());
+        assert!(!scene.exists("scan/.forced-rescan"));
+        runsvdir.signal(Signal::SIGALRM);
+        scene.wait_until("it leaves a note", || {
+            scene.exists("scan/.forced-rescan") && scene.read("scan/.forced-rescan").len() == 25
+        });
+        let note = String::from_utf8(scene.read("scan/.forced-rescan")).unwrap();
+        assert!(note.starts_with("@4000000"), "{note}");
+        assert_eq!(scene.sh("stat -c %a scan/.forced-rescan").text(), "644\n");
+        assert!(String::from_utf8(runsvdir.stderr()).unwrap().starts_with(&line.repeat(2)));
+    }
+
+    fn a_note_that_cannot_be_left_is_told(scene: &Scene) {
+        scene.sh("mkdir -p scan/.forced-rescan; ln -s nowhere scan/n").succeeds();
+        let runsvdir = runsvdir(scene);
+        scene.wait_until("it looks", || !runsvdir.stderr().is_empty());
+        runsvdir.signal(Signal::SIGALRM);
+        let told = || String::from_utf8(runsvdir.stderr()).unwrap();
+        let words = "runsvdir scan: warning: failed to open./.forced-rescan@4000000";
+        scene.wait_until("it complains", || told().contains(words));
+    }
+
+    fn the_log_shows_what_was_written_to_standard_error(scene: &Scene) {
+        scene.script("scan/a/run", "#!/bin/sh\necho out; echo a long complaint >&2\nexec sleep 1000\n");
+        let log = format!("log: {}", ".".repeat(30));
+        let running = scene.start(scene.shell(&format!("exec runsvdir scan '{log}'")));
+        let shown = format!("runsvdir\0scan\0log: {}a long complaint\n\0", ".".repeat(13));
+        scene.wait_until(&shown, || title(&running) == shown.as_bytes());
+        scene.wait_until("the service has its output", || running.stdout() == b"out\n");
+        scene.sh("ln -s nowhere scan/n").succeeds();
+        let shown = "runsvdir\0scan\0log: o stat n: file does not exist\n\0";
+        scene.wait_until(shown, || title(&running) == shown.as_bytes());
+        assert_eq!(running.stderr(), b"");
+    }
+
+    fn the_log_has_seven_characters_or_more(scene: &Scene) {
+        scene.sh("mkdir scan").succeeds();
+        for word in ["short.", ""] {
+            let running = scene.start(scene.shell(&format!("exec runsvdir scan '{word}'")));
+            let lines = b"runsvdir scan: warning: log must have at least seven characters.\n\
+                runsvdir scan: warning: log service disabled.\n";
+            scene.wait_until("it warns", || running.stderr() == lines);
+        }
+        let running = scene.start(scene.shell("exec runsvdir -P scan 1234567 another"));
+        // A dot is put in at once, and every fifteen minutes.
+        let shown = b"runsvdir\0-P\0scan\x00123457.\0another\0";
+        scene.wait_until("there is a dot", || title(&running) == shown);
+    }
+}
+
+interop! {
+    fn its_services_are_met_by_name(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let _runsvdir = runsvdir(scene);
+        wait_until_supervised(scene, "scan/a");
+        service(scene, "scan/a");
+        scene.sh("SVDIR=scan sv -w 30 down a").code();
+        let told = scene.sh("SVDIR=$PWD/scan sv status a").text();
+        assert!(told.starts_with("down: a: ") && told.ends_with("s, normally up\n"), "{told}");
+    }
+}

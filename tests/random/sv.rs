@@ -1,0 +1,94 @@
+//! Services that seem to have a runsv, which tells anything; what sv says of
+//! them, and what it sends.
+
+use testkit::random::compare;
+
+use super::ended;
+use crate::compliance::sv::{RUNS, Record, pretend};
+
+const WORDS: [&str; 26] = [
+    "status",
+    "up",
+    "down",
+    "once",
+    "pause",
+    "cont",
+    "hup",
+    "alarm",
+    "interrupt",
+    "quit",
+    "1",
+    "2",
+    "term",
+    "kill",
+    "exit",
+    "start",
+    "stop",
+    "restart",
+    "reload",
+    "shutdown",
+    "check",
+    "try-restart",
+    "force-stop",
+    "force-reload",
+    "force-restart",
+    "force-shutdown",
+];
+
+/// Services of each case: what one is waited for, the others are as well.
+const SERVICES: usize = 40;
+
+#[test]
+fn what_runsv_may_tell() {
+    compare(
+        "sv, 40 services a case",
+        env!("CARGO_BIN_EXE_svok"),
+        20,
+        |random, pair| {
+            let mut words = vec!["-w", "0"];
+            words.push(random.choice(&WORDS).unwrap());
+            let names: Vec<_> = (0..SERVICES).map(|n| format!("./s{n}")).collect();
+            let mut records = Vec::new();
+            for _ in &names {
+                let record = Record {
+                    pid: *random.choice(&[0, 0, 77, 77, u32::MAX]).unwrap(),
+                    want: *random.choice(b"uudd\0z").unwrap(),
+                    paused: *random.choice(&[0, 0, 1, 9]).unwrap(),
+                    got_term: *random.choice(&[0, 0, 1]).unwrap(),
+                    activity: *random.choice(&[0, 1, 1, 2, 3]).unwrap(),
+                };
+                let mut bytes = record.bytes();
+                // Long ago as well; no second passes unseen in so many.
+                if random.u8(0..4) == 0 {
+                    bytes.truncate(random.usize(0..24));
+                }
+                records.push((record, bytes, random.bool(), random.u8(0..6) == 0));
+            }
+            pair.same(|scene| {
+                let held: Vec<_> = names
+                    .iter()
+                    .zip(&records)
+                    .map(|(name, (record, bytes, down, logger))| {
+                        let held = pretend(scene, name, *record);
+                        scene.write(format!("{name}/supervise/status"), bytes);
+                        let _ = std::fs::remove_file(scene.path(format!("{name}/down")));
+                        if *down {
+                            scene.write(format!("{name}/down"), "");
+                        }
+                        let logger = logger.then(|| pretend(scene, &format!("{name}/log"), RUNS));
+                        (held, logger)
+                    })
+                    .collect();
+                let mut command = scene.command("sv");
+                command.args(&words).args(&names);
+                let (status, stdout, stderr) = ended(&scene.run(command));
+                // Ours believes a restart a look later, if nothing new is told.
+                let mut lines: Vec<_> = stdout.split("\\n").map(str::to_owned).collect();
+                lines.sort_unstable();
+                let end = (status, lines, stderr);
+                let letters: Vec<_> = held.iter().map(|(held, _)| held.letters()).collect();
+                (end, letters)
+            });
+        },
+    );
+}
