@@ -8,6 +8,6 @@ pub mod program;
 pub mod text;
 pub mod voice;
 
-pub use options::{Opt, Options};
+pub use options::{Opt, Options, last_element};
 pub use program::{Exit, Failure, Program};
 pub use voice::Voice;

@@ -48,8 +48,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// The next option: its letter and its value, which is empty for options
-    /// that take none. None where the operands begin.
+    /// The next option, as [`Options::read`] has it.
     ///
     /// # Errors
     /// A letter that is not an option, or lacks its value: the failure says
@@ -59,6 +58,18 @@ impl<'a> Options<'a> {
         reason = "an iterator's item could not borrow so"
     )]
     pub fn next(&mut self) -> Result<Option<(u8, &'a [u8])>, Failure> {
+        self.read().map_err(|complaint| Failure {
+            exit: Exit::No,
+            message: text![complaint, self.program.usage().message],
+        })
+    }
+
+    /// The next option: its letter and its value, which is empty for options
+    /// that take none. None where the operands begin.
+    ///
+    /// # Errors
+    /// The line that says which letter is not an option, or lacks its value.
+    pub fn read(&mut self) -> Result<Option<(u8, &'a [u8])>, Vec<u8>> {
         if self.letters.is_empty() {
             match self.words {
                 [word, rest @ ..] => match word.to_bytes() {
@@ -108,16 +119,14 @@ impl<'a> Options<'a> {
         self.words
     }
 
-    fn bad(&self, complaint: &str, letter: u8) -> Failure {
-        let called = self
-            .called
-            .rsplit(|&byte| byte == b'/')
-            .next()
-            .unwrap_or_default();
-        let usage = self.program.usage().message;
-        Failure {
-            exit: Exit::No,
-            message: text![called, ": ", complaint, " -- ", [letter][..], "\n", usage],
-        }
+    fn bad(&self, complaint: &str, letter: u8) -> Vec<u8> {
+        let called = last_element(self.called);
+        text![called, ": ", complaint, " -- ", [letter][..], "\n"]
     }
+}
+
+/// What a program is called as without the directories before it.
+#[must_use]
+pub fn last_element(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
