@@ -24,8 +24,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The programs that meet what others made (see the crate's table).
 const CLIENTS: [&str; 5] = ["sv", "svc", "svok", "svstat", "tai64nlocal"];
 
-/// The programs that are built; svscanboot is a script.
-const PROGRAMS: [&str; 19] = [
+/// The programs of daemontools and runit that are built; svscanboot is a
+/// script.
+const PROGRAMS: &[&str] = &[
+    "chpst",
     "envdir",
     "envuidgid",
     "fghack",
@@ -33,6 +35,7 @@ const PROGRAMS: [&str; 19] = [
     "pgrphack",
     "readproctitle",
     "runsv",
+    "runsvchdir",
     "runsvdir",
     "setlock",
     "setuidgid",
@@ -40,6 +43,7 @@ const PROGRAMS: [&str; 19] = [
     "supervise",
     "sv",
     "svc",
+    "svlogd",
     "svok",
     "svscan",
     "svstat",
@@ -83,13 +87,16 @@ impl Scene {
         fs::create_dir(scene.bin()).unwrap();
         fs::create_dir(scene.dir()).unwrap();
         fs::set_permissions(scene.dir(), fs::Permissions::from_mode(0o755)).unwrap();
-        for program in PROGRAMS {
+        for &program in PROGRAMS {
             let from = if CLIENTS.contains(&program) {
                 &scene.then
             } else {
                 &scene.first
             };
+            // Debian has what only root may use beside the other programs.
+            let beside = from.join("../sbin").join(program);
             let from = from.join(program);
+            let from = if from.exists() { from } else { beside };
             let to = scene.bin().join(program);
             if from.exists() {
                 symlink(from, to).unwrap();
