@@ -27,7 +27,19 @@ impl<'a> Program<'a> {
     /// PATH's value, None if it is not set.
     #[must_use]
     pub fn search(path: Option<&[u8]>, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
-        let name = argv.first().map_or(&b""[..], |name| name.to_bytes());
+        let name = argv.first().copied().unwrap_or_default();
+        Program::search_for(name, path, argv, environment)
+    }
+
+    /// As [`Program::search`], for the program `name`, whatever argv calls it.
+    #[must_use]
+    pub fn search_for(
+        name: &CStr,
+        path: Option<&[u8]>,
+        argv: &[&'a CStr],
+        environment: &[&'a CStr],
+    ) -> Self {
+        let name = name.to_bytes();
         let candidates = if name.contains(&b'/') {
             vec![joined(&[name])]
         } else {

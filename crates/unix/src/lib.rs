@@ -8,6 +8,7 @@ pub mod exec;
 pub mod file;
 pub mod fork;
 pub mod localtime;
+pub mod priority;
 pub mod signals;
 pub mod start;
 pub mod stdio;
