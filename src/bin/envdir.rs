@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 
-use chain::envdir::{Error, read};
+use chain::envdir::{Error, Subdirectory, read};
 use chain::{Child, Environment};
 use cli::{Exit, Failure, Program, text};
 
@@ -24,7 +24,8 @@ fn envdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         return Err(usage());
     }
     let mut environment = Environment::inherited();
-    environment.extend(read(directory).map_err(|error| refusal(directory, error))?);
+    environment
+        .extend(read(directory, Subdirectory::Refused).map_err(|error| refusal(directory, error))?);
     Err(Child::new(&ENVDIR, child, &environment.entries()).exec())
 }
 
@@ -40,7 +41,9 @@ fn refusal(directory: &CStr, error: Error) -> Failure {
     let (what, error) = match error {
         Error::Origin(error) => (text!["unable to switch to current directory"], error),
         Error::Enter(error) => (text!["unable to switch to directory ", directory], error),
-        Error::List(error) => (text!["unable to read directory ", directory], error),
+        Error::Open(error) | Error::List(error) => {
+            (text!["unable to read directory ", directory], error)
+        }
         Error::Read(file, error) => (text!["unable to read ", directory, "/", file], error),
         Error::Return(error) => (text!["unable to switch to starting directory"], error),
     };

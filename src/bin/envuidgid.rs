@@ -3,7 +3,7 @@
 
 #![cfg_attr(not(test), no_main)]
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 use chain::identity::Account;
 use chain::{Child, Environment};
@@ -27,12 +27,6 @@ fn envuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let account =
         Account::find(name).ok_or_else(|| ENVUIDGID.refuse(text!["unknown account ", name]))?;
     let mut environment = Environment::inherited();
-    environment.edit(variable("GID", account.gid.as_raw()));
-    environment.edit(variable("UID", account.uid.as_raw()));
+    environment.announce(account.uid, account.gid);
     Err(Child::new(&ENVUIDGID, child, &environment.entries()).exec())
-}
-
-fn variable(name: &str, id: u32) -> CString {
-    // Neither the name nor a number has a NUL in it.
-    CString::new(format!("{name}={id}")).unwrap_or_default()
 }

@@ -5,35 +5,14 @@
 use std::ffi::CStr;
 
 use chain::Child;
-use chain::lock::{Error, Held, take};
-use cli::{Exit, Failure, Opt, Program, text};
+use chain::lock::{Error, Held, OPTIONS, take};
+use cli::{Exit, Failure, Program, text};
 use unix::start::environment;
 
 pub(crate) static SETLOCK: Program = Program {
     name: "setlock",
     usage: "setlock: usage: setlock [ -nNxX ] file program [ arg ... ]",
-    options: &[
-        Opt {
-            letter: b'n',
-            value: None,
-            meaning: "fail if the lock is held",
-        },
-        Opt {
-            letter: b'N',
-            value: None,
-            meaning: "wait while the lock is held (default)",
-        },
-        Opt {
-            letter: b'x',
-            value: None,
-            meaning: "exit 0 silently if there is no lock to be had",
-        },
-        Opt {
-            letter: b'X',
-            value: None,
-            meaning: "say why there is no lock to be had, and exit 111 (default)",
-        },
-    ],
+    options: &OPTIONS,
 };
 
 unix::main!(SETLOCK.start(setlock));

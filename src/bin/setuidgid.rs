@@ -38,7 +38,9 @@ fn setuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     identity(name, supplementary)?
         .assume()
         .map_err(|error| match error {
-            Error::Group(error) => SETUIDGID.fatal("unable to setgid", error),
+            Error::Groups(error) | Error::Group(error) => {
+                SETUIDGID.fatal("unable to setgid", error)
+            }
             Error::User(error) => SETUIDGID.fatal("unable to setuid", error),
         })?;
     Err(Child::new(&SETUIDGID, child, &environment()).exec())

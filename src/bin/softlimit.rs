@@ -5,8 +5,8 @@
 use std::ffi::CStr;
 
 use chain::Child;
-use chain::limits::{Bound, Error, MEMORY, set_soft};
-use cli::{Exit, Failure, Opt, Program};
+use chain::limits::{Bound, Error, OPTIONS, resources, set_soft};
+use cli::{Exit, Failure, Program};
 use nix::sys::resource::Resource;
 use unix::start::environment;
 
@@ -17,76 +17,6 @@ pub(crate) static SOFTLIMIT: Program = Program {
             [-r residentbytes] [-s stackbytes] [-t cpusecs] child",
     options: &OPTIONS,
 };
-
-/// Each option, and the resources that it limits, in the order in which they
-/// are set.
-const LIMITS: [(Opt, &[Resource]); 11] = [
-    (
-        option(b'a', "allbytes", "memory in all"),
-        &[Resource::RLIMIT_AS],
-    ),
-    (
-        option(b'c', "corebytes", "core file"),
-        &[Resource::RLIMIT_CORE],
-    ),
-    (
-        option(b'd', "databytes", "data segment"),
-        &[Resource::RLIMIT_DATA],
-    ),
-    (
-        option(b'f', "filebytes", "each output file"),
-        &[Resource::RLIMIT_FSIZE],
-    ),
-    (
-        option(b'l', "lockbytes", "locked memory"),
-        &[Resource::RLIMIT_MEMLOCK],
-    ),
-    (
-        option(b'm', "membytes", "-d, -s, -l and -a at once"),
-        &MEMORY,
-    ),
-    (
-        option(b'o', "openfiles", "open descriptors"),
-        &[Resource::RLIMIT_NOFILE],
-    ),
-    (
-        option(b'p', "processes", "processes of the user"),
-        &[Resource::RLIMIT_NPROC],
-    ),
-    (
-        option(b'r', "residentbytes", "resident memory"),
-        &[Resource::RLIMIT_RSS],
-    ),
-    (
-        option(b's', "stackbytes", "stack"),
-        &[Resource::RLIMIT_STACK],
-    ),
-    (
-        option(b't', "cpusecs", "seconds of CPU time"),
-        &[Resource::RLIMIT_CPU],
-    ),
-];
-
-const fn option(letter: u8, value: &'static str, meaning: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: Some(value),
-        meaning,
-    }
-}
-
-static OPTIONS: [Opt; LIMITS.len()] = options(LIMITS);
-
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-const fn options<const N: usize>(limits: [(Opt, &[Resource]); N]) -> [Opt; N] {
-    let mut options = [limits[0].0; N];
-    let mut n = 1;
-    while n < N {
-        options[n] = limits[n].0;
-        n += 1;
-    }
-    options
-}
 
 unix::main!(SOFTLIMIT.start(softlimit));
 
@@ -115,10 +45,7 @@ fn read<'a>(
     let mut options = SOFTLIMIT.options(arguments);
     while let Some((letter, value)) = options.next()? {
         let bound = Bound::parse(value).ok_or_else(|| SOFTLIMIT.usage())?;
-        let option = LIMITS.iter().find(|(option, _)| option.letter == letter);
-        for resource in option.into_iter().flat_map(|(_, resources)| *resources) {
-            limits.push((*resource, bound));
-        }
+        limits.extend(resources(letter).iter().map(|resource| (*resource, bound)));
     }
     match options.operands() {
         [] => Err(SOFTLIMIT.usage()),

@@ -22,21 +22,35 @@ pub struct Child<'a> {
 impl<'a> Child<'a> {
     /// The program that `argv` names, to be run with this environment by
     /// `caller`. It is searched for in the PATH that the caller inherited.
+    ///
+    /// If it cannot be run: `CALLER: fatal: unable to run NAME: WORDING`.
     #[must_use]
     pub fn new(caller: &Program, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
-        let path = unix::start::variable(b"PATH");
         let name = argv.first().copied().unwrap_or_default();
-        let mut failure = caller.refuse(text!["unable to run ", name, ": "]);
+        let failure = caller.refuse(text!["unable to run ", name, ": "]);
+        Child::called(name, argv, environment, failure)
+    }
+
+    /// The program `name`, whatever `argv` calls it. The refusal wants its
+    /// wording and the end of its line.
+    #[must_use]
+    pub fn called(
+        name: &CStr,
+        argv: &[&'a CStr],
+        environment: &[&'a CStr],
+        refusal: Failure,
+    ) -> Self {
+        let path = unix::start::variable(b"PATH");
+        let mut failure = refusal;
         failure.message.pop();
         failure.message.reserve(WORDING);
         Child {
-            program: unix::exec::Program::search(path, argv, environment),
+            program: unix::exec::Program::search_for(name, path, argv, environment),
             failure,
         }
     }
 
-    /// Becomes the program; returns only if that failed:
-    /// `CALLER: fatal: unable to run NAME: WORDING`, exit 111.
+    /// Becomes the program; returns only if that failed: why, exit 111.
     #[must_use]
     pub fn exec(mut self) -> Failure {
         let error = self.program.exec();

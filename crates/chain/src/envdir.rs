@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
+use nix::NixPath;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -16,6 +17,8 @@ pub enum Error {
     Origin(Errno),
     /// To change to the directory.
     Enter(Errno),
+    /// To open the directory in order to list it.
+    Open(Errno),
     /// To list the directory.
     List(Errno),
     /// To open or read a file of this name.
@@ -24,23 +27,35 @@ pub enum Error {
     Return(Errno),
 }
 
+/// What a directory among the files is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subdirectory {
+    /// A file that cannot be read.
+    Refused,
+    /// Nothing.
+    Ignored,
+}
+
 /// Reads the edits that a directory stands for, one of each file whose name
 /// does not begin with a dot, in the order of the directory.
 ///
 /// # Errors
 /// The first failure, whatever it is: with half of its variables a program
 /// would run in an environment that nobody meant.
-pub fn read(directory: &CStr) -> Result<Vec<CString>, Error> {
+pub fn read<P: NixPath + ?Sized>(
+    directory: &P,
+    subdirectory: Subdirectory,
+) -> Result<Vec<CString>, Error> {
     let origin = file::open_read(c".").map_err(Error::Origin)?;
     chdir(directory).map_err(Error::Enter)?;
-    let edits = read_here()?;
+    let edits = read_here(subdirectory)?;
     fchdir(&origin).map_err(Error::Return)?;
     Ok(edits)
 }
 
-fn read_here() -> Result<Vec<CString>, Error> {
+fn read_here(subdirectory: Subdirectory) -> Result<Vec<CString>, Error> {
     let how = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let mut directory = Dir::open(c".", how, Mode::empty()).map_err(Error::List)?;
+    let mut directory = Dir::open(c".", how, Mode::empty()).map_err(Error::Open)?;
     let mut edits = Vec::new();
     let mut text = Vec::new();
     for file in directory.iter() {
@@ -49,8 +64,11 @@ fn read_here() -> Result<Vec<CString>, Error> {
         if name.to_bytes().starts_with(b".") {
             continue;
         }
-        read_into(&mut text, name).map_err(|error| Error::Read(name.to_owned(), error))?;
-        edits.push(edit(name, take_value(&mut text)));
+        match read_into(&mut text, name) {
+            Ok(()) => edits.push(edit(name, take_value(&mut text))),
+            Err(Errno::EISDIR) if subdirectory == Subdirectory::Ignored => {}
+            Err(error) => return Err(Error::Read(name.to_owned(), error)),
+        }
     }
     Ok(edits)
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
+use nix::unistd::{Gid, Uid};
+
 /// The entries that a child is to be given, in their order.
 ///
 /// Entries are bytes: what was inherited malformed (no `=`, an empty name) or
@@ -41,6 +43,14 @@ impl Environment<'_> {
         }
         if sets {
             self.entries.push(Cow::Owned(edit));
+        }
+    }
+
+    /// Sets GID and UID, as envuidgid does.
+    pub fn announce(&mut self, uid: Uid, gid: Gid) {
+        for (name, id) in [("GID", gid.as_raw()), ("UID", uid.as_raw())] {
+            // Neither the name nor a number has a NUL in it.
+            self.edit(CString::new(format!("{name}={id}")).unwrap_or_default());
         }
     }
 

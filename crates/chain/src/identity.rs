@@ -1,9 +1,11 @@
 //! Whom a program runs as.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
+use cli::number::scan;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getgrouplist, setgid, setgroups, setuid};
+use unix::account;
 
 /// An account of the system's name service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +22,34 @@ impl Account {
     /// difference.
     #[must_use]
     pub fn find(name: &CStr) -> Option<Account> {
-        let (uid, gid) = unix::account::find(name)?;
-        Some(Account { uid, gid })
+        Account::look_up(name).ok()
+    }
+
+    /// Looks an account up.
+    ///
+    /// # Errors
+    /// There is none of that name, or the name service does not answer.
+    pub fn look_up(name: &CStr) -> Result<Account, Missing> {
+        let (uid, gid) = found(account::user(name))?;
+        Ok(Account { uid, gid })
     }
 }
+
+/// Why a name was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Nobody has it.
+    Unknown,
+    /// The name service did not answer.
+    Unanswered(Errno),
+}
+
+fn found<T>(answer: Result<Option<T>, Errno>) -> Result<T, Missing> {
+    answer.map_err(Missing::Unanswered)?.ok_or(Missing::Unknown)
+}
+
+/// How many groups chpst takes.
+const GROUPS: usize = 60;
 
 /// User, group and supplementary groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +65,9 @@ pub struct Identity {
 /// Which part of an identity could not be assumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The group or the supplementary groups.
+    /// The supplementary groups.
+    Groups(Errno),
+    /// The group.
     Group(Errno),
     /// The user.
     User(Errno),
@@ -89,15 +117,70 @@ impl Identity {
         })
     }
 
+    /// The identity that chpst is told as `user[:group…]`, the first group
+    /// being the group and all of them the supplementary groups. Groups after
+    /// the 60th are not looked at.
+    ///
+    /// # Errors
+    /// The first name that was not found.
+    pub fn named(text: &[u8]) -> Result<Identity, Missing> {
+        // A part of an argument has no NUL in it.
+        let names = text.split(|&byte| byte == b':');
+        let mut names = names.map(|name| CString::new(name).unwrap_or_default());
+        let account = Account::look_up(&names.next().unwrap_or_default())?;
+        let groups = names.take(GROUPS).map(|name| found(account::group(&name)));
+        let groups: Vec<Gid> = groups.collect::<Result<_, _>>()?;
+        Ok(match groups.first() {
+            Some(&gid) => Identity {
+                uid: account.uid,
+                gid,
+                groups,
+            },
+            None => Identity::alone(account),
+        })
+    }
+
+    /// The identity that chpst is told as `uid:gid[:gid…]`, with at most 60
+    /// groups and perhaps a colon after the last of so many. No digits are 0,
+    /// and numbers wrap at 32 bits.
+    #[must_use]
+    pub fn numbered(text: &[u8]) -> Option<Identity> {
+        let (uid, mut rest) = scan_id(text);
+        let mut groups = Vec::new();
+        while let [b':', after @ ..] = rest {
+            if groups.len() == GROUPS {
+                break;
+            }
+            let (gid, after) = scan_id(after);
+            groups.push(Gid::from_raw(gid));
+            rest = after;
+        }
+        (rest.is_empty() || rest == b":").then_some(())?;
+        Some(Identity {
+            uid: Uid::from_raw(uid),
+            gid: *groups.first()?,
+            groups,
+        })
+    }
+
     /// Becomes this identity, groups first and user last, for good.
     ///
     /// # Errors
     /// What could not be set; what came before it is set.
     pub fn assume(&self) -> Result<(), Error> {
-        setgroups(&self.groups).map_err(Error::Group)?;
+        setgroups(&self.groups).map_err(Error::Groups)?;
         setgid(self.gid).map_err(Error::Group)?;
         setuid(self.uid).map_err(Error::User)
     }
+}
+
+/// The ID that leading digits make, cut to its 32 bits, and what follows.
+fn scan_id(text: &[u8]) -> (u32, &[u8]) {
+    let (number, rest) = scan(text);
+    (
+        u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default(),
+        rest,
+    )
 }
 
 /// A user or group ID: decimal digits only, and not the number that the
@@ -131,6 +214,30 @@ mod tests {
             Identity::parse(b":4294967294:00"),
             written(u32::MAX - 1, &[0])
         );
+    }
+
+    #[test]
+    fn what_chpst_takes_may_lack_digits_but_not_the_group() {
+        let seen = |text: &[u8]| {
+            let identity = Identity::numbered(text)?;
+            let groups = identity.groups.iter().map(|gid| gid.as_raw());
+            Some((identity.uid.as_raw(), groups.collect::<Vec<_>>()))
+        };
+        assert_eq!(seen(b"5:7"), Some((5, vec![7])));
+        assert_eq!(seen(b"5:7:8:"), Some((5, vec![7, 8, 0])));
+        assert_eq!(seen(b":"), Some((0, vec![0])));
+        assert_eq!(seen(b"4294967301:4294967295"), Some((5, vec![u32::MAX])));
+        for text in ["", "5", "5x:7", "5:7x", "x", "-1:5"] {
+            assert_eq!(seen(text.as_bytes()), None, "{text}");
+        }
+        let sixty = format!("1{}", ":2".repeat(60));
+        for end in ["", ":"] {
+            let text = format!("{sixty}{end}");
+            assert_eq!(seen(text.as_bytes()), Some((1, vec![2; 60])));
+        }
+        for end in [":2", "::"] {
+            assert_eq!(seen(format!("{sixty}{end}").as_bytes()), None);
+        }
     }
 
     #[test]

@@ -1,15 +1,95 @@
 //! Soft resource limits.
 
+use cli::Opt;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 /// What limits memory as a whole, in the order in which it is set.
-pub const MEMORY: [Resource; 4] = [
+const MEMORY: [Resource; 4] = [
     Resource::RLIMIT_DATA,
     Resource::RLIMIT_STACK,
     Resource::RLIMIT_MEMLOCK,
     Resource::RLIMIT_AS,
 ];
+
+/// Each option, and the resources that it limits, in the order in which they
+/// are set.
+const LIMITS: [(Opt, &[Resource]); 11] = [
+    (
+        option(b'a', "allbytes", "memory in all"),
+        &[Resource::RLIMIT_AS],
+    ),
+    (
+        option(b'c', "corebytes", "core file"),
+        &[Resource::RLIMIT_CORE],
+    ),
+    (
+        option(b'd', "databytes", "data segment"),
+        &[Resource::RLIMIT_DATA],
+    ),
+    (
+        option(b'f', "filebytes", "each output file"),
+        &[Resource::RLIMIT_FSIZE],
+    ),
+    (
+        option(b'l', "lockbytes", "locked memory"),
+        &[Resource::RLIMIT_MEMLOCK],
+    ),
+    (
+        option(b'm', "membytes", "-d, -s, -l and -a at once"),
+        &MEMORY,
+    ),
+    (
+        option(b'o', "openfiles", "open descriptors"),
+        &[Resource::RLIMIT_NOFILE],
+    ),
+    (
+        option(b'p', "processes", "processes of the user"),
+        &[Resource::RLIMIT_NPROC],
+    ),
+    (
+        option(b'r', "residentbytes", "resident memory"),
+        &[Resource::RLIMIT_RSS],
+    ),
+    (
+        option(b's', "stackbytes", "stack"),
+        &[Resource::RLIMIT_STACK],
+    ),
+    (
+        option(b't', "cpusecs", "seconds of CPU time"),
+        &[Resource::RLIMIT_CPU],
+    ),
+];
+
+const fn option(letter: u8, value: &'static str, meaning: &'static str) -> Opt {
+    Opt {
+        letter,
+        value: Some(value),
+        meaning,
+    }
+}
+
+/// The options of softlimit.
+pub static OPTIONS: [Opt; LIMITS.len()] = options(LIMITS);
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const fn options<const N: usize>(limits: [(Opt, &[Resource]); N]) -> [Opt; N] {
+    let mut options = [limits[0].0; N];
+    let mut n = 1;
+    while n < N {
+        options[n] = limits[n].0;
+        n += 1;
+    }
+    options
+}
+
+/// The resources that an option of softlimit limits, in the order in which
+/// they are set.
+#[must_use]
+pub fn resources(letter: u8) -> &'static [Resource] {
+    let option = LIMITS.iter().find(|(option, _)| option.letter == letter);
+    option.map_or(&[], |(_, resources)| resources)
+}
 
 /// How far a soft limit is to be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,36 @@
 //! A lock on a file, kept for as long as a program and its children run.
 
-use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
+use cli::Opt;
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use unix::file;
+
+/// The options of setlock.
+pub static OPTIONS: [Opt; 4] = [
+    Opt {
+        letter: b'n',
+        value: None,
+        meaning: "fail if the lock is held",
+    },
+    Opt {
+        letter: b'N',
+        value: None,
+        meaning: "wait while the lock is held (default)",
+    },
+    Opt {
+        letter: b'x',
+        value: None,
+        meaning: "exit 0 silently if there is no lock to be had",
+    },
+    Opt {
+        letter: b'X',
+        value: None,
+        meaning: "say why there is no lock to be had, and exit 111 (default)",
+    },
+];
 
 /// What to do while another holds the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +44,17 @@ pub enum Held {
 /// A lock that is held until this is dropped, or, if another program is run
 /// by exec first, until that and all that inherit its descriptor have ended.
 #[derive(Debug)]
+#[must_use = "the lock is held until this is dropped"]
 pub struct Lock {
     _descriptor: Flock<OwnedFd>,
+}
+
+impl Lock {
+    /// Holds the lock for as long as the process lives, whatever becomes of
+    /// its descriptor.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
 }
 
 /// What could not be done with a lock file.
@@ -38,7 +72,7 @@ pub enum Error {
 ///
 /// # Errors
 /// As open(2) and flock(2).
-pub fn take(path: &CStr, held: Held) -> Result<Lock, Error> {
+pub fn take<P: NixPath + ?Sized>(path: &P, held: Held) -> Result<Lock, Error> {
     let file = file::open_append(path, 0o600).map_err(Error::Open)?;
     let how = match held {
         Held::Wait => FlockArg::LockExclusive,
