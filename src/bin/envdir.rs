@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 
-use chain::envdir::{Error, Subdirectory, read};
+use chain::envdir::{Error, read};
 use chain::{Child, Environment};
 use cli::{Exit, Failure, Program, text};
 
@@ -24,8 +24,7 @@ fn envdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         return Err(usage());
     }
     let mut environment = Environment::inherited();
-    environment
-        .extend(read(directory, Subdirectory::Refused).map_err(|error| refusal(directory, error))?);
+    environment.extend(read(directory, |_| false).map_err(|error| refusal(directory, error))?);
     Err(Child::new(&ENVDIR, child, &environment.entries()).exec())
 }
 

@@ -1,5 +1,6 @@
 mod boot;
 pub(crate) mod chain;
+mod chpst;
 mod differences;
 mod envdir;
 mod envuidgid;

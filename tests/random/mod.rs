@@ -1,4 +1,5 @@
 mod batch;
+mod chpst;
 mod control;
 mod envdir;
 mod exec;

@@ -27,33 +27,26 @@ pub enum Error {
     Return(Errno),
 }
 
-/// What a directory among the files is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subdirectory {
-    /// A file that cannot be read.
-    Refused,
-    /// Nothing.
-    Ignored,
-}
-
 /// Reads the edits that a directory stands for, one of each file whose name
-/// does not begin with a dot, in the order of the directory.
+/// does not begin with a dot, in the order of the directory. Of a directory
+/// among them, `skips` says whether it is none of them; else it is a file that
+/// cannot be read.
 ///
 /// # Errors
 /// The first failure, whatever it is: with half of its variables a program
 /// would run in an environment that nobody meant.
 pub fn read<P: NixPath + ?Sized>(
     directory: &P,
-    subdirectory: Subdirectory,
+    skips: impl FnMut(&CStr) -> bool,
 ) -> Result<Vec<CString>, Error> {
     let origin = file::open_read(c".").map_err(Error::Origin)?;
     chdir(directory).map_err(Error::Enter)?;
-    let edits = read_here(subdirectory)?;
+    let edits = read_here(skips)?;
     fchdir(&origin).map_err(Error::Return)?;
     Ok(edits)
 }
 
-fn read_here(subdirectory: Subdirectory) -> Result<Vec<CString>, Error> {
+fn read_here(mut skips: impl FnMut(&CStr) -> bool) -> Result<Vec<CString>, Error> {
     let how = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let mut directory = Dir::open(c".", how, Mode::empty()).map_err(Error::Open)?;
     let mut edits = Vec::new();
@@ -66,7 +59,7 @@ fn read_here(subdirectory: Subdirectory) -> Result<Vec<CString>, Error> {
         }
         match read_into(&mut text, name) {
             Ok(()) => edits.push(edit(name, take_value(&mut text))),
-            Err(Errno::EISDIR) if subdirectory == Subdirectory::Ignored => {}
+            Err(Errno::EISDIR) if skips(name) => {}
             Err(error) => return Err(Error::Read(name.to_owned(), error)),
         }
     }

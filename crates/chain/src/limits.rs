@@ -99,6 +99,8 @@ pub enum Bound {
     /// To this value in the unit of the resource, or to the hard limit if
     /// that is lower.
     At(rlim_t),
+    /// Not at all.
+    Same,
 }
 
 impl Bound {
@@ -112,11 +114,26 @@ impl Bound {
         rest.is_empty().then_some(Bound::At(value))
     }
 
-    /// The soft limit that it means below this hard limit.
-    fn below(self, hard: rlim_t) -> rlim_t {
+    /// Reads a number with a sign in its highest bit, as chpst does: -1 is the
+    /// hard limit, and what is below that is none. None if anything follows
+    /// the number's digits.
+    #[must_use]
+    pub fn parse_signed(text: &[u8]) -> Option<Bound> {
+        const NEGATIVE: rlim_t = 1 << (rlim_t::BITS - 1);
+        let (value, rest) = cli::number::scan(text);
+        rest.is_empty().then_some(match value {
+            rlim_t::MAX => Bound::Hard,
+            NEGATIVE.. => Bound::Same,
+            value => Bound::At(value),
+        })
+    }
+
+    /// The soft limit that it means with these limits.
+    fn below(self, soft: rlim_t, hard: rlim_t) -> rlim_t {
         match self {
             Bound::Hard => hard,
             Bound::At(value) => value.min(hard),
+            Bound::Same => soft,
         }
     }
 }
@@ -135,8 +152,8 @@ pub enum Error {
 /// # Errors
 /// As getrlimit(2) and setrlimit(2).
 pub fn set_soft(resource: Resource, bound: Bound) -> Result<(), Error> {
-    let (_, hard) = getrlimit(resource).map_err(Error::Get)?;
-    setrlimit(resource, bound.below(hard), hard).map_err(Error::Set)
+    let (soft, hard) = getrlimit(resource).map_err(Error::Get)?;
+    setrlimit(resource, bound.below(soft, hard), hard).map_err(Error::Set)
 }
 
 #[cfg(test)]
@@ -162,8 +179,9 @@ mod tests {
 
     #[test]
     fn the_hard_limit_is_the_highest() {
-        assert_eq!(Bound::Hard.below(7), 7);
-        assert_eq!(Bound::At(6).below(7), 6);
-        assert_eq!(Bound::At(8).below(7), 7);
+        assert_eq!(Bound::Hard.below(1, 7), 7);
+        assert_eq!(Bound::At(6).below(1, 7), 6);
+        assert_eq!(Bound::At(8).below(1, 7), 7);
+        assert_eq!(Bound::Same.below(1, 7), 1);
     }
 }

@@ -1,0 +1,153 @@
+//! chpst: run a program with a changed process state.
+
+#![cfg_attr(not(test), no_main)]
+
+mod called;
+mod order;
+
+use std::ffi::{CStr, CString};
+
+use chain::limits::Bound;
+use chain::lock::Held;
+use cli::number::scan;
+use cli::text::complain;
+use cli::{Exit, Failure, Opt, Program, last_element, text};
+
+use order::{Lock, Order, Subdirectories, Who};
+
+pub(crate) static CHPST: Program = Program {
+    name: "chpst",
+    usage: " [-vVP012] [-u user[:group]] [-U user[:group]] [-b argv0] [-e dir] [-/ root] \
+            [-n nice] [-l|-L lock] [-m n] [-d n] [-o n] [-p n] [-f n] [-c n] [-t n] prog",
+    options: &[
+        with(b'u', "user", "become a user, user:group…, or :uid:gid…"),
+        with(b'U', "user", "set UID and GID to those of the same"),
+        with(b'b', "argv0", "what the program is called as"),
+        with(b'e', "dir", "set variables from the files of a directory"),
+        with(b'/', "root", "change the root directory"),
+        with(b'n', "inc", "add to the nice value"),
+        with(b'l', "lock", "hold a lock, waiting for it"),
+        with(b'L', "lock", "hold a lock, or fail at once"),
+        with(b'm', "bytes", "limit data, stack, locked and all memory"),
+        with(b'd', "bytes", "limit the data segment"),
+        with(b'o', "n", "limit open files"),
+        with(b'p', "n", "limit the processes of the user"),
+        with(b'f', "bytes", "limit each output file"),
+        with(b'c', "bytes", "limit core files"),
+        with(b'r', "bytes", "limit resident memory"),
+        with(b't', "seconds", "limit CPU time"),
+        alone(b'v', "warn of directories among the files of -e"),
+        alone(b'V', "show the version, and how chpst is used"),
+        alone(b'P', "run in a session and process group of its own"),
+        alone(b'0', "close standard input"),
+        alone(b'1', "close standard output"),
+        alone(b'2', "close standard error"),
+    ],
+};
+
+/// What -V shows: the version of runit's chpst that this one is like.
+const VERSION: &str = "$Id: f279d44141c981dd7535a12260efcf1ef7beed26 $\n";
+
+const fn with(letter: u8, value: &'static str, meaning: &'static str) -> Opt {
+    let value = Some(value);
+    Opt {
+        letter,
+        value,
+        meaning,
+    }
+}
+
+const fn alone(letter: u8, meaning: &'static str) -> Opt {
+    let value = None;
+    Opt {
+        letter,
+        value,
+        meaning,
+    }
+}
+
+unix::main!(CHPST.start(chpst));
+
+/// Called as a program of daemontools, it is that program.
+fn chpst(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let name = arguments.first().copied().unwrap_or_default();
+    let called = last_element(name.to_bytes());
+    let order = match called {
+        b"envdir" => called::envdir(arguments),
+        b"envuidgid" => called::envuidgid(arguments),
+        b"pgrphack" => called::pgrphack(arguments),
+        b"setlock" => called::setlock(arguments),
+        b"setuidgid" => called::setuidgid(arguments),
+        b"softlimit" => called::softlimit(arguments),
+        _ => read(arguments),
+    };
+    order.map_err(|misuse| misuse.usage(called))?.carry_out()
+}
+
+/// A command line that cannot be understood: what is said of it, and how the
+/// program is used.
+struct Misuse(Vec<u8>, &'static Program);
+
+impl Misuse {
+    fn of(program: &'static Program) -> Self {
+        Misuse(Vec::new(), program)
+    }
+
+    /// The complaint and `usage: CALLED …`, exit 100.
+    fn usage(self, called: &[u8]) -> Failure {
+        let Misuse(complaint, program) = self;
+        Failure {
+            exit: Exit::No,
+            message: text![complaint, "usage: ", called, program.usage, "\n\n"],
+        }
+    }
+}
+
+/// Reads the options; nothing is done before all are understood.
+fn read<'a>(arguments: &'a [&'static CStr]) -> Result<Order<'a>, Misuse> {
+    let misuse = || Misuse::of(&CHPST);
+    let mut order = Order::default();
+    let mut options = CHPST.options(arguments);
+    while let Some((letter, value)) = options.read().map_err(|said| Misuse(said, &CHPST))? {
+        match letter {
+            b'u' => order.user = Some(Who::written(value)),
+            b'U' => order.announced = Some(Who::written(value)),
+            b'b' => order.argv0 = CString::new(value).ok(),
+            b'e' => order.variables = Some((value, Subdirectories::Skipped)),
+            b'/' => order.root = Some(value),
+            b'n' => order.nice = increment(value).ok_or_else(misuse)?,
+            b'l' | b'L' if order.lock.is_some() => return Err(misuse()),
+            b'l' => order.lock = Some(Lock::wanted(value, Held::Wait)),
+            b'L' => order.lock = Some(Lock::wanted(value, Held::GiveUp)),
+            b'v' => order.verbose = true,
+            b'V' => {
+                complain(VERSION.as_bytes());
+                return Err(misuse());
+            }
+            b'P' => order.session = true,
+            b'0' => drop(order.closed.insert(0, "stdin")),
+            b'1' => drop(order.closed.insert(1, "stdout")),
+            b'2' => drop(order.closed.insert(2, "stderr")),
+            letter => order.limit(letter, Bound::parse_signed(value).ok_or_else(misuse)?),
+        }
+    }
+    order.program = options.operands();
+    if order.program.is_empty() {
+        Err(misuse())
+    } else {
+        Ok(order)
+    }
+}
+
+/// An increment of the nice value: a sign if need be, and digits alone, of
+/// whose number 32 bits count.
+fn increment(text: &[u8]) -> Option<i32> {
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] | digits => (1, digits),
+    };
+    let (number, rest) = scan(digits);
+    let [low @ .., _, _, _, _] = number.to_le_bytes();
+    rest.is_empty()
+        .then_some(i32::from_le_bytes(low).wrapping_mul(sign))
+}

@@ -1,0 +1,214 @@
+//! What is to change, and the order in which it does.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::os::fd::RawFd;
+
+use chain::envdir;
+use chain::identity::{self, Account, Identity, Missing};
+use chain::limits::{self, Bound, resources, set_soft};
+use chain::lock::{self, Held, take};
+use chain::{Child, Environment};
+use cli::{Exit, Failure, text};
+use nix::errno::Errno;
+use nix::sys::resource::Resource;
+use nix::unistd::{chdir, chroot, close, setsid};
+use unix::priority::nice;
+
+use crate::CHPST;
+
+/// All that the command line asks for, last values only.
+#[derive(Default)]
+pub(crate) struct Order<'a> {
+    pub(crate) verbose: bool,
+    pub(crate) session: bool,
+    pub(crate) variables: Option<(&'a [u8], Subdirectories)>,
+    pub(crate) root: Option<&'a [u8]>,
+    pub(crate) nice: i32,
+    pub(crate) announced: Option<Who<'a>>,
+    pub(crate) user: Option<Who<'a>>,
+    pub(crate) lock: Option<Lock<'a>>,
+    /// Descriptors, in this order, and what they are called.
+    pub(crate) closed: BTreeMap<RawFd, &'static str>,
+    /// Soft limits; of one resource the last counts.
+    pub(crate) limits: Vec<(Resource, Bound)>,
+    /// The program and its arguments, never empty.
+    pub(crate) program: &'a [&'static CStr],
+    pub(crate) argv0: Option<CString>,
+}
+
+/// What directories among the files of variables are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subdirectories {
+    /// Nothing.
+    Skipped,
+    /// Files that cannot be read.
+    Refused,
+}
+
+/// A user, as written.
+#[derive(Clone, Copy)]
+pub(crate) enum Who<'a> {
+    /// The name of an account.
+    Account(&'a [u8]),
+    /// `user[:group…]`.
+    Names(&'a [u8]),
+    /// What follows the colon of `:uid:gid…`.
+    Numbers(&'a [u8]),
+}
+
+pub(crate) struct Lock<'a> {
+    pub(crate) file: &'a [u8],
+    pub(crate) held: Held,
+    /// Whether to exit 0 without a word if it is not to be had.
+    pub(crate) silent: bool,
+}
+
+impl<'a> Lock<'a> {
+    /// A lock without which nothing is to be run.
+    pub(crate) fn wanted(file: &'a [u8], held: Held) -> Self {
+        let silent = false;
+        Lock { file, held, silent }
+    }
+}
+
+/// The order in which limits are set.
+const LIMITS: [Resource; 10] = [
+    Resource::RLIMIT_DATA,
+    Resource::RLIMIT_STACK,
+    Resource::RLIMIT_MEMLOCK,
+    Resource::RLIMIT_AS,
+    Resource::RLIMIT_NOFILE,
+    Resource::RLIMIT_NPROC,
+    Resource::RLIMIT_FSIZE,
+    Resource::RLIMIT_CORE,
+    Resource::RLIMIT_RSS,
+    Resource::RLIMIT_CPU,
+];
+
+impl Order<'_> {
+    /// Limits what an option of softlimit limits.
+    pub(crate) fn limit(&mut self, letter: u8, bound: Bound) {
+        self.limits
+            .extend(resources(letter).iter().map(|resource| (*resource, bound)));
+    }
+
+    /// Makes the changes and becomes the program.
+    pub(crate) fn carry_out(self) -> Result<Exit, Failure> {
+        if self.session {
+            // It fails only for the leader of a process group, which stays.
+            let _ = setsid();
+        }
+        let mut environment = Environment::inherited();
+        if let Some((directory, subdirectories)) = self.variables {
+            let edits = envdir::read(directory, |name| {
+                if self.verbose {
+                    let what = text!["unable to read ", directory, "/", name];
+                    CHPST.warn(what, Errno::EISDIR);
+                }
+                subdirectories == Subdirectories::Skipped
+            });
+            environment.extend(edits.map_err(|error| no_variables(directory, error))?);
+        }
+        if let Some(root) = self.root {
+            chdir(root)
+                .map_err(|error| CHPST.fatal(text!["unable to change directory: ", root], error))?;
+            chroot(c".").map_err(|error| CHPST.fatal("unable to change root directory", error))?;
+        }
+        if self.nice != 0 {
+            nice(self.nice).map_err(|error| CHPST.fatal("unable to set nice level", error))?;
+        }
+        if let Some(who) = self.announced {
+            let identity = who.find()?;
+            environment.announce(identity.uid, identity.gid);
+        }
+        if let Some(who) = self.user {
+            who.find()?.assume().map_err(|error| match error {
+                identity::Error::Groups(error) => CHPST.fatal("unable to setgroups", error),
+                identity::Error::Group(error) => CHPST.fatal("unable to setgid", error),
+                identity::Error::User(error) => CHPST.fatal("unable to setuid", error),
+            })?;
+        }
+        if let Some(Lock { file, held, silent }) = self.lock {
+            // If stderr was closed, the file takes its place, and messages go
+            // there, as in runit.
+            match take(file, held) {
+                Ok(lock) => lock.keep(),
+                Err(_) if silent => return Ok(Exit::Success),
+                Err(lock::Error::Open(error)) => {
+                    return Err(CHPST.fatal(text!["unable to open lock: ", file], error));
+                }
+                Err(lock::Error::Lock(error, _open)) => {
+                    return Ok(CHPST.fatal(text!["unable to lock: ", file], error).say());
+                }
+            }
+        }
+        for (number, name) in self.closed {
+            close(number).map_err(|error| CHPST.fatal(text!["unable to close ", name], error))?;
+        }
+        // All memory is taken here, while there is no limit to it.
+        let [name, arguments @ ..] = self.program else {
+            return Ok(Exit::Success);
+        };
+        let called = self.argv0.as_deref().unwrap_or(name);
+        let argv: Vec<_> = [called]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
+        let refusal = CHPST.refuse(text!["unable to run: ", called, ": "]);
+        let child = Child::called(name, &argv, &environment.entries(), refusal);
+        for resource in LIMITS {
+            let bound = self.limits.iter().rev().find(|(of, _)| *of == resource);
+            if let Some((_, bound)) = bound {
+                set_soft(resource, *bound).map_err(|error| match error {
+                    limits::Error::Get(error) => CHPST.fatal("unable to getrlimit()", error),
+                    limits::Error::Set(error) => CHPST.fatal("unable to setrlimit()", error),
+                })?;
+            }
+        }
+        Err(child.exec())
+    }
+}
+
+impl<'a> Who<'a> {
+    /// What -u and -U take.
+    pub(crate) fn written(text: &'a [u8]) -> Self {
+        match text {
+            [b':', numbers @ ..] => Who::Numbers(numbers),
+            names => Who::Names(names),
+        }
+    }
+
+    fn find(self) -> Result<Identity, Failure> {
+        match self {
+            Who::Account(name) => match Account::look_up(&CString::new(name).unwrap_or_default()) {
+                Ok(account) => Ok(Identity::alone(account)),
+                Err(Missing::Unknown) => Err(CHPST.refuse(text!["unknown account: ", name])),
+                Err(Missing::Unanswered(error)) => {
+                    Err(CHPST.fatal("unable to get password file entry", error))
+                }
+            },
+            Who::Names(names) => Identity::named(names).map_err(|missing| match missing {
+                Missing::Unknown => CHPST.refuse(text!["unknown user/group: ", names]),
+                Missing::Unanswered(error) => {
+                    CHPST.fatal("unable to get password/group file entry", error)
+                }
+            }),
+            Who::Numbers(numbers) => Identity::numbered(numbers)
+                .ok_or_else(|| CHPST.refuse(text!["invalid uid/gids: ", numbers])),
+        }
+    }
+}
+
+fn no_variables(directory: &[u8], error: envdir::Error) -> Failure {
+    use envdir::Error::{Enter, List, Open, Origin, Read, Return};
+    let (what, error) = match error {
+        Origin(error) => (text!["unable to open current working directory"], error),
+        Enter(error) => (text!["unable to switch to directory: ", directory], error),
+        Open(error) => (text!["unable to open directory: ", directory], error),
+        List(error) => (text!["unable to read directory: ", directory], error),
+        Read(file, error) => (text!["unable to read ", directory, "/", file], error),
+        Return(error) => (text!["unable to switch to starting directory"], error),
+    };
+    CHPST.fatal(what, error)
+}
