@@ -8,6 +8,7 @@ mod options;
 mod readproctitle;
 mod sv;
 mod svc;
+mod svlogd;
 mod svstat;
 mod tai64n;
 mod tai64nlocal;

@@ -33,7 +33,7 @@ fn scripts_and_lines() {
 }
 
 /// A directory where no log waits for a disk, if the system has such a place.
-fn memory() -> TempDir {
+pub(super) fn memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
@@ -70,15 +70,15 @@ struct Seen {
 }
 
 #[derive(PartialEq, Debug)]
-struct Entry {
+pub(super) struct Entry {
     name: String,
     mode: u32,
-    text: Text,
+    pub(super) text: Text,
 }
 
 /// A text; of a long one, a failure shows the beginning and a sum.
 #[derive(PartialEq)]
-struct Text(Vec<u8>);
+pub(super) struct Text(pub(super) Vec<u8>);
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,7 +90,7 @@ impl fmt::Debug for Text {
     }
 }
 
-fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
+pub(super) fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())].clone()
 }
 
@@ -139,7 +139,7 @@ impl Round {
             code: outcome.code(),
             stderr: Text(concealed(outcome.stderr)),
             status: fs::read(place.join(STATUS)).ok().map(concealed).map(Text),
-            logs: LOGS.map(|log| listing(&place.join(log))),
+            logs: LOGS.map(|log| listing(&place.join(log), concealed)),
         }
     }
 
@@ -161,7 +161,7 @@ impl Round {
 }
 
 /// The bytes with the digits of every label overwritten.
-fn concealed(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(super) fn concealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let mut start = 0;
     while let Some(found) = bytes[start..].iter().position(|&byte| byte == b'@') {
         start += found + 1;
@@ -174,31 +174,33 @@ fn concealed(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// The files of a log directory, old ones first and in their order.
-fn listing(log: &Path) -> Vec<Entry> {
+pub(super) fn listing(log: &Path, conceal: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<Entry> {
     let mut names: Vec<_> = match fs::read_dir(log) {
         Ok(entries) => entries.map(|entry| entry.unwrap().file_name()).collect(),
         Err(_) => return Vec::new(),
     };
-    names.sort();
+    // What is written to `current` goes on from the last old file.
+    names.sort_by_key(|name| {
+        let old = name.as_encoded_bytes().starts_with(b"@");
+        (!old, name != "current", name.clone())
+    });
     let read = |name| fs::read(log.join(name)).unwrap();
     let texts: Vec<_> = names.iter().map(read).collect();
-    // A file may end in the midst of a label, and its beginning may be gone.
-    let mut text = concealed(texts.concat());
-    let digits = text
-        .iter()
-        .take(24)
-        .take_while(|byte| byte.is_ascii_hexdigit());
-    let cut = digits.count();
-    text[..cut].fill(b'#');
+    let text = conceal(texts.concat());
     let mut rest = text.as_slice();
     let mut entries = Vec::new();
     for (name, text) in names.into_iter().zip(texts) {
         let (text, after) = rest.split_at(text.len());
+        // A file may begin in the midst of a label whose beginning is gone.
+        let mut text = conceal(text.to_vec());
+        let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit());
+        let cut = digits.count().min(24);
+        text[..cut].fill(b'#');
         let metadata = fs::metadata(log.join(&name)).unwrap();
         entries.push(Entry {
             name: String::from_utf8(concealed(name.into_vec())).unwrap(),
             mode: metadata.permissions().mode(),
-            text: Text(text.to_owned()),
+            text: Text(text),
         });
         rest = after;
     }
@@ -317,7 +319,7 @@ fn pattern(rng: &mut Rng) -> Vec<u8> {
 }
 
 /// Lines of a few bytes, or of lengths about which something changes.
-fn input(rng: &mut Rng, length: usize) -> Vec<u8> {
+pub(super) fn input(rng: &mut Rng, length: usize) -> Vec<u8> {
     let mut input = Vec::new();
     let critical = rng.bool();
     let goal = rng.usize(..=length);

@@ -92,7 +92,7 @@ impl<'a> Reads<'a> {
 
 /// Whether a line of so many bytes, its stamp included, is passed on before
 /// it has ended.
-pub(crate) fn is_long(length: usize) -> bool {
+fn is_long(length: usize) -> bool {
     length >= HEAD
 }
 
@@ -127,6 +127,27 @@ impl<'a> Batch<'a> {
             text: self.text,
             within_line: self.within_line,
         }
+    }
+
+    /// All of it, or its lines and parts of lines one by one.
+    pub fn parts(&self, one_by_one: bool) -> impl Iterator<Item = Portion<'a>> + use<'a> {
+        let Portion {
+            mut start,
+            text,
+            mut within_line,
+        } = self.whole();
+        let whole = Some(text).filter(|text| !one_by_one && !text.is_empty());
+        let lines = lines(if one_by_one { text } else { b"" });
+        whole.into_iter().chain(lines).map(move |text| {
+            let portion = Portion {
+                start,
+                text,
+                within_line,
+            };
+            start += text.len();
+            within_line = false;
+            portion
+        })
     }
 
     /// The parts of it that were ready one after the other; none is empty.

@@ -1,6 +1,6 @@
 //! Where a file ends and the next begins.
 
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 
 use crate::batch::{Batch, Portion};
 
@@ -32,6 +32,49 @@ impl Extent {
             size,
             near: size.saturating_sub(NEAR),
             written,
+        }
+    }
+
+    /// A file of svlogd: one of `written` bytes that may have `size`, or any
+    /// if that is 0. At a line end it is closed when it lacks no more than
+    /// `slack`, unless that is more than its size.
+    #[must_use]
+    pub fn of_lines(size: usize, slack: usize, written: usize) -> Self {
+        let size = if size == 0 { usize::MAX } else { size };
+        Extent {
+            size,
+            near: size.checked_sub(slack).unwrap_or(usize::MAX),
+            written,
+        }
+    }
+
+    /// How much was written to the file.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        self.written
+    }
+
+    /// As [`Extent::take`], for lines and parts of lines that are written one
+    /// by one.
+    pub fn take_lines(&mut self, text: &[u8], cuts: &mut Vec<usize>) {
+        let mut start = 0;
+        while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
+            if self.written >= self.size {
+                cuts.push(start);
+                self.close();
+            }
+            let room = rest.len().min(self.size - self.written);
+            let near = self.near.saturating_sub(self.written).saturating_sub(1);
+            let ends = rest.get(near..room);
+            let end = ends.and_then(|ends| memchr(b'\n', ends));
+            if let Some(end) = end {
+                start += near + end + 1;
+                cuts.push(start);
+                self.close();
+            } else {
+                start += room;
+                self.written += room;
+            }
         }
     }
 

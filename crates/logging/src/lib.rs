@@ -12,6 +12,7 @@
 //! | [`recovery`] | what becomes of the files found at start |
 //! | [`logs`] | the actions of a script, carried out for every line |
 //! | [`directory`], [`processor`], [`status`] | the files themselves |
+//! | [`svlogd`] | what svlogd does otherwise |
 //! | [`trouble`] | what the system may refuse |
 //!
 //! All up to `recovery` decide and do no I/O.
@@ -33,4 +34,5 @@ pub mod script;
 mod shelf;
 pub mod stamp;
 pub mod status;
+pub mod svlogd;
 pub mod trouble;

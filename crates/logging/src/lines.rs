@@ -5,7 +5,7 @@ use std::ops::Range;
 use daemontools_core::label::{Label, TEXT};
 use memchr::memrchr;
 
-use crate::batch::{Batch, HEAD, Reads, is_long, split_line};
+use crate::batch::{Batch, HEAD, Reads, split_line};
 use crate::stamp::{STAMP, Stamper};
 
 /// How much is read at once. Memory of this size comes from the system as it
@@ -21,6 +21,8 @@ const READ: usize = 192 * 1024;
 #[derive(Debug)]
 pub struct Lines {
     stamped: bool,
+    /// How much of a line, its stamp included, makes it ready.
+    head: usize,
     buffer: Box<[u8]>,
     /// The part of the buffer that was read and is not ready.
     held: Range<usize>,
@@ -39,13 +41,30 @@ impl Lines {
     pub fn new(stamped: bool) -> Self {
         Lines {
             stamped,
-            buffer: vec![0; HEAD + READ].into(),
+            ..Lines::with_head(HEAD)
+        }
+    }
+
+    /// No input yet, which is not stamped, and of whose lines the first `head`
+    /// bytes are waited for.
+    #[must_use]
+    pub fn with_head(head: usize) -> Self {
+        Lines {
+            stamped: false,
+            head,
+            buffer: vec![0; head + READ].into(),
             held: 0..0,
             within_line: false,
             label: [0; TEXT],
             stamper: Stamper::default(),
             text: Vec::new(),
         }
+    }
+
+    /// Whether there is a line that has not ended and whose head is ready.
+    #[must_use]
+    pub fn is_within_line(&self) -> bool {
+        self.within_line
     }
 
     /// Whether all that came ended with a line end.
@@ -109,7 +128,7 @@ impl Lines {
         let newline = memrchr(b'\n', text);
         let begins = newline.map_or(0, |newline| read.start + newline + 1);
         self.within_line &= newline.is_none();
-        self.within_line |= is_long(before_line + read.end - begins);
+        self.within_line |= before_line + read.end - begins >= self.head;
         if self.within_line { read.end } else { begins }
     }
 

@@ -131,20 +131,58 @@ impl HeldSignals {
         } else {
             PollTimeout::NONE
         };
+        match self.wait(input, patience) {
+            Arrived::Signal(signal) => Some(signal),
+            Arrived::Input | Arrived::Nothing => None,
+        }
+    }
+
+    /// Waits until `input` can be read, a held signal arrives, or there is no
+    /// patience left. Of signal and input, the signal is told; errno is then
+    /// EINTR, as it is after a read that was interrupted.
+    #[must_use]
+    pub fn wait(&self, input: BorrowedFd<'_>, patience: PollTimeout) -> Arrived {
         let mut either = [
             PollFd::new(self.pending.as_fd(), PollFlags::POLLIN),
             PollFd::new(input, PollFlags::POLLIN),
         ];
         // What else poll could complain of is left for the read to find.
-        while poll(&mut either, patience) == Err(Errno::EINTR) {}
+        let ready = loop {
+            match poll(&mut either, patience) {
+                Err(Errno::EINTR) => {}
+                ready => break ready,
+            }
+        };
         let [signals, _] = either;
-        if !signals.any().unwrap_or(false) {
-            return None;
+        if signals.any().unwrap_or(false) {
+            if let Some(signal) = self.take() {
+                Errno::EINTR.set();
+                return Arrived::Signal(signal);
+            }
         }
+        if ready == Ok(0) {
+            Arrived::Nothing
+        } else {
+            Arrived::Input
+        }
+    }
+
+    /// A held signal that has arrived.
+    fn take(&self) -> Option<Signal> {
         let arrived = self.pending.read_signal().ok().flatten()?;
-        Errno::EINTR.set();
         Signal::try_from(i32::try_from(arrived.ssi_signo).ok()?).ok()
     }
+}
+
+/// What a program that waits has to look after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived {
+    /// A held signal.
+    Signal(Signal),
+    /// Input, or its end.
+    Input,
+    /// Nothing, as long as it had patience.
+    Nothing,
 }
 
 /// In a child that is to become another program: gives `signals` their
