@@ -42,7 +42,7 @@ ANYWHERE = --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo
 # what Rust brings to that, they have GCC's unwinder built in, which would be
 # one more library to load. All others have the C library itself built in. All
 # are at fixed addresses, so that one that waits keeps fewer pages to itself.
-SHARED = setuidgid envuidgid
+SHARED = setuidgid envuidgid chpst
 SHARED_FLAGS = -l static:-bundle=gcc_eh
 STATIC_FLAGS = -C target-feature=+crt-static
 
