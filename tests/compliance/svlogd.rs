@@ -168,6 +168,16 @@ compliance! {
         assert_eq!(current(scene, "-*: *: pid *\n", "", pid), "");
     }
 
+    fn a_plus_does_not_look_beyond_the_line(scene: &Scene) {
+        // The first line leaves a b where the second one has ended.
+        let seen = current(scene, "-*\n+a+b*\n", "", "abb\na\n");
+        let found = match scene.subject() {
+            Subject::Reference => "abb\na\n",
+            _ => "abb\n",
+        };
+        assert_eq!(seen, found);
+    }
+
     fn patterns_match_the_head_of_a_line_without_stamp_and_prefix(scene: &Scene) {
         let config = "-*\n+abcde\npP\n";
         let words = "-l 5 -b 20";
