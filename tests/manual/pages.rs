@@ -133,7 +133,10 @@ fn every_usage_line_is_known() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
     let has_one = |name: &String| {
         let source = fs::read_to_string(sources.join(name).with_extension("rs"));
-        source.is_ok_and(|source| source.contains(": Program = Program {"))
+        // Those of runit have no name before the usage line.
+        source.is_ok_and(|source| {
+            source.contains(": Program = Program {") && !source.contains("usage: \" ")
+        })
     };
     let names: Vec<_> = programs::names().into_iter().filter(has_one).collect();
     let programs = PROGRAMS.iter().chain(RUNIT);
