@@ -64,7 +64,7 @@ pub(crate) fn pretend(scene: &Scene, service: &str, record: Record) -> Held {
     let hold = |name: &str| {
         let fifo = scene.path(format!("{service}/supervise/{name}"));
         let _ = nix::unistd::mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR);
-        open(&fifo, OFlag::O_RDWR | OFlag::O_NONBLOCK, Mode::empty()).unwrap()
+        open(&fifo, OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).unwrap()
     };
     Held {
         _ok: hold("ok"),
@@ -202,6 +202,9 @@ compliance! {
         told("rm s/log/supervise/status; sv status ./s",
             "warning: ./s/log: unable to open supervise/status: file does not exist\nrun: log: (pid 77) 0s\n");
         drop(logger);
+        // A child of another test may have it until it has become a program.
+        let gone = || scene.sh("sv status ./s/log").text().ends_with("runsv not running\n");
+        scene.wait_until("nobody holds it", gone);
         told("sv status ./s", "fail: ./s/log: runsv not running\n");
         told("rm -r s/log/supervise; sv status ./s",
             "warning: ./s/log: unable to open supervise/ok: file does not exist\nrun: log: (pid 77) 0s\n");
