@@ -64,7 +64,12 @@ pub(crate) fn pretend(scene: &Scene, service: &str, record: Record) -> Held {
     let hold = |name: &str| {
         let fifo = scene.path(format!("{service}/supervise/{name}"));
         let _ = nix::unistd::mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR);
-        open(&fifo, OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).unwrap()
+        open(
+            &fifo,
+            OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .unwrap()
     };
     Held {
         _ok: hold("ok"),
