@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use cli::errno::wording;
 use cli::number::scan;
+use cli::options::{alone, with};
 use cli::text::complain;
-use cli::{Exit, Failure, Opt, Program, text};
+use cli::{Exit, Failure, Program, text};
 use logging::batch::Batch;
 use logging::lines::Lines;
 use logging::stamp::Stamper;
@@ -54,22 +55,6 @@ const VERSION: &str = "$Id: 5e55a90e0a1b35ec47fed3021453c50675ea1117 $\n";
 
 /// How long svlogd waits before it tries again what the system refused.
 const PAUSE: Duration = Duration::from_secs(3);
-
-const fn with(letter: u8, value: &'static str, meaning: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: Some(value),
-        meaning,
-    }
-}
-
-const fn alone(letter: u8, meaning: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: None,
-        meaning,
-    }
-}
 
 unix::main!(SVLOGD.start(svlogd));
 

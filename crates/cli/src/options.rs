@@ -22,6 +22,28 @@ pub struct Opt {
     pub meaning: &'static str,
 }
 
+/// An option that takes a value.
+#[must_use]
+pub const fn with(letter: u8, value: &'static str, meaning: &'static str) -> Opt {
+    let value = Some(value);
+    Opt {
+        letter,
+        value,
+        meaning,
+    }
+}
+
+/// An option that takes none.
+#[must_use]
+pub const fn alone(letter: u8, meaning: &'static str) -> Opt {
+    let value = None;
+    Opt {
+        letter,
+        value,
+        meaning,
+    }
+}
+
 /// The options of a command line, one after the other.
 #[derive(Debug)]
 pub struct Options<'a> {

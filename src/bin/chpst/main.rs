@@ -10,8 +10,9 @@ use std::ffi::{CStr, CString};
 use chain::limits::Bound;
 use chain::lock::Held;
 use cli::number::scan;
+use cli::options::{alone, with};
 use cli::text::complain;
-use cli::{Exit, Failure, Opt, Program, last_element, text};
+use cli::{Exit, Failure, Program, last_element, text};
 
 use order::{Lock, Order, Subdirectories, Who};
 
@@ -47,24 +48,6 @@ pub(crate) static CHPST: Program = Program {
 
 /// What -V shows: the version of runit's chpst that this one is like.
 const VERSION: &str = "$Id: f279d44141c981dd7535a12260efcf1ef7beed26 $\n";
-
-const fn with(letter: u8, value: &'static str, meaning: &'static str) -> Opt {
-    let value = Some(value);
-    Opt {
-        letter,
-        value,
-        meaning,
-    }
-}
-
-const fn alone(letter: u8, meaning: &'static str) -> Opt {
-    let value = None;
-    Opt {
-        letter,
-        value,
-        meaning,
-    }
-}
 
 unix::main!(CHPST.start(chpst));
 
