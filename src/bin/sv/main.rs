@@ -7,7 +7,8 @@ mod words;
 use std::ffi::CStr;
 use std::time::Duration;
 
-use cli::{Exit, Failure, Opt, Program, errno::wording, number, text};
+use cli::options::{alone, with};
+use cli::{Exit, Failure, Program, errno::wording, last_element, number, text};
 use daemontools_core::sv::Order;
 use supervision::sv::{Lost, Services, control};
 use unix::start;
@@ -18,16 +19,8 @@ pub(crate) static SV: Program = Program {
     name: "sv",
     usage: "usage: sv [-v] [-w sec] command service ...\n",
     options: &[
-        Opt {
-            letter: b'v',
-            value: None,
-            meaning: "wait for the command to take effect, and tell",
-        },
-        Opt {
-            letter: b'w',
-            value: Some("sec"),
-            meaning: "the same, for so many seconds",
-        },
+        alone(b'v', "wait for the command to take effect, and tell"),
+        with(b'w', "sec", "the same, for so many seconds"),
     ],
 };
 
@@ -47,10 +40,9 @@ unix::main!(SV.start(main_or_script));
 /// this name, with the exit codes of such.
 fn main_or_script(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let called = arguments.first().map_or(&b"sv"[..], |word| word.to_bytes());
-    let called = called.rsplit(|&byte| byte == b'/').next();
-    match called.filter(|&called| called != b"sv") {
-        None => sv(arguments, None),
-        Some(name) => sv(arguments, Some(name)).map_err(|failure| as_script(name, &failure)),
+    match last_element(called) {
+        b"sv" => sv(arguments, None),
+        name => sv(arguments, Some(name)).map_err(|failure| as_script(name, &failure)),
     }
 }
 
