@@ -34,6 +34,19 @@ _daemontools_services() {
     [[ ${COMPREPLY[*]} != */ ]] || ((${#COMPREPLY[@]} > 1)) || compopt -o nospace 2>/dev/null
 }
 
+# Offers services as sv calls them: by path, or by name in its directory.
+_daemontools_names() {
+    local quoted at=${SVDIR:-}
+    if [[ $1 == [./~]* ]]; then
+        _daemontools_services "$1"
+        return
+    fi
+    [[ $at ]] || for at in /etc/service /service; do [[ ! -d $at ]] || break; done
+    _daemontools_services "$at/$1"
+    printf -v quoted %q "$at/"
+    COMPREPLY=("${COMPREPLY[@]#"$quoted"}")
+}
+
 _daemontools_has_directories() {
     local dir
     for dir in "$1"/*/; do
@@ -58,18 +71,28 @@ _daemontools_files() {
     mapfile -t COMPREPLY < <(compgen "$1" -- "$2")
 }
 
-# Completes for a program with the options $1, of which those with letters in
-# $2 take a value, and with operands of the kinds that follow. The last kind
-# holds for all operands that are left.
+# Completes for a program with the options $1, of which those with a colon take
+# a value, of the kind that follows if it is known; and with operands of the
+# kinds in the other arguments. The last kind holds for all operands that are
+# left.
 _daemontools() {
-    local options=$1 valued=$2 word=${COMP_WORDS[COMP_CWORD]} first kind
-    shift 2
+    local options=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local option valued='' names=() value='' first kind
+    shift
     COMPREPLY=()
+    for option in $options; do
+        names+=("${option%%:*}")
+        [[ $option != *:* ]] || valued+=${option:1:1}
+        [[ $option != "$before":* ]] || value=${option#*:}
+    done
     _daemontools_first "$valued"
     if ((first == COMP_CWORD)) && [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "${names[*]}" -- "$word")
         return
     fi
+    # It is the value of the option before it.
+    ((first <= COMP_CWORD)) || set --
+    kind=$value
     for kind; do
         if ((first == COMP_CWORD)) || [[ $kind == command ]] || [[ $kind == *s ]]; then
             break
@@ -77,9 +100,11 @@ _daemontools() {
         ((++first))
         kind=
     done
-    ((first <= COMP_CWORD)) || return
     case $kind in
         service | services) _daemontools_services "$word" ;;
+        names) _daemontools_names "$word" ;;
+        order) mapfile -t COMPREPLY < <(compgen -W 'status up down once pause cont hup alarm interrupt quit 1 2 term kill exit start stop restart reload shutdown check try-restart force-stop force-reload force-restart force-shutdown' -- "$word") ;;
+        level) mapfile -t COMPREPLY < <(cd /etc/runit/runsvdir 2>/dev/null && compgen -d -- "$word") ;;
         directory | directories) _daemontools_files -d "$word" ;;
         file) _daemontools_files -f "$word" ;;
         account) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
@@ -87,29 +112,29 @@ _daemontools() {
     esac
 }
 
-_daemontools_envdir() { _daemontools '' '' directory command; }
+_daemontools_envdir() { _daemontools '' directory command; }
 complete -F _daemontools_envdir envdir
-_daemontools_envuidgid() { _daemontools '' '' account command; }
+_daemontools_envuidgid() { _daemontools '' account command; }
 complete -F _daemontools_envuidgid envuidgid
-_daemontools_fghack() { _daemontools '' '' command; }
+_daemontools_fghack() { _daemontools '' command; }
 complete -F _daemontools_fghack fghack
-_daemontools_multilog() { _daemontools '' '' directories; }
+_daemontools_multilog() { _daemontools '' directories; }
 complete -F _daemontools_multilog multilog
-_daemontools_pgrphack() { _daemontools '' '' command; }
+_daemontools_pgrphack() { _daemontools '' command; }
 complete -F _daemontools_pgrphack pgrphack
-_daemontools_setlock() { _daemontools '-n -N -x -X' '' file command; }
+_daemontools_setlock() { _daemontools '-n -N -x -X' file command; }
 complete -F _daemontools_setlock setlock
-_daemontools_setuidgid() { _daemontools '-s' '' account command; }
+_daemontools_setuidgid() { _daemontools '-s' account command; }
 complete -F _daemontools_setuidgid setuidgid
-_daemontools_softlimit() { _daemontools '-a -c -d -f -l -m -o -p -r -s -t' 'acdflmoprst' command; }
+_daemontools_softlimit() { _daemontools '-a: -c: -d: -f: -l: -m: -o: -p: -r: -s: -t:' command; }
 complete -F _daemontools_softlimit softlimit
-_daemontools_supervise() { _daemontools '' '' service; }
+_daemontools_supervise() { _daemontools '' service; }
 complete -F _daemontools_supervise supervise
-_daemontools_svc() { _daemontools '-u -d -o -x -p -c -h -a -i -t -k' '' services; }
+_daemontools_svc() { _daemontools '-u -d -o -x -p -c -h -a -i -t -k' services; }
 complete -F _daemontools_svc svc
-_daemontools_svok() { _daemontools '' '' service; }
+_daemontools_svok() { _daemontools '' service; }
 complete -F _daemontools_svok svok
-_daemontools_svscan() { _daemontools '' '' directory; }
+_daemontools_svscan() { _daemontools '' directory; }
 complete -F _daemontools_svscan svscan
-_daemontools_svstat() { _daemontools '' '' services; }
+_daemontools_svstat() { _daemontools '' services; }
 complete -F _daemontools_svstat svstat

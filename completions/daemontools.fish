@@ -1,8 +1,10 @@
 # Completion of daemontools for fish. Made by tests/completions: change it there.
 
 # Directories of services, and of what may lead to them, which end in a slash.
-function __daemontools_services
-    for dir in (__fish_complete_directories (commandline -ct) '' | string replace -r '/?\t.*' '')
+# What is typed stands below the directory in the first argument, if any.
+function __daemontools_services --argument-names at
+    set -l word (commandline -ct)
+    for dir in (__fish_complete_directories "$at$word" '' | string replace -r '/?\t.*' '')
         set -l path (string replace -r '^~' $HOME -- $dir)
         if test -e $path/run
             echo $dir
@@ -11,6 +13,19 @@ function __daemontools_services
             echo $dir/
         end
     end
+end
+
+# Services as sv calls them: by path, or by name in its directory.
+function __daemontools_names
+    if string match -qr '^[./~]' -- (commandline -ct)
+        __daemontools_services
+        return
+    end
+    set -l at $SVDIR
+    for dir in /etc/service /service
+        test -z "$at"; and test -d $dir; and set at $dir
+    end
+    __daemontools_services "$at/" | string replace -- "$at/" ''
 end
 
 # Candidates for a program of which the options with letters in the first
@@ -45,6 +60,13 @@ function __daemontools --argument-names valued
     switch "$kinds[1]"
         case service services
             __daemontools_services
+        case names
+            __daemontools_names
+        case order
+            string split ' ' 'status up down once pause cont hup alarm interrupt quit 1 2 term kill exit start stop restart reload shutdown check try-restart force-stop force-reload force-restart force-shutdown'
+        case level
+            set -l levels /etc/runit/runsvdir/*/
+            string replace -r '.*/(.+)/$' '$1' -- $levels
         case directory directories
             __fish_complete_directories (commandline -ct) ''
         case file

@@ -4,36 +4,47 @@
 use cli::Program;
 
 macro_rules! programs {
-    ($list:ident: $($program:ident $table:ident $source:literal,)*) => {
+    ($($program:ident $table:ident $source:literal,)*) => {
         $(#[path = $source]
         #[allow(dead_code, reason = "only the table is of interest")]
         mod $program;)*
 
-        pub(crate) static $list: &[&Program] = &[$(&$program::$table),*];
+        /// All programs that have a usage line.
+        pub(crate) static PROGRAMS: &[&Program] = &[$(&$program::$table),*];
     };
 }
 
-// All programs of daemontools that have a usage line.
-programs! { PROGRAMS:
+programs! {
+    chpst CHPST "../src/bin/chpst/main.rs",
     envdir ENVDIR "../src/bin/envdir.rs",
     envuidgid ENVUIDGID "../src/bin/envuidgid.rs",
     fghack FGHACK "../src/bin/fghack.rs",
     multilog MULTILOG "../src/bin/multilog.rs",
     pgrphack PGRPHACK "../src/bin/pgrphack.rs",
+    runsv RUNSV "../src/bin/runsv.rs",
+    runsvchdir RUNSVCHDIR "../src/bin/runsvchdir.rs",
+    runsvdir RUNSVDIR "../src/bin/runsvdir.rs",
     setlock SETLOCK "../src/bin/setlock.rs",
     setuidgid SETUIDGID "../src/bin/setuidgid.rs",
     softlimit SOFTLIMIT "../src/bin/softlimit.rs",
     supervise SUPERVISE "../src/bin/supervise.rs",
+    sv SV "../src/bin/sv/main.rs",
     svc SVC "../src/bin/svc.rs",
+    svlogd SVLOGD "../src/bin/svlogd.rs",
     svok SVOK "../src/bin/svok.rs",
     svscan SVSCAN "../src/bin/svscan.rs",
     svstat SVSTAT "../src/bin/svstat.rs",
 }
 
-// Those of runit, whose usage lines have another form.
-programs! { RUNIT:
-    runsv RUNSV "../src/bin/runsv.rs",
-    runsvdir RUNSVDIR "../src/bin/runsvdir.rs",
+/// A usage line without what stands before the program's arguments: the
+/// program's name, if that is not what it was called by. None if it is no
+/// list of arguments.
+pub(crate) fn arguments(program: &Program) -> Option<&'static str> {
+    let (name, usage) = (program.name, program.usage.trim_end_matches('\n'));
+    usage
+        .strip_prefix(&format!("{name}: usage: {name} "))
+        .or_else(|| usage.strip_prefix(&format!("usage: {name} ")))
+        .or_else(|| usage.strip_prefix(' '))
 }
 
 /// The names of all programs: those of the files in src/bin.

@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(test), no_main)]
 
-use cli::{Exit, Failure, Program, Voice, errno::wording, text};
+use cli::{Exit, Failure, Opt, Program, Voice, errno::wording, text};
 use daemontools_core::title::Title;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
@@ -15,7 +15,11 @@ use unix::start;
 pub(crate) static RUNSVDIR: Program = Program {
     name: "runsvdir",
     usage: "usage: runsvdir [-P] dir\n",
-    options: &[],
+    options: &[Opt {
+        letter: b'P',
+        value: None,
+        meaning: "each runsv in a session of its own",
+    }],
 };
 
 /// The log is at least so long.

@@ -32,8 +32,9 @@ pub(crate) static SVLOGD: Program = Program {
     name: "svlogd",
     usage: " [-ttv] [-r c] [-R abc] [-l len] [-b buflen] dir ...",
     options: &[
-        with(b'R', "abc", "replace these characters too"),
+        alone(b't', "a label before each line; -tt, -ttt: a date"),
         with(b'r', "c", "replace unprintable characters with this one"),
+        with(b'R', "abc", "replace these characters too"),
         with(
             b'l',
             "len",
@@ -44,7 +45,6 @@ pub(crate) static SVLOGD: Program = Program {
             "buflen",
             "the buffer's size, which must be more than that",
         ),
-        alone(b't', "a label before each line; -tt, -ttt: a date"),
         alone(b'v', "say what is done"),
         alone(b'V', "show the version, and how svlogd is used"),
     ],

@@ -1,14 +1,68 @@
 //! The completion files, made of what the programs say of themselves.
 
-use cli::Program;
+use cli::{Opt, Program};
 
-use crate::programs::PROGRAMS;
+use crate::programs::{PROGRAMS, arguments};
 
-/// What an operand is.
+/// Programs that are packaged together, and the names of their files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Daemontools,
+    Runit,
+}
+
+impl Family {
+    fn name(self) -> &'static str {
+        match self {
+            Family::Daemontools => "daemontools",
+            Family::Runit => "runit",
+        }
+    }
+
+    fn programs(self) -> impl Iterator<Item = &'static Program> {
+        let of = |name| match name {
+            "chpst" | "runsv" | "runsvchdir" | "runsvdir" | "sv" | "svlogd" => Family::Runit,
+            _ => Family::Daemontools,
+        };
+        let programs = PROGRAMS.iter().copied();
+        programs.filter(move |program| of(program.name) == self)
+    }
+
+    /// The file for each shell, in completions, and what belongs into it.
+    pub(super) fn files(self) -> [(String, String); 3] {
+        let name = self.name();
+        let zsh_name = match self {
+            Family::Daemontools => "_daemontools",
+            // zsh has one of its own that is called _runit.
+            Family::Runit => "_daemontools_runit",
+        };
+        let make = |(file, text): (String, String)| {
+            let orders = orders();
+            (
+                file,
+                text.replace("@FAMILY@", name).replace("@ORDERS@", &orders),
+            )
+        };
+        [
+            (format!("{name}.bash"), bash(self)),
+            (zsh_name.to_owned(), zsh(self)),
+            (format!("{name}.fish"), fish(self)),
+        ]
+        .map(make)
+    }
+}
+
+/// What an operand, or an option's value, is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Service,
     Services,
+    /// By path, or by name in sv's directory of services.
+    Names,
+    /// What sv is told to do.
+    Order,
+    /// A directory of services that runsvchdir knows by name.
+    Level,
     Directory,
     Directories,
     File,
@@ -22,6 +76,9 @@ impl Kind {
         match self {
             Kind::Service => "service",
             Kind::Services => "services",
+            Kind::Names => "names",
+            Kind::Order => "order",
+            Kind::Level => "level",
             Kind::Directory => "directory",
             Kind::Directories => "directories",
             Kind::File => "file",
@@ -29,14 +86,36 @@ impl Kind {
             Kind::Command => "command",
         }
     }
+
+    /// What completes it in zsh, in the words of `_arguments` for operands.
+    fn in_zsh(self) -> &'static [&'static str] {
+        match self {
+            Kind::Service => &[":service:_daemontools_services"],
+            Kind::Services => &["*:service:_daemontools_services"],
+            Kind::Names => &["*:service:_daemontools_names"],
+            Kind::Order => &[":command:_daemontools_orders"],
+            Kind::Level => &[":directory:_path_files -/ -W /etc/runit/runsvdir"],
+            Kind::Directory => &[":directory:_directories"],
+            Kind::Directories => &["*:directory:_directories"],
+            Kind::File => &[":file:_files"],
+            Kind::Account => &[":account:_users"],
+            Kind::Command => &[":program:_command_names -e", "*::argument:_normal"],
+        }
+    }
 }
 
 /// The operands, from the usage line.
 fn operands(program: &Program) -> Vec<Kind> {
-    let ends = |end: &str| program.usage.ends_with(end);
+    let usage = format!(" {}", arguments(program).unwrap_or_default());
+    let ends = |end: &str| usage.ends_with(end);
     match program.name {
         // Its usage line does not name them.
         "svc" => vec![Kind::Services],
+        "sv" if ends(" command service ...") => vec![Kind::Order, Kind::Names],
+        "runsvdir" if ends(" dir") => vec![Kind::Directory],
+        "runsvchdir" if ends(" dir") => vec![Kind::Level],
+        "svlogd" if ends(" dir ...") => vec![Kind::Directories],
+        "chpst" if ends(" prog") => vec![Kind::Command],
         "envdir" if ends(" dir child") => vec![Kind::Directory, Kind::Command],
         _ if ends(" account child") => vec![Kind::Account, Kind::Command],
         _ if ends(" child") => vec![Kind::Command],
@@ -49,11 +128,27 @@ fn operands(program: &Program) -> Vec<Kind> {
     }
 }
 
+/// What the value of an option is, if a shell can know.
+fn value(option: &Opt) -> Option<Kind> {
+    match option.value? {
+        "user" => Some(Kind::Account),
+        "dir" | "root" => Some(Kind::Directory),
+        "lock" => Some(Kind::File),
+        _ => None,
+    }
+}
+
 /// The letters of the options that take a value.
 fn valued(program: &Program) -> String {
     let options = program.options.iter();
     let valued = options.filter(|option| option.value.is_some());
     valued.map(|option| char::from(option.letter)).collect()
+}
+
+/// All words that sv is told, for the functions that complete them.
+fn orders() -> String {
+    let words = daemontools_core::sv::words().map(|word| std::str::from_utf8(word).unwrap());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The operands in words, for the functions that complete them.
@@ -62,18 +157,21 @@ fn words(program: &Program) -> String {
     operands.map(Kind::word).collect::<Vec<_>>().join(" ")
 }
 
-/// completions/daemontools.bash.
-pub(super) fn bash() -> String {
-    let made = PROGRAMS.iter().map(|program| {
+/// The completions for bash.
+fn bash(family: Family) -> String {
+    let made = family.programs().map(|program| {
         let options = program.options.iter();
         let options: Vec<_> = options
-            .map(|option| format!("-{}", char::from(option.letter)))
+            .map(|option| {
+                let value = option.value.map(|_| value(option).map_or("", Kind::word));
+                let value = value.map_or(String::new(), |kind| format!(":{kind}"));
+                format!("-{}{value}", char::from(option.letter))
+            })
             .collect();
         format!(
-            "_daemontools_{name}() {{ _daemontools '{}' '{}' {}; }}\n\
+            "_daemontools_{name}() {{ _daemontools '{}' {}; }}\n\
              complete -F _daemontools_{name} {name}\n",
             options.join(" "),
-            valued(program),
             words(program),
             name = program.name,
         )
@@ -82,26 +180,24 @@ pub(super) fn bash() -> String {
     include_str!("template.bash").to_owned() + &made
 }
 
-/// completions/_daemontools.
-pub(super) fn zsh() -> String {
-    let names: Vec<_> = PROGRAMS.iter().map(|program| program.name).collect();
-    let made = PROGRAMS.iter().map(|program| {
+/// The completions for zsh.
+fn zsh(family: Family) -> String {
+    let names: Vec<_> = family.programs().map(|program| program.name).collect();
+    let made = family.programs().map(|program| {
         let options = program.options.iter().map(|option| {
             let (letter, meaning) = (char::from(option.letter), option.meaning);
             match option.value {
                 None => format!("-{letter}[{meaning}]"),
-                Some(value) => format!("-{letter}+[{meaning}]:{value}: "),
+                Some(name) => {
+                    let action = value(option).map_or(" ", |kind| {
+                        let (_, action) = kind.in_zsh()[0].rsplit_once(':').unwrap();
+                        action
+                    });
+                    format!("-{letter}+[{meaning}]:{name}:{action}")
+                }
             }
         });
-        let operands = operands(program).into_iter().flat_map(|kind| match kind {
-            Kind::Service => &[":service:_daemontools_services"][..],
-            Kind::Services => &["*:service:_daemontools_services"],
-            Kind::Directory => &[":directory:_directories"],
-            Kind::Directories => &["*:directory:_directories"],
-            Kind::File => &[":file:_files"],
-            Kind::Account => &[":account:_users"],
-            Kind::Command => &[":program:_command_names -e", "*::argument:_normal"],
-        });
+        let operands = operands(program).into_iter().flat_map(Kind::in_zsh);
         let arguments = options.chain(operands.map(|&operand| operand.to_owned()));
         let arguments: Vec<_> = arguments
             .map(|argument| format!(" \\\n            '{}'", argument.replace('\'', r"'\''")))
@@ -120,15 +216,21 @@ pub(super) fn zsh() -> String {
     )
 }
 
-/// completions/daemontools.fish.
-pub(super) fn fish() -> String {
-    let made = PROGRAMS.iter().map(|program| {
+/// The completions for fish.
+fn fish(family: Family) -> String {
+    let made = family.programs().map(|program| {
         let name = program.name;
         let options = program.options.iter().map(|option| {
             let letter = char::from(option.letter);
             let exclusive = if option.value.is_some() { " -x" } else { "" };
+            let values = match value(option) {
+                Some(Kind::Account) => " -a \"(__fish_complete_users)\"",
+                Some(Kind::Directory) => " -a \"(__fish_complete_directories)\"",
+                Some(Kind::File) => " -a \"(__fish_complete_path)\"",
+                _ => "",
+            };
             let meaning = option.meaning.replace('\'', r"\'");
-            format!("complete -c {name} -s {letter}{exclusive} -d '{meaning}'\n")
+            format!("complete -c {name} -s {letter}{exclusive}{values} -d '{meaning}'\n")
         });
         format!(
             "complete -c {name} -x -a \"(__daemontools '{}' {})\"\n{}",

@@ -1,6 +1,6 @@
-# bash offers.bash FILE LINE...: prints each line, and what bash offers for its
-# last word, with the completions in FILE.
-source "$1"
+# bash offers.bash DIRECTORY LINE...: prints each line, and what bash offers for its
+# last word, with the completions in DIRECTORY.
+for file in "$1"/*.bash; do source "$file"; done
 shift
 for line; do
     IFS=' ' read -ra COMP_WORDS <<<"$line"

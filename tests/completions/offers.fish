@@ -1,6 +1,8 @@
-# fish --no-config offers.fish FILE LINE...: prints each line, and what fish
-# offers for its last word, with the completions in FILE.
-source $argv[1]
+# fish --no-config offers.fish DIRECTORY LINE...: prints each line, and what fish
+# offers for its last word, with the completions in DIRECTORY.
+for file in $argv[1]/*.fish
+    source $file
+end
 for line in $argv[2..]
     echo "> $line"
     complete -C $line | string replace -r '\t.*' ''

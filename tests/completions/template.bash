@@ -1,4 +1,4 @@
-# Completion of daemontools for bash. Made by tests/completions: change it there.
+# Completion of @FAMILY@ for bash. Made by tests/completions: change it there.
 
 # Sets first to the index of the first operand, as the programs' own getopt
 # finds it. $1 has the letters of the options that take a value.
@@ -34,6 +34,19 @@ _daemontools_services() {
     [[ ${COMPREPLY[*]} != */ ]] || ((${#COMPREPLY[@]} > 1)) || compopt -o nospace 2>/dev/null
 }
 
+# Offers services as sv calls them: by path, or by name in its directory.
+_daemontools_names() {
+    local quoted at=${SVDIR:-}
+    if [[ $1 == [./~]* ]]; then
+        _daemontools_services "$1"
+        return
+    fi
+    [[ $at ]] || for at in /etc/service /service; do [[ ! -d $at ]] || break; done
+    _daemontools_services "$at/$1"
+    printf -v quoted %q "$at/"
+    COMPREPLY=("${COMPREPLY[@]#"$quoted"}")
+}
+
 _daemontools_has_directories() {
     local dir
     for dir in "$1"/*/; do
@@ -58,18 +71,28 @@ _daemontools_files() {
     mapfile -t COMPREPLY < <(compgen "$1" -- "$2")
 }
 
-# Completes for a program with the options $1, of which those with letters in
-# $2 take a value, and with operands of the kinds that follow. The last kind
-# holds for all operands that are left.
+# Completes for a program with the options $1, of which those with a colon take
+# a value, of the kind that follows if it is known; and with operands of the
+# kinds in the other arguments. The last kind holds for all operands that are
+# left.
 _daemontools() {
-    local options=$1 valued=$2 word=${COMP_WORDS[COMP_CWORD]} first kind
-    shift 2
+    local options=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local option valued='' names=() value='' first kind
+    shift
     COMPREPLY=()
+    for option in $options; do
+        names+=("${option%%:*}")
+        [[ $option != *:* ]] || valued+=${option:1:1}
+        [[ $option != "$before":* ]] || value=${option#*:}
+    done
     _daemontools_first "$valued"
     if ((first == COMP_CWORD)) && [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "${names[*]}" -- "$word")
         return
     fi
+    # It is the value of the option before it.
+    ((first <= COMP_CWORD)) || set --
+    kind=$value
     for kind; do
         if ((first == COMP_CWORD)) || [[ $kind == command ]] || [[ $kind == *s ]]; then
             break
@@ -77,9 +100,11 @@ _daemontools() {
         ((++first))
         kind=
     done
-    ((first <= COMP_CWORD)) || return
     case $kind in
         service | services) _daemontools_services "$word" ;;
+        names) _daemontools_names "$word" ;;
+        order) mapfile -t COMPREPLY < <(compgen -W '@ORDERS@' -- "$word") ;;
+        level) mapfile -t COMPREPLY < <(cd /etc/runit/runsvdir 2>/dev/null && compgen -d -- "$word") ;;
         directory | directories) _daemontools_files -d "$word" ;;
         file) _daemontools_files -f "$word" ;;
         account) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;

@@ -1,4 +1,4 @@
-# Completion of daemontools for zsh. Made by tests/completions: change it there.
+# Completion of @FAMILY@ for zsh. Made by tests/completions: change it there.
 
 # Directories of services, and of what may lead to them.
 _daemontools_services() {
@@ -7,6 +7,22 @@ _daemontools_services() {
 
 _daemontools_leads() {
     [[ -e $REPLY/run || -n $REPLY/*(#qN-/[1]) ]]
+}
+
+# Services as sv calls them: by path, or by name in its directory.
+_daemontools_names() {
+    local at=$SVDIR
+    if [[ $PREFIX == [./~]* ]]; then
+        _daemontools_services
+        return
+    fi
+    [[ -n $at ]] || for at in /etc/service /service; do [[ ! -d $at ]] || break; done
+    _path_files -W $at -g '*(-/+_daemontools_leads)'
+}
+
+_daemontools_orders() {
+    local -a orders=(@ORDERS@)
+    compadd -a orders
 }
 
 local -a getopt=(-s -A '-*')

@@ -43,24 +43,30 @@ const WORDS: [(&[u8], Request, bool); 11] = [
     (b"force-shutdown", Request::Obey(b"x"), true),
 ];
 
-/// The letters that any other word may begin with.
-const LETTERS: [(u8, Request); 15] = [
-    (b's', Request::Status),
-    (b'u', Request::Obey(b"u")),
-    (b'd', Request::Obey(b"d")),
-    (b'o', Request::Obey(b"o")),
-    (b'p', Request::Obey(b"p")),
-    (b'c', Request::Obey(b"c")),
-    (b'h', Request::Obey(b"h")),
-    (b'a', Request::Obey(b"a")),
-    (b'i', Request::Obey(b"i")),
-    (b'q', Request::Obey(b"q")),
-    (b'1', Request::Obey(b"1")),
-    (b'2', Request::Obey(b"2")),
-    (b't', Request::Obey(b"t")),
-    (b'k', Request::Obey(b"k")),
-    (b'x', Request::Obey(b"x")),
+/// The words of whose first letters any other word needs to have one.
+const LETTERS: [(&[u8], Request); 15] = [
+    (b"status", Request::Status),
+    (b"up", Request::Obey(b"u")),
+    (b"down", Request::Obey(b"d")),
+    (b"once", Request::Obey(b"o")),
+    (b"pause", Request::Obey(b"p")),
+    (b"cont", Request::Obey(b"c")),
+    (b"hup", Request::Obey(b"h")),
+    (b"alarm", Request::Obey(b"a")),
+    (b"interrupt", Request::Obey(b"i")),
+    (b"quit", Request::Obey(b"q")),
+    (b"1", Request::Obey(b"1")),
+    (b"2", Request::Obey(b"2")),
+    (b"term", Request::Obey(b"t")),
+    (b"kill", Request::Obey(b"k")),
+    (b"exit", Request::Obey(b"x")),
 ];
+
+/// All words that sv is told in full.
+pub fn words() -> impl Iterator<Item = &'static [u8]> {
+    let letters = LETTERS.iter().map(|&(word, _)| word);
+    letters.chain(WORDS.iter().map(|&(word, ..)| word))
+}
 
 impl Order {
     /// What a word orders, None if it is no word of sv's.
@@ -74,10 +80,12 @@ impl Order {
             });
         }
         let letter = match *word.first()? {
-            b'e' => b'x',
+            b'x' => b'e',
             letter => letter,
         };
-        let &(_, request) = LETTERS.iter().find(|(known, _)| *known == letter)?;
+        let &(_, request) = LETTERS
+            .iter()
+            .find(|(known, _)| known.first() == Some(&letter))?;
         Some(Order {
             request,
             waits: false,

@@ -8,8 +8,8 @@ use chain::lock::Held;
 use chain::{limits, lock};
 use cli::{Opt, Program};
 
-use crate::order::{Lock, Order, Subdirectories, Who};
-use crate::{CHPST, Misuse};
+use super::order::{Lock, Order, Subdirectories, Who};
+use super::{CHPST, Misuse};
 
 type Read<'a> = Result<Order<'a>, Misuse>;
 

@@ -15,7 +15,7 @@ use nix::sys::resource::Resource;
 use nix::unistd::{chdir, chroot, close, setsid};
 use unix::priority::nice;
 
-use crate::CHPST;
+use super::CHPST;
 
 /// All that the command line asks for, last values only.
 #[derive(Default)]

@@ -1,0 +1,126 @@
+# Completion of runit for bash. Made by tests/completions: change it there.
+
+# Sets first to the index of the first operand, as the programs' own getopt
+# finds it. $1 has the letters of the options that take a value.
+_daemontools_first() {
+    first=1
+    while ((first < COMP_CWORD)); do
+        case ${COMP_WORDS[first]} in
+            --*) ((++first)); return ;;
+            -[$1]) ((first += 2)) ;;
+            -?*) ((++first)) ;;
+            *) return ;;
+        esac
+    done
+}
+
+# Offers the directories that begin with $1: of services, and of what may lead
+# to them, which end in a slash.
+_daemontools_services() {
+    local dir name word=${1//\\/}
+    while IFS= read -r dir; do
+        printf -v name %q "$dir"
+        if [[ $word == \~/* ]]; then
+            printf -v name %q "${dir#"$HOME"}"
+            name="~$name"
+        fi
+        if [[ -e $dir/run ]]; then
+            COMPREPLY+=("$name")
+            [[ ! -e $dir/log/run ]] || COMPREPLY+=("$name/log")
+        elif _daemontools_has_directories "$dir"; then
+            COMPREPLY+=("$name/")
+        fi
+    done < <(compgen -d -- "${word/#\~\//$HOME/}")
+    [[ ${COMPREPLY[*]} != */ ]] || ((${#COMPREPLY[@]} > 1)) || compopt -o nospace 2>/dev/null
+}
+
+# Offers services as sv calls them: by path, or by name in its directory.
+_daemontools_names() {
+    local quoted at=${SVDIR:-}
+    if [[ $1 == [./~]* ]]; then
+        _daemontools_services "$1"
+        return
+    fi
+    [[ $at ]] || for at in /etc/service /service; do [[ ! -d $at ]] || break; done
+    _daemontools_services "$at/$1"
+    printf -v quoted %q "$at/"
+    COMPREPLY=("${COMPREPLY[@]#"$quoted"}")
+}
+
+_daemontools_has_directories() {
+    local dir
+    for dir in "$1"/*/; do
+        [[ ! -d $dir ]] || return 0
+    done
+    return 1
+}
+
+# Completes the command line that begins with the word at index $1.
+_daemontools_command() {
+    if declare -F _command_offset >/dev/null; then
+        _command_offset "$1"
+    elif ((COMP_CWORD == $1)); then
+        mapfile -t COMPREPLY < <(compgen -c -- "$2" | sort -u)
+    else
+        _daemontools_files -f "$2"
+    fi
+}
+
+_daemontools_files() {
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen "$1" -- "$2")
+}
+
+# Completes for a program with the options $1, of which those with a colon take
+# a value, of the kind that follows if it is known; and with operands of the
+# kinds in the other arguments. The last kind holds for all operands that are
+# left.
+_daemontools() {
+    local options=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local option valued='' names=() value='' first kind
+    shift
+    COMPREPLY=()
+    for option in $options; do
+        names+=("${option%%:*}")
+        [[ $option != *:* ]] || valued+=${option:1:1}
+        [[ $option != "$before":* ]] || value=${option#*:}
+    done
+    _daemontools_first "$valued"
+    if ((first == COMP_CWORD)) && [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "${names[*]}" -- "$word")
+        return
+    fi
+    # It is the value of the option before it.
+    ((first <= COMP_CWORD)) || set --
+    kind=$value
+    for kind; do
+        if ((first == COMP_CWORD)) || [[ $kind == command ]] || [[ $kind == *s ]]; then
+            break
+        fi
+        ((++first))
+        kind=
+    done
+    case $kind in
+        service | services) _daemontools_services "$word" ;;
+        names) _daemontools_names "$word" ;;
+        order) mapfile -t COMPREPLY < <(compgen -W 'status up down once pause cont hup alarm interrupt quit 1 2 term kill exit start stop restart reload shutdown check try-restart force-stop force-reload force-restart force-shutdown' -- "$word") ;;
+        level) mapfile -t COMPREPLY < <(cd /etc/runit/runsvdir 2>/dev/null && compgen -d -- "$word") ;;
+        directory | directories) _daemontools_files -d "$word" ;;
+        file) _daemontools_files -f "$word" ;;
+        account) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
+        command) _daemontools_command "$first" "$word" ;;
+    esac
+}
+
+_daemontools_chpst() { _daemontools '-P -e:directory -/:directory -n: -U:account -u:account -l:file -L:file -0 -1 -2 -m: -d: -o: -p: -f: -c: -r: -t: -b: -v -V' command; }
+complete -F _daemontools_chpst chpst
+_daemontools_runsv() { _daemontools '' service; }
+complete -F _daemontools_runsv runsv
+_daemontools_runsvchdir() { _daemontools '' level; }
+complete -F _daemontools_runsvchdir runsvchdir
+_daemontools_runsvdir() { _daemontools '-P' directory; }
+complete -F _daemontools_runsvdir runsvdir
+_daemontools_sv() { _daemontools '-v -w:' order names; }
+complete -F _daemontools_sv sv
+_daemontools_svlogd() { _daemontools '-t -r: -R: -l: -b: -v -V' directories; }
+complete -F _daemontools_svlogd svlogd

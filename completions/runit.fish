@@ -1,0 +1,119 @@
+# Completion of runit for fish. Made by tests/completions: change it there.
+
+# Directories of services, and of what may lead to them, which end in a slash.
+# What is typed stands below the directory in the first argument, if any.
+function __daemontools_services --argument-names at
+    set -l word (commandline -ct)
+    for dir in (__fish_complete_directories "$at$word" '' | string replace -r '/?\t.*' '')
+        set -l path (string replace -r '^~' $HOME -- $dir)
+        if test -e $path/run
+            echo $dir
+            test -e $path/log/run; and echo $dir/log
+        else if count $path/*/ >/dev/null
+            echo $dir/
+        end
+    end
+end
+
+# Services as sv calls them: by path, or by name in its directory.
+function __daemontools_names
+    if string match -qr '^[./~]' -- (commandline -ct)
+        __daemontools_services
+        return
+    end
+    set -l at $SVDIR
+    for dir in /etc/service /service
+        test -z "$at"; and test -d $dir; and set at $dir
+    end
+    __daemontools_services "$at/" | string replace -- "$at/" ''
+end
+
+# Candidates for a program of which the options with letters in the first
+# argument take a value, and the operands are of the kinds that follow. The
+# last kind holds for all operands that are left.
+function __daemontools --argument-names valued
+    set -l kinds $argv[2..]
+    set -l words (commandline -opc)
+    set -e words[1]
+    # The options, as the programs' own getopt reads them.
+    while set -q words[1]
+        set -l word $words[1]
+        switch $word
+            case '--*'
+                set -e words[1]
+                break
+            case '-?*'
+                set -e words[1]
+                test -n "$valued"
+                and string match -qr -- "^-[$valued]\$" $word
+                and set -e words[1]
+            case '*'
+                break
+        end
+    end
+    while set -q words[1]; and set -q kinds[2]
+        set -e words[1] kinds[1]
+    end
+    if set -q words[1]; and not string match -qr -- 's$|^command$' $kinds[1]
+        return
+    end
+    switch "$kinds[1]"
+        case service services
+            __daemontools_services
+        case names
+            __daemontools_names
+        case order
+            string split ' ' 'status up down once pause cont hup alarm interrupt quit 1 2 term kill exit start stop restart reload shutdown check try-restart force-stop force-reload force-restart force-shutdown'
+        case level
+            set -l levels /etc/runit/runsvdir/*/
+            string replace -r '.*/(.+)/$' '$1' -- $levels
+        case directory directories
+            __fish_complete_directories (commandline -ct) ''
+        case file
+            __fish_complete_path (commandline -ct)
+        case account
+            __fish_complete_users
+        case command
+            set -l line (string escape -- $words) (commandline -ct)
+            complete -C "$line"
+    end
+end
+
+complete -c chpst -x -a "(__daemontools 'e/nUulLmdopfcrtb' command)"
+complete -c chpst -s P -d 'run in a session and process group of its own'
+complete -c chpst -s e -x -a "(__fish_complete_directories)" -d 'set variables from the files of a directory'
+complete -c chpst -s / -x -a "(__fish_complete_directories)" -d 'change the root directory'
+complete -c chpst -s n -x -d 'add to the nice value'
+complete -c chpst -s U -x -a "(__fish_complete_users)" -d 'set UID and GID to those of the same'
+complete -c chpst -s u -x -a "(__fish_complete_users)" -d 'become a user, user:group…, or :uid:gid…'
+complete -c chpst -s l -x -a "(__fish_complete_path)" -d 'hold a lock, waiting for it'
+complete -c chpst -s L -x -a "(__fish_complete_path)" -d 'hold a lock, or fail at once'
+complete -c chpst -s 0 -d 'close standard input'
+complete -c chpst -s 1 -d 'close standard output'
+complete -c chpst -s 2 -d 'close standard error'
+complete -c chpst -s m -x -d 'limit data, stack, locked and all memory'
+complete -c chpst -s d -x -d 'limit the data segment'
+complete -c chpst -s o -x -d 'limit open files'
+complete -c chpst -s p -x -d 'limit the processes of the user'
+complete -c chpst -s f -x -d 'limit each output file'
+complete -c chpst -s c -x -d 'limit core files'
+complete -c chpst -s r -x -d 'limit resident memory'
+complete -c chpst -s t -x -d 'limit CPU time'
+complete -c chpst -s b -x -d 'what the program is called as'
+complete -c chpst -s v -d 'warn of directories among the files of -e'
+complete -c chpst -s V -d 'show the version, and how chpst is used'
+complete -c runsv -x -a "(__daemontools '' service)"
+complete -c runsvchdir -x -a "(__daemontools '' level)"
+complete -c runsvdir -x -a "(__daemontools '' directory)"
+complete -c runsvdir -s P -d 'each runsv in a session of its own'
+complete -c sv -x -a "(__daemontools 'w' order names)"
+complete -c sv -s v -d 'wait for the command to take effect, and tell'
+complete -c sv -s w -x -d 'the same, for so many seconds'
+complete -c svlogd -x -a "(__daemontools 'rRlb' directories)"
+complete -c svlogd -s t -d 'a label before each line; -tt, -ttt: a date'
+complete -c svlogd -s r -x -d 'replace unprintable characters with this one'
+complete -c svlogd -s R -x -d 'replace these characters too'
+complete -c svlogd -s l -x -d 'how much of a line is matched, alerted of and sent'
+complete -c svlogd -s b -x -d 'the buffer\'s size, which must be more than that'
+complete -c svlogd -s v -d 'say what is done'
+complete -c svlogd -s V -d 'show the version, and how svlogd is used'
