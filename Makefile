@@ -30,9 +30,19 @@ INSTALLED = $$(for program in $(PROGRAMS); do \
 	case " $(FAMILY) " in *" $$family "*) echo "$$program" ;; esac; \
 	done)
 
-# The programs whose command lines shells can complete. bash and fish look for
-# a file of the program's name.
-COMPLETED = $$(sed -n 's/^\#compdef //p' completions/_daemontools)
+# The pages of these programs, and those that are about no program.
+PAGES = $$(for page in man/*.[1-9]; do \
+	page=$${page\#man/}; program=$${page%.8}; \
+	case $$(echo " "$(PROGRAMS)" ") in *" $$program "*) \
+		case $$(echo " "$(INSTALLED)" ") in *" $$program "*) ;; *) continue ;; esac ;; \
+	esac; \
+	echo "$$page"; \
+	done)
+
+# Of a family, the file in which zsh completes its programs, which names them.
+# bash and fish look for a file of the program's name.
+ZSH_FILE = $$([ "$$family" = daemontools ] && echo _daemontools || echo "_daemontools_$$family")
+COMPLETED = $$(sed -n 's/^\#compdef //p' "completions/$(ZSH_FILE)")
 
 # The programs name the sources of what they are made of, to tell where a
 # panic was. Without this they would differ with the home of who built them.
@@ -83,33 +93,40 @@ install:
 			install -m 755 "$(BUILT)/$$program" "$(BIN)" || exit; \
 		fi; \
 	done
-	for page in man/*.[1-9]; do \
-		[ -e "$$page" ] || continue; \
-		program=$${page#man/}; program=$${program%.8}; \
-		case $$(echo " "$(PROGRAMS)" ") in *" $$program "*) \
-			case $$(echo " "$(INSTALLED)" ") in *" $$program "*) ;; *) continue ;; esac ;; \
-		esac; \
+	for page in $(PAGES); do \
 		mkdir -p "$(MAN)/man$${page##*.}" && \
-		install -m 644 "$$page" "$(MAN)/man$${page##*.}" || exit; \
+		install -m 644 "man/$$page" "$(MAN)/man$${page##*.}" || exit; \
 	done
 	mkdir -p "$(BASH_COMPLETIONS)" "$(FISH_COMPLETIONS)" "$(ZSH_COMPLETIONS)"
-	install -m 644 completions/daemontools.bash "$(BASH_COMPLETIONS)/daemontools"
-	install -m 644 completions/daemontools.fish "$(FISH_COMPLETIONS)"
-	install -m 644 completions/_daemontools "$(ZSH_COMPLETIONS)"
-	for program in $(COMPLETED); do \
-		ln -sf daemontools "$(BASH_COMPLETIONS)/$$program" && \
-		ln -sf daemontools.fish "$(FISH_COMPLETIONS)/$$program.fish" || exit; \
+	for family in $(FAMILY); do \
+		install -m 644 "completions/$$family.bash" "$(BASH_COMPLETIONS)/$$family" && \
+		install -m 644 "completions/$$family.fish" "$(FISH_COMPLETIONS)" && \
+		install -m 644 "completions/$(ZSH_FILE)" "$(ZSH_COMPLETIONS)" || exit; \
+		for program in $(COMPLETED); do \
+			ln -sf "$$family" "$(BASH_COMPLETIONS)/$$program" && \
+			ln -sf "$$family.fish" "$(FISH_COMPLETIONS)/$$program.fish" || exit; \
+		done; \
 	done
 
+# The pages about no program stay for the family that stays.
 uninstall:
 	for program in $(INSTALLED); do rm -f "$(BIN)/$$program" || exit; done
-	for page in man/*.[1-9]; do rm -f "$(MAN)/man$${page##*.}/$${page##*/}" || exit; done
-	for program in daemontools $(COMPLETED); do \
-		rm -f "$(BASH_COMPLETIONS)/$$program" "$(FISH_COMPLETIONS)/$$program.fish" || exit; \
+	for page in $(PAGES); do \
+		case $$page in \
+			*.8) ;; \
+			*) ! [ -e "$(BIN)/svok" ] && ! [ -e "$(BIN)/sv" ] || continue ;; \
+		esac; \
+		rm -f "$(MAN)/man$${page##*.}/$$page" || exit; \
 	done
-	rm -f "$(ZSH_COMPLETIONS)/_daemontools"
+	for family in $(FAMILY); do \
+		for program in "$$family" $(COMPLETED); do \
+			rm -f "$(BASH_COMPLETIONS)/$$program" "$(FISH_COMPLETIONS)/$$program.fish" || exit; \
+		done; \
+		rm -f "$(ZSH_COMPLETIONS)/$(ZSH_FILE)" || exit; \
+	done
 
-# daemontools-rs_VERSION_ARCH.deb, below target: in place of Debian's package.
+# daemontools-rs_VERSION_ARCH.deb, below target, in place of Debian's package;
+# daemontools-rs-runit likewise, in place of the programs of Debian's runit.
 deb: all
 	@packaging/debian/build $(SHARED)
 

@@ -80,9 +80,22 @@ make --silent uninstall DESTDIR="$root" PREFIX=/usr FAMILY="$both"
 left=$(find "$root" ! -type d)
 [ -z "$left" ] || fail "make uninstall leaves $left"
 make --silent install DESTDIR="$root" PREFIX=/usr FAMILY="$both"
-for program in runsv runsvdir sv $(dpkg -L daemontools 2>/dev/null | sed -n 's|^/usr/bin/||p'); do
-    [ -x "$root/usr/bin/$program" ] || fail "make install does not install $program"
+for program in $(dpkg -L daemontools runit 2>/dev/null | sed -n 's|^/usr/s\{0,1\}bin/||p'); do
+    case $program in
+        # They belong to Debian's init by runit.
+        cpsv | mk-runscript | utmpset) ;;
+        *) [ -x "$root/usr/bin/$program" ] || fail "make install does not install $program" ;;
+    esac
 done
+# A family alone; then the other one beside it, and away again.
+files() { (cd "$root/alone" && find . ! -type d | sort); }
+for family in $both; do
+    make --silent install DESTDIR="$root/alone" PREFIX=/usr FAMILY="$family"
+    [ "$family" != daemontools ] || files >"$root/alone.files"
+done
+make --silent uninstall DESTDIR="$root/alone" PREFIX=/usr FAMILY=runit
+files | diff "$root/alone.files" - || fail "make uninstall FAMILY=runit leaves not what is daemontools'"
+rm -r "$root/alone"
 ls "$root/usr/bin"
 
 say "make count"
