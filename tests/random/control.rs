@@ -13,7 +13,7 @@ const COMMANDS: usize = 8;
 
 /// A service that records how it starts, and which signals it gets; CONT is not
 /// recorded, since after TERM it may come in time or too late.
-const RECORDER: &str = r#"#!/usr/bin/perl
+pub(super) const RECORDER: &str = r#"#!/usr/bin/perl
 use IO::Handle;
 open my $log, ">>", "log";
 $log->autoflush(1);
@@ -52,7 +52,7 @@ fn look(scene: &Scene, name: &str) -> Option<(bool, u8, u8, String)> {
 }
 
 /// Whether a process sleeps, or is stopped, and no signal is on its way to it.
-fn is_calm(pid: u32) -> bool {
+pub(super) fn is_calm(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name| {
         status
@@ -125,7 +125,7 @@ fn sequences_of_control_bytes() {
 }
 
 /// Whether supervise has taken all commands that were sent.
-fn commands_are_read(scene: &Scene, name: &str) -> bool {
+pub(super) fn commands_are_read(scene: &Scene, name: &str) -> bool {
     use nix::fcntl::{OFlag, open};
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use nix::sys::stat::Mode;

@@ -6,6 +6,7 @@ mod exec;
 mod multilog;
 mod options;
 mod readproctitle;
+mod runsv;
 mod sv;
 mod svc;
 mod svlogd;
