@@ -30,7 +30,10 @@ struct Settings {
     peers: PathBuf,
     /// Turns that each contestant of a row takes.
     rounds: usize,
-    /// Where the figures are written: README.md and benches/.
+    /// What the titles of the rows that are measured contain.
+    only: String,
+    /// Where the figures are written, if all rows are measured: README.md and
+    /// benches/.
     project: PathBuf,
 }
 
@@ -47,6 +50,7 @@ impl Settings {
             ours: path("DAEMONTOOLS_OURS", project.join("target/programs")),
             peers: path("DAEMONTOOLS_REFERENCE", "/usr/bin".into()),
             rounds,
+            only: std::env::var("BENCH_ROWS").unwrap_or_default(),
             project,
         }
     }
@@ -66,8 +70,11 @@ fn main() {
     let place = measure::Place::new();
     let results: Vec<report::Result> = rows::all(&settings, &place)
         .into_iter()
+        .filter(|work| work.is_about(&settings.only))
         .flat_map(|work| work.run(settings.rounds))
         .inspect(|result| print!("{}", report::line(result)))
         .collect();
-    report::write(&settings.project, &results);
+    if settings.only.is_empty() {
+        report::write(&settings.project, &results);
+    }
 }

@@ -100,18 +100,8 @@ pub(crate) fn microseconds_beyond(bare: &[String], words: &[String], dir: &Path)
 /// among those that share them.
 pub(crate) const MEMORY: [&str; 2] = ["Private_Dirty", "Pss"];
 
-/// Kilobytes of each kind of [`MEMORY`] of a command, once `waits` says that
-/// it has begun to wait: of itself, and of the processes that it started
-/// called one of `with`.
-pub(crate) fn memory(
-    script: &str,
-    dir: &Path,
-    with: &[&str],
-    waits: impl Fn(&Path) -> bool,
-) -> Vec<f64> {
-    // Pages of programs just written to disk count as dirty until they are
-    // written out.
-    nix::unistd::sync();
+/// Starts a command and waits until `waits` says that it has begun to wait.
+fn started<'a>(script: &str, dir: &'a Path, waits: impl Fn(&Path) -> bool) -> Tree<'a> {
     let mut command = Command::new("/bin/sh");
     command
         .arg("-c")
@@ -132,6 +122,50 @@ pub(crate) fn memory(
         );
         std::thread::sleep(Duration::from_millis(5));
     }
+    tree
+}
+
+/// Median microseconds from each of `commands` to its end, while what `script`
+/// started waits: they take turns, so many `times`, with a `pause` after each.
+pub(crate) fn microseconds_beside(
+    script: &str,
+    dir: &Path,
+    waits: impl Fn(&Path) -> bool,
+    commands: &[Vec<String>],
+    (times, pause): (usize, Duration),
+) -> Vec<f64> {
+    let _tree = started(script, dir, waits);
+    let mut took = vec![Vec::new(); commands.len()];
+    for _ in 0..times {
+        for (took, words) in took.iter_mut().zip(commands) {
+            std::thread::sleep(pause);
+            let mut command = Command::new(&words[0]);
+            command
+                .args(&words[1..])
+                .current_dir(dir)
+                .stdout(Stdio::null());
+            let start = Instant::now();
+            let status = command.status().unwrap();
+            took.push(start.elapsed().as_secs_f64() * 1e6);
+            assert!(status.success(), "{words:?}: {status}");
+        }
+    }
+    took.into_iter().map(median).collect()
+}
+
+/// Kilobytes of each kind of [`MEMORY`] of a command, once `waits` says that
+/// it has begun to wait: of itself, and of the processes that it started
+/// called one of `with`.
+pub(crate) fn memory(
+    script: &str,
+    dir: &Path,
+    with: &[&str],
+    waits: impl Fn(&Path) -> bool,
+) -> Vec<f64> {
+    // Pages of programs just written to disk count as dirty until they are
+    // written out.
+    nix::unistd::sync();
+    let tree = started(script, dir, waits);
     let pid = tree.child.id();
     let mut counted = vec![pid];
     counted.extend(below(dir).into_iter().filter(|&other| {

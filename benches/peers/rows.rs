@@ -3,9 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Settings;
-use crate::measure::{MEMORY, Place, memory, microseconds_beyond, seconds, write_log};
+use crate::measure::{
+    MEMORY, Place, memory, microseconds_beside, microseconds_beyond, seconds, write_log,
+};
 use crate::report::{Figure, LIMIT, Result, Unit};
 
 /// The size of the log that goes through the log programs.
@@ -26,6 +29,11 @@ type Contestant<'a> = (&'static str, Box<dyn Fn() -> Vec<f64> + 'a>);
 type Commands<'c> = &'c [(Peer, &'c str)];
 
 impl Work<'_> {
+    /// Whether a title contains these words.
+    pub(crate) fn is_about(&self, words: &str) -> bool {
+        self.titles.iter().any(|title| title.contains(words))
+    }
+
     /// Measures each contestant in turn, as often as asked.
     pub(crate) fn run(self, rounds: usize) -> Vec<Result> {
         let empty = |title| Result {
@@ -91,6 +99,7 @@ pub(crate) fn all<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>>
     let mut rows = logging(settings, place);
     rows.extend(chain(settings, place));
     rows.extend(waiting(settings, place));
+    rows.extend(control(settings, place));
     rows.push(sizes(settings));
     rows
 }
@@ -118,34 +127,23 @@ fn present(settings: &Settings, commands: Commands) -> Vec<(Peer, String)> {
     commands.iter().filter_map(full).collect()
 }
 
+/// Lines that get a label and go to a log directory.
+const LABELLED: Commands = &[
+    (Peer::Ours, "multilog t s16777215 n20 ./d"),
+    (Peer::Daemontools, "multilog t s16777215 n20 ./d"),
+    (Peer::Runit, "svlogd -t ./d"),
+    (Peer::S6, "s6-log t s16777215 n20 ./d"),
+    (Peer::Cat, "cat >d/current"),
+];
+
 /// Logs and stamps: megabytes of input a second.
 fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     use Peer::{Cat, Daemontools, Ours, Runit, S6};
     const PATTERNS: &str = "-* '+* error *' '-* from 192.0.2.1 *' '+* warn *'";
     let four = format!("multilog t {PATTERNS} s16777215 n20 ./d");
-    let rows: [(&str, &str, Commands); 6] = [
-        (
-            "multilog t",
-            "log",
-            &[
-                (Ours, "multilog t s16777215 n20 ./d"),
-                (Daemontools, "multilog t s16777215 n20 ./d"),
-                (Runit, "svlogd -t ./d"),
-                (S6, "s6-log t s16777215 n20 ./d"),
-                (Cat, "cat >d/current"),
-            ],
-        ),
-        (
-            "multilog t, from a pipe",
-            "log",
-            &[
-                (Ours, "multilog t s16777215 n20 ./d"),
-                (Daemontools, "multilog t s16777215 n20 ./d"),
-                (Runit, "svlogd -t ./d"),
-                (S6, "s6-log t s16777215 n20 ./d"),
-                (Cat, "cat >d/current"),
-            ],
-        ),
+    let rows: [(&str, &str, Commands); 7] = [
+        ("multilog t", "log", LABELLED),
+        ("multilog t, from a pipe", "log", LABELLED),
         (
             "multilog without t",
             "log",
@@ -161,6 +159,17 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
             "multilog t, four patterns",
             "log",
             &[(Ours, &four), (Daemontools, &four), (Cat, "cat >d/current")],
+        ),
+        (
+            "svlogd -t, beside multilog t",
+            "log",
+            &[
+                (Ours, "svlogd -t ./d"),
+                (Daemontools, "multilog t s16777215 n20 ./d"),
+                (Runit, "svlogd -t ./d"),
+                (S6, "s6-log t s16777215 n20 ./d"),
+                (Cat, "cat >d/current"),
+            ],
         ),
         (
             "tai64n, to /dev/null",
@@ -213,6 +222,34 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     };
     rows.map(row).into_iter().collect()
 }
+
+/// What runit has for the chain programs, beside these.
+const CHPST: [(&str, Commands); 3] = [
+    (
+        "chpst -e, beside envdir",
+        &[
+            (Peer::Ours, "chpst -e env"),
+            (Peer::Daemontools, "envdir env"),
+            (Peer::Runit, "chpst -e env"),
+        ],
+    ),
+    (
+        "chpst -L, beside setlock",
+        &[
+            (Peer::Ours, "chpst -L lock"),
+            (Peer::Daemontools, "setlock lock"),
+            (Peer::Runit, "chpst -L lock"),
+        ],
+    ),
+    (
+        "chpst -U, beside envuidgid",
+        &[
+            (Peer::Ours, "chpst -U nobody"),
+            (Peer::Daemontools, "envuidgid nobody"),
+            (Peer::Runit, "chpst -U nobody"),
+        ],
+    ),
+];
 
 /// What a program adds to an exec, in microseconds.
 fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
@@ -304,6 +341,7 @@ fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     };
     let may_change_identity = nix::unistd::geteuid().is_root();
     rows.into_iter()
+        .chain(CHPST)
         .filter(|(title, _)| may_change_identity || *title != "setuidgid")
         .map(row)
         .collect()
@@ -312,7 +350,7 @@ fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
 /// Memory of programs that wait, in kilobytes.
 fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     use Peer::{Cat, Daemontools, Ours, Runit, S6};
-    let rows: [(&str, usize, Commands); 4] = [
+    let rows: [(&str, usize, Commands); 6] = [
         (
             "supervise",
             1,
@@ -342,6 +380,12 @@ fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                 (Runit, "svlogd -t ./s0"),
                 (S6, "s6-log t ./s0"),
             ],
+        ),
+        ("runsv", 1, &[(Ours, "runsv s0"), (Runit, "runsv s0")]),
+        (
+            "runsvdir",
+            1,
+            &[(Ours, "runsvdir ."), (Runit, "runsvdir .")],
         ),
         (
             "svscan and the supervises of 20 services",
@@ -388,6 +432,74 @@ fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
         }
     };
     rows.map(work).into_iter().collect()
+}
+
+/// What it takes from a command to its return, in microseconds.
+fn control<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
+    use Peer::{Daemontools, Ours, Runit};
+    const MANY: usize = 100;
+    let names: Vec<_> = (0..MANY).map(|n| format!("./s{n}")).collect();
+    let status = format!("sv status {}", names.join(" "));
+    let svstat = format!("svstat {}", names.join(" "));
+    // A service that ran for less than a second is not started again before
+    // the second is over, and who starts it would wait for that.
+    let calm = Duration::from_millis(1100);
+    let work = |titles: &[&str], services: usize, turns, contestants: &[(Peer, &str, &[&str])]| {
+        let contestants = contestants
+            .iter()
+            .filter_map(|&(peer, supervisor, commands)| {
+                let directory = program(settings, peer, "");
+                if !Path::new(&directory).join(supervisor).exists() {
+                    return None;
+                }
+                let script = format!("env PATH={directory}:/bin {directory}{supervisor} .");
+                let words = |command: &&str| {
+                    format!("{directory}{command}")
+                        .split_whitespace()
+                        .map(str::to_owned)
+                        .collect()
+                };
+                let commands: Vec<Vec<String>> = commands.iter().map(words).collect();
+                let measure = move || {
+                    let dir = place.fresh("control");
+                    for n in 0..services {
+                        service(&dir.join(format!("s{n}")));
+                    }
+                    let waits = |dir: &Path| {
+                        (0..services).all(|n| dir.join(format!("s{n}/started")).exists())
+                    };
+                    microseconds_beside(&script, &dir, waits, &commands, turns)
+                };
+                Some((peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>))
+            })
+            .collect();
+        Work {
+            titles: titles.iter().map(|&title| title.to_owned()).collect(),
+            unit: Unit::Microseconds,
+            contestants,
+        }
+    };
+    vec![
+        work(
+            &["sv status of 100 services, beside svstat"],
+            MANY,
+            (50, Duration::from_millis(10)),
+            &[
+                (Ours, "runsvdir", &[&status]),
+                (Daemontools, "svscan", &[&svstat]),
+                (Runit, "runsvdir", &[&status]),
+            ],
+        ),
+        work(
+            &["sv stop, until it returns", "sv start, until it returns"],
+            1,
+            (5, calm),
+            &[
+                (Ours, "runsvdir", &["sv stop ./s0", "sv start ./s0"]),
+                (Runit, "runsvdir", &["sv stop ./s0", "sv start ./s0"]),
+            ],
+        ),
+    ]
 }
 
 /// A service that does nothing, once it has said that it is there.
