@@ -30,7 +30,7 @@ programs! {
     supervise SUPERVISE "../src/bin/supervise.rs",
     sv SV "../src/bin/sv/main.rs",
     svc SVC "../src/bin/svc.rs",
-    svlogd SVLOGD "../src/bin/svlogd.rs",
+    svlogd SVLOGD "../src/bin/svlogd/main.rs",
     svok SVOK "../src/bin/svok.rs",
     svscan SVSCAN "../src/bin/svscan.rs",
     svstat SVSTAT "../src/bin/svstat.rs",

@@ -11,11 +11,12 @@ use cli::errno::wording;
 use cli::text::complain;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
+use logging::directory::Surroundings;
+use logging::event::{Event, Purpose, Step, Then, Trouble};
 use logging::lines::Lines;
 use logging::logs::Logs;
-use logging::processor::SIGNALS;
+use logging::policy::Policy;
 use logging::script::Script;
-use logging::trouble::{Step, Trouble};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
@@ -41,12 +42,17 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     umask(Mode::from_bits_truncate(0o022));
     let origin = file::open_read(c".")
         .map_err(|error| MULTILOG.fatal("unable to switch to current directory", error))?;
-    let signals = HeldSignals::hold(&SIGNALS)
+    let signals = HeldSignals::hold(Policy::Multilog.signals())
         .map_err(|error| MULTILOG.fatal("unable to hold signals", error))?;
     let script = Script::parse(arguments.get(1..).unwrap_or_default());
     let environment = start::environment();
-    let mut logs = Logs::open(&script, origin.as_fd(), &environment, pause)
-        .map_err(|trouble| MULTILOG.refuse(sentence(&trouble, "")))?;
+    let around = Surroundings {
+        origin: origin.as_fd(),
+        environment: &environment,
+        tell,
+    };
+    let mut logs =
+        Logs::open(&script, around).map_err(|trouble| MULTILOG.refuse(sentence(&trouble, "")))?;
     let mut lines = Lines::new(script.stamped);
 
     // TERM ends the input with the line that is being read. To leave what
@@ -77,23 +83,34 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 }
 
 /// Says what the system refused, and waits before it is tried again.
-fn pause(trouble: &Trouble<'_>) {
-    if let Step::Run(_) = trouble.step {
+fn tell(event: &Event<'_>) {
+    let trouble = match event {
+        Event::News(..) => return,
+        Event::Trouble(trouble) => trouble,
+    };
+    match trouble.then {
+        Then::Again => {
+            MULTILOG.remark(sentence(trouble, ", pausing"));
+            std::thread::sleep(PAUSE);
+        }
         // The child of a processor says this, and exits.
-        complain(&MULTILOG.refuse(sentence(trouble, "")).message);
-    } else {
-        MULTILOG.remark(sentence(trouble, ", pausing"));
-        std::thread::sleep(PAUSE);
+        Then::On => complain(&MULTILOG.refuse(sentence(trouble, "")).message),
     }
 }
 
 /// What was refused, and why.
 fn sentence(trouble: &Trouble<'_>, then: &str) -> Vec<u8> {
-    let Trouble { place, step, error } = trouble;
+    let Trouble {
+        place, step, error, ..
+    } = trouble;
     let what = match step {
         Step::SwitchBack => text!["unable to switch to starting directory"],
-        Step::Switch => text!["unable to switch to ", place],
-        Step::OpenDirectory => text!["unable to open directory ", place],
+        Step::OpenDirectory | Step::Switch(Purpose::Open) => {
+            text!["unable to open directory ", place]
+        }
+        Step::Switch(Purpose::Rotate | Purpose::MakeRoom | Purpose::Process) => {
+            text!["unable to switch to ", place]
+        }
         Step::Lock => text!["unable to lock directory ", place],
         Step::Stat(file) => text!["unable to stat ", place, "/", file],
         Step::Create(file) => text!["unable to create ", place, "/", file],
@@ -113,9 +130,9 @@ fn sentence(trouble: &Trouble<'_>, then: &str) -> Vec<u8> {
         }
         Step::Link(file) => text!["unable to link to ", place, "/", file],
         Step::Remove(file) => text!["unable to remove ", place, "/", file],
-        Step::ReadDirectory => text!["unable to read ", place],
+        Step::OpenToList(_) | Step::List(_) => text!["unable to read ", place],
         Step::Fork => text!["unable to fork for processor in ", place],
-        Step::Run(command) => text!["unable to run ", command],
+        Step::Run(command, _) => text!["unable to run ", command],
         Step::Wait => text!["wait failed for processor in ", place],
         Step::Crash => text!["processor crashed in ", place],
         Step::Failure => text!["processor failed in ", place],

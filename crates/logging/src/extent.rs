@@ -4,8 +4,6 @@ use memchr::{memchr, memrchr};
 
 use crate::batch::{Batch, Portion};
 
-/// A file may be closed at a line end when it lacks no more than this.
-const NEAR: usize = 2000;
 /// The size of 0.76's output buffer.
 const BUFFER: usize = 512;
 
@@ -25,21 +23,11 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// A file of `written` bytes that may have `size`.
+    /// A file of `written` bytes that may have `size`, or any if that is 0. At
+    /// a line end it is closed when it lacks no more than `slack`, unless that
+    /// is more than its size.
     #[must_use]
-    pub fn new(size: usize, written: usize) -> Self {
-        Extent {
-            size,
-            near: size.saturating_sub(NEAR),
-            written,
-        }
-    }
-
-    /// A file of svlogd: one of `written` bytes that may have `size`, or any
-    /// if that is 0. At a line end it is closed when it lacks no more than
-    /// `slack`, unless that is more than its size.
-    #[must_use]
-    pub fn of_lines(size: usize, slack: usize, written: usize) -> Self {
+    pub fn new(size: usize, slack: usize, written: usize) -> Self {
         let size = if size == 0 { usize::MAX } else { size };
         Extent {
             size,
@@ -48,13 +36,7 @@ impl Extent {
         }
     }
 
-    /// How much was written to the file.
-    #[must_use]
-    pub fn written(&self) -> usize {
-        self.written
-    }
-
-    /// As [`Extent::take`], for lines and parts of lines that are written one
+    /// As [`Extent::take`], for lines of svlogd and parts of lines that are written one
     /// by one.
     pub fn take_lines(&mut self, text: &[u8], cuts: &mut Vec<usize>) {
         let mut start = 0;
@@ -210,7 +192,7 @@ mod tests {
         reads: impl IntoIterator<Item = &'a [u8]>,
     ) -> Vec<usize> {
         let mut lines = Lines::new(false);
-        let mut extent = Extent::new(size, written);
+        let mut extent = Extent::new(size, 2000, written);
         let mut files = vec![written];
         let mut take = |batch: Batch<'_>| {
             let mut cuts = Vec::new();

@@ -11,14 +11,16 @@
 //! | [`local`], [`stamp`] | labels before lines; as local time |
 //! | [`recovery`] | what becomes of the files found at start |
 //! | [`logs`] | the actions of a script, carried out for every line |
-//! | [`directory`], [`processor`], [`status`] | the files themselves |
-//! | [`svlogd`] | what svlogd does otherwise |
-//! | [`trouble`] | what the system may refuse |
+//! | [`directory`], [`status`] | the files themselves |
+//! | [`policy`] | by which rules: multilog's or svlogd's |
+//! | [`svlogd`] | what svlogd does with lines before they are written |
+//! | [`event`] | what happens, and what the system may refuse |
 //!
 //! All up to `recovery` decide and do no I/O.
 
 pub mod batch;
 pub mod directory;
+pub mod event;
 pub mod extent;
 pub mod lines;
 pub mod local;
@@ -28,11 +30,11 @@ pub mod old;
 #[cfg(test)]
 mod original;
 pub mod pattern;
-pub mod processor;
+pub mod policy;
+mod processor;
 pub mod recovery;
 pub mod script;
 mod shelf;
 pub mod stamp;
 pub mod status;
 pub mod svlogd;
-pub mod trouble;

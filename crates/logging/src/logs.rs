@@ -1,18 +1,17 @@
 //! The actions of a script, carried out for every line.
 
-use std::ffi::CStr;
 use std::ops::Range;
-use std::os::fd::BorrowedFd;
 
 use cli::text;
 use cli::text::complain;
 
 use crate::batch::{Batch, Reads};
-use crate::directory::Directory;
+use crate::directory::{Directory, Place, Surroundings};
+use crate::event::Trouble;
 use crate::pattern::Pattern;
+use crate::policy::Policy;
 use crate::script::{self, Script};
 use crate::status::Status;
-use crate::trouble::{Tell, Trouble};
 
 /// How much of a line an alert shows.
 const ALERT: usize = 200;
@@ -53,21 +52,20 @@ struct Selection {
 }
 
 impl<'a> Logs<'a> {
-    /// Opens all that a script names, relative to `origin`: status files
+    /// Opens all that a script names, from where it was started: status files
     /// first, then directories.
     ///
     /// # Errors
     /// The step that failed.
-    pub fn open(
-        script: &Script<'a>,
-        origin: BorrowedFd<'_>,
-        environment: &[&'a CStr],
-        tell: Tell,
-    ) -> Result<Self, Trouble<'a>> {
+    pub fn open(script: &Script<'a>, around: Surroundings<'a>) -> Result<Self, Trouble<'a>> {
         let mut statuses = Vec::new();
         for action in &script.actions {
             if let script::Action::Status(name) = action {
-                statuses.push(Action::Status(Status::open(name, origin, tell)?));
+                statuses.push(Action::Status(Status::open(
+                    name,
+                    around.origin,
+                    around.tell,
+                )?));
             }
         }
         let mut statuses = statuses.into_iter();
@@ -83,7 +81,8 @@ impl<'a> Logs<'a> {
                 script::Action::Alert => Some(Action::Alert),
                 script::Action::Status(_) => statuses.next(),
                 script::Action::Append(name, terms) => {
-                    let directory = Directory::open(name, terms, origin, environment, tell)?;
+                    let directory =
+                        Place::enter(Policy::Multilog, name, around)?.open(terms.clone())?;
                     Some(if all {
                         Action::AppendAll(directory)
                     } else {
@@ -352,7 +351,7 @@ mod tests {
             let mut lines = Lines::new(stamped);
             let mut log = Log {
                 selection: (modulus > 1 || random.bool()).then(Selection::default),
-                extent: Extent::new(size, 0),
+                extent: Extent::new(size, 2000, 0),
                 files: vec![Vec::new()],
             };
             for read in input.chunks(chunk) {

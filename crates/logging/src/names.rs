@@ -1,6 +1,8 @@
 //! The names in a log directory, each written once.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+
+use daemontools_core::label::TEXT;
 
 /// Locked (flock) for as long as the directory is written to, mode 0600.
 pub const LOCK: &CStr = c"lock";
@@ -21,8 +23,10 @@ pub const NEWSTATE: &CStr = c"newstate";
 pub enum Code {
     /// `.s`: it is complete, and safely on disk.
     Safe,
-    /// `.u`: a crash cut it short, and no processor has seen it.
+    /// `.u`: a crash cut it short, or no processor has seen it.
     Unfinished,
+    /// `.t`: svlogd's processor is making it.
+    Made,
 }
 
 impl Code {
@@ -32,6 +36,22 @@ impl Code {
         match self {
             Code::Safe => b".s",
             Code::Unfinished => b".u",
+            Code::Made => b".t",
         }
+    }
+
+    /// What the name of an old file says of it, if it says something.
+    #[must_use]
+    pub fn of(name: &CStr) -> Option<Self> {
+        [Code::Safe, Code::Unfinished, Code::Made]
+            .into_iter()
+            .find(|code| name.to_bytes().ends_with(code.suffix()))
+    }
+
+    /// The name of an old file whose label begins `name`.
+    #[must_use]
+    pub fn name(self, name: &[u8]) -> CString {
+        let label = name.get(..TEXT).unwrap_or(name);
+        CString::new([label, self.suffix()].concat()).unwrap_or_default()
     }
 }

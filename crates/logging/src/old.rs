@@ -4,20 +4,55 @@ use std::ffi::CString;
 
 use daemontools_core::label::TEXT;
 
+use crate::names::Code;
+use crate::policy::Policy;
+
 /// Whether a name in a log directory is that of an old file: it begins with
-/// `@` and is as long as a label at least. What follows does not matter.
+/// `@` and is as long as a label at least; to svlogd, as long as a label, a dot
+/// and a letter. What follows the label does not matter.
 #[must_use]
-pub fn is_old(name: &[u8]) -> bool {
-    name.len() >= TEXT && name.starts_with(b"@")
+pub fn is_old(policy: Policy, name: &[u8]) -> bool {
+    let long = match policy {
+        Policy::Multilog => name.len() >= TEXT,
+        Policy::Svlogd => name.len() == TEXT + 2,
+    };
+    long && name.starts_with(b"@")
 }
 
-/// Those of the old files that must go so that less than `files` are left:
-/// the oldest by their labels, and of one label those that come first.
+/// Those of the old files that must go when a file becomes one.
+///
+/// With multilog less than `files` are left: the oldest go by their labels,
+/// and of one label those that come first. With svlogd there goes one, if
+/// there are more than `files`, after all that dead processors left.
 #[must_use]
-pub fn surplus(mut old: Vec<CString>, files: usize) -> Vec<CString> {
-    old.sort_by(|one, other| label(one).cmp(label(other)));
-    old.truncate((old.len() + 1).saturating_sub(files));
-    old
+pub fn surplus(policy: Policy, mut old: Vec<CString>, files: usize) -> Vec<CString> {
+    match policy {
+        Policy::Multilog => {
+            old.sort_by(|one, other| label(one).cmp(label(other)));
+            old.truncate((old.len() + 1).saturating_sub(files));
+            old
+        }
+        Policy::Svlogd => {
+            let (mut gone, old): (Vec<_>, _) = old
+                .into_iter()
+                .partition(|name| Code::of(name) == Some(Code::Made));
+            let files = if files == 0 { usize::MAX } else { files };
+            gone.extend(oldest_of_more_than(files, old));
+            gone
+        }
+    }
+}
+
+/// The oldest of svlogd's old files, if there are more than `files`. What its
+/// processor has not made, or not yet, does not count.
+#[must_use]
+pub fn oldest_of_more_than(files: usize, mut old: Vec<CString>) -> Option<CString> {
+    old.retain(|name| match Code::of(name) {
+        Some(Code::Made | Code::Unfinished) => false,
+        Some(Code::Safe) | None => true,
+    });
+    let many = old.len() > files;
+    old.into_iter().min().filter(|_| many)
 }
 
 fn label(name: &CString) -> &[u8] {
@@ -29,9 +64,13 @@ mod tests {
     use super::*;
 
     fn surplus_of(names: &[&str], files: usize) -> Vec<String> {
-        let old = names.iter().filter(|name| is_old(name.as_bytes()));
+        surplus_by(Policy::Multilog, names, files)
+    }
+
+    fn surplus_by(policy: Policy, names: &[&str], files: usize) -> Vec<String> {
+        let old = names.iter().filter(|name| is_old(policy, name.as_bytes()));
         let old = old.map(|name| CString::new(*name).unwrap()).collect();
-        surplus(old, files)
+        surplus(policy, old, files)
             .into_iter()
             .map(|name| name.into_string().unwrap())
             .collect()
@@ -61,8 +100,11 @@ mod tests {
             "..",
         ];
         assert_eq!(surplus_of(&names, 0), [""; 0]);
-        assert!(is_old(b"@400000000000000000000000"));
-        assert!(is_old(b"@zzzzzzzzzzzzzzzzzzzzzzzz and more"));
+        assert!(is_old(Policy::Multilog, b"@400000000000000000000000"));
+        assert!(is_old(
+            Policy::Multilog,
+            b"@zzzzzzzzzzzzzzzzzzzzzzzz and more"
+        ));
     }
 
     #[test]
@@ -73,5 +115,23 @@ mod tests {
             "@400000000000000000000000.z",
         ];
         assert_eq!(surplus_of(&names, 2), [names[2], names[0]]);
+    }
+
+    #[test]
+    fn svlogd_removes_one_and_what_dead_processors_left() {
+        let names = [
+            "@400000000000000000000003.s",
+            "@400000000000000000000005.t",
+            "@400000000000000000000002.x",
+            "@400000000000000000000001.u",
+            "@400000000000000000000000",
+            "@400000000000000000000000.ss",
+            "@400000000000000000000004.t",
+        ];
+        for (files, oldest) in [(0, None), (1, Some(names[2])), (2, None)] {
+            let gone = [Some(names[1]), Some(names[6]), oldest];
+            let gone: Vec<_> = gone.into_iter().flatten().collect();
+            assert_eq!(surplus_by(Policy::Svlogd, &names, files), gone);
+        }
     }
 }

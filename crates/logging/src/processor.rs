@@ -1,112 +1,194 @@
 //! Processors: shell commands that finished files go through.
+//!
+//! multilog waits for its processor, and what that makes is a file of its own
+//! until it is safely on disk. svlogd's works in the background.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, renameat};
-use nix::sys::signal::Signal;
-use nix::sys::stat::{Mode, fchmod};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{fsync, unlink};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, fsync, unlink};
 use unix::exec::Program;
 use unix::fork::fork;
 use unix::{file, signals};
 
-use crate::names::{NEWSTATE, PREVIOUS, PROCESSED, STATE};
-use crate::trouble::{Step, Tell, Trouble, persist};
-
-/// The signals that a program with processors may hold: a processor gets them
-/// at their default action, and unblocked.
-pub const SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGALRM];
+use crate::event::{News, Part, Step, Voice};
+use crate::names::{Code, NEWSTATE, STATE};
+use crate::policy::Policy;
 
 /// What a child that could not become the processor exits with.
 const UNABLE: i32 = 111;
+/// The mode of what it has made.
+const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 
-/// A processor of a log directory.
+/// The processor of a log directory, which is the current directory whenever
+/// it is started or waited for.
 #[derive(Debug)]
-pub struct Processor<'a> {
-    command: &'a CStr,
-    shell: Program<'a>,
+pub(crate) struct Processor<'a> {
+    pub(crate) policy: Policy,
+    pub(crate) voice: Voice<'a>,
+    pub(crate) command: CString,
+    pub(crate) environment: &'a [&'a CStr],
+    pub(crate) work: Option<Work>,
 }
 
-impl<'a> Processor<'a> {
-    /// The processor `command`, with the environment that it is to have.
-    #[must_use]
-    pub fn new(command: &'a CStr, environment: &[&'a CStr]) -> Self {
-        Processor {
-            command,
-            shell: Program::at(c"/bin/sh", &[c"sh", c"-c", command], environment),
-        }
-    }
+/// A processor at work.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pid: Pid,
+    /// The file that it reads, and the one that it writes.
+    input: CString,
+    output: CString,
+}
 
-    /// Runs it in the current directory, which is the log directory `place`,
-    /// until it exits 0: then `processed` is safe and finished, `previous` is
-    /// gone, and `newstate` is the state.
-    pub(crate) fn process(&self, place: &CStr, tell: Tell) {
-        while !self.run(place, tell) {
-            tell(&Trouble {
-                place,
-                step: Step::Failure,
-                error: None,
-            });
-        }
-        secure(place, PROCESSED, Some(0o744), tell);
-        secure(place, NEWSTATE, None, tell);
-        persist(tell, place, Step::Remove(PREVIOUS), || unlink(PREVIOUS));
-        persist(tell, place, Step::Rename(NEWSTATE, STATE), || {
-            renameat(AT_FDCWD, NEWSTATE, AT_FDCWD, STATE)
+impl Processor<'_> {
+    /// Starts its work.
+    pub(crate) fn start(&mut self, input: &CStr, output: &CStr) {
+        self.work = Some(Work {
+            pid: self.run(input, output),
+            input: input.to_owned(),
+            output: output.to_owned(),
         });
     }
 
-    /// Whether it exits 0.
-    fn run(&self, place: &CStr, tell: Tell) -> bool {
-        let child = persist(tell, place, Step::Fork, || {
+    /// Whether it is at work.
+    pub(crate) fn works(&self) -> bool {
+        self.work.is_some()
+    }
+
+    /// Whether it was at work and has ended; how it did is seen when it is
+    /// waited for.
+    pub(crate) fn has_ended(&self) -> bool {
+        let how = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
+        self.work.as_ref().is_some_and(|work| {
+            !matches!(waitid(Id::Pid(work.pid), how), Ok(WaitStatus::StillAlive))
+        })
+    }
+
+    /// Waits until it exits 0, and runs it again as often as it does not.
+    /// Then what it has made is finished, what it was made of is gone, and
+    /// `newstate` is the state.
+    pub(crate) fn finish(&mut self) {
+        let Some(mut work) = self.work.take() else {
+            return;
+        };
+        while !self.succeeds(&work) {
+            work.pid = self.run(&work.input, &work.output);
+        }
+        let Work { input, output, .. } = &work;
+        let made = match self.policy {
+            Policy::Multilog => {
+                self.secure(output, Some(FINISHED));
+                self.secure(NEWSTATE, None);
+                self.voice
+                    .persist(Step::Remove(input), || unlink(input.as_c_str()));
+                output.clone()
+            }
+            Policy::Svlogd => {
+                let safe = Code::Safe.name(output.to_bytes());
+                self.rename(output, &safe);
+                self.voice.persist(Step::SetMode(&safe), || {
+                    let follow = FchmodatFlags::FollowSymlink;
+                    fchmodat(AT_FDCWD, safe.as_c_str(), FINISHED, follow)
+                });
+                if let Err(error) = unlink(input.as_c_str()) {
+                    self.voice.warn(Step::Remove(input), error);
+                }
+                safe
+            }
+        };
+        self.rename(NEWSTATE, STATE);
+        self.voice.news(News::Processed(&made));
+    }
+
+    fn run(&self, input: &CStr, output: &CStr) -> Pid {
+        let arguments = [c"sh", c"-c", self.command.as_c_str()];
+        let shell = Program::at(c"/bin/sh", &arguments, self.environment);
+        self.voice.persist(Step::Fork, || {
             fork(|| {
-                signals::reset(&SIGNALS);
-                let error = self.become_it();
-                tell(&Trouble::new(place, Step::Run(self.command), error));
+                signals::reset(self.policy.signals());
+                self.voice.news(News::Processing(input));
+                let (part, error) = match self.place_descriptors(input, output) {
+                    Ok(()) => (Part::Shell, shell.exec()),
+                    Err(refused) => refused,
+                };
+                self.voice.warn(Step::Run(&self.command, part), error);
                 UNABLE
             })
-        });
+        })
+    }
+
+    /// In the child: gives the processor its files.
+    fn place_descriptors(&self, input: &CStr, output: &CStr) -> Result<(), (Part, Errno)> {
+        let place = |part, opened: Result<_, Errno>, number| {
+            let placed = opened.and_then(|opened| file::place(opened, number));
+            placed.map_err(|error| (part, error))
+        };
+        place(Part::Input, file::open_read(input), 0)?;
+        place(Part::Output, file::open_truncate(output, 0o644), 1)?;
+        let state = match (self.policy, file::open_read(STATE)) {
+            (Policy::Svlogd, Err(Errno::ENOENT)) => {
+                let first = file::open_truncate(STATE, 0o644);
+                first.map_err(|error| (Part::FirstState, error))?;
+                file::open_read(STATE)
+            }
+            (Policy::Multilog | Policy::Svlogd, state) => state,
+        };
+        place(Part::State, state, 4)?;
+        place(Part::NewState, file::open_truncate(NEWSTATE, 0o644), 5)
+    }
+
+    /// Waits for its end; whether it exits 0.
+    fn succeeds(&self, work: &Work) -> bool {
         let ended = loop {
-            match waitpid(child, None) {
+            match waitpid(work.pid, None) {
                 Err(Errno::EINTR) => {}
                 ended => break ended,
             }
         };
-        let (step, error) = match ended {
-            Ok(WaitStatus::Exited(_, code)) => return code == 0,
+        let trouble = match ended {
+            Ok(WaitStatus::Exited(_, 0)) => return true,
+            Ok(WaitStatus::Exited(..)) => None,
             // The signal has no errno, and 0.76 shows what errno happens to
             // be. EINVAL is nix's word for a real-time signal.
-            Ok(_) | Err(Errno::EINVAL) => (Step::Crash, Errno::last()),
-            Err(error) => (Step::Wait, error),
+            Ok(_) | Err(Errno::EINVAL) => Some((Step::Crash, Errno::last())),
+            Err(error) => Some((Step::Wait, error)),
         };
-        tell(&Trouble::new(place, step, error));
+        match self.policy {
+            Policy::Multilog => {
+                if let Some((step, error)) = trouble {
+                    self.voice.pause(step, error);
+                }
+                self.voice.pause(Step::Failure, None);
+            }
+            Policy::Svlogd => {
+                match trouble {
+                    Some((Step::Wait, error)) => self.voice.warn(Step::Wait, error),
+                    Some(_) | None => self.voice.warn(Step::Failure, None),
+                }
+                let _ = unlink(work.output.as_c_str());
+            }
+        }
         false
     }
 
-    /// In the child: becomes the shell; returns why that failed.
-    fn become_it(&self) -> Errno {
-        let descriptors = || {
-            file::place(file::open_read(PREVIOUS)?, 0)?;
-            file::place(file::open_truncate(PROCESSED, 0o644)?, 1)?;
-            file::place(file::open_read(STATE)?, 4)?;
-            file::place(file::open_truncate(NEWSTATE, 0o644)?, 5)
-        };
-        match descriptors() {
-            Ok(()) => self.shell.exec(),
-            Err(error) => error,
+    /// Has a file safely on disk, and then gives it a mode.
+    fn secure(&self, name: &CStr, mode: Option<Mode>) {
+        let file = self
+            .voice
+            .persist(Step::Create(name), || file::open_append(name, 0o600));
+        self.voice.persist(Step::Sync(name), || fsync(&file));
+        if let Some(mode) = mode {
+            self.voice
+                .persist(Step::SetMode(name), || fchmod(&file, mode));
         }
     }
-}
 
-/// Has a file safely on disk, and then gives it a mode.
-fn secure(place: &CStr, name: &CStr, mode: Option<u32>, tell: Tell) {
-    let file = persist(tell, place, Step::Create(name), || {
-        file::open_append(name, 0o600)
-    });
-    persist(tell, place, Step::Sync(name), || fsync(&file));
-    if let Some(mode) = mode.map(Mode::from_bits_truncate) {
-        persist(tell, place, Step::SetMode(name), || fchmod(&file, mode));
+    fn rename(&self, from: &CStr, to: &CStr) {
+        self.voice.persist(Step::Rename(from, to), || {
+            renameat(AT_FDCWD, from, AT_FDCWD, to)
+        });
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 
 use crate::names::{CURRENT, Code, NEWSTATE, PREVIOUS, PROCESSED, STATE};
+use crate::policy::Policy;
 
 /// What is known of a file by its mode: it is executable by its owner once it
 /// is finished.
@@ -10,10 +11,22 @@ use crate::names::{CURRENT, Code, NEWSTATE, PREVIOUS, PROCESSED, STATE};
 pub enum Found {
     /// It does not exist.
     Nothing,
-    /// It was being written when its writer ended.
-    Unfinished,
+    /// It was being written when its writer ended, and has this many bytes.
+    Unfinished(usize),
     /// It was finished, and has this many bytes.
     Finished(usize),
+}
+
+/// How many bytes `current` has, if it is continued.
+///
+/// To svlogd, a crash without a byte is none.
+#[must_use]
+pub fn continued(policy: Policy, current: Found) -> Option<usize> {
+    match (policy, current) {
+        (Policy::Multilog | Policy::Svlogd, Found::Finished(size)) => Some(size),
+        (Policy::Svlogd, Found::Unfinished(0)) => Some(0),
+        (Policy::Multilog | Policy::Svlogd, Found::Unfinished(_) | Found::Nothing) => None,
+    }
 }
 
 /// What to do with a file that a crash left.
@@ -25,10 +38,11 @@ pub enum Repair {
     Keep(&'static CStr, Code),
 }
 
-/// What a processor is told and tells is forgotten after a crash, at once.
+/// To multilog, what a processor is told and tells is forgotten after a crash,
+/// at once.
 pub const FORGET_STATE: [Repair; 2] = [Repair::Forget(STATE), Repair::Forget(NEWSTATE)];
 
-/// What to do, after a crash, with the files themselves.
+/// What multilog does, after a crash, with the files themselves.
 ///
 /// A finished `processed` has all that was in `previous`. An unfinished one
 /// has not, and goes.
@@ -40,7 +54,7 @@ pub fn repairs(processed: Found) -> [Repair; 3] {
             Repair::Keep(PROCESSED, Code::Safe),
             Repair::Keep(CURRENT, Code::Unfinished),
         ],
-        Found::Unfinished | Found::Nothing => [
+        Found::Unfinished(_) | Found::Nothing => [
             Repair::Forget(PROCESSED),
             Repair::Keep(PREVIOUS, Code::Unfinished),
             Repair::Keep(CURRENT, Code::Unfinished),
@@ -51,6 +65,20 @@ pub fn repairs(processed: Found) -> [Repair; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finished_file_is_continued_and_by_svlogd_an_empty_one() {
+        for (found, by_multilog, by_svlogd) in [
+            (Found::Nothing, None, None),
+            (Found::Unfinished(0), None, Some(0)),
+            (Found::Unfinished(7), None, None),
+            (Found::Finished(0), Some(0), Some(0)),
+            (Found::Finished(7), Some(7), Some(7)),
+        ] {
+            assert_eq!(continued(Policy::Multilog, found), by_multilog);
+            assert_eq!(continued(Policy::Svlogd, found), by_svlogd);
+        }
+    }
 
     #[test]
     fn one_of_previous_and_processed_is_kept() {
@@ -65,7 +93,7 @@ mod tests {
             kept(Found::Finished(7)),
             [None, Some((PROCESSED, Code::Safe)), current]
         );
-        for processed in [Found::Unfinished, Found::Nothing] {
+        for processed in [Found::Unfinished(7), Found::Nothing] {
             assert_eq!(
                 kept(processed),
                 [None, Some((PREVIOUS, Code::Unfinished)), current]

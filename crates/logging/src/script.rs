@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use cli::number::scan;
 
 use crate::pattern::Pattern;
+use crate::policy::{Policy, Terms};
 
 /// What to do with every line: actions, carried out in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,18 +28,7 @@ pub enum Action<'a> {
     /// `=FILE`: keep the last selected line in a file.
     Status(&'a CStr),
     /// `.DIR` or `/DIR`: append selected lines to a log directory.
-    Append(&'a CStr, Terms<'a>),
-}
-
-/// How a log directory is kept: what the words before it said last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms<'a> {
-    /// `sSIZE`: no file has more bytes.
-    pub size: usize,
-    /// `nNUM`: the number of files, `current` included.
-    pub files: usize,
-    /// `!PROCESSOR`: the shell command that each file goes through.
-    pub processor: Option<&'a CStr>,
+    Append(&'a CStr, Terms),
 }
 
 /// The bounds of a file's size in bytes; what lies outside is moved in.
@@ -47,22 +37,12 @@ const GREATEST_SIZE: u64 = 16_777_215;
 /// There are always `current` and one old file.
 const LEAST_FILES: u64 = 2;
 
-impl Default for Terms<'_> {
-    fn default() -> Self {
-        Terms {
-            size: 99_999,
-            files: 10,
-            processor: None,
-        }
-    }
-}
-
 impl<'a> Script<'a> {
     /// Reads the words. Those that mean nothing are ignored.
     #[must_use]
     pub fn parse(words: &[&'a CStr]) -> Self {
         let mut actions = Vec::new();
-        let mut terms = Terms::default();
+        let mut terms = Policy::Multilog.terms();
         for &word in words {
             let Some((letter, _)) = word.to_bytes().split_first() else {
                 continue;
@@ -74,10 +54,10 @@ impl<'a> Script<'a> {
                 b'+' => actions.push(Action::Select(Pattern::new(rest.to_bytes()))),
                 b'e' => actions.push(Action::Alert),
                 b'=' => actions.push(Action::Status(rest)),
-                b'.' | b'/' => actions.push(Action::Append(word, terms)),
+                b'.' | b'/' => actions.push(Action::Append(word, terms.clone())),
                 b's' => terms.size = number(scanned.clamp(LEAST_SIZE, GREATEST_SIZE)),
                 b'n' => terms.files = number(scanned.max(LEAST_FILES)),
-                b'!' => terms.processor = Some(rest),
+                b'!' => terms.processor = Some(rest.to_owned()),
                 _ => {}
             }
         }
@@ -104,23 +84,10 @@ fn number(number: u64) -> usize {
 mod tests {
     use super::*;
 
-    fn terms(words: &[&CStr]) -> Terms<'static> {
+    fn terms(words: &[&CStr]) -> Terms {
         let words: Vec<_> = words.iter().copied().chain([c"."]).collect();
         match Script::parse(&words).actions.as_slice() {
-            [
-                Action::Append(
-                    _,
-                    Terms {
-                        size,
-                        files,
-                        processor: None,
-                    },
-                ),
-            ] => Terms {
-                size: *size,
-                files: *files,
-                processor: None,
-            },
+            [Action::Append(_, terms)] => terms.clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -145,8 +112,8 @@ mod tests {
                 Action::Select(Pattern::new(b"a*")),
                 Action::Alert,
                 Action::Status(c"status"),
-                Action::Append(c"./main", Terms::default()),
-                Action::Append(c"/var/log", Terms::default()),
+                Action::Append(c"./main", Policy::Multilog.terms()),
+                Action::Append(c"/var/log", Policy::Multilog.terms()),
             ]
         );
     }
@@ -182,7 +149,7 @@ mod tests {
         ] {
             assert_eq!(terms(&[word]).files, files, "{word:?}");
         }
-        assert_eq!(terms(&[]), Terms::default());
+        assert_eq!(terms(&[]), Policy::Multilog.terms());
         assert_eq!(terms(&[c"s5000", c"s6000"]).size, 6000);
     }
 
@@ -193,10 +160,11 @@ mod tests {
             .actions
             .iter()
             .map(|action| match action {
-                Action::Append(_, terms) => (terms.processor, terms.files),
+                Action::Append(_, terms) => (terms.processor.clone(), terms.files),
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(terms, [(None, 10), (Some(c"gzip"), 10), (Some(c"gzip"), 5)]);
+        let gzip = Some(c"gzip".to_owned());
+        assert_eq!(terms, [(None, 10), (gzip.clone(), 10), (gzip, 5)]);
     }
 }

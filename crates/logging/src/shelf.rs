@@ -5,83 +5,160 @@ use std::ffi::{CStr, CString};
 use daemontools_core::label::Label;
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{linkat, unlink};
 
+use crate::event::{News, Purpose, Step, Then, Voice};
 use crate::names::Code;
-use crate::old::{is_old, surplus};
-use crate::trouble::{Step, Tell, Trouble, persist};
+use crate::old::{is_old, oldest_of_more_than, surplus};
+use crate::policy::Policy;
 
 /// The old files of a log directory, which is the current directory whenever
 /// something is asked of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shelf<'a> {
-    /// The log directory, as the script names it.
-    pub(crate) place: &'a CStr,
-    /// Less than this many old files are kept.
+    pub(crate) policy: Policy,
+    pub(crate) voice: Voice<'a>,
+    /// How many are kept, and how many while the disk is full, as in the
+    /// directory's terms.
     pub(crate) files: usize,
-    pub(crate) tell: Tell,
+    pub(crate) floor: usize,
 }
 
 impl Shelf<'_> {
     /// Makes a file, if it exists, an old file of this moment, and removes
     /// what there is too much of.
-    ///
+    pub(crate) fn keep(&self, file: &CStr, code: Code) {
+        let kept = match self.policy {
+            Policy::Multilog => self.keep_by_link(file, code),
+            Policy::Svlogd => {
+                self.rename(file, &free_name(code));
+                true
+            }
+        };
+        if kept {
+            self.remove_surplus();
+        }
+    }
+
     /// A file that has another name has been here before, and its writer
     /// ended before it could remove this name.
-    pub(crate) fn keep(&self, file: &CStr, code: Code) {
-        let Some(names) = self.persist(Step::Stat(file), || names(file)) else {
-            return;
+    fn keep_by_link(&self, file: &CStr, code: Code) -> bool {
+        let Some(names) = self.voice.persist(Step::Stat(file), || names(file)) else {
+            return false;
         };
         if names == 1 {
             self.link(file, code, Label::now());
         }
-        self.persist(Step::Remove(file), || unlink(file));
-        self.remove_surplus();
+        self.voice.persist(Step::Remove(file), || unlink(file));
+        true
     }
 
     /// Gives a file another name, by the first label from `label` on that no
     /// other file has.
     fn link(&self, file: &CStr, code: Code, mut label: Label) {
         loop {
-            let name = name(label, code);
+            let name = code.name(&label.text());
             match linkat(AT_FDCWD, file, AT_FDCWD, name.as_c_str(), AtFlags::empty()) {
                 Ok(()) => return,
                 // Another file ended in the same microsecond.
                 Err(Errno::EEXIST) => label = label.next(),
                 Err(error) => {
-                    self.tell(Step::Link(&name), error);
+                    self.voice.pause(Step::Link(&name), error);
                     label = Label::now();
                 }
             }
         }
     }
 
-    fn remove_surplus(&self) {
-        loop {
-            let old = self.persist(Step::ReadDirectory, old_files);
-            let refused = surplus(old, self.files)
-                .into_iter()
-                .find_map(|name| Some((unlink(name.as_c_str()).err()?, name)));
-            match refused {
-                None => return,
-                Some((error, name)) => self.tell(Step::Remove(&name), error),
+    /// Gives a file its name instead of the one it has.
+    pub(crate) fn rename(&self, file: &CStr, name: &CStr) {
+        self.voice.persist(Step::Rename(file, name), || {
+            renameat(AT_FDCWD, file, AT_FDCWD, name)
+        });
+    }
+
+    /// Removes what there is too much of. multilog does so until it is done;
+    /// svlogd leaves what it cannot remove.
+    pub(crate) fn remove_surplus(&self) {
+        let then = match self.policy {
+            Policy::Multilog => Then::Again,
+            Policy::Svlogd => Then::On,
+        };
+        'again: loop {
+            let old = match self.old_files(Purpose::Rotate) {
+                Ok(old) => old,
+                Err((step, error)) => {
+                    self.voice.trouble(step, error, then);
+                    match then {
+                        Then::Again => continue,
+                        Then::On => return,
+                    }
+                }
+            };
+            for name in surplus(self.policy, old, self.files) {
+                if Code::of(&name) != Some(Code::Made) {
+                    self.voice.news(News::Removed(&name));
+                }
+                if let Err(error) = unlink(name.as_c_str()) {
+                    self.voice.trouble(Step::Remove(&name), error, then);
+                    match then {
+                        Then::Again => continue 'again,
+                        Then::On => {}
+                    }
+                }
             }
+            return;
         }
     }
 
-    /// Makes attempts until one succeeds, and tells of each that fails.
-    pub(crate) fn persist<T>(
-        &self,
-        step: Step<'_>,
-        attempt: impl FnMut() -> Result<T, Errno>,
-    ) -> T {
-        persist(self.tell, self.place, step, attempt)
+    /// Removes the oldest old file, if there are more than must be kept while
+    /// the disk is full; whether there is room now.
+    pub(crate) fn make_room(&self) -> bool {
+        let old = self.old_files(Purpose::MakeRoom);
+        let old = old.unwrap_or_else(|(step, error)| {
+            self.voice.warn(step, error);
+            Vec::new()
+        });
+        let oldest = oldest_of_more_than(self.floor, old);
+        oldest
+            .filter(|_| self.floor < self.files)
+            .is_some_and(|oldest| {
+                self.voice.news(News::RemovedForRoom(&oldest));
+                let removed = unlink(oldest.as_c_str());
+                removed
+                    .map_err(|error| self.voice.warn(Step::Remove(&oldest), error))
+                    .is_ok()
+            })
     }
 
-    fn tell(&self, step: Step<'_>, error: Errno) {
-        (self.tell)(&Trouble::new(self.place, step, error));
+    /// The old files in the current directory, in the order in which it has
+    /// them.
+    fn old_files(&self, purpose: Purpose) -> Result<Vec<CString>, (Step<'static>, Errno)> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let mut directory = Dir::open(c".", flags, Mode::empty())
+            .map_err(|error| (Step::OpenToList(purpose), error))?;
+        let mut old = Vec::new();
+        for entry in directory.iter() {
+            let entry = entry.map_err(|error| (Step::List(purpose), error))?;
+            if is_old(self.policy, entry.file_name().to_bytes()) {
+                old.push(entry.file_name().to_owned());
+            }
+        }
+        Ok(old)
+    }
+}
+
+/// The first name from this moment on that no file has.
+pub(crate) fn free_name(code: Code) -> CString {
+    let mut label = Label::now();
+    loop {
+        let name = code.name(&label.text());
+        if stat(name.as_c_str()) == Err(Errno::ENOENT) {
+            return name;
+        }
+        label = label.next();
     }
 }
 
@@ -94,23 +171,6 @@ fn names(file: &CStr) -> Result<Option<u64>, Errno> {
     }
 }
 
-fn name(label: Label, code: Code) -> CString {
-    CString::new([&label.text(), code.suffix()].concat()).unwrap_or_default()
-}
-
-/// The old files in the current directory, in the order in which it has them.
-fn old_files() -> Result<Vec<CString>, Errno> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let mut old = Vec::new();
-    for entry in Dir::open(c".", flags, Mode::empty())?.iter() {
-        let entry = entry?;
-        if is_old(entry.file_name().to_bytes()) {
-            old.push(entry.file_name().to_owned());
-        }
-    }
-    Ok(old)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,9 +181,13 @@ mod tests {
         // No other test of this crate asks where it is.
         std::env::set_current_dir(&directory).unwrap();
         let shelf = Shelf {
-            place: c"test",
+            policy: Policy::Multilog,
+            voice: Voice {
+                place: c"test",
+                tell: |event| panic!("{event:?}"),
+            },
             files: 10,
-            tell: |trouble| panic!("{trouble:?}"),
+            floor: 10,
         };
         let label = Label::from_unix(1_000_000_000, 999_998);
         for text in ["first", "second", "third"] {

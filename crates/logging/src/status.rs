@@ -8,7 +8,7 @@ use nix::unistd::{Whence, fchdir, lseek, write};
 use unix::file::{open_append, open_write};
 
 use crate::batch::HEAD;
-use crate::trouble::{Step, Tell, Trouble};
+use crate::event::{Step, Tell, Trouble, Voice};
 
 /// The length of a record: a line's head, and newlines up to here.
 const RECORD: usize = HEAD + 1;
@@ -16,9 +16,8 @@ const RECORD: usize = HEAD + 1;
 /// An open status file.
 #[derive(Debug)]
 pub struct Status<'a> {
-    name: &'a CStr,
+    voice: Voice<'a>,
     file: OwnedFd,
-    tell: Tell,
 }
 
 impl<'a> Status<'a> {
@@ -32,7 +31,8 @@ impl<'a> Status<'a> {
         fchdir(origin).map_err(trouble(Step::SwitchBack))?;
         open_append(name, 0o600).map_err(trouble(Step::CreateStatus))?;
         let file = open_write(name).map_err(trouble(Step::WriteStatus))?;
-        Ok(Status { name, file, tell })
+        let voice = Voice { place: name, tell };
+        Ok(Status { voice, file })
     }
 
     /// Overwrites the file with a line's head, and newlines up to 1001 bytes;
@@ -43,7 +43,7 @@ impl<'a> Status<'a> {
             *to = from;
         }
         while let Err((step, error)) = self.overwrite(&record) {
-            (self.tell)(&Trouble::new(self.name, step, error));
+            self.voice.pause(step, error);
         }
     }
 

@@ -139,7 +139,7 @@ fuzz_target!(|bytes: &[u8]| {
         long: false,
     };
     let mut lines = Lines::new(false);
-    let mut extent = Extent::new(size, written);
+    let mut extent = Extent::new(size, 2000, written);
     let mut files = vec![vec![b'o'; written]];
     let mut cuts = Vec::new();
     let mut take = |files: &mut Vec<Vec<u8>>, batch: &logging::batch::Batch<'_>| {

@@ -50,7 +50,7 @@ fuzz_target!(|bytes: &[u8]| {
                     assert_eq!(name.to_bytes(), word);
                     assert_eq!(terms.size as u64, size);
                     assert_eq!(terms.files as u64, files);
-                    assert_eq!(terms.processor.map(CStr::to_bytes), processor);
+                    assert_eq!(terms.processor.as_deref().map(CStr::to_bytes), processor);
                 }
                 (_, other) => panic!("{} is {other:?}", word.escape_ascii()),
             },

@@ -2,25 +2,18 @@
 
 use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use cli::number::scan;
 
 use super::pattern::Pattern;
+use crate::policy::{Policy, Terms};
 
 /// How a log directory is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `sSIZE`: about how many bytes a file has; 0 is any number.
-    pub size: usize,
-    /// `nNUM`: how many old files are kept; 0 is all.
-    pub files: usize,
-    /// `NMIN`: how many are kept while the disk is full; it says nothing
-    /// unless it is less than the number before.
-    pub floor: usize,
-    /// `tSECONDS`: how old `current` becomes; 0 is any age.
-    pub age: u64,
-    /// `!PROCESSOR`: the shell command that each file goes through.
-    pub processor: Option<CString>,
+    /// `s`, `n`, `N`, `t` and `!`: how its files are kept.
+    pub terms: Terms,
     /// `uADDRESS` or `UADDRESS`: where selected lines are sent.
     pub peer: Option<SocketAddrV4>,
     /// `U…`: whether they are not written to the directory.
@@ -64,11 +57,7 @@ const SYSLOG: u16 = 514;
 impl Default for Config {
     fn default() -> Self {
         Config {
-            size: 1_000_000,
-            files: 10,
-            floor: 10,
-            age: 0,
-            processor: None,
+            terms: Policy::Svlogd.terms(),
             peer: None,
             sent_only: false,
             prefix: Vec::new(),
@@ -93,13 +82,17 @@ impl Config {
             } else {
                 line.get(1..).unwrap_or_default()
             };
+            let terms = &mut config.terms;
             match letter {
                 b'p' | b'!' if rest.is_empty() => {}
-                b's' => config.size = count(scaled(rest, &[(b'k', 1 << 10), (b'm', 1 << 20)])),
-                b'n' => config.files = count(scan(rest).0),
-                b'N' => config.floor = count(scan(rest).0),
-                b't' => config.age = scaled(rest, &[(b'm', 60), (b'h', 3600)]),
-                b'!' => config.processor = CString::new(rest).ok(),
+                b's' => terms.size = count(scaled(rest, &[(b'k', 1 << 10), (b'm', 1 << 20)])),
+                b'n' => terms.files = count(scan(rest).0),
+                b'N' => terms.floor = count(scan(rest).0),
+                b't' => {
+                    let age = scaled(rest, &[(b'm', 60), (b'h', 3600)]);
+                    terms.age = Some(Duration::from_secs(age)).filter(|age| !age.is_zero());
+                }
+                b'!' => terms.processor = CString::new(rest).ok(),
                 b'p' => config.prefix = rest.to_vec(),
                 b'u' | b'U' => {
                     config.sent_only = *letter == b'U';
@@ -194,15 +187,16 @@ mod tests {
 
     #[test]
     fn numbers_may_have_units() {
-        assert_eq!(config("s3k\n").size, 3072);
-        assert_eq!(config("s2m").size, 2 << 20);
-        assert_eq!(config("s7x").size, 7);
-        assert_eq!(config("sx").size, 0);
-        assert_eq!(config("s5\ns\n").size, 0);
-        assert_eq!(config("s5\ns").size, 5);
-        assert_eq!(config("t2m\n").age, 120);
-        assert_eq!(config("t1h\n").age, 3600);
-        assert_eq!((config("n3").files, config("N2").floor), (3, 2));
+        assert_eq!(config("s3k\n").terms.size, 3072);
+        assert_eq!(config("s2m").terms.size, 2 << 20);
+        assert_eq!(config("s7x").terms.size, 7);
+        assert_eq!(config("sx").terms.size, 0);
+        assert_eq!(config("s5\ns\n").terms.size, 0);
+        assert_eq!(config("s5\ns").terms.size, 5);
+        assert_eq!(config("t2m\n").terms.age, Some(Duration::from_secs(120)));
+        assert_eq!(config("t1h\n").terms.age, Some(Duration::from_secs(3600)));
+        assert_eq!(config("n3").terms.files, 3);
+        assert_eq!(config("N2").terms.floor, 2);
         assert_eq!(config("\n#s5\n s5\nx\n"), Config::default());
     }
 

@@ -1,18 +1,14 @@
-//! What svlogd does otherwise than multilog.
+//! What svlogd does with lines before they are written.
 //!
-//! Both read lines, stamp and select them, append them to a directory whose
-//! files end at line ends, and give old files to a processor. svlogd is told
-//! how in a file in the directory; it names old files without a step between,
-//! and does not wait for their processors.
+//! Like multilog it stamps and selects lines and appends them to log
+//! directories. It is told how in a file in the directory, and it may write a
+//! line with a prefix, tell of it, or send it elsewhere.
 
 pub mod config;
-pub mod event;
-pub mod keeper;
 pub mod line;
+pub mod logs;
 pub mod pattern;
-mod processing;
 
 pub use config::Config;
-pub use event::{Event, Weight};
-pub use keeper::Keeper;
 pub use line::{Form, Stamps};
+pub use logs::Logs;

@@ -1,0 +1,172 @@
+//! svlogd: read lines from standard input and keep them in log directories,
+//! each as the file `config` in it says.
+
+#![cfg_attr(not(test), no_main)]
+
+mod messages;
+
+use std::ffi::CStr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use cli::number::scan;
+use cli::options::{alone, with};
+use cli::text::complain;
+use cli::{Exit, Failure, Program, text};
+use daemontools_core::label::Label;
+use logging::directory::Surroundings;
+use logging::event::Tell;
+use logging::lines::Lines;
+use logging::policy::Policy;
+use logging::svlogd::{Form, Logs, Stamps};
+use nix::errno::Errno;
+use nix::poll::PollTimeout;
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::read;
+use unix::signals::{Arrived, HeldSignals};
+use unix::stdio::STDIN;
+use unix::{file, start};
+
+use messages::{inform, received, tell, tell_all};
+
+pub(crate) static SVLOGD: Program = Program {
+    name: "svlogd",
+    usage: " [-ttv] [-r c] [-R abc] [-l len] [-b buflen] dir ...",
+    options: &[
+        alone(b't', "a label before each line; -tt, -ttt: a date"),
+        with(b'r', "c", "replace unprintable characters with this one"),
+        with(b'R', "abc", "replace these characters too"),
+        with(b'l', "len", "how much of a line is matched, told and sent"),
+        with(b'b', "buflen", "the buffer's size, more than that"),
+        alone(b'v', "say what is done"),
+        alone(b'V', "show the version, and how svlogd is used"),
+    ],
+};
+
+/// What -V shows: the version of runit's svlogd that this one is like.
+const VERSION: &str = "$Id: 5e55a90e0a1b35ec47fed3021453c50675ea1117 $\n";
+
+unix::main!(SVLOGD.start(svlogd));
+
+fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let (form, verbose, places) = read_arguments(arguments)?;
+    umask(Mode::from_bits_truncate(0o022));
+    let origin = file::open_read(c".")
+        .map_err(|error| SVLOGD.fatal("unable to open current working directory", error))?;
+    let signals = HeldSignals::hold(Policy::Svlogd.signals())
+        .map_err(|error| SVLOGD.fatal("unable to hold signals", error))?;
+    let tell: Tell = if verbose { tell_all } else { tell };
+    let around = Surroundings {
+        origin: origin.as_fd(),
+        environment: &start::environment(),
+        tell,
+    };
+    let mut logs = Logs::new(&form, places, verbose, around);
+    reopen(&mut logs)?;
+    let (mut lines, mut column) = (Lines::with_head(form.head), 0);
+
+    // TERM ends the input with the line that is being read. To leave what
+    // follows to the next svlogd, it is read byte by byte from then on.
+    let mut ending = false;
+    while !(ending && lines.is_between()) {
+        let patience = logs.look_at_ages().map_or(PollTimeout::NONE, rounded_up);
+        let arrived = signals.wait(STDIN, patience);
+        if let (Arrived::Signal(signal), true) = (&arrived, verbose) {
+            inform(received(*signal));
+        }
+        match arrived {
+            Arrived::Signal(Signal::SIGTERM) => ending = true,
+            Arrived::Signal(Signal::SIGALRM) => logs.rotate(),
+            Arrived::Signal(Signal::SIGHUP) => reopen(&mut logs)?,
+            Arrived::Signal(_) => logs.look_at_processors(),
+            Arrived::Nothing => {}
+            Arrived::Input => {
+                let room = lines.room();
+                let length = if ending { 1 } else { room.len() };
+                match read(STDIN, room.get_mut(..length).unwrap_or_default()) {
+                    Ok(0) => break,
+                    Ok(length) => {
+                        form.replace(room.get_mut(..length).unwrap_or_default(), &mut column);
+                        logs.pass(&lines.batch(length, Label::now));
+                    }
+                    Err(Errno::EINTR | Errno::EAGAIN) => {}
+                    Err(error) => {
+                        SVLOGD.warn("unable to read standard input", error);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    // As in runit, a short line that does not end is not written.
+    if lines.is_within_line() {
+        if let Some(last) = lines.end(Label::now) {
+            logs.pass(&last);
+        }
+    }
+    logs.finish();
+    Ok(Exit::Success)
+}
+
+fn reopen(logs: &mut Logs<'_>) -> Result<(), Failure> {
+    if logs.reopen() {
+        return Ok(());
+    }
+    Err(SVLOGD.refuse("no functional log directories."))
+}
+
+/// As milliseconds, of which the last has passed too.
+fn rounded_up(patience: Duration) -> PollTimeout {
+    let milliseconds = patience.as_millis().saturating_add(1);
+    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+}
+
+/// The options and the directories.
+fn read_arguments<'a>(
+    arguments: &'a [&'static CStr],
+) -> Result<(Form, bool, &'a [&'static CStr]), Failure> {
+    let called = arguments.first().copied().unwrap_or_default();
+    let usage = |complaint: Vec<u8>| Failure {
+        exit: Exit::Failed,
+        message: text![complaint, "usage: ", called, SVLOGD.usage, "\n\n"],
+    };
+    let (mut stamps, mut verbose, mut length, mut buffer) = (None, false, 1000, 1024);
+    let (mut by, mut also) = (None, &b""[..]);
+    let mut options = SVLOGD.options(arguments);
+    while let Some((letter, value)) = options.read().map_err(usage)? {
+        let number = || {
+            let number = usize::try_from(scan(value).0).unwrap_or(usize::MAX);
+            Some(number).filter(|number| *number > 0)
+        };
+        match letter {
+            b'R' => {
+                also = value;
+                by = by.or(Some(b'_'));
+            }
+            b'r' => match value {
+                [one] => by = Some(*one),
+                _ => return Err(usage(Vec::new())),
+            },
+            b'l' => length = number().unwrap_or(1000),
+            b'b' => buffer = number().unwrap_or(1024),
+            b't' => {
+                stamps = Some(match stamps {
+                    None => Stamps::Label,
+                    Some(Stamps::Label) => Stamps::Date,
+                    Some(Stamps::Date | Stamps::Iso) => Stamps::Iso,
+                });
+            }
+            b'v' => verbose = true,
+            _ => {
+                complain(VERSION.as_bytes());
+                return Err(usage(Vec::new()));
+            }
+        }
+    }
+    let places = options.operands();
+    if places.is_empty() || buffer <= length {
+        return Err(usage(Vec::new()));
+    }
+    Ok((Form::new(stamps, length, by, also), verbose, places))
+}
