@@ -93,8 +93,7 @@ fn tell(event: &Event<'_>) {
             MULTILOG.remark(sentence(trouble, ", pausing"));
             std::thread::sleep(PAUSE);
         }
-        // The child of a processor says this, and exits.
-        Then::On => complain(&MULTILOG.refuse(sentence(trouble, "")).message),
+        Then::On | Then::Exit => complain(&MULTILOG.refuse(sentence(trouble, "")).message),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::{SIGALRM, SIGHUP, SIGKILL, SIGTERM};
-use testkit::{Outcome, Running, Scene, Subject, compliance, interop};
+use testkit::{Outcome, Running, Scene, Subject, compliance, interop, say};
 
 use super::chain::{injected, is_root};
 use super::multilog::{Feed, contents, files, line, masked, sizes};
@@ -310,6 +310,76 @@ compliance! {
             outcome.is(0, "", "svlogd: warning: processor failed, restart: m\n");
             assert_eq!(contents(scene, "m")[0], line(1000));
         }
+    }
+
+    fn a_processor_that_cannot_be_started_is_tried_again(scene: &Scene) {
+        for (hinder, help, message) in [
+            ("mkdir newstate", "rmdir newstate", "open newstate for processor: m: is a directory"),
+            (
+                "ln -s state state",
+                "rm state",
+                "open state for processor: m: symbolic link loop",
+            ),
+            (
+                "ln -s gone/state state",
+                "rm state",
+                "create empty state for processor: m: file does not exist",
+            ),
+        ] {
+            directory(scene, "s2000\n!cat\n");
+            scene.sh(&format!("cd m; {hinder}")).succeeds();
+            let (running, mut feed) = start(scene, "");
+            feed.write(line(1000));
+            let said = format!(
+                "svlogd: fatal: unable to {message}\nsvlogd: warning: processor failed, restart: m\n"
+            );
+            scene.wait_until("it has said so twice", || {
+                running.stderr().starts_with(said.repeat(2).as_bytes())
+            });
+            scene.sh(&format!("cd m; {help}")).succeeds();
+            feed.end();
+            let outcome = running.wait();
+            assert_eq!((outcome.code(), outcome.error_text().replace(&said, "")), (Some(0), String::new()));
+            assert_eq!(contents(scene, "m")[0], line(1000));
+        }
+    }
+
+    fn a_shell_that_cannot_be_run_is_said(scene: &Scene) {
+        directory(scene, "s2000\n!cat\n");
+        scene.write("input", line(1000));
+        let mut command = scene.command("unshare");
+        command.args([
+            "-rm",
+            "sh",
+            "-c",
+            "mount --bind /dev/null /bin/sh || exit 99
+            svlogd m <input 2>said & PID=$!
+            until grep -qs restart said; do sleep .05; done
+            umount /bin/sh
+            wait $PID",
+        ]);
+        let outcome = scene.run(command);
+        if outcome.code() == Some(99) || outcome.error_text().starts_with("unshare: ") {
+            say("skipped, nothing can be mounted: a shell that cannot be run");
+            return;
+        }
+        outcome.succeeds();
+        let said = scene.read("said");
+        let first = b"svlogd: fatal: unable to run processor: m: access denied\n\
+                      svlogd: warning: processor failed, restart: m\n";
+        assert!(said.starts_with(first), "{}", said.escape_ascii());
+        assert_eq!(contents(scene, "m")[0], line(1000));
+    }
+
+    fn a_processor_without_a_process_is_waited_for(scene: &Scene) {
+        let Some(strace) = injected("clone,clone3,fork,vfork", "EAGAIN", "1") else {
+            return;
+        };
+        directory(scene, "s2000\n!cat\n");
+        scene
+            .feed(line(1000), &format!("exec {strace} svlogd m"))
+            .is(0, "", "svlogd: pausing: unable to fork for processor: m: temporary failure\n");
+        assert_eq!(contents(scene, "m")[0], line(1000));
     }
 
     fn a_processor_works_in_the_background(scene: &Scene) {

@@ -10,6 +10,7 @@ mod power;
 mod signals;
 mod stderr;
 mod supervise;
+mod svlogd_full;
 mod svscan;
 
 use std::fs;

@@ -66,7 +66,7 @@ const ALL: &[Full] = &[
 ];
 
 /// Lines of numbers, 18692 bytes.
-fn input() -> String {
+pub(crate) fn input() -> String {
     let line = |n| format!("line {n} abcdefghijklmnopqrstuvwxyzabcdefgijkl\n");
     (1..=400).map(line).collect()
 }
@@ -121,9 +121,15 @@ fn run(scene: &Scene, then: &str) -> Option<()> {
 }
 
 /// What a log holds, without labels and the changes of its processor.
-fn text(scene: &Scene, n: usize) -> String {
+pub(crate) fn text(scene: &Scene, n: usize) -> String {
     let text = masked(contents(scene, &format!("{n}/log")).concat());
     text.replace("@LABEL ", "").to_lowercase()
+}
+
+/// Whether this is the line of a file that is finished, or of none that is
+/// ever.
+pub(crate) fn finished(line: &str) -> bool {
+    line.starts_with("-rwxr--r-- ") || line.ends_with(" lock") || line.ends_with(" state")
 }
 
 compliance! {
@@ -136,9 +142,6 @@ compliance! {
             assert_eq!(masked(scene.read(format!("{n}/said"))), full.says, "{n}");
             assert!(text(scene, n) == input, "{}", full.words);
             let log = files(scene, &format!("{n}/log"));
-            let finished = |line: &str| {
-                line.starts_with("-rwxr--r-- ") || line.ends_with(" lock") || line.ends_with(" state")
-            };
             assert!(log.lines().all(finished), "{log}");
         }
         say(&format!(

@@ -63,6 +63,8 @@ pub enum Then {
     Again,
     /// It goes on without.
     On,
+    /// Who tells of it is a child, which exits.
+    Exit,
 }
 
 /// What can fail. Files are named by their name in the log directory.

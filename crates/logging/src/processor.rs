@@ -14,7 +14,7 @@ use unix::exec::Program;
 use unix::fork::fork;
 use unix::{file, signals};
 
-use crate::event::{News, Part, Step, Voice};
+use crate::event::{News, Part, Step, Then, Voice};
 use crate::names::{Code, NEWSTATE, STATE};
 use crate::policy::Policy;
 
@@ -114,7 +114,8 @@ impl Processor<'_> {
                     Ok(()) => (Part::Shell, shell.exec()),
                     Err(refused) => refused,
                 };
-                self.voice.warn(Step::Run(&self.command, part), error);
+                let step = Step::Run(&self.command, part);
+                self.voice.trouble(step, error, Then::Exit);
                 UNABLE
             })
         })

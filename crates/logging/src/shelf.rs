@@ -93,7 +93,7 @@ impl Shelf<'_> {
                     self.voice.trouble(step, error, then);
                     match then {
                         Then::Again => continue,
-                        Then::On => return,
+                        Then::On | Then::Exit => return,
                     }
                 }
             };
@@ -105,7 +105,7 @@ impl Shelf<'_> {
                     self.voice.trouble(Step::Remove(&name), error, then);
                     match then {
                         Then::Again => continue 'again,
-                        Then::On => {}
+                        Then::On | Then::Exit => {}
                     }
                 }
             }

@@ -55,6 +55,7 @@ pub(crate) fn tell(event: &Event<'_>) {
         Event::News(..) => {}
         Event::Trouble(trouble) => match trouble.then {
             Then::On => SVLOGD.remark(sentence(trouble)),
+            Then::Exit => complain(&SVLOGD.refuse(sentence(trouble)).message),
             Then::Again => {
                 complain(&text!["svlogd: pausing: ", sentence(trouble), "\n"]);
                 std::thread::sleep(PAUSE);
