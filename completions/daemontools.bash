@@ -130,7 +130,7 @@ _daemontools_softlimit() { _daemontools '-a: -c: -d: -f: -l: -m: -o: -p: -r: -s:
 complete -F _daemontools_softlimit softlimit
 _daemontools_supervise() { _daemontools '' service; }
 complete -F _daemontools_supervise supervise
-_daemontools_svc() { _daemontools '-u -d -o -x -p -c -h -a -i -t -k' services; }
+_daemontools_svc() { _daemontools '-u -d -o -x -p -c -h -a -i -t -k -q -1 -2 -w -+ -=' services; }
 complete -F _daemontools_svc svc
 _daemontools_svok() { _daemontools '' service; }
 complete -F _daemontools_svok svok

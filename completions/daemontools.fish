@@ -116,6 +116,12 @@ complete -c svc -s a -d 'alarm'
 complete -c svc -s i -d 'interrupt'
 complete -c svc -s t -d 'term'
 complete -c svc -s k -d 'kill'
+complete -c svc -s q -d 'quit'
+complete -c svc -s 1 -d 'usr1'
+complete -c svc -s 2 -d 'usr2'
+complete -c svc -s w -d 'winch'
+complete -c svc -s + -d 'group'
+complete -c svc -s = -d 'process alone'
 complete -c svok -x -a "(__daemontools '' service)"
 complete -c svscan -x -a "(__daemontools '' directory)"
 complete -c svstat -x -a "(__daemontools '' services)"

@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use cli::{Exit, Failure, Opt, Program, text};
-use daemontools_core::control::{COMMANDS, Command};
+use daemontools_core::control::{COMMANDS, Command, MORE_COMMANDS};
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::{chdir, fchdir, write};
@@ -18,19 +18,25 @@ pub(crate) static SVC: Program = Program {
     options: &OPTIONS,
 };
 
-/// One option for each command that supervise understands.
-static OPTIONS: [Opt; COMMANDS.len()] = options(COMMANDS);
+/// One option for each command that supervise understands. The usage line
+/// stays 0.76's.
+static OPTIONS: [Opt; COMMANDS.len() + MORE_COMMANDS.len()] = options();
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-const fn options<const N: usize>(commands: [(u8, &'static str, Command); N]) -> [Opt; N] {
+const fn options() -> [Opt; COMMANDS.len() + MORE_COMMANDS.len()] {
     let mut options = [Opt {
         letter: 0,
         value: None,
         meaning: "",
-    }; N];
+    }; COMMANDS.len() + MORE_COMMANDS.len()];
     let mut n = 0;
-    while n < N {
-        (options[n].letter, options[n].meaning, _) = commands[n];
+    while n < options.len() {
+        let (letter, meaning, _): (u8, &str, Command) = if n < COMMANDS.len() {
+            COMMANDS[n]
+        } else {
+            MORE_COMMANDS[n - COMMANDS.len()]
+        };
+        (options[n].letter, options[n].meaning) = (letter, meaning);
         n += 1;
     }
     options

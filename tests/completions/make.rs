@@ -186,6 +186,11 @@ fn zsh(family: Family) -> String {
     let made = family.programs().map(|program| {
         let options = program.options.iter().map(|option| {
             let (letter, meaning) = (char::from(option.letter), option.meaning);
+            // Behind an option these say how it takes its value.
+            let letter = match letter {
+                '+' | '=' => format!("\\{letter}"),
+                _ => letter.to_string(),
+            };
             match option.value {
                 None => format!("-{letter}[{meaning}]"),
                 Some(name) => {

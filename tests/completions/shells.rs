@@ -7,7 +7,10 @@ use testkit::{Scene, Subject};
 
 /// Lines, and what is offered for the last word of each.
 const LINES: [(&str, &str); 42] = [
-    ("svc -", "-a -c -d -h -i -k -o -p -t -u -x"),
+    (
+        "svc -",
+        "-+ -1 -2 -= -a -c -d -h -i -k -o -p -q -t -u -w -x",
+    ),
     ("svc ", "plain sv"),
     ("svc sv/", "sv/idle sv/web sv/web/log"),
     ("svc -u sv/w", "sv/web sv/web/log"),

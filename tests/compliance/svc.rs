@@ -1,9 +1,41 @@
-use testkit::{compliance, interop};
+use testkit::{Scene, Subject, compliance, interop};
 
 use super::{SLEEPER, pid, supervise, wait_for_status};
 
 const USAGE: &str = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, a alarm, \
                      i interrupt, t term, k kill\n";
+
+/// The letters that 0.76 refuses.
+const NEW: &str = "q12w+=";
+
+/// A service, called by its shell, that leads a process group of its own if
+/// `alone`, with a child in the group; each writes down what it is sent.
+fn pair(scene: &Scene, alone: &str) {
+    let log = |who: &str| {
+        let trap = |signal: &str| format!("trap 'echo {who} {signal} >>got' {signal}");
+        ["QUIT", "USR1", "USR2", "WINCH"].map(trap).join("\n")
+    };
+    let wait = "while :; do sleep 0.01; done";
+    scene.script(
+        "s/child",
+        &format!("#!/bin/sh\n{}\necho child >>got\n{wait}\n", log("child")),
+    );
+    scene.script(
+        "s/parent",
+        &format!("#!/bin/sh\n{}\n./child &\n{wait}\n", log("parent")),
+    );
+    scene.script("s/run", &format!("#!/bin/sh\nexec {alone} ./parent\n"));
+}
+
+/// Waits until the lines of `s/got`, in any order, are those.
+#[track_caller]
+fn wait_for_got(scene: &Scene, wanted: &[&str]) {
+    let mut wanted = wanted.to_owned();
+    wanted.sort_unstable();
+    scene.wait_for("sort s/got 2>/dev/null", |text| {
+        text.lines().collect::<Vec<_>>() == wanted
+    });
+}
 
 compliance! {
     fn bad_options_are_told_with_all_options(scene: &Scene) {
@@ -52,6 +84,70 @@ compliance! {
         scene.sh("mkdir -p s/supervise; : >s/supervise/control");
         scene.sh("svc -udo -tuk -t -xpchai s").succeeds();
         assert_eq!(scene.read("s/supervise/control").escape_ascii().to_string(), "udotkxpchai");
+    }
+
+    fn later_letters_are_refused_or_sent(scene: &Scene) {
+        scene.sh("mkdir -p s/supervise; : >s/supervise/control");
+        if scene.subject() == Subject::Reference {
+            for letter in NEW.chars() {
+                scene.sh(&format!("svc -{letter} s")).is(100, "", format!("svc: illegal option -- {letter}\n{USAGE}"));
+            }
+        } else {
+            scene.sh("svc -q -1 -2 -w -+ -= -+1 s").succeeds();
+            assert_eq!(scene.read("s/supervise/control").escape_ascii().to_string(), NEW);
+            scene.sh("svc -Z s").is(100, "", format!("svc: illegal option -- Z\n{USAGE}"));
+        }
+    }
+
+    fn later_letters_send_their_signals_or_are_ignored(scene: &Scene) {
+        pair(scene, "");
+        let _supervise = supervise(scene);
+        wait_for_got(scene, &["child"]);
+        let mut got = vec!["child"];
+        for (letter, line) in [("q", "parent QUIT"), ("1", "parent USR1"), ("2", "parent USR2"), ("w", "parent WINCH")] {
+            // As svc writes it. That supervise has read it shows in what follows.
+            scene.sh(&format!("printf {letter}p >s/supervise/control")).succeeds();
+            wait_for_status(scene, (true, 1, b'u'));
+            scene.sh("svc -c s").succeeds();
+            if scene.subject() == Subject::Ours {
+                got.push(line);
+            }
+            wait_for_got(scene, &got);
+        }
+    }
+
+    fn a_group_that_the_service_leads_can_be_reached(scene: &Scene) {
+        pair(scene, "pgrphack");
+        let _supervise = supervise(scene);
+        wait_for_got(scene, &["child"]);
+        if scene.subject() == Subject::Reference {
+            // Its supervise reads all this, and minds the last letter alone.
+            scene.sh("printf +12=wp >s/supervise/control").succeeds();
+            wait_for_status(scene, (true, 1, b'u'));
+            scene.sh("svc -c s").succeeds();
+            return wait_for_got(scene, &["child"]);
+        }
+        scene.sh("svc -w s").succeeds();
+        wait_for_got(scene, &["child", "parent WINCH"]);
+        // The letters after one, up to the other, and no longer than one svc.
+        scene.sh("svc -+1=2 s").succeeds();
+        wait_for_got(scene, &["child", "parent WINCH", "parent USR1", "child USR1", "parent USR2"]);
+        scene.sh(": >s/got; svc -w s").succeeds();
+        wait_for_got(scene, &["parent WINCH"]);
+    }
+
+    fn a_group_that_the_service_does_not_lead_is_not_reached(scene: &Scene) {
+        pair(scene, "");
+        let mut supervise = supervise(scene);
+        wait_for_got(scene, &["child"]);
+        if scene.subject() == Subject::Ours {
+            // The group is that of supervise, which would die of these.
+            scene.sh("svc -+12p s").succeeds();
+            wait_for_status(scene, (true, 1, b'u'));
+            scene.sh("svc -+cw s").succeeds();
+            wait_for_got(scene, &["child", "parent USR1", "parent USR2", "parent WINCH"]);
+            assert!(supervise.runs());
+        }
     }
 
     fn no_letters_are_nothing_written(scene: &Scene) {

@@ -20,7 +20,7 @@ fn words_for_svc() {
                     2..=5 => {
                         // Mostly letters that are options.
                         let letters = if random.u8(0..4) == 0 {
-                            "uZ-:? =.d"
+                            "uZ-:? ,.d"
                         } else {
                             "udopchaitkx"
                         };

@@ -22,11 +22,24 @@ pub enum Command {
     Terminate,
     /// `k`: KILL.
     Kill,
-    /// Any other letter: this signal, and nothing else.
+    /// Any other letter of a signal: this signal, and nothing else.
     Send(Signal),
+    /// `+` and `=`: whom the signals of the commands after it reach.
+    Reach(Reach),
 }
 
-/// Letters, words and commands, in the order of svc's usage line.
+/// Whom a signal reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The service's process.
+    Alone,
+    /// The process group of that process, if it leads one; else the process
+    /// alone, since the group is somebody else's: usually it is that of
+    /// supervise itself, and of all its fellows.
+    Group,
+}
+
+/// Letters, words and commands of 0.76, in the order of svc's usage line.
 pub const COMMANDS: [(u8, &str, Command); 11] = [
     (b'u', "up", Command::Up),
     (b'd', "down", Command::Down),
@@ -41,12 +54,20 @@ pub const COMMANDS: [(u8, &str, Command); 11] = [
     (b'k', "kill", Command::Kill),
 ];
 
-/// What runsv understands besides.
-const RUNSV_COMMANDS: [(u8, Command); 3] = [
-    (b'q', Command::Send(Signal::SIGQUIT)),
-    (b'1', Command::Send(Signal::SIGUSR1)),
-    (b'2', Command::Send(Signal::SIGUSR2)),
+/// The same of what 0.76 does not know: its svc refuses these letters, and its
+/// supervise ignores the bytes. They are those of daemontools-encore; `q`, `1`
+/// and `2` are also runit's.
+pub const MORE_COMMANDS: [(u8, &str, Command); 6] = [
+    (b'q', "quit", Command::Send(Signal::SIGQUIT)),
+    (b'1', "usr1", Command::Send(Signal::SIGUSR1)),
+    (b'2', "usr2", Command::Send(Signal::SIGUSR2)),
+    (b'w', "winch", Command::Send(Signal::SIGWINCH)),
+    (b'+', "group", Command::Reach(Reach::Group)),
+    (b'=', "process alone", Command::Reach(Reach::Alone)),
 ];
+
+/// Those of them that runsv knows.
+const RUNSV_LETTERS: &[u8] = b"q12";
 
 impl Command {
     /// The command that a byte stands for; None for bytes that supervise
@@ -55,6 +76,7 @@ impl Command {
     pub fn from_byte(byte: u8) -> Option<Self> {
         COMMANDS
             .iter()
+            .chain(&MORE_COMMANDS)
             .find(|(letter, ..)| *letter == byte)
             .map(|&(_, _, command)| command)
     }
@@ -62,20 +84,37 @@ impl Command {
     /// As [`Command::from_byte`], for runsv.
     #[must_use]
     pub fn from_byte_for_runsv(byte: u8) -> Option<Self> {
-        let more = RUNSV_COMMANDS.iter();
-        let more = more
-            .filter(|(letter, _)| *letter == byte)
-            .map(|&(_, command)| command);
-        more.chain(Command::from_byte(byte)).next()
+        let is_more = MORE_COMMANDS.iter().any(|&(letter, ..)| letter == byte);
+        if is_more && !RUNSV_LETTERS.contains(&byte) {
+            return None;
+        }
+        Command::from_byte(byte)
     }
 
     /// The letter that stands for it; None if there is none.
     #[must_use]
     pub fn letter(self) -> Option<u8> {
-        let all = COMMANDS.map(|(letter, _, command)| (letter, command));
-        all.into_iter()
-            .chain(RUNSV_COMMANDS)
-            .find(|(_, command)| *command == self)
-            .map(|(letter, _)| letter)
+        COMMANDS
+            .iter()
+            .chain(&MORE_COMMANDS)
+            .find(|(.., command)| *command == self)
+            .map(|&(letter, ..)| letter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_letter_stands_for_one_command() {
+        let all = || COMMANDS.iter().chain(&MORE_COMMANDS);
+        for &(letter, word, command) in all() {
+            assert_eq!(Command::from_byte(letter), Some(command), "{word}");
+            let same = all().filter(|row| row.0 == letter || row.2 == command);
+            assert_eq!(same.count(), 1, "{word}");
+        }
+        let known = (0..=255).filter(|&byte| Command::from_byte(byte).is_some());
+        assert_eq!(known.count(), all().count());
     }
 }

@@ -284,6 +284,8 @@ impl Machine {
             Command::Terminate => [send(Signal::SIGTERM), None, None],
             Command::Kill => [send(Signal::SIGKILL), None, None],
             Command::Send(signal) => [send(signal), None, None],
+            // It is for who sends the signals of the commands after it.
+            Command::Reach(_) => [None; 3],
         }
     }
 
@@ -332,6 +334,7 @@ impl Machine {
                 [unless_done(Signal::SIGCONT), None, None]
             }
             Command::Send(signal) => [unless_done(signal), None, None],
+            Command::Reach(_) => [None; 3],
         }
     }
 

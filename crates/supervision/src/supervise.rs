@@ -6,15 +6,15 @@ use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use daemontools_core::control::Command;
+use daemontools_core::control::{Command, Reach};
 use daemontools_core::names::{self, Files};
 use daemontools_core::runsv::Report;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::fcntl::FlockArg;
-use nix::sys::signal::kill;
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, stat};
-use nix::unistd::{Pid, chdir, dup2_stdin, dup2_stdout};
+use nix::unistd::{Pid, chdir, dup2_stdin, dup2_stdout, getpgid};
 use unix::exec::Program;
 use unix::file;
 use unix::fork::fork;
@@ -406,15 +406,21 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
             return;
         }
         let commands = self.side(side).map(Service::read_commands);
+        // What `+` says is over with the commands that came with it: those who
+        // write theirs later need not know of it.
+        let mut reach = Reach::Alone;
         for command in commands.into_iter().flatten() {
-            self.command(side, command);
+            match command {
+                Command::Reach(to) => reach = to,
+                command => self.command(side, command, reach),
+            }
         }
         if side == Side::Service && self.terminated.is_some_and(SignalPipe::drain) {
-            self.command(side, Command::Exit);
+            self.command(side, Command::Exit, Reach::Alone);
         }
     }
 
-    fn command(&mut self, side: Side, command: Command) {
+    fn command(&mut self, side: Side, command: Command, reach: Reach) {
         let Some(service) = self.side(side) else {
             return;
         };
@@ -427,8 +433,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
                 return;
             };
             if let (Some(pid), Some(signal)) = (service.machine.pid(), step.signal) {
-                // It may have ended already; reaping will tell.
-                let _ = kill(pid, signal);
+                send(pid, signal, reach);
                 service.machine.sent(signal);
             }
         }
@@ -485,4 +490,14 @@ fn finish_arguments(end: End) -> [CString; 2] {
         end.low_byte().to_string(),
     ];
     words.map(|word| CString::new(word).unwrap_or_default())
+}
+
+/// Sends a signal to the service. It may have ended already; reaping will
+/// tell.
+fn send(pid: Pid, signal: Signal, reach: Reach) {
+    let leads = || getpgid(Some(pid)) == Ok(pid);
+    let _ = match reach {
+        Reach::Group if leads() => killpg(pid, signal),
+        Reach::Group | Reach::Alone => kill(pid, signal),
+    };
 }
