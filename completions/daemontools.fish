@@ -125,3 +125,6 @@ complete -c svc -s = -d 'process alone'
 complete -c svok -x -a "(__daemontools '' service)"
 complete -c svscan -x -a "(__daemontools '' directory)"
 complete -c svstat -x -a "(__daemontools '' services)"
+complete -c tai64nlocal -x -a "(__daemontools '' )"
+complete -c tai64nlocal -s g -d 'UTC, not local time'
+complete -c tai64nlocal -s i -d 'as RFC 3339 has it'

@@ -3,35 +3,86 @@
 #![cfg_attr(not(test), no_main)]
 
 use std::cell::Cell;
+use std::ffi::CStr;
 
-use cli::{Exit, text::print};
-use logging::local::Localizer;
+use cli::text::print;
+use cli::{Exit, Failure, Opt, Program};
+use logging::local::{Localizer, Style};
 use nix::errno::Errno;
 use nix::unistd::read;
 use unix::stdio::STDIN;
 use unix::{localtime, start};
 
+pub(crate) static TAI64NLOCAL: Program = Program {
+    name: "tai64nlocal",
+    usage: "tai64nlocal: usage: tai64nlocal [-gi]",
+    options: &[
+        Opt {
+            letter: b'g',
+            value: None,
+            meaning: "UTC, not local time",
+        },
+        Opt {
+            letter: b'i',
+            value: None,
+            meaning: "as RFC 3339 has it",
+        },
+    ],
+};
+
 /// As much as a pipe holds.
 const INPUT: usize = 64 * 1024;
 
-// Whoever reads the lines would not know what to do with a message.
-unix::main!(match tai64nlocal() {
-    Ok(()) => Exit::Success,
-    Err(_) => Exit::Failed,
-});
+/// What to make of a label.
+#[derive(Clone, Copy)]
+struct Form {
+    utc: bool,
+    style: Style,
+}
+
+unix::main!(TAI64NLOCAL.start(|arguments| {
+    // Whoever reads the lines would not know what to do with a message.
+    match tai64nlocal(form(arguments)) {
+        Ok(()) => Ok(Exit::Success),
+        Err(_) => Err(Failure::silent(Exit::Failed)),
+    }
+}));
+
+/// What the options say. Since 0.76 ignores all arguments, those that are not
+/// understood, and all that stand beside them, are ignored here.
+fn form(arguments: &[&'static CStr]) -> Form {
+    let original = Form {
+        utc: false,
+        style: Style::Original,
+    };
+    let mut form = original;
+    let mut options = TAI64NLOCAL.options(arguments);
+    loop {
+        match options.next() {
+            Ok(Some((b'g', _))) => form.utc = true,
+            Ok(Some(_)) => form.style = Style::Rfc3339,
+            Ok(None) => return form,
+            Err(_) => return original,
+        }
+    }
+}
 
 /// Copies lines until the end of input. All that was read is written before
 /// the next read, but for a label that has not ended; one that ends with the
 /// input is not written at all, as in 0.76.
-fn tai64nlocal() -> Result<(), Errno> {
-    let zone_is_read = Cell::new(false);
+fn tai64nlocal(Form { utc, style }: Form) -> Result<(), Errno> {
+    let zone_is_read = Cell::new(utc);
     let calendar = |seconds| {
         if !zone_is_read.replace(true) {
             localtime::refresh();
         }
-        localtime::civil(seconds)
+        match style {
+            _ if utc => localtime::utc(seconds),
+            Style::Original => localtime::civil(seconds),
+            Style::Rfc3339 => localtime::civil_to_the_minute(seconds),
+        }
     };
-    let mut localizer = Localizer::new(calendar, zone_keeps_to_minutes());
+    let mut localizer = Localizer::new(calendar, utc || zone_keeps_to_minutes(), style);
     let mut input = vec![0; INPUT];
     let mut output = Vec::new();
     loop {
@@ -42,7 +93,7 @@ fn tai64nlocal() -> Result<(), Errno> {
             Err(error) => return Err(error),
         };
         // The time zone of this machine may have changed since the last read.
-        zone_is_read.set(false);
+        zone_is_read.set(utc);
         localizer.forget();
         localizer
             .convert(input.get(..length).unwrap_or_default(), &mut output)

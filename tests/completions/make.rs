@@ -121,6 +121,7 @@ fn operands(program: &Program) -> Vec<Kind> {
         _ if ends(" child") => vec![Kind::Command],
         _ if ends(" file program [ arg ... ]") => vec![Kind::File, Kind::Command],
         _ if ends(" script") => vec![Kind::Directories],
+        "tai64nlocal" => Vec::new(),
         _ if ends(" [directory]") => vec![Kind::Directory],
         _ if ends(" dir") => vec![Kind::Service],
         _ if ends(" dir ...") => vec![Kind::Services],

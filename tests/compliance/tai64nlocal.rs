@@ -92,6 +92,73 @@ interop! {
     }
 }
 
+/// What `tai64nlocal WORDS` makes of lines; the reference ignores the words.
+#[track_caller]
+fn converts_by(scene: &Scene, words: &str, input: &str, reference: &str, ours: &str) {
+    let output = if scene.subject() == Subject::Reference {
+        reference
+    } else {
+        ours
+    };
+    scene
+        .feed(
+            input,
+            &format!("TZ=EST5EDT,M3.2.0,M11.1.0 tai64nlocal {words}"),
+        )
+        .prints(output);
+}
+
+compliance! {
+    fn g_shows_utc(scene: &Scene) {
+        let input = format!("{LABEL} a\n{LABEL} b\nc\n");
+        let reference = "2026-11-21 07:10:56.173027500 a\n2026-11-21 07:10:56.173027500 b\nc\n";
+        let ours = "2026-11-21 12:10:56.173027500 a\n2026-11-21 12:10:56.173027500 b\nc\n";
+        converts_by(scene, "-g", &input, reference, ours);
+    }
+
+    fn i_shows_rfc_3339(scene: &Scene) {
+        // Both sides of the end of daylight saving time, and the zone's noon.
+        let (before, after) = (label(1_793_512_799), label(1_793_512_800));
+        let input = format!("{before} a\n{after} b\n{LABEL}\n");
+        let reference = "2026-11-01 01:59:59.000000000 a\n2026-11-01 01:00:00.000000000 b\n\
+            2026-11-21 07:10:56.173027500\n";
+        let ours = "2026-11-01T01:59:59.000000000-04:00 a\n2026-11-01T01:00:00.000000000-05:00 b\n\
+            2026-11-21T07:10:56.173027500-05:00\n";
+        converts_by(scene, "-i", &input, reference, ours);
+        let ours = "2026-11-01T05:59:59.000000000+00:00 a\n2026-11-01T06:00:00.000000000+00:00 b\n\
+            2026-11-21T12:10:56.173027500+00:00\n";
+        for words in ["-gi", "-i -g", "-ggii -- -x"] {
+            converts_by(scene, words, &input, reference, ours);
+        }
+    }
+
+    fn other_arguments_are_ignored(scene: &Scene) {
+        let local = "2026-11-21 07:10:56.173027500 a\n";
+        for words in ["-x", "-gx", "-ix", "- -i", "-- -i", "x -g", "''", "-g -: -i"] {
+            converts_by(scene, words, &format!("{LABEL} a\n"), local, local);
+        }
+    }
+
+    fn what_rfc_3339_cannot_say_is_printed_unchanged(scene: &Scene) {
+        if scene.subject() == Subject::Reference {
+            return;
+        }
+        // Nanoseconds of more than a second, and the years -1, 10000 and 0.
+        let labels = ["@400000006b018a5affffffff", &label(-62_198_755_200), &label(253_402_350_000)];
+        for label in labels {
+            converts_by(scene, "-gi", &format!("{label} a\n"), "", &format!("{label} a\n"));
+        }
+        let zero = format!("{}\n", label(-62_167_219_200));
+        converts_by(scene, "-gi", &zero, "", "0000-01-01T00:00:00.000000000+00:00\n");
+        // No offset of a day is in it, and seconds of one are cut.
+        let feed = |zone: &str| scene.feed(&zero, &format!("TZ={zone} tai64nlocal -i"));
+        feed("XXX-24").prints(&zero);
+        feed("XXX-1:02:59").prints("0000-01-01T01:02:00.000000000+01:02\n");
+        let year = format!("{}\n", label(0));
+        scene.feed(year, "TZ=XXX1:02:59 tai64nlocal -i").prints("1969-12-31T22:58:00.000000000-01:02\n");
+    }
+}
+
 compliance! {
     fn a_label_becomes_local_time(scene: &Scene) {
         converts(scene, "UTC", format!("{LABEL} a line\n"), "2026-11-21 12:10:56.173027500 a line\n");

@@ -19,6 +19,18 @@ pub struct Localizer<C> {
     clock: Clock<C>,
 }
 
+/// How a date and time is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// `2011-02-09 12:34:56.247337500`, as 0.76 does.
+    Original,
+    /// `2011-02-09T12:34:56.247337500+01:00`, as RFC 3339 has it. The calendar
+    /// is to keep to offsets of whole minutes. There is none for years of
+    /// other than four digits, offsets of a day or more, and nanoseconds
+    /// that are a second or more.
+    Rfc3339,
+}
+
 /// Where in a line the next byte stands.
 #[derive(Debug)]
 enum Place {
@@ -35,11 +47,12 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
     /// seconds of one minute it is asked about few if `whole_minutes` is
     /// set: then it must not change its offset from Unix time twice within a
     /// minute so that the second change undoes the first.
-    pub fn new(calendar: C, whole_minutes: bool) -> Self {
+    pub fn new(calendar: C, whole_minutes: bool, style: Style) -> Self {
         Localizer {
             place: Place::Start,
             clock: Clock {
                 calendar,
+                style,
                 whole_minutes,
                 minute: None,
             },
@@ -54,7 +67,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
     /// Appends `input` to `output` with its labels converted. A line may come
     /// in several pieces; a label is held back until its end is seen.
     ///
-    /// A label that the calendar has no answer for stays as it is.
+    /// A label that the calendar or the style has no answer for stays as it is.
     ///
     /// # Errors
     /// If there is no memory for a label of very many digits.
@@ -101,6 +114,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
 #[derive(Debug)]
 struct Clock<C> {
     calendar: C,
+    style: Style,
     whole_minutes: bool,
     minute: Option<Minute>,
 }
@@ -116,8 +130,10 @@ struct Minute {
     /// The moments that are this minute's, and as many seconds after `zero`
     /// as their second says.
     known: RangeInclusive<i64>,
-    /// The text of `start` without its second: `YYYY-MM-DD HH:MM:`.
+    /// The text of `start` before its second: `YYYY-MM-DD HH:MM:`.
     text: Vec<u8>,
+    /// The text after its nanoseconds.
+    end: Vec<u8>,
 }
 
 impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
@@ -129,7 +145,12 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
         output: &mut Vec<u8>,
     ) -> Result<(), TryReserveError> {
         let moment = label.unix();
-        let Some(minute) = self.minute_of(moment) else {
+        let possible = match self.style {
+            Style::Original => true,
+            Style::Rfc3339 => label.nanoseconds() < 10 * EIGHT,
+        };
+        let minute = possible.then(|| self.minute_of(moment)).flatten();
+        let Some(minute) = minute else {
             output.try_reserve(1 + digits.len())?;
             output.push(b'@');
             output.extend_from_slice(digits);
@@ -145,6 +166,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
             first => output.extend_from_slice(&[b'.', b'0' + first / 10, b'0' + first % 10]),
         }
         output.extend_from_slice(&eight(last));
+        output.extend_from_slice(&minute.end);
         Ok(())
     }
 
@@ -167,10 +189,10 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
         let start = Civil { second: 0, ..civil };
         let zero = moment.saturating_sub(civil.second.into());
         let mut known = moment..=moment;
-        let text = match self.minute.take() {
+        let (text, end) = match self.minute.take() {
             Some(last) if last.start == start => {
                 let whole = zero..=zero.saturating_add(59);
-                let end = Civil {
+                let at_end = Civil {
                     second: 59,
                     ..civil
                 };
@@ -178,19 +200,23 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
                     && last.zero == zero
                     && whole.contains(&moment)
                     && (self.calendar)(*whole.start()) == Some(start)
-                    && (self.calendar)(*whole.end()) == Some(end)
+                    && (self.calendar)(*whole.end()) == Some(at_end)
                 {
                     known = whole;
                 }
-                last.text
+                (last.text, last.end)
             }
-            _ => to_the_minute(start),
+            _ => match self.style {
+                Style::Original => (to_the_minute(start), Vec::new()),
+                Style::Rfc3339 => rfc3339(start)?,
+            },
         };
         self.minute = Some(Minute {
             start,
             zero,
             known,
             text,
+            end,
         });
         self.minute.as_ref()
     }
@@ -203,17 +229,41 @@ fn to_the_minute(civil: Civil) -> Vec<u8> {
     let year = i64::from(i32::from_be_bytes([a, b, c, d])).to_ne_bytes();
     let mut text = Vec::new();
     let _ = write!(text, "{}", u64::from_ne_bytes(year));
+    after_the_year(&mut text, civil, b' ');
+    text
+}
+
+/// `YYYY-MM-DDTHH:MM:` and the offset, `+01:00`; None where these cannot say
+/// it.
+fn rfc3339(civil: Civil) -> Option<(Vec<u8>, Vec<u8>)> {
+    let minutes = civil.offset.unsigned_abs() / 60;
+    let hours = u8::try_from(minutes / 60)
+        .ok()
+        .filter(|hours| *hours < 24)?;
+    let minutes = u8::try_from(minutes % 60).ok()?;
+    let year = u16::try_from(civil.year)
+        .ok()
+        .filter(|year| *year < 10_000)?;
+    let mut text = Vec::new();
+    let _ = write!(text, "{year:04}");
+    after_the_year(&mut text, civil, b'T');
+    let sign = if civil.offset < 0 { b"-" } else { b"+" };
+    let offset = [&sign[..], &two(hours), b":", &two(minutes)].concat();
+    Some((text, offset))
+}
+
+/// `-MM-DD HH:MM:`, with `between` date and time.
+fn after_the_year(text: &mut Vec<u8>, civil: Civil, between: u8) {
     for (before, number) in [
         (b'-', civil.month),
         (b'-', civil.day),
-        (b' ', civil.hour),
+        (between, civil.hour),
         (b':', civil.minute),
     ] {
         text.push(before);
         text.extend_from_slice(&two(number));
     }
     text.push(b':');
-    text
 }
 
 /// The two decimal digits of a number below 100.
@@ -263,6 +313,7 @@ mod tests {
             hour: part(86_400, 3600),
             minute: part(3600, 60),
             second: part(60, 1) + u8::from(moment == 2000),
+            offset,
         })
     }
 
@@ -271,7 +322,7 @@ mod tests {
     }
 
     fn localized(calendar: fn(i64) -> Option<Civil>, moments: &[i64]) -> Vec<String> {
-        let mut localizer = Localizer::new(calendar, true);
+        let mut localizer = Localizer::new(calendar, true, Style::Original);
         let mut output = Vec::new();
         for &moment in moments {
             localizer.convert(&label(moment), &mut output).unwrap();
@@ -309,7 +360,7 @@ mod tests {
             asked.set(asked.get() + 1);
             calendar(moment)
         };
-        let mut localizer = Localizer::new(counted, true);
+        let mut localizer = Localizer::new(counted, true, Style::Original);
         let mut ask = |moments: std::ops::Range<i64>| {
             asked.set(0);
             for moment in moments {
@@ -349,7 +400,7 @@ mod tests {
             }
             input.truncate(input.len().saturating_sub(random.usize(..30)));
             let converted = |pieces: &mut dyn FnMut(&[u8]) -> usize| {
-                let mut localizer = Localizer::new(calendar, true);
+                let mut localizer = Localizer::new(calendar, true, Style::Original);
                 let mut output = Vec::new();
                 let mut rest = input.as_slice();
                 while !rest.is_empty() {
@@ -382,6 +433,7 @@ mod tests {
                 hour: 4,
                 minute: 5,
                 second: 6,
+                offset: 0,
             };
             String::from_utf8(to_the_minute(civil)).unwrap()
         };
@@ -391,6 +443,32 @@ mod tests {
         assert_eq!(begin(2_147_483_648), "18446744071562067968-02-03 04:05:");
         assert_eq!(begin(2_147_485_547), "18446744071562069867-02-03 04:05:");
         assert_eq!(begin(-2_147_481_748), "18446744071562069868-02-03 04:05:");
+    }
+
+    #[test]
+    fn rfc_3339_is_said_where_it_can_be() {
+        let civil = |year, offset| Civil {
+            year,
+            month: 2,
+            day: 9,
+            hour: 12,
+            minute: 34,
+            second: 0,
+            offset,
+        };
+        let said = |year, offset| {
+            let (text, end) = rfc3339(civil(year, offset))?;
+            Some(String::from_utf8([text, end].concat()).unwrap())
+        };
+        let is = |text: &str| Some(text.to_owned());
+        assert_eq!(said(2011, 3600), is("2011-02-09T12:34:+01:00"));
+        assert_eq!(said(2011, 0), is("2011-02-09T12:34:+00:00"));
+        assert_eq!(said(2011, -12_600), is("2011-02-09T12:34:-03:30"));
+        assert_eq!(said(11, -60), is("0011-02-09T12:34:-00:01"));
+        assert_eq!(said(9999, 86_340), is("9999-02-09T12:34:+23:59"));
+        for (year, offset) in [(-1, 0), (10_000, 0), (2011, 86_400), (2011, -86_400)] {
+            assert_eq!(said(year, offset), None);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use logging::local::Localizer;
+use logging::local::{Localizer, Style};
 use unix::localtime::Civil;
 
 /// UTC by counting; no date before 1970 or after some years.
@@ -35,6 +35,7 @@ fn calendar(moment: i64) -> Option<Civil> {
         hour: part(second / 3600),
         minute: part(second / 60 % 60),
         second: part(second % 60),
+        offset: 0,
     })
 }
 
@@ -69,6 +70,7 @@ fn naive(input: &[u8]) -> Vec<u8> {
                 hour,
                 minute,
                 second,
+                ..
             } = civil;
             let nanoseconds = bits & 0xffff_ffff;
             output.extend(
@@ -101,7 +103,7 @@ fuzz_target!(|bytes: &[u8]| {
             byte => input.push(byte),
         }
     }
-    let mut localizer = Localizer::new(calendar, whole & 1 == 0);
+    let mut localizer = Localizer::new(calendar, whole & 1 == 0, Style::Original);
     let mut output = Vec::new();
     for piece in input.chunks(1 + usize::from(*piece)) {
         localizer.convert(piece, &mut output).unwrap();
