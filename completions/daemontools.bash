@@ -138,5 +138,7 @@ _daemontools_svscan() { _daemontools '' directory; }
 complete -F _daemontools_svscan svscan
 _daemontools_svstat() { _daemontools '' services; }
 complete -F _daemontools_svstat svstat
-_daemontools_tai64nlocal() { _daemontools '-g -i' '' ; }
+_daemontools_svwait() { _daemontools '-u -U -d -D -r -R -x -a -o -t:' services; }
+complete -F _daemontools_svwait svwait
+_daemontools_tai64nlocal() { _daemontools '-g -i' ; }
 complete -F _daemontools_tai64nlocal tai64nlocal

@@ -34,6 +34,7 @@ programs! {
     svok SVOK "../src/bin/svok.rs",
     svscan SVSCAN "../src/bin/svscan.rs",
     svstat SVSTAT "../src/bin/svstat.rs",
+    svwait SVWAIT "../src/bin/svwait.rs",
     tai64nlocal TAI64NLOCAL "../src/bin/tai64nlocal.rs",
 }
 

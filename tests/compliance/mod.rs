@@ -25,6 +25,7 @@ mod svok;
 mod svscan;
 mod svscanboot;
 mod svstat;
+mod svwait;
 mod tai64n;
 mod tai64nlocal;
 

@@ -8,6 +8,8 @@ pub mod label;
 pub mod names;
 pub mod runsv;
 pub mod sentence;
+pub mod sight;
+pub mod state;
 pub mod status;
 pub mod sv;
 pub mod title;

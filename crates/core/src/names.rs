@@ -20,6 +20,8 @@ pub const CONTROL: &CStr = c"supervise/control";
 pub const OK: &CStr = c"supervise/ok";
 /// The status record, mode 0644.
 pub const STATUS: &CStr = c"supervise/status";
+/// What `supervise -e` tells besides, in lines `key=value`, mode 0644.
+pub const STATE: &CStr = c"supervise/state";
 /// What runsv runs after [`RUN`].
 pub const FINISH: &CStr = c"finish";
 /// The same as it is executed.

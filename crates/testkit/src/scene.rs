@@ -22,10 +22,10 @@ use crate::{Outcome, Subject};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The programs that meet what others made (see the crate's table).
-const CLIENTS: [&str; 5] = ["sv", "svc", "svok", "svstat", "tai64nlocal"];
+const CLIENTS: [&str; 6] = ["sv", "svc", "svok", "svstat", "svwait", "tai64nlocal"];
 
 /// The programs of daemontools and runit that are built; svscanboot is a
-/// script.
+/// script. The reference lacks svwait.
 const PROGRAMS: &[&str] = &[
     "chpst",
     "envdir",
@@ -47,6 +47,7 @@ const PROGRAMS: &[&str] = &[
     "svok",
     "svscan",
     "svstat",
+    "svwait",
     "tai64n",
     "tai64nlocal",
 ];

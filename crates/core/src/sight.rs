@@ -1,0 +1,235 @@
+//! What there is to see of a service, whoever supervises it, and whether that
+//! is what somebody waits for.
+
+use crate::runsv::{self, Activity, Report};
+use crate::state::{Stage, State};
+use crate::status::{Status, Want};
+
+/// What is in `supervise/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Whether supervise, or runsv, runs.
+    pub supervised: bool,
+    /// The record; None if there is none.
+    pub record: Option<Record>,
+}
+
+/// A status record, with what else is told of the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The record of 18 bytes.
+    pub status: Status,
+    /// Whether the process in it is runsv's `finish`.
+    finishes: bool,
+    /// What supervise -e tells.
+    pub state: Option<State>,
+}
+
+impl Record {
+    /// Reads `status` and, if there is one, `state`. None if the record is too
+    /// short.
+    #[must_use]
+    pub fn read(status: &[u8], state: Option<&[u8]>) -> Option<Self> {
+        let finishes =
+            Report::decode(status).is_some_and(|report| report.activity == Activity::Finish);
+        let status = Status::decode(status)?;
+        let state = state.and_then(State::read);
+        Some(Record {
+            status,
+            finishes,
+            state: state.filter(|state| state.belongs_to(&status)),
+        })
+    }
+
+    /// The longest record that is of use, in bytes.
+    pub const LONGEST: usize = runsv::LENGTH;
+
+    /// What the service does. Without `state`, a service that is down and
+    /// wanted up is to be started soon, and one that is up never says that it
+    /// is ready.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        if let Some(state) = self.state {
+            return state.stage;
+        }
+        match (self.status.pid, self.status.want) {
+            (Some(_), _) if self.finishes => Stage::Finish,
+            (Some(_), _) => Stage::Up,
+            (None, Want::Up) => Stage::Delay,
+            (None, Want::Down | Want::Once) => Stage::Down,
+        }
+    }
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// The service runs.
+    Up,
+    /// It runs, and is ready.
+    UpAndReady,
+    /// It does not run.
+    Down,
+    /// It does not run, nor does its `finish`.
+    DownAndFinished,
+    /// It was started after the first look.
+    Restarted,
+    /// The same, and it is ready.
+    RestartedAndReady,
+    /// supervise has ended.
+    Gone,
+}
+
+impl Goal {
+    /// Whether the goal is reached, `first` being what was seen when the wait
+    /// began.
+    ///
+    /// A service whose supervise does not run is down if its last record says
+    /// so, or if there is none: nobody could have started it since. What such
+    /// a record says of a process is no longer known to be so.
+    #[must_use]
+    pub fn is_reached(self, first: &Sight, now: &Sight) -> bool {
+        let stage = now.record.map(|record| record.stage());
+        let up = now.supervised && stage.is_some_and(runs);
+        let ready = stage.is_some_and(|stage| stage != Stage::Starting);
+        let begun = |sight: &Sight| {
+            let record = sight.record.filter(|_| sight.supervised)?;
+            let status = record.status;
+            status.pid.map(|pid| (pid, status.since))
+        };
+        match self {
+            Goal::Up => up,
+            Goal::UpAndReady => up && ready,
+            Goal::Down => stage.is_none_or(|stage| !runs(stage) && !lost(now)),
+            Goal::DownAndFinished => {
+                stage.is_none_or(|stage| !runs(stage) && stage != Stage::Finish && !lost(now))
+            }
+            Goal::Restarted => up && begun(now) != begun(first),
+            Goal::RestartedAndReady => up && ready && begun(now) != begun(first),
+            Goal::Gone => !now.supervised,
+        }
+    }
+}
+
+/// Whether the service's own program runs.
+fn runs(stage: Stage) -> bool {
+    match stage {
+        Stage::Starting | Stage::Up | Stage::Ready => true,
+        Stage::Down | Stage::Finish | Stage::Delay | Stage::Failed => false,
+    }
+}
+
+/// Whether there is a process that nobody looks after.
+fn lost(sight: &Sight) -> bool {
+    let pid = sight.record.and_then(|record| record.status.pid);
+    !sight.supervised && pid.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::Label;
+
+    /// What is seen of a service that changed at that second.
+    fn sight(seconds: i64, pid: i32, more: [u8; 4], state: Option<&str>) -> Sight {
+        let label = Label::from_unix(seconds, 0);
+        let pid = pid.to_le_bytes();
+        let record = [&label.pack()[..], &pid, &more].concat();
+        let since = String::from_utf8(label.text().to_vec()).unwrap();
+        let state = state.map(|state| format!("state={state}\nsince={since}\n").into_bytes());
+        Sight {
+            supervised: true,
+            record: Record::read(&record, state.as_deref()),
+        }
+    }
+
+    const UP: [u8; 4] = [0, b'u', 0, 1];
+    const DOWN: [u8; 4] = [0, b'd', 0, 0];
+
+    fn unsupervised(sight: Sight) -> Sight {
+        Sight {
+            supervised: false,
+            ..sight
+        }
+    }
+
+    #[track_caller]
+    fn reaches(first: &Sight, now: &Sight, goals: &[Goal]) {
+        let all = [
+            Goal::Up,
+            Goal::UpAndReady,
+            Goal::Down,
+            Goal::DownAndFinished,
+            Goal::Restarted,
+            Goal::RestartedAndReady,
+            Goal::Gone,
+        ];
+        let reached = all.into_iter().filter(|goal| goal.is_reached(first, now));
+        assert_eq!(reached.collect::<Vec<_>>(), goals);
+    }
+
+    #[test]
+    fn a_record_alone_tells_up_and_down() {
+        let (up, down) = (sight(1, 7, UP, None), sight(2, 0, DOWN, None));
+        reaches(&up, &up, &[Goal::Up, Goal::UpAndReady]);
+        reaches(&up, &down, &[Goal::Down, Goal::DownAndFinished]);
+    }
+
+    #[test]
+    fn a_start_after_the_first_look_is_a_restart() {
+        let restarted = [
+            Goal::Up,
+            Goal::UpAndReady,
+            Goal::Restarted,
+            Goal::RestartedAndReady,
+        ];
+        let (first, down) = (sight(1, 7, UP, None), sight(2, 0, DOWN, None));
+        reaches(&first, &sight(3, 8, UP, None), &restarted);
+        reaches(&first, &sight(3, 7, UP, None), &restarted);
+        reaches(&down, &sight(3, 7, UP, None), &restarted);
+        reaches(&unsupervised(first), &first, &restarted);
+    }
+
+    #[test]
+    fn the_state_tells_whether_it_is_ready_and_cleaned_up() {
+        let at = |pid, state| sight(1, pid, UP, Some(state));
+        let first = at(7, "up");
+        reaches(&first, &at(7, "starting"), &[Goal::Up]);
+        reaches(&first, &at(7, "ready"), &[Goal::Up, Goal::UpAndReady]);
+        reaches(&first, &at(0, "finish"), &[Goal::Down]);
+        for state in ["down", "failed", "delay"] {
+            reaches(&first, &at(0, state), &[Goal::Down, Goal::DownAndFinished]);
+        }
+        let restarted = sight(2, 8, UP, Some("starting"));
+        reaches(&first, &restarted, &[Goal::Up, Goal::Restarted]);
+    }
+
+    #[test]
+    fn a_state_of_another_time_tells_nothing() {
+        let label = Label::from_unix(5, 0);
+        let record = [&label.pack()[..], &7_i32.to_le_bytes(), b"\0u"].concat();
+        let old = String::from_utf8(Label::from_unix(4, 0).text().to_vec()).unwrap();
+        let state = format!("state=starting\nsince={old}\n");
+        let record = Record::read(&record, Some(state.as_bytes())).unwrap();
+        assert_eq!((record.state, record.stage()), (None, Stage::Up));
+    }
+
+    #[test]
+    fn the_finish_of_runsv_is_not_the_service() {
+        let finish = sight(1, 7, [0, b'd', 0, 2], None);
+        reaches(&finish, &finish, &[Goal::Down]);
+    }
+
+    #[test]
+    fn without_supervise_down_is_what_nobody_can_have_changed() {
+        let (up, down) = (sight(1, 7, UP, None), sight(2, 0, UP, None));
+        reaches(&up, &unsupervised(up), &[Goal::Gone]);
+        let gone = [Goal::Down, Goal::DownAndFinished, Goal::Gone];
+        reaches(&up, &unsupervised(down), &gone);
+        let never = Sight {
+            supervised: false,
+            record: None,
+        };
+        reaches(&never, &never, &gone);
+    }
+}

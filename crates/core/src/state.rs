@@ -1,0 +1,188 @@
+//! What `supervise -e` tells beyond the status record: the file
+//! `supervise/state`, of lines `key=value`.
+//!
+//! The file is renamed into place before the record is. So it is at least as
+//! young as the record beside it, unless it was left behind by a supervise
+//! that wrote it when the one that wrote the record does not: see
+//! [`State::belongs_to`].
+
+use nix::unistd::Pid;
+
+use crate::label::{Label, TEXT};
+use crate::status::Status;
+
+/// What the service does, and what supervise does about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It does not run, and will not until it is told to.
+    Down,
+    /// It runs, and has yet to say that it is ready.
+    Starting,
+    /// It runs, and never says so.
+    Up,
+    /// It runs, and has said that it is ready.
+    Ready,
+    /// `finish` cleans up after it.
+    Finish,
+    /// It is to be started, but not yet.
+    Delay,
+    /// It has failed for good.
+    Failed,
+}
+
+/// The stages and the words for them.
+const STAGES: [(&[u8], Stage); 7] = [
+    (b"down", Stage::Down),
+    (b"starting", Stage::Starting),
+    (b"up", Stage::Up),
+    (b"ready", Stage::Ready),
+    (b"finish", Stage::Finish),
+    (b"delay", Stage::Delay),
+    (b"failed", Stage::Failed),
+];
+
+impl Stage {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static [u8] {
+        STAGES
+            .iter()
+            .find(|(_, stage)| *stage == self)
+            .map_or(b"", |(word, _)| word)
+    }
+}
+
+/// What the file tells. Of what it does not tell, or not so that it can be
+/// understood, nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// `state`.
+    pub stage: Stage,
+    /// `pid`: the process of the service.
+    pub pid: Option<Pid>,
+    /// `since`: the moment of the last change of the stage.
+    pub since: Option<Label>,
+    /// `ready_since`: the moment when the service said that it was ready.
+    pub ready_since: Option<Label>,
+    /// `restarts`: how often the service was started again.
+    pub restarts: Option<u64>,
+    /// `exit_code`: what the last run exited with.
+    pub exit_code: Option<u8>,
+    /// `signal`: the number of the signal that ended the last run.
+    pub signal: Option<u8>,
+    /// `next_start`: the moment of the next start.
+    pub next_start: Option<Label>,
+}
+
+impl State {
+    /// Reads the file; None if it does not tell the stage. Keys that are not
+    /// known are ignored, and of a key that comes twice the last counts.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let value = |key: &[u8]| {
+            let mut lines = text.split(|&byte| byte == b'\n').rev();
+            lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(b"="))
+        };
+        let word = value(b"state")?;
+        let (_, stage) = STAGES.iter().find(|(name, _)| *name == word)?;
+        let label = |key| label(value(key)?);
+        let code = |key| u8::try_from(number(value(key)?)?).ok();
+        let pid = value(b"pid").and_then(number);
+        let pid = pid.and_then(|pid| i32::try_from(pid).ok());
+        Some(State {
+            stage: *stage,
+            pid: pid.filter(|pid| *pid != 0).map(Pid::from_raw),
+            since: label(b"since"),
+            ready_since: label(b"ready_since"),
+            restarts: value(b"restarts").and_then(number),
+            exit_code: code(b"exit_code"),
+            signal: code(b"signal").filter(|signal| *signal != 0),
+            next_start: label(b"next_start"),
+        })
+    }
+
+    /// Whether it is told of what the record tells of, or of what came after
+    /// that.
+    #[must_use]
+    pub fn belongs_to(&self, status: &Status) -> bool {
+        self.since.is_some_and(|since| since >= status.since)
+    }
+}
+
+/// Decimal digits and nothing else.
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text)
+        .ok()
+        .filter(|_| digits)?
+        .parse()
+        .ok()
+}
+
+/// A whole label and nothing else.
+fn label(text: &[u8]) -> Option<Label> {
+    let (label, length) = Label::read(text.strip_prefix(b"@")?);
+    (length + 1 == TEXT && text.len() == TEXT).then_some(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Want;
+
+    const TEXT: &[u8] = b"state=ready\npid=4242\nsince=@400000004d52960a0ebe121c\n\
+        ready_since=@400000004d52960b0ebe121c\nrestarts=3\nexit_code=111\nsignal=\n";
+
+    #[test]
+    fn each_key_is_read() {
+        let state = State::read(TEXT).unwrap();
+        assert_eq!(state.stage, Stage::Ready);
+        assert_eq!(state.pid, Some(Pid::from_raw(4242)));
+        assert_eq!(state.since.map(Label::unix), Some(1_297_257_984));
+        assert_eq!(state.ready_since.map(Label::unix), Some(1_297_257_985));
+        assert_eq!(state.restarts, Some(3));
+        assert_eq!(state.exit_code, Some(111));
+        assert_eq!((state.signal, state.next_start), (None, None));
+        let delayed = b"state=delay\npid=0\nsignal=9\nnext_start=@400000004d52960b0ebe121c";
+        let state = State::read(delayed).unwrap();
+        assert_eq!((state.stage, state.pid), (Stage::Delay, None));
+        assert_eq!(state.signal, Some(9));
+        assert_eq!(state.next_start.map(Label::unix), Some(1_297_257_985));
+    }
+
+    #[test]
+    fn unknown_keys_and_values_are_ignored() {
+        let state =
+            State::read(b"\nfuture=1\nx\n=\nstate=up\npid=-4\nrestarts=many\nsince=@12\n").unwrap();
+        assert_eq!(state.stage, Stage::Up);
+        assert_eq!((state.pid, state.since, state.restarts), (None, None, None));
+        assert_eq!(State::read(b"state=\xff\n"), None);
+        assert_eq!(State::read(b"state=up \n"), None);
+        assert_eq!(State::read(b"pid=7\n"), None);
+        assert_eq!(State::read(b""), None);
+    }
+
+    #[test]
+    fn each_stage_has_its_word() {
+        for (word, stage) in STAGES {
+            let text = [b"state=", word, b"\n"].concat();
+            assert_eq!(State::read(&text).map(|state| state.stage), Some(stage));
+            assert_eq!(stage.word(), word);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_older_than_the_record_is_of_another_time() {
+        let state = State::read(TEXT).unwrap();
+        let status = |since| Status {
+            since,
+            pid: None,
+            paused: false,
+            want: Want::Up,
+        };
+        let since = state.since.unwrap();
+        assert!(state.belongs_to(&status(since)));
+        assert!(!state.belongs_to(&status(since.next())));
+        assert!(!State::read(b"state=up").unwrap().belongs_to(&status(since)));
+    }
+}

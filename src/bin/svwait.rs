@@ -1,0 +1,132 @@
+//! svwait: wait until services are up, down, restarted, or no longer
+//! supervised.
+
+#![cfg_attr(not(test), no_main)]
+
+use std::ffi::CStr;
+use std::time::{Duration, Instant};
+
+use cli::errno::wording;
+use cli::{Exit, Failure, Opt, Program, number, text};
+use daemontools_core::names;
+use daemontools_core::sight::Goal;
+use supervision::sight::Blindness;
+use supervision::vigil::{Hindrance, Quorum, Verdict, wait};
+
+pub(crate) static SVWAIT: Program = Program {
+    name: "svwait",
+    usage: "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...",
+    options: &[
+        flag(b'u', "until up"),
+        flag(b'U', "until up and ready"),
+        flag(b'd', "until down"),
+        flag(b'D', "until down and cleaned up"),
+        flag(b'r', "until started anew"),
+        flag(b'R', "until started anew and ready"),
+        flag(b'x', "until supervise has exited"),
+        flag(b'a', "wait for all"),
+        flag(b'o', "wait for one"),
+        Opt {
+            letter: b't',
+            value: Some("ms"),
+            meaning: "for so many milliseconds",
+        },
+    ],
+};
+
+const fn flag(letter: u8, meaning: &'static str) -> Opt {
+    Opt {
+        letter,
+        value: None,
+        meaning,
+    }
+}
+
+/// The longest wait, in milliseconds, that can be asked for: some 49 days.
+const LONGEST: u64 = u32::MAX as u64;
+/// The exit code when the time is up.
+const TIMED_OUT: Exit = Exit::Code(99);
+/// The exit code when a supervise has died.
+const DIED: Exit = Exit::Code(102);
+
+unix::main!(SVWAIT.start(svwait));
+
+fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let mut goal = Goal::Up;
+    let mut quorum = Quorum::All;
+    let mut milliseconds = 0;
+    let mut options = SVWAIT.options(arguments);
+    while let Some((letter, value)) = options.next()? {
+        match letter {
+            b'u' => goal = Goal::Up,
+            b'U' => goal = Goal::UpAndReady,
+            b'd' => goal = Goal::Down,
+            b'D' => goal = Goal::DownAndFinished,
+            b'r' => goal = Goal::Restarted,
+            b'R' => goal = Goal::RestartedAndReady,
+            b'x' => goal = Goal::Gone,
+            b'a' => quorum = Quorum::All,
+            b'o' => quorum = Quorum::One,
+            _ => milliseconds = limit(value)?,
+        }
+    }
+    if options.operands().is_empty() {
+        return Err(SVWAIT.usage());
+    }
+    let until = match milliseconds {
+        0 => None,
+        some => Instant::now().checked_add(Duration::from_millis(some)),
+    };
+    match wait(options.operands(), goal, quorum, until).map_err(refuse)? {
+        Verdict::Reached => Ok(Exit::Success),
+        Verdict::TimedOut => Err(end(TIMED_OUT, "timed out")),
+        Verdict::Died(dir) => Err(end(DIED, text!["supervise of ", dir, " has ended"])),
+    }
+}
+
+/// The value of `-t`; 0 is no limit.
+fn limit(value: &[u8]) -> Result<u64, Failure> {
+    let (milliseconds, rest) = number::scan(value);
+    let digits = value.len().saturating_sub(rest.len());
+    // What is above 64 bits would wrap.
+    if rest.is_empty() && (1..=19).contains(&digits) && milliseconds <= LONGEST {
+        return Ok(milliseconds);
+    }
+    let range = format!("-t takes 0 to {LONGEST} milliseconds, not ");
+    Err(end(Exit::No, text![range, value]))
+}
+
+fn end(exit: Exit, what: impl AsRef<[u8]>) -> Failure {
+    Failure {
+        exit,
+        ..SVWAIT.refuse(what)
+    }
+}
+
+/// Why there can be no wait.
+fn refuse(hindrance: Hindrance<'_>) -> Failure {
+    match hindrance {
+        Hindrance::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
+        Hindrance::Chdir(dir, error) => SVWAIT.fatal(text!["unable to chdir to ", dir], error),
+        Hindrance::NoService(dir) => SVWAIT.refuse(text![dir, " is not a service: it has no run"]),
+        Hindrance::Watch(dir, error) => SVWAIT.fatal(text!["unable to watch ", dir], error),
+        Hindrance::Look(dir, blindness) => SVWAIT.refuse(match blindness {
+            Blindness::Ok(error) => {
+                text!["unable to open ", dir, "/", names::OK, ": ", wording(error)]
+            }
+            Blindness::Status(error) => {
+                text![
+                    "unable to read ",
+                    dir,
+                    "/",
+                    names::STATUS,
+                    ": ",
+                    wording(error)
+                ]
+            }
+            Blindness::Format => {
+                text!["unable to read ", dir, "/", names::STATUS, ": bad format"]
+            }
+        }),
+    }
+}
