@@ -134,6 +134,8 @@ _daemontools_svc() { _daemontools '-u -d -o -x -p -c -h -a -i -t -k -q -1 -2 -w 
 complete -F _daemontools_svc svc
 _daemontools_svok() { _daemontools '' service; }
 complete -F _daemontools_svok svok
+_daemontools_svps() { _daemontools '-j' directory; }
+complete -F _daemontools_svps svps
 _daemontools_svscan() { _daemontools '' directory; }
 complete -F _daemontools_svscan svscan
 _daemontools_svstat() { _daemontools '' services; }

@@ -123,6 +123,8 @@ complete -c svc -s w -d 'winch'
 complete -c svc -s + -d 'group'
 complete -c svc -s = -d 'process alone'
 complete -c svok -x -a "(__daemontools '' service)"
+complete -c svps -x -a "(__daemontools '' directory)"
+complete -c svps -s j -d 'as JSON'
 complete -c svscan -x -a "(__daemontools '' directory)"
 complete -c svstat -x -a "(__daemontools '' services)"
 complete -c svwait -x -a "(__daemontools 't' services)"

@@ -32,6 +32,7 @@ programs! {
     svc SVC "../src/bin/svc.rs",
     svlogd SVLOGD "../src/bin/svlogd/main.rs",
     svok SVOK "../src/bin/svok.rs",
+    svps SVPS "../src/bin/svps.rs",
     svscan SVSCAN "../src/bin/svscan.rs",
     svstat SVSTAT "../src/bin/svstat.rs",
     svwait SVWAIT "../src/bin/svwait.rs",

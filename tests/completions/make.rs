@@ -122,7 +122,7 @@ fn operands(program: &Program) -> Vec<Kind> {
         _ if ends(" file program [ arg ... ]") => vec![Kind::File, Kind::Command],
         _ if ends(" script") => vec![Kind::Directories],
         "tai64nlocal" => Vec::new(),
-        _ if ends(" [directory]") => vec![Kind::Directory],
+        _ if ends(" [directory]") || ends(" [scandir]") => vec![Kind::Directory],
         _ if ends(" dir") => vec![Kind::Service],
         _ if ends(" dir ...") => vec![Kind::Services],
         _ => panic!("what are the operands of {}?", program.usage),

@@ -22,6 +22,7 @@ pub(crate) mod sv;
 mod svc;
 mod svlogd;
 mod svok;
+mod svps;
 mod svscan;
 mod svscanboot;
 mod svstat;

@@ -87,6 +87,7 @@ documents! {
         tai64nlocal: "man/tai64nlocal.8",
     }
     meets! {
+        svps: "man/svps.8",
         svwait: "man/svwait.8",
     }
 }

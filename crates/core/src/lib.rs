@@ -6,6 +6,7 @@
 pub mod control;
 pub mod label;
 pub mod names;
+pub mod overview;
 pub mod runsv;
 pub mod sentence;
 pub mod sight;

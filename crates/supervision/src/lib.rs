@@ -8,6 +8,7 @@
 pub mod client;
 pub mod directory;
 pub mod machine;
+pub mod overview;
 pub mod pipe;
 pub mod runsvdir;
 pub mod scan;

@@ -22,10 +22,18 @@ use crate::{Outcome, Subject};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The programs that meet what others made (see the crate's table).
-const CLIENTS: [&str; 6] = ["sv", "svc", "svok", "svstat", "svwait", "tai64nlocal"];
+const CLIENTS: [&str; 7] = [
+    "sv",
+    "svc",
+    "svok",
+    "svps",
+    "svstat",
+    "svwait",
+    "tai64nlocal",
+];
 
 /// The programs of daemontools and runit that are built; svscanboot is a
-/// script. The reference lacks svwait.
+/// script. The reference lacks svps and svwait.
 const PROGRAMS: &[&str] = &[
     "chpst",
     "envdir",
@@ -45,6 +53,7 @@ const PROGRAMS: &[&str] = &[
     "svc",
     "svlogd",
     "svok",
+    "svps",
     "svscan",
     "svstat",
     "svwait",

@@ -12,6 +12,7 @@ pub mod priority;
 pub mod signals;
 pub mod start;
 pub mod stdio;
+pub mod terminal;
 pub mod wait;
 
 pub use nix::errno::Errno;

@@ -1,0 +1,107 @@
+//! Looking at all services of a directory, for svps.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+
+use daemontools_core::names;
+use daemontools_core::overview::{Memory, Row};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{fchdir, read};
+use unix::file::open_read;
+
+use crate::sight::{Blindness, look};
+
+/// The size of a page of memory in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Pages(u64);
+
+/// The services in `scanned` and their loggers, by name. `blind` is told of
+/// what cannot be looked at: its name there, and why.
+///
+/// # Errors
+/// As open(2) and readdir(3).
+pub fn overview(
+    scanned: &CStr,
+    mut blind: impl FnMut(&CStr, Blindness),
+) -> Result<Vec<Row>, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut directory = Dir::from_fd(open(scanned, flags, Mode::empty())?)?;
+    let mut found = Vec::new();
+    for entry in directory.iter() {
+        let name = entry?.file_name().to_owned();
+        if !name.to_bytes().starts_with(b".") {
+            found.push(name);
+        }
+    }
+    found.sort_unstable();
+    let pages = Pages::size();
+    let mut rows = Vec::new();
+    for name in found {
+        // What is no directory is no service.
+        let Ok(service) = enter(&directory, &name) else {
+            continue;
+        };
+        let mut add = |logger: bool, called: &CStr| {
+            let sight = match look() {
+                Ok((sight, _)) => Some(sight),
+                Err(blindness) => {
+                    blind(called, blindness);
+                    None
+                }
+            };
+            let mut row = Row {
+                name: name.to_bytes().to_owned(),
+                logger,
+                sight,
+                memory: None,
+            };
+            row.memory = row.pid().and_then(|pid| pages.memory(pid));
+            rows.push(row);
+        };
+        add(false, &name);
+        if enter(&service, names::LOG).is_ok() {
+            let called = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
+            add(true, &CString::new(called).unwrap_or_default());
+        }
+    }
+    Ok(rows)
+}
+
+/// Makes a directory in another one the current directory.
+fn enter(above: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = openat(above, name, flags, Mode::empty())?;
+    fchdir(&directory)?;
+    Ok(directory)
+}
+
+impl Pages {
+    fn size() -> Self {
+        let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
+        Pages(
+            size.ok()
+                .flatten()
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or(4096),
+        )
+    }
+
+    /// The memory of a process, from /proc: pages in memory, and those of
+    /// them that are of files or shared.
+    fn memory(self, pid: i32) -> Option<Memory> {
+        let file = open_read(format!("/proc/{pid}/statm").as_str()).ok()?;
+        let mut text = [0; 128];
+        let length = read(&file, &mut text).ok()?;
+        let text = std::str::from_utf8(text.get(..length)?).ok()?;
+        let mut numbers = text.split(' ').map(str::parse::<u64>);
+        let resident = numbers.nth(1)?.ok()?;
+        let shared = numbers.next()?.ok()?;
+        Some(Memory {
+            private: resident.saturating_sub(shared).saturating_mul(self.0),
+            resident: resident.saturating_mul(self.0),
+        })
+    }
+}
