@@ -128,7 +128,7 @@ _daemontools_setuidgid() { _daemontools '-s' account command; }
 complete -F _daemontools_setuidgid setuidgid
 _daemontools_softlimit() { _daemontools '-a: -c: -d: -f: -l: -m: -o: -p: -r: -s: -t:' command; }
 complete -F _daemontools_softlimit softlimit
-_daemontools_supervise() { _daemontools '' service; }
+_daemontools_supervise() { _daemontools '-e' service; }
 complete -F _daemontools_supervise supervise
 _daemontools_svc() { _daemontools '-u -d -o -x -p -c -h -a -i -t -k -q -1 -2 -w -+ -=' services; }
 complete -F _daemontools_svc svc

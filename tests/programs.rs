@@ -27,7 +27,7 @@ programs! {
     setlock SETLOCK "../src/bin/setlock.rs",
     setuidgid SETUIDGID "../src/bin/setuidgid.rs",
     softlimit SOFTLIMIT "../src/bin/softlimit.rs",
-    supervise SUPERVISE "../src/bin/supervise.rs",
+    supervise SUPERVISE "../src/bin/supervise/main.rs",
     sv SV "../src/bin/sv/main.rs",
     svc SVC "../src/bin/svc.rs",
     svlogd SVLOGD "../src/bin/svlogd/main.rs",

@@ -146,6 +146,8 @@ fn report(voice: Voice, trouble: Trouble) {
         }
         // It does not say which.
         Trouble::ControlStart(_, error) => give_up(text!["unable to run control/?"], error),
+        // Only supervise has -e.
+        Trouble::Extended(_) => {}
     }
 }
 

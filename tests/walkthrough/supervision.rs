@@ -51,11 +51,13 @@ interop! {
         assert_eq!(sv(scene, "sv start sleeper"), "ok: run: sleeper: (pid N) Ns\n");
         assert_eq!(sv(scene, "sv restart sleeper"), "ok: run: sleeper: (pid N) Ns\n");
         let pid = || fs::read_to_string(scene.path("etc/runit/sleeper/supervise/pid")).unwrap();
-        // The pid is away for a moment if runsv was not yet done.
-        scene.wait_until("it is up", || pid().ends_with('\n'));
-        let before = pid();
-        // killall sleep, of this machine's alone.
-        kill(Pid::from_raw(before.trim().parse().unwrap()), Signal::SIGTERM).unwrap();
+        let mut before = String::new();
+        // killall sleep, of this machine's alone. The pid is away for a moment
+        // if runsv was not yet done.
+        scene.wait_until("it is up, and killed", || {
+            before = pid();
+            before.trim().parse().is_ok_and(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM).is_ok())
+        });
         scene.wait_until("it is restarted", || !["", before.as_str()].contains(&pid().as_str()));
         await_sv(scene, "sv status sleeper", "run: sleeper: (pid N) Ns\n");
         typed(scene, "rm /var/service/sleeper").succeeds();

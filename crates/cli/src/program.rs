@@ -125,7 +125,11 @@ impl Program {
     /// As [`Program::warn`], but never waits for who reads it; see
     /// [`complain_in_passing`].
     pub fn warn_in_passing(&self, what: impl AsRef<[u8]>, error: Errno) {
-        let what = text![what.as_ref(), ": ", wording(error)];
-        complain_in_passing(&text![self.name, ": warning: ", what, "\n"]);
+        self.remark_in_passing(text![what.as_ref(), ": ", wording(error)]);
+    }
+
+    /// As [`Program::remark`], but never waits for who reads it.
+    pub fn remark_in_passing(&self, what: impl AsRef<[u8]>) {
+        complain_in_passing(&text![self.name, ": warning: ", what.as_ref(), "\n"]);
     }
 }

@@ -1,7 +1,7 @@
 //! TAI64N labels: the moment in status records, log file names and stamped
 //! lines.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tai64::{Tai64, Tai64N};
 
@@ -122,6 +122,12 @@ impl Label {
             next @ ..SECOND => Tai64N(seconds, next),
             over => Tai64N(Tai64(seconds.0.wrapping_add(1)), over - SECOND),
         })
+    }
+
+    /// The label of the moment that comes so much later.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Label(self.0 + time)
     }
 
     /// Seconds on the TAI64 scale.

@@ -13,4 +13,5 @@ pub mod sight;
 pub mod state;
 pub mod status;
 pub mod sv;
+pub mod tally;
 pub mod title;

@@ -20,9 +20,45 @@ pub const CONTROL: &CStr = c"supervise/control";
 pub const OK: &CStr = c"supervise/ok";
 /// The status record, mode 0644.
 pub const STATUS: &CStr = c"supervise/status";
-/// What `supervise -e` tells besides, in lines `key=value`, mode 0644.
-pub const STATE: &CStr = c"supervise/state";
-/// What runsv runs after [`RUN`].
+/// What `supervise -e` tells besides, in lines `key=value`.
+pub const STATE: Replaced = Replaced {
+    name: c"supervise/state",
+    new: c"supervise/state.new",
+};
+/// The last deaths of the service, kept by `supervise -e`.
+pub const DEATH_TALLY: Replaced = Replaced {
+    name: c"supervise/death_tally",
+    new: c"supervise/death_tally.new",
+};
+/// Locked by a run of the service that asks for it with [`LOCK_FD`].
+pub const RUN_LOCK: &CStr = c"supervise/lock-run";
+
+/// What `supervise -e` runs when the service starts or dies.
+pub const NOTIFY: &CStr = c"notify";
+/// The same as it is executed.
+pub const NOTIFY_PROGRAM: &CStr = c"./notify";
+/// Milliseconds that `supervise -e` gives [`FINISH`].
+pub const TIMEOUT_FINISH: &CStr = c"timeout-finish";
+/// The descriptor on which the service says that it is ready.
+pub const NOTIFICATION_FD: &CStr = c"notification-fd";
+/// Seconds from a death to the next start.
+pub const RESTART_DELAY: &CStr = c"restart-delay";
+/// Seconds up to which [`RESTART_DELAY`] grows.
+pub const RESTART_DELAY_MAX: &CStr = c"restart-delay-max";
+/// How many deaths in [`RESTART_LIMIT_INTERVAL`] are no failure yet.
+pub const RESTART_LIMIT_COUNT: &CStr = c"restart-limit-count";
+/// Seconds in which they are counted.
+pub const RESTART_LIMIT_INTERVAL: &CStr = c"restart-limit-interval";
+/// The signal that stops the service.
+pub const DOWN_SIGNAL: &CStr = c"down-signal";
+/// Milliseconds from that to KILL.
+pub const TIMEOUT_KILL: &CStr = c"timeout-kill";
+/// The descriptor on which the service inherits a lock on [`RUN_LOCK`].
+pub const LOCK_FD: &CStr = c"lock-fd";
+/// Its existence leaves the service in supervise's session.
+pub const NO_SETSID: &CStr = c"no-setsid";
+
+/// What runsv, and `supervise -e`, run after [`RUN`].
 pub const FINISH: &CStr = c"finish";
 /// The same as it is executed.
 pub const FINISH_PROGRAM: &CStr = c"./finish";

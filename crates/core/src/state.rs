@@ -60,7 +60,7 @@ pub struct State {
     pub stage: Stage,
     /// `pid`: the process of the service.
     pub pid: Option<Pid>,
-    /// `since`: the moment of the last change of the stage.
+    /// `since`: the moment of the last start or death, as in the record.
     pub since: Option<Label>,
     /// `ready_since`: the moment when the service said that it was ready.
     pub ready_since: Option<Label>,
@@ -99,6 +99,27 @@ impl State {
             signal: code(b"signal").filter(|signal| *signal != 0),
             next_start: label(b"next_start"),
         })
+    }
+
+    /// The file. Each key is there, with nothing after it if there is nothing
+    /// to tell, so that a shell that reads it again forgets what was.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
+        let number = |number: Option<u64>| number.map_or(Vec::new(), |n| n.to_string().into());
+        let label = |label: Option<Label>| label.map_or(Vec::new(), |label| label.text().into());
+        let pid = self.pid.and_then(|pid| u64::try_from(pid.as_raw()).ok());
+        let lines: [(&[u8], Vec<u8>); 8] = [
+            (b"state", self.stage.word().into()),
+            (b"pid", number(pid)),
+            (b"since", label(self.since)),
+            (b"ready_since", label(self.ready_since)),
+            (b"restarts", number(self.restarts)),
+            (b"exit_code", number(self.exit_code.map(u64::from))),
+            (b"signal", number(self.signal.map(u64::from))),
+            (b"next_start", label(self.next_start)),
+        ];
+        let lines = lines.map(|(key, value)| [key, b"=", &value, b"\n"].concat());
+        lines.concat()
     }
 
     /// Whether it is told of what the record tells of, or of what came after
@@ -148,6 +169,27 @@ mod tests {
         assert_eq!((state.stage, state.pid), (Stage::Delay, None));
         assert_eq!(state.signal, Some(9));
         assert_eq!(state.next_start.map(Label::unix), Some(1_297_257_985));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let state = State::read(TEXT).unwrap();
+        let text = state.text();
+        assert_eq!(State::read(&text), Some(state));
+        let nothing = State {
+            stage: Stage::Down,
+            pid: None,
+            since: None,
+            ready_since: None,
+            restarts: None,
+            exit_code: None,
+            signal: Some(9),
+            next_start: state.since,
+        };
+        let expected = b"state=down\npid=\nsince=\nready_since=\nrestarts=\nexit_code=\n\
+            signal=9\nnext_start=@400000004d52960a0ebe121c\n";
+        assert_eq!(nothing.text(), expected);
+        assert_eq!(State::read(&nothing.text()), Some(nothing));
     }
 
     #[test]

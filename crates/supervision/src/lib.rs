@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod directory;
+pub mod extended;
 pub mod machine;
 pub mod overview;
 pub mod pipe;

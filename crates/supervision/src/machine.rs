@@ -5,11 +5,13 @@
 //! the families differ, a match on the policy decides, so that a policy more
 //! is asked for in each of these places by the compiler.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use daemontools_core::control::Command;
 use daemontools_core::label::Label;
 use daemontools_core::runsv::{Activity, Report};
+use daemontools_core::state::{Stage, State as Told};
 use daemontools_core::status::{Status, Want};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -24,6 +26,9 @@ const BETWEEN_STARTS: Duration = Duration::from_secs(1);
 pub enum Policy {
     /// Those of supervise.
     Supervise,
+    /// Those of supervise -e: the service's own [`Terms`] hold, `finish`
+    /// cleans up after `run`, and a service may be ready, or fail for good.
+    Extended,
     /// Those of runsv: `finish` cleans up after `run`, programs in `control`
     /// may stand in for signals, and `x` stops the service first.
     Runsv,
@@ -37,7 +42,7 @@ impl Policy {
     #[must_use]
     pub fn command(self, byte: u8) -> Option<Command> {
         match self {
-            Policy::Supervise => Command::from_byte(byte),
+            Policy::Supervise | Policy::Extended => Command::from_byte(byte),
             Policy::Runsv | Policy::RunsvLogger => Command::from_byte_for_runsv(byte),
         }
     }
@@ -47,7 +52,7 @@ impl Policy {
     pub fn has_control_programs(self) -> bool {
         match self {
             Policy::Runsv => true,
-            Policy::Supervise | Policy::RunsvLogger => false,
+            Policy::Supervise | Policy::Extended | Policy::RunsvLogger => false,
         }
     }
 
@@ -55,7 +60,7 @@ impl Policy {
     #[must_use]
     pub fn has_finish(self) -> bool {
         match self {
-            Policy::Runsv => true,
+            Policy::Extended | Policy::Runsv => true,
             Policy::Supervise | Policy::RunsvLogger => false,
         }
     }
@@ -63,10 +68,64 @@ impl Policy {
     /// How long to wait when there could be no process.
     fn after_failed_fork(self) -> Duration {
         match self {
-            Policy::Supervise => Duration::from_secs(60),
+            Policy::Supervise | Policy::Extended => Duration::from_secs(60),
             Policy::Runsv | Policy::RunsvLogger => Duration::from_secs(5),
         }
     }
+}
+
+/// What a service asks for, which only [`Policy::Extended`] listens to. By
+/// default it asks for nothing, and lives as under supervise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The time between a death and the next start; None: no sooner than one
+    /// second after the last start.
+    pub backoff: Option<Backoff>,
+    /// How many deaths are too many.
+    pub limit: Option<Limit>,
+    /// What stops the service.
+    pub down_signal: Signal,
+    /// How long after that it is killed.
+    pub kill_after: Option<Duration>,
+    /// How long `finish` may take before it is killed.
+    pub finish_within: Option<Duration>,
+    /// Whether the command to exit stops the service too.
+    pub exit_stops: bool,
+    /// Whether the service says when it is ready.
+    pub announces: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Terms {
+            backoff: None,
+            limit: None,
+            down_signal: Signal::SIGTERM,
+            kill_after: None,
+            finish_within: None,
+            exit_stops: false,
+            announces: false,
+        }
+    }
+}
+
+/// The times between deaths and starts, which double with each death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The first one.
+    pub first: Duration,
+    /// The longest one. A service that was ready, or lived longer than this,
+    /// begins with the first one again.
+    pub longest: Duration,
+}
+
+/// How many deaths are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// So many are not.
+    pub count: usize,
+    /// Those that are not longer ago count.
+    pub interval: Duration,
 }
 
 /// A moment, on the clock that waits are measured by and on the one that
@@ -95,9 +154,22 @@ impl Moment {
 pub enum Start {
     /// The service.
     Run,
-    /// What cleans up after it, told how it ended.
-    Finish(End),
+    /// What cleans up after it.
+    Finish(Death),
 }
+
+/// What `finish` is told of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// The process that it was.
+    pub pid: Pid,
+    /// How it ended.
+    pub end: End,
+}
+
+/// By exiting with this code, `finish` says that the service has failed for
+/// good.
+const FAILED_FOR_GOOD: i32 = 125;
 
 /// A step in obeying a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,9 +194,23 @@ enum State {
     /// It runs.
     Up(Pid),
     /// It has ended in this way, and `finish` is to be started at this moment.
-    FinishDue(Instant, End),
+    FinishDue(Instant, Death),
     /// `finish` runs. Who gives up on it can exit without waiting for it.
     Finishing { pid: Pid, given_up: bool },
+    /// It has failed for good: it does not run, and will not until it is told
+    /// to.
+    Failed,
+}
+
+/// Whether the service has said that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    /// It never says so.
+    Unsaid,
+    /// It has yet to say so.
+    Awaited,
+    /// It said so at this moment.
+    Since(Label),
 }
 
 /// One service under supervision.
@@ -145,6 +231,18 @@ pub struct Machine {
     not_before: Instant,
     /// The moment that the status record tells.
     since: Label,
+    /// The moment that tells when a start is due.
+    next_start: Label,
+    terms: Terms,
+    readiness: Readiness,
+    /// The moment when what runs is killed.
+    kill_at: Option<Instant>,
+    /// The time that was waited, or is, after the last death.
+    delay: Option<Duration>,
+    /// The deaths that count for the limit, the last one at the end.
+    deaths: VecDeque<Instant>,
+    starts: u64,
+    last_end: Option<End>,
 }
 
 impl Machine {
@@ -165,7 +263,20 @@ impl Machine {
             started: None,
             not_before: now.instant,
             since: now.label,
+            next_start: now.label,
+            terms: Terms::default(),
+            readiness: Readiness::Unsaid,
+            kill_at: None,
+            delay: None,
+            deaths: VecDeque::new(),
+            starts: 0,
+            last_end: None,
         }
+    }
+
+    /// From now on the service asks for this.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
     }
 
     /// The rules it lives by.
@@ -178,14 +289,18 @@ impl Machine {
     #[must_use]
     pub fn report(&self) -> Report {
         let activity = match self.state {
-            State::Down | State::Due(_) => Activity::Down,
+            State::Down | State::Due(_) | State::Failed => Activity::Down,
             State::Up(_) => Activity::Run,
             State::FinishDue(..) | State::Finishing { .. } => Activity::Finish,
+        };
+        let pid = match self.policy {
+            Policy::Extended => self.service(),
+            Policy::Supervise | Policy::Runsv | Policy::RunsvLogger => self.pid(),
         };
         Report {
             status: Status {
                 since: self.since,
-                pid: self.pid(),
+                pid,
                 paused: self.paused,
                 want: self.want,
             },
@@ -194,12 +309,73 @@ impl Machine {
         }
     }
 
+    /// What supervise -e tells besides.
+    #[must_use]
+    pub fn state(&self) -> Told {
+        let (stage, next_start) = match (self.state, self.readiness) {
+            (State::Down, _) => (Stage::Down, None),
+            (State::Due(_), _) => (Stage::Delay, Some(self.next_start)),
+            (State::Up(_), Readiness::Unsaid) => (Stage::Up, None),
+            (State::Up(_), Readiness::Awaited) => (Stage::Starting, None),
+            (State::Up(_), Readiness::Since(_)) => (Stage::Ready, None),
+            (State::FinishDue(..) | State::Finishing { .. }, _) => (Stage::Finish, None),
+            (State::Failed, _) => (Stage::Failed, None),
+        };
+        let code = self.last_end.and_then(End::code);
+        Told {
+            stage,
+            pid: self.service(),
+            since: Some(self.since),
+            ready_since: match (self.state, self.readiness) {
+                (State::Up(_), Readiness::Since(moment)) => Some(moment),
+                (_, Readiness::Unsaid | Readiness::Awaited | Readiness::Since(_)) => None,
+            },
+            restarts: Some(self.starts.saturating_sub(1)),
+            exit_code: code.and_then(|code| u8::try_from(code).ok()),
+            signal: self.last_end.and_then(End::signal),
+            next_start,
+        }
+    }
+
     /// The process that runs, if one does.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         match self.state {
             State::Up(pid) | State::Finishing { pid, .. } => Some(pid),
-            State::Down | State::Due(_) | State::FinishDue(..) => None,
+            State::Down | State::Due(_) | State::FinishDue(..) | State::Failed => None,
+        }
+    }
+
+    /// The process of the service, if it runs.
+    #[must_use]
+    pub fn service(&self) -> Option<Pid> {
+        match self.state {
+            State::Up(pid) => Some(pid),
+            State::Down
+            | State::Due(_)
+            | State::FinishDue(..)
+            | State::Finishing { .. }
+            | State::Failed => None,
+        }
+    }
+
+    /// The next moment at which there is something to do.
+    #[must_use]
+    pub fn next_moment(&self) -> Option<Instant> {
+        let start = self.next_start().map(|(moment, _)| moment);
+        start.into_iter().chain(self.kill_at).min()
+    }
+
+    /// What was given time to end, and has not ended by now; it is told once.
+    pub fn overdue(&mut self, now: Moment) -> Option<Pid> {
+        self.kill_at.take_if(|moment| *moment <= now.instant)?;
+        self.pid()
+    }
+
+    /// The service says that it is ready.
+    pub fn ready(&mut self, now: Moment) {
+        if self.readiness == Readiness::Awaited {
+            self.readiness = Readiness::Since(now.label);
         }
     }
 
@@ -208,8 +384,12 @@ impl Machine {
     pub fn next_start(&self) -> Option<(Instant, Start)> {
         match self.state {
             State::Due(moment) if !self.is_over() => Some((moment, Start::Run)),
-            State::FinishDue(moment, end) => Some((moment, Start::Finish(end))),
-            State::Due(_) | State::Down | State::Up(_) | State::Finishing { .. } => None,
+            State::FinishDue(moment, death) => Some((moment, Start::Finish(death))),
+            State::Due(_)
+            | State::Down
+            | State::Up(_)
+            | State::Finishing { .. }
+            | State::Failed => None,
         }
     }
 
@@ -224,7 +404,7 @@ impl Machine {
     pub fn is_over(&self) -> bool {
         self.leaving
             && match self.state {
-                State::Down | State::Due(_) => true,
+                State::Down | State::Due(_) | State::Failed => true,
                 State::Finishing { given_up, .. } => given_up,
                 State::Up(_) | State::FinishDue(..) => false,
             }
@@ -233,14 +413,16 @@ impl Machine {
     /// Obeys a command; returns what is to be done about it.
     pub fn command(&mut self, command: Command, now: Moment) -> Steps {
         let steps = match self.policy {
-            Policy::Supervise => self.obey_as_supervise(command, now),
+            Policy::Supervise | Policy::Extended => self.obey_as_supervise(command, now),
             Policy::Runsv | Policy::RunsvLogger => self.obey_as_runsv(command, now),
         };
         let steps = match self.state {
             State::Up(_) => steps,
-            State::Down | State::Due(_) | State::FinishDue(..) | State::Finishing { .. } => {
-                [None; 3]
-            }
+            State::Down
+            | State::Due(_)
+            | State::FinishDue(..)
+            | State::Finishing { .. }
+            | State::Failed => [None; 3],
         };
         steps.into_iter().flatten()
     }
@@ -255,23 +437,32 @@ impl Machine {
         match command {
             Command::Up => {
                 self.want = Want::Up;
+                self.begin_again(now);
                 self.start_soon(now);
                 [None; 3]
             }
             Command::Once => {
                 self.want = Want::Once;
+                self.begin_again(now);
                 self.start_soon(now);
+                [None; 3]
+            }
+            Command::Exit if self.terms.exit_stops && self.want != Want::Down => {
+                self.leaving = true;
+                self.obey_as_supervise(Command::Down, now)
+            }
+            Command::Exit => {
+                self.leaving = true;
                 [None; 3]
             }
             Command::Down => {
                 self.want = Want::Down;
                 self.paused = false;
                 self.start_never();
-                [send(Signal::SIGTERM), send(Signal::SIGCONT), None]
-            }
-            Command::Exit => {
-                self.leaving = true;
-                [None; 3]
+                if let (Some(_), Some(time)) = (self.service(), self.terms.kill_after) {
+                    self.kill_at = self.kill_at.or(Some(now.instant + time));
+                }
+                [send(self.terms.down_signal), send(Signal::SIGCONT), None]
             }
             Command::Pause => {
                 self.paused = self.pid().is_some();
@@ -375,9 +566,20 @@ impl Machine {
             State::FinishDue(..) => {
                 let given_up = false;
                 self.state = State::Finishing { pid, given_up };
+                self.kill_at = self.terms.finish_within.map(|time| now.instant + time);
             }
-            State::Down | State::Due(_) | State::Up(_) | State::Finishing { .. } => {
+            State::Down
+            | State::Due(_)
+            | State::Up(_)
+            | State::Finishing { .. }
+            | State::Failed => {
                 self.state = State::Up(pid);
+                self.starts += 1;
+                self.readiness = if self.terms.announces {
+                    Readiness::Awaited
+                } else {
+                    Readiness::Unsaid
+                };
                 self.since = now.label;
                 self.started = Some(now.instant);
                 self.not_before = now.instant + BETWEEN_STARTS;
@@ -389,9 +591,14 @@ impl Machine {
     pub fn not_started(&mut self, now: Moment) {
         let later = now.instant + self.policy.after_failed_fork();
         self.state = match self.state {
-            State::FinishDue(_, end) => State::FinishDue(later, end),
-            State::Down | State::Due(_) | State::Up(_) | State::Finishing { .. } => {
+            State::FinishDue(_, death) => State::FinishDue(later, death),
+            State::Down
+            | State::Due(_)
+            | State::Up(_)
+            | State::Finishing { .. }
+            | State::Failed => {
                 self.not_before = later;
+                self.next_start = now.label.after(self.policy.after_failed_fork());
                 State::Due(later)
             }
         };
@@ -402,28 +609,97 @@ impl Machine {
     pub fn died(&mut self, process: Pid, end: End, finish_is_there: bool, now: Moment) {
         match self.state {
             State::Up(pid) if pid == process => {
-                self.got_term = false;
+                (self.got_term, self.kill_at) = (false, None);
+                self.last_end = Some(end);
+                if self.policy == Policy::Extended {
+                    self.mourn(now);
+                }
                 if self.policy.has_finish() && finish_is_there {
-                    self.state = State::FinishDue(now.instant, end);
+                    self.state = State::FinishDue(now.instant, Death { pid, end });
                 } else {
                     self.went_down(now);
                 }
             }
-            State::Finishing { pid, .. } if pid == process => self.went_down(now),
+            State::Finishing { pid, .. } if pid == process => {
+                self.kill_at = None;
+                if self.policy == Policy::Extended && end.code() == Some(FAILED_FOR_GOOD) {
+                    self.fail();
+                } else {
+                    self.went_down(now);
+                }
+            }
             State::Up(_)
             | State::Finishing { .. }
             | State::Down
             | State::Due(_)
-            | State::FinishDue(..) => {}
+            | State::FinishDue(..)
+            | State::Failed => {}
+        }
+    }
+
+    /// After a death: counts it, and how long to wait because of it.
+    fn mourn(&mut self, now: Moment) {
+        (self.since, self.paused) = (now.label, false);
+        match self.want {
+            Want::Up => self.deaths.push_back(now.instant),
+            Want::Down | Want::Once => {}
+        }
+        if let Some(Backoff { first, longest }) = self.terms.backoff {
+            let lived = self.started.map(|started| now.instant - started);
+            let was_well = match self.readiness {
+                Readiness::Since(_) => true,
+                Readiness::Unsaid | Readiness::Awaited => lived > Some(longest),
+            };
+            let delay = match self.delay {
+                Some(last) if !was_well => longest.min(last * 2),
+                Some(_) | None => first,
+            };
+            self.delay = Some(delay);
+            self.not_before = self.not_before.max(now.instant + delay);
+        }
+    }
+
+    /// Whether the service has died more often than it may.
+    fn died_too_often(&mut self, now: Moment) -> bool {
+        let Some(Limit { count, interval }) = self.terms.limit else {
+            self.deaths.clear();
+            return false;
+        };
+        self.deaths
+            .retain(|death| now.instant.saturating_duration_since(*death) <= interval);
+        self.deaths.len() > count
+    }
+
+    fn fail(&mut self) {
+        (self.state, self.want) = (State::Failed, Want::Down);
+    }
+
+    /// Who is told what to do begins again, whatever it died of.
+    fn begin_again(&mut self, now: Moment) {
+        match self.policy {
+            Policy::Supervise | Policy::Runsv | Policy::RunsvLogger => {}
+            Policy::Extended => {
+                self.delay = None;
+                self.deaths.clear();
+                let last = self.started.map(|started| started + BETWEEN_STARTS);
+                self.not_before = last.unwrap_or(now.instant);
+                match self.state {
+                    State::Due(_) | State::Failed => self.state = State::Down,
+                    State::Up(_) => self.kill_at = None,
+                    State::Down | State::FinishDue(..) | State::Finishing { .. } => {}
+                }
+            }
         }
     }
 
     fn went_down(&mut self, now: Moment) {
         self.state = State::Down;
-        self.since = now.label;
         match self.policy {
-            Policy::Supervise => self.paused = false,
+            Policy::Supervise => (self.since, self.paused) = (now.label, false),
+            // It is down since its death.
+            Policy::Extended => {}
             Policy::Runsv | Policy::RunsvLogger => {
+                self.since = now.label;
                 // It is told how long it ran since its start, and has to wait
                 // from now on.
                 let short = self
@@ -436,7 +712,9 @@ impl Machine {
                 };
             }
         }
+        let too_often = self.died_too_often(now);
         match self.want {
+            Want::Up if too_often => self.fail(),
             Want::Up => self.start_soon(now),
             Want::Down | Want::Once => {}
         }
@@ -444,15 +722,27 @@ impl Machine {
 
     fn start_soon(&mut self, now: Moment) {
         match self.state {
-            State::Down => self.state = State::Due(self.not_before.max(now.instant)),
-            State::Due(_) | State::Up(_) | State::FinishDue(..) | State::Finishing { .. } => {}
+            State::Down => {
+                let moment = self.not_before.max(now.instant);
+                self.next_start = now.label.after(moment - now.instant);
+                self.state = State::Due(moment);
+            }
+            State::Due(_)
+            | State::Up(_)
+            | State::FinishDue(..)
+            | State::Finishing { .. }
+            | State::Failed => {}
         }
     }
 
     fn start_never(&mut self) {
         match self.state {
             State::Due(_) => self.state = State::Down,
-            State::Down | State::Up(_) | State::FinishDue(..) | State::Finishing { .. } => {}
+            State::Down
+            | State::Up(_)
+            | State::FinishDue(..)
+            | State::Finishing { .. }
+            | State::Failed => {}
         }
     }
 }
@@ -595,7 +885,13 @@ mod tests {
         machine.died(SERVICE, killed, true, now);
         assert_eq!(
             machine.next_start(),
-            Some((now.instant, Start::Finish(killed)))
+            Some((
+                now.instant,
+                Start::Finish(Death {
+                    pid: SERVICE,
+                    end: killed
+                })
+            ))
         );
         machine.started(FINISH, now);
         assert_eq!(machine.report().activity, Activity::Finish);

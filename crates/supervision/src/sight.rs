@@ -45,7 +45,7 @@ pub fn look() -> Result<(Sight, Option<OwnedFd>), Blindness> {
         Err(error) => return Err(Blindness::Status(error)),
     };
     let mut state = [0; STATE];
-    let state = open_read(names::STATE)
+    let state = open_read(names::STATE.name)
         .and_then(|file| read(&file, &mut state))
         .ok()
         .and_then(|length| state.get(..length));

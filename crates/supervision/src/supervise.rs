@@ -22,7 +22,8 @@ use unix::signals::SignalPipe;
 use unix::wait::{End, reap, wait_for};
 
 use crate::directory::{Control, Lock, Obstacle, Presence, ReplaceTrouble, replace};
-use crate::machine::{Machine, Moment, Policy, Start};
+use crate::extended::{self, Extended, Gifts};
+use crate::machine::{Death, Machine, Moment, Policy, Start};
 use crate::pipe::Pipe;
 use crate::table::Side;
 use crate::wait::wait;
@@ -49,29 +50,38 @@ pub enum Trouble<'a> {
     ControlPipe(&'a CStr, Errno),
     /// In the new process: this program in `control` could not be executed.
     ControlStart(&'a CStr, Errno),
+    /// Of what only supervise -e has.
+    Extended(extended::Trouble),
 }
 
 /// Supervises the service in the current directory, as supervise does, until
 /// it is told to exit. `children` is to tell of SIGCHLD; `report` puts trouble
-/// into words.
+/// into words. `extended` is the name of the service if it is to be as with
+/// supervise -e.
 ///
 /// # Errors
 /// What could not be had at the start; the service was not started then.
 pub fn supervise(
     children: &SignalPipe,
     want: Want,
+    extended: Option<CString>,
     report: impl Fn(Trouble),
 ) -> Result<(), Obstacle> {
     let files = &names::SERVICE;
     let lock = Lock::take(files, FlockArg::LockExclusiveNonblock)?;
     let control = Control::open(files)?;
-    let service = Service::new(
-        files,
-        lock,
-        control,
-        Machine::new(Policy::Supervise, want, Moment::now()),
-    );
+    let policy = match extended {
+        Some(_) => Policy::Extended,
+        None => Policy::Supervise,
+    };
+    let machine = Machine::new(policy, want, Moment::now());
+    let service = Service::new(files, lock, control, machine);
     let mut supervisor = Supervisor::new(service, children, report);
+    supervisor.extended = extended.map(|name| {
+        Extended::new(name, &|trouble| {
+            (supervisor.report)(Trouble::Extended(trouble));
+        })
+    });
     supervisor.announce()?;
     supervisor.run();
     Ok(())
@@ -160,7 +170,7 @@ impl Service {
             commands: Commands::Expected,
             shown: None,
             shown_pid: match machine.policy() {
-                Policy::Supervise | Policy::Runsv => None,
+                Policy::Supervise | Policy::Extended | Policy::Runsv => None,
                 // There is nothing to see until its first start.
                 Policy::RunsvLogger => Some(String::new()),
             },
@@ -178,7 +188,9 @@ impl Service {
             return Ok(());
         }
         match self.machine.policy() {
-            Policy::Supervise => replace(self.files.status, &report.status.encode())?,
+            Policy::Supervise | Policy::Extended => {
+                replace(self.files.status, &report.status.encode())?;
+            }
             Policy::Runsv | Policy::RunsvLogger => {
                 let pid = report.pid();
                 if self.shown_pid.as_ref() != Some(&pid) {
@@ -227,6 +239,8 @@ struct Supervisor<'a, R> {
     environment: Vec<&'static CStr>,
     children: &'a SignalPipe,
     terminated: Option<&'a SignalPipe>,
+    /// What only supervise -e has; it has no logger.
+    extended: Option<Extended>,
     report: R,
 }
 
@@ -239,6 +253,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
             environment: unix::start::environment(),
             children,
             terminated: None,
+            extended: None,
             report,
         }
     }
@@ -262,11 +277,27 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
             self.show_all();
             self.wait();
             self.children.drain();
+            self.hear();
             self.reap();
             self.obey(Side::Service);
             self.obey(Side::Logger);
+            self.kill_overdue();
         }
         self.show_all();
+    }
+
+    /// Listens to a service that may say that it is ready.
+    fn hear(&mut self) {
+        if self.extended.as_mut().is_some_and(Extended::hear) {
+            self.service.machine.ready(Moment::now());
+        }
+    }
+
+    /// Kills what was given time to end.
+    fn kill_overdue(&mut self) {
+        if let Some(pid) = self.service.machine.overdue(Moment::now()) {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
     }
 
     fn side(&mut self, side: Side) -> Option<&mut Service> {
@@ -301,10 +332,11 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
     fn wait(&self) {
         let mut descriptors = vec![self.children.as_fd()];
         descriptors.extend(self.terminated.map(AsFd::as_fd));
+        descriptors.extend(self.extended.as_ref().and_then(Extended::notification));
         let service = (!self.only_logger_is_left()).then_some(&self.service);
         let mut until = None::<Instant>;
         for service in service.into_iter().chain(&self.logger) {
-            let start = service.machine.next_start().map(|(moment, _)| moment);
+            let due = service.machine.next_moment();
             let look = match service.commands {
                 Commands::Expected => {
                     descriptors.push(service.control.as_fd());
@@ -312,7 +344,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
                 }
                 Commands::Ended => Some(Instant::now() + BETWEEN_LOOKS),
             };
-            until = until.into_iter().chain(start).chain(look).min();
+            until = until.into_iter().chain(due).chain(look).min();
         }
         wait(&descriptors, until);
     }
@@ -329,9 +361,16 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
             Start::Run => {
                 // What it says is not asked for: the service is started.
                 let _ = self.ask(side, b'u');
-                self.spawn(side, names::RUN_PROGRAM, &[])
+                let gifts = self.prepare();
+                self.spawn(side, names::RUN_PROGRAM, &[], gifts)
             }
-            Start::Finish(end) => self.spawn(side, names::FINISH_PROGRAM, &finish_arguments(end)),
+            Start::Finish(Death { pid, end }) => {
+                let arguments = match &self.extended {
+                    Some(extended) => extended.finish_arguments(pid, end),
+                    None => finish_arguments(end).into(),
+                };
+                self.spawn(side, names::FINISH_PROGRAM, &arguments, None)
+            }
         };
         if let Err(error) = started {
             (self.report)(Trouble::Fork(error));
@@ -345,11 +384,37 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         }
         // Whoever is started next may look at it.
         self.show(side);
+        if let (Start::Run, Ok(pid)) = (start, started) {
+            self.notify("start", pid, None);
+        }
+    }
+
+    /// Under supervise -e: reads what the service asks for, before a run.
+    fn prepare(&mut self) -> Option<Gifts> {
+        let extended = self.extended.as_mut()?;
+        let (terms, gifts) = extended.prepare(&|trouble| (self.report)(Trouble::Extended(trouble)));
+        self.service.machine.set_terms(terms);
+        Some(gifts)
+    }
+
+    /// Under supervise -e: tells the program `notify` what has happened.
+    fn notify(&self, what: &str, pid: Pid, how: Option<i32>) {
+        if self.extended.is_some() {
+            extended::notify(what, pid, how, &self.environment, &|trouble| {
+                (self.report)(Trouble::Extended(trouble));
+            });
+        }
     }
 
     /// Starts a program of a side, its standard output or input being its end
-    /// of the pipe.
-    fn spawn(&self, side: Side, program: &CStr, arguments: &[CString]) -> Result<Pid, Errno> {
+    /// of the pipe. A run under supervise -e takes its gifts.
+    fn spawn(
+        &self,
+        side: Side,
+        program: &CStr,
+        arguments: &[CString],
+        gifts: Option<Gifts>,
+    ) -> Result<Pid, Errno> {
         let end = self.pipe.as_ref().map(|pipe| pipe.end(side)).transpose()?;
         let arguments: Vec<_> = std::iter::once(program)
             .chain(arguments.iter().map(CString::as_c_str))
@@ -359,6 +424,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
             Side::Service => program.to_owned(),
             Side::Logger => names::in_log(program),
         };
+        let complain = |trouble| (self.report)(Trouble::Extended(trouble));
         let child = || {
             let joined = match side {
                 Side::Service => end.as_ref().map_or(Ok(()), dup2_stdout),
@@ -368,6 +434,10 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
                 Side::Service => Ok(()),
                 Side::Logger => chdir(names::LOG),
             };
+            if let Some(Err(trouble)) = gifts.map(|gifts| gifts.take(&complain)) {
+                complain(trouble);
+                return 111;
+            }
             (self.report)(match (joined, entered) {
                 (Err(error), _) => Trouble::Pipe(&called, error),
                 (Ok(()), Err(error)) => Trouble::Chdir(error),
@@ -384,6 +454,14 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
     }
 
     fn show(&mut self, side: Side) {
+        if let Some(extended) = &mut self.extended {
+            // It is renamed into place before the record is: see
+            // daemontools_core::state.
+            let state = self.service.machine.state().text();
+            if let Err(trouble) = extended.show(&state) {
+                (self.report)(Trouble::Replace(trouble));
+            }
+        }
         if let Some(Err(trouble)) = self.side(side).map(Service::show) {
             (self.report)(Trouble::Replace(trouble));
         }
@@ -391,13 +469,31 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
 
     fn reap(&mut self) {
         while let Some((pid, end)) = reap() {
+            let now = Moment::now();
+            let was_service = self.service.machine.service() == Some(pid);
             for service in std::iter::once(&mut self.service).chain(&mut self.logger) {
                 let finish = service.machine.pid() == Some(pid)
                     && service.machine.policy().has_finish()
                     && file::open_read(names::FINISH).is_ok();
-                service.machine.died(pid, end, finish, Moment::now());
+                service.machine.died(pid, end, finish, now);
+            }
+            if was_service {
+                self.mourn(pid, end, now);
             }
         }
+    }
+
+    /// Under supervise -e: keeps a death of the service, and tells of it.
+    fn mourn(&mut self, pid: Pid, end: End, now: Moment) {
+        if let Some(Err(trouble)) = self
+            .extended
+            .as_mut()
+            .map(|extended| extended.mourn(end, now))
+        {
+            (self.report)(Trouble::Replace(trouble));
+        }
+        let (what, how) = extended::ended(end);
+        self.notify(what, pid, how);
     }
 
     /// Obeys the commands that have come.

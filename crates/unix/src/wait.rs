@@ -22,6 +22,15 @@ impl End {
         libc::WIFEXITED(self.0).then(|| libc::WEXITSTATUS(self.0))
     }
 
+    /// The number of the signal that ended it; None if it exited.
+    #[must_use]
+    pub fn signal(self) -> Option<u8> {
+        match self.low_byte() & 0x7f {
+            0 => None,
+            signal => Some(signal),
+        }
+    }
+
     /// The low byte of the status: 0 after an exit, else the number of the
     /// signal, and 128 more if there was a core dump.
     #[must_use]

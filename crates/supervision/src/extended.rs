@@ -1,0 +1,468 @@
+//! What supervise -e has besides: what a service asks for by files in its
+//! directory, how it says that it is ready, who is told of its starts and
+//! deaths, and the tally of these. All names are relative to the service
+//! directory, which is the current directory.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use daemontools_core::names;
+use daemontools_core::tally::{self, Tally};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::sys::signal::Signal;
+use nix::sys::stat::stat;
+use nix::unistd::{Pid, pipe2, read, setsid};
+use unix::exec::Program;
+use unix::file;
+use unix::fork::fork;
+use unix::wait::End;
+
+use crate::directory::{ReplaceTrouble, replace};
+use crate::machine::{Backoff, Limit, Moment, Terms};
+
+/// What went wrong; the service is supervised all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// This file could not be read, and counts as if it were not there.
+    Read(&'static CStr, Errno),
+    /// This file is not what it has to be, and counts as if it were not there.
+    Meaning(&'static CStr, &'static str),
+    /// There could be no pipe for the service to say that it is ready.
+    Notification(Errno),
+    /// In the new process: it could not have that descriptor.
+    Descriptor(&'static CStr, Errno),
+    /// In the new process: another run of the service holds the lock, and is
+    /// waited for.
+    Waiting,
+    /// In the new process: the lock could not be had.
+    Lock(Errno),
+    /// There could be no process for `notify`.
+    NotifyFork(Errno),
+    /// In the new process: `notify` could not be executed.
+    Notify(Errno),
+}
+
+/// A number in a file: what it counts, and how many of the unit of its range
+/// make one.
+struct Number {
+    meaning: &'static str,
+    range: std::ops::RangeInclusive<u64>,
+    /// How many of its digits may stand after a point.
+    decimals: u32,
+}
+
+/// The longest time, in milliseconds, as in s6: seven weeks.
+const LONGEST: u64 = u32::MAX as u64;
+
+const MILLISECONDS: Number = Number {
+    meaning: "a number of milliseconds from 0 to 4294967295",
+    range: 0..=LONGEST,
+    decimals: 0,
+};
+
+const SECONDS: Number = Number {
+    meaning: "a number of seconds from 0 to 4294967",
+    range: 0..=4_294_967_000,
+    decimals: 3,
+};
+
+const COUNT: Number = Number {
+    meaning: "a number from 0 to 10000",
+    range: 0..=10_000,
+    decimals: 0,
+};
+
+const DESCRIPTOR: Number = Number {
+    meaning: "the number of a descriptor from 1 to 65535",
+    range: 1..=65_535,
+    decimals: 0,
+};
+
+const SIGNAL: &str = "the name or the number of a signal";
+
+/// A file of settings has no more than this.
+const ENOUGH: usize = 64;
+
+/// What a service asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// What is for the machine.
+    pub terms: Terms,
+    /// The descriptor on which the service says that it is ready.
+    notification: Option<RawFd>,
+    /// The descriptor on which it inherits its lock.
+    lock: Option<RawFd>,
+    /// Whether it has no session of its own.
+    no_session: bool,
+}
+
+impl Settings {
+    /// Reads the files in the service directory.
+    pub(crate) fn read(report: &impl Fn(Trouble)) -> Self {
+        let number = |file, number: &Number| {
+            let text = content(file, report)?;
+            let value = number.value(&text);
+            if value.is_none() {
+                report(Trouble::Meaning(file, number.meaning));
+            }
+            value
+        };
+        let milliseconds = |file| number(file, &MILLISECONDS).map(Duration::from_millis);
+        let seconds = |file| number(file, &SECONDS).map(Duration::from_millis);
+        let descriptor = |file| RawFd::try_from(number(file, &DESCRIPTOR)?).ok();
+        let notification = descriptor(names::NOTIFICATION_FD);
+        let lock = descriptor(names::LOCK_FD);
+        if lock.is_some() && lock == notification {
+            let meaning = "another descriptor than that of notification-fd";
+            report(Trouble::Meaning(names::LOCK_FD, meaning));
+        }
+        let down_signal = content(names::DOWN_SIGNAL, report).and_then(|text| {
+            let signal = signal(&text);
+            if signal.is_none() {
+                report(Trouble::Meaning(names::DOWN_SIGNAL, SIGNAL));
+            }
+            signal
+        });
+        let kill = milliseconds(names::TIMEOUT_KILL);
+        let finish = milliseconds(names::TIMEOUT_FINISH).unwrap_or(Duration::from_secs(5));
+        let limit = [names::RESTART_LIMIT_COUNT, names::RESTART_LIMIT_INTERVAL];
+        let [count, interval] = limit;
+        let terms = Terms {
+            backoff: backoff(
+                seconds(names::RESTART_DELAY),
+                seconds(names::RESTART_DELAY_MAX),
+                report,
+            ),
+            limit: limited(number(count, &COUNT), seconds(interval)),
+            down_signal: down_signal.unwrap_or(Signal::SIGTERM),
+            kill_after: kill.filter(|time| !time.is_zero()),
+            finish_within: Some(finish).filter(|time| !time.is_zero()),
+            exit_stops: down_signal.is_some() || kill.is_some(),
+            announces: notification.is_some(),
+        };
+        Settings {
+            terms,
+            notification,
+            lock: lock.filter(|_| lock != notification),
+            no_session: is_there(names::NO_SETSID, report),
+        }
+    }
+}
+
+/// One of the two is enough.
+fn backoff(
+    first: Option<Duration>,
+    longest: Option<Duration>,
+    report: &impl Fn(Trouble),
+) -> Option<Backoff> {
+    first.or(longest)?;
+    let least = Duration::from_secs(1);
+    let first = first.unwrap_or(least).max(least);
+    if longest.is_some_and(|longest| longest < first) {
+        let meaning = "a number of seconds that is not lower than restart-delay, or than 1";
+        report(Trouble::Meaning(names::RESTART_DELAY_MAX, meaning));
+    }
+    let longest = longest.unwrap_or(first).max(first);
+    Some(Backoff { first, longest })
+}
+
+/// What is not said is as with dinit: three deaths in ten seconds. 0 is no
+/// limit.
+fn limited(count: Option<u64>, interval: Option<Duration>) -> Option<Limit> {
+    if count.is_none() && interval.is_none() {
+        return None;
+    }
+    let count = usize::try_from(count.unwrap_or(3)).ok()?;
+    let interval = interval.unwrap_or(Duration::from_secs(10));
+    (count > 0 && !interval.is_zero()).then_some(Limit { count, interval })
+}
+
+/// The first line of a file, without white space around it; None if there is
+/// no file.
+fn content(file: &'static CStr, report: &impl Fn(Trouble)) -> Option<Vec<u8>> {
+    let mut bytes = [0; ENOUGH];
+    match file::open_read(file).and_then(|file| read(&file, &mut bytes)) {
+        Ok(length) => {
+            let text = bytes.get(..length).unwrap_or_default();
+            let line = text.split(|&byte| byte == b'\n').next();
+            Some(line.unwrap_or_default().trim_ascii().to_vec())
+        }
+        Err(Errno::ENOENT) => None,
+        Err(error) => {
+            report(Trouble::Read(file, error));
+            None
+        }
+    }
+}
+
+fn is_there(file: &'static CStr, report: &impl Fn(Trouble)) -> bool {
+    match stat(file) {
+        Ok(_) => true,
+        Err(Errno::ENOENT) => false,
+        Err(error) => {
+            report(Trouble::Read(file, error));
+            false
+        }
+    }
+}
+
+impl Number {
+    /// The number that a text is, in units of the last digit that it may
+    /// have; more digits are cut off. None if it is none of the range.
+    fn value(&self, text: &[u8]) -> Option<u64> {
+        let mut parts = text.splitn(2, |&byte| byte == b'.');
+        let whole = parts.next()?;
+        let fraction = match parts.next() {
+            Some(digits) if self.decimals > 0 && !digits.is_empty() => digits,
+            Some(_) => return None,
+            None => b"",
+        };
+        let are_digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
+        if whole.is_empty() || !are_digits(whole) || !are_digits(fraction) {
+            return None;
+        }
+        let kept = fraction.iter().copied().chain(std::iter::repeat(b'0'));
+        let kept = kept.take(usize::try_from(self.decimals).ok()?);
+        let value = whole
+            .iter()
+            .copied()
+            .chain(kept)
+            .try_fold(0_u64, |value, digit| {
+                value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+            })?;
+        self.range.contains(&value).then_some(value)
+    }
+}
+
+/// The signal of a name, with or without `SIG`, or of a number.
+fn signal(text: &[u8]) -> Option<Signal> {
+    let text = std::str::from_utf8(text).ok()?.to_ascii_uppercase();
+    match text.parse::<i32>() {
+        Ok(number) => Signal::try_from(number).ok(),
+        Err(_) if text.starts_with("SIG") => text.parse().ok(),
+        Err(_) => format!("SIG{text}").parse().ok(),
+    }
+}
+
+/// What supervise -e keeps for a service.
+#[derive(Debug)]
+pub(crate) struct Extended {
+    name: CString,
+    settings: Settings,
+    /// Where the service says that it is ready.
+    notification: Option<OwnedFd>,
+    tally: Tally,
+    /// What readers see in `state`.
+    shown: Vec<u8>,
+}
+
+/// What a new run of the service is given.
+#[derive(Debug)]
+pub(crate) struct Gifts {
+    settings: Settings,
+    notification: Option<OwnedFd>,
+}
+
+impl Extended {
+    /// For the service that is called by this name.
+    pub(crate) fn new(name: CString, report: &impl Fn(Trouble)) -> Self {
+        let file = names::DEATH_TALLY.name;
+        let tally = match read_whole(file) {
+            Ok(bytes) => Tally::read(bytes).unwrap_or_else(|| {
+                report(Trouble::Meaning(file, "a tally of deaths"));
+                Tally::default()
+            }),
+            Err(Errno::ENOENT) => Tally::default(),
+            Err(error) => {
+                report(Trouble::Read(file, error));
+                Tally::default()
+            }
+        };
+        Extended {
+            name,
+            settings: Settings::default(),
+            notification: None,
+            tally,
+            shown: Vec::new(),
+        }
+    }
+
+    /// Reads what the service asks for, and prepares what its next run is
+    /// given.
+    pub(crate) fn prepare(&mut self, report: &impl Fn(Trouble)) -> (Terms, Gifts) {
+        self.settings = Settings::read(report);
+        let settings = &mut self.settings;
+        let notification = settings.notification.and_then(|_| {
+            let pipe = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK);
+            // What the service writes may wait; only reading must not.
+            let (reader, writer) = pipe
+                .and_then(|(reader, writer)| file::set_blocking(&writer).map(|()| (reader, writer)))
+                .map_err(|error| report(Trouble::Notification(error)))
+                .ok()?;
+            self.notification = Some(reader);
+            Some(writer)
+        });
+        // Who cannot be heard has nothing to say.
+        settings.terms.announces = notification.is_some();
+        let settings = *settings;
+        (
+            settings.terms,
+            Gifts {
+                settings,
+                notification,
+            },
+        )
+    }
+
+    /// Where the service says that it is ready, as long as it may.
+    pub(crate) fn notification(&self) -> Option<BorrowedFd<'_>> {
+        self.notification.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether the service has said that it is ready. What it says besides is
+    /// not listened to, but taken, so that it need not wait.
+    pub(crate) fn hear(&mut self) -> bool {
+        let mut bytes = [0; 512];
+        let mut ready = false;
+        while let Some(notification) = &self.notification {
+            match read(notification, &mut bytes) {
+                Ok(0) => self.notification = None,
+                Ok(length) => ready |= bytes.iter().take(length).any(|&byte| byte == b'\n'),
+                Err(_) => break,
+            }
+        }
+        ready
+    }
+
+    /// What `finish` is told: the exit code or 256, the number of the signal
+    /// or 0, the name of the service, and the process that it was.
+    pub(crate) fn finish_arguments(&self, pid: Pid, end: End) -> Vec<CString> {
+        let code = end.code().unwrap_or(256).to_string();
+        let signal = end.signal().unwrap_or(0).to_string();
+        let mut words: Vec<_> = [code, signal, pid.to_string()].map(word).into();
+        words.insert(2, self.name.clone());
+        words
+    }
+
+    /// Shows what there is to tell in `state`, if it is anything new.
+    ///
+    /// # Errors
+    /// Why it could not be shown.
+    pub(crate) fn show(&mut self, state: &[u8]) -> Result<(), ReplaceTrouble> {
+        if self.shown != state {
+            replace(names::STATE, state)?;
+            state.clone_into(&mut self.shown);
+        }
+        Ok(())
+    }
+
+    /// Keeps a death in the tally.
+    ///
+    /// # Errors
+    /// Why it could not be kept on disk.
+    pub(crate) fn mourn(&mut self, end: End, now: Moment) -> Result<(), ReplaceTrouble> {
+        self.notification = None;
+        let code = end.code().and_then(|code| u8::try_from(code).ok());
+        self.tally.add(tally::Death {
+            when: now.label,
+            code: code.unwrap_or(0),
+            signal: end.signal().unwrap_or(0),
+        });
+        replace(names::DEATH_TALLY, self.tally.file())
+    }
+}
+
+/// Runs `notify`, if it is there, and does not wait for it: told `start` and
+/// the process, or `exit` or `killed`, the process and its code or signal.
+pub(crate) fn notify(
+    what: &str,
+    pid: Pid,
+    how: Option<i32>,
+    environment: &[&CStr],
+    report: &impl Fn(Trouble),
+) {
+    if file::open_read(names::NOTIFY).is_err() {
+        return;
+    }
+    let words = ["run".to_owned(), what.to_owned(), pid.to_string()];
+    let words: Vec<_> = words
+        .into_iter()
+        .chain(how.map(|how| how.to_string()))
+        .map(word)
+        .collect();
+    let arguments: Vec<_> = std::iter::once(names::NOTIFY_PROGRAM)
+        .chain(words.iter().map(CString::as_c_str))
+        .collect();
+    let program = Program::search(None, &arguments, environment);
+    let child = || {
+        report(Trouble::Notify(program.exec()));
+        111
+    };
+    if let Err(error) = fork(child) {
+        report(Trouble::NotifyFork(error));
+    }
+}
+
+/// The words for how a process ended, for `notify`.
+pub(crate) fn ended(end: End) -> (&'static str, Option<i32>) {
+    match end.signal() {
+        Some(signal) => ("killed", Some(signal.into())),
+        None => ("exit", end.code()),
+    }
+}
+
+impl Gifts {
+    /// In the new process: takes what is given, in an order in which nothing
+    /// displaces what is still needed.
+    ///
+    /// # Errors
+    /// What could not be had.
+    pub(crate) fn take(self, report: &impl Fn(Trouble)) -> Result<(), Trouble> {
+        if !self.settings.no_session {
+            // A new process leads no group, so that it can.
+            let _ = setsid();
+        }
+        if let (Some(writer), Some(number)) = (self.notification, self.settings.notification) {
+            file::place(writer, number)
+                .map_err(|error| Trouble::Descriptor(names::NOTIFICATION_FD, error))?;
+        }
+        if let Some(number) = self.settings.lock {
+            let lock = file::open_append(names::RUN_LOCK, 0o600).map_err(Trouble::Lock)?;
+            let lock = lock_alone(lock, report).map_err(Trouble::Lock)?;
+            file::place(lock, number)
+                .map_err(|error| Trouble::Descriptor(names::LOCK_FD, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Locks, and says so if another has to let go first. The lock lives as long
+/// as a copy of the descriptor does.
+fn lock_alone(file: OwnedFd, report: &impl Fn(Trouble)) -> Result<OwnedFd, Errno> {
+    let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Err((file, Errno::EAGAIN)) => {
+            report(Trouble::Waiting);
+            Flock::lock(file, FlockArg::LockExclusive)
+        }
+        taken => taken,
+    };
+    let held = held.map_err(|(_, error)| error)?;
+    let copy = file::copy_above(&*held, 0);
+    // To drop it would unlock.
+    std::mem::forget(held);
+    copy
+}
+
+fn read_whole(name: &CStr) -> Result<Vec<u8>, Errno> {
+    let file = file::open_read(name)?;
+    let mut bytes = vec![0; 2 * tally::KEPT * tally::LENGTH];
+    let length = read(&file, &mut bytes)?;
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+fn word(text: String) -> CString {
+    CString::new(text).unwrap_or_default()
+}

@@ -1,0 +1,71 @@
+//! supervise: start a service and keep it running.
+
+#![cfg_attr(not(test), no_main)]
+
+mod messages;
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+use cli::options::alone;
+use cli::{Exit, Failure, Program, text};
+use daemontools_core::names;
+use daemontools_core::status::Want;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::stat::stat;
+use nix::unistd::{chdir, getcwd};
+use unix::signals::SignalPipe;
+
+use messages::{cannot_begin, report};
+
+pub(crate) static SUPERVISE: Program = Program {
+    name: "supervise",
+    usage: "supervise: usage: supervise dir",
+    options: &[alone(
+        b'e',
+        "heed what more a service directory may ask for",
+    )],
+};
+
+unix::main!(SUPERVISE.start(supervise));
+
+fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let (dir, extended) = match *arguments {
+        [_, dir] => (dir, false),
+        [_, option, dir] if option == c"-e" => (dir, true),
+        _ => return Err(SUPERVISE.usage()),
+    };
+    let children = SignalPipe::catch(&[Signal::SIGCHLD])
+        .map_err(|error| SUPERVISE.fatal(text!["unable to create pipe for ", dir], error))?;
+    chdir(dir).map_err(|error| SUPERVISE.fatal(text!["unable to chdir to ", dir], error))?;
+    let want = match stat(names::DOWN) {
+        Ok(_) => Want::Down,
+        Err(Errno::ENOENT) => Want::Up,
+        Err(error) => return Err(SUPERVISE.fatal(text!["unable to stat ", dir, "/down"], error)),
+    };
+    let name = extended.then(|| service_name(dir));
+    supervision::supervise::supervise(&children, want, name, |trouble| report(dir, trouble))
+        .map_err(|obstacle| cannot_begin(dir, obstacle))?;
+    Ok(Exit::Success)
+}
+
+/// What the service is called: its directory's name. A logger has the name of
+/// its service before its own.
+fn service_name(dir: &CStr) -> CString {
+    let mut elements = dir.to_bytes().rsplit(|&byte| byte == b'/');
+    let called = elements.find(|element| !element.is_empty());
+    let here = getcwd().unwrap_or_default();
+    let mut above = here.iter().rev().map(OsStr::as_bytes);
+    let real = above.next().unwrap_or_default();
+    let name = match called {
+        None | Some(b"." | b"..") => real,
+        Some(name) => name,
+    };
+    let name = if name == names::LOG.to_bytes() {
+        text![above.next().unwrap_or_default(), "/", name]
+    } else {
+        name.to_vec()
+    };
+    CString::new(name).unwrap_or_default()
+}
