@@ -12,6 +12,7 @@ use daemontools_core::status::{LENGTH, Status};
 use nix::errno::Errno;
 use nix::sys::stat::stat;
 use nix::unistd::{chdir, fchdir, read};
+use supervision::sight::state;
 use unix::file;
 
 pub(crate) static SVSTAT: Program = Program {
@@ -62,6 +63,7 @@ fn describe(record: &mut [u8; LENGTH]) -> String {
         Some(status) => Sentence {
             status,
             normally_up,
+            state: state(&status),
             now: Label::now(),
         }
         .to_string(),

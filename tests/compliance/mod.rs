@@ -18,6 +18,7 @@ mod setlock;
 mod setuidgid;
 mod softlimit;
 mod supervise;
+mod supervise_extended;
 pub(crate) mod sv;
 mod svc;
 mod svlogd;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::label::Label;
+use crate::state::{Stage, State};
 use crate::status::{Status, Want};
 
 /// `up (pid 123) 4 seconds, …` or `down 5 seconds, …`.
@@ -12,6 +13,8 @@ pub struct Sentence {
     pub status: Status,
     /// Whether the service directory lacks the file `down`.
     pub normally_up: bool,
+    /// What supervise -e tells besides, of the same time.
+    pub state: Option<State>,
     /// The moment to count seconds from; a service that changed after it
     /// counts as changed now.
     pub now: Label,
@@ -22,6 +25,7 @@ impl fmt::Display for Sentence {
         let Sentence {
             status,
             normally_up,
+            state,
             now,
         } = *self;
         let seconds = rounded(now.seconds_since(status.since));
@@ -44,7 +48,16 @@ impl fmt::Display for Sentence {
         clauses
             .iter()
             .filter(|(holds, _)| *holds)
-            .try_for_each(|(_, clause)| f.write_str(clause))
+            .try_for_each(|(_, clause)| f.write_str(clause))?;
+        let Some(state) = state else { return Ok(()) };
+        match (state.stage, state.next_start) {
+            (Stage::Ready, _) => f.write_str(", ready"),
+            (Stage::Failed, _) => f.write_str(", failed"),
+            (Stage::Delay, Some(start)) => {
+                write!(f, ", restarting in {} seconds", start.seconds_since(now))
+            }
+            (Stage::Delay | Stage::Down | Stage::Starting | Stage::Up | Stage::Finish, _) => Ok(()),
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 
 use daemontools_core::names;
 use daemontools_core::sight::{Record, Sight};
+use daemontools_core::state::State;
+use daemontools_core::status::Status;
 use nix::errno::Errno;
 use nix::unistd::read;
 use unix::file::{open_read, open_write};
@@ -45,14 +47,27 @@ pub fn look() -> Result<(Sight, Option<OwnedFd>), Blindness> {
         Err(error) => return Err(Blindness::Status(error)),
     };
     let mut state = [0; STATE];
-    let state = open_read(names::STATE.name)
-        .and_then(|file| read(&file, &mut state))
-        .ok()
-        .and_then(|length| state.get(..length));
+    let state = read_state(&mut state);
     let record = match record {
         Some(record) => Some(Record::read(record, state).ok_or(Blindness::Format)?),
         None => None,
     };
     let supervised = ok.is_some();
     Ok((Sight { supervised, record }, ok))
+}
+
+/// What supervise -e tells of the service in the current directory, if it is
+/// told of the record.
+#[must_use]
+pub fn state(record: &Status) -> Option<State> {
+    let mut text = [0; STATE];
+    let state = State::read(read_state(&mut text)?)?;
+    state.belongs_to(record).then_some(state)
+}
+
+/// The file `state`, if there is one.
+fn read_state(text: &mut [u8; STATE]) -> Option<&[u8]> {
+    let file = open_read(names::STATE.name).ok()?;
+    let length = read(&file, text).ok()?;
+    text.get(..length)
 }

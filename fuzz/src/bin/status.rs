@@ -50,6 +50,7 @@ fuzz_target!(|bytes: &[u8]| {
     let sentence = Sentence {
         status,
         normally_up,
+        state: None,
         now,
     };
     assert_eq!(sentence.to_string(), said);
@@ -60,6 +61,7 @@ fuzz_target!(|bytes: &[u8]| {
     let again = Sentence {
         status: again,
         normally_up,
+        state: None,
         now,
     };
     assert_eq!(again.to_string(), said);
