@@ -11,8 +11,9 @@ use crate::programs::{self, PROGRAMS};
 
 /// What a program's synopsis has, and what stands for it in the usage line,
 /// which is the reference's to the byte.
-const OTHERWISE: [(&str, &str, &str); 8] = [
+const OTHERWISE: [(&str, &str, &str); 9] = [
     ("setuidgid", "[-s] ", ""),
+    ("supervise", "[-e] ", ""),
     ("runsvdir", " [log]", ""),
     (
         "chpst",
