@@ -1,8 +1,8 @@
 //! Sequences of control bytes, sent to supervise one by one, with what the
 //! status says and the service gets after each.
 
-use testkit::Scene;
 use testkit::random::compare;
+use testkit::{Scene, Subject};
 
 /// Services that are supervised at the same time: what each of them waits
 /// for, the others wait for as well.
@@ -66,62 +66,73 @@ pub(super) fn is_calm(pid: u32) -> bool {
 
 #[test]
 fn sequences_of_control_bytes() {
+    same_after_each("control bytes, 25 services a case", "supervise");
+}
+
+/// Where a service asks for nothing, -e changes nothing.
+#[test]
+fn sequences_of_control_bytes_with_e() {
+    let name = "control bytes for supervise -e, 25 services a case";
+    same_after_each(name, "supervise -e");
+}
+
+/// Sends random bytes to supervise of the reference, and to ours as it is
+/// called there.
+fn same_after_each(name: &str, ours: &str) {
     let mut run = 0;
-    compare(
-        "control bytes, 25 services a case",
-        env!("CARGO_BIN_EXE_svok"),
-        2,
-        |random, pair| {
-            run += 1;
-            let names: Vec<String> = (0..SERVICES).map(|n| format!("s{run}-{n}")).collect();
-            let down: Vec<bool> = names.iter().map(|_| random.bool()).collect();
-            let both = [&pair.reference, &pair.ours];
-            for scene in both {
-                for (name, down) in names.iter().zip(&down) {
-                    scene.script(format!("{name}/run"), RECORDER);
-                    if *down {
-                        scene.write(format!("{name}/down"), "");
-                    }
+    compare(name, env!("CARGO_BIN_EXE_svok"), 2, |random, pair| {
+        run += 1;
+        let names: Vec<String> = (0..SERVICES).map(|n| format!("s{run}-{n}")).collect();
+        let down: Vec<bool> = names.iter().map(|_| random.bool()).collect();
+        let both = [&pair.reference, &pair.ours];
+        for scene in both {
+            for (name, down) in names.iter().zip(&down) {
+                scene.script(format!("{name}/run"), RECORDER);
+                if *down {
+                    scene.write(format!("{name}/down"), "");
                 }
             }
-            let _running: Vec<_> = both
-                .iter()
-                .flat_map(|scene| {
-                    names
-                        .iter()
-                        .map(|name| scene.start(scene.shell(&format!("exec supervise {name}"))))
-                })
-                .collect();
-            let mut sent = vec![String::new(); SERVICES];
-            for step in 0..=COMMANDS {
-                for (n, name) in names.iter().enumerate() {
-                    let what = format!("{name} is the same after {:?}", sent[n]);
-                    pair.ours.wait_until(&what, || {
-                        let seen = look(&pair.reference, name);
-                        seen.is_some() && seen == look(&pair.ours, name)
-                    });
-                }
-                if step == COMMANDS {
-                    break;
-                }
-                for (n, name) in names.iter().enumerate() {
-                    // Those that change the state come more often.
-                    let letter = char::from(*random.choice(b"uuddooppcchaitk+").unwrap());
-                    sent[n].push(letter);
-                    for scene in both {
-                        scene
-                            .sh(&format!("printf {letter} >{name}/supervise/control"))
-                            .succeeds();
-                    }
+        }
+        let _running: Vec<_> = both
+            .iter()
+            .flat_map(|scene| {
+                let program = match scene.subject() {
+                    Subject::Ours => ours,
+                    _ => "supervise",
+                };
+                let start = move |name| scene.shell(&format!("exec {program} {name}"));
+                names.iter().map(move |name| scene.start(start(name)))
+            })
+            .collect();
+        let mut sent = vec![String::new(); SERVICES];
+        for step in 0..=COMMANDS {
+            for (n, name) in names.iter().enumerate() {
+                let what = format!("{name} is the same after {:?}", sent[n]);
+                pair.ours.wait_until(&what, || {
+                    let seen = look(&pair.reference, name);
+                    seen.is_some() && seen == look(&pair.ours, name)
+                });
+            }
+            if step == COMMANDS {
+                break;
+            }
+            for (n, name) in names.iter().enumerate() {
+                // Those that change the state come more often.
+                let letter = char::from(*random.choice(b"uuddooppcchaitk+").unwrap());
+                sent[n].push(letter);
+                for scene in both {
+                    scene
+                        .sh(&format!("printf {letter} >{name}/supervise/control"))
+                        .succeeds();
                 }
             }
-            for scene in both {
-                scene
-                    .sh(&format!("svc -dxck {}", names.join(" ")))
-                    .succeeds();
-            }
-        },
-    );
+        }
+        for scene in both {
+            scene
+                .sh(&format!("svc -dxck {}", names.join(" ")))
+                .succeeds();
+        }
+    });
 }
 
 /// Whether supervise has taken all commands that were sent.
