@@ -935,6 +935,138 @@ mod tests {
         assert!(machine.is_over());
     }
 
+    /// A service of supervise -e that asks for this, started at the returned
+    /// moment.
+    fn up_on(terms: Terms) -> (Machine, Moment) {
+        let now = Moment::now();
+        let mut machine = Machine::new(Policy::Extended, Want::Up, now);
+        machine.set_terms(terms);
+        machine.started(SERVICE, now);
+        (machine, now)
+    }
+
+    fn backoff(first: u64, longest: u64) -> Terms {
+        let (first, longest) = (Duration::from_secs(first), Duration::from_secs(longest));
+        Terms {
+            backoff: Some(Backoff { first, longest }),
+            ..Terms::default()
+        }
+    }
+
+    #[test]
+    fn delays_double_until_the_service_was_well() {
+        let (mut machine, now) = up_on(backoff(2, 9));
+        let mut at = now;
+        for (lives, delay) in [(0, 2), (8, 4), (0, 8), (9, 9), (0, 9), (10, 2), (0, 4)] {
+            let died = after(at, lives * 1000);
+            machine.died(SERVICE, ENDED, false, died);
+            at = after(died, delay * 1000);
+            assert_eq!(due(&machine), Some(at.instant));
+            machine.started(SERVICE, at);
+        }
+        machine.set_terms(Terms {
+            announces: true,
+            ..backoff(2, 9)
+        });
+        machine.died(SERVICE, ENDED, false, at);
+        machine.started(SERVICE, at);
+        assert_eq!(machine.state().stage, Stage::Starting);
+        machine.ready(at);
+        assert_eq!(machine.state().stage, Stage::Ready);
+        machine.died(SERVICE, ENDED, false, at);
+        assert_eq!(due(&machine), Some(after(at, 2000).instant));
+        // Told to start, it starts as soon as ever.
+        let _ = machine.command(Command::Up, after(at, 500));
+        assert_eq!(due(&machine), Some(after(at, 1000).instant));
+    }
+
+    #[test]
+    fn deaths_that_were_asked_for_do_not_count() {
+        let limit = Limit {
+            count: 1,
+            interval: Duration::from_secs(60),
+        };
+        let (mut machine, now) = up_on(Terms {
+            limit: Some(limit),
+            ..Terms::default()
+        });
+        for _ in 0..3 {
+            let _ = machine.command(Command::Down, now);
+            machine.died(SERVICE, ENDED, false, now);
+            assert_eq!(machine.state().stage, Stage::Down);
+            let _ = machine.command(Command::Up, now);
+            machine.started(SERVICE, now);
+        }
+        machine.died(SERVICE, ENDED, false, now);
+        assert_eq!(machine.state().stage, Stage::Delay);
+        machine.started(SERVICE, now);
+        // A minute later the first one is forgotten.
+        let later = after(now, 60_001);
+        machine.died(SERVICE, ENDED, false, later);
+        assert_eq!(machine.state().stage, Stage::Delay);
+        machine.started(SERVICE, later);
+        machine.died(SERVICE, ENDED, false, later);
+        assert_eq!(machine.state().stage, Stage::Failed);
+        assert_eq!(machine.report().status.want, Want::Down);
+        let _ = machine.command(Command::Once, later);
+        assert_eq!(machine.state().stage, Stage::Delay);
+    }
+
+    #[test]
+    fn what_is_overdue_is_told_once() {
+        let (mut machine, now) = up_on(Terms {
+            down_signal: Signal::SIGINT,
+            kill_after: Some(Duration::from_secs(3)),
+            finish_within: Some(Duration::from_secs(5)),
+            ..Terms::default()
+        });
+        assert_eq!(done(&mut machine, Command::Down, now), "SIGINT SIGCONT");
+        // Told again, it has no more time.
+        let _ = machine.command(Command::Down, after(now, 1000));
+        assert_eq!(machine.next_moment(), Some(after(now, 3000).instant));
+        assert_eq!(machine.overdue(after(now, 2999)), None);
+        assert_eq!(machine.overdue(after(now, 3000)), Some(SERVICE));
+        assert_eq!(machine.overdue(after(now, 3000)), None);
+        machine.died(SERVICE, ENDED, true, now);
+        machine.started(FINISH, now);
+        assert_eq!((machine.pid(), machine.service()), (Some(FINISH), None));
+        assert_eq!(machine.report().status.pid, None);
+        // What the service is told leaves finish its time.
+        let _ = machine.command(Command::Up, now);
+        assert_eq!(machine.overdue(after(now, 5000)), Some(FINISH));
+        machine.died(FINISH, ENDED, true, after(now, 5000));
+        assert_eq!(due(&machine), Some(after(now, 5000).instant));
+    }
+
+    #[test]
+    fn finish_may_say_that_all_is_over() {
+        let (mut machine, now) = up_on(Terms::default());
+        machine.died(SERVICE, ENDED, true, now);
+        machine.started(FINISH, now);
+        machine.died(FINISH, End::from_raw(125 << 8), true, now);
+        assert_eq!(machine.state().stage, Stage::Failed);
+        assert_eq!(due(&machine), None);
+        assert!(!machine.is_over());
+        let _ = machine.command(Command::Exit, now);
+        assert!(machine.is_over());
+    }
+
+    #[test]
+    fn an_exit_may_stop_the_service() {
+        let (mut machine, now) = up_on(Terms::default());
+        assert_eq!(done(&mut machine, Command::Exit, now), "");
+        let exit_stops = true;
+        let (mut machine, now) = up_on(Terms {
+            exit_stops,
+            ..Terms::default()
+        });
+        assert_eq!(done(&mut machine, Command::Exit, now), "SIGTERM SIGCONT");
+        // It was told already.
+        assert_eq!(done(&mut machine, Command::Exit, now), "");
+        machine.died(SERVICE, ENDED, false, now);
+        assert!(machine.is_over());
+    }
+
     #[test]
     fn a_clock_that_is_set_changes_the_record_and_no_wait() {
         let (mut machine, start) = up();
