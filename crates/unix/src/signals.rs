@@ -167,10 +167,18 @@ impl HeldSignals {
         }
     }
 
-    /// A held signal that has arrived.
-    fn take(&self) -> Option<Signal> {
+    /// A held signal that has arrived. For who waits for more than one input:
+    /// poll says when there is one.
+    #[must_use]
+    pub fn take(&self) -> Option<Signal> {
         let arrived = self.pending.read_signal().ok().flatten()?;
         Signal::try_from(i32::try_from(arrived.ssi_signo).ok()?).ok()
+    }
+}
+
+impl AsFd for HeldSignals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pending.as_fd()
     }
 }
 
