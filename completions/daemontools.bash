@@ -136,7 +136,7 @@ _daemontools_svok() { _daemontools '' service; }
 complete -F _daemontools_svok svok
 _daemontools_svps() { _daemontools '-j' directory; }
 complete -F _daemontools_svps svps
-_daemontools_svscan() { _daemontools '' directory; }
+_daemontools_svscan() { _daemontools '-e' directory; }
 complete -F _daemontools_svscan svscan
 _daemontools_svstat() { _daemontools '' services; }
 complete -F _daemontools_svstat svstat

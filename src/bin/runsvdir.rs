@@ -130,9 +130,12 @@ fn report(voice: Voice, trouble: Trouble) {
             let what = text!["unable to start runsv ", name, ": ", wording(error)];
             return cli::text::complain_in_passing(&voice.refuse(what).message);
         }
-        // Only svscan joins services to loggers.
+        // Only svscan joins services to loggers, and waits for their end.
         Trouble::Service(scan::Trouble::Pipe(name) | scan::Trouble::Chdir(name), error) => {
             (text!["unable to start ", name], error)
+        }
+        Trouble::Service(scan::Trouble::Stop(name, _), error) => {
+            (text!["unable to stop ", name], error)
         }
     };
     voice.warn(what, error);

@@ -4,18 +4,24 @@
 
 use std::ffi::CStr;
 
+use cli::options::alone;
 use cli::{Exit, Failure, Program, text};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::unistd::chdir;
-use supervision::scan::{Trouble, scan};
+use nix::unistd::{Pid, chdir, getpid};
+use supervision::scan::Trouble;
+use supervision::svscan::{End, Manner, Orders, svscan as run};
 use supervision::table::Side;
 use unix::signals::SignalPipe;
 
 pub(crate) static SVSCAN: Program = Program {
     name: "svscan",
-    usage: "svscan: usage: svscan [directory]",
-    options: &[],
+    // It is never printed: whatever else svscan is told is a directory.
+    usage: "svscan: usage: svscan [-e] [directory]",
+    options: &[alone(
+        b'e',
+        "extended: supervise -e for each service, and signals are obeyed",
+    )],
 };
 
 unix::main!(SVSCAN.start(svscan));
@@ -23,10 +29,27 @@ unix::main!(SVSCAN.start(svscan));
 fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let children = SignalPipe::catch(&[Signal::SIGCHLD])
         .map_err(|error| SVSCAN.fatal("unable to create pipe", error))?;
-    if let [_, dir, ..] = *arguments {
+    let (manner, operands) = match arguments {
+        [_, option, operands @ ..] if *option == c"-e" => (Manner::Extended, operands),
+        [_, operands @ ..] => (Manner::Plain, operands),
+        [] => (Manner::Plain, arguments),
+    };
+    if let [dir, ..] = *operands {
         chdir(dir).map_err(|error| SVSCAN.fatal(text!["unable to chdir to ", dir], error))?;
     }
-    scan(&children, report)
+    let obeys = match manner {
+        Manner::Extended => true,
+        // Nobody else could end process 1 in order.
+        Manner::Plain => getpid() == Pid::from_raw(1),
+    };
+    let orders = obeys
+        .then(|| Orders::new(manner))
+        .transpose()
+        .map_err(|error| SVSCAN.fatal("unable to hold signals", error))?;
+    Ok(match run(manner, &children, orders.as_ref(), report) {
+        End::Told => Exit::Success,
+        End::Essential(code) => Exit::Code(code),
+    })
 }
 
 fn report(trouble: Trouble, error: Errno) {
@@ -37,6 +60,7 @@ fn report(trouble: Trouble, error: Errno) {
         Trouble::Fork(name, side) => text!["fork for ", name, suffix(side)],
         Trouble::Chdir(name) => text!["switch to ", name],
         Trouble::Start(name, side) => text!["start supervise ", name, suffix(side)],
+        Trouble::Stop(name, side) => text!["stop ", name, suffix(side)],
     };
     SVSCAN.warn_in_passing(text!["unable to ", what], error);
 }

@@ -114,24 +114,53 @@ compliance! {
         }
     }
 
-    fn as_process_one_svscan_is_not_ended_by_term(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let Some(unshare) = process_one(scene) else { return };
-        scene.wait_until("it is up", || up(scene).is_some());
-        let signal = |name| {
-            let svscan = format!("ps -o pid= --ppid {}", unshare.pid());
-            scene.sh(&format!("kill -{name} $({svscan})")).succeeds();
-        };
-        signal("TERM");
-        signal("INT");
-        scene.script("scan/b/run", SLEEPER);
-        scene.wait_until("it starts another service", || scene.sh("svok scan/b").code() == Some(0));
-
-        // Its end is the end of all that is in there.
-        signal("KILL");
-        unshare.wait();
-        scene.wait_until("all have ended", || scene.processes().is_empty());
+    fn as_process_one_svscan_ends_all_at_term(scene: &Scene) {
+        if scene.subject() == testkit::Subject::Reference {
+            return cannot_be_ended_by_term(scene);
+        }
+        for signal in ["TERM", "INT"] {
+            scene.script("scan/a/run", "#!/bin/sh\ntrap 'echo last words; exit' TERM\necho first\nwhile :; do sleep 0.1; done\n");
+            scene.script("scan/a/log/run", "#!/bin/sh\nexec multilog ./main\n");
+            let Some(unshare) = process_one(scene) else { return };
+            let current = "scan/a/log/main/current";
+            scene.wait_until("it speaks", || scene.exists(current) && scene.read(current) == b"first\n");
+            signal_inside(scene, &unshare, signal);
+            // All that was in there ended before it, in order.
+            unshare.wait().succeeds();
+            assert_eq!(scene.read(current), b"first\nlast words\n");
+            for dir in ["scan/a", "scan/a/log"] {
+                let record = scene.read(format!("{dir}/supervise/status"));
+                assert_eq!(record[12..16], [0; 4], "{dir} is down");
+            }
+            scene.sh("test -x scan/a/log/main/current && rm -r scan").succeeds();
+        }
     }
+}
+
+/// Sends the svscan that is process 1 a signal from outside.
+fn signal_inside(scene: &testkit::Scene, unshare: &Running, name: &str) {
+    let svscan = format!("ps -o pid= --ppid {}", unshare.pid());
+    scene.sh(&format!("kill -{name} $({svscan})")).succeeds();
+}
+
+/// svscan of 0.76 goes on, whatever it is told.
+fn cannot_be_ended_by_term(scene: &testkit::Scene) {
+    scene.script("scan/a/run", SLEEPER);
+    let Some(unshare) = process_one(scene) else {
+        return;
+    };
+    scene.wait_until("it is up", || up(scene).is_some());
+    signal_inside(scene, &unshare, "TERM");
+    signal_inside(scene, &unshare, "INT");
+    scene.script("scan/b/run", SLEEPER);
+    scene.wait_until("it starts another service", || {
+        scene.sh("svok scan/b").code() == Some(0)
+    });
+
+    // Its end is the end of all that is in there.
+    signal_inside(scene, &unshare, "KILL");
+    unshare.wait();
+    scene.wait_until("all have ended", || scene.processes().is_empty());
 }
 
 /// What a user copies from a document is what is shipped and tested.

@@ -1,8 +1,9 @@
 //! Supervision: what keeps one service running, and what keeps a directory of
 //! them supervised.
 //!
-//! [`machine`] and [`table`] decide and do no I/O; [`supervise`] and [`scan`]
-//! are the small loops that ask them and do as they say. [`directory`] holds
+//! [`machine`], [`table`] and [`stop`] decide and do no I/O; [`supervise`],
+//! [`svscan`] and [`runsvdir`] are the small loops that ask them and do as they
+//! say. [`directory`] holds
 //! the files that other programs meet a supervise by.
 
 pub mod client;
@@ -14,8 +15,10 @@ pub mod pipe;
 pub mod runsvdir;
 pub mod scan;
 pub mod sight;
+pub mod stop;
 pub mod supervise;
 pub mod sv;
+pub mod svscan;
 pub mod table;
 pub mod vigil;
 mod wait;

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{dup3, pipe2};
 use unix::file::copy_above;
@@ -26,6 +27,8 @@ pub enum Pipe {
         /// Where the logger reads.
         to_logger: OwnedFd,
     },
+    /// Where the logger reads what is left: nobody writes here any more.
+    Rest(OwnedFd),
 }
 
 impl Pipe {
@@ -51,8 +54,33 @@ impl Pipe {
             (Pipe::Whole(whole), Side::Service) => reopen(whole, OFlag::O_WRONLY),
             (Pipe::Whole(whole), Side::Logger) => reopen(whole, OFlag::O_RDONLY),
             (Pipe::Ends { from_service, .. }, Side::Service) => copy_above(from_service, 0),
-            (Pipe::Ends { to_logger, .. }, Side::Logger) => copy_above(to_logger, 0),
+            (Pipe::Ends { to_logger, .. } | Pipe::Rest(to_logger), Side::Logger) => {
+                copy_above(to_logger, 0)
+            }
+            (Pipe::Rest(_), Side::Service) => Err(Errno::EPIPE),
         }
+    }
+
+    /// Lets the logger come to the end, once all others have closed their ends
+    /// for writing. What it does not read is kept for as long as this lives;
+    /// None if it cannot be.
+    pub(crate) fn close_for_writing(self) -> Option<Self> {
+        match self {
+            Pipe::Whole(_) => self.end(Side::Logger).ok().map(Pipe::Rest),
+            Pipe::Ends { to_logger, .. } | Pipe::Rest(to_logger) => Some(Pipe::Rest(to_logger)),
+        }
+    }
+
+    /// Whether something is left to be read.
+    pub(crate) fn is_unread(&self) -> bool {
+        let end = match self {
+            Pipe::Whole(end) | Pipe::Ends { to_logger: end, .. } | Pipe::Rest(end) => end,
+        };
+        let mut end = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut end, PollTimeout::ZERO);
+        let [end] = end;
+        let events = end.revents();
+        events.is_some_and(|events| events.contains(PollFlags::POLLIN))
     }
 }
 

@@ -86,6 +86,7 @@ pub fn runsvdir(
 ) -> Result<End, Errno> {
     let rules = Rules {
         program: c"runsv",
+        option: None,
         loggers: false,
         sessions,
     };

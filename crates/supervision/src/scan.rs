@@ -1,6 +1,6 @@
-//! What scans a directory, and the loop of svscan: it keeps a supervise running
-//! for each service of the current directory. runsvdir has a loop of its own,
-//! [`runsvdir`](crate::runsvdir).
+//! What scans a directory, for [`svscan`](crate::svscan) and
+//! [`runsvdir`](crate::runsvdir): it keeps a supervise, or runsv, running for
+//! each service of the current directory.
 //!
 //! It looks at the whole directory every five seconds. In between it starts a
 //! symbolic link that is new, and replaces a supervise that was lost. It does
@@ -25,7 +25,6 @@ use unix::signals::SignalPipe;
 
 use crate::pipe::{Pipe, Place};
 use crate::table::{End, Identity, Side, Table};
-use crate::wait::wait;
 
 /// The time between two looks at the directory.
 pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
@@ -35,6 +34,8 @@ pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 pub(crate) struct Rules {
     /// The program.
     pub(crate) program: &'static CStr,
+    /// What it is told before the service.
+    pub(crate) option: Option<&'static CStr>,
     /// Whether it is run for the logger of a service as well, and joined to
     /// the service's by a pipe.
     pub(crate) loggers: bool,
@@ -62,32 +63,9 @@ pub enum Trouble<'a> {
     Chdir(&'a CStr),
     /// In the new process: supervise or runsv could not be executed.
     Start(&'a CStr, Side),
-}
-
-/// Scans the current directory for ever. `children` is to tell of SIGCHLD;
-/// `report` puts trouble into words.
-pub fn scan(children: &SignalPipe, report: impl Fn(Trouble, Errno)) -> ! {
-    let rules = Rules {
-        program: c"supervise",
-        loggers: true,
-        sessions: false,
-    };
-    let mut scanner = Scanner::new(rules, children, report);
-    let watch = Watch::new();
-    let mut descriptors = vec![children.as_fd()];
-    descriptors.extend(watch.as_ref().map(|watch| watch.0.as_fd()));
-    loop {
-        if scanner.look() {
-            scanner.table.end();
-        }
-        let next_look = Instant::now() + BETWEEN_LOOKS;
-        while Instant::now() < next_look {
-            wait(&descriptors, Some(next_look));
-            children.drain();
-            scanner.reap();
-            scanner.see_new_links(watch.as_ref());
-        }
-    }
+    /// supervise could not be told to end a side, or it did not end in time;
+    /// it is ended by force.
+    Stop(&'a CStr, Side),
 }
 
 /// What tells of new names in the directory, where the file system does.
@@ -239,8 +217,17 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
         }
     }
 
+    /// Starts the loggers that are missing of services that are to end.
+    pub(crate) fn start_missing_loggers(&mut self) {
+        for identity in self.table.leaving() {
+            if let Some(name) = self.table.name(identity).map(CStr::to_owned) {
+                self.start_missing(identity, &name);
+            }
+        }
+    }
+
     /// Adds a service that is seen for the first time, and starts it.
-    fn admit(&mut self, identity: Identity, name: &CStr) {
+    pub(crate) fn admit(&mut self, identity: Identity, name: &CStr) {
         if let Ok(pipe) = self.new_pipe(name) {
             self.table.add(identity, name, pipe);
             self.start_missing(identity, name);
@@ -307,7 +294,7 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
     }
 
     /// Starts a side of a service; whether there could be a process for it.
-    fn start(&mut self, identity: Identity, side: Side, name: &CStr) -> bool {
+    pub(crate) fn start(&mut self, identity: Identity, side: Side, name: &CStr) -> bool {
         let directory = match side {
             Side::Service => name,
             Side::Logger => names::LOG,
@@ -324,7 +311,11 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
         let end = end
             .as_ref()
             .map(|end| place.map_or(end.as_fd(), AsFd::as_fd));
-        let arguments = [self.rules.program, directory];
+        let option = self.rules.option.into_iter();
+        let arguments: Vec<_> = std::iter::once(self.rules.program)
+            .chain(option)
+            .chain([directory])
+            .collect();
         let program = Program::search(self.path, &arguments, &self.environment);
         let child = || {
             let ready = match side {

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::stat::FileStat;
 use nix::unistd::Pid;
 
+use crate::stop::{Farewell, Limits, Step, Turn};
+
 /// A process that lived this long is replaced at once when it is lost; one
 /// that ends sooner, again and again, must not take the machine with it.
 const LONG_ENOUGH: Duration = Duration::from_secs(5);
@@ -64,6 +66,19 @@ struct Entry<P> {
     service: Option<Process>,
     logger: Option<Process>,
     pipe: Option<P>,
+    /// How it ends, once it is to end for good.
+    farewell: Option<Farewell>,
+}
+
+/// What is to be done about a service that is to end for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The next step with the supervise of this side.
+    Step(Side, Pid, Step),
+    /// The logger is to be started again: it has left something unread.
+    StartLogger,
+    /// All is done, and there is nothing left to know of it.
+    Forget,
 }
 
 impl<P> Entry<P> {
@@ -131,6 +146,7 @@ impl<P> Table<P> {
             service: None,
             logger: None,
             pipe,
+            farewell: None,
         };
         self.entries.insert(identity, entry);
     }
@@ -141,8 +157,14 @@ impl<P> Table<P> {
         let Some(entry) = self.entries.get(&identity) else {
             return Vec::new();
         };
-        let service = entry.service.is_none().then_some(Side::Service);
-        let logger = (entry.pipe.is_some() && entry.logger.is_none()).then_some(Side::Logger);
+        let (service, logger) = match &entry.farewell {
+            None => (true, true),
+            // A service that is to end has to be rid of what it says.
+            Some(farewell) => (false, matches!(farewell.turn, Turn::Service(_))),
+        };
+        let service = (service && entry.service.is_none()).then_some(Side::Service);
+        let logger = logger && entry.pipe.is_some() && entry.logger.is_none();
+        let logger = logger.then_some(Side::Logger);
         service.into_iter().chain(logger).collect()
     }
 
@@ -167,6 +189,10 @@ impl<P> Table<P> {
         let (identity, side) = self.processes.remove(&pid)?;
         let entry = self.entries.get_mut(&identity)?;
         let process = entry.process(side).take_if(|process| process.pid == pid)?;
+        if !self.missing(identity).contains(&side) {
+            return None;
+        }
+        let entry = self.entries.get(&identity)?;
         let lived = now.saturating_duration_since(process.started);
         let at_once = end == End::Lost && lived >= LONG_ENOUGH;
         at_once.then(|| (identity, side, entry.name.clone()))
@@ -183,6 +209,143 @@ impl<P> Table<P> {
                 sides.map(move |side| (identity, side, entry.name.clone()))
             })
             .collect()
+    }
+
+    /// What is known of the services: each with the name that it had last.
+    pub fn services(&self) -> impl Iterator<Item = (Identity, &CStr)> {
+        let services = self.entries.iter();
+        services.map(|(&identity, entry)| (identity, entry.name.as_c_str()))
+    }
+
+    /// Those of them that the last look has not seen.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<Identity> {
+        let services = self.entries.iter();
+        services
+            .filter(|(_, entry)| !entry.seen)
+            .map(|(&identity, _)| identity)
+            .collect()
+    }
+
+    /// Those that are to end for good.
+    #[must_use]
+    pub fn leaving(&self) -> Vec<Identity> {
+        let services = self.entries.iter();
+        services
+            .filter(|(_, entry)| entry.farewell.is_some())
+            .map(|(&identity, _)| identity)
+            .collect()
+    }
+
+    /// Whether a service is to end for good.
+    #[must_use]
+    pub fn is_leaving(&self, identity: Identity) -> bool {
+        let entry = self.entries.get(&identity);
+        entry.is_some_and(|entry| entry.farewell.is_some())
+    }
+
+    /// The name that a service had last.
+    #[must_use]
+    pub fn name(&self, identity: Identity) -> Option<&CStr> {
+        self.entries
+            .get(&identity)
+            .map(|entry| entry.name.as_c_str())
+    }
+
+    /// The process of a side of a service, if it runs.
+    #[must_use]
+    pub fn pid(&self, identity: Identity, side: Side) -> Option<Pid> {
+        let entry = self.entries.get(&identity)?;
+        let process = match side {
+            Side::Service => entry.service,
+            Side::Logger => entry.logger,
+        };
+        process.map(|process| process.pid)
+    }
+
+    /// A service is to end for good from now on, and its logger after it.
+    pub fn leave(&mut self, identity: Identity, limits: Limits, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(&identity) {
+            entry
+                .farewell
+                .get_or_insert_with(|| Farewell::new(limits, now));
+        }
+    }
+
+    /// There is no more patience with those that are to end.
+    pub fn press(&mut self, now: Instant) {
+        for entry in self.entries.values_mut() {
+            if let Some(farewell) = &mut entry.farewell {
+                farewell.press(now);
+            }
+        }
+    }
+
+    /// What is to be done now about a service that is to end. `cleans_up` tells
+    /// whether `finish` runs on a side of the service that has this name,
+    /// `is_unread` whether there is something left in the pipe.
+    pub fn act(
+        &mut self,
+        identity: Identity,
+        now: Instant,
+        cleans_up: impl Fn(&CStr, Side, Pid) -> bool,
+        is_unread: impl FnOnce(&P) -> bool,
+    ) -> Option<Act> {
+        let entry = self.entries.get_mut(&identity)?;
+        let (farewell, name) = (entry.farewell.as_mut()?, &entry.name);
+        let step = |farewell: &mut Farewell, side, pid| {
+            farewell
+                .departure()
+                .step(now, || cleans_up(name, side, pid))
+        };
+        if let Turn::Service(_) = farewell.turn {
+            if let Some(Process { pid, .. }) = entry.service {
+                match step(farewell, Side::Service, pid)? {
+                    Step::Abandon => entry.service = None,
+                    other => return Some(Act::Step(Side::Service, pid, other)),
+                }
+            }
+            farewell.turn_to_logger(now);
+        }
+        if let Some(Process { pid, .. }) = entry.logger {
+            match step(farewell, Side::Logger, pid)? {
+                Step::Abandon => entry.logger = None,
+                other => return Some(Act::Step(Side::Logger, pid, other)),
+            }
+        }
+        let unread = entry.pipe.as_ref().is_some_and(is_unread);
+        Some(if unread && farewell.takes_back(now) {
+            Act::StartLogger
+        } else {
+            Act::Forget
+        })
+    }
+
+    /// The supervise whose turn it is to end was told so, or could not be.
+    pub fn told(&mut self, identity: Identity, done: bool, now: Instant) {
+        let entry = self.entries.get_mut(&identity);
+        if let Some(farewell) = entry.and_then(|entry| entry.farewell.as_mut()) {
+            farewell.departure().told(done, now);
+        }
+    }
+
+    /// When there may be something to do about those that are to end.
+    #[must_use]
+    pub fn next_act(&self) -> Option<Instant> {
+        let farewells = self.entries.values().filter_map(|entry| entry.farewell);
+        farewells.filter_map(|farewell| farewell.next()).min()
+    }
+
+    /// Changes the pipe of a service; what `change` makes of it stays.
+    pub fn change_pipe(&mut self, identity: Identity, change: impl FnOnce(P) -> Option<P>) {
+        if let Some(entry) = self.entries.get_mut(&identity) {
+            entry.pipe = entry.pipe.take().and_then(change);
+        }
+    }
+
+    /// Forgets a service, and closes its pipe.
+    pub fn forget(&mut self, identity: Identity) {
+        self.entries.remove(&identity);
     }
 
     /// The processes that run.
@@ -208,8 +371,12 @@ impl<P> Table<P> {
     /// The look is over: what was not seen, and has no process any more, is
     /// forgotten, and its pipe closed.
     pub fn end(&mut self) {
-        self.entries
-            .retain(|_, entry| entry.seen || entry.service.is_some() || entry.logger.is_some());
+        self.entries.retain(|_, entry| {
+            entry.seen
+                || entry.service.is_some()
+                || entry.logger.is_some()
+                || entry.farewell.is_some()
+        });
     }
 }
 

@@ -1,0 +1,439 @@
+//! How a service is stopped for good, its supervise with it, and its logger
+//! after it. Time goes in, and what to do comes out.
+//!
+//! A supervise is asked to end its service. If the service outlives its time
+//! limit, supervise is told to kill it. If that does not help either, or if
+//! supervise cannot be told at all, both are killed. Nobody waits longer than
+//! that, whatever the system may do to a process that cannot be killed.
+//!
+//! The logger has its turn when the service's supervise has ended: it is asked
+//! to end when it has read all that there is.
+
+use std::time::{Duration, Instant};
+
+use daemontools_core::sight::Sight;
+use daemontools_core::state::Stage;
+use daemontools_core::status::Want;
+
+/// How long a service may take that says nothing else.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long anybody may take who was killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// After this time it is tried again to tell a supervise: it may have been
+/// started only now, or have more to read than it can.
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
+/// How often a logger that ended with something left to read is started again.
+const RETURNS: u8 = 3;
+
+/// What is to be done about a supervise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask it to end its service, or to wait for the end of its logger.
+    Ask,
+    /// Tell it to kill what it runs.
+    Kill,
+    /// Kill it, and what it runs.
+    Force,
+    /// Do not wait for it.
+    Abandon,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is to be asked at `next`, and until then.
+    Asking { next: Instant, until: Instant },
+    /// It was asked, and may take until then, or for ever.
+    Asked { until: Option<Instant> },
+    /// It is to be told to kill at `next`, and until then.
+    Killing { next: Instant, until: Instant },
+    /// It was told to kill, and may take until then.
+    Killed { until: Instant },
+    /// It is to be killed.
+    Forcing,
+    /// It was killed, and may take until then.
+    Forced { until: Instant },
+    /// It is not waited for.
+    Abandoned,
+}
+
+/// The end of one supervise, once it is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Departure {
+    begun: Instant,
+    limit: Option<Duration>,
+    state: State,
+}
+
+impl Departure {
+    /// It is to end, and may take this time; None: any.
+    #[must_use]
+    pub fn new(limit: Option<Duration>, now: Instant) -> Self {
+        // However patient it is, being told takes no time.
+        let until = now + limit.unwrap_or(PATIENCE).min(PATIENCE);
+        Departure {
+            begun: now,
+            limit,
+            state: State::Asking { next: now, until },
+        }
+    }
+
+    /// What is to be done now. `cleans_up` is asked when the time is over:
+    /// whether the service has ended, and `finish` cleans up after it. That has
+    /// a limit of its own.
+    pub fn step(&mut self, now: Instant, cleans_up: impl FnOnce() -> bool) -> Option<Step> {
+        match self.state {
+            State::Asking { until, .. } | State::Killing { until, .. } if until <= now => {
+                Some(self.force(now))
+            }
+            State::Asking { next, .. } if next <= now => Some(Step::Ask),
+            State::Killing { next, .. } if next <= now => Some(Step::Kill),
+            State::Asked { until: Some(until) } if until <= now => {
+                if cleans_up() {
+                    let until = Some(now + GRACE);
+                    self.state = State::Asked { until };
+                    return None;
+                }
+                self.kill(now);
+                Some(Step::Kill)
+            }
+            State::Killed { until } if until <= now => {
+                if cleans_up() {
+                    let until = now + GRACE;
+                    self.state = State::Killed { until };
+                    return None;
+                }
+                Some(self.force(now))
+            }
+            State::Forcing => Some(self.force(now)),
+            State::Forced { until } if until <= now => {
+                self.state = State::Abandoned;
+                Some(Step::Abandon)
+            }
+            State::Asking { .. }
+            | State::Asked { .. }
+            | State::Killing { .. }
+            | State::Killed { .. }
+            | State::Forced { .. }
+            | State::Abandoned => None,
+        }
+    }
+
+    fn kill(&mut self, now: Instant) {
+        let until = now + GRACE;
+        self.state = State::Killing { next: now, until };
+    }
+
+    fn force(&mut self, now: Instant) -> Step {
+        let until = now + GRACE;
+        self.state = State::Forced { until };
+        Step::Force
+    }
+
+    /// It was tried to ask or tell it; whether that was done.
+    pub fn told(&mut self, done: bool, now: Instant) {
+        let next = now + BETWEEN_TRIES;
+        self.state = match self.state {
+            State::Asking { .. } if done => State::Asked {
+                until: self.limit.and_then(|limit| self.begun.checked_add(limit)),
+            },
+            State::Asking { until, .. } => State::Asking { next, until },
+            State::Killing { until, .. } if done => State::Killed { until },
+            State::Killing { until, .. } => State::Killing { next, until },
+            State::Asked { .. }
+            | State::Killed { .. }
+            | State::Forcing
+            | State::Forced { .. }
+            | State::Abandoned => self.state,
+        };
+    }
+
+    /// There is no more patience.
+    pub fn press(&mut self, now: Instant) {
+        match self.state {
+            State::Asking { .. } | State::Asked { .. } => self.kill(now),
+            State::Killing { .. } | State::Killed { .. } => self.state = State::Forcing,
+            State::Forcing | State::Forced { .. } | State::Abandoned => {}
+        }
+    }
+
+    /// Whether it was only asked so far.
+    #[must_use]
+    pub fn is_gentle(&self) -> bool {
+        match self.state {
+            State::Asking { .. } | State::Asked { .. } => true,
+            State::Killing { .. }
+            | State::Killed { .. }
+            | State::Forcing
+            | State::Forced { .. }
+            | State::Abandoned => false,
+        }
+    }
+
+    /// When there may be something to do.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        match self.state {
+            State::Asking { next, until } | State::Killing { next, until } => Some(next.min(until)),
+            State::Asked { until } => until,
+            State::Killed { until } | State::Forced { until } => Some(until),
+            State::Forcing => Some(self.begun),
+            State::Abandoned => None,
+        }
+    }
+}
+
+/// How long the two supervises of a service may take; None: for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// That of the service.
+    pub service: Option<Duration>,
+    /// That of its logger.
+    pub logger: Option<Duration>,
+}
+
+/// Whose turn it is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The service's. Its logger is kept running.
+    Service(Departure),
+    /// Its logger's.
+    Logger(Departure),
+}
+
+/// The end of a service and its logger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Farewell {
+    pub(crate) turn: Turn,
+    limit: Option<Duration>,
+    pressed: bool,
+    returns: u8,
+}
+
+impl Farewell {
+    pub(crate) fn new(limits: Limits, now: Instant) -> Self {
+        Farewell {
+            turn: Turn::Service(Departure::new(limits.service, now)),
+            limit: limits.logger,
+            pressed: false,
+            returns: RETURNS,
+        }
+    }
+
+    /// The service has ended: its logger is next.
+    pub(crate) fn turn_to_logger(&mut self, now: Instant) {
+        let mut departure = Departure::new(self.limit, now);
+        if self.pressed {
+            departure.press(now);
+        }
+        self.turn = Turn::Logger(departure);
+    }
+
+    /// Whether a logger that has ended is to be started again, since there is
+    /// something left to read.
+    pub(crate) fn takes_back(&mut self, now: Instant) -> bool {
+        let gentle = match self.turn {
+            Turn::Service(_) => return false,
+            Turn::Logger(departure) => departure.is_gentle(),
+        };
+        let Some(returns) = self.returns.checked_sub(1).filter(|_| gentle) else {
+            return false;
+        };
+        self.returns = returns;
+        self.turn_to_logger(now);
+        true
+    }
+
+    pub(crate) fn departure(&mut self) -> &mut Departure {
+        match &mut self.turn {
+            Turn::Service(departure) | Turn::Logger(departure) => departure,
+        }
+    }
+
+    pub(crate) fn press(&mut self, now: Instant) {
+        self.pressed = true;
+        self.departure().press(now);
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        match self.turn {
+            Turn::Service(departure) | Turn::Logger(departure) => departure.next(),
+        }
+    }
+}
+
+/// The exit code with which an essential service ends the others; None if it
+/// runs, or may run again: if it has neither failed for good nor come to the
+/// end of a run that was to be the only one. 128 is added to the number of a
+/// signal.
+#[must_use]
+pub fn last_word(sight: &Sight) -> Option<u8> {
+    // What is told by a supervise that has ended is told of another time.
+    let record = sight.record.filter(|_| sight.supervised)?;
+    let state = record.state?;
+    let has_ended = match (state.stage, record.status.want) {
+        (Stage::Failed, _) | (Stage::Down, Want::Once) => true,
+        (Stage::Down, Want::Up | Want::Down)
+        | (Stage::Starting | Stage::Up | Stage::Ready | Stage::Finish | Stage::Delay, _) => false,
+    };
+    let by_signal = state.signal.map(|signal| signal.saturating_add(128));
+    has_ended.then_some(by_signal.or(state.exit_code).unwrap_or(111))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daemontools_core::label::Label;
+    use daemontools_core::sight::Record;
+
+    const LIMIT: Duration = Duration::from_secs(3);
+
+    fn departure() -> (Departure, Instant) {
+        let now = Instant::now();
+        (Departure::new(Some(LIMIT), now), now)
+    }
+
+    /// The step that is due, of a service that does not clean up.
+    fn step(departure: &mut Departure, now: Instant) -> Option<Step> {
+        departure.step(now, || false)
+    }
+
+    #[test]
+    fn who_is_told_has_its_time_and_is_killed_then() {
+        let (mut it, now) = departure();
+        assert_eq!(step(&mut it, now), Some(Step::Ask));
+        it.told(true, now);
+        assert_eq!((step(&mut it, now), it.next()), (None, Some(now + LIMIT)));
+        assert!(it.is_gentle());
+        let late = now + LIMIT;
+        assert_eq!(step(&mut it, late), Some(Step::Kill));
+        assert!(!it.is_gentle());
+        it.told(true, late);
+        assert_eq!(it.next(), Some(late + GRACE));
+        assert_eq!(step(&mut it, late), None);
+        assert_eq!(step(&mut it, late + GRACE), Some(Step::Force));
+        assert_eq!(step(&mut it, late + GRACE), None);
+        assert_eq!(step(&mut it, late + 2 * GRACE), Some(Step::Abandon));
+        assert_eq!((step(&mut it, late + 3 * GRACE), it.next()), (None, None));
+    }
+
+    #[test]
+    fn who_cannot_be_told_is_tried_again_and_then_killed() {
+        let (mut it, now) = departure();
+        let mut moment = now;
+        while moment < now + LIMIT {
+            assert_eq!(step(&mut it, moment), Some(Step::Ask));
+            it.told(false, moment);
+            assert_eq!(step(&mut it, moment), None);
+            moment = it.next().unwrap();
+        }
+        assert_eq!(step(&mut it, moment), Some(Step::Force));
+    }
+
+    #[test]
+    fn who_may_take_for_ever_is_waited_for_once_it_is_told() {
+        let now = Instant::now();
+        let mut it = Departure::new(None, now);
+        it.told(true, now);
+        assert_eq!(it.next(), None);
+        assert_eq!(step(&mut it, now + 1000 * PATIENCE), None);
+        for limit in [None, Some(Duration::MAX)] {
+            let mut it = Departure::new(limit, now);
+            it.told(false, now);
+            assert_eq!(step(&mut it, now + PATIENCE), Some(Step::Force));
+        }
+        let mut it = Departure::new(Some(Duration::MAX), now);
+        it.told(true, now);
+        assert_eq!(it.next(), None);
+    }
+
+    #[test]
+    fn who_cleans_up_is_not_disturbed() {
+        let (mut it, now) = departure();
+        it.told(true, now);
+        let late = now + LIMIT;
+        assert_eq!(it.step(late, || true), None);
+        assert_eq!(it.next(), Some(late + GRACE));
+        assert_eq!(step(&mut it, late + GRACE), Some(Step::Kill));
+        it.told(true, late + GRACE);
+        assert_eq!(it.step(late + 2 * GRACE, || true), None);
+        assert_eq!(step(&mut it, late + 3 * GRACE), Some(Step::Force));
+    }
+
+    #[test]
+    fn each_press_goes_one_step_further() {
+        for told in [false, true] {
+            let (mut it, now) = departure();
+            if told {
+                it.told(true, now);
+            }
+            it.press(now);
+            assert_eq!(step(&mut it, now), Some(Step::Kill));
+            it.told(told, now);
+            it.press(now);
+            assert!(it.next().unwrap() <= now);
+            assert_eq!(step(&mut it, now), Some(Step::Force));
+            it.press(now);
+            assert_eq!(step(&mut it, now), None);
+        }
+    }
+
+    #[test]
+    fn a_logger_is_taken_back_a_few_times_unless_it_was_killed() {
+        let now = Instant::now();
+        let limits = Limits {
+            service: None,
+            logger: Some(LIMIT),
+        };
+        let mut farewell = Farewell::new(limits, now);
+        assert!(!farewell.takes_back(now));
+        farewell.turn_to_logger(now);
+        let taken = (0..10).filter(|_| farewell.takes_back(now));
+        assert_eq!(taken.count(), usize::from(RETURNS));
+
+        let mut farewell = Farewell::new(limits, now);
+        farewell.press(now);
+        farewell.turn_to_logger(now);
+        assert!(!farewell.takes_back(now));
+        assert_eq!(step(farewell.departure(), now), Some(Step::Kill));
+    }
+
+    /// What is seen of a service with this state, and this want.
+    fn sight(state: &str, want: u8) -> Sight {
+        let since = Label::from_unix(1, 0);
+        let record = [&since.pack()[..], &[0; 4], &[0, want]].concat();
+        let since = String::from_utf8(since.text().to_vec()).unwrap();
+        let state = format!("since={since}\nstate={state}\n");
+        Sight {
+            supervised: true,
+            record: Record::read(&record, Some(state.as_bytes())),
+        }
+    }
+
+    #[test]
+    fn the_last_word_is_said_when_no_start_can_follow() {
+        for (state, want, code) in [
+            ("failed\nexit_code=7\nsignal=", b'd', Some(7)),
+            ("failed\nexit_code=\nsignal=9", b'd', Some(137)),
+            ("failed\nexit_code=0", b'd', Some(0)),
+            ("failed", b'd', Some(111)),
+            ("down\nexit_code=3", 0, Some(3)),
+            ("down\nexit_code=3", b'd', None),
+            ("down\nexit_code=3", b'u', None),
+            ("finish\nexit_code=3", 0, None),
+            ("delay\nexit_code=3", 0, None),
+            ("up\nexit_code=3", 0, None),
+            ("nothing", 0, None),
+        ] {
+            assert_eq!(last_word(&sight(state, want)), code, "{state} {want}");
+        }
+        let left = Sight {
+            supervised: false,
+            ..sight("failed\nexit_code=7", b'd')
+        };
+        assert_eq!(last_word(&left), None);
+    }
+}

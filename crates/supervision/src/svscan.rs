@@ -1,0 +1,512 @@
+//! The loop of svscan: it keeps a supervise running for each service of the
+//! current directory, and its logger, until it is told to end them, which only
+//! process 1 and svscan -e can be.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use daemontools_core::names;
+use daemontools_core::state::Stage;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::stat::{Mode, stat};
+use nix::unistd::{Pid, chdir, fchdir, getpgid, read};
+use unix::file;
+use unix::signals::{HeldSignals, SignalPipe};
+
+use crate::client::tell;
+use crate::pipe::Pipe;
+use crate::scan::{BETWEEN_LOOKS, Rules, Scanner, Trouble, Watch, directory};
+use crate::sight;
+use crate::stop::{Limits, PATIENCE, Step, last_word};
+use crate::table::{Act, Identity, Side};
+use crate::wait::wait;
+
+/// Whether it is svscan -e.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// As 0.76 has it.
+    Plain,
+    /// It runs supervise -e, and ends all when an essential service has ended.
+    Extended,
+}
+
+/// The file by which a service is essential.
+const ESSENTIAL: &CStr = c"essential";
+
+/// Milliseconds that a service may take to end.
+const TIMEOUT_KILL: &CStr = c"timeout-kill";
+
+/// Why all has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to.
+    Told,
+    /// An essential service has ended, with this exit code.
+    Essential(u8),
+}
+
+/// What svscan obeys. It need not obey anything.
+#[derive(Debug)]
+pub struct Orders {
+    signals: HeldSignals,
+    /// The directory of the services, to come back to.
+    origin: OwnedFd,
+}
+
+impl Orders {
+    /// From now on, svscan of the current directory obeys SIGTERM and SIGINT,
+    /// and svscan -e SIGHUP and SIGALRM too.
+    ///
+    /// # Errors
+    /// As signalfd(2) and open(2).
+    pub fn new(manner: Manner) -> Result<Self, Errno> {
+        // To tell a supervise that ends just now must not be the end of svscan.
+        let mut signals = vec![Signal::SIGTERM, Signal::SIGINT, Signal::SIGPIPE];
+        match manner {
+            Manner::Plain => {}
+            Manner::Extended => signals.extend([Signal::SIGHUP, Signal::SIGALRM]),
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(Orders {
+            signals: HeldSignals::hold(&signals)?,
+            origin: open(c".", flags, Mode::empty())?,
+        })
+    }
+
+    /// Acts in the directory of a side of a service, by the name that it has
+    /// in the directory of services, or else where its supervise is. None if it
+    /// is in neither place.
+    fn within<T>(&self, side: &Seat, act: impl FnOnce() -> T) -> Option<T> {
+        let done = side.enter().then(act);
+        // It was the current directory.
+        let _ = fchdir(&self.origin);
+        done
+    }
+}
+
+/// A side of a service, and where it may be found.
+#[derive(Clone, Copy, Debug)]
+struct Seat<'a> {
+    identity: Identity,
+    name: &'a CStr,
+    side: Side,
+    supervise: Option<Pid>,
+}
+
+impl Seat<'_> {
+    fn enter(&self) -> bool {
+        if leads_to(self.name, self.identity) && chdir(self.name).is_ok() {
+            return match self.side {
+                Side::Service => true,
+                Side::Logger => chdir(names::LOG).is_ok(),
+            };
+        }
+        let supervise = self.supervise.map(|pid| format!("/proc/{pid}/cwd"));
+        let entered = supervise.is_some_and(|directory| chdir(directory.as_str()).is_ok());
+        entered
+            && match self.side {
+                // Before it enters it, it is elsewhere.
+                Side::Service => leads_to(c".", self.identity),
+                Side::Logger => true,
+            }
+    }
+}
+
+/// Whether a name leads to a directory.
+fn leads_to(name: &CStr, identity: Identity) -> bool {
+    directory(name) == Ok(Some(identity))
+}
+
+/// The time limit of the service in the current directory; None: none.
+fn time_limit() -> Option<Duration> {
+    let mut text = [0; 32];
+    let length = file::open_read(TIMEOUT_KILL).and_then(|file| read(&file, &mut text));
+    let text = length.ok().and_then(|length| text.get(..length));
+    match text.and_then(milliseconds) {
+        Some(0) => None,
+        Some(limit) => Some(Duration::from_millis(limit)),
+        None => Some(PATIENCE),
+    }
+}
+
+/// Digits, and the end of the line.
+fn milliseconds(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?.trim_ascii_end();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+/// What a supervise is told.
+fn letters(side: Side, step: Step) -> &'static [u8] {
+    match (side, step) {
+        (Side::Service, Step::Ask) => b"dx",
+        (Side::Logger, Step::Ask) => b"x",
+        // All that belongs to it ends with it, if it can.
+        (Side::Service, Step::Kill) => b"dx+k",
+        (Side::Logger, Step::Kill) => b"x+k",
+        (_, Step::Force | Step::Abandon) => b"",
+    }
+}
+
+/// Keeps the services of the current directory, for ever if there are no
+/// orders. `children` is to tell of SIGCHLD; `report` puts trouble into words.
+pub fn svscan(
+    manner: Manner,
+    children: &SignalPipe,
+    orders: Option<&Orders>,
+    report: impl Fn(Trouble, Errno),
+) -> End {
+    let extended = manner == Manner::Extended;
+    let rules = Rules {
+        program: c"supervise",
+        option: extended.then_some(c"-e"),
+        loggers: true,
+        // What is typed to interrupt svscan is for svscan alone.
+        sessions: extended,
+    };
+    let mut tree = Tree {
+        scanner: Scanner::new(rules, children, report),
+        orders,
+        essentials: extended.then(Essentials::new),
+        end: None,
+        orders_to_stop: 0,
+    };
+    let watch = Watch::new();
+    let mut next_look = Instant::now();
+    loop {
+        tree.obey();
+        if next_look <= Instant::now() {
+            tree.look(Gone::Stay);
+            next_look = Instant::now() + BETWEEN_LOOKS;
+        }
+        tree.look_at_essentials();
+        tree.part();
+        if let Some(end) = tree.end.filter(|_| tree.scanner.table.count() == 0) {
+            return end;
+        }
+        let mut descriptors = vec![children.as_fd()];
+        descriptors.extend(orders.map(|orders| orders.signals.as_fd()));
+        if tree.end.is_none() {
+            descriptors.extend(watch.as_ref().map(|watch| watch.0.as_fd()));
+            descriptors.extend(tree.essentials.as_ref().and_then(Essentials::as_fd));
+        }
+        let next_act = tree.scanner.table.next_act();
+        wait(&descriptors, next_act.into_iter().chain([next_look]).min());
+        children.drain();
+        tree.scanner.reap();
+        if tree.end.is_none() {
+            tree.scanner.see_new_links(watch.as_ref());
+        }
+    }
+}
+
+/// What becomes of a service that is gone from the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// It stays.
+    Stay,
+    /// It is ended.
+    End,
+}
+
+struct Tree<'a, R> {
+    scanner: Scanner<'a, R>,
+    orders: Option<&'a Orders>,
+    essentials: Option<Essentials>,
+    /// Why all is to end, once it is to.
+    end: Option<End>,
+    /// How often it was told to end all.
+    orders_to_stop: usize,
+}
+
+impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
+    /// Looks at the directory; when all is to end, only after the loggers.
+    fn look(&mut self, gone: Gone) {
+        // Who is to end may have something to say.
+        self.scanner.start_missing_loggers();
+        if self.end.is_some() {
+            return;
+        }
+        if self.scanner.look() {
+            match gone {
+                Gone::Stay => {}
+                Gone::End => {
+                    for identity in self.scanner.table.unseen() {
+                        self.leave(identity);
+                    }
+                }
+            }
+            self.scanner.table.end();
+        }
+        if let Some(essentials) = &mut self.essentials {
+            essentials.stirred = true;
+        }
+    }
+
+    /// Obeys the signals that have come.
+    fn obey(&mut self) {
+        while let Some(signal) = self.orders.and_then(|orders| orders.signals.take()) {
+            match signal {
+                Signal::SIGALRM => self.look(Gone::Stay),
+                Signal::SIGHUP => self.look(Gone::End),
+                Signal::SIGTERM | Signal::SIGINT => self.stop(),
+                // SIGPIPE, which says nothing.
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends all; told so once more, without patience.
+    fn stop(&mut self) {
+        self.orders_to_stop += 1;
+        if self.end.is_none() {
+            self.end_all(End::Told);
+        } else if self.is_impatient() {
+            self.scanner.table.press(Instant::now());
+        }
+    }
+
+    /// Whether it was told to end all, and then again.
+    fn is_impatient(&self) -> bool {
+        self.orders_to_stop > 1
+    }
+
+    /// Ends all if an essential service has ended.
+    fn look_at_essentials(&mut self) {
+        let (Some(essentials), None) = (&mut self.essentials, self.end) else {
+            return;
+        };
+        let table = &self.scanner.table;
+        if !essentials.is_stirred(table.count()) {
+            return;
+        }
+        let candidates = table
+            .services()
+            .filter(|(identity, name)| !table.is_leaving(*identity) && essentials.has_one(name));
+        let candidates: Vec<_> = candidates.map(|(identity, _)| identity).collect();
+        let ended = candidates.into_iter().find_map(|identity| {
+            let sight = self.within(identity, Side::Service, sight::look)?;
+            last_word(&sight.ok()?.0)
+        });
+        if let Some(code) = ended {
+            self.end_all(End::Essential(code));
+        }
+    }
+
+    fn end_all(&mut self, end: End) {
+        self.end = Some(end);
+        let services = self.scanner.table.services();
+        let services: Vec<_> = services.map(|(identity, _)| identity).collect();
+        for identity in services {
+            self.leave(identity);
+        }
+    }
+
+    /// A service is to end, with its logger.
+    fn leave(&mut self, identity: Identity) {
+        let limit = |side| {
+            let limit = self.within(identity, side, time_limit);
+            limit.unwrap_or(Some(PATIENCE))
+        };
+        let limits = Limits {
+            service: limit(Side::Service),
+            logger: limit(Side::Logger),
+        };
+        for side in [Side::Service, Side::Logger] {
+            if self.scanner.table.pid(identity, side).is_none() {
+                // It may be that of a svscan that was killed. Nobody waits for
+                // it, nor knows when its pipe is closed.
+                let _ = self.within(identity, side, || tell(letters(side, Step::Ask)));
+            }
+        }
+        let table = &mut self.scanner.table;
+        table.leave(identity, limits, Instant::now());
+    }
+
+    /// Does what is due about those that are to end.
+    fn part(&mut self) {
+        for identity in self.scanner.table.leaving() {
+            while let Some(act) = self.act(identity) {
+                match act {
+                    Act::Step(side, supervise, step) => {
+                        self.step(identity, side, supervise, step);
+                    }
+                    Act::StartLogger => {
+                        let table = &self.scanner.table;
+                        let name = table.name(identity).map(CStr::to_owned);
+                        if let Some(name) = name.filter(|name| leads_to(name, identity)) {
+                            self.scanner.start(identity, Side::Logger, &name);
+                        }
+                    }
+                    Act::Forget => self.forget(identity),
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, identity: Identity) -> Option<Act> {
+        let orders = self.orders?;
+        let cleans_up = |name: &CStr, side, pid| {
+            let seat = Seat {
+                identity,
+                name,
+                side,
+                supervise: Some(pid),
+            };
+            let sight = orders.within(&seat, sight::look).and_then(Result::ok);
+            let record = sight.and_then(|(sight, _)| sight.record);
+            record.is_some_and(|record| record.stage() == Stage::Finish)
+        };
+        let table = &mut self.scanner.table;
+        table.act(identity, Instant::now(), cleans_up, Pipe::is_unread)
+    }
+
+    /// Does the next step with the supervise of a side.
+    fn step(&mut self, identity: Identity, side: Side, supervise: Pid, step: Step) {
+        match step {
+            Step::Ask | Step::Kill => {
+                // One that is stopped hears nothing.
+                let _ = kill(supervise, Signal::SIGCONT);
+                let told = self.within(identity, side, || tell(letters(side, step)));
+                let table = &mut self.scanner.table;
+                table.told(identity, told == Some(Ok(())), Instant::now());
+                if side == Side::Logger {
+                    // Only now may it come to the end: it is not to be started
+                    // again then.
+                    table.change_pipe(identity, Pipe::close_for_writing);
+                }
+                if step == Step::Kill && told == Some(Ok(())) {
+                    self.complain(identity, side);
+                }
+            }
+            Step::Force => {
+                self.complain(identity, side);
+                end_by_force(supervise);
+            }
+            // The table does so.
+            Step::Abandon => {}
+        }
+    }
+
+    /// Acts in the directory of a side of a service, if it can be entered.
+    fn within<T>(&self, identity: Identity, side: Side, act: impl FnOnce() -> T) -> Option<T> {
+        let table = &self.scanner.table;
+        let seat = Seat {
+            identity,
+            name: table.name(identity)?,
+            side,
+            supervise: table.pid(identity, side),
+        };
+        self.orders?.within(&seat, act)
+    }
+
+    /// A side did not end when it should have. Who is impatient knows that.
+    fn complain(&self, identity: Identity, side: Side) {
+        if let Some(name) = self
+            .scanner
+            .table
+            .name(identity)
+            .filter(|_| !self.is_impatient())
+        {
+            (self.scanner.report)(Trouble::Stop(name, side), Errno::ETIMEDOUT);
+        }
+    }
+
+    /// A service has ended. It may have come back meanwhile, to be started.
+    fn forget(&mut self, identity: Identity) {
+        let name = self.scanner.table.name(identity).map(CStr::to_owned);
+        self.scanner.table.forget(identity);
+        let back = |name: &CString| self.end.is_none() && leads_to(name, identity);
+        if let Some(name) = name.filter(back) {
+            self.scanner.admit(identity, &name);
+        }
+    }
+}
+
+/// Ends a supervise that cannot be told to, and what it runs.
+fn end_by_force(supervise: Pid) {
+    // Stopped, it neither takes leave of a child, whose pid could then be
+    // another's, nor starts one.
+    let _ = kill(supervise, Signal::SIGSTOP);
+    let children = std::fs::read_to_string(format!("/proc/{supervise}/task/{supervise}/children"));
+    for child in children.unwrap_or_default().split_whitespace() {
+        let Some(child) = child.parse().ok().map(Pid::from_raw) else {
+            continue;
+        };
+        let _ = match getpgid(Some(child)) {
+            Ok(group) if group == child => killpg(child, Signal::SIGKILL),
+            Ok(_) | Err(_) => kill(child, Signal::SIGKILL),
+        };
+    }
+    let _ = kill(supervise, Signal::SIGKILL);
+}
+
+/// What tells that there is news of an essential service.
+#[derive(Debug)]
+struct Essentials {
+    /// None where the file system or the system does not tell: then it is
+    /// looked every five seconds.
+    inotify: Option<Inotify>,
+    /// Whether it is to be looked in any case.
+    stirred: bool,
+    /// How many services there were.
+    count: usize,
+}
+
+impl Essentials {
+    fn new() -> Self {
+        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+        Essentials {
+            inotify: Inotify::init(flags).ok(),
+            stirred: true,
+            count: 0,
+        }
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether there may be news, there being so many services now.
+    fn is_stirred(&mut self, count: usize) -> bool {
+        let mut stirred = std::mem::take(&mut self.stirred) || self.count != count;
+        while self
+            .inotify
+            .as_ref()
+            .is_some_and(|inotify| inotify.read_events().is_ok())
+        {
+            stirred = true;
+        }
+        self.count = count;
+        stirred
+    }
+
+    /// Whether the service of this name is essential; from then on, there is
+    /// news when it changes.
+    fn has_one(&self, name: &CStr) -> bool {
+        let in_it = |file: &CStr| {
+            Path::new(OsStr::from_bytes(name.to_bytes())).join(OsStr::from_bytes(file.to_bytes()))
+        };
+        if stat(&in_it(ESSENTIAL)).is_err() {
+            return false;
+        }
+        if let Some(inotify) = &self.inotify {
+            let renamed = AddWatchFlags::IN_MOVED_TO;
+            if inotify
+                .add_watch(&in_it(names::SUPERVISE), renamed)
+                .is_err()
+            {
+                // It is watched once it is there.
+                let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
+                let _ = inotify.add_watch(name, once | renamed);
+            }
+        }
+        true
+    }
+}
