@@ -58,6 +58,8 @@ pub const LOCK_FD: &CStr = c"lock-fd";
 /// Its existence leaves the service in supervise's session.
 pub const NO_SETSID: &CStr = c"no-setsid";
 
+/// Its existence makes `svscan -e` end with the service.
+pub const ESSENTIAL: &CStr = c"essential";
 /// What runsv, and `supervise -e`, run after [`RUN`].
 pub const FINISH: &CStr = c"finish";
 /// The same as it is executed.

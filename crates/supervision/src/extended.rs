@@ -197,6 +197,12 @@ fn content(file: &'static CStr, report: &impl Fn(Trouble)) -> Option<Vec<u8>> {
     }
 }
 
+/// The milliseconds in a file, for who leaves complaints to supervise.
+pub(crate) fn milliseconds(file: &'static CStr) -> Option<Duration> {
+    let text = content(file, &|_| ())?;
+    MILLISECONDS.value(&text).map(Duration::from_millis)
+}
+
 fn is_there(file: &'static CStr, report: &impl Fn(Trouble)) -> bool {
     match stat(file) {
         Ok(_) => true,

@@ -7,7 +7,9 @@
 //! that, whatever the system may do to a process that cannot be killed.
 //!
 //! The logger has its turn when the service's supervise has ended: it is asked
-//! to end when it has read all that there is.
+//! to end when it has read all that there is. To ask a supervise -e to exit may
+//! stop a logger at once, if it has files that say so; such a logger is first
+//! asked not to come back when it has ended.
 
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,8 @@ const RETURNS: u8 = 3;
 pub enum Step {
     /// Ask it to end its service, or to wait for the end of its logger.
     Ask,
+    /// See to it that the logger comes to its end, and see whether it has.
+    Await,
     /// Tell it to kill what it runs.
     Kill,
     /// Kill it, and what it runs.
@@ -46,8 +50,12 @@ pub enum Step {
 enum State {
     /// It is to be asked at `next`, and until then.
     Asking { next: Instant, until: Instant },
-    /// It was asked, and may take until then, or for ever.
-    Asked { until: Option<Instant> },
+    /// It was asked, and may take until then, or for ever. Its logger is looked
+    /// at again at `next`, if it is awaited.
+    Asked {
+        next: Option<Instant>,
+        until: Option<Instant>,
+    },
     /// It is to be told to kill at `next`, and until then.
     Killing { next: Instant, until: Instant },
     /// It was told to kill, and may take until then.
@@ -60,11 +68,24 @@ enum State {
     Abandoned,
 }
 
+/// What came of asking or telling a supervise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It could not be told.
+    Deaf,
+    /// It was told.
+    Heard,
+    /// Its logger has yet to come to its end.
+    Later,
+}
+
 /// The end of one supervise, once it is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Departure {
     begun: Instant,
     limit: Option<Duration>,
+    /// Whether a logger has to end before its supervise is asked.
+    awaited: bool,
     state: State,
 }
 
@@ -77,7 +98,18 @@ impl Departure {
         Departure {
             begun: now,
             limit,
+            awaited: false,
             state: State::Asking { next: now, until },
+        }
+    }
+
+    /// As [`Departure::new`], of a supervise that is asked only once its logger
+    /// has ended.
+    #[must_use]
+    pub fn after_its_logger(limit: Option<Duration>, now: Instant) -> Self {
+        Departure {
+            awaited: true,
+            ..Departure::new(limit, now)
         }
     }
 
@@ -89,17 +121,22 @@ impl Departure {
             State::Asking { until, .. } | State::Killing { until, .. } if until <= now => {
                 Some(self.force(now))
             }
-            State::Asking { next, .. } if next <= now => Some(Step::Ask),
-            State::Killing { next, .. } if next <= now => Some(Step::Kill),
-            State::Asked { until: Some(until) } if until <= now => {
+            State::Asked {
+                until: Some(until), ..
+            } if until <= now => {
                 if cleans_up() {
                     let until = Some(now + GRACE);
-                    self.state = State::Asked { until };
+                    self.state = State::Asked { next: None, until };
                     return None;
                 }
                 self.kill(now);
                 Some(Step::Kill)
             }
+            State::Asking { next, .. }
+            | State::Asked {
+                next: Some(next), ..
+            } if next <= now => Some(if self.awaited { Step::Await } else { Step::Ask }),
+            State::Killing { next, .. } if next <= now => Some(Step::Kill),
             State::Killed { until } if until <= now => {
                 if cleans_up() {
                     let until = now + GRACE;
@@ -133,21 +170,33 @@ impl Departure {
         Step::Force
     }
 
-    /// It was tried to ask or tell it; whether that was done.
-    pub fn told(&mut self, done: bool, now: Instant) {
+    /// It was tried to ask or tell it, and this came of it.
+    pub fn told(&mut self, answer: Answer, now: Instant) {
         let next = now + BETWEEN_TRIES;
-        self.state = match self.state {
-            State::Asking { .. } if done => State::Asked {
-                until: self.limit.and_then(|limit| self.begun.checked_add(limit)),
+        let until_limit = self.limit.and_then(|limit| self.begun.checked_add(limit));
+        self.state = match (self.state, answer) {
+            (State::Asking { until, .. }, Answer::Deaf) => State::Asking { next, until },
+            (State::Asking { .. }, Answer::Heard) => State::Asked {
+                next: None,
+                until: until_limit,
             },
-            State::Asking { until, .. } => State::Asking { next, until },
-            State::Killing { until, .. } if done => State::Killed { until },
-            State::Killing { until, .. } => State::Killing { next, until },
-            State::Asked { .. }
-            | State::Killed { .. }
-            | State::Forcing
-            | State::Forced { .. }
-            | State::Abandoned => self.state,
+            (State::Asking { .. }, Answer::Later) => State::Asked {
+                next: Some(next),
+                until: until_limit,
+            },
+            (State::Asked { until, .. }, Answer::Deaf | Answer::Later) => State::Asked {
+                next: Some(next),
+                until,
+            },
+            (State::Asked { until, .. }, Answer::Heard) => State::Asked { next: None, until },
+            (State::Killing { until, .. }, Answer::Heard) => State::Killed { until },
+            (State::Killing { until, .. }, Answer::Deaf | Answer::Later) => {
+                State::Killing { next, until }
+            }
+            (
+                State::Killed { .. } | State::Forcing | State::Forced { .. } | State::Abandoned,
+                _,
+            ) => self.state,
         };
     }
 
@@ -178,7 +227,7 @@ impl Departure {
     pub fn next(&self) -> Option<Instant> {
         match self.state {
             State::Asking { next, until } | State::Killing { next, until } => Some(next.min(until)),
-            State::Asked { until } => until,
+            State::Asked { next, until } => next.into_iter().chain(until).min(),
             State::Killed { until } | State::Forced { until } => Some(until),
             State::Forcing => Some(self.begun),
             State::Abandoned => None,
@@ -186,13 +235,15 @@ impl Departure {
     }
 }
 
-/// How long the two supervises of a service may take; None: for ever.
+/// What is to be known of a service that is to end, and of its logger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// That of the service.
+pub struct Terms {
+    /// How long the service may take; None: for ever.
     pub service: Option<Duration>,
-    /// That of its logger.
+    /// How long its logger may.
     pub logger: Option<Duration>,
+    /// Whether the logger is stopped by asking its supervise to exit.
+    pub exit_stops_logger: bool,
 }
 
 /// Whose turn it is to end.
@@ -208,16 +259,16 @@ pub(crate) enum Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Farewell {
     pub(crate) turn: Turn,
-    limit: Option<Duration>,
+    terms: Terms,
     pressed: bool,
     returns: u8,
 }
 
 impl Farewell {
-    pub(crate) fn new(limits: Limits, now: Instant) -> Self {
+    pub(crate) fn new(terms: Terms, now: Instant) -> Self {
         Farewell {
-            turn: Turn::Service(Departure::new(limits.service, now)),
-            limit: limits.logger,
+            turn: Turn::Service(Departure::new(terms.service, now)),
+            terms,
             pressed: false,
             returns: RETURNS,
         }
@@ -225,7 +276,12 @@ impl Farewell {
 
     /// The service has ended: its logger is next.
     pub(crate) fn turn_to_logger(&mut self, now: Instant) {
-        let mut departure = Departure::new(self.limit, now);
+        let limit = self.terms.logger;
+        let mut departure = if self.terms.exit_stops_logger {
+            Departure::after_its_logger(limit, now)
+        } else {
+            Departure::new(limit, now)
+        };
         if self.pressed {
             departure.press(now);
         }
@@ -305,13 +361,13 @@ mod tests {
     fn who_is_told_has_its_time_and_is_killed_then() {
         let (mut it, now) = departure();
         assert_eq!(step(&mut it, now), Some(Step::Ask));
-        it.told(true, now);
+        it.told(Answer::Heard, now);
         assert_eq!((step(&mut it, now), it.next()), (None, Some(now + LIMIT)));
         assert!(it.is_gentle());
         let late = now + LIMIT;
         assert_eq!(step(&mut it, late), Some(Step::Kill));
         assert!(!it.is_gentle());
-        it.told(true, late);
+        it.told(Answer::Heard, late);
         assert_eq!(it.next(), Some(late + GRACE));
         assert_eq!(step(&mut it, late), None);
         assert_eq!(step(&mut it, late + GRACE), Some(Step::Force));
@@ -326,7 +382,7 @@ mod tests {
         let mut moment = now;
         while moment < now + LIMIT {
             assert_eq!(step(&mut it, moment), Some(Step::Ask));
-            it.told(false, moment);
+            it.told(Answer::Deaf, moment);
             assert_eq!(step(&mut it, moment), None);
             moment = it.next().unwrap();
         }
@@ -337,28 +393,49 @@ mod tests {
     fn who_may_take_for_ever_is_waited_for_once_it_is_told() {
         let now = Instant::now();
         let mut it = Departure::new(None, now);
-        it.told(true, now);
+        it.told(Answer::Heard, now);
         assert_eq!(it.next(), None);
         assert_eq!(step(&mut it, now + 1000 * PATIENCE), None);
         for limit in [None, Some(Duration::MAX)] {
             let mut it = Departure::new(limit, now);
-            it.told(false, now);
+            it.told(Answer::Deaf, now);
             assert_eq!(step(&mut it, now + PATIENCE), Some(Step::Force));
         }
         let mut it = Departure::new(Some(Duration::MAX), now);
-        it.told(true, now);
+        it.told(Answer::Heard, now);
         assert_eq!(it.next(), None);
+    }
+
+    #[test]
+    fn a_logger_that_an_exit_would_stop_ends_before_its_supervise_is_asked() {
+        let now = Instant::now();
+        let mut it = Departure::after_its_logger(Some(LIMIT), now);
+        let mut moment = now;
+        for answer in [Answer::Later, Answer::Later, Answer::Deaf, Answer::Later] {
+            assert_eq!(step(&mut it, moment), Some(Step::Await));
+            it.told(answer, moment);
+            assert_eq!(step(&mut it, moment), None);
+            moment = it.next().unwrap();
+        }
+        let mut late = it;
+        assert_eq!(step(&mut it, moment), Some(Step::Await));
+        it.told(Answer::Heard, moment);
+        assert_eq!(
+            (step(&mut it, moment), it.next()),
+            (None, Some(now + LIMIT))
+        );
+        assert_eq!(step(&mut late, now + LIMIT), Some(Step::Kill));
     }
 
     #[test]
     fn who_cleans_up_is_not_disturbed() {
         let (mut it, now) = departure();
-        it.told(true, now);
+        it.told(Answer::Heard, now);
         let late = now + LIMIT;
         assert_eq!(it.step(late, || true), None);
         assert_eq!(it.next(), Some(late + GRACE));
         assert_eq!(step(&mut it, late + GRACE), Some(Step::Kill));
-        it.told(true, late + GRACE);
+        it.told(Answer::Heard, late + GRACE);
         assert_eq!(it.step(late + 2 * GRACE, || true), None);
         assert_eq!(step(&mut it, late + 3 * GRACE), Some(Step::Force));
     }
@@ -368,11 +445,11 @@ mod tests {
         for told in [false, true] {
             let (mut it, now) = departure();
             if told {
-                it.told(true, now);
+                it.told(Answer::Heard, now);
             }
             it.press(now);
             assert_eq!(step(&mut it, now), Some(Step::Kill));
-            it.told(told, now);
+            it.told(if told { Answer::Heard } else { Answer::Deaf }, now);
             it.press(now);
             assert!(it.next().unwrap() <= now);
             assert_eq!(step(&mut it, now), Some(Step::Force));
@@ -384,17 +461,18 @@ mod tests {
     #[test]
     fn a_logger_is_taken_back_a_few_times_unless_it_was_killed() {
         let now = Instant::now();
-        let limits = Limits {
+        let terms = Terms {
             service: None,
             logger: Some(LIMIT),
+            exit_stops_logger: false,
         };
-        let mut farewell = Farewell::new(limits, now);
+        let mut farewell = Farewell::new(terms, now);
         assert!(!farewell.takes_back(now));
         farewell.turn_to_logger(now);
         let taken = (0..10).filter(|_| farewell.takes_back(now));
         assert_eq!(taken.count(), usize::from(RETURNS));
 
-        let mut farewell = Farewell::new(limits, now);
+        let mut farewell = Farewell::new(terms, now);
         farewell.press(now);
         farewell.turn_to_logger(now);
         assert!(!farewell.takes_back(now));

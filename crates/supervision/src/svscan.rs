@@ -10,20 +10,21 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::names;
 use daemontools_core::state::Stage;
+use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, stat};
-use nix::unistd::{Pid, chdir, fchdir, getpgid, read};
-use unix::file;
+use nix::unistd::{Pid, chdir, fchdir, getpgid};
 use unix::signals::{HeldSignals, SignalPipe};
 
-use crate::client::tell;
+use crate::client::{self, tell};
+use crate::extended::milliseconds;
 use crate::pipe::Pipe;
 use crate::scan::{BETWEEN_LOOKS, Rules, Scanner, Trouble, Watch, directory};
 use crate::sight;
-use crate::stop::{Limits, PATIENCE, Step, last_word};
+use crate::stop::{Answer, PATIENCE, Step, Terms, last_word};
 use crate::table::{Act, Identity, Side};
 use crate::wait::wait;
 
@@ -35,12 +36,6 @@ pub enum Manner {
     /// It runs supervise -e, and ends all when an essential service has ended.
     Extended,
 }
-
-/// The file by which a service is essential.
-const ESSENTIAL: &CStr = c"essential";
-
-/// Milliseconds that a service may take to end.
-const TIMEOUT_KILL: &CStr = c"timeout-kill";
 
 /// Why all has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,21 +120,39 @@ fn leads_to(name: &CStr, identity: Identity) -> bool {
 
 /// The time limit of the service in the current directory; None: none.
 fn time_limit() -> Option<Duration> {
-    let mut text = [0; 32];
-    let length = file::open_read(TIMEOUT_KILL).and_then(|file| read(&file, &mut text));
-    let text = length.ok().and_then(|length| text.get(..length));
-    match text.and_then(milliseconds) {
-        Some(0) => None,
-        Some(limit) => Some(Duration::from_millis(limit)),
-        None => Some(PATIENCE),
-    }
+    let limit = milliseconds(names::TIMEOUT_KILL).unwrap_or(PATIENCE);
+    Some(limit).filter(|limit| !limit.is_zero())
 }
 
-/// Digits, and the end of the line.
-fn milliseconds(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?.trim_ascii_end();
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits)
+/// Whether supervise -e of the current directory, asked to exit, stops what it
+/// runs.
+fn exit_stops() -> bool {
+    [names::TIMEOUT_KILL, names::DOWN_SIGNAL]
+        .iter()
+        .any(|file| stat(*file).is_ok())
+}
+
+/// Sees to it that the logger in the current directory comes to its end, and
+/// is not started again then; when it has ended, asks its supervise to exit.
+fn await_logger() -> Answer {
+    let Ok((sight, _)) = sight::look() else {
+        return Answer::Deaf;
+    };
+    let Some(record) = sight.record.filter(|_| sight.supervised) else {
+        return Answer::Deaf;
+    };
+    let told = match (record.stage(), record.status.want) {
+        (Stage::Down | Stage::Failed, _) => {
+            return heard(tell(letters(Side::Logger, Step::Ask)), Answer::Heard);
+        }
+        (_, Want::Once) => Ok(()),
+        (_, Want::Up | Want::Down) => tell(letters(Side::Logger, Step::Await)),
+    };
+    heard(told, Answer::Later)
+}
+
+fn heard(told: Result<(), client::Trouble>, answer: Answer) -> Answer {
+    told.map_or(Answer::Deaf, |()| answer)
 }
 
 /// What a supervise is told.
@@ -147,6 +160,7 @@ fn letters(side: Side, step: Step) -> &'static [u8] {
     match (side, step) {
         (Side::Service, Step::Ask) => b"dx",
         (Side::Logger, Step::Ask) => b"x",
+        (_, Step::Await) => b"o",
         // All that belongs to it ends with it, if it can.
         (Side::Service, Step::Kill) => b"dx+k",
         (Side::Logger, Step::Kill) => b"x+k",
@@ -314,9 +328,11 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
             let limit = self.within(identity, side, time_limit);
             limit.unwrap_or(Some(PATIENCE))
         };
-        let limits = Limits {
+        let exit_stops = || self.within(identity, Side::Logger, exit_stops);
+        let terms = Terms {
             service: limit(Side::Service),
             logger: limit(Side::Logger),
+            exit_stops_logger: self.essentials.is_some() && exit_stops() == Some(true),
         };
         for side in [Side::Service, Side::Logger] {
             if self.scanner.table.pid(identity, side).is_none() {
@@ -326,7 +342,7 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
             }
         }
         let table = &mut self.scanner.table;
-        table.leave(identity, limits, Instant::now());
+        table.leave(identity, terms, Instant::now());
     }
 
     /// Does what is due about those that are to end.
@@ -370,18 +386,22 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
     /// Does the next step with the supervise of a side.
     fn step(&mut self, identity: Identity, side: Side, supervise: Pid, step: Step) {
         match step {
-            Step::Ask | Step::Kill => {
+            Step::Ask | Step::Await | Step::Kill => {
                 // One that is stopped hears nothing.
                 let _ = kill(supervise, Signal::SIGCONT);
-                let told = self.within(identity, side, || tell(letters(side, step)));
+                let answer = self.within(identity, side, || match step {
+                    Step::Await => await_logger(),
+                    _ => heard(tell(letters(side, step)), Answer::Heard),
+                });
+                let answer = answer.unwrap_or(Answer::Deaf);
                 let table = &mut self.scanner.table;
-                table.told(identity, told == Some(Ok(())), Instant::now());
+                table.told(identity, answer, Instant::now());
                 if side == Side::Logger {
                     // Only now may it come to the end: it is not to be started
                     // again then.
                     table.change_pipe(identity, Pipe::close_for_writing);
                 }
-                if step == Step::Kill && told == Some(Ok(())) {
+                if step == Step::Kill && answer == Answer::Heard {
                     self.complain(identity, side);
                 }
             }
@@ -493,7 +513,7 @@ impl Essentials {
         let in_it = |file: &CStr| {
             Path::new(OsStr::from_bytes(name.to_bytes())).join(OsStr::from_bytes(file.to_bytes()))
         };
-        if stat(&in_it(ESSENTIAL)).is_err() {
+        if stat(&in_it(names::ESSENTIAL)).is_err() {
             return false;
         }
         if let Some(inotify) = &self.inotify {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::stat::FileStat;
 use nix::unistd::Pid;
 
-use crate::stop::{Farewell, Limits, Step, Turn};
+use crate::stop::{Answer, Farewell, Step, Terms, Turn};
 
 /// A process that lived this long is replaced at once when it is lost; one
 /// that ends sooner, again and again, must not take the machine with it.
@@ -264,11 +264,11 @@ impl<P> Table<P> {
     }
 
     /// A service is to end for good from now on, and its logger after it.
-    pub fn leave(&mut self, identity: Identity, limits: Limits, now: Instant) {
+    pub fn leave(&mut self, identity: Identity, terms: Terms, now: Instant) {
         if let Some(entry) = self.entries.get_mut(&identity) {
             entry
                 .farewell
-                .get_or_insert_with(|| Farewell::new(limits, now));
+                .get_or_insert_with(|| Farewell::new(terms, now));
         }
     }
 
@@ -321,11 +321,11 @@ impl<P> Table<P> {
         })
     }
 
-    /// The supervise whose turn it is to end was told so, or could not be.
-    pub fn told(&mut self, identity: Identity, done: bool, now: Instant) {
+    /// It was tried to tell the supervise whose turn it is to end.
+    pub fn told(&mut self, identity: Identity, answer: Answer, now: Instant) {
         let entry = self.entries.get_mut(&identity);
         if let Some(farewell) = entry.and_then(|entry| entry.farewell.as_mut()) {
-            farewell.departure().told(done, now);
+            farewell.departure().told(answer, now);
         }
     }
 
