@@ -70,13 +70,13 @@ compliance! {
 
 /// Starts svscan on `scan` as process 1 of a process namespace; None, and said
 /// aloud, where that is not permitted.
-fn process_one(scene: &testkit::Scene) -> Option<Running> {
+pub(super) fn process_one(scene: &testkit::Scene, options: &str) -> Option<Running> {
     let namespace = "unshare --mount --pid --fork --kill-child --mount-proc";
     if scene.sh(&format!("{namespace} true")).code() != Some(0) {
         say("skipped, not permitted to make a process namespace: svscan as process 1");
         return None;
     }
-    Some(scene.start(scene.shell(&format!("exec {namespace} svscan scan"))))
+    Some(scene.start(scene.shell(&format!("exec {namespace} svscan {options} scan"))))
 }
 
 /// Makes orphans that end at once, each when the one before has been reaped.
@@ -98,7 +98,7 @@ compliance! {
     fn as_process_one_svscan_reaps_orphans(scene: &Scene) {
         let theirs = scene.subject() == testkit::Subject::Reference;
         scene.script("scan/a/run", if theirs { MANY_ORPHANS } else { ORPHANS });
-        let Some(unshare) = process_one(scene) else { return };
+        let Some(unshare) = process_one(scene, "") else { return };
         if theirs {
             // They stay until the next look, five seconds at most.
             let zombies = || {
@@ -121,7 +121,7 @@ compliance! {
         for signal in ["TERM", "INT"] {
             scene.script("scan/a/run", "#!/bin/sh\ntrap 'echo last words; exit' TERM\necho first\nwhile :; do sleep 0.1; done\n");
             scene.script("scan/a/log/run", "#!/bin/sh\nexec multilog ./main\n");
-            let Some(unshare) = process_one(scene) else { return };
+            let Some(unshare) = process_one(scene, "") else { return };
             let current = "scan/a/log/main/current";
             scene.wait_until("it speaks", || scene.exists(current) && scene.read(current) == b"first\n");
             signal_inside(scene, &unshare, signal);
@@ -138,7 +138,7 @@ compliance! {
 }
 
 /// Sends the svscan that is process 1 a signal from outside.
-fn signal_inside(scene: &testkit::Scene, unshare: &Running, name: &str) {
+pub(super) fn signal_inside(scene: &testkit::Scene, unshare: &Running, name: &str) {
     let svscan = format!("ps -o pid= --ppid {}", unshare.pid());
     scene.sh(&format!("kill -{name} $({svscan})")).succeeds();
 }
@@ -146,7 +146,7 @@ fn signal_inside(scene: &testkit::Scene, unshare: &Running, name: &str) {
 /// svscan of 0.76 goes on, whatever it is told.
 fn cannot_be_ended_by_term(scene: &testkit::Scene) {
     scene.script("scan/a/run", SLEEPER);
-    let Some(unshare) = process_one(scene) else {
+    let Some(unshare) = process_one(scene, "") else {
         return;
     };
     scene.wait_until("it is up", || up(scene).is_some());

@@ -25,6 +25,7 @@ mod svlogd;
 mod svok;
 mod svps;
 mod svscan;
+mod svscan_extended;
 mod svscanboot;
 mod svstat;
 mod svwait;

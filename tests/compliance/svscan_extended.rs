@@ -1,0 +1,423 @@
+//! svscan -e, and svscan as process 1: what it obeys, and how all ends. The
+//! reference has nothing of this.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::{Outcome, Running, Scene, compliance};
+
+use super::SLEEPER;
+use super::boot::{process_one, signal_inside};
+
+/// Tests of ours alone.
+macro_rules! ours {
+    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
+        $(testkit::on_subjects! {
+            $(#[$meta])* fn $name($scene) $body
+            ours: Ours,
+        })*
+    };
+}
+
+/// A service that tells, in the file `said` beside the directory of services,
+/// what becomes of it, and has last words for its logger.
+const POLITE: &str = "#!/bin/sh
+trap 'echo last words; echo service >>../../said; exit' TERM
+echo first
+echo >up
+while :; do sleep 0.02; done
+";
+
+/// A logger that tells so too.
+const KEEPER: &str = "#!/bin/sh
+cat >>kept
+echo logger >>../../../said
+";
+
+/// A service that does not end when it is told to.
+const STUBBORN: &str = "#!/bin/sh
+trap 'echo >told' TERM
+echo >up
+while :; do sleep 0.02; done
+";
+
+/// A service that numbers its lines, and has many more to say when it is told
+/// to end.
+const COUNTING: &str = r#"#!/usr/bin/perl
+my ($n, $told) = (0, 0);
+$SIG{TERM} = sub { $told = 1 };
+$| = 1;
+until ($told) { $n++; print "$n\n"; open my $up, ">", "up" if $n == 100; }
+$| = 0;
+print ++$n, "\n" for 1 .. 30_000;
+close STDOUT;
+open my $last, ">", "last";
+print $last $n;
+"#;
+
+/// A logger that takes its time.
+const SLOW: &str = r#"#!/usr/bin/perl
+use Time::HiRes "sleep";
+open my $kept, ">>", "kept";
+while (sysread STDIN, my $bytes, 4096) { sleep 0.001; syswrite $kept, $bytes }
+"#;
+
+fn svscan(scene: &Scene) -> Running {
+    scene.start(scene.shell("exec svscan -e scan"))
+}
+
+/// Waits until each file is there: services make them when they are up.
+#[track_caller]
+fn wait_for_files(scene: &Scene, files: &[&str]) {
+    for file in files {
+        scene.wait_until(&format!("{file} is there"), || scene.exists(file));
+    }
+}
+
+fn text(scene: &Scene, file: &str) -> String {
+    String::from_utf8(fs::read(scene.path(file)).unwrap_or_default()).unwrap()
+}
+
+/// Waits for the end of svscan, after which nothing may be left of the tree.
+#[track_caller]
+fn ends(scene: &Scene, svscan: Running) -> Outcome {
+    let outcome = svscan.wait();
+    assert!(
+        scene.processes().is_empty(),
+        "{outcome:?}: something is left"
+    );
+    outcome
+}
+
+/// The pid of the supervise of a service, from its record.
+fn supervise_of(scene: &Scene, dir: &str) -> Pid {
+    let mut supervise = None;
+    scene.wait_until(&format!("{dir} is up"), || {
+        let record = fs::read(scene.path(format!("{dir}/supervise/status"))).unwrap_or_default();
+        let Some(pid) = record.get(12..16) else {
+            return false;
+        };
+        let pid = i32::from_le_bytes(pid.try_into().unwrap());
+        let parent = scene.sh(&format!("ps -o ppid= {pid}")).text();
+        supervise = parent.trim().parse().ok().map(Pid::from_raw);
+        pid != 0 && supervise.is_some()
+    });
+    supervise.unwrap()
+}
+
+/// Asserts that the logger of `scan/a` has kept every line, in order.
+#[track_caller]
+fn assert_all_is_kept(scene: &Scene) {
+    let last: usize = text(scene, "scan/a/last").parse().unwrap();
+    let kept = text(scene, "scan/a/log/kept");
+    let mut expected = String::new();
+    for n in 1..=last {
+        writeln!(expected, "{n}").unwrap();
+    }
+    assert!(kept == expected, "{} lines of {last}", kept.lines().count());
+}
+
+ours! {
+    fn it_runs_supervise_e_for_services_and_loggers(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        scene.script("scan/a/log/run", SLEEPER);
+        let svscan = svscan(scene);
+        let children = format!("ps -o args= --ppid {} | sort", svscan.pid());
+        scene.wait_for(&children, |args| args == "supervise -e a\nsupervise -e log\n");
+        // What is typed to interrupt svscan does not reach them.
+        let sessions = format!("ps -o sid= --ppid {} | grep -vc $(ps -o sid= {})", svscan.pid(), svscan.pid());
+        scene.wait_for(&sessions, |others| others == "2\n");
+    }
+
+    fn only_a_first_e_is_an_option(scene: &Scene) {
+        for (words, dir) in [("-e nope", "nope"), ("-e -e", "-e"), ("-ee", "-ee"), ("-- -e", "--"), ("-e -- scan", "--")] {
+            let message = format!("svscan: fatal: unable to chdir to {dir}: file does not exist\n");
+            scene.sh(&format!("svscan {words}")).is(111, "", message);
+        }
+        scene.script("scan/a/run", POLITE);
+        let svscan = scene.start(scene.shell("cd scan; exec svscan -e"));
+        wait_for_files(scene, &["scan/a/up"]);
+        svscan.signal(Signal::SIGTERM);
+        ends(scene, svscan).prints("first\nlast words\n");
+    }
+
+    fn told_to_end_it_ends_services_before_their_loggers(scene: &Scene) {
+        for signal in [Signal::SIGTERM, Signal::SIGINT] {
+            for name in ["a", "b", "c"] {
+                scene.script(format!("scan/{name}/run"), POLITE);
+                scene.script(format!("scan/{name}/log/run"), KEEPER);
+            }
+            scene.script("scan/alone/run", POLITE);
+            scene.script("scan/down/run", SLEEPER);
+            scene.write("scan/down/down", "");
+            let svscan = svscan(scene);
+            wait_for_files(scene, &["scan/a/up", "scan/b/up", "scan/c/up", "scan/alone/up"]);
+            svscan.signal(signal);
+            ends(scene, svscan).prints("first\nlast words\n");
+            for name in ["a", "b", "c"] {
+                assert_eq!(text(scene, &format!("scan/{name}/log/kept")), "first\nlast words\n");
+            }
+            let said = text(scene, "said");
+            let mut lines: Vec<_> = said.lines().collect();
+            // How often each was started and ended.
+            lines.sort_unstable();
+            assert_eq!(lines, ["logger", "logger", "logger", "service", "service", "service", "service"]);
+            assert!(said.starts_with("service\n"), "{said}");
+            scene.sh("rm -r scan said").succeeds();
+        }
+    }
+
+    fn each_logger_ends_after_its_service(scene: &Scene) {
+        scene.script("scan/a/run", "#!/bin/sh\ntrap 'sleep 0.3; echo a >>../../said; exit' TERM\necho >up\nwhile :; do sleep 0.02; done\n");
+        scene.script("scan/a/log/run", KEEPER);
+        scene.script("scan/b/run", POLITE);
+        let svscan = svscan(scene);
+        wait_for_files(scene, &["scan/a/up", "scan/b/up"]);
+        svscan.signal(Signal::SIGTERM);
+        ends(scene, svscan).prints("first\nlast words\n");
+        assert_eq!(text(scene, "said"), "service\na\nlogger\n");
+    }
+
+    fn nothing_is_lost_on_the_way_to_a_slow_logger(scene: &Scene) {
+        for files in ["", "timeout-kill", "down-signal"] {
+            scene.script("scan/a/run", COUNTING);
+            scene.script("scan/a/log/run", SLOW);
+            // Either makes supervise -e stop the logger when it is told to exit.
+            match files {
+                "timeout-kill" => scene.write("scan/a/log/timeout-kill", "60000\n"),
+                "down-signal" => scene.write("scan/a/log/down-signal", "TERM\n"),
+                _ => {}
+            }
+            let svscan = svscan(scene);
+            wait_for_files(scene, &["scan/a/up"]);
+            svscan.signal(Signal::SIGTERM);
+            ends(scene, svscan).succeeds();
+            assert_all_is_kept(scene);
+            scene.sh("rm -r scan").succeeds();
+        }
+    }
+
+    fn a_logger_that_is_lost_meanwhile_is_replaced(scene: &Scene) {
+        scene.script("scan/a/run", COUNTING);
+        // The first one stops before it has read anything.
+        scene.script("scan/a/log/run", "#!/bin/sh\n[ -e second ] && exec cat >kept\necho $$ >second\nkill -STOP $$\n");
+        let svscan = svscan(scene);
+        wait_for_files(scene, &["scan/a/log/second"]);
+        // It has as much to say as a pipe takes.
+        let logger = supervise_of(scene, "scan/a/log");
+        svscan.signal(Signal::SIGTERM);
+        scene.wait_until("the service is told", || text(scene, "scan/a/supervise/state").contains("\npid=") && fs::read(scene.path("scan/a/supervise/status")).unwrap()[17] == b'd');
+        let pid = text(scene, "scan/a/log/second").trim().parse().unwrap();
+        kill(logger, Signal::SIGKILL).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        ends(scene, svscan).succeeds();
+        assert_all_is_kept(scene);
+    }
+
+    fn what_a_logger_left_unread_is_read_by_the_next(scene: &Scene) {
+        scene.script("scan/a/run", POLITE);
+        // It ends, and leaves what comes after the first line.
+        scene.script("scan/a/log/run", "#!/bin/sh\nread line; echo $line >>kept; sleep 0.05\n");
+        scene.write("scan/a/log/restart-delay", "100");
+        let svscan = svscan(scene);
+        wait_for_files(scene, &["scan/a/up", "scan/a/log/kept"]);
+        svscan.signal(Signal::SIGTERM);
+        ends(scene, svscan).succeeds();
+        assert_eq!(text(scene, "scan/a/log/kept"), "first\nlast words\n");
+    }
+
+    fn what_takes_too_long_is_killed(scene: &Scene) {
+        scene.script("scan/a/run", STUBBORN);
+        scene.write("scan/a/timeout-kill", "200\n");
+        // It holds the pipe of another, who has ended.
+        scene.script("scan/b/run", "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM; exec sleep 1000' &\necho >up\nexec sleep 1000\n");
+        scene.script("scan/b/log/run", "#!/bin/sh\necho >up\ncat >kept\n");
+        scene.write("scan/b/log/timeout-kill", "200");
+        let svscan = svscan(scene);
+        wait_for_files(scene, &["scan/a/up", "scan/b/up", "scan/b/log/up"]);
+        svscan.signal(Signal::SIGTERM);
+        let outcome = svscan.wait();
+        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        assert!(scene.exists("scan/a/told"));
+        let complaints = outcome.error_text();
+        assert!(complaints.contains("svscan: warning: unable to stop b/log: timed out\n"), "{complaints}");
+    }
+
+    fn told_again_it_kills_all(scene: &Scene) {
+        use Signal::{SIGINT, SIGTERM};
+        for (first, second) in [(SIGTERM, SIGTERM), (SIGINT, SIGTERM), (SIGTERM, SIGINT)] {
+            scene.script("scan/a/run", STUBBORN);
+            scene.script("scan/a/log/run", "#!/bin/sh\ntrap '' TERM\ncat >kept\nexec sleep 1000\n");
+            for file in ["scan/a/timeout-kill", "scan/a/log/timeout-kill"] {
+                scene.write(file, "0");
+            }
+            let svscan = svscan(scene);
+            wait_for_files(scene, &["scan/a/up"]);
+            svscan.signal(first);
+            wait_for_files(scene, &["scan/a/told"]);
+            svscan.signal(second);
+            ends(scene, svscan).succeeds();
+            scene.sh("rm -r scan").succeeds();
+        }
+    }
+
+    fn a_service_that_cleans_up_is_not_disturbed(scene: &Scene) {
+        scene.script("scan/a/run", "#!/bin/sh\necho >up\nexec sleep 1000\n");
+        scene.script("scan/a/finish", "#!/bin/sh\nsleep 0.5\necho clean >../../said\n");
+        scene.write("scan/a/timeout-kill", "100");
+        let svscan = svscan(scene);
+        wait_for_files(scene, &["scan/a/up"]);
+        svscan.signal(Signal::SIGTERM);
+        assert_eq!(ends(scene, svscan).code(), Some(0));
+        assert_eq!(text(scene, "said"), "clean\n");
+    }
+
+    fn hup_ends_what_is_gone_and_nothing_else(scene: &Scene) {
+        for name in ["a", "b"] {
+            scene.script(format!("{name}/run"), POLITE.replace("../../", "../").as_str());
+            scene.script(format!("{name}/log/run"), KEEPER.replace("../../../", "../../").as_str());
+        }
+        scene.sh("mkdir scan; ln -s ../a ../b scan").succeeds();
+        let svscan = svscan(scene);
+        wait_for_files(scene, &["a/up", "b/up"]);
+        let other = supervise_of(scene, "b");
+        scene.sh("rm scan/a").succeeds();
+        svscan.signal(Signal::SIGHUP);
+        scene.wait_until("both have ended", || scene.sh("svok a || svok a/log").code() == Some(100));
+        assert_eq!(text(scene, "said"), "service\nlogger\n");
+        assert_eq!(text(scene, "a/log/kept"), "first\nlast words\n");
+        assert_eq!(supervise_of(scene, "b"), other);
+        // It may come back.
+        scene.sh("rm a/up; ln -s ../a scan").succeeds();
+        wait_for_files(scene, &["a/up"]);
+        assert_eq!(svscan.stderr(), b"");
+    }
+
+    fn what_comes_back_while_it_ends_is_started_again(scene: &Scene) {
+        scene.script("a/run", "#!/bin/sh\ntrap 'echo >told; while ! [ -e go ]; do sleep 0.02; done; exit' TERM\necho $$ >up\nwhile :; do sleep 0.02; done\n");
+        scene.sh("mkdir scan; ln -s ../a scan").succeeds();
+        let svscan = svscan(scene);
+        wait_for_files(scene, &["a/up"]);
+        scene.sh("rm scan/a").succeeds();
+        svscan.signal(Signal::SIGHUP);
+        wait_for_files(scene, &["a/told"]);
+        scene.sh("ln -s ../a scan; rm a/up; touch a/go").succeeds();
+        wait_for_files(scene, &["a/up"]);
+    }
+
+    fn alrm_looks_now(scene: &Scene) {
+        scene.script("template/run", "#!/bin/sh\necho >up\nexec sleep 1000\n");
+        scene.sh("mkdir scan").succeeds();
+        let svscan = svscan(scene);
+        let mut n = 0;
+        scene.wait_until("five looks take less time than there is between two", || {
+            let start = Instant::now();
+            for _ in 0..5 {
+                n += 1;
+                scene.sh(&format!("cp -r template scan/{n}")).succeeds();
+                svscan.signal(Signal::SIGALRM);
+                wait_for_files(scene, &[&format!("scan/{n}/up")]);
+            }
+            start.elapsed() < Duration::from_secs(4)
+        });
+    }
+
+    fn an_essential_service_ends_all_with_its_code(scene: &Scene) {
+        for (run, code) in [("exit 7", 7), ("exit 0", 0), ("kill -KILL $$", 137), ("kill -TERM $$", 143)] {
+            for how in ["limit", "finish", "once"] {
+                scene.script("scan/main/run", &format!("#!/bin/sh\nwhile ! [ -e ../a/up ]; do sleep 0.02; done\n{run}\n"));
+                scene.write("scan/main/essential", "");
+                match how {
+                    "limit" => scene.write("scan/main/restart-limit-count", "1"),
+                    "finish" => scene.script("scan/main/finish", "#!/bin/sh\nexit 125\n"),
+                    _ => scene.write("scan/main/down", ""),
+                }
+                scene.script("scan/a/run", POLITE);
+                scene.script("scan/a/log/run", KEEPER);
+                let svscan = svscan(scene);
+                if how == "once" {
+                    scene.wait_until("it can be told", || scene.sh("svok scan/main").code() == Some(0));
+                    scene.sh("svc -o scan/main").succeeds();
+                }
+                let outcome = ends(scene, svscan);
+                outcome.is(code, "", "");
+                assert_eq!(text(scene, "scan/a/log/kept"), "first\nlast words\n");
+                assert_eq!(text(scene, "said"), "service\nlogger\n");
+                scene.sh("rm -r scan said").succeeds();
+            }
+        }
+    }
+
+    fn an_essential_service_that_may_run_again_ends_nothing(scene: &Scene) {
+        scene.script("scan/main/run", "#!/bin/sh\necho >>runs\n[ $(wc -l <runs) -lt 3 ] || exec sleep 1000\n");
+        scene.write("scan/main/essential", "");
+        // It had failed, under another supervise.
+        scene.write("scan/main/supervise/state", "state=failed\nexit_code=9\nsince=@400000004d52960a0ebe121c\n");
+        let svscan = svscan(scene);
+        scene.wait_until("it has come up again", || text(scene, "scan/main/runs").len() == 3);
+        scene.sh("svc -d scan/main").succeeds();
+        scene.wait_until("it is down", || text(scene, "scan/main/supervise/state").starts_with("state=down\n"));
+        // svscan has gone on, if it looks.
+        scene.script("scan/b/run", POLITE);
+        svscan.signal(Signal::SIGALRM);
+        wait_for_files(scene, &["scan/b/up"]);
+        svscan.signal(Signal::SIGTERM);
+        ends(scene, svscan).prints("first\nlast words\n");
+    }
+
+    fn signals_that_were_ignored_are_so_for_the_services(scene: &Scene) {
+        scene.script("scan/a/run", "#!/bin/sh\ngrep -h ^Sig[BI] /proc/self/status >masks\necho >up\nexec sleep 1000\n");
+        let svscan = scene.start(scene.shell("trap '' HUP INT; exec svscan -e scan"));
+        wait_for_files(scene, &["scan/a/up"]);
+        let masks = text(scene, "scan/a/masks");
+        assert_eq!(masks, scene.sh("trap '' HUP INT; grep -h ^Sig[BI] /proc/self/status").text());
+        svscan.signal(Signal::SIGINT);
+        ends(scene, svscan).succeeds();
+    }
+
+    fn process_one_exits_with_the_code_of_an_essential_service(scene: &Scene) {
+        scene.script("scan/main/run", "#!/bin/sh\nexit 9\n");
+        scene.script("scan/main/finish", "#!/bin/sh\nexit 125\n");
+        scene.write("scan/main/essential", "");
+        scene.script("scan/a/run", POLITE);
+        scene.script("scan/a/log/run", KEEPER);
+        let Some(unshare) = process_one(scene, "-e") else { return };
+        ends(scene, unshare).is(9, "", "");
+    }
+
+    fn process_one_without_e_kills_what_takes_too_long_and_reaps_meanwhile(scene: &Scene) {
+        scene.script("scan/a/run", "#!/bin/sh
+trap 'echo >told' TERM
+echo >up
+while :; do
+    orphan=$(sh -c 'sleep 0.02 >/dev/null & echo $!')
+    while kill -0 $orphan 2>/dev/null; do sleep 0.01; done
+    [ -e told ] && echo >reaped
+done
+");
+        scene.write("scan/a/timeout-kill", "2000");
+        let Some(unshare) = process_one(scene, "") else { return };
+        wait_for_files(scene, &["scan/a/up"]);
+        signal_inside(scene, &unshare, "TERM");
+        ends(scene, unshare).is(0, "", "svscan: warning: unable to stop a: timed out\n");
+        assert!(scene.exists("scan/a/reaped"));
+    }
+}
+
+compliance! {
+    fn without_e_signals_end_svscan_alone(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        scene.write("scan/a/essential", "");
+        for signal in [Signal::SIGHUP, Signal::SIGALRM, Signal::SIGINT, Signal::SIGTERM] {
+            let svscan = scene.start(scene.shell("exec svscan scan"));
+            scene.wait_until("it runs", || scene.sh("svok scan/a").code() == Some(0));
+            svscan.signal(signal);
+            assert_eq!(svscan.wait().signal(), Some(signal as i32));
+            scene.sh("svok scan/a && svc -dx scan/a").succeeds();
+            scene.wait_until("supervise ends", || scene.sh("svok scan/a").code() == Some(100));
+        }
+    }
+}
