@@ -12,6 +12,7 @@ mod stderr;
 mod supervise;
 mod svlogd_full;
 mod svscan;
+mod svscan_stop;
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,0 +1,246 @@
+//! The end of all services, where something stands in its way.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::sys::signal::{Signal, kill};
+use testkit::{Outcome, Running, Scene, Subject, run, say};
+
+use super::{children, is_supervised, pid_of, record};
+
+/// A service that needs a moment to end, and has last words.
+const POLITE: &str = "#!/bin/sh
+trap 'echo last words; exit' TERM
+echo first
+echo >up
+while :; do sleep 0.02; done
+";
+
+const KEEPER: &str = "#!/bin/sh\nexec cat >>kept\n";
+
+/// Runs a test with our programs, of which alone svscan -e is one.
+fn ours(check: fn(&Scene)) {
+    run(
+        Subject::Ours,
+        env!("CARGO_BIN_EXE_svok"),
+        module_path!(),
+        check,
+    );
+}
+
+/// Starts svscan -e on services with loggers, and waits until they are up.
+fn up(scene: &Scene, names: &[&str]) -> Running {
+    for name in names {
+        scene.script(format!("scan/{name}/run"), POLITE);
+        scene.script(format!("scan/{name}/log/run"), KEEPER);
+        scene.write(format!("scan/{name}/timeout-kill"), "2000");
+    }
+    let svscan = scene.start(scene.shell("exec svscan -e scan"));
+    for name in names {
+        let up = format!("scan/{name}/up");
+        scene.wait_until("it is up", || scene.exists(&up));
+        let log = format!("scan/{name}/log");
+        scene.wait_until("its logger is up", || {
+            record(scene, &log).is_some_and(|record| pid_of(record) != 0)
+        });
+    }
+    svscan
+}
+
+/// The supervise of a service, a child of svscan.
+fn supervise(scene: &Scene, svscan: &Running, dir: &str) -> nix::unistd::Pid {
+    let service = nix::unistd::Pid::from_raw(pid_of(record(scene, dir).unwrap()));
+    let supervises = children(svscan.pid());
+    let mut its = supervises.into_iter();
+    its.find(|&pid| children(pid).contains(&service)).unwrap()
+}
+
+/// Tells svscan to end, and waits for that: nothing is left.
+#[track_caller]
+fn end(scene: &Scene, svscan: Running) -> Outcome {
+    svscan.signal(Signal::SIGTERM);
+    let outcome = svscan.wait();
+    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    assert!(scene.processes().is_empty(), "{outcome:?}");
+    outcome
+}
+
+#[track_caller]
+fn assert_all_is_kept(scene: &Scene, name: &str) {
+    let kept = scene.read(format!("scan/{name}/log/kept"));
+    assert_eq!(kept, b"first\nlast words\n", "{name}");
+}
+
+/// What svscan says of those that it has to kill.
+fn unable_to_stop(whom: &str) -> String {
+    format!("svscan: warning: unable to stop {whom}: timed out\n")
+}
+
+#[test]
+fn a_stopped_supervise_with_a_full_fifo_is_waked() {
+    ours(|scene| {
+        let svscan = up(scene, &["a"]);
+        for dir in ["scan/a", "scan/a/log"] {
+            kill(supervise(scene, &svscan, dir), Signal::SIGSTOP).unwrap();
+            // Bytes that supervise ignores, as many as there is room for.
+            let fifo = fs::OpenOptions::new()
+                .write(true)
+                .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+                .open(scene.path(format!("{dir}/supervise/control")));
+            let mut fifo = fifo.unwrap();
+            while fifo.write(&[b'.'; 4096]).is_ok() {}
+            while fifo.write(b".").is_ok() {}
+        }
+        end(scene, svscan).succeeds();
+        assert_all_is_kept(scene, "a");
+    });
+}
+
+#[test]
+fn a_supervise_that_cannot_be_told_is_killed_with_its_service() {
+    ours(|scene| {
+        let svscan = up(scene, &["a", "b"]);
+        scene
+            .sh("rm scan/a/supervise/control; rm -r scan/b/supervise")
+            .succeeds();
+        let outcome = end(scene, svscan);
+        let complaints = outcome.error_text();
+        for name in ["a", "b"] {
+            assert!(complaints.contains(&unable_to_stop(name)), "{complaints}");
+            // It was killed, but its logger ends as ever.
+            assert_eq!(scene.read(format!("scan/{name}/log/kept")), b"first\n");
+        }
+    });
+}
+
+#[test]
+fn a_killed_supervise_is_not_waited_for() {
+    ours(|scene| {
+        let svscan = up(scene, &["a", "b"]);
+        // What it leaves behind holds the pipe, until the logger's time is up.
+        scene.write("scan/a/log/timeout-kill", "200");
+        kill(supervise(scene, &svscan, "scan/a"), Signal::SIGKILL).unwrap();
+        kill(supervise(scene, &svscan, "scan/b/log"), Signal::SIGKILL).unwrap();
+        svscan.signal(Signal::SIGTERM);
+        let outcome = svscan.wait();
+        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        assert_all_is_kept(scene, "b");
+    });
+}
+
+#[test]
+fn directories_may_be_renamed_and_moved() {
+    ours(|scene| {
+        scene.write("elsewhere/left", "");
+        let svscan = up(scene, &["a", "b"]);
+        scene
+            .sh("mv scan/a scan/.a; mv scan/b elsewhere")
+            .succeeds();
+        end(scene, svscan).succeeds();
+        scene
+            .sh("mv elsewhere/b scan; mv scan/.a scan/a")
+            .succeeds();
+        assert_all_is_kept(scene, "a");
+        assert_all_is_kept(scene, "b");
+    });
+}
+
+#[test]
+fn a_directory_may_be_removed_while_its_service_ends() {
+    ours(|scene| {
+        // It takes until its directory is gone.
+        let waiting = "#!/bin/sh\ntrap 'echo >told; while [ -e ../a ]; do sleep 0.02; done; exit' TERM\n\
+            echo >up\nwhile :; do sleep 0.02; done\n";
+        scene.script("scan/a/run", waiting);
+        scene.script("scan/a/log/run", KEEPER);
+        scene.write("scan/a/log/timeout-kill", "300");
+        let svscan = scene.start(scene.shell("exec svscan -e scan"));
+        scene.wait_until("it is up", || scene.exists("scan/a/up"));
+        svscan.signal(Signal::SIGTERM);
+        scene.wait_until("it is told", || scene.exists("scan/a/told"));
+        scene.sh("rm -r scan/a").succeeds();
+        let outcome = svscan.wait();
+        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        let complaints = outcome.error_text();
+        // Nobody can tell the logger's supervise anything.
+        let complaints = complaints
+            .lines()
+            .filter(|line| line.starts_with("svscan: "));
+        assert!(
+            complaints.eq([unable_to_stop("a/log").trim_end()]),
+            "{outcome:?}"
+        );
+        assert!(scene.processes().is_empty());
+    });
+}
+
+#[test]
+fn two_hundred_services_end_at_once() {
+    const SERVICES: usize = 200;
+    ours(|scene| {
+        for n in 0..SERVICES {
+            scene.script(
+                format!("scan/{n}/run"),
+                "#!/bin/sh\necho first\nexec sleep 1000\n",
+            );
+            scene.script(format!("scan/{n}/log/run"), KEEPER);
+        }
+        let svscan = scene.start(scene.shell("exec svscan -e scan"));
+        for n in 0..SERVICES {
+            let kept = scene.path(format!("scan/{n}/log/kept"));
+            scene.wait_until("it is logged", || {
+                fs::read(&kept).is_ok_and(|kept| kept == b"first\n")
+            });
+        }
+        let start = std::time::Instant::now();
+        end(scene, svscan).succeeds();
+        say(&format!(
+            "Ours: {SERVICES} services with loggers ended in {:?}",
+            start.elapsed()
+        ));
+    });
+}
+
+#[test]
+fn told_while_it_starts_services_it_ends_them() {
+    ours(|scene| {
+        for n in 0..40 {
+            scene.script(format!("scan/{n}/run"), "#!/bin/sh\nexec sleep 1000\n");
+            scene.script(format!("scan/{n}/log/run"), KEEPER);
+        }
+        for services in [0, 1, 20, 60] {
+            let svscan = scene.start(scene.shell("exec svscan -e scan"));
+            // As long as it is a shell still, it does not know what to obey.
+            let held = format!("grep -h ^SigBlk /proc/{}/status", svscan.pid());
+            scene.wait_for(&held, |held| !held.ends_with("0000\n"));
+            scene.wait_until("some are started", || {
+                children(svscan.pid()).len() >= services
+            });
+            end(scene, svscan).succeeds();
+        }
+    });
+}
+
+#[test]
+fn what_another_svscan_left_behind_is_told_too() {
+    ours(|scene| {
+        let first = up(scene, &["a"]);
+        first.signal(Signal::SIGKILL);
+        first.wait();
+        let second = scene.start(scene.shell("exec svscan -e scan"));
+        let held = "supervise: fatal: unable to acquire";
+        scene.wait_until("the lock is held", || {
+            String::from_utf8(second.stderr())
+                .unwrap()
+                .matches(held)
+                .count()
+                >= 2
+        });
+        second.signal(Signal::SIGTERM);
+        assert_eq!(second.wait().code(), Some(0));
+        scene.wait_until("all have ended", || scene.processes().is_empty());
+        assert!(!is_supervised(scene, "scan/a"));
+        assert_all_is_kept(scene, "a");
+    });
+}
