@@ -48,7 +48,9 @@ pub enum Step {
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It is to be asked at `next`, and until then.
+    /// It is to be asked for the first time.
+    New { since: Instant },
+    /// It could not be asked. That is to be tried at `next`, and until then.
     Asking { next: Instant, until: Instant },
     /// It was asked, and may take until then, or for ever. Its logger is looked
     /// at again at `next`, if it is awaited.
@@ -61,7 +63,7 @@ enum State {
     /// It was told to kill, and may take until then.
     Killed { until: Instant },
     /// It is to be killed.
-    Forcing,
+    Forcing { since: Instant },
     /// It was killed, and may take until then.
     Forced { until: Instant },
     /// It is not waited for.
@@ -82,7 +84,6 @@ pub enum Answer {
 /// The end of one supervise, once it is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Departure {
-    begun: Instant,
     limit: Option<Duration>,
     /// Whether a logger has to end before its supervise is asked.
     awaited: bool,
@@ -93,13 +94,10 @@ impl Departure {
     /// It is to end, and may take this time; None: any.
     #[must_use]
     pub fn new(limit: Option<Duration>, now: Instant) -> Self {
-        // However patient it is, being told takes no time.
-        let until = now + limit.unwrap_or(PATIENCE).min(PATIENCE);
         Departure {
-            begun: now,
             limit,
             awaited: false,
-            state: State::Asking { next: now, until },
+            state: State::New { since: now },
         }
     }
 
@@ -118,6 +116,7 @@ impl Departure {
     /// a limit of its own.
     pub fn step(&mut self, now: Instant, cleans_up: impl FnOnce() -> bool) -> Option<Step> {
         match self.state {
+            State::New { .. } => Some(self.ask()),
             State::Asking { until, .. } | State::Killing { until, .. } if until <= now => {
                 Some(self.force(now))
             }
@@ -135,7 +134,7 @@ impl Departure {
             State::Asking { next, .. }
             | State::Asked {
                 next: Some(next), ..
-            } if next <= now => Some(if self.awaited { Step::Await } else { Step::Ask }),
+            } if next <= now => Some(self.ask()),
             State::Killing { next, .. } if next <= now => Some(Step::Kill),
             State::Killed { until } if until <= now => {
                 if cleans_up() {
@@ -145,7 +144,7 @@ impl Departure {
                 }
                 Some(self.force(now))
             }
-            State::Forcing => Some(self.force(now)),
+            State::Forcing { .. } => Some(self.force(now)),
             State::Forced { until } if until <= now => {
                 self.state = State::Abandoned;
                 Some(Step::Abandon)
@@ -157,6 +156,10 @@ impl Departure {
             | State::Forced { .. }
             | State::Abandoned => None,
         }
+    }
+
+    fn ask(&self) -> Step {
+        if self.awaited { Step::Await } else { Step::Ask }
     }
 
     fn kill(&mut self, now: Instant) {
@@ -173,14 +176,19 @@ impl Departure {
     /// It was tried to ask or tell it, and this came of it.
     pub fn told(&mut self, answer: Answer, now: Instant) {
         let next = now + BETWEEN_TRIES;
-        let until_limit = self.limit.and_then(|limit| self.begun.checked_add(limit));
+        let until_limit = self.limit.and_then(|limit| now.checked_add(limit));
         self.state = match (self.state, answer) {
+            (State::New { .. }, Answer::Deaf) => {
+                // However patient it is, being told takes no time.
+                let until = now + self.limit.unwrap_or(PATIENCE).min(PATIENCE);
+                State::Asking { next, until }
+            }
             (State::Asking { until, .. }, Answer::Deaf) => State::Asking { next, until },
-            (State::Asking { .. }, Answer::Heard) => State::Asked {
+            (State::New { .. } | State::Asking { .. }, Answer::Heard) => State::Asked {
                 next: None,
                 until: until_limit,
             },
-            (State::Asking { .. }, Answer::Later) => State::Asked {
+            (State::New { .. } | State::Asking { .. }, Answer::Later) => State::Asked {
                 next: Some(next),
                 until: until_limit,
             },
@@ -194,7 +202,10 @@ impl Departure {
                 State::Killing { next, until }
             }
             (
-                State::Killed { .. } | State::Forcing | State::Forced { .. } | State::Abandoned,
+                State::Killed { .. }
+                | State::Forcing { .. }
+                | State::Forced { .. }
+                | State::Abandoned,
                 _,
             ) => self.state,
         };
@@ -203,9 +214,11 @@ impl Departure {
     /// There is no more patience.
     pub fn press(&mut self, now: Instant) {
         match self.state {
-            State::Asking { .. } | State::Asked { .. } => self.kill(now),
-            State::Killing { .. } | State::Killed { .. } => self.state = State::Forcing,
-            State::Forcing | State::Forced { .. } | State::Abandoned => {}
+            State::New { .. } | State::Asking { .. } | State::Asked { .. } => self.kill(now),
+            State::Killing { .. } | State::Killed { .. } => {
+                self.state = State::Forcing { since: now };
+            }
+            State::Forcing { .. } | State::Forced { .. } | State::Abandoned => {}
         }
     }
 
@@ -213,10 +226,10 @@ impl Departure {
     #[must_use]
     pub fn is_gentle(&self) -> bool {
         match self.state {
-            State::Asking { .. } | State::Asked { .. } => true,
+            State::New { .. } | State::Asking { .. } | State::Asked { .. } => true,
             State::Killing { .. }
             | State::Killed { .. }
-            | State::Forcing
+            | State::Forcing { .. }
             | State::Forced { .. }
             | State::Abandoned => false,
         }
@@ -229,7 +242,7 @@ impl Departure {
             State::Asking { next, until } | State::Killing { next, until } => Some(next.min(until)),
             State::Asked { next, until } => next.into_iter().chain(until).min(),
             State::Killed { until } | State::Forced { until } => Some(until),
-            State::Forcing => Some(self.begun),
+            State::New { since } | State::Forcing { since } => Some(since),
             State::Abandoned => None,
         }
     }
@@ -374,6 +387,17 @@ mod tests {
         assert_eq!(step(&mut it, late + GRACE), None);
         assert_eq!(step(&mut it, late + 2 * GRACE), Some(Step::Abandon));
         assert_eq!((step(&mut it, late + 3 * GRACE), it.next()), (None, None));
+    }
+
+    #[test]
+    fn who_has_hardly_any_time_is_asked_all_the_same() {
+        let now = Instant::now();
+        let mut it = Departure::new(Some(Duration::from_millis(1)), now);
+        let later = now + LIMIT;
+        assert_eq!(step(&mut it, later), Some(Step::Ask));
+        it.told(Answer::Deaf, later);
+        assert_eq!(step(&mut it, later), None);
+        assert_eq!(step(&mut it, later + LIMIT), Some(Step::Force));
     }
 
     #[test]

@@ -440,6 +440,107 @@ mod tests {
         assert_eq!(table.processes().count(), 0);
     }
 
+    const EIGHT: Pid = Pid::from_raw(8);
+
+    const TERMS: Terms = Terms {
+        service: None,
+        logger: None,
+        exit_stops_logger: false,
+    };
+
+    /// A service with a logger, both of which run; its pipe is whether there is
+    /// something left in it.
+    fn up(now: Instant) -> Table<bool> {
+        let mut table = Table::default();
+        table.add(A, c"a", Some(false));
+        table.started(A, Side::Service, SEVEN, now);
+        table.started(A, Side::Logger, EIGHT, now);
+        table
+    }
+
+    fn act(table: &mut Table<bool>, now: Instant) -> Option<Act> {
+        table.act(A, now, |_, _, _| false, |unread| *unread)
+    }
+
+    #[test]
+    fn a_service_ends_before_its_logger_and_then_is_forgotten() {
+        let now = Instant::now();
+        let mut table = up(now);
+        assert_eq!((act(&mut table, now), table.next_act()), (None, None));
+        table.leave(A, TERMS, now);
+        assert_eq!((table.leaving(), table.next_act()), (vec![A], Some(now)));
+        let asked = |side, pid| Some(Act::Step(side, pid, Step::Ask));
+        assert_eq!(act(&mut table, now), asked(Side::Service, SEVEN));
+        table.told(A, Answer::Heard, now);
+        assert_eq!((act(&mut table, now), table.next_act()), (None, None));
+        assert_eq!(table.died(SEVEN, End::Lost, now + LONG_ENOUGH), None);
+        assert_eq!(act(&mut table, now), asked(Side::Logger, EIGHT));
+        table.told(A, Answer::Heard, now);
+        assert_eq!(act(&mut table, now), None);
+        // It is not seen any more, but neither forgotten.
+        table.begin();
+        table.end();
+        assert_eq!(table.died(EIGHT, End::Lost, now + LONG_ENOUGH), None);
+        assert_eq!(act(&mut table, now), Some(Act::Forget));
+        table.forget(A);
+        assert_eq!((act(&mut table, now), table.count()), (None, 0));
+    }
+
+    #[test]
+    fn until_its_service_has_ended_a_logger_is_kept_running() {
+        let now = Instant::now();
+        let mut table = up(now);
+        table.leave(A, TERMS, now);
+        let lost = table.died(EIGHT, End::Lost, now + LONG_ENOUGH);
+        assert_eq!(lost, Some((A, Side::Logger, c"a".to_owned())));
+        assert_eq!(table.missing(A), [Side::Logger]);
+        table.died(SEVEN, End::Told, now);
+        assert_eq!(table.missing(A), [Side::Logger]);
+        assert_eq!(act(&mut table, now), Some(Act::Forget));
+        assert_eq!(table.missing(A), []);
+    }
+
+    #[test]
+    fn a_logger_that_left_something_is_started_again() {
+        let now = Instant::now();
+        let mut table = up(now);
+        table.change_pipe(A, |_| Some(true));
+        table.leave(A, TERMS, now);
+        table.died(SEVEN, End::Told, now);
+        table.died(EIGHT, End::Told, now);
+        assert_eq!(act(&mut table, now), Some(Act::StartLogger));
+        table.started(A, Side::Logger, EIGHT, now);
+        let asked = Act::Step(Side::Logger, EIGHT, Step::Ask);
+        assert_eq!(act(&mut table, now), Some(asked));
+        table.change_pipe(A, |_| Some(false));
+        table.died(EIGHT, End::Told, now);
+        assert_eq!(act(&mut table, now), Some(Act::Forget));
+    }
+
+    #[test]
+    fn who_does_not_end_whatever_is_done_is_not_waited_for() {
+        let mut now = Instant::now();
+        let mut table = up(now);
+        table.leave(A, TERMS, now);
+        let mut steps = Vec::new();
+        loop {
+            match act(&mut table, now) {
+                Some(Act::Step(side, _, step)) => steps.push((side, step)),
+                Some(other) => break assert_eq!(other, Act::Forget),
+                None => now = table.next_act().unwrap(),
+            }
+            table.told(A, Answer::Deaf, now);
+        }
+        let of = |side| {
+            let mut steps: Vec<_> = steps.iter().filter(|step| step.0 == side).collect();
+            steps.dedup();
+            steps.into_iter().map(|step| step.1).collect::<Vec<_>>()
+        };
+        for side in [Side::Service, Side::Logger] {
+            assert_eq!(of(side), [Step::Ask, Step::Force]);
+        }
+    }
+
     #[test]
     fn what_is_lost_after_five_seconds_is_replaced_at_once() {
         let start = Instant::now();
