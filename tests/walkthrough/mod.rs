@@ -2,6 +2,7 @@
 //! whatever they tell to type is typed, and does what they say.
 
 mod introduction;
+mod order;
 mod readme;
 mod supervision;
 
