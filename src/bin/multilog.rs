@@ -21,7 +21,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::read;
-use unix::signals::HeldSignals;
+use unix::signals::{Arrived, HeldSignals};
 use unix::stdio::STDIN;
 use unix::{file, start};
 
@@ -59,10 +59,11 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // follows to the next multilog, it is read byte by byte from then on.
     let mut ending = false;
     while !(ending && lines.is_between()) {
-        match signals.before_reading(STDIN) {
-            Some(Signal::SIGALRM) => logs.rotate(),
-            Some(_) => ending = true,
-            None => {
+        match signals.before_reading(STDIN, None) {
+            Arrived::Signal(Signal::SIGALRM) => logs.rotate(),
+            Arrived::Signal(_) => ending = true,
+            Arrived::Nothing => {}
+            Arrived::Input => {
                 let room = lines.room();
                 let length = if ending { 1 } else { room.len() };
                 match read(STDIN, room.get_mut(..length).unwrap_or_default()) {

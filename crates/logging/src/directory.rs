@@ -189,18 +189,14 @@ impl Directory<'_> {
         }
     }
 
-    /// How long until `current` is too old, if it can be.
-    #[must_use]
-    pub fn patience(&self, now: Instant) -> Option<Duration> {
-        self.due.map(|due| due.saturating_duration_since(now))
-    }
-
-    /// Closes `current` if it is too old.
-    pub fn look_at_age(&mut self, now: Instant) {
+    /// Closes `current` if it is too old; how long until it is, if it can be.
+    pub fn look_at_age(&mut self) -> Option<Duration> {
+        let now = self.due.map(|_| Instant::now())?;
         if self.due.is_some_and(|due| due <= now) {
             self.rotate();
             self.wait_for_age();
         }
+        self.due.map(|due| due.saturating_duration_since(now))
     }
 
     fn wait_for_age(&mut self) {

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -115,33 +116,29 @@ impl HeldSignals {
         Ok(HeldSignals { pending })
     }
 
-    /// Waits until `input` can be read, or until a held signal arrives, which
-    /// is returned if both are so.
-    ///
-    /// When a signal is returned, errno is EINTR, as it is after a read that
-    /// was interrupted.
+    /// As [`HeldSignals::wait`], for a read that comes next.
     ///
     /// Input that is set not to wait (`O_NONBLOCK`) is not waited for: to read
     /// it tells at once what there is.
     #[must_use]
-    pub fn before_reading(&self, input: BorrowedFd<'_>) -> Option<Signal> {
+    pub fn before_reading(&self, input: BorrowedFd<'_>, patience: Option<Duration>) -> Arrived {
         let flags = fcntl(input, FcntlArg::F_GETFL).unwrap_or(0);
-        let patience = if OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK) {
-            PollTimeout::ZERO
-        } else {
-            PollTimeout::NONE
-        };
-        match self.wait(input, patience) {
-            Arrived::Signal(signal) => Some(signal),
-            Arrived::Input | Arrived::Nothing => None,
+        if !OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK) {
+            return self.wait(input, patience);
+        }
+        match self.wait(input, Some(Duration::ZERO)) {
+            Arrived::Nothing => Arrived::Input,
+            arrived => arrived,
         }
     }
 
     /// Waits until `input` can be read, a held signal arrives, or there is no
-    /// patience left. Of signal and input, the signal is told; errno is then
-    /// EINTR, as it is after a read that was interrupted.
+    /// patience left, if there is an end to it. Of signal and input, the
+    /// signal is told; errno is then EINTR, as it is after a read that was
+    /// interrupted.
     #[must_use]
-    pub fn wait(&self, input: BorrowedFd<'_>, patience: PollTimeout) -> Arrived {
+    pub fn wait(&self, input: BorrowedFd<'_>, patience: Option<Duration>) -> Arrived {
+        let patience = patience.map_or(PollTimeout::NONE, rounded_up);
         let mut either = [
             PollFd::new(self.pending.as_fd(), PollFlags::POLLIN),
             PollFd::new(input, PollFlags::POLLIN),
@@ -182,6 +179,15 @@ impl AsFd for HeldSignals {
     }
 }
 
+/// As milliseconds, of which the last has passed too.
+fn rounded_up(patience: Duration) -> PollTimeout {
+    if patience.is_zero() {
+        return PollTimeout::ZERO;
+    }
+    let milliseconds = patience.as_millis().saturating_add(1);
+    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+}
+
 /// What a program that waits has to look after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrived {
@@ -216,18 +222,31 @@ mod tests {
     fn held_signals_come_before_input_and_once() {
         let signals = HeldSignals::hold(&[Signal::SIGUSR1, Signal::SIGUSR2]).unwrap();
         let (reader, writer) = unistd::pipe().unwrap();
+        let arrived = || signals.before_reading(reader.as_fd(), None);
         unistd::write(&writer, b"x").unwrap();
-        assert_eq!(signals.before_reading(reader.as_fd()), None);
+        assert_eq!(arrived(), Arrived::Input);
         raise(Signal::SIGUSR1).unwrap();
-        let arrived = signals.before_reading(reader.as_fd());
-        assert_eq!(arrived, Some(Signal::SIGUSR1));
-        assert_eq!(signals.before_reading(reader.as_fd()), None);
+        assert_eq!(arrived(), Arrived::Signal(Signal::SIGUSR1));
+        assert_eq!(arrived(), Arrived::Input);
+    }
+
+    #[test]
+    fn patience_has_an_end() {
+        let signals = HeldSignals::hold(&[Signal::SIGURG]).unwrap();
+        let (reader, _writer) = unistd::pipe().unwrap();
+        for patience in [Duration::ZERO, Duration::from_nanos(1)] {
+            let arrived = signals.before_reading(reader.as_fd(), Some(patience));
+            assert_eq!(arrived, Arrived::Nothing);
+        }
     }
 
     #[test]
     fn input_that_does_not_wait_is_not_waited_for() {
         let signals = HeldSignals::hold(&[Signal::SIGWINCH]).unwrap();
         let (reader, _writer) = unistd::pipe2(OFlag::O_NONBLOCK).unwrap();
-        assert_eq!(signals.before_reading(reader.as_fd()), None);
+        for patience in [None, Some(Duration::from_secs(3600))] {
+            let arrived = signals.before_reading(reader.as_fd(), patience);
+            assert_eq!(arrived, Arrived::Input);
+        }
     }
 }

@@ -7,7 +7,6 @@ mod messages;
 
 use std::ffi::CStr;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use cli::number::scan;
 use cli::options::{alone, with};
@@ -20,7 +19,6 @@ use logging::lines::Lines;
 use logging::policy::Policy;
 use logging::svlogd::{Form, Logs, Stamps};
 use nix::errno::Errno;
-use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::read;
@@ -70,8 +68,7 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // follows to the next svlogd, it is read byte by byte from then on.
     let mut ending = false;
     while !(ending && lines.is_between()) {
-        let patience = logs.look_at_ages().map_or(PollTimeout::NONE, rounded_up);
-        let arrived = signals.wait(STDIN, patience);
+        let arrived = signals.wait(STDIN, logs.look_at_ages());
         if let (Arrived::Signal(signal), true) = (&arrived, verbose) {
             inform(received(*signal));
         }
@@ -114,12 +111,6 @@ fn reopen(logs: &mut Logs<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     Err(SVLOGD.refuse("no functional log directories."))
-}
-
-/// As milliseconds, of which the last has passed too.
-fn rounded_up(patience: Duration) -> PollTimeout {
-    let milliseconds = patience.as_millis().saturating_add(1);
-    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }
 
 /// The options and the directories.

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cli::text::complain;
 use daemontools_core::label::TEXT;
@@ -127,13 +127,8 @@ impl<'a> Logs<'a> {
 
     /// Closes every file that is too old; how long until the next one is.
     pub fn look_at_ages(&mut self) -> Option<Duration> {
-        let now = Instant::now();
-        self.directories()
-            .filter_map(|directory| {
-                directory.look_at_age(now);
-                directory.patience(now)
-            })
-            .min()
+        let ages = self.directories().filter_map(Directory::look_at_age);
+        ages.min()
     }
 
     /// Takes what processors that have ended have made.
