@@ -19,7 +19,7 @@ programs! {
     envdir ENVDIR "../src/bin/envdir.rs",
     envuidgid ENVUIDGID "../src/bin/envuidgid.rs",
     fghack FGHACK "../src/bin/fghack.rs",
-    multilog MULTILOG "../src/bin/multilog.rs",
+    multilog MULTILOG "../src/bin/multilog/main.rs",
     pgrphack PGRPHACK "../src/bin/pgrphack.rs",
     runsv RUNSV "../src/bin/runsv.rs",
     runsvchdir RUNSVCHDIR "../src/bin/runsvchdir.rs",

@@ -1,90 +1,19 @@
-//! multilog: read lines from standard input and append selected lines to any
-//! number of logs.
+//! What multilog says.
 
-#![cfg_attr(not(test), no_main)]
-
-use std::ffi::CStr;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use cli::errno::wording;
+use cli::text;
 use cli::text::complain;
-use cli::{Exit, Failure, Program, text};
-use daemontools_core::label::Label;
-use logging::directory::Surroundings;
 use logging::event::{Event, Purpose, Step, Then, Trouble};
-use logging::lines::Lines;
-use logging::logs::Logs;
-use logging::policy::Policy;
-use logging::script::Script;
-use nix::errno::Errno;
-use nix::sys::signal::Signal;
-use nix::sys::stat::{Mode, umask};
-use nix::unistd::read;
-use unix::signals::{Arrived, HeldSignals};
-use unix::stdio::STDIN;
-use unix::{file, start};
 
-pub(crate) static MULTILOG: Program = Program {
-    name: "multilog",
-    usage: "multilog: usage: multilog script",
-    options: &[],
-};
+use super::MULTILOG;
 
 /// How long multilog waits before it tries again what the system refused.
 const PAUSE: Duration = Duration::from_secs(5);
 
-unix::main!(MULTILOG.start(multilog));
-
-fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    // Some troubles have no errno of their own and show the last one.
-    Errno::clear();
-    umask(Mode::from_bits_truncate(0o022));
-    let origin = file::open_read(c".")
-        .map_err(|error| MULTILOG.fatal("unable to switch to current directory", error))?;
-    let signals = HeldSignals::hold(Policy::Multilog.signals())
-        .map_err(|error| MULTILOG.fatal("unable to hold signals", error))?;
-    let script = Script::parse(arguments.get(1..).unwrap_or_default());
-    let environment = start::environment();
-    let around = Surroundings {
-        origin: origin.as_fd(),
-        environment: &environment,
-        tell,
-    };
-    let mut logs =
-        Logs::open(&script, around).map_err(|trouble| MULTILOG.refuse(sentence(&trouble, "")))?;
-    let mut lines = Lines::new(script.stamped);
-
-    // TERM ends the input with the line that is being read. To leave what
-    // follows to the next multilog, it is read byte by byte from then on.
-    let mut ending = false;
-    while !(ending && lines.is_between()) {
-        match signals.before_reading(STDIN, None) {
-            Arrived::Signal(Signal::SIGALRM) => logs.rotate(),
-            Arrived::Signal(_) => ending = true,
-            Arrived::Nothing => {}
-            Arrived::Input => {
-                let room = lines.room();
-                let length = if ending { 1 } else { room.len() };
-                match read(STDIN, room.get_mut(..length).unwrap_or_default()) {
-                    Ok(0) => break,
-                    Ok(length) => logs.pass(&lines.batch(length, Label::now)),
-                    Err(Errno::EINTR) => {}
-                    // As in 0.76, what cannot be read has ended.
-                    Err(_) => break,
-                }
-            }
-        }
-    }
-    if let Some(last) = lines.end(Label::now) {
-        logs.pass(&last);
-    }
-    logs.finish();
-    Ok(Exit::Success)
-}
-
 /// Says what the system refused, and waits before it is tried again.
-fn tell(event: &Event<'_>) {
+pub(crate) fn tell(event: &Event<'_>) {
     let trouble = match event {
         Event::News(..) => return,
         Event::Trouble(trouble) => trouble,
@@ -99,7 +28,7 @@ fn tell(event: &Event<'_>) {
 }
 
 /// What was refused, and why.
-fn sentence(trouble: &Trouble<'_>, then: &str) -> Vec<u8> {
+pub(crate) fn sentence(trouble: &Trouble<'_>, then: &str) -> Vec<u8> {
     let Trouble {
         place, step, error, ..
     } = trouble;
