@@ -1,4 +1,4 @@
-//! Numbers as the original scans them.
+//! Numbers as the original scans them, and those that it does not have.
 
 /// The number that the leading decimal digits make, and what follows them.
 ///
@@ -17,9 +17,18 @@ pub fn scan(text: &[u8]) -> (u64, &[u8]) {
     (number, rest)
 }
 
+/// The number that is written, in decimal digits alone; None if it is not, or
+/// does not fit.
+#[must_use]
+pub fn whole(text: &[u8]) -> Option<u64> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(text).ok().filter(|_| digits)?;
+    text.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::scan;
+    use super::{scan, whole};
 
     #[test]
     fn leading_digits_make_the_number() {
@@ -27,5 +36,24 @@ mod tests {
         assert_eq!(scan(b"-1"), (0, &b"-1"[..]));
         assert_eq!(scan(b""), (0, &b""[..]));
         assert_eq!(scan(b"18446744073709551617"), (1, &b""[..]));
+    }
+
+    #[test]
+    fn a_whole_number_has_nothing_else() {
+        assert_eq!(whole(b"0"), Some(0));
+        assert_eq!(whole(b"0120"), Some(120));
+        assert_eq!(whole(b"18446744073709551615"), Some(u64::MAX));
+        for text in [
+            "",
+            "18446744073709551616",
+            "+1",
+            "-1",
+            " 1",
+            "1k",
+            "1\n",
+            "\u{ff11}",
+        ] {
+            assert_eq!(whole(text.as_bytes()), None, "{text}");
+        }
     }
 }
