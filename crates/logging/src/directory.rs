@@ -8,7 +8,7 @@
 use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg};
@@ -16,6 +16,7 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, stat};
 use nix::unistd::{fchdir, fsync, mkdir, unlink, write};
 use unix::file::{open_append, open_read, open_truncate};
 
+use crate::age::{Age, since_first_line};
 use crate::batch::Batch;
 use crate::event::{News, Purpose, Step, Tell, Trouble, Voice};
 use crate::extent::Extent;
@@ -64,9 +65,7 @@ pub struct Directory<'a> {
     extent: Extent,
     /// Where the next text is cut; kept for its memory.
     cuts: Vec<usize>,
-    /// How old `current` becomes, and when it will be.
-    age: Option<Duration>,
-    due: Option<Instant>,
+    age: Age,
     processor: Option<Processor<'a>>,
     shelf: Shelf<'a>,
 }
@@ -138,8 +137,7 @@ impl<'a> Place<'a> {
             current,
             extent: Extent::new(terms.size, terms.slack, written.unwrap_or(0)),
             cuts: Vec::new(),
-            age: terms.age,
-            due: None,
+            age: Age::new(terms.age),
             processor: terms.processor.map(|command| Processor {
                 policy,
                 voice,
@@ -149,7 +147,10 @@ impl<'a> Place<'a> {
             }),
             shelf: old,
         };
-        directory.wait_for_age();
+        directory.watch_age(|| match policy {
+            Policy::Multilog => since_first_line(CURRENT),
+            Policy::Svlogd => Duration::ZERO,
+        });
         Ok(directory)
     }
 }
@@ -179,28 +180,40 @@ impl Directory<'_> {
         }
         self.write(rest);
         self.cuts = cuts;
+        self.watch_age(Duration::default);
     }
 
     /// Closes `current` unless it is empty.
     pub fn rotate(&mut self) {
         if !self.extent.is_empty() {
-            self.close_current();
             self.extent.close();
+            self.close_current();
         }
     }
 
-    /// Closes `current` if it is too old; how long until it is, if it can be.
+    /// Closes `current` if it is too old; how long until it is, if it grows
+    /// older.
     pub fn look_at_age(&mut self) -> Option<Duration> {
-        let now = self.due.map(|_| Instant::now())?;
-        if self.due.is_some_and(|due| due <= now) {
-            self.rotate();
-            self.wait_for_age();
+        let left = self.age.left()?;
+        if !left.is_zero() {
+            return Some(left);
         }
-        self.due.map(|due| due.saturating_duration_since(now))
+        self.rotate();
+        self.age.end();
+        self.watch_age(Duration::default);
+        self.age.left()
     }
 
-    fn wait_for_age(&mut self) {
-        self.due = self.age.and_then(|age| Instant::now().checked_add(age));
+    /// Sees to it that `current` grows older: svlogd's does so from the moment
+    /// that it is made, multilog's from its first line on.
+    fn watch_age(&mut self, already: impl FnOnce() -> Duration) {
+        let grows = match self.policy {
+            Policy::Multilog => !self.extent.is_empty(),
+            Policy::Svlogd => true,
+        };
+        if grows {
+            self.age.begin(already);
+        }
     }
 
     /// Takes what the processor has made, if it has ended.
@@ -298,7 +311,8 @@ impl Directory<'_> {
                 }
             }
         }
-        self.wait_for_age();
+        self.age.end();
+        self.watch_age(Duration::default);
     }
 
     fn switch(&self, purpose: Purpose) {

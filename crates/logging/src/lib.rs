@@ -11,13 +11,14 @@
 //! | [`local`], [`stamp`] | labels before lines; as local time |
 //! | [`recovery`] | what becomes of the files found at start |
 //! | [`logs`] | the actions of a script, carried out for every line |
-//! | [`directory`], [`status`] | the files themselves |
+//! | `age`, [`directory`], [`status`] | the files themselves |
 //! | [`policy`] | by which rules: multilog's or svlogd's |
 //! | [`svlogd`] | what svlogd does with lines before they are written |
 //! | [`event`] | what happens, and what the system may refuse |
 //!
 //! All up to `recovery` decide and do no I/O.
 
+mod age;
 pub mod batch;
 pub mod directory;
 pub mod event;

@@ -1,6 +1,7 @@
 //! The actions of a script, carried out for every line.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use cli::text;
 use cli::text::complain;
@@ -117,6 +118,12 @@ impl<'a> Logs<'a> {
     /// Closes every file that is not empty.
     pub fn rotate(&mut self) {
         self.directories().for_each(Directory::rotate);
+    }
+
+    /// Closes every file that is too old; how long until the next one is.
+    pub fn look_at_ages(&mut self) -> Option<Duration> {
+        let ages = self.directories().filter_map(Directory::look_at_age);
+        ages.min()
     }
 
     /// Leaves everything finished.

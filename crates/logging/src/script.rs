@@ -1,8 +1,9 @@
 //! The words of multilog's command line.
 
 use std::ffi::CStr;
+use std::time::Duration;
 
-use cli::number::scan;
+use cli::number::{scan, whole};
 
 use crate::pattern::Pattern;
 use crate::policy::{Policy, Terms};
@@ -31,6 +32,16 @@ pub enum Action<'a> {
     Append(&'a CStr, Terms),
 }
 
+/// What is wrong with a word that 0.76 ignores, but that means something here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake<'a> {
+    /// `R`, followed by what is no number of seconds, or one above
+    /// [`GREATEST_AGE`].
+    Age(&'a [u8]),
+}
+
+/// The greatest number of seconds that `R` takes.
+pub const GREATEST_AGE: u64 = u32::MAX as u64;
 /// The bounds of a file's size in bytes; what lies outside is moved in.
 const LEAST_SIZE: u64 = 4096;
 const GREATEST_SIZE: u64 = 16_777_215;
@@ -39,8 +50,10 @@ const LEAST_FILES: u64 = 2;
 
 impl<'a> Script<'a> {
     /// Reads the words. Those that mean nothing are ignored.
-    #[must_use]
-    pub fn parse(words: &[&'a CStr]) -> Self {
+    ///
+    /// # Errors
+    /// The first mistake, in one of the words that 0.76 does not have.
+    pub fn parse(words: &[&'a CStr]) -> Result<Self, Mistake<'a>> {
         let mut actions = Vec::new();
         let mut terms = Policy::Multilog.terms();
         for &word in words {
@@ -58,16 +71,24 @@ impl<'a> Script<'a> {
                 b's' => terms.size = number(scanned.clamp(LEAST_SIZE, GREATEST_SIZE)),
                 b'n' => terms.files = number(scanned.max(LEAST_FILES)),
                 b'!' => terms.processor = Some(rest.to_owned()),
+                b'R' => terms.age = age(rest.to_bytes())?,
                 _ => {}
             }
         }
-        Script {
+        Ok(Script {
             stamped: words
                 .first()
                 .is_some_and(|word| word.to_bytes().starts_with(b"t")),
             actions,
-        }
+        })
     }
+}
+
+/// How old a file becomes by a word `R`; 0 is no limit.
+fn age(seconds: &[u8]) -> Result<Option<Duration>, Mistake<'_>> {
+    let age = whole(seconds).filter(|age| *age <= GREATEST_AGE);
+    let age = age.ok_or(Mistake::Age(seconds))?;
+    Ok(Some(Duration::from_secs(age)).filter(|age| !age.is_zero()))
 }
 
 /// The word without its first byte.
@@ -86,7 +107,7 @@ mod tests {
 
     fn terms(words: &[&CStr]) -> Terms {
         let words: Vec<_> = words.iter().copied().chain([c"."]).collect();
-        match Script::parse(&words).actions.as_slice() {
+        match Script::parse(&words).unwrap().actions.as_slice() {
             [Action::Append(_, terms)] => terms.clone(),
             other => panic!("{other:?}"),
         }
@@ -103,7 +124,7 @@ mod tests {
             c"./main",
             c"/var/log",
         ];
-        let script = Script::parse(&words);
+        let script = Script::parse(&words).unwrap();
         assert!(script.stamped);
         assert_eq!(
             script.actions,
@@ -120,15 +141,17 @@ mod tests {
 
     #[test]
     fn t_counts_as_the_first_word_alone() {
-        assert!(Script::parse(&[c"tai"]).stamped);
-        assert!(!Script::parse(&[c"e", c"t"]).stamped);
-        assert!(!Script::parse(&[c"", c"t"]).stamped);
-        assert!(!Script::parse(&[]).stamped);
+        let stamped = |words: &[&'static CStr]| Script::parse(words).unwrap().stamped;
+        assert!(stamped(&[c"tai"]));
+        assert!(!stamped(&[c"e", c"t"]));
+        assert!(!stamped(&[c"", c"t"]));
+        assert!(!stamped(&[]));
     }
 
     #[test]
     fn what_means_nothing_is_ignored() {
-        assert_eq!(Script::parse(&[c"", c"x", c"main", c"7"]).actions, []);
+        let script = Script::parse(&[c"", c"x", c"main", c"7", c"r5", c"W"]);
+        assert_eq!(script.unwrap().actions, []);
     }
 
     #[test]
@@ -155,7 +178,7 @@ mod tests {
 
     #[test]
     fn terms_hold_for_the_directories_after_them() {
-        let script = Script::parse(&[c".a", c"!gzip", c".b", c"n5", c".c"]);
+        let script = Script::parse(&[c".a", c"!gzip", c".b", c"n5", c".c"]).unwrap();
         let terms: Vec<_> = script
             .actions
             .iter()
@@ -166,5 +189,30 @@ mod tests {
             .collect();
         let gzip = Some(c"gzip".to_owned());
         assert_eq!(terms, [(None, 10), (gzip.clone(), 10), (gzip, 5)]);
+    }
+
+    #[test]
+    fn an_age_is_a_number_of_seconds_within_bounds() {
+        for (word, seconds) in [
+            (c"R1", Some(1)),
+            (c"R086400", Some(86_400)),
+            (c"R4294967295", Some(4_294_967_295)),
+            (c"R0", None),
+        ] {
+            let age = seconds.map(Duration::from_secs);
+            assert_eq!(terms(&[c"R5", word]).age, age, "{word:?}");
+        }
+        for word in [
+            c"R",
+            c"Rx",
+            c"R1d",
+            c"R-1",
+            c"R 1",
+            c"R4294967296",
+            c"R18446744073709551617",
+        ] {
+            let seconds = &word.to_bytes()[1..];
+            assert_eq!(Script::parse(&[word]), Err(Mistake::Age(seconds)));
+        }
     }
 }

@@ -2,10 +2,11 @@
 #![no_main]
 
 use std::ffi::{CStr, CString};
+use std::ops::RangeInclusive;
 
 use cli::number::scan;
 use libfuzzer_sys::fuzz_target;
-use logging::script::{Action, Script};
+use logging::script::{Action, Mistake, Script};
 
 /// The leading digits as a number, whatever its size; saturates far above 64
 /// bits, and says so.
@@ -17,17 +18,43 @@ fn naive_number(text: &[u8]) -> u64 {
     number as u64
 }
 
+/// A number of digits alone, if it is in the range.
+fn naive_whole(text: &[u8], range: RangeInclusive<u128>) -> Option<u128> {
+    let mut number: u128 = 0;
+    for byte in text {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number = number.saturating_mul(10).saturating_add(digit.into());
+    }
+    (!text.is_empty() && range.contains(&number)).then_some(number)
+}
+
+/// What is wrong with a word, if something is.
+fn naive_mistake(word: &[u8]) -> Option<Mistake<'_>> {
+    match word {
+        [b'R', age @ ..] if naive_whole(age, 0..=0xffff_ffff).is_none() => Some(Mistake::Age(age)),
+        _ => None,
+    }
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let words: Vec<CString> = bytes
         .split(|&byte| byte == 0)
         .map(|word| CString::new(word).unwrap())
         .collect();
     let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
-    let script = Script::parse(&words);
+    let mistake = words.iter().find_map(|word| naive_mistake(word.to_bytes()));
+    let script = match (Script::parse(&words), mistake) {
+        (Ok(script), None) => script,
+        (parsed, mistake) => {
+            assert_eq!(parsed.err(), mistake);
+            return;
+        }
+    };
 
     let first = words[0].to_bytes();
     assert_eq!(script.stamped, first.first() == Some(&b't'));
     let (mut size, mut files, mut processor) = (99_999, 10, None);
+    let mut age = None;
     let mut actions = script.actions.iter();
     for word in &words {
         let word = word.to_bytes();
@@ -40,6 +67,7 @@ fuzz_target!(|bytes: &[u8]| {
             b's' => size = number.clamp(4096, 16_777_215),
             b'n' => files = number.max(2),
             b'!' => processor = Some(rest),
+            b'R' => age = Some(u128::from(number)).filter(|age| *age > 0),
             b'-' | b'+' | b'e' | b'=' | b'.' | b'/' => match (letter, actions.next().unwrap()) {
                 (b'-', Action::Deselect(pattern)) | (b'+', Action::Select(pattern)) => {
                     assert_eq!(*pattern, logging::pattern::Pattern::new(rest));
@@ -50,6 +78,10 @@ fuzz_target!(|bytes: &[u8]| {
                     assert_eq!(name.to_bytes(), word);
                     assert_eq!(terms.size as u64, size);
                     assert_eq!(terms.files as u64, files);
+                    assert_eq!(
+                        terms.age.map(|age| age.as_millis()),
+                        age.map(|age| age * 1000)
+                    );
                     assert_eq!(terms.processor.as_deref().map(CStr::to_bytes), processor);
                 }
                 (_, other) => panic!("{} is {other:?}", word.escape_ascii()),

@@ -23,7 +23,7 @@ use unix::signals::{Arrived, HeldSignals};
 use unix::stdio::STDIN;
 use unix::{file, start};
 
-use messages::{sentence, tell};
+use messages::{sentence, tell, wrong};
 
 pub(crate) static MULTILOG: Program = Program {
     name: "multilog",
@@ -41,7 +41,7 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         .map_err(|error| MULTILOG.fatal("unable to switch to current directory", error))?;
     let signals = HeldSignals::hold(Policy::Multilog.signals())
         .map_err(|error| MULTILOG.fatal("unable to hold signals", error))?;
-    let script = Script::parse(arguments.get(1..).unwrap_or_default());
+    let script = Script::parse(arguments.get(1..).unwrap_or_default()).map_err(wrong)?;
     let environment = start::environment();
     let around = Surroundings {
         origin: origin.as_fd(),
@@ -56,7 +56,7 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // follows to the next multilog, it is read byte by byte from then on.
     let mut ending = false;
     while !(ending && lines.is_between()) {
-        match signals.before_reading(STDIN, None) {
+        match signals.before_reading(STDIN, logs.look_at_ages()) {
             Arrived::Signal(Signal::SIGALRM) => logs.rotate(),
             Arrived::Signal(_) => ending = true,
             Arrived::Nothing => {}

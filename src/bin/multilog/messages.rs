@@ -3,14 +3,26 @@
 use std::time::Duration;
 
 use cli::errno::wording;
-use cli::text;
 use cli::text::complain;
+use cli::{Exit, Failure, text};
 use logging::event::{Event, Purpose, Step, Then, Trouble};
+use logging::script::{GREATEST_AGE, Mistake};
 
 use super::MULTILOG;
 
 /// How long multilog waits before it tries again what the system refused.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// Why a script is refused.
+pub(crate) fn wrong(mistake: Mistake<'_>) -> Failure {
+    let what = match mistake {
+        Mistake::Age(not) => text![format!("R takes 0 to {GREATEST_AGE} seconds, not "), not],
+    };
+    Failure {
+        exit: Exit::No,
+        ..MULTILOG.refuse(what)
+    }
+}
 
 /// Says what the system refused, and waits before it is tried again.
 pub(crate) fn tell(event: &Event<'_>) {

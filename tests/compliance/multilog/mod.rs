@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 mod directory;
+mod extended;
 mod interop;
 mod lines;
 mod processor;
