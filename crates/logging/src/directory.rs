@@ -21,6 +21,7 @@ use crate::batch::Batch;
 use crate::event::{News, Purpose, Step, Tell, Trouble, Voice};
 use crate::extent::Extent;
 use crate::names::{CURRENT, Code, LOCK, PREVIOUS, PROCESSED, STATE};
+use crate::old::Bounds;
 use crate::policy::{Policy, Terms};
 use crate::processor::Processor;
 use crate::recovery::{FORGET_STATE, Found, Repair, continued, repairs};
@@ -113,13 +114,17 @@ impl<'a> Place<'a> {
     /// The step that failed.
     pub fn open(self, terms: Terms) -> Result<Directory<'a>, Trouble<'a>> {
         let Place { policy, voice, .. } = self;
-        let old = Shelf {
+        let mut old = Shelf {
             policy,
             voice,
-            files: terms.files,
+            bounds: Bounds {
+                files: terms.files,
+                bytes: terms.bytes,
+            },
             floor: terms.floor,
+            room: usize::MAX,
         };
-        let written = recover(&old)?;
+        let written = recover(&mut old)?;
         let opening = match (policy, written) {
             (Policy::Multilog, None) => Step::Write(CURRENT),
             (Policy::Multilog, Some(_)) | (Policy::Svlogd, _) => Step::Append(CURRENT),
@@ -129,6 +134,9 @@ impl<'a> Place<'a> {
             fchmod(&current, UNFINISHED)
         })?;
         voice.news(written.map_or(News::New, |_| News::Continued));
+        if terms.bytes.is_some() {
+            old.remove_surplus(written.unwrap_or(0));
+        }
         let mut directory = Directory {
             policy,
             voice,
@@ -181,6 +189,10 @@ impl Directory<'_> {
         self.write(rest);
         self.cuts = cuts;
         self.watch_age(Duration::default);
+        if self.extent.written() > self.shelf.room {
+            self.switch(Purpose::MakeRoom);
+            self.shelf.remove_surplus(self.extent.written());
+        }
     }
 
     /// Closes `current` unless it is empty.
@@ -305,7 +317,7 @@ impl Directory<'_> {
                 self.voice.news(News::Renamed(&name, size));
                 self.shelf.rename(CURRENT, &name);
                 self.create_current();
-                self.shelf.remove_surplus();
+                self.shelf.remove_surplus(0);
                 if let Some(processor) = &mut self.processor {
                     processor.start(&name, &Code::Made.name(name.to_bytes()));
                 }
@@ -354,8 +366,9 @@ fn at_start<'a, T>(
 
 /// Does what is to be done about a crash in the current directory; how much
 /// is in `current`, if it is continued.
-fn recover<'a>(shelf: &Shelf<'a>) -> Result<Option<usize>, Trouble<'a>> {
-    let trouble = |step| move |error| Trouble::new(shelf.voice.place, step, error);
+fn recover<'a>(shelf: &mut Shelf<'a>) -> Result<Option<usize>, Trouble<'a>> {
+    let place = shelf.voice.place;
+    let trouble = |step| move |error| Trouble::new(place, step, error);
     let current = found(CURRENT).map_err(trouble(Step::Stat(CURRENT)))?;
     let written = continued(shelf.policy, current);
     match (shelf.policy, written, current) {
@@ -377,7 +390,7 @@ fn recover<'a>(shelf: &Shelf<'a>) -> Result<Option<usize>, Trouble<'a>> {
 
 impl Repair {
     /// Repairs the current directory, whose old files are `old`.
-    fn make(self, old: &Shelf<'_>) {
+    fn make(self, old: &mut Shelf<'_>) {
         match self {
             Repair::Forget(file) => {
                 let _ = unlink(file);

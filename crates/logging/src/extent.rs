@@ -66,6 +66,12 @@ impl Extent {
         self.written == 0
     }
 
+    /// How many bytes were written to the file.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        self.written
+    }
+
     /// A new file follows.
     pub fn close(&mut self) {
         self.written = 0;

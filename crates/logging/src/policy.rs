@@ -49,6 +49,7 @@ impl Policy {
             slack,
             files: 10,
             floor: 10,
+            bytes: None,
             age: None,
             processor: None,
         }
@@ -68,6 +69,9 @@ pub struct Terms {
     /// svlogd: how many old files are kept while the disk is full; it says
     /// nothing unless it is less than the number before.
     pub floor: usize,
+    /// multilog: how many bytes old files and `current` may have together
+    /// before the oldest goes, if there is a limit.
+    pub bytes: Option<usize>,
     /// How old `current` becomes before it is closed, if there is a limit.
     pub age: Option<Duration>,
     /// The shell command that each file goes through.

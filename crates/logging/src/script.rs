@@ -38,10 +38,16 @@ pub enum Mistake<'a> {
     /// `R`, followed by what is no number of seconds, or one above
     /// [`GREATEST_AGE`].
     Age(&'a [u8]),
+    /// `S`, followed by what is no number of bytes, or one above
+    /// [`GREATEST_BYTES`] or below what [`least_bytes`] is for files of this
+    /// size.
+    Bytes(&'a [u8], usize),
 }
 
 /// The greatest number of seconds that `R` takes.
 pub const GREATEST_AGE: u64 = u32::MAX as u64;
+/// The greatest number of bytes that `S` takes.
+pub const GREATEST_BYTES: u64 = i64::MAX as u64;
 /// The bounds of a file's size in bytes; what lies outside is moved in.
 const LEAST_SIZE: u64 = 4096;
 const GREATEST_SIZE: u64 = 16_777_215;
@@ -56,6 +62,7 @@ impl<'a> Script<'a> {
     pub fn parse(words: &[&'a CStr]) -> Result<Self, Mistake<'a>> {
         let mut actions = Vec::new();
         let mut terms = Policy::Multilog.terms();
+        let mut bytes = None;
         for &word in words {
             let Some((letter, _)) = word.to_bytes().split_first() else {
                 continue;
@@ -67,11 +74,20 @@ impl<'a> Script<'a> {
                 b'+' => actions.push(Action::Select(Pattern::new(rest.to_bytes()))),
                 b'e' => actions.push(Action::Alert),
                 b'=' => actions.push(Action::Status(rest)),
-                b'.' | b'/' => actions.push(Action::Append(word, terms.clone())),
+                b'.' | b'/' => {
+                    let bytes = bytes.map_or(Ok(None), |bytes| limit(bytes, terms.size))?;
+                    let terms = terms.clone();
+                    actions.push(Action::Append(word, Terms { bytes, ..terms }));
+                }
                 b's' => terms.size = number(scanned.clamp(LEAST_SIZE, GREATEST_SIZE)),
                 b'n' => terms.files = number(scanned.max(LEAST_FILES)),
                 b'!' => terms.processor = Some(rest.to_owned()),
                 b'R' => terms.age = age(rest.to_bytes())?,
+                b'S' => {
+                    // Files of the least size take any number that is one.
+                    limit(rest.to_bytes(), number(LEAST_SIZE))?;
+                    bytes = Some(rest.to_bytes());
+                }
                 _ => {}
             }
         }
@@ -89,6 +105,23 @@ fn age(seconds: &[u8]) -> Result<Option<Duration>, Mistake<'_>> {
     let age = whole(seconds).filter(|age| *age <= GREATEST_AGE);
     let age = age.ok_or(Mistake::Age(seconds))?;
     Ok(Some(Duration::from_secs(age)).filter(|age| !age.is_zero()))
+}
+
+/// The least number of bytes that `S` takes for files of a size: `current` and
+/// one old file have room.
+#[must_use]
+pub fn least_bytes(size: usize) -> usize {
+    size.saturating_mul(2)
+}
+
+/// How many bytes files of a size may have together by a word `S`; 0 is no
+/// limit.
+fn limit(bytes: &[u8], size: usize) -> Result<Option<usize>, Mistake<'_>> {
+    match whole(bytes).filter(|bytes| *bytes <= GREATEST_BYTES) {
+        Some(0) => Ok(None),
+        Some(bytes) if number(bytes) >= least_bytes(size) => Ok(Some(number(bytes))),
+        Some(_) | None => Err(Mistake::Bytes(bytes, size)),
+    }
 }
 
 /// The word without its first byte.
@@ -213,6 +246,35 @@ mod tests {
         ] {
             let seconds = &word.to_bytes()[1..];
             assert_eq!(Script::parse(&[word]), Err(Mistake::Age(seconds)));
+        }
+    }
+
+    #[test]
+    fn a_limit_has_room_for_two_files() {
+        for (words, bytes) in [
+            (&[c"S199998"][..], Some(199_998)),
+            (&[c"S9223372036854775807"], Some(9_223_372_036_854_775_807)),
+            (&[c"S8192", c"s4096"], Some(8192)),
+            (&[c"s5000", c"S010000"], Some(10_000)),
+            (&[c"S199998", c"S0"], None),
+            (&[], None),
+        ] {
+            assert_eq!(terms(words).bytes, bytes, "{words:?}");
+        }
+        for (words, size) in [
+            (&[c"S"][..], 4096),
+            (&[c"S1M"], 4096),
+            (&[c"S-1"], 4096),
+            (&[c"S8191"], 4096),
+            (&[c"S9223372036854775808"], 4096),
+            (&[c"S18446744073709751616"], 4096),
+            (&[c"S199997", c"./m"], 99_999),
+            (&[c"S8192", c"s4096", c"./m", c"s4097", c"./n"], 4097),
+        ] {
+            let word = words.iter().find(|word| word.to_bytes()[0] == b'S');
+            let bytes = &word.unwrap().to_bytes()[1..];
+            let mistake = Mistake::Bytes(bytes, size);
+            assert_eq!(Script::parse(words), Err(mistake), "{words:?}");
         }
     }
 }

@@ -6,30 +6,32 @@ use daemontools_core::label::Label;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
-use nix::sys::stat::{Mode, stat};
+use nix::sys::stat::{Mode, lstat, stat};
 use nix::unistd::{linkat, unlink};
 
 use crate::event::{News, Purpose, Step, Then, Voice};
 use crate::names::Code;
-use crate::old::{is_old, oldest_of_more_than, surplus};
+use crate::old::{Bounds, OldFile, Surplus, is_old, oldest_of_more_than, surplus};
 use crate::policy::Policy;
 
 /// The old files of a log directory, which is the current directory whenever
 /// something is asked of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shelf<'a> {
     pub(crate) policy: Policy,
     pub(crate) voice: Voice<'a>,
-    /// How many are kept, and how many while the disk is full, as in the
-    /// directory's terms.
-    pub(crate) files: usize,
+    /// How much is kept.
+    pub(crate) bounds: Bounds,
+    /// How many are kept while the disk is full, as in the directory's terms.
     pub(crate) floor: usize,
+    /// How many bytes `current` may have before one must go.
+    pub(crate) room: usize,
 }
 
 impl Shelf<'_> {
     /// Makes a file, if it exists, an old file of this moment, and removes
     /// what there is too much of.
-    pub(crate) fn keep(&self, file: &CStr, code: Code) {
+    pub(crate) fn keep(&mut self, file: &CStr, code: Code) {
         let kept = match self.policy {
             Policy::Multilog => self.keep_by_link(file, code),
             Policy::Svlogd => {
@@ -38,7 +40,7 @@ impl Shelf<'_> {
             }
         };
         if kept {
-            self.remove_surplus();
+            self.remove_surplus(0);
         }
     }
 
@@ -79,15 +81,17 @@ impl Shelf<'_> {
         });
     }
 
-    /// Removes what there is too much of. multilog does so until it is done;
-    /// svlogd leaves what it cannot remove.
-    pub(crate) fn remove_surplus(&self) {
+    /// Removes what there is too much of beside `current`, which has so many
+    /// bytes. multilog does so until it is done; svlogd leaves what it cannot
+    /// remove.
+    pub(crate) fn remove_surplus(&mut self, current: usize) {
         let then = match self.policy {
             Policy::Multilog => Then::Again,
             Policy::Svlogd => Then::On,
         };
         'again: loop {
-            let old = match self.old_files(Purpose::Rotate) {
+            let old = self.old_files(Purpose::Rotate);
+            let old = match old.and_then(|names| self.weigh(names)) {
                 Ok(old) => old,
                 Err((step, error)) => {
                     self.voice.trouble(step, error, then);
@@ -97,7 +101,9 @@ impl Shelf<'_> {
                     }
                 }
             };
-            for name in surplus(self.policy, old, self.files) {
+            let Surplus { gone, room } = surplus(self.policy, old, self.bounds, current);
+            self.room = room;
+            for name in gone {
                 if Code::of(&name) != Some(Code::Made) {
                     self.voice.news(News::Removed(&name));
                 }
@@ -113,6 +119,19 @@ impl Shelf<'_> {
         }
     }
 
+    /// Finds out how many bytes each has, if there is a limit.
+    fn weigh(&self, names: Vec<CString>) -> Result<Vec<OldFile>, (Step<'static>, Errno)> {
+        let weighed = names.into_iter().map(|name| {
+            let size = match self.bounds.bytes.map(|_| lstat(name.as_c_str())) {
+                None | Some(Err(Errno::ENOENT)) => 0,
+                Some(Ok(stat)) => usize::try_from(stat.st_size).unwrap_or(0),
+                Some(Err(error)) => return Err((Step::List(Purpose::Rotate), error)),
+            };
+            Ok(OldFile { name, size })
+        });
+        weighed.collect()
+    }
+
     /// Removes the oldest old file, if there are more than must be kept while
     /// the disk is full; whether there is room now.
     pub(crate) fn make_room(&self) -> bool {
@@ -123,7 +142,7 @@ impl Shelf<'_> {
         });
         let oldest = oldest_of_more_than(self.floor, old);
         oldest
-            .filter(|_| self.floor < self.files)
+            .filter(|_| self.floor < self.bounds.files)
             .is_some_and(|oldest| {
                 self.voice.news(News::RemovedForRoom(&oldest));
                 let removed = unlink(oldest.as_c_str());
@@ -186,8 +205,12 @@ mod tests {
                 place: c"test",
                 tell: |event| panic!("{event:?}"),
             },
-            files: 10,
+            bounds: Bounds {
+                files: 10,
+                bytes: None,
+            },
             floor: 10,
+            room: usize::MAX,
         };
         let label = Label::from_unix(1_000_000_000, 999_998);
         for text in ["first", "second", "third"] {

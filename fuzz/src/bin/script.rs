@@ -28,12 +28,35 @@ fn naive_whole(text: &[u8], range: RangeInclusive<u128>) -> Option<u128> {
     (!text.is_empty() && range.contains(&number)).then_some(number)
 }
 
-/// What is wrong with a word, if something is.
-fn naive_mistake(word: &[u8]) -> Option<Mistake<'_>> {
-    match word {
-        [b'R', age @ ..] if naive_whole(age, 0..=0xffff_ffff).is_none() => Some(Mistake::Age(age)),
-        _ => None,
+/// What is wrong with the first word with which something is: one of the words
+/// alone, or a directory with what was said before it.
+fn naive_mistake<'a>(words: &[&'a CStr]) -> Option<Mistake<'a>> {
+    let (mut size, mut limit) = (99_999, None);
+    for word in words {
+        match word.to_bytes() {
+            [b's', size_of_file @ ..] => size = naive_number(size_of_file).clamp(4096, 16_777_215),
+            [b'R', age @ ..] if naive_whole(age, 0..=0xffff_ffff).is_none() => {
+                return Some(Mistake::Age(age));
+            }
+            [b'S', bytes @ ..] => {
+                if !is_limit(bytes, 4096) {
+                    return Some(Mistake::Bytes(bytes, 4096));
+                }
+                limit = Some(bytes);
+            }
+            [b'.' | b'/', ..] => {
+                if let Some(bytes) = limit.filter(|bytes| !is_limit(bytes, size.into())) {
+                    return Some(Mistake::Bytes(bytes, size as usize));
+                }
+            }
+            _ => {}
+        }
     }
+    None
+}
+
+fn is_limit(bytes: &[u8], size: u128) -> bool {
+    naive_whole(bytes, 0..=0).is_some() || naive_whole(bytes, 2 * size..=(1 << 63) - 1).is_some()
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -42,7 +65,7 @@ fuzz_target!(|bytes: &[u8]| {
         .map(|word| CString::new(word).unwrap())
         .collect();
     let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
-    let mistake = words.iter().find_map(|word| naive_mistake(word.to_bytes()));
+    let mistake = naive_mistake(&words);
     let script = match (Script::parse(&words), mistake) {
         (Ok(script), None) => script,
         (parsed, mistake) => {
@@ -54,7 +77,7 @@ fuzz_target!(|bytes: &[u8]| {
     let first = words[0].to_bytes();
     assert_eq!(script.stamped, first.first() == Some(&b't'));
     let (mut size, mut files, mut processor) = (99_999, 10, None);
-    let mut age = None;
+    let (mut age, mut bytes) = (None, None);
     let mut actions = script.actions.iter();
     for word in &words {
         let word = word.to_bytes();
@@ -67,6 +90,7 @@ fuzz_target!(|bytes: &[u8]| {
             b's' => size = number.clamp(4096, 16_777_215),
             b'n' => files = number.max(2),
             b'!' => processor = Some(rest),
+            b'S' => bytes = Some(number).filter(|bytes| *bytes > 0),
             b'R' => age = Some(u128::from(number)).filter(|age| *age > 0),
             b'-' | b'+' | b'e' | b'=' | b'.' | b'/' => match (letter, actions.next().unwrap()) {
                 (b'-', Action::Deselect(pattern)) | (b'+', Action::Select(pattern)) => {
@@ -78,6 +102,7 @@ fuzz_target!(|bytes: &[u8]| {
                     assert_eq!(name.to_bytes(), word);
                     assert_eq!(terms.size as u64, size);
                     assert_eq!(terms.files as u64, files);
+                    assert_eq!(terms.bytes.map(|bytes| bytes as u64), bytes);
                     assert_eq!(
                         terms.age.map(|age| age.as_millis()),
                         age.map(|age| age * 1000)

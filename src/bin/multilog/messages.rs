@@ -6,7 +6,7 @@ use cli::errno::wording;
 use cli::text::complain;
 use cli::{Exit, Failure, text};
 use logging::event::{Event, Purpose, Step, Then, Trouble};
-use logging::script::{GREATEST_AGE, Mistake};
+use logging::script::{GREATEST_AGE, GREATEST_BYTES, Mistake, least_bytes};
 
 use super::MULTILOG;
 
@@ -17,6 +17,11 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) fn wrong(mistake: Mistake<'_>) -> Failure {
     let what = match mistake {
         Mistake::Age(not) => text![format!("R takes 0 to {GREATEST_AGE} seconds, not "), not],
+        Mistake::Bytes(not, size) => {
+            let least = least_bytes(size);
+            let range = format!("S takes {least} to {GREATEST_BYTES} bytes");
+            text![range, format!(" for files of {size}, not "), not]
+        }
     };
     Failure {
         exit: Exit::No,

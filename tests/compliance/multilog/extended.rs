@@ -1,4 +1,5 @@
-//! The words that 0.76 ignores: `R` rotates by age.
+//! The words that 0.76 ignores: `R` rotates by age, `S` limits all files
+//! together.
 
 use std::fs;
 use std::time::Duration;
@@ -57,20 +58,25 @@ fn refuses(scene: &Scene, word: &str, what: &str) {
     assert!(!scene.exists("m"), "{word}");
 }
 
+/// The whole bytes that files have in a log, without what is no log.
+fn held(scene: &Scene, log: &str) -> usize {
+    sizes(scene, log).iter().sum()
+}
+
 compliance! {
-    fn without_its_number_r_is_ignored_or_refused(scene: &Scene) {
-        for word in ["R", "Rx", "R1d"] {
+    fn words_that_cannot_be_understood_are_ignored_or_refused(scene: &Scene) {
+        for (word, takes) in [
+            ("R", "R takes 0 to 4294967295 seconds, not "),
+            ("R1d", "R takes 0 to 4294967295 seconds, not 1d"),
+            ("Rest", "R takes 0 to 4294967295 seconds, not est"),
+            ("S", "S takes 8192 to 9223372036854775807 bytes for files of 4096, not "),
+            ("S10M", "S takes 8192 to 9223372036854775807 bytes for files of 4096, not 10M"),
+            ("S1000", "S takes 8192 to 9223372036854775807 bytes for files of 4096, not 1000"),
+        ] {
             let outcome = scene.feed("a\n", &format!("multilog {word} ./m && cat m/current"));
             match scene.subject() {
                 Subject::Reference => outcome.prints("a\n"),
-                _ => outcome.is(
-                    100,
-                    "",
-                    format!(
-                        "multilog: fatal: R takes 0 to 4294967295 seconds, not {}\n",
-                        &word[1..]
-                    ),
-                ),
+                _ => outcome.is(100, "", format!("multilog: fatal: {takes}\n")),
             };
             scene.sh("rm -rf m").succeeds();
         }
@@ -232,5 +238,138 @@ ours! {
         feed.end();
         running.wait().succeeds();
         assert_eq!(contents(scene, "m"), [b""]);
+    }
+
+    fn a_limit_out_of_its_range_is_refused_with_the_range(scene: &Scene) {
+        for (bytes, size) in [
+            ("", 4096),
+            ("-1", 4096),
+            ("1k", 4096),
+            ("8191", 4096),
+            ("9223372036854775808", 4096),
+            ("18446744073709751616", 4096),
+            ("199997", 99_999),
+        ] {
+            let least = 2 * size;
+            let what = format!(
+                "S takes {least} to 9223372036854775807 bytes for files of {size}, not {bytes}"
+            );
+            refuses(scene, &format!("S{bytes}"), &what);
+        }
+        for words in ["S199998", "S9223372036854775807", "S8192 s4096", "S0"] {
+            scene.sh(&format!("multilog {words} ./m")).succeeds();
+        }
+        scene.sh("multilog s4096 S8192 ./a s4097 ./b").is(
+            100,
+            "",
+            "multilog: fatal: S takes 8194 to 9223372036854775807 bytes for files of 4097, not 8192\n",
+        );
+        assert!(!scene.exists("a"));
+    }
+
+    fn the_oldest_file_goes_when_all_have_more_than_they_may(scene: &Scene) {
+        for (limit, more, left) in [
+            (12_288, 0, &[4096, 4096, 4096, 0][..]),
+            (12_287, 0, &[4096, 4096, 0]),
+            (12_287, 2000, &[4096, 4096, 2000]),
+            (12_287, 4095, &[4096, 4096, 4095, 0]),
+            (12_288, 100, &[4096, 4096, 100]),
+            (12_388, 100, &[4096, 4096, 4096, 100]),
+            (12_387, 100, &[4096, 4096, 100]),
+            (8192, 100, &[4096, 100]),
+            (0, 100, &[4096, 4096, 4096, 4096, 4096, 100]),
+        ] {
+            let mut input = line(20_480);
+            if more > 0 {
+                input.extend(line(more));
+            }
+            let script = format!("rm -rf m; multilog s4096 n100 S{limit} ./m");
+            scene.feed(&input, &script).succeeds();
+            assert_eq!(sizes(scene, "m"), left, "S{limit}, {more} more");
+            let text = contents(scene, "m").concat();
+            assert!(input.ends_with(&text));
+        }
+    }
+
+    fn it_goes_as_soon_as_there_is_no_room(scene: &Scene) {
+        let (running, mut feed) = start(scene, &["s4096", "S8192", "./m"]);
+        feed.write(line(4096));
+        feed.settle(scene, &running);
+        feed.write(line(2500));
+        feed.settle(scene, &running);
+        feed.write(line(1596));
+        feed.settle(scene, &running);
+        assert_eq!(sizes(scene, "m"), [4096, 2500, 1596]);
+        feed.write("\n");
+        feed.settle(scene, &running);
+        assert_eq!(sizes(scene, "m"), [2500, 1597]);
+        feed.end();
+        running.wait().succeeds();
+    }
+
+    fn the_limit_holds_at_start(scene: &Scene) {
+        scene.feed(line(20_480), "multilog s4096 n100 ./m").succeeds();
+        scene.feed("a\n", "multilog s4096 n100 ./m").succeeds();
+        assert_eq!(held(scene, "m"), 20_482);
+        scene.sh("multilog s4096 n100 S20482 ./m </dev/null").succeeds();
+        assert_eq!(held(scene, "m"), 20_482);
+        scene.sh("multilog s4096 n100 S12000 ./m </dev/null").succeeds();
+        assert_eq!(sizes(scene, "m"), [4096, 4096, 2]);
+        scene.sh("multilog s4096 n2 S12000 ./m </dev/null").succeeds();
+        assert_eq!(sizes(scene, "m"), [4096, 2]);
+    }
+
+    fn current_stays_whatever_it_has(scene: &Scene) {
+        write_finished(scene, "m", &"x".repeat(20_000));
+        scene.write("m/@400000003b9aca0a000001f4.s", "old\n");
+        scene.sh("multilog s4096 S8192 ./m </dev/null").succeeds();
+        assert_eq!(sizes(scene, "m"), [20_000]);
+    }
+
+    fn what_a_crash_left_counts_once_it_is_old(scene: &Scene) {
+        scene.write("m/@400000003b9aca0a000001f4.s", line(8192));
+        scene.write("m/current", "left\n");
+        scene.sh("multilog s4096 S8192 ./m </dev/null").succeeds();
+        assert_eq!(contents(scene, "m"), [&b"left\n"[..], b""]);
+        assert!(files(scene, "m").contains("5 @LABEL.u\n"));
+    }
+
+    fn of_both_limits_the_one_that_wants_more_gone_counts(scene: &Scene) {
+        let input = line(40_960);
+        for (words, left) in [("n3 S40000", 2), ("n30 S9000", 2), ("n2 S40000", 1), ("n9 S40000", 8), ("S40000 n30", 9)] {
+            scene.feed(&input, &format!("rm -rf m; multilog s4096 {words} ./m")).succeeds();
+            assert_eq!(sizes(scene, "m").len(), left + 1, "{words}");
+        }
+    }
+
+    fn only_old_files_count_and_go(scene: &Scene) {
+        let label = "@400000003b9aca0a000001f";
+        for name in ["notes", "@notes", label, "state", "lock", "newstate"] {
+            scene.write(format!("m/{name}"), line(20_000));
+        }
+        for name in ["1.u", "2.s", "3.gz", "4", "5.s.bak"] {
+            scene.write(format!("m/{label}{name}"), line(4000));
+        }
+        write_finished(scene, "m", "");
+        scene.write("m/state", line(20_000));
+        scene.sh("multilog s4096 S12000 ./m </dev/null").succeeds();
+        let expected = format!(
+            "{label}\n{label}3.gz\n{label}4\n{label}5.s.bak\n@notes\ncurrent\nlock\nnewstate\nnotes\nstate\n"
+        );
+        scene.sh("LC_ALL=C ls m").prints(expected);
+    }
+
+    fn each_directory_has_its_own_limit(scene: &Scene) {
+        let script = "multilog s4096 ./a S8192 ./b ./c S0 ./d";
+        scene.feed(line(20_480), script).succeeds();
+        for (log, left) in [("a", 5), ("b", 2), ("c", 2), ("d", 5)] {
+            assert_eq!(sizes(scene, log).len(), left + 1, "{log}");
+        }
+    }
+
+    fn what_a_processor_makes_counts(scene: &Scene) {
+        let script = "multilog s4096 n100 S8192 '!head -c 1000' ./m";
+        scene.feed(line(45_056), script).succeeds();
+        assert_eq!(sizes(scene, "m"), [1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 0]);
     }
 }
