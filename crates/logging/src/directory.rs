@@ -68,6 +68,8 @@ pub struct Directory<'a> {
     cuts: Vec<usize>,
     age: Age,
     processor: Option<Processor<'a>>,
+    /// The code of what it makes.
+    code: Vec<u8>,
     shelf: Shelf<'a>,
 }
 
@@ -124,7 +126,7 @@ impl<'a> Place<'a> {
             floor: terms.floor,
             room: usize::MAX,
         };
-        let written = recover(&mut old)?;
+        let written = recover(&mut old, Code::Processed(&terms.code))?;
         let opening = match (policy, written) {
             (Policy::Multilog, None) => Step::Write(CURRENT),
             (Policy::Multilog, Some(_)) | (Policy::Svlogd, _) => Step::Append(CURRENT),
@@ -153,6 +155,7 @@ impl<'a> Place<'a> {
                 environment: self.environment,
                 work: None,
             }),
+            code: terms.code,
             shelf: old,
         };
         directory.watch_age(|| match policy {
@@ -302,7 +305,7 @@ impl Directory<'_> {
                     Some(processor) => {
                         processor.start(PREVIOUS, PROCESSED);
                         processor.finish();
-                        self.shelf.keep(PROCESSED, Code::Safe);
+                        self.shelf.keep(PROCESSED, Code::Processed(&self.code));
                     }
                 }
             }
@@ -364,9 +367,10 @@ fn at_start<'a, T>(
     }
 }
 
-/// Does what is to be done about a crash in the current directory; how much
-/// is in `current`, if it is continued.
-fn recover<'a>(shelf: &mut Shelf<'a>) -> Result<Option<usize>, Trouble<'a>> {
+/// Does what is to be done about a crash in the current directory, where
+/// processors make files of a code; how much is in `current`, if it is
+/// continued.
+fn recover<'a>(shelf: &mut Shelf<'a>, made: Code<'_>) -> Result<Option<usize>, Trouble<'a>> {
     let place = shelf.voice.place;
     let trouble = |step| move |error| Trouble::new(place, step, error);
     let current = found(CURRENT).map_err(trouble(Step::Stat(CURRENT)))?;
@@ -378,7 +382,7 @@ fn recover<'a>(shelf: &mut Shelf<'a>) -> Result<Option<usize>, Trouble<'a>> {
                 repair.make(shelf);
             }
             let processed = found(PROCESSED).map_err(trouble(Step::Stat(PROCESSED)))?;
-            for repair in repairs(processed) {
+            for repair in repairs(processed, made) {
                 repair.make(shelf);
             }
             open_truncate(STATE, 0o644).map_err(trouble(Step::Write(STATE)))?;
@@ -388,7 +392,7 @@ fn recover<'a>(shelf: &mut Shelf<'a>) -> Result<Option<usize>, Trouble<'a>> {
     Ok(written)
 }
 
-impl Repair {
+impl Repair<'_> {
     /// Repairs the current directory, whose old files are `old`.
     fn make(self, old: &mut Shelf<'_>) {
         match self {

@@ -18,40 +18,107 @@ pub const STATE: &CStr = c"state";
 /// What it is to know the next time, until it is done.
 pub const NEWSTATE: &CStr = c"newstate";
 
-/// The end of an old file's name, after its label: what is known of it.
+/// The end of an old file's name, after its label and a dot: what is known of
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// `.s`: it is complete, and safely on disk.
+pub enum Code<'a> {
+    /// `s`: it is complete, and safely on disk.
     Safe,
-    /// `.u`: a crash cut it short, or no processor has seen it.
+    /// So is it, and a processor has made it; `s` too, unless the directory's
+    /// terms have another code.
+    Processed(&'a [u8]),
+    /// `u`: a crash cut it short, or no processor has seen it.
     Unfinished,
-    /// `.t`: svlogd's processor is making it.
+    /// `t`: svlogd's processor is making it.
     Made,
 }
 
-impl Code {
-    /// The bytes after the label.
+impl<'a> Code<'a> {
+    /// The code of what a processor has made, if `code` can be one: 1 to 16
+    /// letters, digits, dots, hyphens and underscores that mean nothing else.
     #[must_use]
-    pub fn suffix(self) -> &'static [u8] {
+    pub fn processed(code: &'a [u8]) -> Option<Self> {
+        let others = [Code::Unfinished, Code::Made];
+        let sound = (1..=LONGEST_CODE).contains(&code.len())
+            && code
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
+            && others.iter().all(|other| other.bytes() != code);
+        sound.then_some(Code::Processed(code))
+    }
+
+    /// The bytes after the dot.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
         match self {
-            Code::Safe => b".s",
-            Code::Unfinished => b".u",
-            Code::Made => b".t",
+            Code::Safe => b"s",
+            Code::Processed(code) => code,
+            Code::Unfinished => b"u",
+            Code::Made => b"t",
         }
     }
 
-    /// What the name of an old file says of it, if it says something.
+    /// What the name of an old file says of it to svlogd, if it says something.
     #[must_use]
     pub fn of(name: &CStr) -> Option<Self> {
         [Code::Safe, Code::Unfinished, Code::Made]
             .into_iter()
-            .find(|code| name.to_bytes().ends_with(code.suffix()))
+            .find(|code| {
+                let before = name.to_bytes().strip_suffix(code.bytes());
+                before.is_some_and(|before| before.ends_with(b"."))
+            })
     }
 
     /// The name of an old file whose label begins `name`.
     #[must_use]
     pub fn name(self, name: &[u8]) -> CString {
         let label = name.get(..TEXT).unwrap_or(name);
-        CString::new([label, self.suffix()].concat()).unwrap_or_default()
+        CString::new([label, b".", self.bytes()].concat()).unwrap_or_default()
+    }
+}
+
+/// The most bytes that a code has.
+pub const LONGEST_CODE: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_of_processed_files_is_short_plain_and_no_other_one() {
+        for code in ["s", "gz", "tar.gz", "x-z_9", "uu", "0123456789abcdef"] {
+            let code = code.as_bytes();
+            assert_eq!(Code::processed(code), Some(Code::Processed(code)));
+        }
+        for code in [
+            "",
+            "u",
+            "t",
+            "/",
+            "g/z",
+            "g z",
+            "g\n",
+            "\u{fc}",
+            "0123456789abcdefg",
+        ] {
+            assert_eq!(Code::processed(code.as_bytes()), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_label_a_dot_and_a_code() {
+        let label = b"@400000003b9aca0a000001f4";
+        for (code, name) in [
+            (Code::Safe, c"@400000003b9aca0a000001f4.s"),
+            (Code::Unfinished, c"@400000003b9aca0a000001f4.u"),
+            (Code::Made, c"@400000003b9aca0a000001f4.t"),
+        ] {
+            assert_eq!(code.name(label).as_c_str(), name);
+            assert_eq!(code.name(name.to_bytes()).as_c_str(), name);
+            assert_eq!(Code::of(name), Some(code));
+        }
+        let name = Code::Processed(b"gz").name(label);
+        assert_eq!(name.as_c_str(), c"@400000003b9aca0a000001f4.gz");
+        assert_eq!(Code::of(&name), None);
     }
 }

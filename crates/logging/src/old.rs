@@ -95,7 +95,7 @@ pub fn surplus(policy: Policy, mut old: Vec<OldFile>, bounds: Bounds, current: u
 pub fn oldest_of_more_than(files: usize, mut old: Vec<CString>) -> Option<CString> {
     old.retain(|name| match Code::of(name) {
         Some(Code::Made | Code::Unfinished) => false,
-        Some(Code::Safe) | None => true,
+        Some(Code::Safe | Code::Processed(_)) | None => true,
     });
     let many = old.len() > files;
     old.into_iter().min().filter(|_| many)

@@ -52,6 +52,7 @@ impl Policy {
             bytes: None,
             age: None,
             processor: None,
+            code: b"s".to_vec(),
         }
     }
 }
@@ -76,4 +77,8 @@ pub struct Terms {
     pub age: Option<Duration>,
     /// The shell command that each file goes through.
     pub processor: Option<CString>,
+    /// multilog: the code of what it has made; see [`Code::Processed`].
+    ///
+    /// [`Code::Processed`]: crate::names::Code::Processed
+    pub code: Vec<u8>,
 }

@@ -31,27 +31,27 @@ pub fn continued(policy: Policy, current: Found) -> Option<usize> {
 
 /// What to do with a file that a crash left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repair {
+pub enum Repair<'a> {
     /// Remove it if it can be; it does not matter.
     Forget(&'static CStr),
     /// If it exists, make it an old file.
-    Keep(&'static CStr, Code),
+    Keep(&'static CStr, Code<'a>),
 }
 
 /// To multilog, what a processor is told and tells is forgotten after a crash,
 /// at once.
-pub const FORGET_STATE: [Repair; 2] = [Repair::Forget(STATE), Repair::Forget(NEWSTATE)];
+pub const FORGET_STATE: [Repair<'static>; 2] = [Repair::Forget(STATE), Repair::Forget(NEWSTATE)];
 
 /// What multilog does, after a crash, with the files themselves.
 ///
 /// A finished `processed` has all that was in `previous`. An unfinished one
-/// has not, and goes.
+/// has not, and goes. `made` is the code of what processors make.
 #[must_use]
-pub fn repairs(processed: Found) -> [Repair; 3] {
+pub fn repairs(processed: Found, made: Code<'_>) -> [Repair<'_>; 3] {
     match processed {
         Found::Finished(_) => [
             Repair::Forget(PREVIOUS),
-            Repair::Keep(PROCESSED, Code::Safe),
+            Repair::Keep(PROCESSED, made),
             Repair::Keep(CURRENT, Code::Unfinished),
         ],
         Found::Unfinished(_) | Found::Nothing => [
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn one_of_previous_and_processed_is_kept() {
         let kept = |processed| {
-            repairs(processed).map(|repair| match repair {
+            repairs(processed, Code::Processed(b"gz")).map(|repair| match repair {
                 Repair::Keep(name, code) => Some((name, code)),
                 Repair::Forget(_) => None,
             })
@@ -91,7 +91,7 @@ mod tests {
         let current = Some((CURRENT, Code::Unfinished));
         assert_eq!(
             kept(Found::Finished(7)),
-            [None, Some((PROCESSED, Code::Safe)), current]
+            [None, Some((PROCESSED, Code::Processed(b"gz"))), current]
         );
         for processed in [Found::Unfinished(7), Found::Nothing] {
             assert_eq!(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cli::number::{scan, whole};
 
+use crate::names::Code;
 use crate::pattern::Pattern;
 use crate::policy::{Policy, Terms};
 
@@ -42,6 +43,8 @@ pub enum Mistake<'a> {
     /// [`GREATEST_BYTES`] or below what [`least_bytes`] is for files of this
     /// size.
     Bytes(&'a [u8], usize),
+    /// `w`, followed by what is no code: see [`Code::processed`].
+    Code(&'a [u8]),
 }
 
 /// The greatest number of seconds that `R` takes.
@@ -82,6 +85,7 @@ impl<'a> Script<'a> {
                 b's' => terms.size = number(scanned.clamp(LEAST_SIZE, GREATEST_SIZE)),
                 b'n' => terms.files = number(scanned.max(LEAST_FILES)),
                 b'!' => terms.processor = Some(rest.to_owned()),
+                b'w' => terms.code = code(rest.to_bytes())?.to_vec(),
                 b'R' => terms.age = age(rest.to_bytes())?,
                 b'S' => {
                     // Files of the least size take any number that is one.
@@ -98,6 +102,12 @@ impl<'a> Script<'a> {
             actions,
         })
     }
+}
+
+/// The code of what processors make by a word `w`.
+fn code(code: &[u8]) -> Result<&[u8], Mistake<'_>> {
+    let sound = Code::processed(code).ok_or(Mistake::Code(code))?;
+    Ok(sound.bytes())
 }
 
 /// How old a file becomes by a word `R`; 0 is no limit.
@@ -275,6 +285,16 @@ mod tests {
             let bytes = &word.unwrap().to_bytes()[1..];
             let mistake = Mistake::Bytes(bytes, size);
             assert_eq!(Script::parse(words), Err(mistake), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_what_can_end_a_name() {
+        assert_eq!(terms(&[c"wgz"]).code, b"gz");
+        assert_eq!(terms(&[c"wgz", c"ws"]).code, b"s");
+        for word in [c"w", c"wu", c"wt", c"w/", c"w0123456789abcdefg"] {
+            let code = &word.to_bytes()[1..];
+            assert_eq!(Script::parse(&[word]), Err(Mistake::Code(code)));
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Shelf<'a> {
 impl Shelf<'_> {
     /// Makes a file, if it exists, an old file of this moment, and removes
     /// what there is too much of.
-    pub(crate) fn keep(&mut self, file: &CStr, code: Code) {
+    pub(crate) fn keep(&mut self, file: &CStr, code: Code<'_>) {
         let kept = match self.policy {
             Policy::Multilog => self.keep_by_link(file, code),
             Policy::Svlogd => {
@@ -46,7 +46,7 @@ impl Shelf<'_> {
 
     /// A file that has another name has been here before, and its writer
     /// ended before it could remove this name.
-    fn keep_by_link(&self, file: &CStr, code: Code) -> bool {
+    fn keep_by_link(&self, file: &CStr, code: Code<'_>) -> bool {
         let Some(names) = self.voice.persist(Step::Stat(file), || names(file)) else {
             return false;
         };
@@ -59,7 +59,7 @@ impl Shelf<'_> {
 
     /// Gives a file another name, by the first label from `label` on that no
     /// other file has.
-    fn link(&self, file: &CStr, code: Code, mut label: Label) {
+    fn link(&self, file: &CStr, code: Code<'_>, mut label: Label) {
         loop {
             let name = code.name(&label.text());
             match linkat(AT_FDCWD, file, AT_FDCWD, name.as_c_str(), AtFlags::empty()) {
@@ -170,7 +170,7 @@ impl Shelf<'_> {
 }
 
 /// The first name from this moment on that no file has.
-pub(crate) fn free_name(code: Code) -> CString {
+pub(crate) fn free_name(code: Code<'_>) -> CString {
     let mut label = Label::now();
     loop {
         let name = code.name(&label.text());

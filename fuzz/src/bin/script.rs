@@ -38,6 +38,7 @@ fn naive_mistake<'a>(words: &[&'a CStr]) -> Option<Mistake<'a>> {
             [b'R', age @ ..] if naive_whole(age, 0..=0xffff_ffff).is_none() => {
                 return Some(Mistake::Age(age));
             }
+            [b'w', code @ ..] if !is_code(code) => return Some(Mistake::Code(code)),
             [b'S', bytes @ ..] => {
                 if !is_limit(bytes, 4096) {
                     return Some(Mistake::Bytes(bytes, 4096));
@@ -59,6 +60,14 @@ fn is_limit(bytes: &[u8], size: u128) -> bool {
     naive_whole(bytes, 0..=0).is_some() || naive_whole(bytes, 2 * size..=(1 << 63) - 1).is_some()
 }
 
+fn is_code(code: &[u8]) -> bool {
+    let plain = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz.-";
+    matches!(code.len(), 1..17)
+        && code != b"u"
+        && code != b"t"
+        && code.iter().all(|byte| plain.contains(byte))
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let words: Vec<CString> = bytes
         .split(|&byte| byte == 0)
@@ -77,7 +86,7 @@ fuzz_target!(|bytes: &[u8]| {
     let first = words[0].to_bytes();
     assert_eq!(script.stamped, first.first() == Some(&b't'));
     let (mut size, mut files, mut processor) = (99_999, 10, None);
-    let (mut age, mut bytes) = (None, None);
+    let (mut age, mut bytes, mut code) = (None, None, &b"s"[..]);
     let mut actions = script.actions.iter();
     for word in &words {
         let word = word.to_bytes();
@@ -90,6 +99,7 @@ fuzz_target!(|bytes: &[u8]| {
             b's' => size = number.clamp(4096, 16_777_215),
             b'n' => files = number.max(2),
             b'!' => processor = Some(rest),
+            b'w' => code = rest,
             b'S' => bytes = Some(number).filter(|bytes| *bytes > 0),
             b'R' => age = Some(u128::from(number)).filter(|age| *age > 0),
             b'-' | b'+' | b'e' | b'=' | b'.' | b'/' => match (letter, actions.next().unwrap()) {
@@ -102,6 +112,7 @@ fuzz_target!(|bytes: &[u8]| {
                     assert_eq!(name.to_bytes(), word);
                     assert_eq!(terms.size as u64, size);
                     assert_eq!(terms.files as u64, files);
+                    assert_eq!(terms.code, code);
                     assert_eq!(terms.bytes.map(|bytes| bytes as u64), bytes);
                     assert_eq!(
                         terms.age.map(|age| age.as_millis()),

@@ -6,6 +6,7 @@ use cli::errno::wording;
 use cli::text::complain;
 use cli::{Exit, Failure, text};
 use logging::event::{Event, Purpose, Step, Then, Trouble};
+use logging::names::LONGEST_CODE;
 use logging::script::{GREATEST_AGE, GREATEST_BYTES, Mistake, least_bytes};
 
 use super::MULTILOG;
@@ -21,6 +22,14 @@ pub(crate) fn wrong(mistake: Mistake<'_>) -> Failure {
             let least = least_bytes(size);
             let range = format!("S takes {least} to {GREATEST_BYTES} bytes");
             text![range, format!(" for files of {size}, not "), not]
+        }
+        Mistake::Code(not) => {
+            let range = format!("w takes 1 to {LONGEST_CODE} letters, digits, dots, ");
+            text![
+                range,
+                "hyphens and underscores, and neither u nor t, not ",
+                not
+            ]
         }
     };
     Failure {

@@ -110,7 +110,9 @@ fn sentence(trouble: &Trouble<'_>) -> Vec<u8> {
         Step::Remove(file) => match Code::of(file) {
             Some(Code::Made) => of_file("unable to unlink processor leftover", file),
             Some(Code::Unfinished) => of_file("unable to unlink", file),
-            Some(Code::Safe) | None => of_place("unable to unlink oldest logfile"),
+            Some(Code::Safe | Code::Processed(_)) | None => {
+                of_place("unable to unlink oldest logfile")
+            }
         },
         Step::Fork => of_place("unable to fork for processor"),
         Step::Run(_, Part::Shell) => of_place("unable to run processor"),

@@ -1,5 +1,5 @@
 //! The words that 0.76 ignores: `R` rotates by age, `S` limits all files
-//! together.
+//! together, `w` names what processors make.
 
 use std::fs;
 use std::time::Duration;
@@ -58,6 +58,13 @@ fn refuses(scene: &Scene, word: &str, what: &str) {
     assert!(!scene.exists("m"), "{word}");
 }
 
+/// How a `w` with this is refused.
+fn code(not: &str) -> String {
+    format!(
+        "w takes 1 to 16 letters, digits, dots, hyphens and underscores, and neither u nor t, not {not}"
+    )
+}
+
 /// The whole bytes that files have in a log, without what is no log.
 fn held(scene: &Scene, log: &str) -> usize {
     sizes(scene, log).iter().sum()
@@ -72,6 +79,9 @@ compliance! {
             ("S", "S takes 8192 to 9223372036854775807 bytes for files of 4096, not "),
             ("S10M", "S takes 8192 to 9223372036854775807 bytes for files of 4096, not 10M"),
             ("S1000", "S takes 8192 to 9223372036854775807 bytes for files of 4096, not 1000"),
+            ("w", &code("")),
+            ("wu", &code("u")),
+            ("w/gz", &code("/gz")),
         ] {
             let outcome = scene.feed("a\n", &format!("multilog {word} ./m && cat m/current"));
             match scene.subject() {
@@ -371,5 +381,101 @@ ours! {
         let script = "multilog s4096 n100 S8192 '!head -c 1000' ./m";
         scene.feed(line(45_056), script).succeeds();
         assert_eq!(sizes(scene, "m"), [1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 0]);
+    }
+
+    fn a_code_that_cannot_be_is_refused(scene: &Scene) {
+        for not in ["", "u", "t", "/", "g z", "g*", "\u{fc}", "0123456789abcdefg"] {
+            refuses(scene, &format!("w{not}"), &code(not));
+        }
+        for word in ["ws", "wgz", "wlog.gz", "wx-z_9", "w0123456789abcdef"] {
+            scene.sh(&format!("multilog {word} ./m")).succeeds();
+        }
+    }
+
+    fn what_a_processor_made_has_the_code(scene: &Scene) {
+        let script = "multilog s4096 wgz '!gzip' ./a ws ./b '!' wx ./c";
+        scene.feed(line(4096), script).succeeds();
+        for (log, code) in [("a", "gz"), ("b", "s"), ("c", "x")] {
+            let size = sizes(scene, log)[0];
+            assert_eq!(
+                files(scene, log),
+                format!(
+                    "-rwxr--r-- {size} @LABEL.{code}\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
+                )
+            );
+        }
+        scene.sh("cat a/@*.gz | gunzip").prints(line(4096));
+    }
+
+    fn without_a_processor_there_is_nothing_to_name(scene: &Scene) {
+        scene.feed(line(4096), "multilog s4096 wgz ./m").succeeds();
+        assert!(files(scene, "m").starts_with("-rwxr--r-- 4096 @LABEL.s\n"));
+    }
+
+    fn the_code_does_not_matter_to_those_that_go(scene: &Scene) {
+        for code in ["s", "gz", "zst", "u.x"] {
+            let script = format!("multilog s4096 n3 w{code} '!cat' ./m");
+            scene.feed(line(4096), &script).succeeds();
+        }
+        let names = masked(scene.sh("cd m; ls @*").stdout);
+        assert_eq!(names, "@LABEL.zst\n@LABEL.u.x\n");
+    }
+
+    fn after_a_crash_what_the_processor_finished_has_the_code(scene: &Scene) {
+        // As KILL leaves it: what was processed is whole once it is executable.
+        for (mode, kept) in [
+            (0o744, "@LABEL.gz PROCESSED\n@LABEL.u current\n"),
+            (0o644, "@LABEL.u previous\n@LABEL.u current\n"),
+        ] {
+            scene.write("m/previous", "previous\n");
+            scene.write("m/processed", "PROCESSED\n");
+            scene.write("m/current", "current\n");
+            scene.mode("m/previous", 0o744);
+            scene.mode("m/processed", mode);
+            // Even if there is no processor any more.
+            for script in ["wgz '!false' ./m", "wgz ./m"] {
+                scene.sh(&format!("cp -rp m saved; multilog {script} </dev/null")).succeeds();
+                let seen = masked(scene.sh("cd m; for f in @*; do echo $f $(cat $f); done").stdout);
+                assert_eq!(seen, kept);
+                assert!(!scene.exists("m/processed") && !scene.exists("m/previous"));
+                scene.sh("rm -r m; mv saved m").succeeds();
+            }
+            scene.sh("rm -r m").succeeds();
+        }
+    }
+
+    fn after_a_crash_what_has_its_name_gets_no_other(scene: &Scene) {
+        scene.write("m/@400000003b9aca0a000001f4.gz", "PROCESSED\n");
+        scene.sh("ln m/@*.gz m/processed; chmod 744 m/processed").succeeds();
+        for script in ["wgz ./m", "wzst ./m", "./m"] {
+            scene.sh(&format!("multilog {script} </dev/null; ls m/@*"))
+                .prints("m/@400000003b9aca0a000001f4.gz\n");
+            assert!(!scene.exists("m/processed"));
+            scene.sh("ln m/@*.gz m/processed; rm m/current").succeeds();
+        }
+    }
+}
+
+/// Tests of what the reference finds where ours was at work.
+macro_rules! handed_over {
+    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
+        $(testkit::on_subjects! {
+            $(#[$meta])* fn $name($scene) $body
+            ours_then_theirs: OursThenTheirs,
+        })*
+    };
+}
+
+handed_over! {
+    fn the_reference_goes_on_where_these_words_were_used(scene: &Scene) {
+        let input = line(12_288);
+        scene.feed(&input, "$FIRST/multilog s4096 S100000 R3600 wgz '!cat' ./m").succeeds();
+        scene.feed("a\n", "$FIRST/multilog s4096 S100000 R3600 wgz '!cat' ./m").succeeds();
+        let names = masked(scene.sh("cd m; ls").stdout);
+        assert_eq!(names, "@LABEL.gz\n@LABEL.gz\n@LABEL.gz\ncurrent\nlock\nstate\n");
+        scene.feed(line(4094), "$THEN/multilog s4096 n4 ./m").succeeds();
+        let names = masked(scene.sh("cd m; ls").stdout);
+        assert_eq!(names, "@LABEL.gz\n@LABEL.gz\n@LABEL.s\ncurrent\nlock\nstate\n");
+        assert_eq!(sizes(scene, "m"), [4096, 4096, 4096, 0]);
     }
 }
