@@ -21,15 +21,29 @@ struct Work {
     name: &'static str,
     before: &'static [(&'static str, u32, &'static str)],
     script: &'static str,
+    new: New,
+}
+
+/// What the script has that 0.76 ignores.
+#[derive(Clone, Copy, PartialEq)]
+enum New {
+    Nothing,
+    /// `wgz`: what the processor made ends in `.gz`, all else is the same.
+    Code,
+    /// `R`: there are more rotations.
+    Age,
 }
 
 const PROCESSOR: &str = "s4096 n100 '!tr a-z A-Z; tr x x <&4 >&5; echo more >&5' ./m";
+
+const CODED: &str = "s4096 n100 wgz '!tr a-z A-Z; tr x x <&4 >&5; echo more >&5' ./m";
 
 const WORKS: &[Work] = &[
     Work {
         name: "rotations in a new directory",
         before: &[],
         script: "s4096 n100 ./m",
+        new: New::Nothing,
     },
     Work {
         name: "rotations after a clean end, old files going",
@@ -39,6 +53,7 @@ const WORKS: &[Work] = &[
             ("lock", 0o600, ""),
         ],
         script: "s4096 n2 ./m",
+        new: New::Nothing,
     },
     Work {
         name: "a processor with a state",
@@ -48,6 +63,7 @@ const WORKS: &[Work] = &[
             ("lock", 0o600, ""),
         ],
         script: PROCESSOR,
+        new: New::Nothing,
     },
     Work {
         name: "recovery from an unfinished current",
@@ -57,6 +73,7 @@ const WORKS: &[Work] = &[
             ("lock", 0o600, ""),
         ],
         script: "s4096 n100 ./m",
+        new: New::Nothing,
     },
     Work {
         name: "recovery from an unfinished processed",
@@ -69,6 +86,7 @@ const WORKS: &[Work] = &[
             ("lock", 0o600, ""),
         ],
         script: PROCESSOR,
+        new: New::Nothing,
     },
     Work {
         name: "recovery from a finished processed",
@@ -81,6 +99,40 @@ const WORKS: &[Work] = &[
             ("lock", 0o600, ""),
         ],
         script: PROCESSOR,
+        new: New::Nothing,
+    },
+    Work {
+        name: "a processor that makes files of another code",
+        before: &[
+            ("current", 0o744, "old line\n"),
+            ("state", 0o644, "s\n"),
+            ("lock", 0o600, ""),
+        ],
+        script: CODED,
+        new: New::Code,
+    },
+    Work {
+        name: "recovery of such a file",
+        before: &[
+            ("previous", 0o744, "previous line\n"),
+            ("processed", 0o744, "PREVIOUS LINE\n"),
+            ("newstate", 0o644, "more\n"),
+            ("current", 0o644, "old line\n"),
+            ("state", 0o644, "s\n"),
+            ("lock", 0o600, ""),
+        ],
+        script: CODED,
+        new: New::Code,
+    },
+    Work {
+        name: "a file that is too old at start",
+        before: &[
+            ("current", 0o744, "@400000003b9aca0a000001f4 old line\n"),
+            ("state", 0o644, ""),
+            ("lock", 0o600, ""),
+        ],
+        script: "R86400 s4096 n100 ./m",
+        new: New::Age,
     },
 ];
 
@@ -253,11 +305,16 @@ fn end(text: &[u8], part: &[u8]) -> usize {
     place.map_or(0, |start| start + part.len())
 }
 
+/// A name as it would be without `w`.
+fn uncoded(name: &str) -> String {
+    name.replace("@LABEL.gz", "@LABEL.s")
+}
+
 /// The calls with labels masked.
 fn shown(calls: &[Call]) -> Vec<String> {
     let shown = |call: &Call| match call {
         Call::Write(name, text) => format!("write {} bytes to {name}", text.len()),
-        call => masked(format!("{call:?}")),
+        call => uncoded(&masked(format!("{call:?}"))),
     };
     calls.iter().map(shown).collect()
 }
@@ -282,7 +339,8 @@ fn what_was_fsynced_outlives_a_loss_of_power() {
 fn lose_power(scene: &Scene, work: &Work, journal: Journal) {
     let calls = work.record(scene, "FIRST");
     let ours = work.record(scene, "THEN");
-    assert_eq!(shown(&calls), shown(&ours), "{}", work.name);
+    let alike = shown(&calls) == shown(&ours);
+    assert_eq!(alike, work.new != New::Age, "{}", work.name);
 
     // Each wreck, with the end of what is sure to be in it.
     let whole = work.text();
@@ -312,16 +370,31 @@ fn lose_power(scene: &Scene, work: &Work, journal: Journal) {
     }
     fs::write(place.path().join("after"), AFTER).unwrap();
     let mut command = scene.shell(
-        "for place in FIRST*; do cd $place; $FIRST/multilog n100 ./m <../after || exit; cd ..; done
-        for place in THEN*; do cd $place; $THEN/multilog n100 ./m <../after || exit; cd ..; done",
+        "for place in FIRST*; do cd $place; $FIRST/multilog n100 $WORD ./m <../after || exit; cd ..; done
+        for place in THEN*; do cd $place; $THEN/multilog n100 $WORD ./m <../after || exit; cd ..; done",
     );
+    command.env("WORD", if work.new == New::Code { "wgz" } else { "" });
     command.current_dir(place.path());
     scene.run(command).succeeds();
 
     let mut states = BTreeMap::new();
     for (number, (wreck, safe)) in wrecks.iter().enumerate() {
-        let [theirs, ours] =
+        let [mut theirs, mut ours] =
             ["FIRST", "THEN"].map(|whose| found(&place.path().join(format!("{whose}{number}"))));
+        if work.new == New::Code {
+            // All that has the code went through the processor as a whole, and
+            // nothing else did.
+            for (name, mode, text) in ours.iter().filter(|file| file.0.starts_with('@')) {
+                let made = *mode == 0o744
+                    && text.ends_with(b"\n")
+                    && !text.iter().any(u8::is_ascii_lowercase);
+                let end = if made { ".gz" } else { ".u" };
+                assert!(name.ends_with(end), "{}: {wreck:?}", work.name);
+            }
+            for (name, ..) in theirs.iter_mut().chain(&mut ours) {
+                *name = uncoded(name);
+            }
+        }
         assert!(theirs == ours, "{}: {wreck:?}", work.name);
         let text = text(&ours);
         let start = if work.script.contains(" n2 ") {
@@ -341,8 +414,9 @@ fn lose_power(scene: &Scene, work: &Work, journal: Journal) {
             .collect();
         *states.entry(names.join(", ")).or_insert(0) += 1;
     }
+    let seen = if alike { "the same from both" } else { "ours" };
     say(&format!(
-        "{}, journal {journal:?}: {} calls, the same from both; {cuts} cuts, {} directories, recovered by both to \
+        "{}, journal {journal:?}: {} calls, {seen}; {cuts} cuts, {} directories, recovered by both to \
          the same {} states; nothing fsynced is missing",
         work.name,
         ours.len(),
