@@ -32,6 +32,108 @@ fn scripts_and_lines() {
     });
 }
 
+/// `S`, `w`, and an `R` whose time does not come: what ours keeps is what is
+/// left of all that the reference has written, once the oldest files are gone.
+#[test]
+fn words_that_are_new() {
+    let memory = memory();
+    let built = env!("CARGO_BIN_EXE_svok");
+    random::compare("multilog, new words", built, 400, |rng, pair| {
+        let size = pick(rng, &[4096, 4500, 6001, 9000]);
+        let bytes = if rng.u8(..8) == 0 {
+            0
+        } else {
+            rng.usize(2 * size..8 * size)
+        };
+        let files = rng.usize(2..9);
+        let code = pick(rng, &["s", "gz", "x-1.z"]);
+        let processor = (rng.u8(..3) == 0).then_some("!cat");
+        let mut words = [
+            format!("s{size}"),
+            format!("S{bytes}"),
+            format!("n{files}"),
+            format!("w{code}"),
+            "R3600".into(),
+        ];
+        rng.shuffle(&mut words);
+        let inputs: Vec<_> = (0..2).map(|_| input(rng, 60_000)).collect();
+        let run = |scene: &Scene, words: &[String]| {
+            let place = memory.path().join(format!("{:?}", scene.subject()));
+            let _ = fs::remove_dir_all(&place);
+            fs::create_dir(&place).unwrap();
+            for input in &inputs {
+                let mut command = scene.command("multilog");
+                command.args(words).args(processor).arg("./m");
+                command.current_dir(&place);
+                let path = place.join("input");
+                fs::write(&path, input).unwrap();
+                command.stdin(File::open(path).unwrap());
+                scene.run(command).succeeds();
+            }
+            listing(&place.join("m"), |text| text)
+                .into_iter()
+                .map_while(|entry| logged(&entry))
+                .collect::<Vec<_>>()
+        };
+        let mut expected = run(&pair.reference, &[format!("s{size}"), "n999".into()]);
+        remove_oldest(&mut expected, files, bytes);
+        if processor.is_some() {
+            for (end, _) in &mut expected {
+                if end == ".s" {
+                    *end = format!(".{code}");
+                }
+            }
+        }
+        let seen = run(&pair.ours, &words);
+        assert!(
+            seen == expected,
+            "{words:?} {processor:?}: {:?}, and not {:?}",
+            shape(&seen),
+            shape(&expected)
+        );
+    });
+}
+
+/// The end of an old file's name, or `current`, and the text; None for other
+/// files.
+fn logged(entry: &Entry) -> Option<(String, Vec<u8>)> {
+    let end = match entry.name.strip_prefix('@') {
+        Some(label) => label.get(24..)?,
+        None if entry.name == "current" => "current",
+        None => return None,
+    };
+    Some((end.to_owned(), entry.text.0.clone()))
+}
+
+/// Of all files that there were, in their order, removes those that go while
+/// they become what they are one after the other.
+fn remove_oldest(all: &mut Vec<(String, Vec<u8>)>, files: usize, bytes: usize) {
+    let bytes = if bytes == 0 { usize::MAX } else { bytes };
+    let mut kept: Vec<(String, Vec<u8>)> = Vec::new();
+    for file in all.drain(..) {
+        let held = |kept: &[(String, Vec<u8>)]| kept.iter().map(|file| file.1.len()).sum::<usize>();
+        // The file grows to its length; then it is old.
+        while !kept.is_empty() && held(&kept) + file.1.len() > bytes {
+            kept.remove(0);
+        }
+        let old = file.0 != "current";
+        kept.push(file);
+        while old && kept.len() >= files {
+            kept.remove(0);
+        }
+    }
+    *all = kept;
+}
+
+/// What can be seen at a glance.
+fn shape(files: &[(String, Vec<u8>)]) -> Vec<(&str, usize)> {
+    let shape = |file| -> (&str, usize) {
+        let (end, text): &(String, Vec<u8>) = file;
+        (end, text.len())
+    };
+    files.iter().map(shape).collect()
+}
+
 /// A directory where no log waits for a disk, if the system has such a place.
 pub(super) fn memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
