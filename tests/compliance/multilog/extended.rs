@@ -302,17 +302,19 @@ ours! {
     }
 
     fn it_goes_as_soon_as_there_is_no_room(scene: &Scene) {
-        let (running, mut feed) = start(scene, &["s4096", "S8192", "./m"]);
-        feed.write(line(4096));
-        feed.settle(scene, &running);
-        feed.write(line(2500));
-        feed.settle(scene, &running);
-        feed.write(line(1596));
-        feed.settle(scene, &running);
-        assert_eq!(sizes(scene, "m"), [4096, 2500, 1596]);
-        feed.write("\n");
-        feed.settle(scene, &running);
-        assert_eq!(sizes(scene, "m"), [2500, 1597]);
+        // It is the right one that goes, though another directory is open too.
+        let (running, mut feed) = start(scene, &["s4096", "S8192", "./m", "S0", "./n"]);
+        for (input, kept, all) in [
+            (line(4096), &[4096, 0][..], &[4096, 0][..]),
+            (line(2500), &[4096, 2500, 0], &[4096, 2500, 0]),
+            (line(1596), &[4096, 2500, 1596], &[4096, 2500, 1596]),
+            (line(1), &[2500, 1597], &[4096, 2500, 1597]),
+        ] {
+            feed.write(input);
+            feed.settle(scene, &running);
+            assert_eq!(sizes(scene, "m"), kept);
+            assert_eq!(sizes(scene, "n"), all);
+        }
         feed.end();
         running.wait().succeeds();
     }
