@@ -19,7 +19,7 @@ pub struct Sight {
 pub struct Record {
     /// The record of 18 bytes.
     pub status: Status,
-    /// Whether the process in it is runsv's `finish`.
+    /// Whether runsv's `finish` runs, or is about to.
     finishes: bool,
     /// What supervise -e tells.
     pub state: Option<State>,
@@ -53,7 +53,7 @@ impl Record {
             return state.stage;
         }
         match (self.status.pid, self.status.want) {
-            (Some(_), _) if self.finishes => Stage::Finish,
+            _ if self.finishes => Stage::Finish,
             (Some(_), _) => Stage::Up,
             (None, Want::Up) => Stage::Delay,
             (None, Want::Down | Want::Once) => Stage::Down,
@@ -217,6 +217,9 @@ mod tests {
     #[test]
     fn the_finish_of_runsv_is_not_the_service() {
         let finish = sight(1, 7, [0, b'd', 0, 2], None);
+        reaches(&finish, &finish, &[Goal::Down]);
+        // Before it has a pid.
+        let finish = sight(1, 0, [0, b'd', 0, 2], None);
         reaches(&finish, &finish, &[Goal::Down]);
     }
 
