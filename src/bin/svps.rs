@@ -9,7 +9,6 @@ use cli::errno::wording;
 use cli::text::print;
 use cli::{Exit, Failure, Opt, Program, text};
 use daemontools_core::label::Label;
-use daemontools_core::names;
 use daemontools_core::overview::{json, table};
 use supervision::overview::overview;
 use supervision::sight::Blindness;
@@ -39,8 +38,9 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         [scanned] => scanned,
         _ => return Err(SVPS.usage()),
     };
-    let rows = overview(scanned, |name, blindness| {
-        SVPS.remark(complaint(name, blindness));
+    let rows = overview(scanned, |name, Blindness { file, error }| {
+        let why = error.map_or("bad format", wording);
+        SVPS.remark(text!["unable to read ", name, "/", file, ": ", why]);
     })
     .map_err(|error| SVPS.fatal(text!["unable to read ", scanned], error))?;
     let now = Label::now();
@@ -59,14 +59,4 @@ fn colours() -> bool {
     STDOUT.is_terminal()
         && start::variable(b"NO_COLOR").is_none_or(<[u8]>::is_empty)
         && start::variable(b"TERM") != Some(b"dumb")
-}
-
-/// Why a service cannot be looked at.
-fn complaint(name: &CStr, blindness: Blindness) -> Vec<u8> {
-    let (file, why) = match blindness {
-        Blindness::Ok(error) => (names::OK, wording(error)),
-        Blindness::Status(error) => (names::STATUS, wording(error)),
-        Blindness::Format => (names::STATUS, "bad format"),
-    };
-    text!["unable to read ", name, "/", file, ": ", why]
 }

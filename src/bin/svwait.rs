@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use cli::errno::wording;
 use cli::{Exit, Failure, Opt, Program, number, text};
-use daemontools_core::names;
 use daemontools_core::sight::Goal;
+use nix::errno::Errno;
 use supervision::sight::Blindness;
 use supervision::vigil::{Hindrance, Quorum, Verdict, wait};
 
@@ -106,27 +106,22 @@ fn end(exit: Exit, what: impl AsRef<[u8]>) -> Failure {
 /// Why there can be no wait.
 fn refuse(hindrance: Hindrance<'_>) -> Failure {
     match hindrance {
-        Hindrance::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
         Hindrance::Chdir(dir, error) => SVWAIT.fatal(text!["unable to chdir to ", dir], error),
         Hindrance::NoService(dir) => SVWAIT.refuse(text![dir, " is not a service: it has no run"]),
+        // The system's words are about files and disks.
+        Hindrance::Inotify(Errno::EMFILE) => {
+            SVWAIT.refuse("unable to watch anything: fs.inotify.max_user_instances is too low")
+        }
+        Hindrance::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
+        Hindrance::Watch(dir, Errno::ENOSPC) => SVWAIT.refuse(text![
+            "unable to watch ",
+            dir,
+            ": fs.inotify.max_user_watches is too low"
+        ]),
         Hindrance::Watch(dir, error) => SVWAIT.fatal(text!["unable to watch ", dir], error),
-        Hindrance::Look(dir, blindness) => SVWAIT.refuse(match blindness {
-            Blindness::Ok(error) => {
-                text!["unable to open ", dir, "/", names::OK, ": ", wording(error)]
-            }
-            Blindness::Status(error) => {
-                text![
-                    "unable to read ",
-                    dir,
-                    "/",
-                    names::STATUS,
-                    ": ",
-                    wording(error)
-                ]
-            }
-            Blindness::Format => {
-                text!["unable to read ", dir, "/", names::STATUS, ": bad format"]
-            }
-        }),
+        Hindrance::Look(dir, Blindness { file, error }) => {
+            let why = error.map_or("bad format", wording);
+            SVWAIT.refuse(text!["unable to read ", dir, "/", file, ": ", why])
+        }
     }
 }

@@ -1,8 +1,9 @@
 use std::fs;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use testkit::{Running, Scene};
 
+use super::multilog::calls::strace_works;
 use super::{SLEEPER, pid, supervise, wait_for_status};
 
 const USAGE: &str = "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...\n";
@@ -22,13 +23,39 @@ macro_rules! waits {
 #[track_caller]
 fn start(scene: &Scene, words: &str) -> Running {
     let running = scene.start(scene.shell(&format!("exec svwait {words}")));
-    let wchan = format!("/proc/{}/syscall", running.pid());
-    // 7 is poll, 271 ppoll.
-    scene.wait_until("svwait sleeps", || {
-        fs::read_to_string(&wchan)
-            .is_ok_and(|call| call.starts_with("7 ") || call.starts_with("271 "))
-    });
+    scene.wait_until("svwait sleeps", || sleeps(&running));
     running
+}
+
+/// Whether it waits for an event, or for its time to be up.
+fn sleeps(running: &Running) -> bool {
+    // poll of x86-64, and ppoll there and elsewhere.
+    const POLL: [&str; 3] = ["7 ", "271 ", "73 "];
+    let about = |what| fs::read_to_string(format!("/proc/{}/{what}", running.pid()));
+    about("syscall").is_ok_and(|call| POLL.iter().any(|poll| call.starts_with(poll)))
+        && about("status").is_ok_and(|status| status.contains("State:\tS"))
+}
+
+/// Starts svwait so that it is stopped after the `n`th of its calls of this
+/// name; None if it sleeps without making so many.
+fn start_and_stop(scene: &Scene, call: &str, n: u32, words: &str) -> Option<Running> {
+    let strace =
+        format!("strace -D -qq -o trace -e trace={call} -e inject={call}:signal=SIGSTOP:when={n}");
+    let script = format!("exec {strace} svwait {words}");
+    let running = scene.start(scene.shell(&script));
+    let stopped = || {
+        let trace = fs::read_to_string(scene.path("trace"));
+        trace.is_ok_and(|trace| trace.contains("stopped by SIGSTOP"))
+    };
+    let mut asleep = false;
+    scene.wait_until("svwait stops or sleeps", || {
+        asleep = sleeps(&running);
+        asleep || stopped()
+    });
+    if asleep {
+        running.signal(Signal::SIGKILL);
+    }
+    (!asleep).then_some(running)
 }
 
 /// The service `s`, down or not.
@@ -103,6 +130,26 @@ waits! {
         gone.wait().succeeds();
     }
 
+    fn a_supervise_that_is_replaced_has_ended(scene: &Scene) {
+        service(scene, true);
+        let first = supervise(scene);
+        let (up, gone) = (start(scene, "-u s"), start(scene, "-x s"));
+        for svwait in [&up, &gone] {
+            svwait.signal(Signal::SIGSTOP);
+        }
+        // There is another one before they can look.
+        first.signal(Signal::SIGKILL);
+        first.wait();
+        let _second = supervise(scene);
+        scene.sh("svc -u s && svwait -u s").succeeds();
+        for svwait in [&up, &gone] {
+            svwait.signal(Signal::SIGCONT);
+        }
+        gone.wait().succeeds();
+        // What it waited for came all the same.
+        up.wait().is(102, "", "svwait: fatal: supervise of s has ended\n");
+    }
+
     fn a_removed_directory_ends_the_wait(scene: &Scene) {
         service(scene, true);
         let supervise = supervise(scene);
@@ -166,14 +213,73 @@ waits! {
     }
 
     fn no_change_is_missed(scene: &Scene) {
-        service(scene, false);
-        let _supervise = supervise(scene);
-        // svwait begins at any moment of what it waits for.
-        for n in 0..30 {
-            let (letter, other) = if n % 2 == 0 { ("d", "u") } else { ("u", "d") };
-            scene.sh(&format!("svc -{letter} s & svwait -{letter} -t 60000 s; wait; svwait -t 1 -{other} s"))
-                .is(99, "", "svwait: fatal: timed out\n");
+        if !strace_works(scene) {
+            return;
         }
+        let each: [(_, fn(&Scene, &Running), &[i32]); 3] = [
+            ("-u s", |scene, _| {
+                scene.sh("svc -u s").succeeds();
+                wait_for_status(scene, (true, 0, b'u'));
+            }, &[0]),
+            ("-x s", |_, supervise| supervise.signal(Signal::SIGKILL), &[0]),
+            // Before svwait has opened it, it is not there.
+            ("-u s", |scene, _| { scene.sh("rm -r s").succeeds(); }, &[102, 111]),
+        ];
+        // It comes after each of the calls by which svwait watches and looks.
+        let calls = ["inotify_add_watch", "openat", "read", "?poll,?ppoll"];
+        for ((words, change, codes), call) in each.iter().flat_map(|each| calls.map(|call| (each, call))) {
+            for n in 1.. {
+                scene.sh("rm -rf s trace").succeeds();
+                service(scene, true);
+                let supervise = supervise(scene);
+                let svwait = start_and_stop(scene, call, n, words);
+                if let Some(svwait) = svwait {
+                    change(scene, &supervise);
+                    svwait.signal(Signal::SIGCONT);
+                    let outcome = svwait.wait();
+                    let code = outcome.code().unwrap_or_default();
+                    assert!(codes.contains(&code), "{call} {n}: {outcome:?}");
+                } else {
+                    assert!(n > 1, "svwait makes no {call}");
+                    break;
+                }
+                let _ = kill(supervise.pid(), Signal::SIGKILL);
+                supervise.wait();
+            }
+        }
+    }
+
+    fn it_sleeps_until_something_happens(scene: &Scene) {
+        service(scene, true);
+        scene.script("b/run", SLEEPER);
+        if !strace_works(scene) {
+            return;
+        }
+        let _supervise = supervise(scene);
+        let _other = scene.start(scene.shell("exec supervise b"));
+        scene.sh("svwait b").succeeds();
+        let traced = |words: &str| {
+            let script = format!("rm -f trace; exec strace -D -qq -o trace svwait {words}");
+            let svwait = scene.start(scene.shell(&script));
+            scene.wait_until("svwait sleeps", || sleeps(&svwait));
+            (svwait, String::from_utf8(scene.read("trace")).unwrap())
+        };
+        let (mut svwait, trace) = traced("-U s");
+        // It waits in one call without an end.
+        let last = trace.lines().last().unwrap();
+        assert!(last.contains("poll(") && last.contains(", 1, -1") || last.contains(", 1, NULL"), "{last}");
+        // What is not about its service does not wake it.
+        scene.sh("svc -d b && svwait -d b; svstat s b >stats; svok s; : >s/new; : >new").succeeds();
+        assert_eq!(String::from_utf8(scene.read("trace")).unwrap(), trace);
+        assert!(svwait.runs());
+        scene.sh("svc -u s").succeeds();
+        svwait.wait().succeeds();
+        // With a limit, until that is reached.
+        let (svwait, trace) = traced("-t 4000000000 -d s");
+        let last = trace.lines().last().unwrap();
+        assert!(last.contains(", 1, 2147483647"), "{last}");
+        scene.sh("svc -d s").succeeds();
+        svwait.wait().succeeds();
     }
 
     fn what_is_no_service_is_refused(scene: &Scene) {
@@ -205,7 +311,7 @@ waits! {
             scene.write(format!("many/{n}/run"), "");
         }
         scene.sh("for n in many/*; do echo $n/supervise/ok; done | xargs mkfifo").succeeds();
-        let holder = scene.start(scene.shell("ulimit -n 4096; exec perl -e 'for (@ARGV) { open my $f, \"+<\", $_ or die; push @f, $f } \
+        let holder = scene.start(scene.shell("ulimit -n 4096; exec perl -MFcntl -e 'for (@ARGV) { sysopen my $f, $_, O_RDONLY | O_NONBLOCK or die; push @f, $f } \
             print \"open\\n\"; $| = 1; print \"\"; sleep 1000' many/*/supervise/ok"));
         scene.wait_until("all are open", || holder.stdout() == b"open\n");
         let svwait = start(scene, "-u many/*");
@@ -220,19 +326,29 @@ waits! {
     }
 
     fn what_supervise_e_tells_is_heard(scene: &Scene) {
-        service(scene, true);
+        service(scene, false);
         let _supervise = supervise(scene);
         let at = "@4fffffffffffffff00000000";
         let state = |stage: &str| {
             scene.write("s/supervise/state.new", format!("state={stage}\nsince={at}\n"));
             fs::rename(scene.path("s/supervise/state.new"), scene.path("s/supervise/state")).unwrap();
         };
+        wait_for_status(scene, (true, 0, b'u'));
         state("starting");
         let mut ready = start(scene, "-U s");
         scene.sh("svwait -u s").succeeds();
         assert!(ready.runs());
         state("ready");
         ready.wait().succeeds();
+        // The first start that is seen is the one that counts.
+        let mut restarted = start(scene, "-R s");
+        state("starting");
+        scene.sh("svc -t s && svwait -r s").succeeds();
+        assert!(restarted.runs());
+        state("ready");
+        restarted.wait().succeeds();
+        scene.sh("svc -d s");
+        wait_for_status(scene, (false, 0, b'd'));
         state("finish");
         let mut finished = start(scene, "-D s");
         scene.sh("svwait -d s").succeeds();

@@ -1,6 +1,9 @@
 //! What there is to see of a service, whoever supervises it, and whether that
 //! is what somebody waits for.
 
+use nix::unistd::Pid;
+
+use crate::label::Label;
 use crate::runsv::{self, Activity, Report};
 use crate::state::{Stage, State};
 use crate::status::{Status, Want};
@@ -89,46 +92,57 @@ impl Goal {
     /// a record says of a process is no longer known to be so.
     #[must_use]
     pub fn is_reached(self, first: &Sight, now: &Sight) -> bool {
-        let stage = now.record.map(|record| record.stage());
-        let up = now.supervised && stage.is_some_and(runs);
-        let ready = stage.is_some_and(|stage| stage != Stage::Starting);
-        let begun = |sight: &Sight| {
-            let record = sight.record.filter(|_| sight.supervised)?;
-            let status = record.status;
-            status.pid.map(|pid| (pid, status.since))
-        };
         match self {
-            Goal::Up => up,
-            Goal::UpAndReady => up && ready,
-            Goal::Down => stage.is_none_or(|stage| !runs(stage) && !lost(now)),
-            Goal::DownAndFinished => {
-                stage.is_none_or(|stage| !runs(stage) && stage != Stage::Finish && !lost(now))
+            Goal::Up => now.is_up(),
+            Goal::UpAndReady => now.is_up() && now.is_ready(),
+            Goal::Down => now.is_down(),
+            Goal::DownAndFinished => now.is_down() && now.stage() != Some(Stage::Finish),
+            Goal::Restarted => now.is_up() && now.start() != first.start(),
+            Goal::RestartedAndReady => {
+                now.is_up() && now.is_ready() && now.start() != first.start()
             }
-            Goal::Restarted => up && begun(now) != begun(first),
-            Goal::RestartedAndReady => up && ready && begun(now) != begun(first),
             Goal::Gone => !now.supervised,
         }
     }
 }
 
-/// Whether the service's own program runs.
-fn runs(stage: Stage) -> bool {
-    match stage {
-        Stage::Starting | Stage::Up | Stage::Ready => true,
-        Stage::Down | Stage::Finish | Stage::Delay | Stage::Failed => false,
+impl Sight {
+    fn stage(&self) -> Option<Stage> {
+        self.record.map(|record| record.stage())
     }
-}
 
-/// Whether there is a process that nobody looks after.
-fn lost(sight: &Sight) -> bool {
-    let pid = sight.record.and_then(|record| record.status.pid);
-    !sight.supervised && pid.is_some()
+    /// The process that somebody looks after, and when it was started.
+    fn start(&self) -> Option<(Pid, Label)> {
+        let status = self.record.filter(|_| self.supervised)?.status;
+        Some((status.pid?, status.since))
+    }
+
+    /// `state` may be a moment ahead of the record; then the service is neither
+    /// up nor down, until svstat would say so too.
+    fn is_up(&self) -> bool {
+        self.stage().is_some_and(Stage::runs) && self.start().is_some()
+    }
+
+    fn is_down(&self) -> bool {
+        let Some(record) = self.record else {
+            return true;
+        };
+        match record.status.pid {
+            None => !record.stage().runs(),
+            // That of `finish`, for runsv.
+            Some(_) => self.supervised && record.stage() == Stage::Finish,
+        }
+    }
+
+    /// Whether what is up does not have to say so any more.
+    fn is_ready(&self) -> bool {
+        self.stage() != Some(Stage::Starting)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
 
     /// What is seen of a service that changed at that second.
     fn sight(seconds: i64, pid: i32, more: [u8; 4], state: Option<&str>) -> Sight {
@@ -199,7 +213,10 @@ mod tests {
         reaches(&first, &at(0, "finish"), &[Goal::Down]);
         for state in ["down", "failed", "delay"] {
             reaches(&first, &at(0, state), &[Goal::Down, Goal::DownAndFinished]);
+            // The record is yet to follow.
+            reaches(&first, &at(7, state), &[]);
         }
+        reaches(&first, &at(0, "ready"), &[]);
         let restarted = sight(2, 8, UP, Some("starting"));
         reaches(&first, &restarted, &[Goal::Up, Goal::Restarted]);
     }

@@ -50,6 +50,15 @@ impl Stage {
             .find(|(_, stage)| *stage == self)
             .map_or(b"", |(word, _)| word)
     }
+
+    /// Whether the service's own program runs.
+    #[must_use]
+    pub fn runs(self) -> bool {
+        match self {
+            Stage::Starting | Stage::Up | Stage::Ready => true,
+            Stage::Down | Stage::Finish | Stage::Delay | Stage::Failed => false,
+        }
+    }
 }
 
 /// What the file tells. Of what it does not tell, or not so that it can be

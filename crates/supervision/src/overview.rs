@@ -46,7 +46,7 @@ pub fn overview(
         };
         let mut add = |logger: bool, called: &CStr| {
             let sight = match look() {
-                Ok((sight, _)) => Some(sight),
+                Ok(sight) => Some(sight),
                 Err(blindness) => {
                     blind(called, blindness);
                     None

@@ -92,14 +92,14 @@ impl Watch {
 
 /// The limit on descriptors that svscan was started with, which its children
 /// get, while it may itself take as many as it is allowed to.
-struct DescriptorLimit(Option<(rlim_t, rlim_t)>);
+pub(crate) struct DescriptorLimit(Option<(rlim_t, rlim_t)>);
 
 impl DescriptorLimit {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         DescriptorLimit(getrlimit(Resource::RLIMIT_NOFILE).ok())
     }
 
-    fn raise(&self) {
+    pub(crate) fn raise(&self) {
         if let Some((_, hard)) = self.0 {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
         }

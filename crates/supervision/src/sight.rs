@@ -1,7 +1,7 @@
 //! Looking at a service directory from outside. All names are relative to it:
 //! it is the current directory.
 
-use std::os::fd::OwnedFd;
+use std::ffi::CStr;
 
 use daemontools_core::names;
 use daemontools_core::sight::{Record, Sight};
@@ -16,44 +16,46 @@ const STATE: usize = 4096;
 
 /// Why a service cannot be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blindness {
-    /// `supervise/ok` cannot be opened.
-    Ok(Errno),
-    /// `supervise/status` cannot be opened or read.
-    Status(Errno),
-    /// `supervise/status` is no status record.
-    Format,
+pub struct Blindness {
+    /// The file that cannot be opened or read.
+    pub file: &'static CStr,
+    /// Why not; None if it is no status record.
+    pub error: Option<Errno>,
 }
 
-/// Looks at the service in the current directory. If it is supervised, the
-/// descriptor is its `ok`: it shows an error to poll once supervise has ended.
+/// Looks at the service in the current directory. It waits for nothing,
+/// whatever the files are.
 ///
 /// # Errors
 /// What cannot be read. What does not exist is no error.
-pub fn look() -> Result<(Sight, Option<OwnedFd>), Blindness> {
-    let ok = match open_write(names::OK) {
-        Ok(ok) => Some(ok),
-        Err(Errno::ENXIO | Errno::ENOENT | Errno::ENOTDIR) => None,
-        Err(error) => return Err(Blindness::Ok(error)),
+pub fn look() -> Result<Sight, Blindness> {
+    let blind = |file, error| Blindness { file, error };
+    let supervised = match open_write(names::OK) {
+        Ok(_) => true,
+        Err(Errno::ENXIO | Errno::ENOENT | Errno::ENOTDIR) => false,
+        Err(error) => return Err(blind(names::OK, Some(error))),
     };
     // The record is younger than `state`: see daemontools_core::state.
     let mut record = [0; Record::LONGEST];
-    let record = match open_read(names::STATUS) {
-        Ok(status) => {
-            let length = read(&status, &mut record).map_err(Blindness::Status)?;
-            record.get(..length)
+    let record = match start_of(names::STATUS, &mut record) {
+        Ok(record) => record,
+        Err(Errno::ENOENT | Errno::ENOTDIR) => {
+            return Ok(Sight {
+                supervised,
+                record: None,
+            });
         }
-        Err(Errno::ENOENT | Errno::ENOTDIR) => None,
-        Err(error) => return Err(Blindness::Status(error)),
+        Err(error) => return Err(blind(names::STATUS, Some(error))),
     };
     let mut state = [0; STATE];
-    let state = read_state(&mut state);
-    let record = match record {
-        Some(record) => Some(Record::read(record, state).ok_or(Blindness::Format)?),
-        None => None,
-    };
-    let supervised = ok.is_some();
-    Ok((Sight { supervised, record }, ok))
+    let state = start_of(names::STATE.name, &mut state).ok();
+    match Record::read(record, state) {
+        Some(record) => Ok(Sight {
+            supervised,
+            record: Some(record),
+        }),
+        None => Err(blind(names::STATUS, None)),
+    }
 }
 
 /// What supervise -e tells of the service in the current directory, if it is
@@ -61,13 +63,12 @@ pub fn look() -> Result<(Sight, Option<OwnedFd>), Blindness> {
 #[must_use]
 pub fn state(record: &Status) -> Option<State> {
     let mut text = [0; STATE];
-    let state = State::read(read_state(&mut text)?)?;
+    let state = State::read(start_of(names::STATE.name, &mut text).ok()?)?;
     state.belongs_to(record).then_some(state)
 }
 
-/// The file `state`, if there is one.
-fn read_state(text: &mut [u8; STATE]) -> Option<&[u8]> {
-    let file = open_read(names::STATE.name).ok()?;
-    let length = read(&file, text).ok()?;
-    text.get(..length)
+/// Reads what a file begins with, as much as there is room for.
+fn start_of<'a>(file: &CStr, room: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    let length = read(&open_read(file)?, room)?;
+    Ok(room.get(..length).unwrap_or_default())
 }

@@ -135,7 +135,7 @@ fn exit_stops() -> bool {
 /// Sees to it that the logger in the current directory comes to its end, and
 /// is not started again then; when it has ended, asks its supervise to exit.
 fn await_logger() -> Answer {
-    let Ok((sight, _)) = sight::look() else {
+    let Ok(sight) = sight::look() else {
         return Answer::Deaf;
     };
     let Some(record) = sight.record.filter(|_| sight.supervised) else {
@@ -306,7 +306,7 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
         let candidates: Vec<_> = candidates.map(|(identity, _)| identity).collect();
         let ended = candidates.into_iter().find_map(|identity| {
             let sight = self.within(identity, Side::Service, sight::look)?;
-            last_word(&sight.ok()?.0)
+            last_word(&sight.ok()?)
         });
         if let Some(code) = ended {
             self.end_all(End::Essential(code));
@@ -376,7 +376,7 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
                 supervise: Some(pid),
             };
             let sight = orders.within(&seat, sight::look).and_then(Result::ok);
-            let record = sight.and_then(|(sight, _)| sight.record);
+            let record = sight.and_then(|sight| sight.record);
             record.is_some_and(|record| record.stage() == Stage::Finish)
         };
         let table = &mut self.scanner.table;

@@ -1,26 +1,29 @@
 //! Waiting for services, any number of them, without looking again and again.
 //!
-//! Whatever writes a status record renames it into `supervise`, which inotify
-//! tells. That supervise has ended, for whatever reason, shows at the FIFO
-//! `ok`: poll tells when nobody reads it any more. What is watched is watched
-//! before it is looked at, so that nothing comes between the two.
+//! All that happens is told by inotify. Whatever writes a status record renames
+//! it into `supervise`. Whoever supervises has the FIFO `ok` open for reading,
+//! and nobody else does; that it is closed means the end of that supervise, even
+//! if another one has come before anybody could look. What is watched is
+//! watched before it is looked at, so that nothing comes between the two.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Instant;
 
 use daemontools_core::names;
 use daemontools_core::sight::{Goal, Sight};
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, readlink};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{AccessFlags, access, fchdir};
 
+use crate::scan::DescriptorLimit;
 use crate::sight::{Blindness, look};
+use crate::wait;
 
 /// Which services have to reach the goal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,31 +61,8 @@ pub enum Hindrance<'a> {
     Look(&'a CStr, Blindness),
 }
 
-/// A service that is waited for.
-#[derive(Debug)]
-struct Service<'a> {
-    name: &'a CStr,
-    directory: OwnedFd,
-    /// What was seen first.
-    first: Option<Sight>,
-    /// The FIFO that tells of the end of supervise, while it runs.
-    ok: Option<OwnedFd>,
-    /// Whether supervise was seen to run.
-    seen: bool,
-    /// Whether the supervise that was seen last has ended, though another may
-    /// have come.
-    ended: bool,
-}
-
-/// What a look at a service has come to.
-enum Outlook {
-    Reached,
-    Died,
-    Open,
-}
-
 /// Waits until the services in `directories` reach the goal, or the moment has
-/// come.
+/// come. The current directory is then that of one of them.
 ///
 /// # Errors
 /// What cannot be watched.
@@ -92,32 +72,18 @@ pub fn wait<'a>(
     quorum: Quorum,
     until: Option<Instant>,
 ) -> Result<Verdict<'a>, Hindrance<'a>> {
-    let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
-        .map_err(Hindrance::Inotify)?;
-    // Each service takes two descriptors.
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
-    let mut services = Vec::new();
-    for &name in directories {
-        services.push(Some(Service::open(name)?));
-    }
-    // From here on the current directory is that of a service.
-    let mut watched: HashMap<WatchDescriptor, Vec<usize>> = HashMap::new();
+    let mut services = open_all(directories)?;
+    let mut watches = Watches::new()?;
+    // All are looked at first, and then those of which something is told.
     let mut stirred: Vec<usize> = (0..services.len()).collect();
     let mut last_death = None;
     loop {
-        for index in stirred.drain(..) {
+        for index in stirred {
             let Some(slot) = services.get_mut(index) else {
                 continue;
             };
             let Some(service) = slot else { continue };
-            for watch in service.watch(&inotify)? {
-                let indices = watched.entry(watch).or_default();
-                if !indices.contains(&index) {
-                    indices.push(index);
-                }
-            }
+            service.watch(&mut watches, index)?;
             match (service.look(goal)?, quorum) {
                 (Outlook::Open, _) => {}
                 (Outlook::Reached, Quorum::All) => *slot = None,
@@ -132,68 +98,126 @@ pub fn wait<'a>(
         if services.iter().all(Option::is_none) {
             return Ok(last_death.map_or(Verdict::Reached, Verdict::Died));
         }
-        let Some(found) = sleep(&inotify, &services, until) else {
+        if until.is_some_and(|until| until <= Instant::now()) {
             return Ok(Verdict::TimedOut);
-        };
-        for &index in &found {
+        }
+        wait::wait(&[watches.inotify.as_fd()], until);
+        let news = watches.news(services.len());
+        for &index in &news.ended {
             if let Some(Some(service)) = services.get_mut(index) {
                 service.ended = true;
             }
         }
-        stirred = found;
-        for event in inotify.read_events().unwrap_or_default() {
-            match watched.get(&event.wd) {
-                Some(indices) => stirred.extend(indices),
+        stirred = news.stirred;
+    }
+}
+
+/// The services in `directories`, none of which is None yet. Each takes a
+/// descriptor, so as many are taken as may be.
+fn open_all<'a>(directories: &[&'a CStr]) -> Result<Vec<Option<Service<'a>>>, Hindrance<'a>> {
+    DescriptorLimit::new().raise();
+    let services = directories.iter().map(|name| Service::open(name).map(Some));
+    services.collect()
+}
+
+/// What is watched, and for which services, by their numbers.
+struct Watches {
+    inotify: Inotify,
+    services: HashMap<WatchDescriptor, Vec<usize>>,
+}
+
+/// What has happened, by the numbers of the services.
+#[derive(Default)]
+struct News {
+    /// Something has.
+    stirred: Vec<usize>,
+    /// A supervise has ended.
+    ended: Vec<usize>,
+}
+
+impl Watches {
+    fn new() -> Result<Self, Hindrance<'static>> {
+        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+        Ok(Watches {
+            inotify: Inotify::init(flags).map_err(Hindrance::Inotify)?,
+            services: HashMap::new(),
+        })
+    }
+
+    /// Watches a path for a service; whether it exists. Where there is a watch
+    /// already, it is the same.
+    fn add<P: NixPath + ?Sized>(
+        &mut self,
+        path: &P,
+        events: AddWatchFlags,
+        service: usize,
+    ) -> Result<bool, Errno> {
+        match self.inotify.add_watch(path, events) {
+            Ok(watch) => {
+                let services = self.services.entry(watch).or_default();
+                if !services.contains(&service) {
+                    services.push(service);
+                }
+                Ok(true)
+            }
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What has happened to so many services since the last time.
+    fn news(&self, services: usize) -> News {
+        let mut news = News::default();
+        for event in self.inotify.read_events().unwrap_or_default() {
+            match self.services.get(&event.wd) {
+                Some(services) => {
+                    news.stirred.extend(services);
+                    if event.mask.contains(LET_GO) {
+                        news.ended.extend(services);
+                    }
+                }
                 // Too many events at once: some were lost.
                 None if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) => {
-                    stirred.extend(0..services.len());
+                    news.stirred.extend(0..services);
                 }
                 None => {}
             }
         }
-        stirred.sort_unstable();
-        stirred.dedup();
+        news.stirred.sort_unstable();
+        news.stirred.dedup();
+        news
     }
 }
 
-/// Sleeps until something has happened; the services whose supervise has
-/// ended. None if the time is up.
-fn sleep(
-    inotify: &Inotify,
-    services: &[Option<Service<'_>>],
-    until: Option<Instant>,
-) -> Option<Vec<usize>> {
-    let watched: Vec<_> = services
-        .iter()
-        .enumerate()
-        .filter_map(|(index, service)| Some((index, service.as_ref()?.ok.as_ref()?)))
-        .collect();
-    let mut descriptors = vec![PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
-    // Nothing is asked for: errors are told in any case.
-    descriptors.extend(
-        watched
-            .iter()
-            .map(|(_, ok)| PollFd::new(ok.as_fd(), PollFlags::empty())),
-    );
-    loop {
-        let timeout = until.map_or(PollTimeout::NONE, |until| {
-            let left = until.saturating_duration_since(Instant::now());
-            let left = left.as_micros().div_ceil(1000);
-            left.try_into().unwrap_or(PollTimeout::MAX)
-        });
-        match poll(&mut descriptors, timeout) {
-            Ok(0) if until.is_some_and(|until| until <= Instant::now()) => return None,
-            Ok(0) | Err(_) => {}
-            Ok(_) => break,
-        }
-    }
-    let ended = watched.iter().zip(descriptors.iter().skip(1));
-    Some(
-        ended
-            .filter(|(_, descriptor)| descriptor.any().unwrap_or(false))
-            .map(|((index, _), _)| *index)
-            .collect(),
-    )
+/// What happens to `ok` when its reader ends.
+const LET_GO: AddWatchFlags = AddWatchFlags::IN_CLOSE_NOWRITE;
+
+/// What happens to a directory when a name in it, or it, comes or goes.
+const NAMES: AddWatchFlags = AddWatchFlags::IN_CREATE
+    .union(AddWatchFlags::IN_MOVED_TO)
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_DELETE_SELF)
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_ONLYDIR);
+
+/// A service that is waited for.
+#[derive(Debug)]
+struct Service<'a> {
+    name: &'a CStr,
+    directory: OwnedFd,
+    /// What was seen first.
+    first: Option<Sight>,
+    /// Whether supervise was seen to run.
+    seen: bool,
+    /// Whether a supervise has ended, though another may have come.
+    ended: bool,
+}
+
+/// What a look at a service has come to.
+enum Outlook {
+    Reached,
+    Died,
+    Open,
 }
 
 impl<'a> Service<'a> {
@@ -205,67 +229,62 @@ impl<'a> Service<'a> {
             name,
             directory,
             first: None,
-            ok: None,
             seen: false,
             ended: false,
         })
     }
 
-    /// Watches what may change; the watches. Where there is a watch already,
-    /// it is the same.
-    fn watch(&self, inotify: &Inotify) -> Result<Vec<WatchDescriptor>, Hindrance<'a>> {
-        let names = AddWatchFlags::IN_CREATE
-            | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_MOVED_FROM
-            | AddWatchFlags::IN_DELETE
-            | AddWatchFlags::IN_DELETE_SELF
-            | AddWatchFlags::IN_MOVE_SELF
-            | AddWatchFlags::IN_ONLYDIR;
+    /// Watches what may change, as the service of this number.
+    fn watch(&self, watches: &mut Watches, number: usize) -> Result<(), Hindrance<'a>> {
         fchdir(&self.directory).map_err(|error| Hindrance::Chdir(self.name, error))?;
-        let watch = |path: &CStr| match inotify.add_watch(path, names) {
-            Ok(watch) => Ok(Some(watch)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-            Err(error) => Err(Hindrance::Watch(self.name, error)),
-        };
-        // The directory above tells when this one is removed, which it does not
-        // do itself as long as it is the current directory.
-        let mut watches = vec![watch(c"..").unwrap_or(None), watch(c".")?];
-        let mut inside = watch(names::SUPERVISE)?;
-        if inside.is_none() {
-            // supervise makes what the link names, if there is one.
-            if let Ok(target) = readlink(names::SUPERVISE) {
-                let above = std::path::Path::new(&target).parent();
-                let above = above.filter(|above| !above.as_os_str().is_empty());
-                let watch = inotify.add_watch(above.unwrap_or(".".as_ref()), names);
-                watches.push(watch.ok());
-            }
-            // It may have come meanwhile.
-            inside = watch(names::SUPERVISE)?;
+        let refused = |error| Hindrance::Watch(self.name, error);
+        if watch_supervise(watches, number).map_err(refused)? {
+            return Ok(());
         }
-        watches.push(inside);
-        Ok(watches.into_iter().flatten().collect())
+        watch_above(watches, number).map_err(refused)?;
+        // It may have come meanwhile.
+        watch_supervise(watches, number).map(drop).map_err(refused)
     }
 
     /// Looks at the service, in whose directory [`Service::watch`] has left
     /// the program.
     fn look(&mut self, goal: Goal) -> Result<Outlook, Hindrance<'a>> {
-        let (mut now, ok) = look().map_err(|blindness| Hindrance::Look(self.name, blindness))?;
+        let mut now = look().map_err(|blindness| Hindrance::Look(self.name, blindness))?;
         if self.first.is_none() && !now.supervised && !is_service() {
             return Err(Hindrance::NoService(self.name));
         }
         now.supervised &= !self.ended;
         let first = *self.first.get_or_insert(now);
-        self.ok = ok;
         self.seen |= now.supervised;
+        let died = self.ended || (self.seen && !now.supervised);
         let removed = fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 0);
         Ok(if goal.is_reached(&first, &now) {
             Outlook::Reached
-        } else if removed || (self.seen && !now.supervised) {
+        } else if died || removed {
             Outlook::Died
         } else {
             Outlook::Open
         })
     }
+}
+
+/// Watches `supervise` and the FIFO in it; whether both are there.
+fn watch_supervise(watches: &mut Watches, number: usize) -> Result<bool, Errno> {
+    Ok(watches.add(names::SUPERVISE, NAMES, number)? && watches.add(names::OK, LET_GO, number)?)
+}
+
+/// Watches the places where `supervise` may come, or the service be removed.
+fn watch_above(watches: &mut Watches, number: usize) -> Result<(), Errno> {
+    watches.add(c".", NAMES, number)?;
+    // The directory above tells when this one is removed, which it does not
+    // do itself as long as it is the current directory. It may be closed to us.
+    let _ = watches.add(c"..", NAMES, number);
+    // supervise makes what the link names, if there is one.
+    if let Ok(target) = readlink(names::SUPERVISE) {
+        let above = Path::new(&target).parent();
+        let _ = above.map(|above| watches.add(above, NAMES, number));
+    }
+    Ok(())
 }
 
 /// Whether the current directory is one that supervise can or could be started
