@@ -109,9 +109,10 @@ fn refuse(hindrance: Hindrance<'_>) -> Failure {
         Hindrance::Chdir(dir, error) => SVWAIT.fatal(text!["unable to chdir to ", dir], error),
         Hindrance::NoService(dir) => SVWAIT.refuse(text![dir, " is not a service: it has no run"]),
         // The system's words are about files and disks.
-        Hindrance::Inotify(Errno::EMFILE) => {
-            SVWAIT.refuse("unable to watch anything: fs.inotify.max_user_instances is too low")
-        }
+        Hindrance::Inotify(Errno::EMFILE) => SVWAIT.refuse(
+            "unable to watch anything: \
+             too few descriptors, or fs.inotify.max_user_instances is too low",
+        ),
         Hindrance::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
         Hindrance::Watch(dir, Errno::ENOSPC) => SVWAIT.refuse(text![
             "unable to watch ",

@@ -3,8 +3,9 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use testkit::{Running, Scene};
 
+use super::chain::injected;
 use super::multilog::calls::strace_works;
-use super::{SLEEPER, pid, supervise, wait_for_status};
+use super::{SLEEPER, may_change_identity, pid, supervise, wait_for_status};
 
 const USAGE: &str = "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...\n";
 
@@ -57,6 +58,9 @@ fn start_and_stop(scene: &Scene, call: &str, n: u32, words: &str) -> Option<Runn
     }
     (!asleep).then_some(running)
 }
+
+/// What changes a service, and its supervise.
+type Change = fn(&Scene, &Running);
 
 /// The service `s`, down or not.
 fn service(scene: &Scene, down: bool) {
@@ -111,6 +115,23 @@ waits! {
         scene.sh("svc -k s");
         svwait.wait().succeeds();
         assert_ne!(pid(scene), first);
+    }
+
+    fn what_was_down_for_a_moment_was_down(scene: &Scene) {
+        service(scene, false);
+        let _supervise = supervise(scene);
+        scene.sh("svwait s").succeeds();
+        let waiting = ["-d", "-D"].map(|letter| start(scene, &format!("{letter} s")));
+        for svwait in &waiting {
+            svwait.signal(Signal::SIGSTOP);
+        }
+        let before = pid(scene);
+        scene.sh("svc -t s").succeeds();
+        scene.wait_until("it is started again", || ![0, before].contains(&pid(scene)));
+        for svwait in waiting {
+            svwait.signal(Signal::SIGCONT);
+            svwait.wait().succeeds();
+        }
     }
 
     fn the_time_may_be_up(scene: &Scene) {
@@ -216,13 +237,13 @@ waits! {
         if !strace_works(scene) {
             return;
         }
-        let each: [(_, fn(&Scene, &Running), &[i32]); 3] = [
+        // The last one may come before svwait has opened the directory.
+        let each: [(_, Change, &[i32]); 3] = [
             ("-u s", |scene, _| {
                 scene.sh("svc -u s").succeeds();
                 wait_for_status(scene, (true, 0, b'u'));
             }, &[0]),
             ("-x s", |_, supervise| supervise.signal(Signal::SIGKILL), &[0]),
-            // Before svwait has opened it, it is not there.
             ("-u s", |scene, _| { scene.sh("rm -r s").succeeds(); }, &[102, 111]),
         ];
         // It comes after each of the calls by which svwait watches and looks.
@@ -284,12 +305,81 @@ waits! {
 
     fn what_is_no_service_is_refused(scene: &Scene) {
         scene.write("file", "");
-        scene.sh("mkdir none bad bad/supervise; printf short >bad/supervise/status");
-        scene.sh("svwait nope").is(111, "", "svwait: fatal: unable to chdir to nope: file does not exist\n");
-        scene.sh("svwait -x nope").is(111, "", "svwait: fatal: unable to chdir to nope: file does not exist\n");
-        scene.sh("svwait file").is(111, "", "svwait: fatal: unable to chdir to file: not a directory\n");
+        scene.sh("mkdir none; ln -s loop loop").succeeds();
+        for (dir, error) in [("nope", "file does not exist"), ("''", "file does not exist"),
+            ("file", "not a directory"), ("loop", "symbolic link loop")] {
+            let shown = dir.trim_matches('\'');
+            for letter in ["u", "x"] {
+                scene.sh(&format!("svwait -{letter} {dir}")).is(111, "",
+                    format!("svwait: fatal: unable to chdir to {shown}: {error}\n"));
+            }
+        }
+        scene.sh("svwait none").is(111, "", "svwait: fatal: none is not a service: it has no run\n");
         scene.sh("svwait -x none").is(111, "", "svwait: fatal: none is not a service: it has no run\n");
-        scene.sh("svwait bad").is(111, "", "svwait: fatal: unable to read bad/supervise/status: bad format\n");
+        // Whatever is wrong with one, the others are not waited for.
+        service(scene, true);
+        scene.sh("svwait -o s nope").is(111, "", "svwait: fatal: unable to chdir to nope: file does not exist\n");
+    }
+
+    fn a_record_of_another_kind_is_refused(scene: &Scene) {
+        service(scene, true);
+        let bad = "svwait: fatal: unable to read s/supervise/status: ";
+        for (record, error) in [
+            ("printf 123 >", "bad format"),
+            ("printf 12345678901234567 >", "bad format"),
+            (": >", "bad format"),
+            ("mkdir", "is a directory"),
+            // Nothing waits for who would write it.
+            ("mkfifo", "bad format"),
+            ("ln -s status", "symbolic link loop"),
+        ] {
+            scene.sh(&format!("rm -rf s/supervise; mkdir s/supervise; {record} s/supervise/status")).succeeds();
+            scene.sh("svwait s").is(111, "", format!("{bad}{error}\n"));
+        }
+        // What has no end is not read to it, and is down.
+        scene.sh("rm -r s/supervise; mkdir s/supervise; cd s/supervise; ln -s /dev/zero status; ln -s /dev/zero state").succeeds();
+        scene.sh("svwait -d s").succeeds();
+        scene.sh("cd s/supervise; rm state; mkfifo state; svwait -d ../../s; rm state; mkdir state; svwait -d ../../s").succeeds();
+        scene.sh("rm s/supervise/status; mkdir s/supervise/ok").succeeds();
+        scene.sh("svwait s").is(111, "", "svwait: fatal: unable to read s/supervise/ok: is a directory\n");
+        scene.sh("rm -r s/supervise; ln -s supervise s/supervise").succeeds();
+        scene.sh("svwait s").is(111, "", "svwait: fatal: unable to watch s: symbolic link loop\n");
+        // A file where the directory should be is no supervise, and may go.
+        scene.sh("rm s/supervise; : >s/supervise").succeeds();
+        scene.sh("svwait -x s && svwait -d s").succeeds();
+    }
+
+    fn what_is_closed_to_others_is_refused(scene: &Scene) {
+        service(scene, true);
+        let _supervise = supervise(scene);
+        if !may_change_identity("svwait by another user") {
+            return;
+        }
+        scene.copy_program("svwait", &scene.path("svwait"));
+        let as_nobody = "setuidgid nobody ./svwait -d s";
+        scene.sh(as_nobody).is(111, "", "svwait: fatal: unable to watch s: access denied\n");
+        scene.mode("s/supervise", 0o755);
+        scene.sh(as_nobody).is(111, "", "svwait: fatal: unable to watch s: access denied\n");
+        scene.mode("s/supervise/ok", 0o644);
+        scene.sh(as_nobody).is(111, "", "svwait: fatal: unable to read s/supervise/ok: access denied\n");
+    }
+
+    fn what_the_system_has_too_few_of_is_named(scene: &Scene) {
+        service(scene, true);
+        scene.sh("mkdir t; : >t/run").succeeds();
+        let with = |call: &str, error: &str| {
+            let words = injected(call, error, "1")?;
+            Some(scene.sh(&format!("exec {words} svwait s")))
+        };
+        if let Some(outcome) = with("inotify_init1", "EMFILE") {
+            outcome.is(111, "", "svwait: fatal: unable to watch anything: too few descriptors, or fs.inotify.max_user_instances is too low\n");
+        }
+        if let Some(outcome) = with("inotify_add_watch", "ENOSPC") {
+            outcome.is(111, "", "svwait: fatal: unable to watch s: fs.inotify.max_user_watches is too low\n");
+        }
+        // 0, 1 and 2 are open already.
+        scene.sh("ulimit -n 4; exec svwait -d s t").is(111, "", "svwait: fatal: unable to chdir to t: process cannot open more files\n");
+        scene.sh("ulimit -S -n 4; exec svwait -d s t").succeeds();
     }
 
     fn the_wrong_words_are_told(scene: &Scene) {
@@ -314,13 +404,19 @@ waits! {
         let holder = scene.start(scene.shell("ulimit -n 4096; exec perl -MFcntl -e 'for (@ARGV) { sysopen my $f, $_, O_RDONLY | O_NONBLOCK or die; push @f, $f } \
             print \"open\\n\"; $| = 1; print \"\"; sleep 1000' many/*/supervise/ok"));
         scene.wait_until("all are open", || holder.stdout() == b"open\n");
-        let svwait = start(scene, "-u many/*");
+        // More than it may at first have open.
+        let start_of_many = |letter: &str| {
+            let running = scene.start(scene.shell(&format!("ulimit -S -n 64; exec svwait {letter} many/*")));
+            scene.wait_until("svwait sleeps", || sleeps(&running));
+            running
+        };
+        let svwait = start_of_many("-u");
         for n in 0..MANY {
             scene.write("new", [[0; 12].as_slice(), &[1, 0, 0, 0, 0, b'u']].concat());
             fs::rename(scene.path("new"), scene.path(format!("many/{n}/supervise/status"))).unwrap();
         }
         svwait.wait().succeeds();
-        let svwait = start(scene, "-x many/*");
+        let svwait = start_of_many("-x");
         holder.signal(Signal::SIGKILL);
         svwait.wait().succeeds();
     }
@@ -355,5 +451,33 @@ waits! {
         assert!(finished.runs());
         state("delay");
         finished.wait().succeeds();
+    }
+
+    fn services_of_runsv_are_waited_for(scene: &Scene) {
+        service(scene, true);
+        scene.script("s/finish", "#!/bin/sh\nread line <fifo\n");
+        scene.script("s/log/run", SLEEPER);
+        scene.sh("mkfifo s/fifo").succeeds();
+        // It may come later.
+        let (up, log) = (start(scene, "-u s"), start(scene, "-U s/log"));
+        let runsv = scene.start(scene.shell("exec runsv s"));
+        log.wait().succeeds();
+        scene.sh("svc -u s").succeeds();
+        up.wait().succeeds();
+        let log = start(scene, "-r s/log");
+        scene.sh("svc -t s/log").succeeds();
+        log.wait().succeeds();
+        let (restarted, mut finished) = (start(scene, "-R s"), start(scene, "-D s"));
+        scene.sh("svc -t s && svwait -d s").succeeds();
+        assert!(finished.runs(), "finish waits still");
+        scene.sh("echo >s/fifo").succeeds();
+        finished.wait().succeeds();
+        restarted.wait().succeeds();
+        scene.sh("svwait -u s; svc -d s; svwait -d s; echo >s/fifo; svwait -D s").succeeds();
+        let down = start(scene, "-u s");
+        let gone = start(scene, "-x s s/log");
+        runsv.signal(Signal::SIGKILL);
+        down.wait().is(102, "", "svwait: fatal: supervise of s has ended\n");
+        gone.wait().succeeds();
     }
 }

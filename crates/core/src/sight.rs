@@ -84,23 +84,26 @@ pub enum Goal {
 }
 
 impl Goal {
-    /// Whether the goal is reached, `first` being what was seen when the wait
-    /// began.
+    /// Whether the goal is reached, `first` and `last` being what was seen at
+    /// first, and before `now`.
     ///
     /// A service whose supervise does not run is down if its last record says
     /// so, or if there is none: nobody could have started it since. What such
-    /// a record says of a process is no longer known to be so.
+    /// a record says of a process is no longer known to be so. One that runs
+    /// again was down, be it for too short a time to be seen.
     #[must_use]
-    pub fn is_reached(self, first: &Sight, now: &Sight) -> bool {
+    pub fn is_reached(self, first: &Sight, last: &Sight, now: &Sight) -> bool {
+        let runs_again = now.is_up() && last.supervised && now.start() != last.start();
+        let was_restarted = now.is_up() && now.start() != first.start();
         match self {
             Goal::Up => now.is_up(),
             Goal::UpAndReady => now.is_up() && now.is_ready(),
-            Goal::Down => now.is_down(),
-            Goal::DownAndFinished => now.is_down() && now.stage() != Some(Stage::Finish),
-            Goal::Restarted => now.is_up() && now.start() != first.start(),
-            Goal::RestartedAndReady => {
-                now.is_up() && now.is_ready() && now.start() != first.start()
+            Goal::Down => now.is_down() || runs_again,
+            Goal::DownAndFinished => {
+                (now.is_down() && now.stage() != Some(Stage::Finish)) || runs_again
             }
+            Goal::Restarted => was_restarted,
+            Goal::RestartedAndReady => was_restarted && now.is_ready(),
             Goal::Gone => !now.supervised,
         }
     }
@@ -167,8 +170,15 @@ mod tests {
         }
     }
 
+    /// That these goals, and no others, are reached by what is seen now after
+    /// the first look.
     #[track_caller]
     fn reaches(first: &Sight, now: &Sight, goals: &[Goal]) {
+        reaches_after(first, first, now, goals);
+    }
+
+    #[track_caller]
+    fn reaches_after(first: &Sight, last: &Sight, now: &Sight, goals: &[Goal]) {
         let all = [
             Goal::Up,
             Goal::UpAndReady,
@@ -178,7 +188,9 @@ mod tests {
             Goal::RestartedAndReady,
             Goal::Gone,
         ];
-        let reached = all.into_iter().filter(|goal| goal.is_reached(first, now));
+        let reached = all
+            .into_iter()
+            .filter(|goal| goal.is_reached(first, last, now));
         assert_eq!(reached.collect::<Vec<_>>(), goals);
     }
 
@@ -191,17 +203,19 @@ mod tests {
 
     #[test]
     fn a_start_after_the_first_look_is_a_restart() {
-        let restarted = [
-            Goal::Up,
-            Goal::UpAndReady,
-            Goal::Restarted,
-            Goal::RestartedAndReady,
-        ];
-        let (first, down) = (sight(1, 7, UP, None), sight(2, 0, DOWN, None));
-        reaches(&first, &sight(3, 8, UP, None), &restarted);
-        reaches(&first, &sight(3, 7, UP, None), &restarted);
-        reaches(&down, &sight(3, 7, UP, None), &restarted);
-        reaches(&unsupervised(first), &first, &restarted);
+        let up = [Goal::Up, Goal::UpAndReady];
+        let restarted = [Goal::Restarted, Goal::RestartedAndReady];
+        let down = [Goal::Down, Goal::DownAndFinished];
+        let first = sight(1, 7, UP, None);
+        let again = [&up[..], &down, &restarted].concat();
+        reaches(&first, &sight(3, 8, UP, None), &again);
+        reaches(&first, &sight(3, 7, UP, None), &again);
+        let now = sight(3, 8, UP, None);
+        let started = [&up[..], &restarted].concat();
+        reaches_after(&first, &now, &now, &started);
+        reaches(&unsupervised(first), &first, &started);
+        reaches(&sight(2, 0, DOWN, None), &now, &again);
+        reaches(&first, &first, &up);
     }
 
     #[test]
@@ -218,7 +232,7 @@ mod tests {
         }
         reaches(&first, &at(0, "ready"), &[]);
         let restarted = sight(2, 8, UP, Some("starting"));
-        reaches(&first, &restarted, &[Goal::Up, Goal::Restarted]);
+        reaches_after(&first, &restarted, &restarted, &[Goal::Up, Goal::Restarted]);
     }
 
     #[test]

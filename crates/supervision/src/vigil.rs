@@ -205,8 +205,8 @@ const NAMES: AddWatchFlags = AddWatchFlags::IN_CREATE
 struct Service<'a> {
     name: &'a CStr,
     directory: OwnedFd,
-    /// What was seen first.
-    first: Option<Sight>,
+    /// What was seen at first, and last.
+    before: Option<(Sight, Sight)>,
     /// Whether supervise was seen to run.
     seen: bool,
     /// Whether a supervise has ended, though another may have come.
@@ -228,7 +228,7 @@ impl<'a> Service<'a> {
         Ok(Service {
             name,
             directory,
-            first: None,
+            before: None,
             seen: false,
             ended: false,
         })
@@ -250,15 +250,16 @@ impl<'a> Service<'a> {
     /// the program.
     fn look(&mut self, goal: Goal) -> Result<Outlook, Hindrance<'a>> {
         let mut now = look().map_err(|blindness| Hindrance::Look(self.name, blindness))?;
-        if self.first.is_none() && !now.supervised && !is_service() {
+        if self.before.is_none() && !now.supervised && !is_service() {
             return Err(Hindrance::NoService(self.name));
         }
         now.supervised &= !self.ended;
-        let first = *self.first.get_or_insert(now);
+        let (first, last) = self.before.unwrap_or((now, now));
+        self.before = Some((first, now));
         self.seen |= now.supervised;
         let died = self.ended || (self.seen && !now.supervised);
         let removed = fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 0);
-        Ok(if goal.is_reached(&first, &now) {
+        Ok(if goal.is_reached(&first, &last, &now) {
             Outlook::Reached
         } else if died || removed {
             Outlook::Died
