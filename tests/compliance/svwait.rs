@@ -481,3 +481,28 @@ waits! {
         gone.wait().succeeds();
     }
 }
+
+testkit::on_subjects! {
+    fn supervise_e_tells_when_it_is_ready_and_cleaned_up_after(scene) {
+        scene.script("s/run", "#!/bin/sh\nread line <go; echo >&3; exec 3>&-; exec sleep 1000\n");
+        scene.script("s/finish", "#!/bin/sh\nread line <done\n");
+        scene.write("s/notification-fd", "3\n");
+        scene.sh("mkfifo s/go s/done").succeeds();
+        let _supervise = scene.start(scene.shell("exec supervise -e s"));
+        let mut ready = start(scene, "-U s");
+        scene.sh("svwait -u s").succeeds();
+        assert!(ready.runs());
+        scene.sh("echo >s/go").succeeds();
+        ready.wait().succeeds();
+        let mut finished = start(scene, "-D s");
+        let mut restarted = start(scene, "-R s");
+        scene.sh("svc -t s && svwait -d s").succeeds();
+        assert!(finished.runs());
+        scene.sh("echo >s/done; svwait -u s").succeeds();
+        finished.wait().succeeds();
+        assert!(restarted.runs());
+        scene.sh("echo >s/go").succeeds();
+        restarted.wait().succeeds();
+    }
+    ours: Ours,
+}
