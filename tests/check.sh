@@ -35,7 +35,7 @@ END
 
 # The reference and its peers, what the tests look with, and what counts and
 # fuzzes.
-wanted="daemontools runit s6 strace tzdata procps mandoc zsh fish valgrind g++"
+wanted="daemontools runit s6 strace jq tzdata procps mandoc zsh fish valgrind g++"
 if [ "${CI:-}" = true ]; then
     wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian"
 fi

@@ -1,0 +1,100 @@
+//! The rows as JSON.
+
+use std::fmt::Write;
+
+use super::Row;
+use crate::label::Label;
+use crate::status::Want;
+
+/// One object for each row, on a line of its own.
+#[must_use]
+pub fn json(rows: &[Row], now: Label) -> String {
+    rows.iter().map(|row| object(row, now) + "\n").collect()
+}
+
+fn object(row: &Row, now: Label) -> String {
+    let name = if row.logger {
+        [row.name.as_slice(), b"/log"].concat()
+    } else {
+        row.name.clone()
+    };
+    let mut fields = vec![("name", string(&String::from_utf8_lossy(&name)))];
+    if std::str::from_utf8(&name).is_err() {
+        let digits: Vec<_> = name.iter().map(|byte| format!("{byte:02x}")).collect();
+        fields.push(("name_hex", string(&digits.concat())));
+    }
+    let status = row.record().map(|record| record.status);
+    let want = status.map(|status| match status.want {
+        Want::Up => "\"up\"",
+        Want::Down => "\"down\"",
+        Want::Once => "\"once\"",
+    });
+    let state = row.state();
+    let ready_since = state.and_then(|state| state.ready_since);
+    let next_start = state.and_then(|state| state.next_start);
+    fields.extend([
+        ("logger", row.logger.to_string()),
+        ("supervised", known(row.sight.map(|sight| sight.supervised))),
+        ("state", string(row.condition().word())),
+        ("want", known(want)),
+        ("pid", known(row.pid())),
+        ("since", known(status.map(|status| status.since.unix()))),
+        ("seconds", known(row.seconds(now))),
+        ("ready_since", known(ready_since.map(Label::unix))),
+        ("next_start", known(next_start.map(Label::unix))),
+        ("restarts", known(state.and_then(|state| state.restarts))),
+        ("exit_code", known(state.and_then(|state| state.exit_code))),
+        ("signal", known(state.and_then(|state| state.signal))),
+        (
+            "private_bytes",
+            known(row.memory.map(|memory| memory.private)),
+        ),
+        ("rss_bytes", known(row.memory.map(|memory| memory.resident))),
+    ]);
+    let fields: Vec<_> = fields
+        .into_iter()
+        .map(|(key, value)| format!("\"{key}\":{value}"))
+        .collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// What is not known is null.
+fn known(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "null".to_owned(), |value| value.to_string())
+}
+
+/// A string of JSON. What would end it, or is a control character, is escaped.
+fn string(text: &str) -> String {
+    let mut quoted = "\"".to_owned();
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            control if control.is_control() => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{NOW, row};
+    use super::*;
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let now = Label::from_unix(NOW, 0);
+        let row = |name: &[u8]| row(name, false, 3, 0, b'd', "state=failed\nexit_code=1\n");
+        let rest = "\"logger\":false,\"supervised\":true,\"state\":\"failed\",\"want\":\"down\",\
+            \"pid\":null,\"since\":999999997,\"seconds\":3,\"ready_since\":null,\"next_start\":null,\
+            \"restarts\":null,\"exit_code\":1,\"signal\":null,\"private_bytes\":null,\"rss_bytes\":null}\n";
+        assert_eq!(
+            json(&[row(b"a\"\\\n\x7f"), row(b"\xffb")], now),
+            format!(
+                "{{\"name\":\"a\\\"\\\\\\u000a\\u007f\",{rest}{{\"name\":\"\u{fffd}b\",\"name_hex\":\"ff62\",{rest}"
+            )
+        );
+    }
+}

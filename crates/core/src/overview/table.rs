@@ -1,0 +1,343 @@
+//! The rows as a table.
+
+use std::fmt::Write;
+
+use nix::sys::signal::Signal;
+
+use super::{Condition, Row};
+use crate::label::Label;
+use crate::state::Stage;
+
+/// How much a row should stand out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Calm,
+    Restless,
+    Bad,
+}
+
+/// A service that has run for fewer seconds may be one that ends and is
+/// started again and again.
+const SETTLED: u64 = 10;
+
+/// The columns, and whether they are set to the right. In a narrow terminal
+/// the last ones are left out.
+const COLUMNS: [(&str, bool); 8] = [
+    ("SERVICE", false),
+    ("STATE", false),
+    ("PID", true),
+    ("FOR", true),
+    ("RESTARTS", true),
+    ("EXIT", false),
+    ("PRIVATE", true),
+    ("RSS", true),
+];
+
+/// The columns that are always shown.
+const ESSENTIAL: usize = 4;
+
+/// To how few characters a name is cut where these do not fit either.
+const SHORTEST: usize = 8;
+
+impl Mood {
+    fn of(row: &Row, now: Label) -> Self {
+        let young = row.seconds(now).is_some_and(|age| age < SETTLED);
+        let restarts = row.state().and_then(|state| state.restarts);
+        match row.condition() {
+            Condition::Unknown
+            | Condition::Unsupervised
+            | Condition::At(Stage::Delay | Stage::Failed) => Mood::Bad,
+            Condition::Paused | Condition::At(Stage::Starting | Stage::Finish) => Mood::Restless,
+            // The first start is no sign of unrest.
+            Condition::At(Stage::Up | Stage::Ready) if young && restarts != Some(0) => {
+                Mood::Restless
+            }
+            Condition::At(Stage::Up | Stage::Ready | Stage::Down) => Mood::Calm,
+        }
+    }
+
+    /// What colours a line. Of the eight colours red and magenta can be read on
+    /// a dark and on a light ground, where yellow cannot; what is bad is bold
+    /// as well.
+    fn colour(self) -> &'static str {
+        match self {
+            Mood::Calm => "",
+            Mood::Restless => "\x1b[35m",
+            Mood::Bad => "\x1b[1;31m",
+        }
+    }
+}
+
+const BOLD: &str = "\x1b[1m";
+const PLAIN: &str = "\x1b[0m";
+
+/// The table. With `colours`, what is restless or bad stands out; it is made to
+/// fit `width` columns, if that is given, as far as the essential goes.
+#[must_use]
+pub fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize>) -> String {
+    let titles = COLUMNS.map(|(title, _)| title.to_owned());
+    let mut lines = vec![(titles, BOLD)];
+    lines.extend(
+        rows.iter()
+            .map(|row| (cells(row, now), Mood::of(row, now).colour())),
+    );
+    let number = fit(&mut lines, width.unwrap_or(usize::MAX));
+    let widths = widths(&lines);
+    let mut text = String::new();
+    for (cells, colour) in &lines {
+        let mut line = String::new();
+        for ((cell, (_, right)), width) in cells.iter().zip(COLUMNS).zip(widths).take(number) {
+            // Nothing can fail: a String takes whatever is written to it.
+            let _ = if right {
+                write!(line, "{cell:>width$}  ")
+            } else {
+                write!(line, "{cell:<width$}  ")
+            };
+        }
+        let (on, off) = match *colour {
+            colour if colours && !colour.is_empty() => (colour, PLAIN),
+            _ => ("", ""),
+        };
+        let _ = writeln!(text, "{on}{}{off}", line.trim_end());
+    }
+    text
+}
+
+/// A line of the table, and what colours it.
+type Line = ([String; COLUMNS.len()], &'static str);
+
+/// How many columns fit into so many characters; the names are cut if need be.
+fn fit(lines: &mut [Line], width: usize) -> usize {
+    let widths = widths(lines);
+    // Two spaces are between each.
+    let wide = |number: usize| widths.iter().take(number).sum::<usize>() + 2 * (number - 1);
+    let fitting = (ESSENTIAL..=COLUMNS.len()).rfind(|number| wide(*number) <= width);
+    if let Some(number) = fitting {
+        return number;
+    }
+    let [longest, ..] = widths;
+    let longest = longest.saturating_sub(wide(ESSENTIAL).saturating_sub(width));
+    for ([name, ..], _) in lines {
+        cut(name, longest.max(SHORTEST));
+    }
+    ESSENTIAL
+}
+
+/// Cuts what is longer than so many characters, which shows at its end.
+fn cut(name: &mut String, longest: usize) {
+    if name.chars().count() > longest {
+        *name = name.chars().take(longest.saturating_sub(1)).collect();
+        name.push('~');
+    }
+}
+
+/// How wide the columns are, in characters.
+fn widths(lines: &[Line]) -> [usize; COLUMNS.len()] {
+    let mut widths = [0; COLUMNS.len()];
+    for (cells, _) in lines {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    widths
+}
+
+fn cells(row: &Row, now: Label) -> [String; COLUMNS.len()] {
+    let state = row.state();
+    let signal = state.and_then(|state| state.signal).map(signal_name);
+    let code = state.and_then(|state| state.exit_code);
+    let name = if row.logger {
+        "  log".to_owned()
+    } else {
+        shown(&row.name)
+    };
+    [
+        name,
+        row.condition().word().to_owned(),
+        or_dash(row.pid()),
+        or_dash(row.seconds(now).map(duration)),
+        or_dash(state.and_then(|state| state.restarts)),
+        or_dash(signal.or(code.map(|code| code.to_string()))),
+        or_dash(row.memory.map(|memory| kilobytes(memory.private))),
+        or_dash(row.memory.map(|memory| kilobytes(memory.resident))),
+    ]
+}
+
+/// What is not known is a dash.
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A name as it can be shown on a terminal: what is not text, or would not be
+/// seen for what it is, as `\xNN`.
+fn shown(name: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in name.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() || is_hidden(character) {
+                escape(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes());
+            } else {
+                text.push(character);
+            }
+        }
+        escape(&mut text, chunk.invalid());
+    }
+    text
+}
+
+/// Whether it has no shape of its own, but may change how others are shown,
+/// and in which direction.
+fn is_hidden(character: char) -> bool {
+    matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+fn escape(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(text, "\\x{byte:02x}");
+    }
+}
+
+fn signal_name(number: u8) -> String {
+    Signal::try_from(i32::from(number)).map_or_else(
+        |_| format!("signal {number}"),
+        |signal| signal.as_str().to_owned(),
+    )
+}
+
+/// Two units at most: `9s`, `5m09s`, `2h05m`, `3d04h`.
+fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    if days > 0 {
+        format!("{days}d{:02}h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h{:02}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m{:02}s", seconds % 60)
+    } else {
+        format!("{seconds}s")
+    }
+}
+
+/// Whole kilobytes, or megabytes from ten thousand of them on.
+fn kilobytes(bytes: u64) -> String {
+    match bytes / 1024 {
+        few @ 0..10_000 => format!("{few}K"),
+        many => format!("{}M", many / 1024),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{NOW, row};
+    use super::*;
+    use crate::sight::Sight;
+
+    fn rows() -> Vec<Row> {
+        let mut gone = row(b"gone", false, 5, 9, b'u', "");
+        gone.sight = gone.sight.map(|sight| Sight {
+            supervised: false,
+            ..sight
+        });
+        gone.memory = None;
+        vec![
+            row(
+                b"web",
+                false,
+                100_000,
+                17,
+                b'u',
+                "state=ready\nrestarts=2\nsignal=9\n",
+            ),
+            row(b"web", true, 3, 18, b'u', ""),
+            row(
+                b"moody",
+                false,
+                1,
+                0,
+                b'u',
+                "state=delay\nrestarts=31\nexit_code=111\n",
+            ),
+            gone,
+        ]
+    }
+
+    const TABLE: &str = "\
+SERVICE  STATE         PID    FOR  RESTARTS  EXIT     PRIVATE  RSS
+web      ready          17  1d03h         2  SIGKILL      52K  20M
+  log    up             18     3s         -  -            52K  20M
+moody    restarting      -     1s        31  111            -    -
+gone     unsupervised    -      -         -  -              -    -
+";
+
+    #[test]
+    fn the_table_has_a_row_for_each_service() {
+        let now = Label::from_unix(NOW, 0);
+        assert_eq!(table(&rows(), now, false, None), TABLE);
+        assert_eq!(table(&rows(), now, false, Some(67)), TABLE);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_from_the_right() {
+        let now = Label::from_unix(NOW, 0);
+        let first = |width| {
+            let text = table(&rows(), now, false, Some(width));
+            text.lines().next().unwrap().split_whitespace().count()
+        };
+        assert_eq!([first(80), first(60), first(50), first(10)], [8, 6, 5, 4]);
+    }
+
+    #[test]
+    fn where_even_that_does_not_fit_names_are_cut() {
+        let now = Label::from_unix(NOW, 0);
+        let rows = [row(b"a-very-long-name", false, 3, 7, b'u', "")];
+        let lines = "SERVICE      STATE  PID  FOR\na-very-lon~  up       7   3s\n";
+        assert_eq!(table(&rows, now, false, Some(28)), lines);
+        let lines = "SERVICE   STATE  PID  FOR\na-very-~  up       7   3s\n";
+        assert_eq!(table(&rows, now, false, Some(1)), lines);
+    }
+
+    #[test]
+    fn what_flaps_or_failed_stands_out() {
+        let text = table(&rows(), Label::from_unix(NOW, 0), true, None);
+        let colours = text.lines().map(|line| {
+            let colour = line
+                .strip_prefix("\x1b[")
+                .and_then(|rest| rest.split_once('m'));
+            assert_eq!(colour.is_some(), line.ends_with("\x1b[0m"));
+            colour.map_or("", |(colour, _)| colour)
+        });
+        let moods = |age, state: &str| {
+            let row = row(b"s", false, age, 7, b'u', state);
+            Mood::of(&row, Label::from_unix(NOW, 0))
+        };
+        assert_eq!(moods(3, "state=up\nrestarts=0\n"), Mood::Calm);
+        assert_eq!(moods(3, "state=up\nrestarts=1\n"), Mood::Restless);
+        assert_eq!(moods(13, "state=up\nrestarts=1\n"), Mood::Calm);
+        assert_eq!(moods(13, "state=failed\n"), Mood::Bad);
+        assert_eq!(colours.collect::<Vec<_>>(), ["1", "", "35", "1;31", "1;31"]);
+    }
+
+    #[test]
+    fn names_of_any_bytes_can_be_shown() {
+        assert_eq!(
+            shown(b"a\x1b[31m\n\xff\xc3\xa4\xc2\x9b\xe2\x80\xae"),
+            "a\\x1b[31m\\x0a\\xff\u{e4}\\xc2\\x9b\\xe2\\x80\\xae"
+        );
+    }
+
+    #[test]
+    fn durations_have_two_units() {
+        let shown = [0, 59, 60, 3599, 3600, 86_399, 86_400, 360_000].map(duration);
+        assert_eq!(
+            shown,
+            [
+                "0s", "59s", "1m00s", "59m59s", "1h00m", "23h59m", "1d00h", "4d04h"
+            ]
+        );
+        assert_eq!(
+            [0, 10_239_999, 10_240_000].map(kilobytes),
+            ["0K", "9999K", "9M"]
+        );
+    }
+}
