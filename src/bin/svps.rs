@@ -9,7 +9,7 @@ use cli::errno::wording;
 use cli::text::print;
 use cli::{Exit, Failure, Opt, Program, text};
 use daemontools_core::label::Label;
-use daemontools_core::overview::{json, table};
+use daemontools_core::overview::{json, shown, table};
 use supervision::overview::overview;
 use supervision::sight::Blindness;
 use unix::stdio::STDOUT;
@@ -40,7 +40,14 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     };
     let rows = overview(scanned, |name, Blindness { file, error }| {
         let why = error.map_or("bad format", wording);
-        SVPS.remark(text!["unable to read ", name, "/", file, ": ", why]);
+        SVPS.remark(text![
+            "unable to read ",
+            shown(name.to_bytes()),
+            "/",
+            file,
+            ": ",
+            why
+        ]);
     })
     .map_err(|error| SVPS.fatal(text!["unable to read ", scanned], error))?;
     let now = Label::now();

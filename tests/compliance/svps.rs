@@ -1,6 +1,6 @@
 use testkit::{Running, Scene};
 
-use super::SLEEPER;
+use super::{SLEEPER, may_change_identity};
 
 const USAGE: &str = "svps: usage: svps [-j] [scandir]\n";
 
@@ -78,17 +78,46 @@ shows! {
 
     fn json_can_be_read(scene: &Scene) {
         let _svscan = three(scene);
-        scene.sh(r#"cd scan; n=$(printf '\377"\\\n\033'); mkdir "$n"; touch "$n/run""#).succeeds();
-        let read = "svps -j scan | perl -MJSON::PP -e 'while (<>) { my $row = JSON::PP->new->utf8->decode($_); \
-            print join(\" \", map { defined $_ ? $_ : \"null\" } $row->{name_hex} // \"\", \
-            $row->{state}, $row->{want}, $row->{logger} ? 1 : 0, $row->{supervised} ? 1 : 0, \
-            $row->{pid} ? \"pid\" : \"none\", $row->{rss_bytes} ? 1 : 0, $row->{exit_code}), \"\\n\" }'";
-                scene.sh(read).prints(
-            " up up 0 1 pid 1 null\n up up 1 1 pid 1 null\n down down 0 1 none 0 null\n\
-             ff225c0a1b unsupervised null 0 0 none 0 null\n",
-        );
-        let one = scene.sh("svps -j scan | head -n 1").text();
+        scene.sh(r#"cd scan; for n in "$(printf '\377"\\\n\033')" "$(printf '"\\\t\302\233\303\244')"; do mkdir "$n"; touch "$n/run"; done"#)
+            .succeeds();
+        let one = scene.sh("svps -j scan | head -n 2 | tail -n 1").text();
         assert!(one.starts_with(r#"{"name":"a","logger":false,"supervised":true,"state":"up","want":"up","pid":"#), "{one}");
+        if scene.sh("jq -n 1").code() != Some(0) {
+            return testkit::skip("svps -j is read by jq", "jq is not installed");
+        }
+        let keys = "[.name, .name_hex, .logger, .supervised, .state, .want, .pid > 0, .rss_bytes > 0, .exit_code]";
+        scene.sh(&format!("svps -j scan | jq -c '{keys}'")).prints(
+            "[\"\\\"\\\\\\t\u{9b}\u{e4}\",null,false,false,\"unsupervised\",null,false,false,null]\n\
+             [\"a\",null,false,true,\"up\",\"up\",true,true,null]\n\
+             [\"a/log\",null,true,true,\"up\",\"up\",true,true,null]\n\
+             [\"b\",null,false,true,\"down\",\"down\",false,false,null]\n\
+             [\"\u{fffd}\\\"\\\\\\n\\u001b\",\"ff225c0a1b\",false,false,\"unsupervised\",null,false,false,null]\n",
+        );
+        // On a line by itself each, whatever is in a name.
+        scene.sh("svps -j scan | while read -r line; do echo \"$line\" | jq .logger; done")
+            .prints("false\nfalse\ntrue\nfalse\nfalse\n");
+    }
+
+    fn names_reach_no_terminal_as_they_are(scene: &Scene) {
+        scene.sh(r#"mkdir scan; cd scan; n="$(printf 'a\033[2Jb\302\233c\377d\342\200\256e')"; mkdir "$n"; echo 123 >"$n/supervise"; mkdir "$n/log" "$n/log/supervise"; : >"$n/log/supervise/status""#)
+            .succeeds();
+        let outcome = scene.sh("svps scan");
+        let shown = r"a\x1b[2Jb\xc2\x9bc\xffd\xe2\x80\xaee";
+        assert!(outcome.text().contains(&format!("\n{shown}  unsupervised ")), "{outcome:?}");
+        assert_eq!(outcome.error_text(), format!("svps: warning: unable to read {shown}/log/supervise/status: bad format\n"));
+    }
+
+    fn services_of_runsv_are_shown(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        scene.script("scan/a/finish", SLEEPER);
+        scene.script("scan/a/log/run", SLEEPER);
+        let _runsvdir = scene.start(scene.shell("exec runsvdir scan"));
+        scene.wait_for("svps scan", |text| {
+            words(text)[1..] == ["a up N N - - N N", "log up N N - - N N"]
+        });
+        scene.sh("svc -d scan/a").succeeds();
+        scene.wait_for("svps scan", |text| words(text)[1] == "a finish N N - - N N");
+        scene.wait_for("svps -j scan", |text| text.contains(r#""state":"finish","want":"down","pid":"#));
     }
 
     fn what_supervise_e_tells_is_shown(scene: &Scene) {
@@ -106,18 +135,49 @@ shows! {
     }
 
     fn what_cannot_be_read_is_told(scene: &Scene) {
-        scene.sh("mkdir -p scan/a/supervise; printf short >scan/a/supervise/status").succeeds();
-        let outcome = scene.sh("svps scan");
-        assert_eq!(outcome.code(), Some(0));
-        assert_eq!(outcome.error_text(), "svps: warning: unable to read a/supervise/status: bad format\n");
-        assert_eq!(words(&outcome.text())[1], "a unknown - - - - - -");
+        scene.sh("mkdir -p scan/a/supervise scan/b/supervise; cd scan; ln -s loop loop; ln -s nowhere gone").succeeds();
+        let bad = |making: &str, error: &str| {
+            scene.sh(&format!("cd scan/a/supervise; rm -rf *; {making}")).succeeds();
+            let outcome = scene.sh("svps scan");
+            assert_eq!(outcome.code(), Some(0));
+            assert_eq!(outcome.error_text(), format!("svps: warning: unable to read a/supervise/{error}\n"));
+            assert_eq!(words(&outcome.text())[1..], ["a unknown - - - - - -", "b unsupervised - - - - - -"]);
+        };
+        bad("printf 123 >status", "status: bad format");
+        bad("printf 12345678901234567 >status", "status: bad format");
+        bad("mkdir status", "status: is a directory");
+        bad("mkfifo status", "status: bad format");
+        bad("ln -s status status", "status: symbolic link loop");
+        bad("mkdir ok", "ok: is a directory");
+        // Noise is shown for what it is, and nothing is read for ever.
+        scene.sh("cd scan/a/supervise; rmdir ok; printf '%20s' '' | tr ' ' '\\377' >status; ln -s /dev/zero state; : >ok").succeeds();
+        let outcome = scene.sh("svps scan && svps -j scan | cat");
+        assert_eq!((outcome.code(), outcome.error_text().as_str()), (Some(0), ""));
+        assert_eq!(words(&outcome.text())[1], "a paused -1 N - - - -", "{outcome:?}");
+        scene.sh("cd scan/a/supervise; rm state status ok; ln -s /dev/zero status; mkfifo state").succeeds();
+        assert_eq!(words(&scene.sh("svps scan").text())[1], "a unsupervised - - - - - -");
         scene.sh("svps nope").is(111, "", "svps: fatal: unable to read nope: file does not exist\n");
-        scene.sh("svps scan/a/supervise/status").is(111, "",
-            "svps: fatal: unable to read scan/a/supervise/status: not a directory\n");
+        scene.sh("svps ''").is(111, "", "svps: fatal: unable to read : file does not exist\n");
+        scene.sh("svps scan/loop").is(111, "", "svps: fatal: unable to read scan/loop: symbolic link loop\n");
+        scene.write("file", "");
+        scene.sh("svps file").is(111, "", "svps: fatal: unable to read file: not a directory\n");
         scene.sh("svps -Z").is(100, "", format!("svps: illegal option -- Z\n{USAGE}"));
         scene.sh("svps a b").is(100, "", USAGE);
         scene.sh("exec svps scan 2>/dev/null >&-").is(111, "", "");
         scene.sh("exec svps -j scan 2>/dev/null >/dev/full").is(111, "", "");
+        scene.sh("mkdir empty; svps -j empty").succeeds();
+        scene.sh("svps empty").prints("SERVICE  STATE  PID  FOR  RESTARTS  EXIT  PRIVATE  RSS\n");
+    }
+
+    fn what_is_closed_to_others_is_unknown_to_them(scene: &Scene) {
+        let _svscan = three(scene);
+        if !may_change_identity("svps by another user") {
+            return;
+        }
+        scene.copy_program("svps", &scene.path("svps"));
+        let outcome = scene.sh("setuidgid nobody ./svps scan");
+        assert_eq!(words(&outcome.text())[1..], ["a unknown - - - - - -", "log unknown - - - - - -", "b unknown - - - - - -"]);
+        assert_eq!(outcome.error_text().lines().count(), 3, "{outcome:?}");
     }
 
     fn colours_are_for_terminals(scene: &Scene) {
@@ -131,5 +191,8 @@ shows! {
         let coloured = on_terminal("TERM=xterm NO_COLOR=");
         assert_eq!(coloured.replace("\x1b[1m", "").replace("\x1b[1;31m", "").replace("\x1b[0m", ""), on_terminal("NO_COLOR=1"));
         assert!(coloured.contains("\x1b[1;31ma "), "{coloured:?}");
+        scene.sh("mkdir scan/a-name-that-is-too-long-for-a-terminal; exec svps scan >piped").succeeds();
+        assert!(scene.read("piped").windows(8).any(|window| window == b"terminal"));
+        assert!(on_terminal("NO_COLOR=1").contains("\r\na-name-that-is-~  unsupervised"), "{}", on_terminal("NO_COLOR=1"));
     }
 }

@@ -4,7 +4,7 @@ mod json;
 mod table;
 
 pub use json::json;
-pub use table::table;
+pub use table::{shown, table};
 
 use crate::label::Label;
 use crate::sight::{Record, Sight};

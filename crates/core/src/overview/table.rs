@@ -36,7 +36,10 @@ const COLUMNS: [(&str, bool); 8] = [
 /// The columns that are always shown.
 const ESSENTIAL: usize = 4;
 
-/// To how few characters a name is cut where these do not fit either.
+/// To how few characters names may be cut so that another column fits.
+const LEGIBLE: usize = 24;
+
+/// To how few where the essential ones do not fit either.
 const SHORTEST: usize = 8;
 
 impl Mood {
@@ -109,18 +112,17 @@ type Line = ([String; COLUMNS.len()], &'static str);
 /// How many columns fit into so many characters; the names are cut if need be.
 fn fit(lines: &mut [Line], width: usize) -> usize {
     let widths = widths(lines);
+    let [longest, ..] = widths;
     // Two spaces are between each.
     let wide = |number: usize| widths.iter().take(number).sum::<usize>() + 2 * (number - 1);
-    let fitting = (ESSENTIAL..=COLUMNS.len()).rfind(|number| wide(*number) <= width);
-    if let Some(number) = fitting {
-        return number;
-    }
-    let [longest, ..] = widths;
-    let longest = longest.saturating_sub(wide(ESSENTIAL).saturating_sub(width));
+    let least = |number| wide(number) - longest + longest.min(LEGIBLE);
+    let fitting = (ESSENTIAL..=COLUMNS.len()).rfind(|number| least(*number) <= width);
+    let number = fitting.unwrap_or(ESSENTIAL);
+    let room = longest.saturating_sub(wide(number).saturating_sub(width));
     for ([name, ..], _) in lines {
-        cut(name, longest.max(SHORTEST));
+        cut(name, room.max(SHORTEST));
     }
-    ESSENTIAL
+    number
 }
 
 /// Cuts what is longer than so many characters, which shows at its end.
@@ -170,7 +172,8 @@ fn or_dash(value: Option<impl ToString>) -> String {
 
 /// A name as it can be shown on a terminal: what is not text, or would not be
 /// seen for what it is, as `\xNN`.
-fn shown(name: &[u8]) -> String {
+#[must_use]
+pub fn shown(name: &[u8]) -> String {
     let mut text = String::new();
     for chunk in name.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -295,6 +298,11 @@ gone     unsupervised    -      -         -  -              -    -
         assert_eq!(table(&rows, now, false, Some(28)), lines);
         let lines = "SERVICE   STATE  PID  FOR\na-very-~  up       7   3s\n";
         assert_eq!(table(&rows, now, false, Some(1)), lines);
+        // One long name does not hide what all have to tell.
+        let rows = [row(&[b'n'; 100], false, 3, 7, b'u', "")];
+        let text = table(&rows, now, false, Some(80));
+        let longest = text.lines().map(str::len).max();
+        assert_eq!((longest, text.contains("RSS")), (Some(80), true), "{text}");
     }
 
     #[test]
