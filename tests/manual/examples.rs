@@ -8,7 +8,11 @@ use testkit::{Scene, Subject, compliance};
 use super::session::{Session, Step};
 
 /// The sections that show what is not in 0.76.
-const OURS_ALONE: [&str; 2] = ["COMPATIBILITY", "EXAMPLES WITH -e"];
+const OURS_ALONE: [&str; 3] = [
+    "COMPATIBILITY",
+    "EXAMPLES WITH -e",
+    "Which services flap, or have failed",
+];
 
 /// Types the examples of a document.
 fn play(scene: &Scene, document: &str) {

@@ -26,13 +26,14 @@ use super::mask::alike;
 
 /// The programs that look at what others do: as a reader does who was too
 /// quick, the test lets them look again until they show what is wanted.
-const LOOKING: [&str; 9] = [
+const LOOKING: [&str; 10] = [
     "cat",
     "grep",
     "head",
     "ls",
     "ps",
     "svok",
+    "svps",
     "svstat",
     "tail",
     "tai64nlocal",
