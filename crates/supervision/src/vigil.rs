@@ -120,6 +120,17 @@ fn open_all<'a>(directories: &[&'a CStr]) -> Result<Vec<Option<Service<'a>>>, Hi
     services.collect()
 }
 
+/// What happens to `ok` when its reader ends.
+const LET_GO: AddWatchFlags = AddWatchFlags::IN_CLOSE_NOWRITE;
+
+/// What happens to a directory when a name in it, or it, comes or goes.
+const NAMES: AddWatchFlags = AddWatchFlags::IN_CREATE
+    .union(AddWatchFlags::IN_MOVED_TO)
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_DELETE_SELF)
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_ONLYDIR);
+
 /// What is watched, and for which services, by their numbers.
 struct Watches {
     inotify: Inotify,
@@ -189,17 +200,6 @@ impl Watches {
     }
 }
 
-/// What happens to `ok` when its reader ends.
-const LET_GO: AddWatchFlags = AddWatchFlags::IN_CLOSE_NOWRITE;
-
-/// What happens to a directory when a name in it, or it, comes or goes.
-const NAMES: AddWatchFlags = AddWatchFlags::IN_CREATE
-    .union(AddWatchFlags::IN_MOVED_TO)
-    .union(AddWatchFlags::IN_DELETE)
-    .union(AddWatchFlags::IN_DELETE_SELF)
-    .union(AddWatchFlags::IN_MOVE_SELF)
-    .union(AddWatchFlags::IN_ONLYDIR);
-
 /// A service that is waited for.
 #[derive(Debug)]
 struct Service<'a> {
@@ -207,8 +207,6 @@ struct Service<'a> {
     directory: OwnedFd,
     /// What was seen at first, and last.
     before: Option<(Sight, Sight)>,
-    /// Whether supervise was seen to run.
-    seen: bool,
     /// Whether a supervise has ended, though another may have come.
     ended: bool,
 }
@@ -229,7 +227,6 @@ impl<'a> Service<'a> {
             name,
             directory,
             before: None,
-            seen: false,
             ended: false,
         })
     }
@@ -256,8 +253,7 @@ impl<'a> Service<'a> {
         now.supervised &= !self.ended;
         let (first, last) = self.before.unwrap_or((now, now));
         self.before = Some((first, now));
-        self.seen |= now.supervised;
-        let died = self.ended || (self.seen && !now.supervised);
+        let died = self.ended || (last.supervised && !now.supervised);
         let removed = fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 0);
         Ok(if goal.is_reached(&first, &last, &now) {
             Outlook::Reached
