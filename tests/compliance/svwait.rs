@@ -138,6 +138,9 @@ waits! {
         service(scene, true);
         let _supervise = supervise(scene);
         scene.sh("svwait -u -t 30 s").is(99, "", "svwait: fatal: timed out\n");
+        // Of several goals and limits the last ones count.
+        scene.sh("svwait -xudDU -t 0 -t30 s").is(99, "", "svwait: fatal: timed out\n");
+        scene.sh("svwait -xuUd -oa s").succeeds();
         scene.sh("svwait -u -t4294967295 s & sleep 0.1; svc -u s; wait $!").succeeds();
     }
 
