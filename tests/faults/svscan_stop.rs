@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::sys::signal::{Signal, kill};
 use testkit::{Outcome, Running, Scene, Subject, run, say};
 
-use super::{children, is_supervised, pid_of, record};
+use super::{children, pid_of, record};
 
 /// A service that needs a moment to end, and has last words.
 const POLITE: &str = "#!/bin/sh
@@ -237,10 +237,7 @@ fn what_another_svscan_left_behind_is_told_too() {
                 .count()
                 >= 2
         });
-        second.signal(Signal::SIGTERM);
-        assert_eq!(second.wait().code(), Some(0));
-        scene.wait_until("all have ended", || scene.processes().is_empty());
-        assert!(!is_supervised(scene, "scan/a"));
+        end(scene, second);
         assert_all_is_kept(scene, "a");
     });
 }

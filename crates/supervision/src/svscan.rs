@@ -13,10 +13,12 @@ use daemontools_core::state::Stage;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{Pid, chdir, fchdir, getpgid};
+use unix::file::open_write;
 use unix::signals::{HeldSignals, SignalPipe};
 
 use crate::client::{self, tell};
@@ -96,11 +98,14 @@ struct Seat<'a> {
 
 impl Seat<'_> {
     fn enter(&self) -> bool {
-        if leads_to(self.name, self.identity) && chdir(self.name).is_ok() {
-            return match self.side {
+        let by_name = leads_to(self.name, self.identity)
+            && chdir(self.name).is_ok()
+            && match self.side {
                 Side::Service => true,
                 Side::Logger => chdir(names::LOG).is_ok(),
             };
+        if by_name {
+            return true;
         }
         let supervise = self.supervise.map(|pid| format!("/proc/{pid}/cwd"));
         let entered = supervise.is_some_and(|directory| chdir(directory.as_str()).is_ok());
@@ -190,6 +195,7 @@ pub fn svscan(
         essentials: extended.then(Essentials::new),
         end: None,
         orders_to_stop: 0,
+        strangers: Vec::new(),
     };
     let watch = Watch::new();
     let mut next_look = Instant::now();
@@ -201,7 +207,7 @@ pub fn svscan(
         }
         tree.look_at_essentials();
         tree.part();
-        if let Some(end) = tree.end.filter(|_| tree.scanner.table.count() == 0) {
+        if let Some(end) = tree.end.filter(|_| tree.is_over()) {
             return end;
         }
         let mut descriptors = vec![children.as_fd()];
@@ -210,8 +216,13 @@ pub fn svscan(
             descriptors.extend(watch.as_ref().map(|watch| watch.0.as_fd()));
             descriptors.extend(tree.essentials.as_ref().and_then(Essentials::as_fd));
         }
-        let next_act = tree.scanner.table.next_act();
-        wait(&descriptors, next_act.into_iter().chain([next_look]).min());
+        descriptors.extend(tree.strangers.iter().map(|stranger| stranger.ok.as_fd()));
+        let next_act = tree.scanner.table.next_act().into_iter();
+        let next_leave = tree.strangers.iter().filter_map(|stranger| stranger.until);
+        wait(
+            &descriptors,
+            next_act.chain(next_leave).chain([next_look]).min(),
+        );
         children.drain();
         tree.scanner.reap();
         if tree.end.is_none() {
@@ -237,6 +248,25 @@ struct Tree<'a, R> {
     end: Option<End>,
     /// How often it was told to end all.
     orders_to_stop: usize,
+    strangers: Vec<Stranger>,
+}
+
+/// A supervise that was told to end, and is no child: another svscan has left
+/// it behind.
+struct Stranger {
+    /// Its FIFO, which nobody reads when it has ended.
+    ok: OwnedFd,
+    /// So long it is waited for; None: for ever.
+    until: Option<Instant>,
+}
+
+impl Stranger {
+    fn has_ended(&self) -> bool {
+        let mut ok = [PollFd::new(self.ok.as_fd(), PollFlags::empty())];
+        let _ = poll(&mut ok, PollTimeout::ZERO);
+        let [ok] = ok;
+        ok.any() == Some(true) || self.until.is_some_and(|until| until <= Instant::now())
+    }
 }
 
 impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
@@ -283,7 +313,13 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
             self.end_all(End::Told);
         } else if self.is_impatient() {
             self.scanner.table.press(Instant::now());
+            self.strangers.clear();
         }
+    }
+
+    /// Whether nothing is left.
+    fn is_over(&self) -> bool {
+        self.scanner.table.count() == 0 && self.strangers.is_empty()
     }
 
     /// Whether it was told to end all, and then again.
@@ -334,19 +370,34 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
             logger: limit(Side::Logger),
             exit_stops_logger: self.essentials.is_some() && exit_stops() == Some(true),
         };
-        for side in [Side::Service, Side::Logger] {
-            if self.scanner.table.pid(identity, side).is_none() {
-                // It may be that of a svscan that was killed. Nobody waits for
-                // it, nor knows when its pipe is closed.
-                let _ = self.within(identity, side, || tell(letters(side, Step::Ask)));
-            }
+        self.leave_stranger(identity, Side::Service, terms.service);
+        if !terms.exit_stops_logger {
+            self.leave_stranger(identity, Side::Logger, terms.logger);
         }
         let table = &mut self.scanner.table;
         table.leave(identity, terms, Instant::now());
     }
 
+    /// If a side's supervise is a stranger, it is told to end, too. A logger
+    /// comes to its end by itself: the other end of its pipe is its service's
+    /// alone.
+    fn leave_stranger(&mut self, identity: Identity, side: Side, limit: Option<Duration>) {
+        if self.scanner.table.pid(identity, side).is_some() {
+            return;
+        }
+        let ok = self.within(identity, side, || {
+            let ok = open_write(names::OK).ok()?;
+            tell(letters(side, Step::Ask)).ok().map(|()| ok)
+        });
+        if let Some(ok) = ok.flatten() {
+            let until = limit.and_then(|limit| Instant::now().checked_add(limit));
+            self.strangers.push(Stranger { ok, until });
+        }
+    }
+
     /// Does what is due about those that are to end.
     fn part(&mut self) {
+        self.strangers.retain(|stranger| !stranger.has_ended());
         for identity in self.scanner.table.leaving() {
             while let Some(act) = self.act(identity) {
                 match act {
@@ -391,7 +442,9 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
                 let _ = kill(supervise, Signal::SIGCONT);
                 let answer = self.within(identity, side, || match step {
                     Step::Await => await_logger(),
-                    _ => heard(tell(letters(side, step)), Answer::Heard),
+                    Step::Ask | Step::Kill | Step::Force | Step::Abandon => {
+                        heard(tell(letters(side, step)), Answer::Heard)
+                    }
                 });
                 let answer = answer.unwrap_or(Answer::Deaf);
                 let table = &mut self.scanner.table;
@@ -518,13 +571,12 @@ impl Essentials {
         }
         if let Some(inotify) = &self.inotify {
             let renamed = AddWatchFlags::IN_MOVED_TO;
-            if inotify
-                .add_watch(&in_it(names::SUPERVISE), renamed)
-                .is_err()
-            {
-                // It is watched once it is there.
+            let watch = || inotify.add_watch(&in_it(names::SUPERVISE), renamed);
+            if watch().is_err() {
+                // It is watched once it is there, which may be now.
                 let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
                 let _ = inotify.add_watch(name, once | renamed);
+                let _ = watch();
             }
         }
         true
