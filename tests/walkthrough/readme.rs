@@ -1,14 +1,14 @@
-//! The minute of README.md.
+//! What README.md shows, typed.
 
-use testkit::interop;
+use testkit::{interop, on_subjects};
 
 use super::{awaited, shown, typed};
 
-/// The three pieces of shell in that chapter.
-fn pieces() -> [String; 3] {
+/// The pieces of shell in a chapter.
+fn pieces<const N: usize>(title: &str) -> [String; N] {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
-    let (_, chapter) = readme.split_once("\n## One minute\n").unwrap();
+    let (_, chapter) = readme.split_once(&format!("\n## {title}\n")).unwrap();
     let (chapter, _) = chapter.split_once("\n## ").unwrap();
     let mut pieces = vec![String::new()];
     for line in chapter.lines() {
@@ -20,12 +20,13 @@ fn pieces() -> [String; 3] {
             pieces.push(String::new());
         }
     }
+    pieces.retain(|piece| !piece.trim().is_empty());
     pieces.try_into().unwrap()
 }
 
 interop! {
     fn one_minute(scene: &Scene) {
-        let [make, run, remove] = pieces();
+        let [make, run, remove] = pieces("One minute");
         typed(scene, &make).succeeds();
 
         let mut lines = run.lines().filter(|line| !line.trim().is_empty());
@@ -48,4 +49,52 @@ interop! {
         typed(scene, &remove).succeeds();
         typed(scene, "svstat sv/clock").prints("sv/clock: supervise not running\n");
     }
+
+    fn the_same_in_the_way_of_runit(scene: &Scene) {
+        let [make, _, _] = pieces("One minute");
+        typed(scene, &make).succeeds();
+        typed(scene, "mkdir sv/clock/log/main").succeeds();
+        let [run] = pieces("The same in the way of runit");
+        let mut lines = run.lines().filter(|line| !line.trim().is_empty());
+        typed(scene, lines.next().unwrap()).succeeds();
+        assert_eq!(lines.next(), Some("    runsvdir service &"));
+        let _runsvdir = scene.start(scene.shell("exec runsvdir service"));
+        typed(scene, lines.next().unwrap()).succeeds();
+        let directory = lines.next().unwrap();
+        awaited(scene, &format!("{directory}; sv status clock >/dev/null && echo there"), "there\n");
+        for line in lines {
+            let (command, says) = line.split_once('#').unwrap_or((line, ""));
+            let shown = shown(scene, &typed(scene, &format!("{directory}\n{command}")).stdout);
+            if says.starts_with(" ok: ") {
+                let says = says.trim().replace("4242", "N").replace("2s", "Ns").replace("0s", "Ns");
+                // It may have a logger to tell of.
+                assert!(shown.starts_with(&says), "{shown:?}");
+            }
+        }
+        // The reference does not see two changes within one second.
+        scene.wait_until("runsv ends", || scene.sh("touch service; svok sv/clock").code() == Some(100));
+    }
+}
+
+on_subjects! {
+    fn by_request_only(scene) {
+        typed(scene, "mkdir -p sv/db sv/web service bin").succeeds();
+        scene.script("sv/db/run", "#!/bin/sh\necho >&3\nexec sleep 1000\n");
+        scene.script("bin/web-server", "#!/bin/sh\nexec sleep 1000\n");
+        let [files, script, run] = pieces("By request only");
+        typed(scene, &files).succeeds();
+        typed(scene, &script).succeeds();
+        typed(scene, "chmod +x sv/web/run; ln -s ../sv/db ../sv/web service").succeeds();
+        let mut lines = run.lines().filter(|line| !line.trim().is_empty());
+        assert_eq!(lines.next(), Some("    svscan -e service &"));
+        let _svscan = scene.start(scene.shell("PATH=$PWD/bin:$PATH; exec svscan -e service"));
+        let svps = lines.next().unwrap();
+        let row = |name: &str, state: &str| {
+            let rows = String::from_utf8(typed(scene, svps).stdout).unwrap();
+            rows.lines().any(|row| row.starts_with(name) && row.contains(state))
+        };
+        scene.wait_until("both are up", || row("db", " ready ") && row("web", " up "));
+        assert_eq!(lines.next(), None);
+    }
+    ours: Ours,
 }
