@@ -419,7 +419,7 @@ compliance! {
         scene.script("scan/a/run", SLEEPER);
         scene.write("scan/a/essential", "");
         for signal in [Signal::SIGHUP, Signal::SIGALRM, Signal::SIGINT, Signal::SIGTERM] {
-            let svscan = scene.start(scene.shell("exec svscan scan"));
+            let svscan = scene.start(scene.shell("exec env --default-signal svscan scan"));
             scene.wait_until("it runs", || scene.sh("svok scan/a").code() == Some(0));
             svscan.signal(signal);
             assert_eq!(svscan.wait().signal(), Some(signal as i32));

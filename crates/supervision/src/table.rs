@@ -66,8 +66,8 @@ struct Entry<P> {
     service: Option<Process>,
     logger: Option<Process>,
     pipe: Option<P>,
-    /// How it ends, once it is to end for good.
-    farewell: Option<Farewell>,
+    /// How it ends, once it is to end for good. Most never are.
+    farewell: Option<Box<Farewell>>,
 }
 
 /// What is to be done about a service that is to end for good.
@@ -268,7 +268,7 @@ impl<P> Table<P> {
         if let Some(entry) = self.entries.get_mut(&identity) {
             entry
                 .farewell
-                .get_or_insert_with(|| Farewell::new(terms, now));
+                .get_or_insert_with(|| Box::new(Farewell::new(terms, now)));
         }
     }
 
@@ -332,7 +332,10 @@ impl<P> Table<P> {
     /// When there may be something to do about those that are to end.
     #[must_use]
     pub fn next_act(&self) -> Option<Instant> {
-        let farewells = self.entries.values().filter_map(|entry| entry.farewell);
+        let farewells = self
+            .entries
+            .values()
+            .filter_map(|entry| entry.farewell.as_ref());
         farewells.filter_map(|farewell| farewell.next()).min()
     }
 
