@@ -317,14 +317,15 @@ ours! {
 
     fn alrm_looks_now(scene: &Scene) {
         scene.script("template/run", "#!/bin/sh\necho >up\nexec sleep 1000\n");
-        scene.sh("mkdir scan").succeeds();
+        scene.sh("mkdir scan; cp -r template scan/0").succeeds();
         let svscan = svscan(scene);
+        wait_for_files(scene, &["scan/0/up"]);
         let mut n = 0;
         scene.wait_until("five looks take less time than there is between two", || {
             let start = Instant::now();
             for _ in 0..5 {
                 n += 1;
-                scene.sh(&format!("cp -r template scan/{n}")).succeeds();
+                scene.sh(&format!("cp -r template new; mv new scan/{n}")).succeeds();
                 svscan.signal(Signal::SIGALRM);
                 wait_for_files(scene, &[&format!("scan/{n}/up")]);
             }
