@@ -9,20 +9,9 @@ use std::path::Path;
 use daemontools_core::label::Label;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid, getsid};
-use testkit::{Running, Scene, on_subjects};
+use testkit::{Running, Scene, ours_is_met};
 
 use super::{SLEEPER, pid, supervise as supervise_as_ever, wait_for_status};
-
-/// supervise -e, which the reference has not: it makes, and is met by ours,
-/// or by the reference.
-macro_rules! extended {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $(on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours, theirs_on_ours: OursThenTheirs,
-        })*
-    };
-}
 
 /// A service that says on the descriptor 3 that it is ready.
 const READY: &str = "#!/bin/sh\necho ready >&3\nexec sleep 1000\n";
@@ -98,7 +87,7 @@ fn wait_for_delay(scene: &Scene, wanted: u32) {
     });
 }
 
-extended! {
+ours_is_met! {
     fn without_files_a_service_lives_as_ever(scene: &Scene) {
         scene.script("s/run", SLEEPER);
         let supervise = supervise(scene);

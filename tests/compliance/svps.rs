@@ -1,19 +1,8 @@
-use testkit::{Running, Scene};
+use testkit::{Running, Scene, ours_meets};
 
 use super::{SLEEPER, may_change_identity};
 
 const USAGE: &str = "svps: usage: svps [-j] [scandir]\n";
-
-/// svps, which the reference has not, on what ours makes and on what the
-/// reference makes.
-macro_rules! shows {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $(testkit::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours, ours_on_theirs: TheirsThenOurs,
-        })*
-    };
-}
 
 /// A service with a logger, one that is down, and one that nobody supervises.
 fn three(scene: &Scene) -> Running {
@@ -63,7 +52,7 @@ fn words(text: &str) -> Vec<String> {
     text.lines().map(row).collect()
 }
 
-shows! {
+ours_meets! {
     fn each_service_has_a_row_and_its_logger_below(scene: &Scene) {
         let _svscan = three(scene);
         scene.script("scan/c/run", SLEEPER);

@@ -7,20 +7,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use testkit::{Outcome, Running, Scene, compliance};
+use testkit::{Outcome, Running, Scene, compliance, ours};
 
 use super::SLEEPER;
 use super::boot::{process_one, signal_inside};
-
-/// Tests of ours alone.
-macro_rules! ours {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $(testkit::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours,
-        })*
-    };
-}
 
 /// A service that tells, in the file `said` beside the directory of services,
 /// what becomes of it, and has last words for its logger.

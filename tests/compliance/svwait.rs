@@ -1,24 +1,13 @@
 use std::fs;
 
 use nix::sys::signal::{Signal, kill};
-use testkit::{Running, Scene};
+use testkit::{Running, Scene, ours_meets};
 
 use super::chain::injected;
 use super::multilog::calls::strace_works;
 use super::{SLEEPER, may_change_identity, pid, supervise, wait_for_status};
 
 const USAGE: &str = "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...\n";
-
-/// svwait, which the reference has not, on what ours makes and on what the
-/// reference makes.
-macro_rules! waits {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $(testkit::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours, ours_on_theirs: TheirsThenOurs,
-        })*
-    };
-}
 
 /// Starts svwait and waits until it sleeps.
 #[track_caller]
@@ -70,7 +59,7 @@ fn service(scene: &Scene, down: bool) {
     }
 }
 
-waits! {
+ours_meets! {
     fn what_is_so_is_not_waited_for(scene: &Scene) {
         service(scene, false);
         let _supervise = supervise(scene);
@@ -485,8 +474,8 @@ waits! {
     }
 }
 
-testkit::on_subjects! {
-    fn supervise_e_tells_when_it_is_ready_and_cleaned_up_after(scene) {
+testkit::ours! {
+    fn supervise_e_tells_when_it_is_ready_and_cleaned_up_after(scene: &Scene) {
         scene.script("s/run", "#!/bin/sh\nread line <go; echo >&3; exec 3>&-; exec sleep 1000\n");
         scene.script("s/finish", "#!/bin/sh\nread line <done\n");
         scene.write("s/notification-fd", "3\n");
@@ -507,5 +496,4 @@ testkit::on_subjects! {
         scene.sh("echo >s/go").succeeds();
         restarted.wait().succeeds();
     }
-    ours: Ours,
 }

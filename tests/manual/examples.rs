@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use testkit::{Scene, Subject, compliance};
+use testkit::{Scene, Subject, compliance, ours_meets};
 
 use super::session::{Session, Step};
 
@@ -34,17 +34,6 @@ fn play(scene: &Scene, document: &str) {
     });
 }
 
-/// As `compliance!`, with svwait and whatever else the reference has not: ours
-/// alone, and with what it makes.
-macro_rules! meets {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $(testkit::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours, theirs_then_ours: TheirsThenOurs,
-        })*
-    };
-}
-
 /// A test for each document, and their list.
 macro_rules! documents {
     ($($tests:ident! { $($name:ident: $document:literal,)* })*) => {
@@ -59,7 +48,7 @@ macro_rules! documents {
 }
 
 documents! {
-    meets! {
+    ours_meets! {
         migration: "doc/migration.md",
         troubleshooting: "doc/troubleshooting.md",
     }
@@ -90,7 +79,7 @@ documents! {
         tai64n: "man/tai64n.8",
         tai64nlocal: "man/tai64nlocal.8",
     }
-    meets! {
+    ours_meets! {
         svps: "man/svps.8",
         svwait: "man/svwait.8",
     }

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use testkit::{Running, Scene, on_subjects, skip};
+use testkit::{Running, Scene, ours, skip};
 
 /// svscan -e on the directory `service`.
 fn svscan(scene: &Scene) -> Running {
@@ -23,13 +23,7 @@ fn row(scene: &Scene, name: &str) -> Vec<String> {
         .collect()
 }
 
-macro_rules! extended {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $(on_subjects! { $(#[$meta])* fn $name($scene) $body ours: Ours, })*
-    };
-}
-
-extended! {
+ours! {
     fn a_service_waits_until_the_server_that_it_needs_is_ready(scene: &Scene) {
         if !Path::new("/usr/bin/s6-ipcserver").exists() {
             skip("a_service_waits_until_the_server_that_it_needs_is_ready", "s6-ipcserver is not there");

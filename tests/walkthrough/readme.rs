@@ -1,6 +1,6 @@
 //! What README.md shows, typed.
 
-use testkit::{interop, on_subjects};
+use testkit::{interop, ours};
 
 use super::{awaited, shown, typed};
 
@@ -76,8 +76,8 @@ interop! {
     }
 }
 
-on_subjects! {
-    fn by_request_only(scene) {
+ours! {
+    fn by_request_only(scene: &Scene) {
         typed(scene, "mkdir -p sv/db sv/web service bin").succeeds();
         scene.script("sv/db/run", "#!/bin/sh\necho >&3\nexec sleep 1000\n");
         scene.script("bin/web-server", "#!/bin/sh\nexec sleep 1000\n");
@@ -96,5 +96,4 @@ on_subjects! {
         scene.wait_until("both are up", || row("db", " ready ") && row("web", " up "));
         assert_eq!(lines.next(), None);
     }
-    ours: Ours,
 }

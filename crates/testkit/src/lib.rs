@@ -50,6 +50,39 @@ macro_rules! interop {
     };
 }
 
+/// Tests of what the reference has not, on ours.
+#[macro_export]
+macro_rules! ours {
+    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
+        $($crate::on_subjects! {
+            $(#[$meta])* fn $name($scene) $body
+            ours: Ours,
+        })*
+    };
+}
+
+/// As [`ours!`], where it meets what ours made, and what the reference made.
+#[macro_export]
+macro_rules! ours_meets {
+    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
+        $($crate::on_subjects! {
+            $(#[$meta])* fn $name($scene) $body
+            ours: Ours, theirs_then_ours: TheirsThenOurs,
+        })*
+    };
+}
+
+/// As [`ours!`], where what it makes is met by ours, and by the reference.
+#[macro_export]
+macro_rules! ours_is_met {
+    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
+        $($crate::on_subjects! {
+            $(#[$meta])* fn $name($scene) $body
+            ours: Ours, ours_then_theirs: OursThenTheirs,
+        })*
+    };
+}
+
 /// The tests of one function, a module of them.
 #[doc(hidden)]
 #[macro_export]

@@ -5,19 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
-use testkit::{Running, Scene, Subject, compliance, skip};
+use testkit::{Running, Scene, Subject, compliance, ours, skip};
 
 use super::{Feed, contents, files, line, masked, sizes};
-
-/// Tests of what the reference has not.
-macro_rules! ours {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $(testkit::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours,
-        })*
-    };
-}
 
 /// `current` with this text, from an earlier writer that ended well.
 fn write_finished(scene: &Scene, log: &str, text: &str) {
@@ -458,17 +448,7 @@ ours! {
     }
 }
 
-/// Tests of what the reference finds where ours was at work.
-macro_rules! handed_over {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $(testkit::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours_then_theirs: OursThenTheirs,
-        })*
-    };
-}
-
-handed_over! {
+testkit::ours_is_met! {
     fn the_reference_goes_on_where_these_words_were_used(scene: &Scene) {
         let input = line(12_288);
         scene.feed(&input, "$FIRST/multilog s4096 S100000 R3600 wgz '!cat' ./m").succeeds();
