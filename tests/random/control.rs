@@ -40,6 +40,10 @@ fn look(scene: &Scene, name: &str) -> Option<(bool, u8, u8, String)> {
     if pid != 0 && (last_start != Some(&pid.to_string()) || !is_calm(pid)) {
         return None;
     }
+    // It is about to be started, and one side may be faster than the other.
+    if pid == 0 && record.get(17) == Some(&b'u') {
+        return None;
+    }
     let words = log
         .lines()
         .map(|line| line.split(' ').next().unwrap_or_default());

@@ -152,7 +152,7 @@ impl Round {
 }
 
 /// The bytes with the digits of every label and every date overwritten, those
-/// of a date too whose beginning is gone.
+/// of a date too whose beginning or end is gone.
 fn undated(bytes: Vec<u8>) -> Vec<u8> {
     const FORM: &[u8; 26] = b"0000-00-00_00:00:00.00000 ";
     let fits = |(byte, form): (&u8, &u8)| match form {
@@ -176,6 +176,10 @@ fn undated(bytes: Vec<u8>) -> Vec<u8> {
         conceal(start, FORM);
     }
     let _ = (1..FORM.len() - 1).any(|cut| conceal(0, &FORM[cut..]));
+    let _ = (1..FORM.len() - 1).any(|cut| {
+        let (begun, _) = FORM.split_at(FORM.len() - cut);
+        length >= begun.len() && conceal(length - begun.len(), begun)
+    });
     bytes
 }
 
