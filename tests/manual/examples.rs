@@ -12,6 +12,9 @@ const OURS_ALONE: &[&str] = &[
     "BY REQUEST",
     "COMPATIBILITY",
     "EXAMPLES WITH -e",
+    "From daemontools-encore",
+    "From s6",
+    "From systemd",
     "Which services flap, or have failed",
 ];
 
