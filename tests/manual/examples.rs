@@ -9,12 +9,18 @@ use super::session::{Session, Step};
 
 /// The sections that show what is not in 0.76.
 const OURS_ALONE: &[&str] = &[
+    "A container does not stop",
+    "A log is too large or too old",
+    "A service does not end",
     "BY REQUEST",
     "COMPATIBILITY",
     "EXAMPLES WITH -e",
     "From daemontools-encore",
     "From s6",
     "From systemd",
+    "It starts before what it needs",
+    "Nobody is told when a service dies",
+    "There are two copies of a service",
     "Which services flap, or have failed",
 ];
 
