@@ -202,6 +202,25 @@ enum State {
     Failed,
 }
 
+/// A run that was asked for alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Once {
+    /// There was one, or it is due.
+    Had,
+    /// It is to come when `finish` has ended.
+    Owed,
+}
+
+impl State {
+    /// Where a service is when it is told to run once.
+    fn once(self) -> Once {
+        match self {
+            State::FinishDue(..) | State::Finishing { .. } => Once::Owed,
+            State::Down | State::Due(_) | State::Up(_) | State::Failed => Once::Had,
+        }
+    }
+}
+
 /// Whether the service has said that it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Readiness {
@@ -241,6 +260,7 @@ pub struct Machine {
     delay: Option<Duration>,
     /// The deaths that count for the limit, the last one at the end.
     deaths: VecDeque<Instant>,
+    once: Once,
     starts: u64,
     last_end: Option<End>,
 }
@@ -269,6 +289,7 @@ impl Machine {
             kill_at: None,
             delay: None,
             deaths: VecDeque::new(),
+            once: Once::Had,
             starts: 0,
             last_end: None,
         }
@@ -445,6 +466,7 @@ impl Machine {
                 self.want = Want::Once;
                 self.begin_again(now);
                 self.start_soon(now);
+                self.once = self.state.once();
                 [None; 3]
             }
             Command::Exit if self.terms.exit_stops && self.want != Want::Down => {
@@ -457,7 +479,7 @@ impl Machine {
             }
             Command::Down => {
                 self.want = Want::Down;
-                self.paused = false;
+                (self.paused, self.once) = (false, Once::Had);
                 self.start_never();
                 if let (Some(_), Some(time)) = (self.service(), self.terms.kill_after) {
                     self.kill_at = self.kill_at.or(Some(now.instant + time));
@@ -465,7 +487,7 @@ impl Machine {
                 [send(self.terms.down_signal), send(Signal::SIGCONT), None]
             }
             Command::Pause => {
-                self.paused = self.pid().is_some();
+                self.paused = self.service().is_some();
                 [send(Signal::SIGSTOP), None, None]
             }
             Command::Continue => {
@@ -574,6 +596,7 @@ impl Machine {
             | State::Finishing { .. }
             | State::Failed => {
                 self.state = State::Up(pid);
+                self.once = Once::Had;
                 self.starts += 1;
                 self.readiness = if self.terms.announces {
                     Readiness::Awaited
@@ -640,34 +663,36 @@ impl Machine {
     /// After a death: counts it, and how long to wait because of it.
     fn mourn(&mut self, now: Moment) {
         (self.since, self.paused) = (now.label, false);
-        match self.want {
-            Want::Up => self.deaths.push_back(now.instant),
-            Want::Down | Want::Once => {}
+        match (self.want, self.terms.limit) {
+            (Want::Up, Some(Limit { interval, .. })) => {
+                self.deaths
+                    .retain(|death| now.instant.saturating_duration_since(*death) <= interval);
+                self.deaths.push_back(now.instant);
+            }
+            (Want::Up, None) => self.deaths.clear(),
+            (Want::Down | Want::Once, _) => {}
         }
-        if let Some(Backoff { first, longest }) = self.terms.backoff {
+        self.delay = self.terms.backoff.map(|Backoff { first, longest }| {
             let lived = self.started.map(|started| now.instant - started);
             let was_well = match self.readiness {
                 Readiness::Since(_) => true,
                 Readiness::Unsaid | Readiness::Awaited => lived > Some(longest),
             };
-            let delay = match self.delay {
-                Some(last) if !was_well => longest.min(last * 2),
+            match self.delay {
+                // The file may ask for more than it did.
+                Some(last) if !was_well => longest.min(first.max(last * 2)),
                 Some(_) | None => first,
-            };
-            self.delay = Some(delay);
+            }
+        });
+        if let Some(delay) = self.delay {
             self.not_before = self.not_before.max(now.instant + delay);
         }
     }
 
     /// Whether the service has died more often than it may.
-    fn died_too_often(&mut self, now: Moment) -> bool {
-        let Some(Limit { count, interval }) = self.terms.limit else {
-            self.deaths.clear();
-            return false;
-        };
-        self.deaths
-            .retain(|death| now.instant.saturating_duration_since(*death) <= interval);
-        self.deaths.len() > count
+    fn died_too_often(&self) -> bool {
+        let limit = self.terms.limit;
+        limit.is_some_and(|Limit { count, .. }| self.deaths.len() > count)
     }
 
     fn fail(&mut self) {
@@ -712,10 +737,10 @@ impl Machine {
                 };
             }
         }
-        let too_often = self.died_too_often(now);
         match self.want {
-            Want::Up if too_often => self.fail(),
+            Want::Up if self.died_too_often() => self.fail(),
             Want::Up => self.start_soon(now),
+            Want::Once if self.once == Once::Owed => self.start_soon(now),
             Want::Down | Want::Once => {}
         }
     }
@@ -1010,6 +1035,80 @@ mod tests {
         assert_eq!(machine.report().status.want, Want::Down);
         let _ = machine.command(Command::Once, later);
         assert_eq!(machine.state().stage, Stage::Delay);
+    }
+
+    #[test]
+    fn deaths_are_counted_when_they_come_however_long_finish_takes() {
+        let limit = Some(Limit {
+            count: 1,
+            interval: Duration::from_secs(3),
+        });
+        let (mut machine, now) = up_on(Terms {
+            limit,
+            ..Terms::default()
+        });
+        for (died, stage) in [(0, Stage::Delay), (3000, Stage::Failed)] {
+            machine.died(SERVICE, ENDED, true, after(now, died));
+            machine.started(FINISH, after(now, died));
+            machine.died(FINISH, ENDED, true, after(now, died + 3000));
+            assert_eq!(machine.state().stage, stage);
+            machine.started(SERVICE, after(now, died + 3000));
+        }
+    }
+
+    #[test]
+    fn a_delay_is_never_shorter_than_what_is_asked_for() {
+        let (mut machine, now) = up_on(backoff(1, 9));
+        let mut died_on = |terms| {
+            machine.set_terms(terms);
+            machine.died(SERVICE, ENDED, false, now);
+            let moment = due(&machine);
+            machine.started(SERVICE, now);
+            moment
+        };
+        let seconds = |number: u64| Some(after(now, number * 1000).instant);
+        assert_eq!(died_on(backoff(1, 9)), seconds(1));
+        assert_eq!(died_on(backoff(5, 9)), seconds(5));
+        assert_eq!(died_on(backoff(5, 9)), seconds(9));
+        // Who asks for none for a while begins with the first one.
+        assert_eq!(died_on(Terms::default()), seconds(1));
+        assert_eq!(died_on(backoff(2, 9)), seconds(2));
+    }
+
+    #[test]
+    fn what_is_told_during_finish_is_for_the_time_after_it() {
+        for (commands, started) in [
+            (&[Command::Once][..], true),
+            (&[Command::Down, Command::Once], true),
+            (&[Command::Once, Command::Down], false),
+            (&[Command::Down, Command::Up], true),
+            (&[Command::Down], false),
+        ] {
+            let (mut machine, now) = up_on(Terms::default());
+            machine.died(SERVICE, ENDED, true, now);
+            machine.started(FINISH, now);
+            assert_eq!(done(&mut machine, Command::Pause, now), "");
+            assert!(!machine.report().status.paused);
+            for command in commands {
+                assert_eq!(done(&mut machine, *command, now), "");
+            }
+            machine.died(FINISH, ENDED, true, after(now, 2000));
+            let moment = started.then(|| after(now, 2000).instant);
+            assert_eq!(due(&machine), moment, "{commands:?}");
+        }
+        // Once is once.
+        let (mut machine, now) = up_on(Terms::default());
+        for _ in 0..2 {
+            machine.died(SERVICE, ENDED, true, now);
+            machine.started(FINISH, now);
+            let _ = machine.command(Command::Once, now);
+            machine.died(FINISH, ENDED, true, now);
+            machine.started(SERVICE, now);
+        }
+        machine.died(SERVICE, ENDED, true, now);
+        machine.started(FINISH, now);
+        machine.died(FINISH, ENDED, true, now);
+        assert_eq!(machine.state().stage, Stage::Down);
     }
 
     #[test]
