@@ -10,6 +10,7 @@ mod power;
 mod signals;
 mod stderr;
 mod supervise;
+mod supervise_extended;
 mod svlogd_full;
 mod svscan;
 mod svscan_stop;

@@ -4,6 +4,8 @@
 //! directory, which is the current directory.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -11,9 +13,10 @@ use daemontools_core::names;
 use daemontools_core::tally::{self, Tally};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
-use nix::unistd::{Pid, pipe2, read, setsid};
+use nix::unistd::{Pid, getppid, pipe2, read, setsid};
 use unix::exec::Program;
 use unix::file;
 use unix::fork::fork;
@@ -186,7 +189,10 @@ fn content(file: &'static CStr, report: &impl Fn(Trouble)) -> Option<Vec<u8>> {
     match file::open_read(file).and_then(|file| read(&file, &mut bytes)) {
         Ok(length) => {
             let text = bytes.get(..length).unwrap_or_default();
-            let line = text.split(|&byte| byte == b'\n').next();
+            let mut lines = text.split(|&byte| byte == b'\n');
+            // Of a line that is longer than this, the rest could say anything:
+            // what is empty means nothing.
+            let line = lines.next().filter(|line| line.len() < ENOUGH);
             Some(line.unwrap_or_default().trim_ascii().to_vec())
         }
         Err(Errno::ENOENT) => None,
@@ -212,6 +218,12 @@ fn is_there(file: &'static CStr, report: &impl Fn(Trouble)) -> bool {
             false
         }
     }
+}
+
+/// Whether there is a program to run. One that cannot be looked at is run as
+/// well, so that somebody says why it cannot be.
+pub(crate) fn is_program(file: &CStr) -> bool {
+    stat(file).map(drop) != Err(Errno::ENOENT)
 }
 
 impl Number {
@@ -267,6 +279,8 @@ pub(crate) struct Extended {
 /// What a new run of the service is given.
 #[derive(Debug)]
 pub(crate) struct Gifts {
+    /// The supervise that gives them.
+    from: Pid,
     settings: Settings,
     notification: Option<OwnedFd>,
 }
@@ -275,7 +289,7 @@ impl Extended {
     /// For the service that is called by this name.
     pub(crate) fn new(name: CString, report: &impl Fn(Trouble)) -> Self {
         let file = names::DEATH_TALLY.name;
-        let tally = match read_whole(file) {
+        let tally = match last_records(file) {
             Ok(bytes) => Tally::read(bytes).unwrap_or_else(|| {
                 report(Trouble::Meaning(file, "a tally of deaths"));
                 Tally::default()
@@ -316,6 +330,7 @@ impl Extended {
         (
             settings.terms,
             Gifts {
+                from: Pid::this(),
                 settings,
                 notification,
             },
@@ -328,11 +343,15 @@ impl Extended {
     }
 
     /// Whether the service has said that it is ready. What it says besides is
-    /// not listened to, but taken, so that it need not wait.
+    /// not listened to, but taken, so that it need not wait; of one who never
+    /// stops, no more than a pipe holds.
     pub(crate) fn hear(&mut self) -> bool {
-        let mut bytes = [0; 512];
+        let mut bytes = [0; 4096];
         let mut ready = false;
-        while let Some(notification) = &self.notification {
+        for _ in 0..16 {
+            let Some(notification) = &self.notification else {
+                break;
+            };
             match read(notification, &mut bytes) {
                 Ok(0) => self.notification = None,
                 Ok(length) => ready |= bytes.iter().take(length).any(|&byte| byte == b'\n'),
@@ -389,7 +408,7 @@ pub(crate) fn notify(
     environment: &[&CStr],
     report: &impl Fn(Trouble),
 ) {
-    if file::open_read(names::NOTIFY).is_err() {
+    if !is_program(names::NOTIFY) {
         return;
     }
     let words = ["run".to_owned(), what.to_owned(), pid.to_string()];
@@ -436,7 +455,7 @@ impl Gifts {
         }
         if let Some(number) = self.settings.lock {
             let lock = file::open_append(names::RUN_LOCK, 0o600).map_err(Trouble::Lock)?;
-            let lock = lock_alone(lock, report).map_err(Trouble::Lock)?;
+            let lock = lock_alone(lock, self.from, report).map_err(Trouble::Lock)?;
             file::place(lock, number)
                 .map_err(|error| Trouble::Descriptor(names::LOCK_FD, error))?;
         }
@@ -446,11 +465,19 @@ impl Gifts {
 
 /// Locks, and says so if another has to let go first. The lock lives as long
 /// as a copy of the descriptor does.
-fn lock_alone(file: OwnedFd, report: &impl Fn(Trouble)) -> Result<OwnedFd, Errno> {
+fn lock_alone(file: OwnedFd, supervise: Pid, report: &impl Fn(Trouble)) -> Result<OwnedFd, Errno> {
     let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Err((file, Errno::EAGAIN)) => {
             report(Trouble::Waiting);
-            Flock::lock(file, FlockArg::LockExclusive)
+            // Who waits has copies of all that supervise holds, its own lock
+            // too: it must not outlive it.
+            set_pdeathsig(Signal::SIGKILL)?;
+            if getppid() != supervise {
+                return Err(Errno::ESRCH);
+            }
+            let held = Flock::lock(file, FlockArg::LockExclusive);
+            set_pdeathsig(None)?;
+            held
         }
         taken => taken,
     };
@@ -461,11 +488,19 @@ fn lock_alone(file: OwnedFd, report: &impl Fn(Trouble)) -> Result<OwnedFd, Errno
     copy
 }
 
-fn read_whole(name: &CStr) -> Result<Vec<u8>, Errno> {
-    let file = file::open_read(name)?;
-    let mut bytes = vec![0; 2 * tally::KEPT * tally::LENGTH];
-    let length = read(&file, &mut bytes)?;
-    bytes.truncate(length);
+/// The end of a file of records, with as many of them as are kept, and what
+/// is left over if they are not whole.
+fn last_records(name: &CStr) -> Result<Vec<u8>, Errno> {
+    let (record, kept) = (tally::LENGTH as u64, tally::KEPT as u64);
+    let mut file = File::from(file::open_read(name)?);
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::End(0))
+        .and_then(|length| {
+            let first = (length / record).saturating_sub(kept);
+            file.seek(SeekFrom::Start(first * record))
+        })
+        .and_then(|_| file.take((kept + 1) * record).read_to_end(&mut bytes))
+        .map_err(|error| unix::errno(&error))?;
     Ok(bytes)
 }
 

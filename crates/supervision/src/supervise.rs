@@ -469,12 +469,20 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
 
     fn reap(&mut self) {
         while let Some((pid, end)) = reap() {
-            let now = Moment::now();
             let was_service = self.service.machine.service() == Some(pid);
+            if was_service {
+                // What it has said since it was listened to, it said first.
+                self.hear();
+            }
+            let now = Moment::now();
             for service in std::iter::once(&mut self.service).chain(&mut self.logger) {
                 let finish = service.machine.pid() == Some(pid)
                     && service.machine.policy().has_finish()
-                    && file::open_read(names::FINISH).is_ok();
+                    && if self.extended.is_some() {
+                        extended::is_program(names::FINISH)
+                    } else {
+                        file::open_read(names::FINISH).is_ok()
+                    };
                 service.machine.died(pid, end, finish, now);
             }
             if was_service {
@@ -485,13 +493,14 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
 
     /// Under supervise -e: keeps a death of the service, and tells of it.
     fn mourn(&mut self, pid: Pid, end: End, now: Moment) {
-        if let Some(Err(trouble)) = self
-            .extended
-            .as_mut()
-            .map(|extended| extended.mourn(end, now))
-        {
+        let Some(extended) = &mut self.extended else {
+            return;
+        };
+        if let Err(trouble) = extended.mourn(end, now) {
             (self.report)(Trouble::Replace(trouble));
         }
+        // What is started next, finish and notify, may look at it.
+        self.show(Side::Service);
         let (what, how) = extended::ended(end);
         self.notify(what, pid, how);
     }

@@ -1,0 +1,316 @@
+//! supervise -e when what it looks after, or the system, does its worst.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::{Running, Scene, on_subjects};
+
+use super::{SLEEPER, children, descriptors, is_supervised, is_zombie, pid_of, record};
+
+/// supervise -e, which the reference has not.
+macro_rules! extended {
+    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
+        $(on_subjects! {
+            $(#[$meta])* fn $name($scene) $body
+            ours: Ours,
+        })*
+    };
+}
+
+fn supervise(scene: &Scene, dir: &str) -> Running {
+    let running = scene.start(scene.shell(&format!("exec supervise -e {dir}")));
+    scene.wait_until("supervise runs", || is_supervised(scene, dir));
+    running
+}
+
+/// What supervise, and all that it has started, has said on standard error.
+fn said(supervise: &Running) -> String {
+    String::from_utf8(supervise.stderr()).unwrap()
+}
+
+/// The process of the service, 0 if it does not run.
+fn service(scene: &Scene, dir: &str) -> i32 {
+    record(scene, dir).map_or(0, pid_of)
+}
+
+#[track_caller]
+fn wait_for_stage(scene: &Scene, dir: &str, wanted: &str) {
+    let wanted = format!("state={wanted}\n");
+    scene.wait_until(&format!("{dir} is at {wanted:?}"), || {
+        let state = fs::read_to_string(scene.path(format!("{dir}/supervise/state")));
+        state.is_ok_and(|state| state.starts_with(&wanted))
+    });
+}
+
+/// What a process has open, by number; pipes without theirs.
+fn opened(process: i32) -> BTreeMap<i32, String> {
+    let entries = fs::read_dir(format!("/proc/{process}/fd")).into_iter();
+    let entries = entries.flatten().flatten().filter_map(|entry| {
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        let link = fs::read_link(entry.path()).ok()?;
+        let name = link.file_name()?.to_str()?.to_owned();
+        Some((
+            number,
+            if name.starts_with("pipe:") {
+                "pipe".to_owned()
+            } else {
+                name
+            },
+        ))
+    });
+    entries.collect()
+}
+
+extended! {
+    fn who_never_stops_saying_that_it_is_ready_keeps_nobody_from_being_heard(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\nexec cat /dev/zero >&3\n");
+        scene.write("s/notification-fd", "3");
+        let supervise = supervise(scene, "s");
+        wait_for_stage(scene, "s", "starting");
+        // Not one newline in gigabytes.
+        scene.sh("svc -dx s").succeeds();
+        supervise.wait().is(0, "", "");
+        wait_for_stage(scene, "s", "down");
+    }
+
+    fn each_is_given_its_descriptors_and_no_others(scene: &Scene) {
+        const NUMBERS: i32 = 30;
+        // Every number that supervise may use itself, and all of them crossing.
+        let lock_of = |number| if number == NUMBERS { 1 } else { number + 1 };
+        for number in 1..=NUMBERS {
+            let dir = format!("s{number}");
+            scene.script(format!("{dir}/run"), &format!(
+                "#!/bin/sh\necho >/proc/self/fd/{number}\nexec sleep 1000\n"));
+            for program in ["notify", "finish"] {
+                scene.script(format!("{dir}/{program}"), &format!("#!/bin/sh\necho $$ >{program}ing\nexec sleep 1000\n"));
+            }
+            scene.write(format!("{dir}/notification-fd"), number.to_string());
+            scene.write(format!("{dir}/lock-fd"), lock_of(number).to_string());
+        }
+        let _all: Vec<_> = (1..=NUMBERS)
+            .map(|number| scene.start(scene.shell(&format!("exec supervise -e s{number}"))))
+            .collect();
+        // What anybody has who is started from here.
+        let other = scene.start(scene.shell("exec sleep 1000"));
+        let runs = |pid: i32| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"sleep\n");
+        scene.wait_until("it has become its program", || runs(other.pid().as_raw()));
+        let inherited = opened(other.pid().as_raw());
+        for number in 1..=NUMBERS {
+            let dir = format!("s{number}");
+            scene.wait_until("it runs", || scene.exists(format!("{dir}/supervise/state")));
+            wait_for_stage(scene, &dir, "ready");
+            let run = service(scene, &dir);
+            let mut wanted: BTreeSet<_> = inherited.keys().copied().collect();
+            wanted.extend([number, lock_of(number)]);
+            scene.wait_until("it has become its program", || runs(run));
+            let has = opened(run);
+            assert_eq!(has.keys().copied().collect::<BTreeSet<_>>(), wanted, "{has:?}");
+            assert_eq!((&*has[&number], &*has[&lock_of(number)]), ("pipe", "lock-run"));
+        }
+        for number in 1..=NUMBERS {
+            kill(Pid::from_raw(service(scene, &format!("s{number}"))), Signal::SIGKILL).unwrap();
+        }
+        for number in 1..=NUMBERS {
+            let dir = format!("s{number}");
+            for program in ["notify", "finish"] {
+                let text = || fs::read_to_string(scene.path(format!("{dir}/{program}ing"))).unwrap_or_default();
+                scene.wait_until("it is run", || text().ends_with('\n'));
+                let process = text().trim().parse().unwrap();
+                scene.wait_until("it has become its program", || runs(process));
+                assert!(opened(process).keys().eq(inherited.keys()), "{program}: {:?}", opened(process));
+            }
+        }
+    }
+
+    fn restarts_leave_no_descriptors_and_no_dead(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\necho >&3\necho start >>starts\n");
+        scene.write("s/notification-fd", "3");
+        scene.write("s/lock-fd", "4");
+        for program in ["notify", "finish"] {
+            scene.script(format!("s/{program}"), "#!/bin/sh\nexit 0\n");
+        }
+        let supervise = supervise(scene, "s");
+        let starts = || fs::read_to_string(scene.path("s/starts")).unwrap_or_default().lines().count();
+        let waits = || {
+            wait_for_stage(scene, "s", "delay");
+            scene.wait_until("the dead are gone", || children(supervise.pid()).is_empty());
+            assert!(!children(supervise.pid()).into_iter().any(is_zombie));
+            descriptors(supervise.pid())
+        };
+        scene.wait_until("it was started", || starts() == 1);
+        let before = waits();
+        scene.wait_until("it was started again and again", || starts() == 3);
+        assert_eq!(waits(), before);
+    }
+
+    fn with_few_descriptors_it_refuses_at_once_or_runs_the_service(scene: &Scene) {
+        let limits = 7..=20;
+        // A program that needs none itself, and says how it is used.
+        let pgrphack = scene.bin().join("pgrphack").canonicalize().unwrap();
+        let start = |limit| {
+            fs::create_dir(scene.path(format!("s{limit}"))).unwrap();
+            symlink(&pgrphack, scene.path(format!("s{limit}/run"))).unwrap();
+            scene.write(format!("s{limit}/notification-fd"), "1");
+            scene.start(scene.shell(&format!("ulimit -n {limit}; exec supervise -e s{limit}")))
+        };
+        let all: Vec<_> = limits.clone().map(start).collect();
+        let mut refused = 0;
+        for (limit, mut supervise) in limits.clone().zip(all) {
+            let ran = |supervise: &Running| said(supervise).contains("pgrphack: usage");
+            scene.wait_until("it refuses or runs", || ran(&supervise) || !supervise.runs());
+            if ran(&supervise) {
+                let words = format!("s{limit}/notification-fd: process cannot open more files\n");
+                let text = said(&supervise);
+                assert!(!text.contains("warning") || text.contains(&words), "{text}");
+            } else {
+                refused += 1;
+                assert_eq!(supervise.wait().code(), Some(111));
+            }
+        }
+        assert!((1..limits.count()).contains(&refused), "{refused}");
+    }
+
+    fn what_cannot_be_kept_is_reported_and_keeps_nothing_from_being_done(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        scene.script("s/finish", "#!/bin/sh\n>finished\n");
+        fs::create_dir_all(scene.path("s/supervise")).unwrap();
+        for file in ["state", "death_tally"] {
+            symlink("/dev/full", scene.path(format!("s/supervise/{file}.new"))).unwrap();
+        }
+        let supervise = supervise(scene, "s");
+        scene.wait_until("it runs", || service(scene, "s") != 0);
+        let first = service(scene, "s");
+        kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
+        scene.wait_until("it is started again", || ![0, first].contains(&service(scene, "s")));
+        assert!(scene.exists("s/finished"));
+        let full = |file| format!("supervise: warning: unable to write s/supervise/{file}.new: out of disk space\n");
+        let lines: BTreeSet<_> = said(&supervise).split_inclusive('\n').map(str::to_owned).collect();
+        assert_eq!(lines, BTreeSet::from([full("state"), full("death_tally")]));
+        // With room again, all the deaths are there.
+        scene.sh("rm s/supervise/*.new").succeeds();
+        kill(Pid::from_raw(service(scene, "s")), Signal::SIGTERM).unwrap();
+        scene.wait_until("it is kept", || scene.exists("s/supervise/death_tally"));
+        assert_eq!(scene.read("s/supervise/death_tally").len(), 28);
+        // A directory in place of the state stays there.
+        scene.sh("rm s/supervise/state; mkdir s/supervise/state; svc -dx s").succeeds();
+        let last = "supervise: warning: unable to rename s/supervise/state.new to state: is a directory\n";
+        assert!(supervise.wait().error_text().ends_with(last));
+    }
+
+    fn of_a_longer_tally_the_last_deaths_are_kept(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        let tally: Vec<u8> = (0..700_000_u32).flat_map(|number| {
+            let mut record = [0; 14];
+            record[8..12].copy_from_slice(&number.to_be_bytes());
+            record
+        }).collect();
+        scene.write("s/supervise/death_tally", &tally);
+        let supervise_once = supervise(scene, "s");
+        scene.wait_until("it runs", || service(scene, "s") != 0);
+        scene.sh("svc -dx s").succeeds();
+        supervise_once.wait().is(0, "", "");
+        let kept = scene.read("s/supervise/death_tally");
+        assert_eq!(kept.len(), 1400);
+        assert_eq!(kept[..1386], tally[tally.len() - 1386..]);
+        assert_eq!(kept[1398..], [0, 15]);
+        for (make, warning) in [
+            ("head -c 13 /dev/zero >s/supervise/death_tally", "s/supervise/death_tally is not a tally of deaths: ignored\n"),
+            ("mkfifo s/supervise/death_tally", "unable to read s/supervise/death_tally: unseekable descriptor\n"),
+        ] {
+            scene.sh(&format!("rm s/supervise/death_tally; {make}")).succeeds();
+            let supervise = supervise(scene, "s");
+            scene.wait_until("it runs", || service(scene, "s") != 0);
+            scene.sh("svc -dx s").succeeds();
+            supervise.wait().is(0, "", format!("supervise: warning: {warning}"));
+            assert_eq!(scene.read("s/supervise/death_tally").len(), 14);
+        }
+    }
+
+    fn who_waits_for_an_orphan_ends_with_its_supervise(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
+        scene.write("s/lock-fd", "9");
+        let first = supervise(scene, "s");
+        scene.wait_until("it runs", || scene.exists("s/starts"));
+        let orphan = service(scene, "s");
+        first.signal(Signal::SIGKILL);
+        let _ = first.wait();
+        let warning = "supervise: warning: waiting for what holds s/supervise/lock-run\n";
+        for _ in 0..2 {
+            // Of the one before, nothing holds the directory.
+            let next = supervise(scene, "s");
+            scene.wait_until("it waits", || next.stderr() == warning.as_bytes());
+            next.signal(Signal::SIGKILL);
+            let _ = next.wait();
+            scene.wait_until("nobody is there", || !is_supervised(scene, "s"));
+        }
+        let next = supervise(scene, "s");
+        scene.wait_until("it waits", || next.stderr() == warning.as_bytes());
+        kill(Pid::from_raw(orphan), Signal::SIGKILL).unwrap();
+        let starts = || scene.read("s/starts").len() / "start\n".len();
+        scene.wait_until("it is started", || starts() == 2);
+        // Now it is the service that is left behind, as ever.
+        let service = Pid::from_raw(service(scene, "s"));
+        next.signal(Signal::SIGKILL);
+        let _ = next.wait();
+        assert_eq!(kill(service, None), Ok(()));
+        kill(service, Signal::SIGKILL).unwrap();
+    }
+
+    fn a_finish_that_stops_itself_is_killed_in_time(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\necho start >>starts\n");
+        scene.script("s/finish", "#!/bin/sh\nkill -STOP $$\n");
+        scene.write("s/timeout-finish", "100");
+        let supervise = supervise(scene, "s");
+        let starts = || fs::read_to_string(scene.path("s/starts")).unwrap_or_default().lines().count();
+        scene.wait_until("it is started again", || starts() == 2);
+        scene.sh("svc -dx s").succeeds();
+        supervise.wait().is(0, "", "");
+    }
+
+    fn a_service_that_is_paused_is_killed_in_time(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\ntrap '' TERM\n>there\nwhile :; do sleep 1000; done\n");
+        scene.write("s/timeout-kill", "100");
+        let supervise = supervise(scene, "s");
+        scene.wait_until("it is there", || scene.exists("s/there"));
+        let process = service(scene, "s");
+        scene.sh("svc -d s").succeeds();
+        kill(Pid::from_raw(process), Signal::SIGSTOP).unwrap();
+        scene.sh("svc -xp s").succeeds();
+        supervise.wait().is(0, "", "");
+    }
+
+    fn what_is_told_of_a_death_can_be_looked_at(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        scene.script("s/finish", "#!/bin/sh\n{ grep -v since= supervise/state; svstat .; wc -c <supervise/death_tally; } >seen.new\n\
+            mv seen.new seen\nexec sleep 1000\n");
+        scene.script("s/notify", "#!/bin/sh\n[ $2 = start ] || { grep state= supervise/state >noticed.new; mv noticed.new noticed; }\n");
+        let _supervise = supervise(scene, "s");
+        scene.wait_until("it runs", || service(scene, "s") != 0);
+        kill(Pid::from_raw(service(scene, "s")), Signal::SIGKILL).unwrap();
+        scene.wait_until("it is told", || scene.exists("s/seen") && scene.exists("s/noticed"));
+        let seen = String::from_utf8(scene.read("s/seen")).unwrap();
+        let (state, more) = seen.split_once(".: ").unwrap();
+        assert_eq!(state, "state=finish\npid=\nrestarts=0\nexit_code=\nsignal=9\nnext_start=\n");
+        assert!(more.starts_with("down ") && more.ends_with(" seconds, normally up, want up\n14\n"), "{more}");
+        assert_eq!(scene.read("s/noticed"), b"state=finish\n");
+    }
+
+    fn what_a_service_leaves_behind_speaks_for_no_other(scene: &Scene) {
+        // The one before is dead; its child says that it is ready.
+        scene.script("s/run", "#!/bin/sh\n[ -e second ] && exec sleep 1000\n>second\n\
+            (trap '' PIPE; until [ -e speak ]; do sleep 0.05; done; echo >&3; >spoken) &\n");
+        scene.write("s/notification-fd", "3");
+        let _supervise = supervise(scene, "s");
+        scene.wait_until("it is started again", || scene.exists("s/second"));
+        wait_for_stage(scene, "s", "delay");
+        wait_for_stage(scene, "s", "starting");
+        scene.write("s/speak", "");
+        scene.wait_until("it has spoken", || scene.exists("s/spoken"));
+        scene.sh("svc -p s").succeeds();
+        scene.wait_until("it is heard", || record(scene, "s").is_some_and(|record| record[16] == 1));
+        wait_for_stage(scene, "s", "starting");
+    }
+}
