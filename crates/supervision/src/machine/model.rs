@@ -1,0 +1,294 @@
+//! Random lives under supervise -e, beside what the manual page of the service
+//! directory says of them, computed from all that has happened.
+
+use super::*;
+
+/// A time in milliseconds since the beginning.
+type Time = u64;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Is {
+    Down,
+    Due(Time),
+    Up,
+    Cleaning,
+    Failed,
+}
+
+#[derive(Debug)]
+struct Event {
+    at: Time,
+    lived: Time,
+    was_ready: bool,
+    wanted_up: bool,
+}
+
+/// What the page says.
+#[derive(Debug)]
+struct Page {
+    terms: Terms,
+    is: Is,
+    want: Want,
+    leaving: bool,
+    ready: bool,
+    kill: Option<Time>,
+    started: Option<Time>,
+    /// The deaths since svc has started the service.
+    deaths: Vec<Event>,
+    once_more: bool,
+}
+
+fn milliseconds(time: Duration) -> Time {
+    time.as_millis().try_into().unwrap()
+}
+
+impl Page {
+    fn new(terms: Terms) -> Self {
+        Page {
+            terms,
+            is: Is::Due(0),
+            want: Want::Up,
+            leaving: false,
+            ready: false,
+            kill: None,
+            started: None,
+            deaths: Vec::new(),
+            once_more: false,
+        }
+    }
+
+    /// A start comes no sooner than a second after the last start, nor than
+    /// the delay after a death.
+    fn start(&mut self, now: Time) {
+        let mut due = now.max(self.started.map_or(0, |started| started + 1000));
+        if let (Some(backoff), Some(last)) = (self.terms.backoff, self.deaths.last()) {
+            let (first, longest) = (milliseconds(backoff.first), milliseconds(backoff.longest));
+            let mut delay = 0;
+            for death in &self.deaths {
+                let anew = delay == 0 || death.was_ready || death.lived > longest;
+                delay = if anew { first } else { longest.min(2 * delay) };
+            }
+            due = due.max(last.at + delay);
+        }
+        self.is = Is::Due(due);
+    }
+
+    /// `finish` has ended, or there was none.
+    fn settle(&mut self, now: Time) {
+        let too_many = self.terms.limit.is_some_and(|limit| {
+            let recent = |death: &&Event| {
+                let last = self.deaths.last().map_or(0, |last| last.at);
+                death.wanted_up && last - death.at <= milliseconds(limit.interval)
+            };
+            self.deaths.iter().filter(recent).count() > limit.count
+        });
+        self.is = Is::Down;
+        match self.want {
+            Want::Up if too_many => self.fail(),
+            Want::Up => self.start(now),
+            Want::Once if self.once_more => self.start(now),
+            Want::Once | Want::Down => {}
+        }
+    }
+
+    fn fail(&mut self) {
+        (self.is, self.want) = (Is::Failed, Want::Down);
+    }
+
+    fn died(&mut self, end: End, finish: bool, now: Time) {
+        self.kill = None;
+        match (self.is, self.started) {
+            (Is::Up, Some(started)) => {
+                self.deaths.push(Event {
+                    at: now,
+                    lived: now - started,
+                    was_ready: self.ready,
+                    wanted_up: self.want == Want::Up,
+                });
+                if finish {
+                    self.is = Is::Cleaning;
+                    let time = self.terms.finish_within;
+                    self.kill = time.map(|time| now + milliseconds(time));
+                } else {
+                    self.settle(now);
+                }
+            }
+            _ if end.code() == Some(125) => self.fail(),
+            _ => self.settle(now),
+        }
+    }
+
+    fn told(&mut self, letter: u8, now: Time) {
+        match letter {
+            b'u' | b'o' => {
+                self.want = if letter == b'u' { Want::Up } else { Want::Once };
+                self.deaths.clear();
+                match self.is {
+                    Is::Up => self.kill = None,
+                    Is::Cleaning => self.once_more = letter == b'o',
+                    Is::Down | Is::Due(_) | Is::Failed => self.start(now),
+                }
+            }
+            b'd' => {
+                (self.want, self.once_more) = (Want::Down, false);
+                match (self.is, self.terms.kill_after) {
+                    (Is::Due(_), _) => self.is = Is::Down,
+                    (Is::Up, Some(time)) => {
+                        self.kill = self.kill.or(Some(now + milliseconds(time)));
+                    }
+                    _ => {}
+                }
+            }
+            b'x' => {
+                self.leaving = true;
+                // Who was told to stop is not told again.
+                if self.terms.exit_stops && self.want != Want::Down {
+                    self.told(b'd', now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.leaving && !matches!(self.is, Is::Up | Is::Cleaning)
+    }
+
+    fn stage(&self) -> Stage {
+        match self.is {
+            Is::Down => Stage::Down,
+            Is::Due(_) => Stage::Delay,
+            Is::Up if self.ready => Stage::Ready,
+            Is::Up if self.terms.announces => Stage::Starting,
+            Is::Up => Stage::Up,
+            Is::Cleaning => Stage::Finish,
+            Is::Failed => Stage::Failed,
+        }
+    }
+}
+
+fn any_terms(random: &mut fastrand::Rng) -> Terms {
+    let mut maybe = |times: &[Time]| random.choice(times).map(|&ms| Duration::from_millis(ms));
+    let first = maybe(&[1000, 1500, 4000]).unwrap();
+    let longest = maybe(&[4000, 9000]).unwrap();
+    let interval = maybe(&[500, 3000, 20_000]).unwrap();
+    let (kill, finish) = (maybe(&[0, 700, 5000]), maybe(&[0, 900, 5000]));
+    let limit = Limit {
+        count: random.usize(1..4),
+        interval,
+    };
+    Terms {
+        backoff: random.bool().then_some(Backoff { first, longest }),
+        limit: random.bool().then_some(limit),
+        kill_after: kill.filter(|time| !time.is_zero()),
+        finish_within: finish.filter(|time| !time.is_zero()),
+        exit_stops: random.bool(),
+        announces: random.bool(),
+        ..Terms::default()
+    }
+}
+
+/// One life; all that happened in it.
+fn live(random: &mut fastrand::Rng) {
+    let beginning = Moment::now();
+    let at = |time| Moment {
+        instant: beginning.instant + Duration::from_millis(time),
+        ..beginning
+    };
+    let terms = any_terms(random);
+    let mut machine = Machine::new(Policy::Extended, Want::Up, beginning);
+    machine.set_terms(terms);
+    let mut page = Page::new(terms);
+    let mut events = Vec::new();
+    let (mut now, mut pid) = (0, 1);
+    for _ in 0..60 {
+        let event = match random.u8(..10) {
+            0..4 => {
+                // To the moment at which something is to be done, or not.
+                let next = [page.kill, Some(now + random.u64(..2500))];
+                now = random.choice(next).flatten().unwrap_or(now).max(now);
+                "time passes".to_owned()
+            }
+            4..7 if machine.pid().is_some() => {
+                let (raw, finish) = (
+                    *random.choice(&[0, 3 << 8, 125 << 8, 9]).unwrap(),
+                    random.bool(),
+                );
+                machine.died(machine.pid().unwrap(), End::from_raw(raw), finish, at(now));
+                page.died(End::from_raw(raw), finish, now);
+                format!("died of {raw}, finish {finish}")
+            }
+            7 => {
+                machine.ready(at(now));
+                page.ready |= page.is == Is::Up && terms.announces;
+                "ready".to_owned()
+            }
+            _ => {
+                let letter = *random.choice(b"uuoodpctkx").unwrap();
+                let runs = page.is == Is::Up;
+                let asked =
+                    letter == b'd' || letter == b'x' && terms.exit_stops && page.want != Want::Down;
+                let command = Command::from_byte(letter).unwrap();
+                let steps: Vec<_> = machine.command(command, at(now)).collect();
+                assert!(runs || steps.is_empty());
+                let stopped = steps
+                    .iter()
+                    .any(|step| step.signal == Some(Signal::SIGTERM));
+                assert!(letter == b't' || stopped == (runs && asked));
+                page.told(letter, now);
+                format!("told {}", char::from(letter))
+            }
+        };
+        events.push(format!("{now}: {event}"));
+        // What supervise does next.
+        let overdue = page.kill.take_if(|moment| *moment <= now);
+        assert_eq!(
+            machine.overdue(at(now)).is_some(),
+            overdue.is_some(),
+            "{events:#?} {page:?}"
+        );
+        if let Some((moment, Start::Finish(_))) = machine.next_start() {
+            assert_eq!(moment, at(now).instant);
+            pid += 1;
+            machine.started(Pid::from_raw(pid), at(now));
+        }
+        let due = match page.is {
+            Is::Due(due) if !page.is_over() => Some(due),
+            _ => None,
+        };
+        let wanted = (
+            due.map(|due| at(due).instant),
+            page.stage(),
+            page.want,
+            page.is_over(),
+        );
+        let is = (
+            machine.next_start().map(|(moment, _)| moment),
+            machine.state().stage,
+            machine.report().status.want,
+            machine.is_over(),
+        );
+        assert_eq!(is, wanted, "{events:#?} {page:?}");
+        let next = due.into_iter().chain(page.kill).min();
+        assert_eq!(
+            machine.next_moment(),
+            next.map(|next| at(next).instant),
+            "{events:#?} {page:?}"
+        );
+        if page.is_over() {
+            return;
+        }
+        if due.is_some_and(|due| due <= now) {
+            pid += 1;
+            machine.started(Pid::from_raw(pid), at(now));
+            (page.is, page.started, page.ready, page.once_more) = (Is::Up, Some(now), false, false);
+            events.push(format!("{now}: started"));
+        }
+    }
+}
+
+#[test]
+fn each_life_is_as_the_page_says() {
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..5000).for_each(|_| live(&mut random));
+}
