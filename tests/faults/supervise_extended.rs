@@ -173,6 +173,30 @@ extended! {
         assert!((1..limits.count()).contains(&refused), "{refused}");
     }
 
+    fn what_is_said_of_a_service_is_not_said_by_it(scene: &Scene) {
+        // Its standard error is where it says that it is ready.
+        scene.write("s/notification-fd", "2");
+        scene.write("s/restart-limit-count", "1");
+        let supervise_once = supervise(scene, "s");
+        wait_for_stage(scene, "s", "failed");
+        scene.sh("svc -x s").succeeds();
+        let line = "supervise: fatal: unable to start s/run: file does not exist\n";
+        supervise_once.wait().is(0, "", line.repeat(2));
+        scene.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+        scene.write("s/lock-fd", "9");
+        let first = supervise(scene, "s");
+        wait_for_stage(scene, "s", "starting");
+        let orphan = service(scene, "s");
+        first.signal(Signal::SIGKILL);
+        let _ = first.wait();
+        let second = supervise(scene, "s");
+        scene.wait_until("it waits", || said(&second).ends_with("s/supervise/lock-run\n"));
+        scene.sh("svc -p s").succeeds();
+        scene.wait_until("it is heard", || record(scene, "s").is_some_and(|record| record[16] == 1));
+        wait_for_stage(scene, "s", "starting");
+        kill(Pid::from_raw(orphan), Signal::SIGKILL).unwrap();
+    }
+
     fn what_cannot_be_kept_is_reported_and_keeps_nothing_from_being_done(scene: &Scene) {
         scene.script("s/run", SLEEPER);
         scene.script("s/finish", "#!/bin/sh\n>finished\n");

@@ -5,8 +5,8 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::io::{Read, Seek, SeekFrom, stderr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use daemontools_core::names;
@@ -84,6 +84,8 @@ const DESCRIPTOR: Number = Number {
 };
 
 const SIGNAL: &str = "the name or the number of a signal";
+
+const STDERR_FILENO: RawFd = 2;
 
 /// A file of settings has no more than this.
 const ENOUGH: usize = 64;
@@ -449,17 +451,43 @@ impl Gifts {
             // A new process leads no group, so that it can.
             let _ = setsid();
         }
-        if let (Some(writer), Some(number)) = (self.notification, self.settings.notification) {
+        let Settings {
+            notification, lock, ..
+        } = self.settings;
+        // Until it is had, nobody is ready, whoever hears what is said of it.
+        let held = lock.map(|_| self.lock(notification, report)).transpose();
+        let held = held.map_err(Trouble::Lock)?;
+        if let (Some(writer), Some(number)) = (self.notification, notification) {
             file::place(writer, number)
                 .map_err(|error| Trouble::Descriptor(names::NOTIFICATION_FD, error))?;
         }
-        if let Some(number) = self.settings.lock {
-            let lock = file::open_append(names::RUN_LOCK, 0o600).map_err(Trouble::Lock)?;
-            let lock = lock_alone(lock, self.from, report).map_err(Trouble::Lock)?;
-            file::place(lock, number)
+        if let (Some(held), Some(number)) = (held, lock) {
+            file::place(held, number)
                 .map_err(|error| Trouble::Descriptor(names::LOCK_FD, error))?;
         }
         Ok(())
+    }
+
+    /// The lock, on a descriptor that has not this number.
+    fn lock(&self, unlike: Option<RawFd>, report: &impl Fn(Trouble)) -> Result<OwnedFd, Errno> {
+        let lock = file::open_append(names::RUN_LOCK, 0o600)?;
+        let held = lock_alone(lock, self.from, report)?;
+        if unlike == Some(held.as_raw_fd()) {
+            return file::copy_above(&held, 0);
+        }
+        Ok(held)
+    }
+
+    /// In the new process, before it takes what is given: standard error, if
+    /// something else will stand there, for what there is to say afterwards.
+    pub(crate) fn keep_stderr(&self) -> Option<OwnedFd> {
+        let Settings {
+            notification, lock, ..
+        } = self.settings;
+        [notification, lock]
+            .contains(&Some(STDERR_FILENO))
+            .then(|| file::copy_above(stderr(), 0).ok())
+            .flatten()
     }
 }
 

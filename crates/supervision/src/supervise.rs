@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::FlockArg;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, stat};
-use nix::unistd::{Pid, chdir, dup2_stdin, dup2_stdout, getpgid};
+use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getpgid};
 use unix::exec::Program;
 use unix::file;
 use unix::fork::fork;
@@ -434,15 +434,18 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
                 Side::Service => Ok(()),
                 Side::Logger => chdir(names::LOG),
             };
-            if let Some(Err(trouble)) = gifts.map(|gifts| gifts.take(&complain)) {
-                complain(trouble);
-                return 111;
+            let stderr = gifts.as_ref().and_then(Gifts::keep_stderr);
+            let taken = gifts.map_or(Ok(()), |gifts| gifts.take(&complain));
+            let trouble = match (joined, entered, taken) {
+                (Err(error), _, _) => Trouble::Pipe(&called, error),
+                (Ok(()), Err(error), _) => Trouble::Chdir(error),
+                (Ok(()), Ok(()), Err(trouble)) => Trouble::Extended(trouble),
+                (Ok(()), Ok(()), Ok(())) => Trouble::Start(&called, executable.exec()),
+            };
+            if let Some(stderr) = stderr {
+                let _ = dup2_stderr(stderr);
             }
-            (self.report)(match (joined, entered) {
-                (Err(error), _) => Trouble::Pipe(&called, error),
-                (Ok(()), Err(error)) => Trouble::Chdir(error),
-                (Ok(()), Ok(())) => Trouble::Start(&called, executable.exec()),
-            });
+            (self.report)(trouble);
             111
         };
         fork(child)
