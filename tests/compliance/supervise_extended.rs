@@ -122,13 +122,13 @@ ours_is_met! {
         assert!(second.starts_with("7 0 s "), "{second:?}");
         // No signals are for finish, and the service is down meanwhile.
         scene.script("s/finish", "#!/bin/sh\necho $$ >finishing\nexec sleep 1000\n");
+        let finishing = || fs::read_to_string(scene.path("s/finishing")).unwrap_or_default();
+        scene.wait_until("finish runs", || finishing().ends_with('\n'));
         wait_for_state(scene, "finish");
         scene.sh("svc -tk s");
         scene.sh("svc -x s");
         wait_for_status(scene, (false, 0, b'u'));
         assert_eq!(told(scene, "pid"), "");
-        let finishing = || fs::read_to_string(scene.path("s/finishing")).unwrap_or_default();
-        scene.wait_until("finish runs", || finishing().ends_with('\n'));
         kill(Pid::from_raw(finishing().trim().parse().unwrap()), Signal::SIGTERM).unwrap();
         scene.wait_until("supervise ends", || scene.sh("svok s").code() == Some(100));
     }
@@ -356,6 +356,22 @@ ours_is_met! {
         }
     }
 
+    fn what_is_to_stop_it_may_change_while_it_runs(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\ntrap '' TERM HUP\n>there\nwhile :; do sleep 1000; done\n");
+        scene.write("s/down-signal", "HUP");
+        scene.write("s/timeout-kill", "soon");
+        let supervise = supervise(scene);
+        scene.wait_until("it is there", || scene.exists("s/there"));
+        // What is wrong with it is not said again.
+        scene.sh("svc -d s; svc -u s");
+        wait_for_status(scene, (true, 0, b'u'));
+        scene.write("s/down-signal", "USR1");
+        scene.sh("svc -dx s");
+        let warning = "supervise: warning: s/timeout-kill is not a number of milliseconds from 0 to 4294967295: ignored\n";
+        supervise.wait().is(0, "", warning);
+        assert_eq!(told(scene, "signal"), (Signal::SIGUSR1 as i32).to_string());
+    }
+
     fn who_does_not_stop_is_killed(scene: &Scene) {
         scene.script("s/run", "#!/bin/sh\ntrap '' TERM\n>there\nwhile :; do sleep 1000; done\n");
         scene.write("s/timeout-kill", "300");
@@ -380,7 +396,7 @@ ours_is_met! {
         first.signal(Signal::SIGKILL);
         let _ = first.wait();
         let second = supervise(scene);
-        let warning = "supervise: warning: waiting for what holds s/supervise/lock-run\n";
+        let warning = "supervise: warning: waiting for what holds s/supervise/service-lock\n";
         scene.wait_until("it waits", || second.stderr() == warning.as_bytes());
         wait_for_status(scene, (true, 0, b'u'));
         assert_eq!(scene.read("s/starts"), b"start\n");
@@ -388,7 +404,7 @@ ours_is_met! {
         wait_for_lines(scene, "s/starts", "start\nstart\n");
         // The lock is on the descriptor that was asked for.
         let link = fs::read_link(format!("/proc/{}/fd/9", pid(scene))).unwrap();
-        assert!(link.ends_with("s/supervise/lock-run"), "{}", link.display());
+        assert!(link.ends_with("s/supervise/service-lock"), "{}", link.display());
     }
 
     fn a_service_has_a_session_of_its_own(scene: &Scene) {

@@ -108,7 +108,7 @@ extended! {
             scene.wait_until("it has become its program", || runs(run));
             let has = opened(run);
             assert_eq!(has.keys().copied().collect::<BTreeSet<_>>(), wanted, "{has:?}");
-            assert_eq!((&*has[&number], &*has[&lock_of(number)]), ("pipe", "lock-run"));
+            assert_eq!((&*has[&number], &*has[&lock_of(number)]), ("pipe", "service-lock"));
         }
         for number in 1..=NUMBERS {
             kill(Pid::from_raw(service(scene, &format!("s{number}"))), Signal::SIGKILL).unwrap();
@@ -190,7 +190,7 @@ extended! {
         first.signal(Signal::SIGKILL);
         let _ = first.wait();
         let second = supervise(scene, "s");
-        scene.wait_until("it waits", || said(&second).ends_with("s/supervise/lock-run\n"));
+        scene.wait_until("it waits", || said(&second).ends_with("s/supervise/service-lock\n"));
         scene.sh("svc -p s").succeeds();
         scene.wait_until("it is heard", || record(scene, "s").is_some_and(|record| record[16] == 1));
         wait_for_stage(scene, "s", "starting");
@@ -261,7 +261,7 @@ extended! {
         let orphan = service(scene, "s");
         first.signal(Signal::SIGKILL);
         let _ = first.wait();
-        let warning = "supervise: warning: waiting for what holds s/supervise/lock-run\n";
+        let warning = "supervise: warning: waiting for what holds s/supervise/service-lock\n";
         for _ in 0..2 {
             // Of the one before, nothing holds the directory.
             let next = supervise(scene, "s");

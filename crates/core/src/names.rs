@@ -31,7 +31,7 @@ pub const DEATH_TALLY: Replaced = Replaced {
     new: c"supervise/death_tally.new",
 };
 /// Locked by a run of the service that asks for it with [`LOCK_FD`].
-pub const RUN_LOCK: &CStr = c"supervise/lock-run";
+pub const RUN_LOCK: &CStr = c"supervise/service-lock";
 
 /// What `supervise -e` runs when the service starts or dies.
 pub const NOTIFY: &CStr = c"notify";

@@ -3,6 +3,7 @@
 //! deaths, and the tally of these. All names are relative to the service
 //! directory, which is the current directory.
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, stderr};
@@ -271,6 +272,8 @@ fn signal(text: &[u8]) -> Option<Signal> {
 pub(crate) struct Extended {
     name: CString,
     settings: Settings,
+    /// What was wrong with them when they were read last.
+    wrong: Vec<Trouble>,
     /// Where the service says that it is ready.
     notification: Option<OwnedFd>,
     tally: Tally,
@@ -305,6 +308,7 @@ impl Extended {
         Extended {
             name,
             settings: Settings::default(),
+            wrong: Vec::new(),
             notification: None,
             tally,
             shown: Vec::new(),
@@ -314,7 +318,7 @@ impl Extended {
     /// Reads what the service asks for, and prepares what its next run is
     /// given.
     pub(crate) fn prepare(&mut self, report: &impl Fn(Trouble)) -> (Terms, Gifts) {
-        self.settings = Settings::read(report);
+        self.settings = self.read_settings(report);
         let settings = &mut self.settings;
         let notification = settings.notification.and_then(|_| {
             let pipe = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK);
@@ -337,6 +341,28 @@ impl Extended {
                 notification,
             },
         )
+    }
+
+    /// Reads again what the service asks for, since it is to be stopped. How
+    /// it says that it is ready does not change as long as it runs.
+    pub(crate) fn read_again(&mut self, report: &impl Fn(Trouble)) -> Terms {
+        let announces = self.settings.terms.announces;
+        self.settings.terms = Terms {
+            announces,
+            ..self.read_settings(report).terms
+        };
+        self.settings.terms
+    }
+
+    /// Reads the settings, and says what is wrong with them if that is new.
+    fn read_settings(&mut self, report: &impl Fn(Trouble)) -> Settings {
+        let wrong = RefCell::new(Vec::new());
+        let settings = Settings::read(&|trouble| wrong.borrow_mut().push(trouble));
+        let wrong = wrong.into_inner();
+        let new = |trouble: &&Trouble| !self.wrong.contains(trouble);
+        wrong.iter().filter(new).copied().for_each(report);
+        self.wrong = wrong;
+        settings
     }
 
     /// Where the service says that it is ready, as long as it may.

@@ -529,6 +529,11 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
     }
 
     fn command(&mut self, side: Side, command: Command, reach: Reach) {
+        if let (Some(extended), Command::Down | Command::Exit) = (&mut self.extended, command) {
+            let complain = |trouble| (self.report)(Trouble::Extended(trouble));
+            let terms = extended.read_again(&complain);
+            self.service.machine.set_terms(terms);
+        }
         let Some(service) = self.side(side) else {
             return;
         };
