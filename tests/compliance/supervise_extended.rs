@@ -382,7 +382,22 @@ ours_is_met! {
         scene.sh("svc -t s; svc -d s; svc -u s");
         wait_for_status(scene, (true, 0, b'u'));
         assert_eq!(pid(scene), process);
-        scene.sh("svc -dx s");
+        // 0 is never: told to stay, it was there all the time.
+        scene.write("s/timeout-kill", "0");
+        scene.sh("rm s/there; svc -k s");
+        wait_for_another(scene, process);
+        scene.wait_until("it is there", || scene.exists("s/there"));
+        let process = pid(scene);
+        scene.sh("svc -d s");
+        wait_for_status(scene, (true, 0, b'd'));
+        scene.sh("svc -u s");
+        wait_for_status(scene, (true, 0, b'u'));
+        assert_eq!(pid(scene), process);
+        // Who may be killed is stopped by x as well.
+        scene.write("s/timeout-kill", "300");
+        scene.sh("rm s/there; svc -k s");
+        scene.wait_until("it is there", || scene.exists("s/there"));
+        scene.sh("svc -x s");
         supervise.wait().is(0, "", "");
         assert_eq!(told(scene, "signal"), "9");
     }

@@ -275,12 +275,12 @@ extended! {
         kill(Pid::from_raw(orphan), Signal::SIGKILL).unwrap();
         let starts = || scene.read("s/starts").len() / "start\n".len();
         scene.wait_until("it is started", || starts() == 2);
-        // Now it is the service that is left behind, as ever.
-        let service = Pid::from_raw(service(scene, "s"));
+        // Now it is the service, and is left behind as ever.
         next.signal(Signal::SIGKILL);
         let _ = next.wait();
-        assert_eq!(kill(service, None), Ok(()));
-        kill(service, Signal::SIGKILL).unwrap();
+        let last = supervise(scene, "s");
+        scene.wait_until("it waits", || last.stderr() == warning.as_bytes());
+        assert_eq!(starts(), 2);
     }
 
     fn a_finish_that_stops_itself_is_killed_in_time(scene: &Scene) {

@@ -663,14 +663,14 @@ impl Machine {
     /// After a death: counts it, and how long to wait because of it.
     fn mourn(&mut self, now: Moment) {
         (self.since, self.paused) = (now.label, false);
-        match (self.want, self.terms.limit) {
-            (Want::Up, Some(Limit { interval, .. })) => {
+        // Those of a service that is not wanted up are forgotten when it is.
+        match self.terms.limit {
+            Some(Limit { interval, .. }) => {
                 self.deaths
                     .retain(|death| now.instant.saturating_duration_since(*death) <= interval);
                 self.deaths.push_back(now.instant);
             }
-            (Want::Up, None) => self.deaths.clear(),
-            (Want::Down | Want::Once, _) => {}
+            None => self.deaths.clear(),
         }
         self.delay = self.terms.backoff.map(|Backoff { first, longest }| {
             let lived = self.started.map(|started| now.instant - started);
@@ -1038,6 +1038,65 @@ mod tests {
         assert_eq!(machine.report().status.want, Want::Down);
         let _ = machine.command(Command::Once, later);
         assert_eq!(machine.state().stage, Stage::Delay);
+    }
+
+    #[test]
+    fn a_life_is_told_with_its_moments() {
+        let (mut machine, now) = up_on(Terms {
+            announces: true,
+            ..backoff(2, 9)
+        });
+        // Each moment has a label of its own.
+        let after = |seconds| Moment {
+            label: now.label.after(Duration::from_secs(seconds)),
+            ..after(now, seconds * 1000)
+        };
+        machine.ready(after(1));
+        // Who says it again was ready before.
+        machine.ready(after(2));
+        let ready = Told {
+            stage: Stage::Ready,
+            pid: Some(SERVICE),
+            since: Some(now.label),
+            ready_since: Some(after(1).label),
+            restarts: Some(0),
+            exit_code: None,
+            signal: None,
+            next_start: None,
+        };
+        assert_eq!(machine.state(), ready);
+        let _ = machine.command(Command::Pause, after(2));
+        machine.died(SERVICE, End::from_raw(3 << 8), true, after(3));
+        machine.started(FINISH, after(3));
+        let finish = Told {
+            stage: Stage::Finish,
+            pid: None,
+            since: Some(after(3).label),
+            ready_since: None,
+            exit_code: Some(3),
+            ..ready
+        };
+        assert_eq!(machine.state(), finish);
+        assert_eq!(machine.report().status.since, after(3).label);
+        assert!(!machine.report().status.paused);
+        machine.died(FINISH, ENDED, true, after(4));
+        let delay = Told {
+            stage: Stage::Delay,
+            next_start: Some(after(5).label),
+            ..finish
+        };
+        assert_eq!(machine.state(), delay);
+        machine.started(SERVICE, after(5));
+        machine.died(SERVICE, End::from_raw(9), false, after(15));
+        let again = Told {
+            since: Some(after(15).label),
+            restarts: Some(1),
+            exit_code: None,
+            signal: Some(9),
+            next_start: Some(after(17).label),
+            ..delay
+        };
+        assert_eq!(machine.state(), again);
     }
 
     #[test]
