@@ -228,6 +228,15 @@ ours_is_met! {
         });
     }
 
+    fn a_finish_that_cannot_be_run_is_reported(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        scene.sh("ln -s finish s/finish").succeeds();
+        let supervise = supervise(scene);
+        wait_for_status(scene, (true, 0, b'u'));
+        scene.sh("svc -dx s");
+        supervise.wait().is(0, "", "supervise: fatal: unable to start s/finish: symbolic link loop\n");
+    }
+
     fn a_notify_that_cannot_be_run_is_reported(scene: &Scene) {
         scene.script("s/run", SLEEPER);
         scene.write("s/notify", "");
@@ -501,6 +510,7 @@ ours_is_met! {
         let descriptor = "the number of a descriptor from 1 to 65535";
         let signal = "the name or the number of a signal";
         let long = "1".repeat(100);
+        let zeroes = "0".repeat(64) + "5";
         let bad = [
             ("notification-fd", "0", descriptor),
             ("notification-fd", "65536", descriptor),
@@ -510,6 +520,7 @@ ours_is_met! {
             ("down-signal", "\u{fe}\n", signal),
             ("down-signal", "0", signal),
             ("timeout-kill", "1.5", milliseconds),
+            ("timeout-kill", &zeroes, milliseconds),
             ("timeout-finish", "4294967296", milliseconds),
             ("restart-delay", "soon", seconds),
             ("restart-delay", "1.", seconds),

@@ -11,6 +11,8 @@ mod signals;
 mod stderr;
 mod supervise;
 mod supervise_extended;
+#[cfg(target_arch = "x86_64")]
+mod supervise_steps;
 mod svlogd_full;
 mod svscan;
 mod svscan_stop;

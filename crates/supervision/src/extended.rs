@@ -561,3 +561,23 @@ fn last_records(name: &CStr) -> Result<Vec<u8>, Errno> {
 fn word(text: String) -> CString {
     CString::new(text).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_half_of_a_limit_is_enough() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let limit = |count, interval| {
+            let interval = Duration::from_secs(interval);
+            Some(Limit { count, interval })
+        };
+        assert_eq!(limited(None, None), None);
+        assert_eq!(limited(Some(2), None), limit(2, 10));
+        assert_eq!(limited(None, seconds(60)), limit(3, 60));
+        assert_eq!(limited(Some(2), seconds(60)), limit(2, 60));
+        assert_eq!(limited(Some(0), seconds(60)), None);
+        assert_eq!(limited(Some(2), seconds(0)), None);
+    }
+}
