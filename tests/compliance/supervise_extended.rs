@@ -551,8 +551,12 @@ ours_is_met! {
         // A FIFO keeps nobody waiting; two that are the same are one.
         scene.sh("mkfifo s/timeout-finish; echo 5 | tee s/lock-fd >s/notification-fd").succeeds();
         scene.write("s/supervise/death_tally", "x");
+        scene.sh("rm s/starts");
         let supervise = supervise(scene);
+        wait_for_lines(scene, "s/starts", "start\n");
         wait_for_state(scene, "starting");
+        let link = fs::read_link(format!("/proc/{}/fd/5", pid(scene))).unwrap();
+        assert!(link.to_str().unwrap().starts_with("pipe:"), "{}", link.display());
         scene.sh("svc -dx s");
         let warning = |file, meaning| format!("supervise: warning: s/{file} is not {meaning}: ignored\n");
         let warnings = [
