@@ -601,6 +601,34 @@ ours_is_met! {
         assert_eq!(scene.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
     }
 
+    fn a_directory_goes_to_supervise_of_old_and_back(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\n[ -e /proc/self/fd/9 ] && echo >/proc/self/fd/9\nexec sleep 1000\n");
+        scene.script("s/finish", "#!/bin/sh\necho finish >>finished\n");
+        scene.write("s/notification-fd", "9");
+        scene.write("s/lock-fd", "8");
+        let mut last = Vec::new();
+        for deaths in 1..=2 {
+            let extended = supervise(scene);
+            wait_for_state(scene, "ready");
+            scene.sh("svc -dx s");
+            extended.wait().is(0, "", "");
+            let told = (scene.read("s/supervise/state"), scene.read("s/supervise/death_tally"));
+            assert_eq!(told.1.len(), 14 * deaths);
+            assert!(told.1.starts_with(&last));
+            last.clone_from(&told.1);
+            // What it leaves behind is in nobody's way.
+            let of_old = scene.start(scene.shell("exec $THEN/supervise s"));
+            wait_for_status(scene, (true, 0, b'u'));
+            let process = kill_service(scene, Signal::SIGKILL);
+            wait_for_another(scene, process);
+            assert_eq!(scene.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
+            scene.sh("svc -dx s");
+            of_old.wait().is(0, "", "");
+            assert_eq!((scene.read("s/supervise/state"), scene.read("s/supervise/death_tally")), told);
+            assert_eq!(scene.read("s/finished"), b"finish\n".repeat(deaths));
+        }
+    }
+
     fn the_command_line_is_that_of_old(scene: &Scene) {
         let usage = "supervise: usage: supervise dir\n";
         for line in ["supervise", "supervise -x s", "supervise -e s s", "supervise s -e", "supervise -ee s"] {
