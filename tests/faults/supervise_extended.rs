@@ -332,6 +332,37 @@ extended! {
         assert_eq!(scene.read("s/noticed"), b"state=finish\n");
     }
 
+    fn finish_and_notify_get_the_signals_that_run_gets(scene: &Scene) {
+        let programs = ["run", "finish", "notify"];
+        for program in programs {
+            scene.script(format!("s/{program}"), &format!("#!/bin/sh\n\
+                [ -e {program}.saw ] || {{ grep -E '^Sig(Blk|Ign)' /proc/self/status >{program}.new; mv {program}.new {program}.saw; }}\n\
+                [ {program} != run ] || exec sleep 1000\n"));
+        }
+        let _supervise = scene.start(scene.shell("trap '' PIPE HUP USR1 CHLD; exec supervise -e s"));
+        scene.wait_until("run and notify have seen", || scene.exists("s/run.saw") && scene.exists("s/notify.saw"));
+        kill(Pid::from_raw(service(scene, "s")), Signal::SIGKILL).unwrap();
+        scene.wait_until("finish has seen", || scene.exists("s/finish.saw"));
+        for program in programs {
+            assert_eq!(scene.read(format!("s/{program}.saw")), scene.read("s/run.saw"), "{program}");
+        }
+        let ignored = String::from_utf8(scene.read("s/run.saw")).unwrap();
+        assert!(ignored.starts_with("SigBlk:\t0000000000000000\n"), "{ignored}");
+    }
+
+    fn all_of_a_group_is_reached(scene: &Scene) {
+        scene.script("s/run", "#!/bin/sh\nfor i in 1 2 3; do sleep 1000 & echo $!; done >children\n>there\nwait\n");
+        let supervise = supervise(scene, "s");
+        scene.wait_until("they are there", || scene.exists("s/there"));
+        let children = String::from_utf8(scene.read("s/children")).unwrap();
+        let group: Vec<_> = children.lines().map(|line| Pid::from_raw(line.parse().unwrap())).collect();
+        assert!(group.iter().all(|&pid| kill(pid, None).is_ok()));
+        scene.sh("svc -+kdx s").succeeds();
+        supervise.wait().is(0, "", "");
+        let gone = |pid: &Pid| kill(*pid, None).is_err() || is_zombie(*pid);
+        scene.wait_until("all have ended", || group.iter().all(gone));
+    }
+
     fn what_a_service_leaves_behind_speaks_for_no_other(scene: &Scene) {
         // The one before is dead; its child says that it is ready.
         scene.script("s/run", "#!/bin/sh\n[ -e second ] && exec sleep 1000\n>second\n\
