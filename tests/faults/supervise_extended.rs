@@ -89,6 +89,8 @@ extended! {
             }
             scene.write(format!("{dir}/notification-fd"), number.to_string());
             scene.write(format!("{dir}/lock-fd"), lock_of(number).to_string());
+            // It is looked at when all are, however long that takes.
+            scene.write(format!("{dir}/timeout-finish"), "0");
         }
         let _all: Vec<_> = (1..=NUMBERS)
             .map(|number| scene.start(scene.shell(&format!("exec supervise -e s{number}"))))
