@@ -231,7 +231,7 @@ extended! {
         scene.wait_until("it is kept", || scene.exists("s/supervise/death_tally"));
         assert_eq!(scene.read("s/supervise/death_tally").len(), 28);
         // A directory in place of the state stays there.
-        scene.sh("rm s/supervise/state; mkdir s/supervise/state; svc -dx s").succeeds();
+        scene.sh("until rm -f s/supervise/state && mkdir s/supervise/state 2>/dev/null; do :; done; svc -dx s").succeeds();
         let last = "supervise: warning: unable to rename s/supervise/state.new to state: is a directory\n";
         assert!(supervise.wait().error_text().ends_with(last));
     }
