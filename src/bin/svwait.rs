@@ -86,14 +86,11 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 
 /// The value of `-t`; 0 is no limit.
 fn limit(value: &[u8]) -> Result<u64, Failure> {
-    let (milliseconds, rest) = number::scan(value);
-    let digits = value.len().saturating_sub(rest.len());
-    // What is above 64 bits would wrap.
-    if rest.is_empty() && (1..=19).contains(&digits) && milliseconds <= LONGEST {
-        return Ok(milliseconds);
-    }
-    let range = format!("-t takes 0 to {LONGEST} milliseconds, not ");
-    Err(end(Exit::No, text![range, value]))
+    let milliseconds = number::whole(value).filter(|milliseconds| *milliseconds <= LONGEST);
+    milliseconds.ok_or_else(|| {
+        let range = format!("-t takes 0 to {LONGEST} milliseconds, not ");
+        end(Exit::No, text![range, value])
+    })
 }
 
 fn end(exit: Exit, what: impl AsRef<[u8]>) -> Failure {

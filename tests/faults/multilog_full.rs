@@ -90,17 +90,23 @@ fn script(n: usize, full: &Full, then: &str) -> String {
     )
 }
 
+/// Those for all file systems.
+fn scripts(then: &str) -> impl Iterator<Item = String> {
+    let all = ALL.iter().enumerate();
+    all.map(move |(n, full)| script(n, full, then))
+}
+
 /// Runs one script for each file system that is full, all at once; None if
 /// none can be made.
-fn run(scene: &Scene, then: &str) -> Option<()> {
+pub(crate) fn run(scene: &Scene, scripts: impl IntoIterator<Item = String>) -> Option<()> {
     scene.write("input", input());
-    let start = |(n, full)| {
+    let start = |script: String| {
         let mut command = scene.command("unshare");
-        command.args(["-rm", "sh", "-c", &script(n, full, then)]);
+        command.args(["-rm", "sh", "-c", &script]);
         command.env("LC_ALL", "C");
         scene.start(command)
     };
-    let running: Vec<_> = ALL.iter().enumerate().map(start).collect();
+    let running: Vec<_> = scripts.into_iter().map(start).collect();
     for (n, running) in running.into_iter().enumerate() {
         let outcome = running.wait();
         if !scene.exists(format!("{n}/log")) && outcome.code() != Some(0) {
@@ -134,7 +140,7 @@ pub(crate) fn finished(line: &str) -> bool {
 
 compliance! {
     fn when_there_is_room_again_every_byte_is_there(scene: &Scene) {
-        if run(scene, "").is_none() {
+        if run(scene, scripts("")).is_none() {
             return;
         }
         let input = input();
@@ -153,7 +159,7 @@ compliance! {
     }
 
     fn one_told_to_end_waits_for_room_and_then_ends_with_a_line(scene: &Scene) {
-        if run(scene, "kill $PID").is_none() {
+        if run(scene, scripts("kill $PID")).is_none() {
             return;
         }
         let input = input();

@@ -133,15 +133,16 @@ impl Settings {
         });
         let kill = milliseconds(names::TIMEOUT_KILL);
         let finish = milliseconds(names::TIMEOUT_FINISH).unwrap_or(Duration::from_secs(5));
-        let limit = [names::RESTART_LIMIT_COUNT, names::RESTART_LIMIT_INTERVAL];
-        let [count, interval] = limit;
         let terms = Terms {
             backoff: backoff(
                 seconds(names::RESTART_DELAY),
                 seconds(names::RESTART_DELAY_MAX),
                 report,
             ),
-            limit: limited(number(count, &COUNT), seconds(interval)),
+            limit: limited(
+                number(names::RESTART_LIMIT_COUNT, &COUNT),
+                seconds(names::RESTART_LIMIT_INTERVAL),
+            ),
             down_signal: down_signal.unwrap_or(Signal::SIGTERM),
             kill_after: kill.filter(|time| !time.is_zero()),
             finish_within: Some(finish).filter(|time| !time.is_zero()),
