@@ -3,8 +3,8 @@
 
 use std::os::unix::process::CommandExt;
 
-use nix::sys::signal::{Signal, killpg};
-use testkit::{Running, Scene, compliance};
+use nix::sys::signal::Signal;
+use testkit::{Running, Scene, compliance, killpg};
 
 /// Starts the demo in a process group of its own, as a terminal does.
 fn start(scene: &Scene) -> Running {

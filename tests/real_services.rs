@@ -16,9 +16,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Scene, compliance};
+use testkit::{Scene, compliance, kill};
 
 compliance! {
     fn nginx_loses_no_line_of_its_access_log(scene: &Scene) {

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Scene, Subject, compliance};
+use testkit::{Scene, Subject, compliance, kill};
 
-use super::{SLEEPER, may_change_identity, pid, status, supervise};
+use super::{SLEEPER, may_change_identity, status, supervise};
 
 /// What a test of a difference expects of the subject.
 fn reference_or_ours<T>(scene: &Scene, reference: T, ours: T) -> T {
@@ -166,7 +166,7 @@ compliance! {
             state.contains("State:\tZ")
         };
         scene.wait_until("the death shows", || match scene.subject() {
-            Subject::Reference => is_zombie(pid(scene)),
+            Subject::Reference => is_zombie(scene.service("s")),
             _ => starts() == 1 && status(scene) == (false, 0, b'u'),
         });
         scene.wait_until("it is restarted all the same", || starts() >= 2);

@@ -62,12 +62,6 @@ fn wait_for_status(scene: &Scene, wanted: (bool, u8, u8)) {
     });
 }
 
-/// The pid in the status record of `s`.
-fn pid(scene: &Scene) -> i32 {
-    let record = scene.read("s/supervise/status");
-    i32::from_le_bytes(record[12..16].try_into().unwrap())
-}
-
 /// Whether the tests may act as another user; if not, `test` is skipped.
 fn may_change_identity(test: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();

@@ -3,12 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use testkit::{Scene, Subject, compliance};
+use nix::sys::signal::Signal;
+use testkit::{Scene, Subject, compliance, kill};
 
 use super::SLEEPER;
-use super::runsv::{pid, runsv, wait_for, wait_until_up};
+use super::runsv::{runsv, wait_for, wait_until_up};
 use super::sv::{RUNS, pretend};
 
 fn is_reference(scene: &Scene) -> bool {
@@ -63,17 +62,17 @@ compliance! {
         scene.script("s/control/t", "#!/bin/sh\nexit 0\n");
         let _runsv = runsv(scene);
         wait_until_up(scene, "s");
-        let first = pid(scene, "s");
+        let first = scene.service("s");
         // A program has stood in for KILL, and the service goes on.
         send(scene, 'k');
         send(scene, 'u');
         send(scene, 'p');
         wait_for(scene, "s", (1, 'u', 0, 1), "run, paused");
         if is_reference(scene) {
-            assert_ne!(pid(scene, "s"), first);
-            kill(Pid::from_raw(first), None).unwrap();
+            assert_ne!(scene.service("s"), first);
+            kill(first, None).unwrap();
         } else {
-            assert_eq!((pid(scene, "s"), lines(scene, "s/starts")), (first, 1));
+            assert_eq!((scene.service("s"), lines(scene, "s/starts")), (first, 1));
         }
     }
 
@@ -82,7 +81,7 @@ compliance! {
         scene.script("s/control/k", "#!/bin/sh\nexit 0\n");
         let runsv = runsv(scene);
         wait_until_up(scene, "s");
-        let service = Pid::from_raw(pid(scene, "s"));
+        let service = scene.service("s");
         send(scene, 'k');
         send(scene, 'x');
         runsv.wait().succeeds();

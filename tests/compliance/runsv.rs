@@ -1,6 +1,5 @@
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use testkit::{Running, Scene, compliance, interop};
+use nix::sys::signal::Signal;
+use testkit::{Running, Scene, compliance, interop, kill};
 
 use super::supervise::{probe_alone, probed};
 use super::{SLEEPER, may_change_identity};
@@ -49,12 +48,6 @@ pub(super) fn wait_for(scene: &Scene, service: &str, bytes: (u8, char, u8, u8), 
 #[track_caller]
 pub(super) fn wait_until_up(scene: &Scene, service: &str) {
     wait_for(scene, service, (0, 'u', 0, 1), "run");
-}
-
-/// The pid in the status record of a service.
-pub(super) fn pid(scene: &Scene, service: &str) -> i32 {
-    let record = scene.read(format!("{service}/supervise/status"));
-    i32::from_le_bytes(record[12..16].try_into().unwrap())
 }
 
 /// Starts runsv on the service directory `s` and waits until it is there.
@@ -174,7 +167,7 @@ compliance! {
         wait_until_up(scene, "s/log");
         let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
         for (service, others) in [("s", 1), ("s/log", 0)] {
-            let pid = pid(scene, service).to_string();
+            let pid = scene.service(service).to_string();
             assert_eq!(scene.read(format!("{service}/supervise/pid")), format!("{pid}\n").as_bytes());
             let listing = scene.listing(&format!("{service}/supervise"));
             assert_eq!(
@@ -241,7 +234,7 @@ compliance! {
         let seconds = u64::from_be_bytes(record[..8].try_into().unwrap()) - (1 << 62) - 10;
         assert!((before..=before + 60).contains(&seconds), "{seconds} is not now, {before}");
         assert_eq!(u32::from_be_bytes(record[8..12].try_into().unwrap()) % 1000, 500);
-        let running = format!("/proc/{}/cmdline", pid(scene, "s"));
+        let running = format!("/proc/{}/cmdline", scene.service("s"));
         scene.wait_until("the pid is that of the service", || {
             std::fs::read(&running).unwrap() == b"sleep\x001000\0"
         });
@@ -258,7 +251,7 @@ compliance! {
         wait_for(scene, "s", (0, 'd', 0, 2), "finish, want down");
         // It is not a moment of its own when finish begins.
         assert_eq!(label(), started);
-        kill(Pid::from_raw(pid(scene, "s")), Signal::SIGKILL).unwrap();
+        kill(scene.service("s"), Signal::SIGKILL).unwrap();
         wait_for(scene, "s", (0, 'd', 0, 0), "down");
         assert!(label() > started);
     }
@@ -347,7 +340,7 @@ compliance! {
             wait_until_up(scene, "s");
             runsv.signal(signal);
             assert_eq!(runsv.wait().signal(), Some(signal as i32));
-            kill(Pid::from_raw(pid(scene, "s")), Signal::SIGKILL).unwrap();
+            kill(scene.service("s"), Signal::SIGKILL).unwrap();
         }
     }
 
@@ -419,9 +412,9 @@ compliance! {
         }
         wait_for_trace(scene, "finish -1 15");
         // A signal from elsewhere would have been seen.
-        kill(Pid::from_raw(pid(scene, "s")), Signal::SIGHUP).unwrap();
+        kill(scene.service("s"), Signal::SIGHUP).unwrap();
         wait_for_trace(scene, "finish -1 15 HUP");
-        kill(Pid::from_raw(pid(scene, "s")), Signal::SIGKILL).unwrap();
+        kill(scene.service("s"), Signal::SIGKILL).unwrap();
         wait_for(scene, "s", (0, 'd', 0, 0), "down");
     }
 
@@ -432,7 +425,7 @@ compliance! {
         wait_until_up(scene, "s");
         send(scene, "s", "x");
         wait_for_trace(scene, "finish -1 15");
-        let finish = Pid::from_raw(pid(scene, "s"));
+        let finish = scene.service("s");
         send(scene, "s", "k");
         runsv.wait().succeeds();
         kill(finish, Signal::SIGHUP).unwrap();
@@ -547,7 +540,7 @@ compliance! {
         send(scene, "s", "x");
         let seen = ["CONT", "control/t", "control/x", "run, want exit"];
         scene.wait_until("it is asked to exit", || sorted() == seen);
-        kill(Pid::from_raw(pid(scene, "s")), Signal::SIGKILL).unwrap();
+        kill(scene.service("s"), Signal::SIGKILL).unwrap();
         runsv.wait().succeeds();
     }
 
@@ -574,10 +567,10 @@ compliance! {
         scene.script("s/log/run", LOGGER);
         let _runsv = runsv(scene);
         scene.wait_until("the service tells", || scene.exists("s/log/kept") && scene.read("s/log/kept") == b"run\n");
-        let logger = pid(scene, "s/log");
+        let logger = scene.service("s/log");
         send(scene, "s", "k");
         scene.wait_until("it tells again", || scene.read("s/log/kept") == b"run\nrun\n");
-        assert_eq!(pid(scene, "s/log"), logger);
+        assert_eq!(scene.service("s/log"), logger);
     }
 
     fn no_line_is_lost_while_the_logger_is_away(scene: &Scene) {
@@ -732,14 +725,14 @@ interop! {
         let first = scene.start(scene.shell("exec \"$FIRST/runsv\" s"));
         scene.wait_until("runsv runs", || scene.sh("svok s").code() == Some(0));
         wait_until_up(scene, "s");
-        let orphan = pid(scene, "s");
+        let orphan = scene.service("s");
         first.signal(Signal::SIGKILL);
         first.wait();
         // What it started has its descriptors until it is another program.
         scene.wait_until("nobody answers", || scene.sh("svok s").code() == Some(100));
         let second = scene.start(scene.shell("exec \"$THEN/runsv\" s"));
-        scene.wait_until("it has its own service", || ![0, orphan].contains(&pid(scene, "s")));
-        kill(Pid::from_raw(orphan), Signal::SIGKILL).unwrap();
+        scene.wait_until("it has its own service", || scene.service("s") != orphan);
+        kill(orphan, Signal::SIGKILL).unwrap();
         wait_until_up(scene, "s");
         scene.sh("sv exit ./s").succeeds();
         second.wait().succeeds();

@@ -1,6 +1,6 @@
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Scene, compliance, interop};
+use testkit::{Running, Scene, compliance, interop, kill};
 
 use super::{SLEEPER, may_change_identity};
 
@@ -28,26 +28,13 @@ fn wait_until_left(scene: &Scene, service: &str) {
     });
 }
 
-/// The pid of the service in a directory, once it is up.
-fn service(scene: &Scene, dir: &str) -> Pid {
-    let mut pid = 0;
-    scene.wait_until(&format!("{dir} is up"), || {
-        let record = std::fs::read(scene.path(format!("{dir}/supervise/status")));
-        pid = record.map_or(0, |record| {
-            i32::from_le_bytes(record[12..16].try_into().unwrap())
-        });
-        pid != 0
-    });
-    Pid::from_raw(pid)
-}
-
 /// What ps tells of the parent of the service in a directory, once it is a
 /// runsv.
 fn runsv(scene: &Scene, dir: &str, field: &str) -> i32 {
     let mut told = None;
     scene.wait_until(&format!("{dir} has a runsv"), || {
         let parent = scene
-            .sh(&format!("ps -o ppid= {}", service(scene, dir)))
+            .sh(&format!("ps -o ppid= {}", scene.service(dir)))
             .text();
         let parent = parent.trim();
         if parent.is_empty() {
@@ -117,11 +104,11 @@ compliance! {
         scene.script("scan/a/run", SLEEPER);
         let _runsvdir = runsvdir(scene);
         wait_until_supervised(scene, "scan/a");
-        let before = service(scene, "scan/a");
+        let before = scene.service("scan/a");
         scene.script("new/run", SLEEPER);
         scene.sh("mv scan/a scan/b; mv new scan").succeeds();
         wait_until_supervised(scene, "scan/new");
-        assert_eq!(service(scene, "scan/b"), before);
+        assert_eq!(scene.service("scan/b"), before);
     }
 
     fn the_directory_may_be_a_link_that_is_switched(scene: &Scene) {
@@ -182,10 +169,10 @@ compliance! {
         scene.wait_until("there is another", || !scene.processes().contains(&Pid::from_raw(first)));
         let second = runsv(scene, "scan/a", "pid");
         assert_ne!(first, second);
-        let orphan = service(scene, "scan/a");
+        let orphan = scene.service("scan/a");
         kill(Pid::from_raw(second), Signal::SIGKILL).unwrap();
         kill(orphan, Signal::SIGKILL).unwrap();
-        scene.wait_until("there is one more", || service(scene, "scan/a") != orphan);
+        scene.wait_until("there is one more", || scene.service("scan/a") != orphan);
         wait_until_supervised(scene, "scan/a");
     }
 
@@ -208,7 +195,7 @@ compliance! {
         scene.script("scan/b/run", SLEEPER);
         let first = runsvdir(scene);
         for name in ["scan/a", "scan/b"] {
-            service(scene, name);
+            scene.service(name);
         }
         first.signal(Signal::SIGTERM);
         first.wait().succeeds();
@@ -288,7 +275,7 @@ interop! {
         scene.script("scan/a/run", SLEEPER);
         let _runsvdir = runsvdir(scene);
         wait_until_supervised(scene, "scan/a");
-        service(scene, "scan/a");
+        scene.service("scan/a");
         scene.sh("SVDIR=scan sv -w 30 down a").code();
         let told = scene.sh("SVDIR=$PWD/scan sv status a").text();
         assert!(told.starts_with("down: a: ") && told.ends_with("s, normally up\n"), "{told}");

@@ -1,7 +1,7 @@
 use nix::sys::signal::Signal;
 use testkit::{Scene, compliance, interop};
 
-use super::{SLEEPER, may_change_identity, pid, status, supervise, wait_for_status};
+use super::{SLEEPER, may_change_identity, status, supervise, wait_for_status};
 
 /// A run script that records each of its starts, as nanoseconds, and dies.
 const DIES: &str = "#!/bin/sh\ndate +%s%N >>starts\n";
@@ -163,7 +163,7 @@ compliance! {
         assert!((before..=before + 60).contains(&seconds), "{seconds} is not now, {before}");
         let nanoseconds = u32::from_be_bytes(record[8..12].try_into().unwrap());
         assert_eq!(nanoseconds % 1000, 500);
-        let running = format!("/proc/{}/cmdline", pid(scene));
+        let running = format!("/proc/{}/cmdline", scene.service("s"));
         scene.wait_until("the pid is that of the service", || {
             std::fs::read(&running).unwrap() == b"sleep\x001000\0"
         });
@@ -192,11 +192,11 @@ compliance! {
         scene.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
         let mut supervise = supervise(scene);
         wait_for_status(scene, (true, 0, b'u'));
-        let service = pid(scene);
+        let service = scene.service("s");
         scene.sh("svc -x s; svc -pc s").succeeds();
         scene.wait_until("the commands are read", || scene.sh("svstat s").masked() == "s: up (pid P) S seconds\n");
         assert!(supervise.runs());
-        assert_eq!(pid(scene), service);
+        assert_eq!(scene.service("s"), service);
         scene.sh("svc -ut s").succeeds();
         supervise.wait().succeeds();
         assert_eq!(scene.read("s/starts"), b"start\n");
@@ -218,7 +218,7 @@ compliance! {
             wait_for_status(scene, (true, 0, b'u'));
             supervise.signal(signal);
             assert_eq!(supervise.wait().signal(), Some(signal as i32));
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid(scene)), Signal::SIGKILL).unwrap();
+            testkit::kill(scene.service("s"), Signal::SIGKILL).unwrap();
         }
     }
 
@@ -231,8 +231,8 @@ compliance! {
         // SIGCHLD alone is changed: it is unblocked.
         assert_eq!(probed(scene), direct.replace("SigBlk:\t0000000000014800", "SigBlk:\t0000000000004800"));
         let ids = |pid| scene.sh(&format!("ps -o pgid=,sid= {pid}")).text();
-        assert_eq!(ids(pid(scene)), ids(supervise.pid().as_raw()));
-        let parent = scene.sh(&format!("ps -o ppid= {}", pid(scene))).text();
+        assert_eq!(ids(scene.service("s")), ids(supervise.pid()));
+        let parent = scene.sh(&format!("ps -o ppid= {}", scene.service("s"))).text();
         assert_eq!(parent.trim(), supervise.pid().to_string());
     }
 
@@ -384,7 +384,7 @@ interop! {
         let first = scene.start(scene.shell("exec \"$FIRST/supervise\" s"));
         scene.wait_until("supervise runs", || scene.sh("svok s").code() == Some(0));
         wait_for_status(scene, (true, 0, b'u'));
-        let orphan = pid(scene);
+        let orphan = scene.service("s");
         first.signal(Signal::SIGKILL);
         first.wait();
         // Its service may still be on its way to exec, and hold what closes
@@ -392,7 +392,7 @@ interop! {
         scene.wait_until("it is gone", || scene.sh("svok s").code() == Some(100));
         let second = scene.start(scene.shell("exec \"$THEN/supervise\" s"));
         scene.wait_until("supervise runs", || scene.sh("svok s").code() == Some(0));
-        scene.wait_until("it has its own service", || ![0, orphan].contains(&pid(scene)));
+        scene.wait_until("it has its own service", || scene.service("s") != orphan);
         scene.sh("svc -dx s");
         second.wait().succeeds();
     }
@@ -402,9 +402,9 @@ interop! {
         let _supervise = supervise(scene);
         wait_for_status(scene, (true, 0, b'u'));
         for _ in 0..2 {
-            let before = pid(scene);
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(before), Signal::SIGKILL).unwrap();
-            scene.wait_until("it has another pid", || ![0, before].contains(&pid(scene)));
+            let before = scene.service("s");
+            testkit::kill(before, Signal::SIGKILL).unwrap();
+            scene.wait_until("it has another pid", || scene.service("s") != before);
         }
     }
 }

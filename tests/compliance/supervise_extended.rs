@@ -7,11 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use daemontools_core::label::Label;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getsid};
-use testkit::{Running, Scene, ours_is_met};
+use testkit::{Running, Scene, kill, ours_is_met};
 
-use super::{SLEEPER, pid, supervise as supervise_as_ever, wait_for_status};
+use super::{SLEEPER, supervise as supervise_as_ever, wait_for_status};
 
 /// A service that says on the descriptor 3 that it is ready.
 const READY: &str = "#!/bin/sh\necho ready >&3\nexec sleep 1000\n";
@@ -52,16 +52,16 @@ fn wait_for_lines(scene: &Scene, name: &str, wanted: &str) {
 }
 
 /// Kills the process of the service.
-fn kill_service(scene: &Scene, signal: Signal) -> i32 {
-    let process = pid(scene);
-    kill(Pid::from_raw(process), signal).unwrap();
+fn kill_service(scene: &Scene, signal: Signal) -> Pid {
+    let process = scene.service("s");
+    kill(process, signal).unwrap();
     process
 }
 
 /// Waits until the service runs as another process than that.
 #[track_caller]
-fn wait_for_another(scene: &Scene, than: i32) {
-    scene.wait_until("it is started again", || ![0, than].contains(&pid(scene)));
+fn wait_for_another(scene: &Scene, than: Pid) {
+    scene.wait_until("it is started again", || scene.service("s") != than);
 }
 
 /// Seconds, the fraction of them included, in a label.
@@ -111,10 +111,10 @@ ours_is_met! {
         scene.sh("svc -p s");
         wait_for_status(scene, (true, 1, b'u'));
         // x alone stops nothing.
-        let process = pid(scene);
+        let process = scene.service("s");
         scene.sh("svc -xc s");
         wait_for_status(scene, (true, 0, b'u'));
-        assert_eq!(pid(scene), process);
+        assert_eq!(scene.service("s"), process);
         scene.sh("svc -d s");
         supervise.wait().is(0, "", "");
         let files = ["control", "death_tally", "lock", "ok", "state", "status"];
@@ -221,10 +221,10 @@ ours_is_met! {
         wait_for_status(scene, (true, 0, b'u'));
         let first = kill_service(scene, Signal::SIGKILL);
         wait_for_another(scene, first);
-        let second = pid(scene);
+        let second = scene.service("s");
         scene.sh("echo 7 >s/code");
         wait_for_another(scene, second);
-        let third = pid(scene);
+        let third = scene.service("s");
         scene.sh("svc -d s");
         // Nobody waits for the one before, so that they may come in any order.
         let wanted = BTreeSet::from([
@@ -271,7 +271,7 @@ ours_is_met! {
         scene.sh("echo >s/go");
         wait_for_state(scene, "ready");
         assert!(told(scene, "ready_since") > told(scene, "since"));
-        assert_eq!(told(scene, "pid"), pid(scene).to_string());
+        assert_eq!(told(scene, "pid"), scene.service("s").to_string());
         let line = scene.sh("svstat s").masked();
         assert!(["s: up (pid P) S seconds, ready\n", "s: up (pid P) S seconds\n"].contains(&line.as_str()));
         // What else it says there keeps it waiting for nobody.
@@ -397,22 +397,22 @@ ours_is_met! {
         scene.write("s/timeout-kill", "300");
         let supervise = supervise(scene);
         scene.wait_until("it is there", || scene.exists("s/there"));
-        let process = pid(scene);
+        let process = scene.service("s");
         // Not by TERM alone.
         scene.sh("svc -t s; svc -d s; svc -u s");
         wait_for_status(scene, (true, 0, b'u'));
-        assert_eq!(pid(scene), process);
+        assert_eq!(scene.service("s"), process);
         // 0 is never: told to stay, it was there all the time.
         scene.write("s/timeout-kill", "0");
         scene.sh("rm s/there; svc -k s");
         wait_for_another(scene, process);
         scene.wait_until("it is there", || scene.exists("s/there"));
-        let process = pid(scene);
+        let process = scene.service("s");
         scene.sh("svc -d s");
         wait_for_status(scene, (true, 0, b'd'));
         scene.sh("svc -u s");
         wait_for_status(scene, (true, 0, b'u'));
-        assert_eq!(pid(scene), process);
+        assert_eq!(scene.service("s"), process);
         // Who may be killed is stopped by x as well.
         scene.write("s/timeout-kill", "300");
         scene.sh("rm s/there; svc -k s");
@@ -427,7 +427,7 @@ ours_is_met! {
         scene.write("s/lock-fd", "9");
         let first = supervise(scene);
         wait_for_lines(scene, "s/starts", "start\n");
-        let orphan = pid(scene);
+        let orphan = scene.service("s");
         first.signal(Signal::SIGKILL);
         let _ = first.wait();
         let second = supervise(scene);
@@ -435,10 +435,10 @@ ours_is_met! {
         scene.wait_until("it waits", || second.stderr() == warning.as_bytes());
         wait_for_status(scene, (true, 0, b'u'));
         assert_eq!(scene.read("s/starts"), b"start\n");
-        kill(Pid::from_raw(orphan), Signal::SIGKILL).unwrap();
+        kill(orphan, Signal::SIGKILL).unwrap();
         wait_for_lines(scene, "s/starts", "start\nstart\n");
         // The lock is on the descriptor that was asked for.
-        let link = fs::read_link(format!("/proc/{}/fd/9", pid(scene))).unwrap();
+        let link = fs::read_link(format!("/proc/{}/fd/9", scene.service("s"))).unwrap();
         assert!(link.ends_with("s/supervise/service-lock"), "{}", link.display());
     }
 
@@ -447,12 +447,12 @@ ours_is_met! {
         let _supervise = supervise(scene);
         wait_for_status(scene, (true, 0, b'u'));
         let session = |pid| (getsid(Some(pid)).unwrap(), getpgid(Some(pid)).unwrap());
-        let process = Pid::from_raw(pid(scene));
+        let process = scene.service("s");
         scene.wait_until("it has its session", || session(process) == (process, process));
         scene.write("s/no-setsid", "");
         kill_service(scene, Signal::SIGKILL);
-        wait_for_another(scene, process.as_raw());
-        let process = Pid::from_raw(pid(scene));
+        wait_for_another(scene, process);
+        let process = scene.service("s");
         let runs = format!("/proc/{process}/comm");
         scene.wait_until("it runs", || fs::read(&runs).is_ok_and(|name| name == b"sleep\n"));
         assert_ne!(session(process).0, process);
@@ -469,7 +469,7 @@ ours_is_met! {
         wait_for_another(scene, process);
         wait_for_state(scene, "ready");
         let shown = scene.sh(". s/supervise/state; echo $state $pid $restarts \"$exit_code\" $signal \"$next_start\"");
-        shown.prints(format!("ready {} 1  9 \n", pid(scene)));
+        shown.prints(format!("ready {} 1  9 \n", scene.service("s")));
         let keys: Vec<_> = fs::read_to_string(scene.path("s/supervise/state")).unwrap()
             .lines().map(|line| line.split('=').next().unwrap().to_owned()).collect();
         let wanted = ["state", "pid", "since", "ready_since", "restarts", "exit_code", "signal", "next_start"];
@@ -487,7 +487,7 @@ ours_is_met! {
         scene.sh("mkfifo s/code");
         let supervise_once = supervise(scene);
         wait_for_status(scene, (true, 0, b'u'));
-        let first_process = pid(scene);
+        let first_process = scene.service("s");
         scene.sh("echo 7 >s/code");
         scene.wait_until("it is kept", || scene.exists("s/supervise/death_tally"));
         let first = scene.read("s/supervise/death_tally");
@@ -495,7 +495,7 @@ ours_is_met! {
         wait_for_another(scene, first_process);
         supervise_once.signal(Signal::SIGKILL);
         let _ = supervise_once.wait();
-        kill(Pid::from_raw(pid(scene)), Signal::SIGKILL).unwrap();
+        kill(scene.service("s"), Signal::SIGKILL).unwrap();
         // Another supervise goes on with it.
         scene.script("s/run", SLEEPER);
         let _supervise = supervise(scene);
@@ -566,7 +566,7 @@ ours_is_met! {
         let supervise = supervise(scene);
         wait_for_lines(scene, "s/starts", "start\n");
         wait_for_state(scene, "starting");
-        let link = fs::read_link(format!("/proc/{}/fd/5", pid(scene))).unwrap();
+        let link = fs::read_link(format!("/proc/{}/fd/5", scene.service("s"))).unwrap();
         assert!(link.to_str().unwrap().starts_with("pipe:"), "{}", link.display());
         scene.sh("svc -dx s");
         let warning = |file, meaning| format!("supervise: warning: s/{file} is not {meaning}: ignored\n");

@@ -4,7 +4,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use testkit::{Outcome, Scene, compliance, interop};
 
-use super::runsv::{pid, runsv, wait_for, wait_until_up};
+use super::runsv::{runsv, wait_for, wait_until_up};
 use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
 
 /// What runsv may tell of a service, without a runsv.
@@ -424,11 +424,11 @@ interop! {
         wait_until_up(scene, "s");
         says(scene, "sv -w 60 stop ./s", 0, "ok: down: ./s: Ns, normally up\n");
         says(scene, "sv -w 60 start ./s", 0, "ok: run: ./s: (pid N) Ns\n");
-        let before = pid(scene, "s");
+        let before = scene.service("s");
         // Only the second of the start counts: one may see the old service.
         scene.wait_until("a second has passed", || !masked_is_new(scene));
         says(scene, "sv -w 60 restart ./s", 0, "ok: run: ./s: (pid N) Ns\n");
-        assert_ne!(pid(scene, "s"), before);
+        assert_ne!(scene.service("s"), before);
         says(scene, "sv -w 60 force-stop ./s", 0, "ok: down: ./s: Ns, normally up\n");
         says(scene, "sv -w 60 shutdown ./s", 0, "ok: ./s: runsv not running\n");
         runsv.wait().succeeds();

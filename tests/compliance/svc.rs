@@ -1,6 +1,6 @@
 use testkit::{Scene, Subject, compliance, interop};
 
-use super::{SLEEPER, pid, supervise, wait_for_status};
+use super::{SLEEPER, supervise, wait_for_status};
 
 const USAGE: &str = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, a alarm, \
                      i interrupt, t term, k kill\n";
@@ -181,9 +181,9 @@ interop! {
             scene.sh(&format!("svc -{letter} s")).succeeds();
             got(seen);
         }
-        let first = pid(scene);
+        let first = scene.service("s");
         scene.sh("svc -k s").succeeds();
-        scene.wait_until("it is killed and restarted", || ![0, first].contains(&pid(scene)));
+        scene.wait_until("it is killed and restarted", || scene.service("s") != first);
     }
 
     fn several_directories_are_controlled_in_one_go(scene: &Scene) {

@@ -1,6 +1,6 @@
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Scene, compliance, interop};
+use testkit::{Running, Scene, compliance, interop, kill};
 
 use super::{SLEEPER, may_change_identity};
 
@@ -24,25 +24,12 @@ fn wait_for_services(scene: &Scene, names: &[&str]) {
     }
 }
 
-/// The pid of the service in a directory, once it is up.
-fn service_pid(scene: &Scene, dir: &str) -> Pid {
-    let mut pid = 0;
-    scene.wait_until(&format!("{dir} is up"), || {
-        let record = std::fs::read(scene.path(format!("{dir}/supervise/status")));
-        pid = record.map_or(0, |record| {
-            i32::from_le_bytes(record[12..16].try_into().unwrap())
-        });
-        pid != 0
-    });
-    Pid::from_raw(pid)
-}
-
 /// The pid of the supervise of a directory: the parent of its service.
 fn supervise_pid(scene: &Scene, dir: &str) -> Pid {
     let mut supervise = None;
     scene.wait_until(&format!("{dir} is supervised and up"), || {
         let parent = scene
-            .sh(&format!("ps -o ppid=,comm= {}", service_pid(scene, dir)))
+            .sh(&format!("ps -o ppid=,comm= {}", scene.service(dir)))
             .text();
         supervise = parent
             .split_whitespace()
@@ -243,11 +230,11 @@ compliance! {
     fn its_death_leaves_the_services(scene: &Scene) {
         scene.script("scan/a/run", SLEEPER);
         let svscan = svscan(scene);
-        let service = service_pid(scene, "scan/a");
+        let service = scene.service("scan/a");
         svscan.signal(Signal::SIGTERM);
         assert_eq!(svscan.wait().signal(), Some(Signal::SIGTERM as i32));
         scene.sh("svok scan/a").succeeds();
-        assert_eq!(service_pid(scene, "scan/a"), service);
+        assert_eq!(scene.service("scan/a"), service);
     }
 }
 
@@ -263,27 +250,27 @@ interop! {
         counting_service(scene, "scan/a");
         let _svscan = svscan(scene);
         wait_for_services(scene, &["scan/a", "scan/a/log"]);
-        let mut services = vec![service_pid(scene, "scan/a")];
+        let mut services = vec![scene.service("scan/a")];
         for victim in [
-            service_pid(scene, "scan/a/log"),
+            scene.service("scan/a/log"),
             supervise_pid(scene, "scan/a/log"),
-            service_pid(scene, "scan/a"),
+            scene.service("scan/a"),
         ] {
             // What cat has read and not yet written would die with it, so
             // this is done when it has nothing: the pipe is what is tried.
-            let writer = service_pid(scene, "scan/a");
+            let writer = scene.service("scan/a");
             kill(writer, Signal::SIGSTOP).unwrap();
             wait_for_state(scene, writer, 'T');
-            wait_for_state(scene, service_pid(scene, "scan/a/log"), 'S');
+            wait_for_state(scene, scene.service("scan/a/log"), 'S');
             kill(victim, Signal::SIGKILL).unwrap();
             scene.wait_until("it is replaced", || {
-                let pids = [service_pid(scene, "scan/a"), service_pid(scene, "scan/a/log"), supervise_pid(scene, "scan/a/log")];
+                let pids = [scene.service("scan/a"), scene.service("scan/a/log"), supervise_pid(scene, "scan/a/log")];
                 scene.sh("svok scan/a/log").code() == Some(0) && !pids.contains(&victim)
             });
             // Only now: a read may still take lines while its process dies.
             // The writer may have been the victim itself.
             let _ = kill(writer, Signal::SIGCONT);
-            services.push(service_pid(scene, "scan/a"));
+            services.push(scene.service("scan/a"));
         }
         services.dedup();
         let last = format!("line {} 50\n", services.last().unwrap());

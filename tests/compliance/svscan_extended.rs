@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Outcome, Running, Scene, compliance, ours};
+use testkit::{Outcome, Running, Scene, compliance, kill, ours};
 
 use super::SLEEPER;
 use super::boot::{process_one, signal_inside};
@@ -86,14 +86,15 @@ fn ends(scene: &Scene, svscan: Running) -> Outcome {
 fn supervise_of(scene: &Scene, dir: &str) -> Pid {
     let mut supervise = None;
     scene.wait_until(&format!("{dir} is up"), || {
-        let record = fs::read(scene.path(format!("{dir}/supervise/status"))).unwrap_or_default();
-        let Some(pid) = record.get(12..16) else {
-            return false;
-        };
-        let pid = i32::from_le_bytes(pid.try_into().unwrap());
-        let parent = scene.sh(&format!("ps -o ppid= {pid}")).text();
-        supervise = parent.trim().parse().ok().map(Pid::from_raw);
-        pid != 0 && supervise.is_some()
+        let parent = format!("ps -o ppid= {}", scene.service(dir));
+        supervise = scene
+            .sh(&parent)
+            .text()
+            .trim()
+            .parse()
+            .ok()
+            .map(Pid::from_raw);
+        supervise.is_some()
     });
     supervise.unwrap()
 }

@@ -1,11 +1,11 @@
 use std::fs;
 
-use nix::sys::signal::{Signal, kill};
-use testkit::{Running, Scene, ours_meets};
+use nix::sys::signal::Signal;
+use testkit::{Running, Scene, kill, ours_meets};
 
 use super::chain::injected;
 use super::multilog::calls::strace_works;
-use super::{SLEEPER, may_change_identity, pid, supervise, wait_for_status};
+use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
 
 const USAGE: &str = "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...\n";
 
@@ -96,14 +96,14 @@ ours_meets! {
         service(scene, false);
         let _supervise = supervise(scene);
         wait_for_status(scene, (true, 0, b'u'));
-        let first = pid(scene);
+        let first = scene.service("s");
         let mut svwait = start(scene, "-r s");
         scene.sh("svc -p s");
         wait_for_status(scene, (true, 1, b'u'));
         assert!(svwait.runs());
         scene.sh("svc -k s");
         svwait.wait().succeeds();
-        assert_ne!(pid(scene), first);
+        assert_ne!(scene.service("s"), first);
     }
 
     fn what_was_down_for_a_moment_was_down(scene: &Scene) {
@@ -114,9 +114,9 @@ ours_meets! {
         for svwait in &waiting {
             svwait.signal(Signal::SIGSTOP);
         }
-        let before = pid(scene);
+        let before = scene.service("s");
         scene.sh("svc -t s").succeeds();
-        scene.wait_until("it is started again", || ![0, before].contains(&pid(scene)));
+        scene.wait_until("it is started again", || scene.service("s") != before);
         for svwait in waiting {
             svwait.signal(Signal::SIGCONT);
             svwait.wait().succeeds();

@@ -14,10 +14,10 @@ use std::thread;
 use daemontools_core::label::Label;
 use nix::libc::{self, c_long};
 use nix::sys::ptrace;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testkit::{Outcome, Scene, compliance, say};
+use testkit::{Outcome, Scene, compliance, kill, say};
 
 use crate::compliance::multilog::line;
 

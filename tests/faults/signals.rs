@@ -7,8 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::{self, SIGALRM, SIGCONT, SIGSTOP, SIGURG, SIGWINCH};
-use nix::sys::signal::kill;
-use testkit::{Outcome, Scene, compliance, say};
+use testkit::{Outcome, Scene, compliance, kill, say};
 
 use super::in_memory;
 use crate::compliance::multilog::{Feed, masked};

@@ -4,9 +4,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 
-use testkit::{Running, Scene, Subject, compliance, run, say};
+use testkit::{Running, Scene, Subject, compliance, kill, run, say};
 
 use super::{
     SLEEPER, children, descriptors, is_supervised, is_zombie, memory, pid_of, record, span,

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Scene, on_subjects};
+use testkit::{Running, Scene, kill, on_subjects};
 
-use super::{SLEEPER, children, descriptors, is_supervised, is_zombie, pid_of, record};
+use super::{SLEEPER, children, descriptors, is_supervised, is_zombie, record};
 
 /// supervise -e, which the reference has not.
 macro_rules! extended {
@@ -31,11 +31,6 @@ fn said(supervise: &Running) -> String {
     String::from_utf8(supervise.stderr()).unwrap()
 }
 
-/// The process of the service, 0 if it does not run.
-fn service(scene: &Scene, dir: &str) -> i32 {
-    record(scene, dir).map_or(0, pid_of)
-}
-
 #[track_caller]
 fn wait_for_stage(scene: &Scene, dir: &str, wanted: &str) {
     let wanted = format!("state={wanted}\n");
@@ -46,7 +41,7 @@ fn wait_for_stage(scene: &Scene, dir: &str, wanted: &str) {
 }
 
 /// What a process has open, by number; pipes without theirs.
-fn opened(process: i32) -> BTreeMap<i32, String> {
+fn opened(process: Pid) -> BTreeMap<i32, String> {
     let entries = fs::read_dir(format!("/proc/{process}/fd")).into_iter();
     let entries = entries.flatten().flatten().filter_map(|entry| {
         let number = entry.file_name().to_str()?.parse().ok()?;
@@ -97,14 +92,14 @@ extended! {
             .collect();
         // What anybody has who is started from here.
         let other = scene.start(scene.shell("exec sleep 1000"));
-        let runs = |pid: i32| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"sleep\n");
-        scene.wait_until("it has become its program", || runs(other.pid().as_raw()));
-        let inherited = opened(other.pid().as_raw());
+        let runs = |pid: Pid| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"sleep\n");
+        scene.wait_until("it has become its program", || runs(other.pid()));
+        let inherited = opened(other.pid());
         for number in 1..=NUMBERS {
             let dir = format!("s{number}");
             scene.wait_until("it runs", || scene.exists(format!("{dir}/supervise/state")));
             wait_for_stage(scene, &dir, "ready");
-            let run = service(scene, &dir);
+            let run = scene.service(&dir);
             let mut wanted: BTreeSet<_> = inherited.keys().copied().collect();
             wanted.extend([number, lock_of(number)]);
             scene.wait_until("it has become its program", || runs(run));
@@ -113,14 +108,14 @@ extended! {
             assert_eq!((&*has[&number], &*has[&lock_of(number)]), ("pipe", "service-lock"));
         }
         for number in 1..=NUMBERS {
-            kill(Pid::from_raw(service(scene, &format!("s{number}"))), Signal::SIGKILL).unwrap();
+            kill(scene.service(&format!("s{number}")), Signal::SIGKILL).unwrap();
         }
         for number in 1..=NUMBERS {
             let dir = format!("s{number}");
             for program in ["notify", "finish"] {
                 let text = || fs::read_to_string(scene.path(format!("{dir}/{program}ing"))).unwrap_or_default();
                 scene.wait_until("it is run", || text().ends_with('\n'));
-                let process = text().trim().parse().unwrap();
+                let process = Pid::from_raw(text().trim().parse().unwrap());
                 scene.wait_until("it has become its program", || runs(process));
                 assert!(opened(process).keys().eq(inherited.keys()), "{program}: {:?}", opened(process));
             }
@@ -198,7 +193,7 @@ extended! {
         scene.write("s/lock-fd", "9");
         let first = supervise(scene, "s");
         wait_for_stage(scene, "s", "starting");
-        let orphan = service(scene, "s");
+        let orphan = scene.service("s");
         first.signal(Signal::SIGKILL);
         let _ = first.wait();
         let second = supervise(scene, "s");
@@ -206,7 +201,7 @@ extended! {
         scene.sh("svc -p s").succeeds();
         scene.wait_until("it is heard", || record(scene, "s").is_some_and(|record| record[16] == 1));
         wait_for_stage(scene, "s", "starting");
-        kill(Pid::from_raw(orphan), Signal::SIGKILL).unwrap();
+        kill(orphan, Signal::SIGKILL).unwrap();
     }
 
     fn what_cannot_be_kept_is_reported_and_keeps_nothing_from_being_done(scene: &Scene) {
@@ -217,17 +212,16 @@ extended! {
             symlink("/dev/full", scene.path(format!("s/supervise/{file}.new"))).unwrap();
         }
         let supervise = supervise(scene, "s");
-        scene.wait_until("it runs", || service(scene, "s") != 0);
-        let first = service(scene, "s");
-        kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
-        scene.wait_until("it is started again", || ![0, first].contains(&service(scene, "s")));
+        let first = scene.service("s");
+        kill(first, Signal::SIGKILL).unwrap();
+        scene.wait_until("it is started again", || scene.service("s") != first);
         assert!(scene.exists("s/finished"));
         let full = |file| format!("supervise: warning: unable to write s/supervise/{file}.new: out of disk space\n");
         let lines: BTreeSet<_> = said(&supervise).split_inclusive('\n').map(str::to_owned).collect();
         assert_eq!(lines, BTreeSet::from([full("state"), full("death_tally")]));
         // With room again, all the deaths are there.
         scene.sh("rm s/supervise/*.new").succeeds();
-        kill(Pid::from_raw(service(scene, "s")), Signal::SIGTERM).unwrap();
+        kill(scene.service("s"), Signal::SIGTERM).unwrap();
         scene.wait_until("it is kept", || scene.exists("s/supervise/death_tally"));
         assert_eq!(scene.read("s/supervise/death_tally").len(), 28);
         // A directory in place of the state stays there.
@@ -245,7 +239,7 @@ extended! {
         }).collect();
         scene.write("s/supervise/death_tally", &tally);
         let supervise_once = supervise(scene, "s");
-        scene.wait_until("it runs", || service(scene, "s") != 0);
+        scene.service("s");
         scene.sh("svc -dx s").succeeds();
         supervise_once.wait().is(0, "", "");
         let kept = scene.read("s/supervise/death_tally");
@@ -258,7 +252,7 @@ extended! {
         ] {
             scene.sh(&format!("rm s/supervise/death_tally; {make}")).succeeds();
             let supervise = supervise(scene, "s");
-            scene.wait_until("it runs", || service(scene, "s") != 0);
+            scene.service("s");
             scene.sh("svc -dx s").succeeds();
             supervise.wait().is(0, "", format!("supervise: warning: {warning}"));
             assert_eq!(scene.read("s/supervise/death_tally").len(), 14);
@@ -270,7 +264,7 @@ extended! {
         scene.write("s/lock-fd", "9");
         let first = supervise(scene, "s");
         scene.wait_until("it runs", || scene.exists("s/starts"));
-        let orphan = service(scene, "s");
+        let orphan = scene.service("s");
         first.signal(Signal::SIGKILL);
         let _ = first.wait();
         let warning = "supervise: warning: waiting for what holds s/supervise/service-lock\n";
@@ -284,7 +278,7 @@ extended! {
         }
         let next = supervise(scene, "s");
         scene.wait_until("it waits", || next.stderr() == warning.as_bytes());
-        kill(Pid::from_raw(orphan), Signal::SIGKILL).unwrap();
+        kill(orphan, Signal::SIGKILL).unwrap();
         let starts = || scene.read("s/starts").len() / "start\n".len();
         scene.wait_until("it is started", || starts() == 2);
         // Now it is the service, and is left behind as ever.
@@ -311,9 +305,9 @@ extended! {
         scene.write("s/timeout-kill", "100");
         let supervise = supervise(scene, "s");
         scene.wait_until("it is there", || scene.exists("s/there"));
-        let process = service(scene, "s");
+        let process = scene.service("s");
         scene.sh("svc -d s").succeeds();
-        kill(Pid::from_raw(process), Signal::SIGSTOP).unwrap();
+        kill(process, Signal::SIGSTOP).unwrap();
         scene.sh("svc -xp s").succeeds();
         supervise.wait().is(0, "", "");
     }
@@ -324,8 +318,7 @@ extended! {
             mv seen.new seen\nexec sleep 1000\n");
         scene.script("s/notify", "#!/bin/sh\n[ $2 = start ] || { grep state= supervise/state >noticed.new; mv noticed.new noticed; }\n");
         let _supervise = supervise(scene, "s");
-        scene.wait_until("it runs", || service(scene, "s") != 0);
-        kill(Pid::from_raw(service(scene, "s")), Signal::SIGKILL).unwrap();
+        kill(scene.service("s"), Signal::SIGKILL).unwrap();
         scene.wait_until("it is told", || scene.exists("s/seen") && scene.exists("s/noticed"));
         let seen = String::from_utf8(scene.read("s/seen")).unwrap();
         let (state, more) = seen.split_once(".: ").unwrap();
@@ -343,7 +336,7 @@ extended! {
         }
         let _supervise = scene.start(scene.shell("trap '' PIPE HUP USR1 CHLD; exec supervise -e s"));
         scene.wait_until("run and notify have seen", || scene.exists("s/run.saw") && scene.exists("s/notify.saw"));
-        kill(Pid::from_raw(service(scene, "s")), Signal::SIGKILL).unwrap();
+        kill(scene.service("s"), Signal::SIGKILL).unwrap();
         scene.wait_until("finish has seen", || scene.exists("s/finish.saw"));
         for program in programs {
             assert_eq!(scene.read(format!("s/{program}.saw")), scene.read("s/run.saw"), "{program}");

@@ -4,10 +4,10 @@ use std::fs;
 
 use nix::libc::{self, c_long};
 use nix::sys::ptrace;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testkit::{Running, Scene, on_subjects, skip};
+use testkit::{Running, Scene, kill, on_subjects, skip};
 
 use super::{is_supervised, is_zombie, pid_of, record};
 
@@ -17,8 +17,9 @@ fn supervise(scene: &Scene) -> Running {
     running
 }
 
-fn service(scene: &Scene) -> Pid {
-    Pid::from_raw(record(scene, "s").map_or(0, pid_of))
+/// The pid in the record.
+fn recorded(scene: &Scene) -> i32 {
+    record(scene, "s").map_or(0, pid_of)
 }
 
 /// A process that is stopped at each of its calls of the system.
@@ -67,7 +68,7 @@ on_subjects! {
         scene.wait_until("it was started", || scene.exists("s/go"));
         let state = || fs::read_to_string(scene.path("s/supervise/state")).unwrap();
         scene.wait_until("it was started again", || state().contains("\nrestarts=1\n"));
-        let process = service(scene);
+        let process = scene.service("s");
         let Some(traced) = Traced::attach(supervise.pid()) else {
             return skip("what_is_said_before_death_is_heard_however_late_it_is", "nothing can be traced");
         };
@@ -96,11 +97,11 @@ on_subjects! {
             scene.script(format!("s/{program}"), "#!/bin/sh\n");
         }
         let supervise = supervise(scene);
-        scene.wait_until("it runs", || service(scene).as_raw() != 0);
+        let process = scene.service("s");
         let Some(traced) = Traced::attach(supervise.pid()) else {
             return skip("a_death_is_recorded_before_anybody_is_started_because_of_it", "nothing can be traced");
         };
-        kill(service(scene), Signal::SIGKILL).unwrap();
+        kill(process, Signal::SIGKILL).unwrap();
         let state = || fs::read_to_string(scene.path("s/supervise/state")).unwrap();
         let mut renames = 0;
         loop {
@@ -113,10 +114,10 @@ on_subjects! {
             // the record is not.
             if renames == 4 {
                 assert!(state().starts_with("state=finish\n"), "{}", state());
-                assert_ne!(service(scene).as_raw(), 0);
+                assert_ne!(recorded(scene), 0);
             }
         }
-        assert_eq!((renames, service(scene).as_raw()), (6, 0));
+        assert_eq!((renames, recorded(scene)), (6, 0));
     }
     ours: Ours,
 }

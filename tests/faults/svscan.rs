@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Scene, Subject, compliance, run, say};
+use testkit::{Running, Scene, Subject, compliance, kill, run, say};
 
 use super::{
     SLEEPER, children, descriptors, directory, is_supervised, is_zombie, memory, pid_of, record,

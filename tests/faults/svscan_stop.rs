@@ -4,10 +4,10 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
-use nix::sys::signal::{Signal, kill};
-use testkit::{Outcome, Running, Scene, Subject, run, say};
+use nix::sys::signal::Signal;
+use testkit::{Outcome, Running, Scene, Subject, kill, run, say};
 
-use super::{children, pid_of, record};
+use super::children;
 
 /// A service that needs a moment to end, and has last words.
 const POLITE: &str = "#!/bin/sh
@@ -29,28 +29,36 @@ fn ours(check: fn(&Scene)) {
     );
 }
 
-/// Starts svscan -e on services with loggers, and waits until they are up.
-fn up(scene: &Scene, names: &[&str]) -> Running {
+/// Makes services with loggers.
+fn make(scene: &Scene, names: &[&str]) {
     for name in names {
         scene.script(format!("scan/{name}/run"), POLITE);
         scene.script(format!("scan/{name}/log/run"), KEEPER);
         scene.write(format!("scan/{name}/timeout-kill"), "2000");
     }
-    let svscan = scene.start(scene.shell("exec svscan -e scan"));
+}
+
+/// Starts svscan -e by a command, and waits until its services are up.
+fn start(scene: &Scene, names: &[&str], command: &str) -> Running {
+    let svscan = scene.start(scene.shell(command));
     for name in names {
         let up = format!("scan/{name}/up");
         scene.wait_until("it is up", || scene.exists(&up));
-        let log = format!("scan/{name}/log");
-        scene.wait_until("its logger is up", || {
-            record(scene, &log).is_some_and(|record| pid_of(record) != 0)
-        });
+        // So is its logger.
+        scene.service(&format!("scan/{name}/log"));
     }
     svscan
 }
 
+/// Makes services with loggers, and starts svscan -e on them.
+fn up(scene: &Scene, names: &[&str]) -> Running {
+    make(scene, names);
+    start(scene, names, "exec svscan -e scan")
+}
+
 /// The supervise of a service, a child of svscan.
 fn supervise(scene: &Scene, svscan: &Running, dir: &str) -> nix::unistd::Pid {
-    let service = nix::unistd::Pid::from_raw(pid_of(record(scene, dir).unwrap()));
+    let service = scene.service(dir);
     let supervises = children(svscan.pid());
     let mut its = supervises.into_iter();
     its.find(|&pid| children(pid).contains(&service)).unwrap()
@@ -111,6 +119,49 @@ fn a_supervise_that_cannot_be_told_is_killed_with_its_service() {
             // It was killed, but its logger ends as ever.
             assert_eq!(scene.read(format!("scan/{name}/log/kept")), b"first\n");
         }
+    });
+}
+
+/// Makes a /proc in which everybody is a child of everybody else, and this
+/// process somebody else.
+const ANOTHERS_PROC: &str = "mount -t tmpfs none /proc || exit 99
+all=$(seq 2 1000)
+for pid in $all; do echo /proc/$pid/task/$pid; done | xargs mkdir -p
+for pid in $all; do echo $all >/proc/$pid/task/$pid/children; done
+ln -s 1001 /proc/self
+";
+
+#[test]
+fn the_numbers_in_a_proc_of_others_are_not_killed() {
+    ours(|scene| {
+        let namespace = "unshare --mount --pid --fork --kill-child sh";
+        scene.write("start", format!("{ANOTHERS_PROC}exec $@"));
+        if scene.sh(&format!("{namespace} start true")).code() != Some(0) {
+            return say("skipped, not permitted to make a process namespace: a foreign /proc");
+        }
+        make(scene, &["a", "b"]);
+        scene.write("scan/a/log/timeout-kill", "200");
+        // It ends after the supervise that is killed.
+        let killed = "until setlock -n ../a/supervise/lock true; do sleep 0.02; done 2>/dev/null";
+        scene.script(
+            "scan/b/run",
+            &POLITE.replace("trap '", &format!("trap '{killed}; ")),
+        );
+        scene.write("scan/b/timeout-kill", "0");
+        let unshare = start(
+            scene,
+            &["a", "b"],
+            &format!("exec {namespace} start svscan -e scan"),
+        );
+        scene.sh("rm scan/a/supervise/control").succeeds();
+        kill(children(unshare.pid())[0], Signal::SIGTERM).unwrap();
+        let outcome = unshare.wait();
+        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        assert!(
+            outcome.error_text().contains(&unable_to_stop("a")),
+            "{outcome:?}"
+        );
+        assert_all_is_kept(scene, "b");
     });
 }
 

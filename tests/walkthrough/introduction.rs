@@ -2,9 +2,9 @@
 
 use std::os::unix::process::CommandExt;
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, geteuid};
-use testkit::{Running, Scene, interop};
+use testkit::{Running, Scene, interop, kill, killpg};
 
 use super::{awaited, log, machine, number_after, pid, shown, terminal, tree, typed};
 

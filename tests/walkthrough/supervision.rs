@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, geteuid};
-use testkit::{Running, Scene, interop};
+use testkit::{Running, Scene, interop, kill};
 
 use super::{awaited, shown, tree, typed};
 

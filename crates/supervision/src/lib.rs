@@ -12,6 +12,7 @@ pub mod extended;
 pub mod machine;
 pub mod overview;
 pub mod pipe;
+mod process;
 pub mod runsvdir;
 pub mod scan;
 pub mod sight;

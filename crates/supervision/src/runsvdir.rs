@@ -9,15 +9,17 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use daemontools_core::control::Reach;
 use daemontools_core::label::Label;
 use daemontools_core::title::Title;
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
 use nix::unistd::{chdir, fchdir, read, write};
 use unix::file;
 use unix::signals::SignalPipe;
 
+use crate::process::send;
 use crate::scan::{BETWEEN_LOOKS, Rules, Scanner, Watch};
 use crate::table::Identity;
 use crate::wait::wait;
@@ -136,7 +138,7 @@ pub fn runsvdir(
         if signals.hang_up.drain() {
             for runsv in scanner.table.processes() {
                 // One that has ended already has nothing to be told.
-                let _ = kill(runsv, Signal::SIGTERM);
+                send(runsv, Signal::SIGTERM, Reach::Alone);
             }
             return Ok(End::HungUp);
         }
@@ -217,7 +219,7 @@ impl Place<'_> {
         }
         if scanner.look() {
             for runsv in scanner.table.dismiss() {
-                let _ = kill(runsv, Signal::SIGTERM);
+                send(runsv, Signal::SIGTERM, Reach::Alone);
             }
         }
         // The clock of a file system is a coarse one: what changes in the

@@ -12,9 +12,9 @@ use daemontools_core::runsv::Report;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::fcntl::FlockArg;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, stat};
-use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getpgid};
+use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout};
 use unix::exec::Program;
 use unix::file;
 use unix::fork::fork;
@@ -25,6 +25,7 @@ use crate::directory::{Control, Lock, Obstacle, Presence, ReplaceTrouble, replac
 use crate::extended::{self, Extended, Gifts};
 use crate::machine::{Death, Machine, Moment, Policy, Start};
 use crate::pipe::Pipe;
+use crate::process::send;
 use crate::table::Side;
 use crate::wait::wait;
 
@@ -296,7 +297,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
     /// Kills what was given time to end.
     fn kill_overdue(&mut self) {
         if let Some(pid) = self.service.machine.overdue(Moment::now()) {
-            let _ = kill(pid, Signal::SIGKILL);
+            send(pid, Signal::SIGKILL, Reach::Alone);
         }
     }
 
@@ -603,14 +604,4 @@ fn finish_arguments(end: End) -> [CString; 2] {
         end.low_byte().to_string(),
     ];
     words.map(|word| CString::new(word).unwrap_or_default())
-}
-
-/// Sends a signal to the service. It may have ended already; reaping will
-/// tell.
-fn send(pid: Pid, signal: Signal, reach: Reach) {
-    let leads = || getpgid(Some(pid)) == Ok(pid);
-    let _ = match reach {
-        Reach::Group if leads() => killpg(pid, signal),
-        Reach::Group | Reach::Alone => kill(pid, signal),
-    };
 }

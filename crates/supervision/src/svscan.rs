@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use daemontools_core::control::Reach;
 use daemontools_core::names;
 use daemontools_core::state::Stage;
 use daemontools_core::status::Want;
@@ -15,15 +16,16 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, stat};
-use nix::unistd::{Pid, chdir, fchdir, getpgid};
+use nix::unistd::{Pid, chdir, fchdir};
 use unix::file::open_write;
 use unix::signals::{HeldSignals, SignalPipe};
 
 use crate::client::{self, tell};
 use crate::extended::milliseconds;
 use crate::pipe::Pipe;
+use crate::process::{children, in_proc, send};
 use crate::scan::{BETWEEN_LOOKS, Rules, Scanner, Trouble, Watch, directory};
 use crate::sight;
 use crate::stop::{Answer, PATIENCE, Step, Terms, last_word};
@@ -107,7 +109,7 @@ impl Seat<'_> {
         if by_name {
             return true;
         }
-        let supervise = self.supervise.map(|pid| format!("/proc/{pid}/cwd"));
+        let supervise = self.supervise.and_then(|pid| in_proc(pid, "cwd"));
         let entered = supervise.is_some_and(|directory| chdir(directory.as_str()).is_ok());
         entered
             && match self.side {
@@ -439,7 +441,7 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
         match step {
             Step::Ask | Step::Await | Step::Kill => {
                 // One that is stopped hears nothing.
-                let _ = kill(supervise, Signal::SIGCONT);
+                send(supervise, Signal::SIGCONT, Reach::Alone);
                 let answer = self.within(identity, side, || match step {
                     Step::Await => await_logger(),
                     Step::Ask | Step::Kill | Step::Force | Step::Abandon => {
@@ -506,18 +508,11 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
 fn end_by_force(supervise: Pid) {
     // Stopped, it neither takes leave of a child, whose pid could then be
     // another's, nor starts one.
-    let _ = kill(supervise, Signal::SIGSTOP);
-    let children = std::fs::read_to_string(format!("/proc/{supervise}/task/{supervise}/children"));
-    for child in children.unwrap_or_default().split_whitespace() {
-        let Some(child) = child.parse().ok().map(Pid::from_raw) else {
-            continue;
-        };
-        let _ = match getpgid(Some(child)) {
-            Ok(group) if group == child => killpg(child, Signal::SIGKILL),
-            Ok(_) | Err(_) => kill(child, Signal::SIGKILL),
-        };
+    send(supervise, Signal::SIGSTOP, Reach::Alone);
+    for child in children(supervise) {
+        send(child, Signal::SIGKILL, Reach::Group);
     }
-    let _ = kill(supervise, Signal::SIGKILL);
+    send(supervise, Signal::SIGKILL, Reach::Alone);
 }
 
 /// What tells that there is news of an essential service.

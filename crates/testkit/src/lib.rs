@@ -19,10 +19,12 @@
 mod outcome;
 pub mod random;
 mod scene;
+mod signal;
 mod subject;
 
 pub use outcome::Outcome;
 pub use scene::{Running, Scene};
+pub use signal::{kill, killpg};
 pub use subject::{Subject, run, say, skip};
 
 /// Makes tests of functions `fn name(scene: &Scene) { … }`: each runs on the

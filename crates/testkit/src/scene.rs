@@ -13,10 +13,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::{Outcome, Subject};
+use crate::{Outcome, Subject, kill};
 
 /// How long anything may take before the test fails instead of hanging.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -329,6 +329,23 @@ impl Scene {
             );
             pause();
         }
+    }
+
+    /// The process that the status record of a service directory names; waits
+    /// until it names one.
+    #[track_caller]
+    pub fn service(&self, dir: &str) -> Pid {
+        let mut process = 0;
+        self.wait_until(&format!("{dir} has a process"), || {
+            let record = fs::read(self.path(format!("{dir}/supervise/status")));
+            let record = record.unwrap_or_default();
+            process = match record.get(12..16) {
+                Some(pid) => i32::from_le_bytes(pid.try_into().unwrap()),
+                None => 0,
+            };
+            process != 0
+        });
+        Pid::from_raw(process)
     }
 
     /// The pids of the processes started in the scene that still run.

@@ -71,7 +71,7 @@ interop! {
         running.signal(SIGKILL);
         running.wait();
         for pid in scene.processes() {
-            let _ = nix::sys::signal::kill(pid, SIGKILL);
+            let _ = testkit::kill(pid, SIGKILL);
         }
         assert_eq!(
             files(scene, "m"),
