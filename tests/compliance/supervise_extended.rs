@@ -483,15 +483,16 @@ ours_is_met! {
     }
 
     fn the_last_deaths_are_kept(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\nread code <code\nexit $code\n");
+        scene.script("s/run", "#!/bin/sh\necho start >>starts\nread code <code\nexit $code\n");
         scene.sh("mkfifo s/code");
         let supervise_once = supervise(scene);
-        wait_for_status(scene, (true, 0, b'u'));
         let first_process = scene.service("s");
         scene.sh("echo 7 >s/code");
         scene.wait_until("it is kept", || scene.exists("s/supervise/death_tally"));
         let first = scene.read("s/supervise/death_tally");
         assert_eq!((first.len(), &first[12..]), (14, &[7, 0][..]));
+        // Until it has become its program, it holds what supervise had locked.
+        wait_for_lines(scene, "s/starts", "start\nstart\n");
         wait_for_another(scene, first_process);
         supervise_once.signal(Signal::SIGKILL);
         let _ = supervise_once.wait();

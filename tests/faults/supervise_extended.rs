@@ -92,7 +92,11 @@ extended! {
             .collect();
         // What anybody has who is started from here.
         let other = scene.start(scene.shell("exec sleep 1000"));
-        let runs = |pid: Pid| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"sleep\n");
+        // A program that is being loaded has its libraries open.
+        let runs = |pid: Pid| {
+            let waits = fs::read_to_string(format!("/proc/{pid}/wchan"));
+            waits.is_ok_and(|waits| waits.contains("nanosleep"))
+        };
         scene.wait_until("it has become its program", || runs(other.pid()));
         let inherited = opened(other.pid());
         for number in 1..=NUMBERS {
@@ -196,6 +200,8 @@ extended! {
         let orphan = scene.service("s");
         first.signal(Signal::SIGKILL);
         let _ = first.wait();
+        // Until it has become its program, it holds what supervise had locked.
+        scene.wait_until("nobody is there", || !is_supervised(scene, "s"));
         let second = supervise(scene, "s");
         scene.wait_until("it waits", || said(&second).ends_with("s/supervise/service-lock\n"));
         scene.sh("svc -p s").succeeds();

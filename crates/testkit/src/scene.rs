@@ -157,11 +157,16 @@ impl Scene {
         fs::write(path, bytes).unwrap();
     }
 
-    /// Writes an executable file, and the directories above it.
+    /// Writes an executable file, and the directories above it. It takes the
+    /// place of one that may be being run, which cannot be written to.
     pub fn script(&self, name: impl AsRef<Path>, text: &str) {
-        let name = name.as_ref();
-        self.write(name, text);
-        self.mode(name, 0o755);
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _writing = WRITING.read().unwrap_or_else(PoisonError::into_inner);
+        let mut file = tempfile::NamedTempFile::new_in(self.root.path()).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        file.persist(path).unwrap();
     }
 
     /// Sets the mode of a file or directory.
