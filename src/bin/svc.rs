@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use cli::{Exit, Failure, Opt, Program, text};
-use daemontools_core::control::{COMMANDS, Command, MORE_COMMANDS};
+use daemontools_core::control::{COMMANDS, Command, MORE_COMMANDS, Reach};
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::{chdir, fchdir, write};
@@ -45,13 +45,12 @@ const fn options() -> [Opt; COMMANDS.len() + MORE_COMMANDS.len()] {
 unix::main!(SVC.start(svc));
 
 fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let mut letters = Vec::new();
+    let mut letters = Letters::new();
     let mut options = SVC.options(arguments);
     while let Some((letter, _)) = options.next()? {
-        if !letters.contains(&letter) {
-            letters.push(letter);
-        }
+        letters.add(letter);
     }
+    let letters = letters.all();
     let origin = file::open_read(c".")
         .map_err(|error| SVC.fatal("unable to open current directory", error))?;
     for dir in options.operands() {
@@ -62,6 +61,46 @@ fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         fchdir(&origin).map_err(|error| SVC.fatal("unable to set directory", error))?;
     }
     Ok(Exit::Success)
+}
+
+/// What is written to the control FIFO: the letters in the order of their
+/// options, each once to those whom it reaches.
+struct Letters {
+    letters: Vec<u8>,
+    added: Vec<(Reach, u8)>,
+    reach: Reach,
+}
+
+impl Letters {
+    fn new() -> Self {
+        Letters {
+            letters: Vec::new(),
+            added: Vec::new(),
+            reach: Reach::Alone,
+        }
+    }
+
+    fn add(&mut self, letter: u8) {
+        let is_new = if let Some(Command::Reach(reach)) = Command::from_byte(letter) {
+            std::mem::replace(&mut self.reach, reach) != reach
+        } else {
+            let is_new = !self.added.contains(&(self.reach, letter));
+            self.added.push((self.reach, letter));
+            is_new
+        };
+        if is_new {
+            self.letters.push(letter);
+        }
+    }
+
+    /// All of them. Supervise may read those of the next svc together with
+    /// them, so what `+` says is taken back.
+    fn all(mut self) -> Vec<u8> {
+        if let Some(back) = Command::Reach(Reach::Alone).letter() {
+            self.add(back);
+        }
+        self.letters
+    }
 }
 
 /// Writes the commands to the control FIFO of the current directory, called

@@ -1,3 +1,4 @@
+use nix::sys::signal::Signal;
 use testkit::{Scene, Subject, compliance, interop};
 
 use super::{SLEEPER, supervise, wait_for_status};
@@ -94,7 +95,11 @@ compliance! {
             }
         } else {
             scene.sh("svc -q -1 -2 -w -+ -= -+1 s").succeeds();
-            assert_eq!(scene.read("s/supervise/control").escape_ascii().to_string(), NEW);
+            // What `+` says is taken back at the end.
+            let sent = |letters| assert_eq!(scene.read("s/supervise/control").escape_ascii().to_string(), letters);
+            sent("q12w+=+1=");
+            scene.sh(": >s/supervise/control; svc -++t1=t=1+tw1 s").succeeds();
+            sent("+t1=t1+w=");
             scene.sh("svc -Z s").is(100, "", format!("svc: illegal option -- Z\n{USAGE}"));
         }
     }
@@ -118,7 +123,7 @@ compliance! {
 
     fn a_group_that_the_service_leads_can_be_reached(scene: &Scene) {
         pair(scene, "pgrphack");
-        let _supervise = supervise(scene);
+        let supervise = supervise(scene);
         wait_for_got(scene, &["child"]);
         if scene.subject() == Subject::Reference {
             // Its supervise reads all this, and minds the last letter alone.
@@ -134,6 +139,11 @@ compliance! {
         wait_for_got(scene, &["child", "parent WINCH", "parent USR1", "child USR1", "parent USR2"]);
         scene.sh(": >s/got; svc -w s").succeeds();
         wait_for_got(scene, &["parent WINCH"]);
+        // Even if supervise reads what two of them have written at once.
+        supervise.signal(Signal::SIGSTOP);
+        scene.sh(": >s/got; svc -+1 s; svc -2 s").succeeds();
+        supervise.signal(Signal::SIGCONT);
+        wait_for_got(scene, &["parent USR1", "child USR1", "parent USR2"]);
     }
 
     fn a_group_that_the_service_does_not_lead_is_not_reached(scene: &Scene) {
