@@ -9,7 +9,7 @@ use std::path::Path;
 use daemontools_core::label::Label;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getsid};
-use testkit::{Running, Scene, kill, ours_is_met};
+use testkit::{Running, Scene, Subject, kill, ours_is_met};
 
 use super::{SLEEPER, supervise as supervise_as_ever, wait_for_status};
 
@@ -37,6 +37,16 @@ fn wait_for_state(scene: &Scene, wanted: &str) {
     scene.wait_until(&format!("the state is {wanted}"), || {
         told(scene, "state") == wanted
     });
+}
+
+/// Our svstat says more of `s` than the reference does.
+#[track_caller]
+fn assert_svstat_says(scene: &Scene, plain: &str, more: &str) {
+    let more = match scene.subject() {
+        Subject::Ours | Subject::TheirsThenOurs => more,
+        Subject::Reference | Subject::OursThenTheirs => "",
+    };
+    assert_eq!(scene.sh("svstat s").masked(), format!("s: {plain}{more}\n"));
 }
 
 /// Waits until a file in the scene has the lines.
@@ -190,8 +200,7 @@ ours_is_met! {
         wait_for_state(scene, "failed");
         assert_eq!(told(scene, "exit_code"), "3");
         wait_for_status(scene, (false, 0, b'd'));
-        let line = scene.sh("svstat s").masked();
-        assert!(["s: down S seconds, normally up, failed\n", "s: down S seconds, normally up\n"].contains(&line.as_str()));
+        assert_svstat_says(scene, "down S seconds, normally up", ", failed");
         assert_eq!(scene.read("s/starts"), b"start\n");
         // Told to, it is tried again.
         scene.script("s/finish", "#!/bin/sh\nexit 124\n");
@@ -272,8 +281,7 @@ ours_is_met! {
         wait_for_state(scene, "ready");
         assert!(told(scene, "ready_since") > told(scene, "since"));
         assert_eq!(told(scene, "pid"), scene.service("s").to_string());
-        let line = scene.sh("svstat s").masked();
-        assert!(["s: up (pid P) S seconds, ready\n", "s: up (pid P) S seconds\n"].contains(&line.as_str()));
+        assert_svstat_says(scene, "up (pid P) S seconds", ", ready");
         // What else it says there keeps it waiting for nobody.
         scene.wait_until("all is said", || scene.exists("s/done"));
         let process = kill_service(scene, Signal::SIGKILL);
@@ -312,9 +320,7 @@ ours_is_met! {
         });
         // 0 is that of the first start.
         assert!(seen.is_sorted() && seen.iter().all(|delay| (0..=3).contains(delay)), "{seen:?}");
-        let line = scene.sh("svstat s").masked();
-        let plain = "s: down S seconds, normally up, want up";
-        assert!([format!("{plain}, restarting in S seconds\n"), format!("{plain}\n")].contains(&line));
+        assert_svstat_says(scene, "down S seconds, normally up, want up", ", restarting in S seconds");
         // Told to, it is started at once, and begins with the first delay.
         scene.sh("svc -u s");
         scene.wait_until("it is again", || delay(scene).is_some_and(|delay| delay < 3));
@@ -552,12 +558,29 @@ ours_is_met! {
             supervise.wait().is(0, "", warning);
             scene.sh(&format!("rm s/{file}"));
         }
-        for (file, make) in [("timeout-kill", "mkdir s/timeout-kill"), ("no-setsid", "ln -s no-setsid s/no-setsid")] {
+        // The next number would be the first one that is too high.
+        for (number, allowed) in [(63, true), (64, false)] {
+            for file in ["lock-fd", "notification-fd"] {
+                scene.write(format!("s/{file}"), number.to_string());
+                scene.sh("rm -f s/starts");
+                let supervise = scene.start(scene.shell("ulimit -n 64; exec supervise -e s"));
+                wait_for_lines(scene, "s/starts", "start\n");
+                scene.sh("svc -dx s");
+                let warning = format!("supervise: warning: s/{file} is not a descriptor that the limit on them allows: ignored\n");
+                supervise.wait().is(0, "", if allowed { "" } else { &warning });
+                scene.sh(&format!("rm s/{file}"));
+            }
+        }
+        for (file, make) in [
+            ("timeout-kill", "mkdir s/timeout-kill"),
+            ("no-setsid", "ln -s no-setsid s/no-setsid"),
+            ("essential", "ln -s essential s/essential"),
+        ] {
             scene.sh(&format!("{make}; rm -f s/starts")).succeeds();
             let supervise = supervise(scene);
             wait_for_lines(scene, "s/starts", "start\n");
             scene.sh(&format!("svc -dx s; rm -r s/{file}"));
-            let why = if file == "no-setsid" { "symbolic link loop" } else { "is a directory" };
+            let why = if make.starts_with("ln") { "symbolic link loop" } else { "is a directory" };
             supervise.wait().is(0, "", format!("supervise: warning: unable to read s/{file}: {why}\n"));
         }
         // A FIFO keeps nobody waiting; two that are the same are one.

@@ -15,6 +15,7 @@ use daemontools_core::tally::{self, Tally};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::prctl::set_pdeathsig;
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
 use nix::unistd::{Pid, getppid, pipe2, read, setsid};
@@ -84,6 +85,8 @@ const DESCRIPTOR: Number = Number {
     decimals: 0,
 };
 
+const ALLOWED: &str = "a descriptor that the limit on them allows";
+
 const SIGNAL: &str = "the name or the number of a signal";
 
 const STDERR_FILENO: RawFd = 2;
@@ -117,7 +120,14 @@ impl Settings {
         };
         let milliseconds = |file| number(file, &MILLISECONDS).map(Duration::from_millis);
         let seconds = |file| number(file, &SECONDS).map(Duration::from_millis);
-        let descriptor = |file| RawFd::try_from(number(file, &DESCRIPTOR)?).ok();
+        let descriptor = |file| {
+            let number = number(file, &DESCRIPTOR)?;
+            if getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(limit, _)| number >= limit) {
+                report(Trouble::Meaning(file, ALLOWED));
+                return None;
+            }
+            RawFd::try_from(number).ok()
+        };
         let notification = descriptor(names::NOTIFICATION_FD);
         let lock = descriptor(names::LOCK_FD);
         if lock.is_some() && lock == notification {
@@ -131,6 +141,8 @@ impl Settings {
             }
             signal
         });
+        // It is for svscan, which leaves complaints to supervise.
+        let _ = is_there(names::ESSENTIAL, report);
         let kill = milliseconds(names::TIMEOUT_KILL);
         let finish = milliseconds(names::TIMEOUT_FINISH).unwrap_or(Duration::from_secs(5));
         let terms = Terms {

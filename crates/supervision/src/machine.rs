@@ -645,7 +645,9 @@ impl Machine {
             }
             State::Finishing { pid, .. } if pid == process => {
                 self.kill_at = None;
-                if self.policy == Policy::Extended && end.code() == Some(FAILED_FOR_GOOD) {
+                // One that was told to be down has only done so.
+                let is_judged = self.policy == Policy::Extended && self.want != Want::Down;
+                if is_judged && end.code() == Some(FAILED_FOR_GOOD) {
                     self.fail();
                 } else {
                     self.went_down(now);
@@ -1210,6 +1212,16 @@ mod tests {
         assert!(!machine.is_over());
         let _ = machine.command(Command::Exit, now);
         assert!(machine.is_over());
+    }
+
+    #[test]
+    fn who_is_told_to_be_down_has_not_failed() {
+        let (mut machine, now) = up_on(Terms::default());
+        machine.died(SERVICE, ENDED, true, now);
+        machine.started(FINISH, now);
+        let _ = machine.command(Command::Down, now);
+        machine.died(FINISH, End::from_raw(125 << 8), true, now);
+        assert_eq!(machine.state().stage, Stage::Down);
     }
 
     #[test]

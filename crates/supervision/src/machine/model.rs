@@ -113,7 +113,7 @@ impl Page {
                     self.settle(now);
                 }
             }
-            _ if end.code() == Some(125) => self.fail(),
+            _ if end.code() == Some(125) && self.want != Want::Down => self.fail(),
             _ => self.settle(now),
         }
     }
