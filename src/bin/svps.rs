@@ -40,14 +40,9 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     };
     let rows = overview(scanned, |name, Blindness { file, error }| {
         let why = error.map_or("bad format", wording);
-        SVPS.remark(text![
-            "unable to read ",
-            shown(name.to_bytes()),
-            "/",
-            file,
-            ": ",
-            why
-        ]);
+        let beside = if file.is_empty() { "" } else { "/" };
+        let name = shown(name.to_bytes());
+        SVPS.remark(text!["unable to read ", name, beside, file, ": ", why]);
     })
     .map_err(|error| SVPS.fatal(text!["unable to read ", scanned], error))?;
     let now = Label::now();

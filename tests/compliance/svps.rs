@@ -167,6 +167,18 @@ ours_meets! {
         let outcome = scene.sh("setuidgid nobody ./svps scan");
         assert_eq!(words(&outcome.text())[1..], ["a unknown - - - - - -", "log unknown - - - - - -", "b unknown - - - - - -"]);
         assert_eq!(outcome.error_text().lines().count(), 3, "{outcome:?}");
+        // Nor what they may not enter; where they may not look about either,
+        // anything but a file may be a service.
+        scene.sh("mkdir -p more/c more/d/log; >more/file; ln -s file more/link; chmod 600 more/c; chmod 0 more/d/log").succeeds();
+        let unable = |name| format!("svps: warning: unable to read {name}: access denied\n");
+        let outcome = scene.sh("setuidgid nobody ./svps more");
+        assert_eq!(words(&outcome.text())[1..], ["c unknown - - - - - -", "d unsupervised - - - - - -", "log unknown - - - - - -"]);
+        assert_eq!(outcome.error_text(), ["c", "d/log"].map(unable).concat());
+        scene.mode("more", 0o744);
+        let outcome = scene.sh("setuidgid nobody ./svps more");
+        let rows = ["c", "d", "link"].map(|name| format!("{name} unknown - - - - - -"));
+        assert_eq!(words(&outcome.text())[1..], rows);
+        assert_eq!(outcome.error_text(), ["c", "d", "link"].map(unable).concat());
     }
 
     fn colours_are_for_terminals(scene: &Scene) {

@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use daemontools_core::names;
 use daemontools_core::overview::{Memory, Row};
-use nix::dir::Dir;
+use daemontools_core::sight::Sight;
+use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
@@ -32,27 +33,22 @@ pub fn overview(
     let mut directory = Dir::from_fd(open(scanned, flags, Mode::empty())?)?;
     let mut found = Vec::new();
     for entry in directory.iter() {
-        let name = entry?.file_name().to_owned();
-        if !name.to_bytes().starts_with(b".") {
-            found.push(name);
+        let entry = entry?;
+        let may_be_a_service = match entry.file_type() {
+            Some(Type::Directory | Type::Symlink) | None => true,
+            Some(_) => false,
+        };
+        let name = entry.file_name();
+        if may_be_a_service && !name.to_bytes().starts_with(b".") {
+            found.push(name.to_owned());
         }
     }
     found.sort_unstable();
     let pages = Pages::size();
     let mut rows = Vec::new();
     for name in found {
-        // What is no directory is no service.
-        let Ok(service) = enter(&directory, &name) else {
-            continue;
-        };
-        let mut add = |logger: bool, called: &CStr| {
-            let sight = match look() {
-                Ok(sight) => Some(sight),
-                Err(blindness) => {
-                    blind(called, blindness);
-                    None
-                }
-            };
+        let mut add = |logger: bool, called: &CStr, sight: Result<Sight, Blindness>| {
+            let sight = sight.map_err(|blindness| blind(called, blindness)).ok();
             let mut row = Row {
                 name: name.to_bytes().to_owned(),
                 logger,
@@ -62,21 +58,39 @@ pub fn overview(
             row.memory = row.pid().and_then(|pid| pages.memory(pid));
             rows.push(row);
         };
-        add(false, &name);
-        if enter(&service, names::LOG).is_ok() {
+        let service = match enter(&directory, &name) {
+            Ok(Some(service)) => service,
+            Ok(None) => continue,
+            Err(blindness) => {
+                add(false, &name, Err(blindness));
+                continue;
+            }
+        };
+        add(false, &name, look());
+        let logger = enter(&service, names::LOG).transpose();
+        if let Some(logger) = logger {
             let called = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
-            add(true, &CString::new(called).unwrap_or_default());
+            let called = CString::new(called).unwrap_or_default();
+            add(true, &called, logger.and_then(|_| look()));
         }
     }
     Ok(rows)
 }
 
-/// Makes a directory in another one the current directory.
-fn enter(above: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+/// Makes a directory in another one the current directory; None if there is no
+/// directory, and so no service.
+fn enter(above: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>, Blindness> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let directory = openat(above, name, flags, Mode::empty())?;
-    fchdir(&directory)?;
-    Ok(directory)
+    let directory = openat(above, name, flags, Mode::empty());
+    let entered = directory.and_then(|directory| fchdir(&directory).map(|()| directory));
+    match entered {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
+        Err(error) => Err(Blindness {
+            file: c"",
+            error: Some(error),
+        }),
+    }
 }
 
 impl Pages {

@@ -17,7 +17,7 @@ const STATE: usize = 4096;
 /// Why a service cannot be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blindness {
-    /// The file that cannot be opened or read.
+    /// The file that cannot be opened or read; empty: the directory itself.
     pub file: &'static CStr,
     /// Why not; None if it is no status record.
     pub error: Option<Errno>,
