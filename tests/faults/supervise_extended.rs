@@ -306,6 +306,21 @@ extended! {
         supervise.wait().is(0, "", "");
     }
 
+    fn a_finish_has_five_seconds_unless_it_says_otherwise(scene: &Scene) {
+        let all = [("four", Some("4000")), ("five", None), ("six", Some("6000"))];
+        let _all = all.map(|(dir, limit)| {
+            scene.script(format!("{dir}/run"), &format!("#!/bin/sh\n[ -e been ] && echo {dir} >>../again\n>been\n"));
+            scene.script(format!("{dir}/finish"), "#!/bin/sh\nexec sleep 1000\n");
+            if let Some(limit) = limit {
+                scene.write(format!("{dir}/timeout-finish"), limit);
+            }
+            scene.start(scene.shell(&format!("exec supervise -e {dir}")))
+        });
+        let again = || fs::read_to_string(scene.path("again")).unwrap_or_default();
+        scene.wait_until("all run again", || again().lines().count() == all.len());
+        assert_eq!(again(), "four\nfive\nsix\n");
+    }
+
     fn a_service_that_is_paused_is_killed_in_time(scene: &Scene) {
         scene.script("s/run", "#!/bin/sh\ntrap '' TERM\n>there\nwhile :; do sleep 1000; done\n");
         scene.write("s/timeout-kill", "100");

@@ -122,6 +122,84 @@ fn a_supervise_that_cannot_be_told_is_killed_with_its_service() {
     });
 }
 
+#[test]
+fn told_again_it_does_not_wait_for_finish() {
+    ours(|scene| {
+        make(scene, &["a"]);
+        scene.script(
+            "scan/a/finish",
+            "#!/bin/sh\necho >finishing\nexec sleep 1000\n",
+        );
+        scene.write("scan/a/timeout-finish", "0");
+        let svscan = start(scene, &["a"], "exec svscan -e scan");
+        svscan.signal(Signal::SIGTERM);
+        scene.wait_until("finish runs", || scene.exists("scan/a/finishing"));
+        end(scene, svscan).succeeds();
+        assert_all_is_kept(scene, "a");
+    });
+}
+
+#[test]
+fn while_all_ends_nothing_is_started() {
+    ours(|scene| {
+        make(scene, &["a"]);
+        let told = "echo >told; until [ -e go ]; do sleep 0.02; done; ";
+        scene.script(
+            "scan/a/run",
+            &POLITE.replace("trap '", &format!("trap '{told}")),
+        );
+        scene.write("scan/a/timeout-kill", "0");
+        let svscan = start(scene, &["a"], "exec svscan -e scan");
+        svscan.signal(Signal::SIGTERM);
+        scene.wait_until("it is told", || scene.exists("scan/a/told"));
+        scene.script("new/run", "#!/bin/sh\n");
+        scene.sh("ln -s ../new scan/link; mv new scan").succeeds();
+        for signal in [Signal::SIGHUP, Signal::SIGALRM] {
+            svscan.signal(signal);
+        }
+        let status = format!("/proc/{}/status", svscan.pid());
+        scene.wait_until("it is told that as well", || {
+            let status = fs::read_to_string(&status).unwrap();
+            status.contains("\nShdPnd:\t0000000000000000\n")
+        });
+        scene.write("scan/a/go", "");
+        let outcome = svscan.wait();
+        outcome.succeeds();
+        assert!(!scene.exists("scan/new/supervise"));
+        assert_all_is_kept(scene, "a");
+    });
+}
+
+#[test]
+fn who_says_nothing_has_ten_seconds() {
+    ours(|scene| {
+        for (name, limit) in [
+            ("nine", Some("9000")),
+            ("ten", None),
+            ("eleven", Some("11000")),
+        ] {
+            scene.script(
+                format!("scan/{name}/run"),
+                "#!/bin/sh\ntrap '' TERM\necho >up\nwhile :; do sleep 1000; done\n",
+            );
+            scene.script(
+                format!("scan/{name}/finish"),
+                "#!/bin/sh\necho $3 >>../../ended\n",
+            );
+            if let Some(limit) = limit {
+                scene.write(format!("scan/{name}/timeout-kill"), limit);
+            }
+        }
+        let svscan = scene.start(scene.shell("exec svscan -e scan"));
+        for name in ["nine", "ten", "eleven"] {
+            scene.wait_until("it is up", || scene.exists(format!("scan/{name}/up")));
+        }
+        svscan.signal(Signal::SIGTERM);
+        assert_eq!(svscan.wait().code(), Some(0));
+        assert_eq!(scene.read("ended"), b"nine\nten\neleven\n");
+    });
+}
+
 /// Makes a /proc in which everybody is a child of everybody else, and this
 /// process somebody else.
 const ANOTHERS_PROC: &str = "mount -t tmpfs none /proc || exit 99

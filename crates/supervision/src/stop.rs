@@ -87,6 +87,8 @@ pub struct Departure {
     limit: Option<Duration>,
     /// Whether a logger has to end before its supervise is asked.
     awaited: bool,
+    /// Whether there is no more patience.
+    pressed: bool,
     state: State,
 }
 
@@ -97,6 +99,7 @@ impl Departure {
         Departure {
             limit,
             awaited: false,
+            pressed: false,
             state: State::New { since: now },
         }
     }
@@ -113,7 +116,7 @@ impl Departure {
 
     /// What is to be done now. `cleans_up` is asked when the time is over:
     /// whether the service has ended, and `finish` cleans up after it. That has
-    /// a limit of its own.
+    /// a limit of its own, for who has patience.
     pub fn step(&mut self, now: Instant, cleans_up: impl FnOnce() -> bool) -> Option<Step> {
         match self.state {
             State::New { .. } => Some(self.ask()),
@@ -137,7 +140,7 @@ impl Departure {
             } if next <= now => Some(self.ask()),
             State::Killing { next, .. } if next <= now => Some(Step::Kill),
             State::Killed { until } if until <= now => {
-                if cleans_up() {
+                if !self.pressed && cleans_up() {
                     let until = now + GRACE;
                     self.state = State::Killed { until };
                     return None;
@@ -213,6 +216,7 @@ impl Departure {
 
     /// There is no more patience.
     pub fn press(&mut self, now: Instant) {
+        self.pressed = true;
         match self.state {
             State::New { .. } | State::Asking { .. } | State::Asked { .. } => self.kill(now),
             State::Killing { .. } | State::Killed { .. } => {
@@ -462,6 +466,20 @@ mod tests {
         it.told(Answer::Heard, late + GRACE);
         assert_eq!(it.step(late + 2 * GRACE, || true), None);
         assert_eq!(step(&mut it, late + 3 * GRACE), Some(Step::Force));
+    }
+
+    #[test]
+    fn who_cleans_up_has_little_time_when_there_is_no_patience() {
+        let (mut it, now) = departure();
+        it.told(Answer::Heard, now);
+        it.press(now);
+        assert_eq!(it.step(now, || true), Some(Step::Kill));
+        it.told(Answer::Heard, now);
+        assert_eq!(
+            (it.step(now, || true), it.next()),
+            (None, Some(now + GRACE))
+        );
+        assert_eq!(it.step(now + GRACE, || true), Some(Step::Force));
     }
 
     #[test]
