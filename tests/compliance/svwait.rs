@@ -277,7 +277,7 @@ ours_meets! {
             scene.wait_until("svwait sleeps", || sleeps(&svwait));
             (svwait, String::from_utf8(scene.read("trace")).unwrap())
         };
-        let (mut svwait, trace) = traced("-U s");
+        let (mut svwait, trace) = traced("-U -t 0 s");
         // It waits in one call without an end.
         let last = trace.lines().last().unwrap();
         assert!(last.contains("poll(") && last.contains(", 1, -1") || last.contains(", 1, NULL"), "{last}");
