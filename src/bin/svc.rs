@@ -8,6 +8,7 @@ use cli::{Exit, Failure, Opt, Program, text};
 use daemontools_core::control::{COMMANDS, Command, MORE_COMMANDS, Reach};
 use daemontools_core::names;
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{chdir, fchdir, write};
 use unix::file;
 
@@ -51,6 +52,8 @@ fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         letters.add(letter);
     }
     let letters = letters.all();
+    // A supervise that ends before it is told keeps nobody from being told.
+    let _ = SigSet::from(Signal::SIGPIPE).thread_block();
     let origin = file::open_read(c".")
         .map_err(|error| SVC.fatal("unable to open current directory", error))?;
     for dir in options.operands() {
@@ -106,12 +109,14 @@ impl Letters {
 /// Writes the commands to the control FIFO of the current directory, called
 /// `dir` in messages. It waits while the FIFO is full.
 fn control(dir: &CStr, letters: &[u8]) {
-    let sent = file::open_write(names::CONTROL).and_then(|fifo| {
-        file::set_blocking(&fifo)?;
-        write(&fifo, letters)
-    });
-    match sent {
-        Ok(_) => {}
+    let opened =
+        file::open_write(names::CONTROL).and_then(|fifo| file::set_blocking(&fifo).map(|()| fifo));
+    match opened {
+        Ok(fifo) => {
+            if let Err(error) = write(&fifo, letters) {
+                SVC.warn(text!["error writing commands to ", dir], error);
+            }
+        }
         Err(Errno::ENXIO) => {
             SVC.remark(text!["unable to control ", dir, ": supervise not running"]);
         }

@@ -1,6 +1,7 @@
 use nix::sys::signal::Signal;
 use testkit::{Scene, Subject, compliance, interop};
 
+use super::multilog::calls::strace_works;
 use super::{SLEEPER, supervise, wait_for_status};
 
 const USAGE: &str = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, a alarm, \
@@ -158,6 +159,18 @@ compliance! {
             wait_for_got(scene, &["child", "parent USR1", "parent USR2", "parent WINCH"]);
             assert!(supervise.runs());
         }
+    }
+
+    fn who_ends_before_it_is_told_keeps_nobody_from_being_told(scene: &Scene) {
+        if !strace_works(scene) {
+            return;
+        }
+        scene.sh("for d in a b; do mkdir -p $d/supervise; : >$d/supervise/control; done").succeeds();
+        for (error, why) in [("EPIPE:signal=PIPE", "broken pipe"), ("EIO", "input/output error")] {
+            let svc = format!("exec strace -o /dev/null -e inject=write:error={error}:when=1 svc -u a b");
+            scene.sh(&svc).is(0, "", format!("svc: warning: error writing commands to a: {why}\n"));
+        }
+        assert_eq!((scene.read("a/supervise/control"), scene.read("b/supervise/control")), (b"".to_vec(), b"u".to_vec()));
     }
 
     fn no_letters_are_nothing_written(scene: &Scene) {
