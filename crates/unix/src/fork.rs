@@ -8,10 +8,17 @@ use std::ptr::NonNull;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, clone, unshare};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::{ForkResult, Pid};
+
+use crate::signals::release_caught;
 
 /// Forks; the child runs `child` and exits with the code that it returns,
 /// if it returns: it is expected to become another program.
+///
+/// What a [`SignalPipe`](crate::signals::SignalPipe) catches has its default
+/// action in the child from the beginning: a signal for the child is no news
+/// for its parent.
 ///
 /// The programs have one thread, so the child may use memory as before; it
 /// must not unwind into its parent's frames, and does not.
@@ -19,12 +26,15 @@ use nix::unistd::{ForkResult, Pid};
 /// # Errors
 /// As fork(2).
 pub fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+    let blocked = AllBlocked::new()?;
     // SAFETY: the process has one thread: no lock can be held by another
     // that the child lacks.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
             let guard = AbortOnUnwind;
+            release_caught();
+            drop(blocked);
             let code = child();
             std::mem::forget(guard);
             // SAFETY: _exit takes no pointer and does not return; atexit
@@ -40,15 +50,19 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 /// or has exited with the code that `child` returned.
 ///
 /// Signal actions and mask, limits, working directory and descriptors are the
-/// child's own; it has only the descriptors of lower numbers than `below`.
+/// child's own, as in a child of [`fork`]; it has only the descriptors of lower
+/// numbers than `below`.
 ///
 /// # Errors
 /// As clone(2), and as mmap(2) for the child's stack.
 pub fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let mut stack = Stack::new()?;
     let mut child = Some(child);
+    let blocked = AllBlocked::new()?;
     let run = Box::new(|| {
         let guard = AbortOnUnwind;
+        release_caught();
+        blocked.lift();
         let code = match (part_from_descriptors(below), child.take()) {
             (Ok(()), Some(child)) => child(),
             (Err(_), _) | (_, None) => 111,
@@ -59,7 +73,7 @@ pub fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK | CloneFlags::CLONE_FILES;
     // SAFETY: the stack is the child's alone. This thread, and with it all
     // that the child borrows, stands still until the child has left this
-    // memory; a signal handler that runs there does what it would do here.
+    // memory; no signal handler runs there.
     unsafe { clone(run, stack.bytes(), flags, Some(libc::SIGCHLD)) }
 }
 
@@ -106,6 +120,27 @@ impl Drop for Stack {
     }
 }
 
+/// All signals wait as long as this lives.
+struct AllBlocked(SigSet);
+
+impl AllBlocked {
+    fn new() -> Result<Self, Errno> {
+        SigSet::all()
+            .thread_swap_mask(SigmaskHow::SIG_BLOCK)
+            .map(AllBlocked)
+    }
+
+    fn lift(&self) {
+        let _ = self.0.thread_set_mask();
+    }
+}
+
+impl Drop for AllBlocked {
+    fn drop(&mut self) {
+        self.lift();
+    }
+}
+
 struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {
@@ -118,11 +153,34 @@ impl Drop for AbortOnUnwind {
 mod tests {
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+    use nix::sys::signal::{Signal, raise};
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::{dup, pipe, write};
 
     use super::*;
     use crate::file::copy_above;
+    use crate::signals::SignalPipe;
+
+    #[test]
+    fn a_signal_for_a_child_is_not_its_parents() {
+        let told = SignalPipe::catch(&[Signal::SIGUSR1]).unwrap();
+        let child = || {
+            // SAFETY: the child sends it to itself.
+            unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) };
+            0
+        };
+        for child in [fork(child), spawn(1000, child)] {
+            let end = waitpid(child.unwrap(), None);
+            assert!(
+                matches!(end, Ok(WaitStatus::Signaled(_, Signal::SIGUSR1, _))),
+                "{end:?}"
+            );
+        }
+        assert!(!told.drain());
+        // The parent hears of its own as before.
+        raise(Signal::SIGUSR1).unwrap();
+        assert!(told.drain());
+    }
 
     #[test]
     fn a_spawned_child_exits_with_its_code() {

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use libc::c_int;
@@ -39,6 +40,7 @@ impl SignalPipe {
             .filter(|&signal| is_ignored(signal as c_int))
             .collect();
         for &signal in signals {
+            CAUGHT.fetch_or(1 << signal as c_int, Ordering::Relaxed);
             let writer = writer.try_clone().map_err(|error| crate::errno(&error))?;
             signal_hook::low_level::pipe::register(signal as c_int, writer)
                 .map_err(|error| crate::errno(&error))?;
@@ -81,6 +83,18 @@ impl SignalPipe {
 impl AsFd for SignalPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
+    }
+}
+
+/// The signals that pipes catch, a bit each. None has a number above 31.
+static CAUGHT: AtomicU32 = AtomicU32::new(0);
+
+/// In a new process: gives what is caught its default action.
+pub(crate) fn release_caught() {
+    let caught = CAUGHT.load(Ordering::Relaxed);
+    for signal in Signal::iterator().filter(|&signal| caught & (1 << signal as c_int) != 0) {
+        // SAFETY: the default action runs no code of ours.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
     }
 }
 
