@@ -62,6 +62,20 @@ fn wait_for_status(scene: &Scene, wanted: (bool, u8, u8)) {
     });
 }
 
+/// Waits until a process sleeps whenever it is looked at: one that looks again
+/// and again does not.
+#[track_caller]
+fn wait_until_it_rests(scene: &Scene, process: &Running) {
+    let mut asleep = 0;
+    scene.wait_until("it rests", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+        let sleeps =
+            status.contains("\nState:\tS") && status.contains("\nShdPnd:\t0000000000000000\n");
+        asleep = if sleeps { asleep + 1 } else { 0 };
+        asleep == 20
+    });
+}
+
 /// Whether the tests may act as another user; if not, `test` is skipped.
 fn may_change_identity(test: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();

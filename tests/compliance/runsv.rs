@@ -2,7 +2,7 @@ use nix::sys::signal::Signal;
 use testkit::{Running, Scene, compliance, interop, kill};
 
 use super::supervise::{probe_alone, probed};
-use super::{SLEEPER, may_change_identity};
+use super::{SLEEPER, may_change_identity, wait_until_it_rests};
 
 /// What runsv tells of a service: whether it has a pid, paused, want, got
 /// TERM, activity; and its line.
@@ -595,6 +595,20 @@ compliance! {
         let kept = kept();
         let numbers: Vec<usize> = kept.lines().map(|line| line.parse().unwrap()).collect();
         assert!(numbers.iter().copied().eq(1..=numbers.len()), "{kept}");
+    }
+
+    fn while_only_the_logger_is_left_it_rests(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        scene.script("s/log/run", "#!/bin/sh\nexec sleep 1000\n");
+        let runsv = runsv(scene);
+        wait_until_up(scene, "s");
+        runsv.signal(Signal::SIGTERM);
+        wait_for(scene, "s", (0, 'd', 0, 0), "down");
+        wait_for(scene, "s/log", (0, 'd', 0, 1), "run, want exit");
+        runsv.signal(Signal::SIGTERM);
+        wait_until_it_rests(scene, &runsv);
+        kill(scene.service("s/log"), Signal::SIGKILL).unwrap();
+        runsv.wait().succeeds();
     }
 
     fn the_logger_has_its_own_control(scene: &Scene) {

@@ -2,7 +2,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::{Running, Scene, compliance, interop, kill};
 
-use super::{SLEEPER, may_change_identity};
+use super::{SLEEPER, may_change_identity, wait_until_it_rests};
 
 /// Starts runsvdir on the directory `scan`.
 fn runsvdir(scene: &Scene) -> Running {
@@ -174,6 +174,22 @@ compliance! {
         kill(orphan, Signal::SIGKILL).unwrap();
         scene.wait_until("there is one more", || scene.service("scan/a") != orphan);
         wait_until_supervised(scene, "scan/a");
+    }
+
+    fn while_its_directory_is_away_it_rests(scene: &Scene) {
+        scene.script("scan/a/run", SLEEPER);
+        let runsvdir = runsvdir(scene);
+        let runsv = runsv(scene, "scan/a", "pid");
+        scene.sh("mv scan away; mkdir away/b").succeeds();
+        wait_until_it_rests(scene, &runsvdir);
+        // Those that die meanwhile are taken leave of.
+        kill(Pid::from_raw(runsv), Signal::SIGKILL).unwrap();
+        scene.wait_until("it is gone", || kill(Pid::from_raw(runsv), None).is_err());
+        // It is found again by its name.
+        scene.sh("mv away scan").succeeds();
+        wait_until_supervised(scene, "scan/b");
+        wait_until_supervised(scene, "scan/a");
+        wait_until_it_rests(scene, &runsvdir);
     }
 
     fn with_p_each_has_a_session_of_its_own(scene: &Scene) {

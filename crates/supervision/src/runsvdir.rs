@@ -147,11 +147,16 @@ pub fn runsvdir(
         }
         forced = signals.look.drain();
         signals.children.drain();
-        // If it cannot be entered, the next look will tell.
-        let _ = place.within(|place, _| {
-            scanner.reap();
+        let lost = scanner.bury();
+        let entered = place.within(|place, _| {
+            scanner.replace(lost);
             scanner.see_new_links(place.watch.as_ref());
         });
+        if entered.is_err() {
+            // The next look will tell. News from where the name does not lead
+            // is not waited for.
+            place.unwatch();
+        }
     }
 }
 
@@ -200,6 +205,10 @@ impl Place<'_> {
         fchdir(&self.origin).map_err(Trouble::Enter)
     }
 
+    fn unwatch(&mut self) {
+        (self.watch, self.watched) = (None, None);
+    }
+
     /// Looks at the directory, which is the current one and in this state, and
     /// reads it if it has changed.
     fn look(
@@ -224,7 +233,7 @@ impl Place<'_> {
         }
         // The clock of a file system is a coarse one: what changes in the
         // same moment again does not show.
-        let settled = changed + 1 < Label::now().unix();
+        let settled = changed.saturating_add(1) < Label::now().unix();
         self.seen = settled.then_some(state);
     }
 }

@@ -112,6 +112,9 @@ impl DescriptorLimit {
     }
 }
 
+/// A child that has ended and should not have.
+pub(crate) type Lost = (Identity, Side, CString);
+
 pub(crate) struct Scanner<'a, R> {
     pub(crate) table: Table<Pipe>,
     rules: Rules,
@@ -139,6 +142,13 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
 
     /// Takes leave of dead children, and replaces those that were lost.
     pub(crate) fn reap(&mut self) {
+        let lost = self.bury();
+        self.replace(lost);
+    }
+
+    /// Takes leave of dead children. Those that were lost are to be replaced,
+    /// or left to the next look.
+    pub(crate) fn bury(&mut self) -> Vec<Lost> {
         let mut lost = Vec::new();
         while let Some((pid, end)) = unix::wait::reap() {
             let end = match end.code() {
@@ -147,6 +157,10 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
             };
             lost.extend(self.table.died(pid, end, Instant::now()));
         }
+        lost
+    }
+
+    pub(crate) fn replace(&mut self, lost: Vec<Lost>) {
         for (identity, side, name) in lost {
             // What is gone or has another name by now is left to the next look.
             if directory(&name) == Ok(Some(identity)) {

@@ -511,6 +511,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
 
     /// Obeys the commands that have come.
     fn obey(&mut self, side: Side) {
+        let terminated = side == Side::Service && self.terminated.is_some_and(SignalPipe::drain);
         if side == Side::Service && self.only_logger_is_left() {
             return;
         }
@@ -524,7 +525,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
                 command => self.command(side, command, reach),
             }
         }
-        if side == Side::Service && self.terminated.is_some_and(SignalPipe::drain) {
+        if terminated {
             self.command(side, Command::Exit, Reach::Alone);
         }
     }
