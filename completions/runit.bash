@@ -120,7 +120,7 @@ _daemontools_runsvchdir() { _daemontools '' level; }
 complete -F _daemontools_runsvchdir runsvchdir
 _daemontools_runsvdir() { _daemontools '-P' directory; }
 complete -F _daemontools_runsvdir runsvdir
-_daemontools_sv() { _daemontools '-v -w:' order names; }
+_daemontools_sv() { _daemontools '-v -w: -V' order names; }
 complete -F _daemontools_sv sv
 _daemontools_svlogd() { _daemontools '-t -r: -R: -l: -b: -v -V' directories; }
 complete -F _daemontools_svlogd svlogd

@@ -34,7 +34,7 @@ const LINES: [(&str, &str); 42] = [
     ("setlock -n pl", "plain plain.txt"),
     ("setlock -n plain.txt zzp", "zzprogram"),
     ("fghack zzp", "zzprogram"),
-    ("sv -", "-v -w"),
+    ("sv -", "-V -v -w"),
     ("sv st", "start status stop"),
     ("sv -w 9 force-re", "force-reload force-restart"),
     ("sv status ", "idle web web/log"),

@@ -7,6 +7,8 @@ use testkit::{Outcome, Scene, compliance, interop};
 use super::runsv::{runsv, wait_for, wait_until_up};
 use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
 
+const VERSION: &str = "$Id: 900314260c6d52c986c5357673bea2f3bd3f4698 $\n";
+
 /// What runsv may tell of a service, without a runsv.
 #[derive(Clone, Copy)]
 pub(crate) struct Record {
@@ -126,6 +128,21 @@ compliance! {
         }
         scene.sh("sv -x status s").is(100, "", format!("sv: illegal option -- x\n{USAGE}"));
         scene.sh("sv -w").is(100, "", format!("sv: option requires an argument -- w\n{USAGE}"));
+        for words in ["-V", "-V -x", "-vV status s", "-w 1 -V status s"] {
+            scene.sh(&format!("sv {words}")).is(100, "", format!("{VERSION}{USAGE}"));
+        }
+        scene.sh("ln -s $THEN/sv zz; ./zz -V").is(2, "", format!("{VERSION}usage: zz [-w sec] command\n\n"));
+    }
+
+    fn there_may_be_more_services_than_descriptors(scene: &Scene) {
+        scene.script("s/run", SLEEPER);
+        let _runsv = runsv(scene);
+        wait_until_up(scene, "s");
+        let names: Vec<_> = (0..60).map(|n| format!("./l{n}")).collect();
+        scene.sh(&format!("for l in {}; do ln -s s $l; done", names.join(" "))).succeeds();
+        let outcome = scene.sh(&format!("ulimit -n 12; exec sv -w 60 stop {}", names.join(" ")));
+        assert_eq!((outcome.code(), outcome.error_text().as_str()), (Some(0), ""), "{outcome:?}");
+        assert_eq!(outcome.text().matches("ok: down: ./l").count(), names.len(), "{outcome:?}");
     }
 
     fn each_service_that_cannot_be_asked_is_told_and_counted(scene: &Scene) {

@@ -1,5 +1,5 @@
-//! How other programs meet a running runsv: what it tells, what it is told,
-//! and when it has something new to tell. All but [`News`] is about the
+//! How other programs meet a running runsv or supervise: what it tells, what it
+//! is told, and when it has something new to tell. All but [`News`] is about the
 //! service in the current directory.
 
 use std::ffi::CStr;
@@ -11,6 +11,7 @@ use daemontools_core::runsv::{LENGTH, Report};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::stat;
 use nix::unistd::{read, write};
 use unix::exec::Program;
@@ -117,7 +118,14 @@ pub fn is_available(complain: impl Fn(CheckTrouble)) -> bool {
 pub struct News {
     records: Option<Inotify>,
     runsvs: Vec<OwnedFd>,
+    /// How many of these there may be.
+    room: usize,
+    /// Whether there are more.
+    is_full: bool,
 }
+
+/// So many descriptors are left for everything else.
+const SPARE: u64 = 16;
 
 impl News {
     /// Of no service yet.
@@ -127,6 +135,10 @@ impl News {
         News {
             records: Inotify::init(flags).ok(),
             runsvs: Vec::new(),
+            room: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(limit, _)| {
+                usize::try_from(limit.saturating_sub(SPARE)).unwrap_or(usize::MAX)
+            }),
+            is_full: false,
         }
     }
 
@@ -140,14 +152,18 @@ impl News {
         }
         // Who has the FIFO open for writing learns when nobody reads it any
         // more.
-        self.runsvs.extend(listen());
+        if self.runsvs.len() < self.room {
+            self.runsvs.extend(listen());
+        } else {
+            self.is_full = true;
+        }
     }
 
-    /// Whether a new status record will be noticed: the system may have run
-    /// out of what that takes.
+    /// Whether all of it will be noticed: the system may have run out of what
+    /// that takes.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.records.is_some()
+        self.records.is_some() && !self.is_full
     }
 
     /// Waits for news, until the moment has come. What was added is then
@@ -161,6 +177,7 @@ impl News {
         descriptors.extend(ends.map(|runsv| PollFd::new(runsv.as_fd(), PollFlags::empty())));
         wait_for(&mut descriptors, until);
         self.runsvs.clear();
+        self.is_full = false;
         while self
             .records
             .as_ref()

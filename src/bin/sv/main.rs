@@ -21,8 +21,12 @@ pub(crate) static SV: Program = Program {
     options: &[
         alone(b'v', "wait for the command to take effect, and tell"),
         with(b'w', "sec", "the same, for so many seconds"),
+        alone(b'V', "show the version, and how sv is used"),
     ],
 };
+
+/// What -V shows: the version of runit's sv that this one is like.
+const VERSION: &str = "$Id: 900314260c6d52c986c5357673bea2f3bd3f4698 $\n";
 
 /// Where services are that are called by their names, unless SVDIR says where:
 /// chosen when sv is built.
@@ -52,8 +56,14 @@ fn sv(arguments: &[&'static CStr], script: Option<&[u8]>) -> Result<Exit, Failur
     let mut options = SV.options(arguments);
     while let Some((letter, value)) = options.next()? {
         verbose = true;
-        if letter == b'w' {
-            (seconds, _) = number::scan(value);
+        match letter {
+            b'w' => (seconds, _) = number::scan(value),
+            b'V' => {
+                let usage = SV.usage();
+                let message = text![VERSION, usage.message];
+                return Err(Failure { message, ..usage });
+            }
+            _ => {}
         }
     }
     let [word, names @ ..] = options.operands() else {
