@@ -8,6 +8,7 @@ use testkit::{Outcome, Running, Scene, Subject, compliance, interop, say};
 
 use super::chain::{injected, is_root};
 use super::multilog::{Feed, contents, files, line, masked, sizes};
+use super::wait_until_it_rests;
 
 const USAGE: &str = " [-ttv] [-r c] [-R abc] [-l len] [-b buflen] dir ...\n\n";
 
@@ -56,6 +57,38 @@ fn wait_for(scene: &Scene, file: &str, text: &str) {
 }
 
 compliance! {
+    fn a_line_has_the_stamp_of_its_first_byte(scene: &Scene) {
+        scene.sh("mkdir m; mkfifo fifo").succeeds();
+        let svlogd = scene.start(scene.shell("exec svlogd -tt m <>fifo"));
+        scene.wait_until("it is there", || scene.exists("m/current"));
+        wait_until_it_rests(scene, &svlogd);
+        scene.sh("printf a >fifo").succeeds();
+        wait_until_it_rests(scene, &svlogd);
+        let second = || scene.sh("date -u +%Y-%m-%d_%H:%M:%S").text().trim().to_owned();
+        let began = second();
+        scene.wait_until("it is later", || second() > began);
+        scene.sh("printf 'b\\nc\\n' >fifo").succeeds();
+        scene.wait_until("it is written", || scene.read("m/current").ends_with(b" c\n"));
+        let current = String::from_utf8(scene.read("m/current")).unwrap();
+        let stamps: Vec<_> = current.lines().map(|line| &line[..began.len()]).collect();
+        assert!(stamps[0] <= &*began && *began < *stamps[1], "{began}: {current}");
+    }
+
+    fn what_config_takes_for_nothing(scene: &Scene) {
+        for (config, kept) in [
+            (&b"\0-*\n+x\n"[..], "line\n"),
+            (b"x\0-*\n", "line\n"),
+            (b"-*\0x\n", ""),
+            (b"u127.0.0.1:65536\n", "line\n"),
+            (b"U127.0.0.1:9\nu127.0.0.1:9\n", ""),
+        ] {
+            scene.write("m/config", config);
+            scene.feed("line\n", "exec svlogd m").is(0, "", "");
+            assert_eq!(String::from_utf8(scene.read("m/current")).unwrap(), kept, "{}", config.escape_ascii());
+            scene.sh("rm -r m").succeeds();
+        }
+    }
+
     fn usage_has_the_whole_name(scene: &Scene) {
         scene.sh("svlogd").is(111, "", format!("usage: svlogd{USAGE}"));
         for words in ["-v", "-l 5", "-b 1000 m", "-l 1024 m", "-r '' m", "-r ab m", "--"] {

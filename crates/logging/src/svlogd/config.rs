@@ -68,10 +68,12 @@ impl Default for Config {
 
 impl Config {
     /// Reads the text of the file, and tells of mistakes. Lines that mean
-    /// nothing are ignored. A NUL ends a line as well.
+    /// nothing are ignored. A NUL ends what a line says.
     pub fn parse(text: &[u8], mut mistaken: impl FnMut(Mistake)) -> Self {
         let mut config = Config::default();
-        for line in text.split_inclusive(|byte| matches!(byte, b'\n' | 0)) {
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            let said = line.split_inclusive(|&byte| byte == 0).next();
+            let line = said.unwrap_or_default();
             // One letter at the end of the file is no line.
             let [letter, rest @ .., last] = line else {
                 continue;
@@ -95,9 +97,10 @@ impl Config {
                 b'!' => terms.processor = CString::new(rest).ok(),
                 b'p' => config.prefix = rest.to_vec(),
                 b'u' | b'U' => {
-                    config.sent_only = *letter == b'U';
+                    // A later line does not take it back.
+                    config.sent_only |= *letter == b'U';
                     match peer(rest) {
-                        Ok(peer) => config.peer = Some(peer),
+                        Ok(peer) => config.peer = peer,
                         Err(mistake) => mistaken(mistake),
                     }
                 }
@@ -143,8 +146,8 @@ fn count(number: u64) -> usize {
 }
 
 /// `A.B.C.D` or `A.B.C.D:PORT`. Numbers wrap, and what follows them does not
-/// matter.
-fn peer(text: &[u8]) -> Result<SocketAddrV4, Mistake> {
+/// matter. None if the port wraps to 0: to send is not even tried.
+fn peer(text: &[u8]) -> Result<Option<SocketAddrV4>, Mistake> {
     let mut parts = text.splitn(2, |&byte| byte == b':');
     let address = parts.next().unwrap_or_default();
     let octets = octets(address).ok_or_else(|| Mistake::Address(address.to_vec()))?;
@@ -158,7 +161,8 @@ fn peer(text: &[u8]) -> Result<SocketAddrV4, Mistake> {
             }
         },
     };
-    Ok(SocketAddrV4::new(Ipv4Addr::from(octets), port))
+    let address = Ipv4Addr::from(octets);
+    Ok((port != 0).then(|| SocketAddrV4::new(address, port)))
 }
 
 fn octets(mut text: &[u8]) -> Option<[u8; 4]> {
@@ -215,6 +219,8 @@ mod tests {
         assert_eq!(peer("u10.0.0.1").as_deref(), Some("10.0.0.1:514"));
         assert_eq!(peer("U1.2.3.4x:99999").as_deref(), Some("1.2.3.4:34463"));
         assert_eq!(peer("u300.1.1.1.7:5x").as_deref(), Some("44.1.1.1:5"));
+        assert_eq!(peer("u1.2.3.4:65536"), None);
+        assert!(config("U1.2.3.4\nu1.2.3.4\n").sent_only);
         for (text, mistake) in [
             ("u1.2.3", Mistake::Address(b"1.2.3".to_vec())),
             ("u\n", Mistake::Address(Vec::new())),

@@ -12,7 +12,7 @@ use unix::file::open_read;
 
 use super::config::{Config, Verdict};
 use super::line::{Form, Stamps};
-use crate::batch::{Batch, lines};
+use crate::batch::{Batch, lines, split_line};
 use crate::directory::{Directory, Place, Surroundings};
 use crate::event::{Event, News, Step, Trouble, Voice};
 use crate::policy::Policy;
@@ -32,6 +32,8 @@ pub struct Logs<'a> {
     /// None is one that cannot be had.
     kept: Vec<Option<Log<'a>>>,
     stamper: Stamper,
+    /// When the line that is held back began to be read.
+    began: Option<[u8; TEXT]>,
     /// Stamped text; kept for its memory.
     text: Vec<u8>,
 }
@@ -78,6 +80,7 @@ impl<'a> Logs<'a> {
             in_order,
             kept: places.iter().map(|_| None).collect(),
             stamper: Stamper::default(),
+            began: None,
             text: Vec::new(),
         }
     }
@@ -94,29 +97,46 @@ impl<'a> Logs<'a> {
         self.kept.iter().any(Option::is_some)
     }
 
-    /// Stamps lines and passes them to each directory.
+    /// Stamps lines with the moment in which their first byte was read, and
+    /// passes them to each directory.
     pub fn pass(&mut self, batch: &Batch<'_>) {
-        let stamp = self.form.stamps.map(Stamps::now);
+        let now = self.form.stamps.map(Stamps::now);
         let in_order = self.in_order || self.kept.iter().flatten().any(Log::alerts);
+        let mut held = batch.reads.held > 0;
         for part in batch.parts(in_order) {
-            let stamped = stamp.as_ref().map_or(part.text, |stamp| {
-                self.text.clear();
-                self.stamper.stamp(part.text, stamp, &mut self.text);
-                &self.text
-            });
-            let passage = Passage {
-                text: part.text,
-                within_line: part.within_line,
-                stamp,
-                stamped,
-            };
-            // All of them tell of a line before one writes it.
-            for log in self.kept.iter_mut().flatten() {
-                log.look_at(&passage, self.form);
+            let (mut text, mut within_line) = (part.text, part.within_line);
+            if std::mem::take(&mut held) && now.is_some() {
+                let (first, rest) = split_line(text);
+                self.pass_lines(first, within_line, self.began);
+                (text, within_line) = (rest, false);
             }
-            for log in self.kept.iter_mut().flatten() {
-                log.write_down(&passage);
+            if !text.is_empty() {
+                self.pass_lines(text, within_line, now);
             }
+        }
+        if batch.reads.held == 0 || !batch.text.is_empty() {
+            self.began = now;
+        }
+    }
+
+    fn pass_lines(&mut self, text: &[u8], within_line: bool, stamp: Option<[u8; TEXT]>) {
+        let stamped = stamp.as_ref().map_or(text, |stamp| {
+            self.text.clear();
+            self.stamper.stamp(text, stamp, &mut self.text);
+            &self.text
+        });
+        let passage = Passage {
+            text,
+            within_line,
+            stamp,
+            stamped,
+        };
+        // All of them tell of a line before one writes it.
+        for log in self.kept.iter_mut().flatten() {
+            log.look_at(&passage, self.form);
+        }
+        for log in self.kept.iter_mut().flatten() {
+            log.write_down(&passage);
         }
     }
 
