@@ -46,7 +46,14 @@ fn runsvchdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         return Err(fatal(text![directory, ": must not start with a dot."]));
     }
     chdir(PLACE).map_err(refused(text!["unable to chdir: ", PLACE]))?;
-    let next = stat(directory).map_err(refused(text![directory]))?;
+    let next = stat(directory).map_err(|error| {
+        let unable = if error == Errno::ENOENT {
+            ""
+        } else {
+            "unable to stat: "
+        };
+        refused(text![unable, directory])(error)
+    })?;
     if !is_directory(next.st_mode) {
         // The words run together in runit.
         return Err(fatal(text![directory, "not a directory."]));

@@ -69,7 +69,7 @@ fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 /// What is written to the control FIFO: the letters in the order of their
 /// options, each once to those whom it reaches.
 struct Letters {
-    letters: Vec<u8>,
+    bytes: Vec<u8>,
     added: Vec<(Reach, u8)>,
     reach: Reach,
 }
@@ -77,7 +77,7 @@ struct Letters {
 impl Letters {
     fn new() -> Self {
         Letters {
-            letters: Vec::new(),
+            bytes: Vec::new(),
             added: Vec::new(),
             reach: Reach::Alone,
         }
@@ -92,7 +92,7 @@ impl Letters {
             is_new
         };
         if is_new {
-            self.letters.push(letter);
+            self.bytes.push(letter);
         }
     }
 
@@ -102,7 +102,7 @@ impl Letters {
         if let Some(back) = Command::Reach(Reach::Alone).letter() {
             self.add(back);
         }
-        self.letters
+        self.bytes
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use testkit::{Scene, Subject, compliance, kill};
 
-use super::SLEEPER;
 use super::runsv::{runsv, wait_for, wait_until_up};
 use super::sv::{RUNS, pretend};
+use super::{SLEEPER, wait_until_it_rests};
 
 fn is_reference(scene: &Scene) -> bool {
     match scene.subject() {
@@ -115,6 +115,52 @@ compliance! {
             scene.write("s/log/go", "");
             runsv.wait().succeeds();
         }
+    }
+
+    fn chpst_as_setlock_says_that_a_program_cannot_be_run(scene: &Scene) {
+        scene.sh("ln -s $(command -v chpst) setlock").succeeds();
+        let outcome = scene.sh("./setlock -N -x lock nope");
+        if is_reference(scene) {
+            outcome.is(0, "", "");
+        } else {
+            outcome.is(111, "", "chpst: fatal: unable to run: nope: file does not exist\n");
+        }
+    }
+
+    fn programs_of_runsv_and_svlogd_are_run_with_all_signals_let_through(scene: &Scene) {
+        scene.script("mask", "#!/usr/bin/perl\nopen F, '/proc/self/status';\nwhile (<F>) { print STDERR if /^SigBlk/ }\nwhile (<STDIN>) { print }\n");
+        scene.script("s/run", SLEEPER);
+        scene.sh("mkdir s/control; ln -s ../../mask s/control/h").succeeds();
+        let runsv = runsv(scene);
+        wait_until_up(scene, "s");
+        send(scene, 'h');
+        scene.wait_until("it is asked", || !runsv.stderr().is_empty());
+        let blocked = if is_reference(scene) { "14000" } else { "00000" };
+        assert_eq!(String::from_utf8(runsv.stderr()).unwrap(), format!("SigBlk:\t00000000000{blocked}\n"));
+        scene.write("m/config", "s2000\n!exec ../mask\n");
+        let outcome = scene.feed("a line of text\n".repeat(100), "exec svlogd m");
+        let blocked = if is_reference(scene) { "10000" } else { "00000" };
+        assert_eq!(outcome.error_text(), format!("SigBlk:\t00000000000{blocked}\n"));
+    }
+
+    fn svlogd_told_to_read_config_again_takes_what_a_processor_makes(scene: &Scene) {
+        scene.write("m/config", "s2000\n!>../begun; until [ -e ../go ]; do sleep 0.02; done; cat\n");
+        scene.sh("mkfifo fifo").succeeds();
+        let svlogd = scene.start(scene.shell("exec svlogd m <fifo"));
+        let lines = "a line of text\n".repeat(100);
+        scene.write("lines", &lines);
+        let script = "exec 3>fifo; cat lines >&3; until [ -e end ]; do sleep 0.02; done";
+        let writer = scene.start(scene.shell(script));
+        scene.wait_until("it is processed", || scene.exists("begun"));
+        svlogd.signal(Signal::SIGHUP);
+        wait_until_it_rests(scene, &svlogd);
+        scene.write("go", "");
+        wait_until_it_rests(scene, &svlogd);
+        scene.write("end", "");
+        writer.wait().succeeds();
+        svlogd.wait().succeeds();
+        let left = scene.sh("cd m; ls | sed -n 's/^@.*\\././p' | tr -d '\\n'");
+        left.prints(if is_reference(scene) { ".t.u" } else { ".s" });
     }
 
     fn runsvdir_starts_a_new_link_at_once(scene: &Scene) {

@@ -74,6 +74,7 @@ compliance! {
             (":", ".", ".: must not start with a dot."),
             (":", "\"\"", ": file does not exist"),
             ("echo >file", "file", "filenot a directory."),
+            ("ln -s loop loop", "loop", "unable to stat: loop: symbolic link loop"),
             ("rm current", "two", "unable to stat: current: file does not exist"),
             ("mkdir current.new", "two", "unable to unlink: current.new: is a directory"),
             ("mkdir previous", "two", "unable to unlink: previous: is a directory"),

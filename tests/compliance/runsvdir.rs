@@ -176,6 +176,18 @@ compliance! {
         wait_until_supervised(scene, "scan/a");
     }
 
+    fn it_looks_each_second_for_a_directory_that_was_never_there(scene: &Scene) {
+        // Not each five seconds, as later on.
+        let mut late = scene.start(scene.shell("exec sleep 4"));
+        let runsvdir = scene.start(scene.shell("exec runsvdir scan"));
+        let line = "runsvdir scan: warning: unable to stat scan: file does not exist\n";
+        scene.wait_until("it has looked three times", || runsvdir.stderr().len() >= 3 * line.len());
+        assert!(late.runs());
+        assert!(String::from_utf8(runsvdir.stderr()).unwrap().starts_with(line));
+        scene.script("scan/a/run", SLEEPER);
+        wait_until_supervised(scene, "scan/a");
+    }
+
     fn while_its_directory_is_away_it_rests(scene: &Scene) {
         scene.script("scan/a/run", SLEEPER);
         let runsvdir = runsvdir(scene);

@@ -74,6 +74,15 @@ compliance! {
         assert!(stamps[0] <= &*began && *began < *stamps[1], "{began}: {current}");
     }
 
+    fn a_line_may_be_asked_for_to_any_length(scene: &Scene) {
+        scene.feed("line\n", "mkdir m; exec svlogd -l 99999999999999 -b 999999999999999 m").is(0, "", "");
+        if scene.subject() == Subject::Ours {
+            // The reference's sum of the two wraps here, and it crashes.
+            scene.feed("line\n", "exec svlogd -l 18446744073709551613 -b 18446744073709551615 m").is(0, "", "");
+        }
+        assert!(scene.read("m/current").starts_with(b"line\n"));
+    }
+
     fn what_config_takes_for_nothing(scene: &Scene) {
         for (config, kept) in [
             (&b"\0-*\n+x\n"[..], "line\n"),

@@ -523,9 +523,14 @@ impl Gifts {
         let Settings {
             notification, lock, ..
         } = self.settings;
-        [notification, lock]
+        let numbers = [notification, lock];
+        let above = numbers.into_iter().flatten().max().unwrap_or(0);
+        // Neither of them may displace it; where there is room for no more,
+        // they are most likely not so high.
+        let copy = || file::copy_above(stderr(), above).or_else(|_| file::copy_above(stderr(), 0));
+        numbers
             .contains(&Some(STDERR_FILENO))
-            .then(|| file::copy_above(stderr(), 0).ok())
+            .then(|| copy().ok())
             .flatten()
     }
 }

@@ -105,6 +105,8 @@ pub fn runsvdir(
     };
     let mut next_dot = Instant::now();
     let mut next_look = Instant::now();
+    // Until the directory is there.
+    let mut between_looks = Duration::from_secs(1);
     let mut forced = false;
     loop {
         if forced || next_look <= Instant::now() {
@@ -114,10 +116,11 @@ pub fn runsvdir(
                     note(report);
                 }
             });
-            if let Err(trouble) = looked {
-                report(trouble);
+            match looked {
+                Ok(()) => between_looks = BETWEEN_LOOKS,
+                Err(trouble) => report(trouble),
             }
-            next_look = Instant::now() + BETWEEN_LOOKS;
+            next_look = Instant::now() + between_looks;
         }
         if let Some(log) = &mut log {
             if next_dot <= Instant::now() {

@@ -100,8 +100,8 @@ struct Seat<'a> {
 
 impl Seat<'_> {
     fn enter(&self) -> bool {
-        let by_name = leads_to(self.name, self.identity)
-            && chdir(self.name).is_ok()
+        let by_name = chdir(self.name).is_ok()
+            && leads_to(c".", self.identity)
             && match self.side {
                 Side::Service => true,
                 Side::Logger => chdir(names::LOG).is_ok(),

@@ -165,8 +165,9 @@ mod tests {
     fn a_signal_for_a_child_is_not_its_parents() {
         let told = SignalPipe::catch(&[Signal::SIGUSR1]).unwrap();
         let child = || {
+            let this = nix::unistd::getpid().as_raw();
             // SAFETY: the child sends it to itself.
-            unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) };
+            unsafe { libc::kill(this, libc::SIGUSR1) };
             0
         };
         for child in [fork(child), spawn(1000, child)] {

@@ -45,6 +45,9 @@ pub(crate) static SVLOGD: Program = Program {
 /// What -V shows: the version of runit's svlogd that this one is like.
 const VERSION: &str = "$Id: 5e55a90e0a1b35ec47fed3021453c50675ea1117 $\n";
 
+/// More of a line than this is never held in memory, whatever -l says.
+const LONGEST: usize = 64 << 20;
+
 unix::main!(SVLOGD.start(svlogd));
 
 fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
@@ -159,5 +162,6 @@ fn read_arguments<'a>(
     if places.is_empty() || buffer <= length {
         return Err(usage(Vec::new()));
     }
+    let length = length.min(LONGEST);
     Ok((Form::new(stamps, length, by, also), verbose, places))
 }
