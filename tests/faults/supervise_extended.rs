@@ -193,6 +193,17 @@ extended! {
         scene.sh("svc -x s").succeeds();
         let line = "supervise: fatal: unable to start s/run: file does not exist\n";
         supervise_once.wait().is(0, "", line.repeat(2));
+        // Nor by standard error, wherever that is kept meanwhile.
+        scene.write("s/lock-fd", "2");
+        for number in 3..20 {
+            scene.write("s/notification-fd", number.to_string());
+            let supervise_once = supervise(scene, "s");
+            scene.wait_until("it is said", || !supervise_once.stderr().is_empty());
+            scene.sh("svc -dx s").succeeds();
+            let said = supervise_once.wait().error_text();
+            assert!(said.starts_with(line), "{number}: {said}");
+        }
+        scene.write("s/notification-fd", "2");
         scene.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
         scene.write("s/lock-fd", "9");
         let first = supervise(scene, "s");

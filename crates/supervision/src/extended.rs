@@ -524,10 +524,14 @@ impl Gifts {
             notification, lock, ..
         } = self.settings;
         let numbers = [notification, lock];
-        let above = numbers.into_iter().flatten().max().unwrap_or(0);
-        // Neither of them may displace it; where there is room for no more,
-        // they are most likely not so high.
-        let copy = || file::copy_above(stderr(), above).or_else(|_| file::copy_above(stderr(), 0));
+        // Neither of them may displace it. Where there is no higher number, a
+        // lower one is most likely neither of them.
+        let higher = numbers
+            .into_iter()
+            .flatten()
+            .max()
+            .map_or(0, |number| number + 1);
+        let copy = || file::copy_above(stderr(), higher).or_else(|_| file::copy_above(stderr(), 0));
         numbers
             .contains(&Some(STDERR_FILENO))
             .then(|| copy().ok())
