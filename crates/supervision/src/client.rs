@@ -11,7 +11,6 @@ use daemontools_core::runsv::{LENGTH, Report};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::stat;
 use nix::unistd::{read, write};
 use unix::exec::Program;
@@ -20,6 +19,7 @@ use unix::fork::fork;
 use unix::stdio::STDOUT;
 use unix::wait::{End, wait_for as wait_for_child};
 
+use crate::descriptors::DescriptorLimit;
 use crate::wait::wait_for;
 
 /// Why runsv could not be met.
@@ -135,7 +135,7 @@ impl News {
         News {
             records: Inotify::init(flags).ok(),
             runsvs: Vec::new(),
-            room: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(limit, _)| {
+            room: DescriptorLimit::new().numbers().map_or(0, |limit| {
                 usize::try_from(limit.saturating_sub(SPARE)).unwrap_or(usize::MAX)
             }),
             is_full: false,

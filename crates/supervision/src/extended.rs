@@ -15,7 +15,6 @@ use daemontools_core::tally::{self, Tally};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
 use nix::unistd::{Pid, getppid, pipe2, read, setsid};
@@ -24,6 +23,7 @@ use unix::file;
 use unix::fork::fork;
 use unix::wait::End;
 
+use crate::descriptors::DescriptorLimit;
 use crate::directory::{ReplaceTrouble, replace};
 use crate::machine::{Backoff, Limit, Moment, Terms};
 
@@ -122,7 +122,8 @@ impl Settings {
         let seconds = |file| number(file, &SECONDS).map(Duration::from_millis);
         let descriptor = |file| {
             let number = number(file, &DESCRIPTOR)?;
-            if getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(limit, _)| number >= limit) {
+            let limit = DescriptorLimit::new().numbers();
+            if limit.is_some_and(|limit| number >= limit) {
                 report(Trouble::Meaning(file, ALLOWED));
                 return None;
             }

@@ -7,6 +7,7 @@
 //! the files that other programs meet a supervise by.
 
 pub mod client;
+mod descriptors;
 pub mod directory;
 pub mod extended;
 pub mod machine;

@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
 use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
 use unix::exec::Program;
 use unix::fork::{fork, spawn};
 use unix::signals::SignalPipe;
 
+use crate::descriptors::DescriptorLimit;
 use crate::pipe::{Pipe, Place};
 use crate::table::{End, Identity, Side, Table};
 
@@ -87,28 +87,6 @@ impl Watch {
             names.extend(new.filter_map(|name| CString::new(name.into_vec()).ok()));
         }
         names
-    }
-}
-
-/// The limit on descriptors that svscan was started with, which its children
-/// get, while it may itself take as many as it is allowed to.
-pub(crate) struct DescriptorLimit(Option<(rlim_t, rlim_t)>);
-
-impl DescriptorLimit {
-    pub(crate) fn new() -> Self {
-        DescriptorLimit(getrlimit(Resource::RLIMIT_NOFILE).ok())
-    }
-
-    pub(crate) fn raise(&self) {
-        if let Some((_, hard)) = self.0 {
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-        }
-    }
-
-    fn give_back(&self) {
-        if let Some((soft, hard)) = self.0 {
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
-        }
     }
 }
 

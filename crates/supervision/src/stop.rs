@@ -277,7 +277,6 @@ pub(crate) enum Turn {
 pub(crate) struct Farewell {
     pub(crate) turn: Turn,
     terms: Terms,
-    pressed: bool,
     returns: u8,
 }
 
@@ -286,7 +285,6 @@ impl Farewell {
         Farewell {
             turn: Turn::Service(Departure::new(terms.service, now)),
             terms,
-            pressed: false,
             returns: RETURNS,
         }
     }
@@ -294,12 +292,13 @@ impl Farewell {
     /// The service has ended: its logger is next.
     pub(crate) fn turn_to_logger(&mut self, now: Instant) {
         let limit = self.terms.logger;
+        let pressed = self.departure().pressed;
         let mut departure = if self.terms.exit_stops_logger {
             Departure::after_its_logger(limit, now)
         } else {
             Departure::new(limit, now)
         };
-        if self.pressed {
+        if pressed {
             departure.press(now);
         }
         self.turn = Turn::Logger(departure);
@@ -327,7 +326,6 @@ impl Farewell {
     }
 
     pub(crate) fn press(&mut self, now: Instant) {
-        self.pressed = true;
         self.departure().press(now);
     }
 

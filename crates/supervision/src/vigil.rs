@@ -21,7 +21,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{AccessFlags, access, fchdir};
 
-use crate::scan::DescriptorLimit;
+use crate::descriptors::DescriptorLimit;
 use crate::sight::{Blindness, look};
 use crate::wait;
 
