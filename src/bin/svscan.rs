@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir, getpid};
 use supervision::scan::Trouble;
 use supervision::svscan::{End, Manner, Orders, svscan as run};
-use supervision::table::Side;
+use supervision::table::Role;
 use unix::signals::SignalPipe;
 
 pub(crate) static SVSCAN: Program = Program {
@@ -57,18 +57,18 @@ fn report(trouble: Trouble, error: Errno) {
         Trouble::Directory => text!["read directory"],
         Trouble::Stat(name) => text!["stat ", name],
         Trouble::Pipe(name) => text!["create pipe for ", name],
-        Trouble::Fork(name, side) => text!["fork for ", name, suffix(side)],
+        Trouble::Fork(name, role) => text!["fork for ", name, suffix(role)],
         Trouble::Chdir(name) => text!["switch to ", name],
-        Trouble::Start(name, side) => text!["start supervise ", name, suffix(side)],
-        Trouble::Stop(name, side) => text!["stop ", name, suffix(side)],
+        Trouble::Start(name, role) => text!["start supervise ", name, suffix(role)],
+        Trouble::Stop(name, role) => text!["stop ", name, suffix(role)],
     };
     SVSCAN.warn_in_passing(text!["unable to ", what], error);
 }
 
 /// What tells a logger's name from its service's.
-fn suffix(side: Side) -> &'static str {
-    match side {
-        Side::Service => "",
-        Side::Logger => "/log",
+fn suffix(role: Role) -> &'static str {
+    match role {
+        Role::Service => "",
+        Role::Logger => "/log",
     }
 }

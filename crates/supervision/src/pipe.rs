@@ -10,10 +10,10 @@ use nix::sys::stat::Mode;
 use nix::unistd::{dup3, pipe2};
 use unix::file::copy_above;
 
-use crate::table::Side;
+use crate::table::Role;
 
 /// The pipe from a service to its logger, open at both ends for as long as
-/// this lives, so that no line is lost while either side is away.
+/// this lives, so that no line is lost while either role is away.
 #[derive(Debug)]
 pub enum Pipe {
     /// One descriptor is both ends. There may be as many services as
@@ -48,16 +48,16 @@ impl Pipe {
         }
     }
 
-    /// The end that belongs to a side, in a descriptor of its own.
-    pub(crate) fn end(&self, side: Side) -> Result<OwnedFd, Errno> {
-        match (self, side) {
-            (Pipe::Whole(whole), Side::Service) => reopen(whole, OFlag::O_WRONLY),
-            (Pipe::Whole(whole), Side::Logger) => reopen(whole, OFlag::O_RDONLY),
-            (Pipe::Ends { from_service, .. }, Side::Service) => copy_above(from_service, 0),
-            (Pipe::Ends { to_logger, .. } | Pipe::Rest(to_logger), Side::Logger) => {
+    /// The end that belongs to a role, in a descriptor of its own.
+    pub(crate) fn end(&self, role: Role) -> Result<OwnedFd, Errno> {
+        match (self, role) {
+            (Pipe::Whole(whole), Role::Service) => reopen(whole, OFlag::O_WRONLY),
+            (Pipe::Whole(whole), Role::Logger) => reopen(whole, OFlag::O_RDONLY),
+            (Pipe::Ends { from_service, .. }, Role::Service) => copy_above(from_service, 0),
+            (Pipe::Ends { to_logger, .. } | Pipe::Rest(to_logger), Role::Logger) => {
                 copy_above(to_logger, 0)
             }
-            (Pipe::Rest(_), Side::Service) => Err(Errno::EPIPE),
+            (Pipe::Rest(_), Role::Service) => Err(Errno::EPIPE),
         }
     }
 
@@ -66,7 +66,7 @@ impl Pipe {
     /// None if it cannot be.
     pub(crate) fn close_for_writing(self) -> Option<Self> {
         match self {
-            Pipe::Whole(_) => self.end(Side::Logger).ok().map(Pipe::Rest),
+            Pipe::Whole(_) => self.end(Role::Logger).ok().map(Pipe::Rest),
             Pipe::Ends { to_logger, .. } | Pipe::Rest(to_logger) => Some(Pipe::Rest(to_logger)),
         }
     }

@@ -24,7 +24,7 @@ use unix::signals::SignalPipe;
 
 use crate::descriptors::DescriptorLimit;
 use crate::pipe::{Pipe, Place};
-use crate::table::{End, Identity, Side, Table};
+use crate::table::{End, Identity, Role, Table};
 
 /// The time between two looks at the directory.
 pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
@@ -57,15 +57,15 @@ pub enum Trouble<'a> {
     Stat(&'a CStr),
     /// No pipe could be made for a service and its logger.
     Pipe(&'a CStr),
-    /// There could be no process for a side of a service.
-    Fork(&'a CStr, Side),
+    /// There could be no process for a role of a service.
+    Fork(&'a CStr, Role),
     /// In a logger's process: the service's directory could not be entered.
     Chdir(&'a CStr),
     /// In the new process: supervise or runsv could not be executed.
-    Start(&'a CStr, Side),
-    /// supervise could not be told to end a side, or it did not end in time;
+    Start(&'a CStr, Role),
+    /// supervise could not be told to end a role, or it did not end in time;
     /// it is ended by force.
-    Stop(&'a CStr, Side),
+    Stop(&'a CStr, Role),
 }
 
 /// What tells of new names in the directory, where the file system does.
@@ -91,7 +91,7 @@ impl Watch {
 }
 
 /// A child that has ended and should not have.
-pub(crate) type Lost = (Identity, Side, CString);
+pub(crate) type Lost = (Identity, Role, CString);
 
 pub(crate) struct Scanner<'a, R> {
     pub(crate) table: Table<Pipe>,
@@ -139,10 +139,10 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
     }
 
     pub(crate) fn replace(&mut self, lost: Vec<Lost>) {
-        for (identity, side, name) in lost {
+        for (identity, role, name) in lost {
             // What is gone or has another name by now is left to the next look.
             if directory(&name) == Ok(Some(identity)) {
-                self.start(identity, side, &name);
+                self.start(identity, role, &name);
             }
         }
     }
@@ -166,8 +166,8 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
 
     /// Starts what is known and does not run.
     pub(crate) fn start_all_missing(&mut self) {
-        for (identity, side, name) in self.table.all_missing() {
-            self.start(identity, side, &name);
+        for (identity, role, name) in self.table.all_missing() {
+            self.start(identity, role, &name);
         }
     }
 
@@ -227,8 +227,8 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
     }
 
     fn start_missing(&mut self, identity: Identity, name: &CStr) {
-        for side in self.table.missing(identity) {
-            if !self.start(identity, side, name) {
+        for role in self.table.missing(identity) {
+            if !self.start(identity, role, name) {
                 return;
             }
         }
@@ -272,26 +272,26 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
         self.place.as_mut().filter(|_| self.table.count() > FEW)
     }
 
-    /// A side's end of the pipe, if there is a pipe, where a new process can
+    /// A role's end of the pipe, if there is a pipe, where a new process can
     /// have it.
-    fn prepare_end(&mut self, identity: Identity, side: Side) -> Result<Option<OwnedFd>, Errno> {
+    fn prepare_end(&mut self, identity: Identity, role: Role) -> Result<Option<OwnedFd>, Errno> {
         let Some(pipe) = self.table.pipe(identity) else {
             return Ok(None);
         };
-        let end = self.with_descriptors(|| pipe.end(side))?;
+        let end = self.with_descriptors(|| pipe.end(role))?;
         if let Some(place) = self.place() {
             place.put(&end)?;
         }
         Ok(Some(end))
     }
 
-    /// Starts a side of a service; whether there could be a process for it.
-    pub(crate) fn start(&mut self, identity: Identity, side: Side, name: &CStr) -> bool {
-        let directory = match side {
-            Side::Service => name,
-            Side::Logger => names::LOG,
+    /// Starts a role of a service; whether there could be a process for it.
+    pub(crate) fn start(&mut self, identity: Identity, role: Role, name: &CStr) -> bool {
+        let directory = match role {
+            Role::Service => name,
+            Role::Logger => names::LOG,
         };
-        let end = match self.prepare_end(identity, side) {
+        let end = match self.prepare_end(identity, role) {
             Ok(end) => end,
             Err(error) => {
                 (self.report)(Trouble::Pipe(name), error);
@@ -310,9 +310,9 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
             .collect();
         let program = Program::search(self.path, &arguments, &self.environment);
         let child = || {
-            let ready = match side {
-                Side::Service => end.map_or(Ok(()), dup2_stdout),
-                Side::Logger => end.map_or(Ok(()), dup2_stdin).and_then(|()| chdir(name)),
+            let ready = match role {
+                Role::Service => end.map_or(Ok(()), dup2_stdout),
+                Role::Logger => end.map_or(Ok(()), dup2_stdin).and_then(|()| chdir(name)),
             };
             if self.rules.sessions {
                 // It fails only for who leads a group already.
@@ -321,7 +321,7 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
             self.limit.give_back();
             self.children.give_back();
             match ready {
-                Ok(()) => (self.report)(Trouble::Start(name, side), program.exec()),
+                Ok(()) => (self.report)(Trouble::Start(name, role), program.exec()),
                 Err(error) => (self.report)(Trouble::Chdir(name), error),
             }
             111
@@ -337,11 +337,11 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
         }
         match started {
             Ok(pid) => {
-                self.table.started(identity, side, pid, Instant::now());
+                self.table.started(identity, role, pid, Instant::now());
                 true
             }
             Err(error) => {
-                (self.report)(Trouble::Fork(name, side), error);
+                (self.report)(Trouble::Fork(name, role), error);
                 false
             }
         }

@@ -26,7 +26,7 @@ use crate::extended::{self, Extended, Gifts};
 use crate::machine::{Death, Machine, Moment, Policy, Start};
 use crate::pipe::Pipe;
 use crate::process::send;
-use crate::table::Side;
+use crate::table::Role;
 use crate::wait::wait;
 
 /// What went wrong while supervising; none of it ends supervision.
@@ -121,7 +121,7 @@ pub fn runsv(
     let service = Service::new(&names::SERVICE, lock, control, machine);
     let mut supervisor = Supervisor::new(service, children, report);
     supervisor.terminated = Some(terminated);
-    supervisor.show(Side::Service);
+    supervisor.show(Role::Service);
     if let Some((lock, Logger { want, pipe })) = logger {
         let control = Control::open_fifo(&names::LOGGER)?;
         let machine = Machine::new(Policy::RunsvLogger, want, Moment::now());
@@ -273,15 +273,15 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         while !self.is_over() {
             // The logger comes first, so that it is there when there is
             // something to log.
-            self.start_if_due(Side::Logger);
-            self.start_if_due(Side::Service);
+            self.start_if_due(Role::Logger);
+            self.start_if_due(Role::Service);
             self.show_all();
             self.wait();
             self.children.drain();
             self.hear();
             self.reap();
-            self.obey(Side::Service);
-            self.obey(Side::Logger);
+            self.obey(Role::Service);
+            self.obey(Role::Logger);
             self.kill_overdue();
         }
         self.show_all();
@@ -301,10 +301,10 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         }
     }
 
-    fn side(&mut self, side: Side) -> Option<&mut Service> {
+    fn side(&mut self, side: Role) -> Option<&mut Service> {
         match side {
-            Side::Service => Some(&mut self.service),
-            Side::Logger => self.logger.as_mut(),
+            Role::Service => Some(&mut self.service),
+            Role::Logger => self.logger.as_mut(),
         }
     }
 
@@ -350,7 +350,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         wait(&descriptors, until);
     }
 
-    fn start_if_due(&mut self, side: Side) {
+    fn start_if_due(&mut self, side: Role) {
         let Some(service) = self.side(side) else {
             return;
         };
@@ -411,7 +411,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
     /// of the pipe. A run under supervise -e takes its gifts.
     fn spawn(
         &self,
-        side: Side,
+        side: Role,
         program: &CStr,
         arguments: &[CString],
         gifts: Option<Gifts>,
@@ -422,18 +422,18 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
             .collect();
         let executable = Program::search(None, &arguments, &self.environment);
         let called = match side {
-            Side::Service => program.to_owned(),
-            Side::Logger => names::in_log(program),
+            Role::Service => program.to_owned(),
+            Role::Logger => names::in_log(program),
         };
         let complain = |trouble| (self.report)(Trouble::Extended(trouble));
         let child = || {
             let joined = match side {
-                Side::Service => end.as_ref().map_or(Ok(()), dup2_stdout),
-                Side::Logger => end.as_ref().map_or(Ok(()), dup2_stdin),
+                Role::Service => end.as_ref().map_or(Ok(()), dup2_stdout),
+                Role::Logger => end.as_ref().map_or(Ok(()), dup2_stdin),
             };
             let entered = match side {
-                Side::Service => Ok(()),
-                Side::Logger => chdir(names::LOG),
+                Role::Service => Ok(()),
+                Role::Logger => chdir(names::LOG),
             };
             let stderr = gifts.as_ref().and_then(Gifts::keep_stderr);
             let taken = gifts.map_or(Ok(()), |gifts| gifts.take(&complain));
@@ -453,11 +453,11 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
     }
 
     fn show_all(&mut self) {
-        self.show(Side::Service);
-        self.show(Side::Logger);
+        self.show(Role::Service);
+        self.show(Role::Logger);
     }
 
-    fn show(&mut self, side: Side) {
+    fn show(&mut self, side: Role) {
         if let Some(extended) = &mut self.extended {
             // It is renamed into place before the record is: see
             // daemontools_core::state.
@@ -504,15 +504,15 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
             (self.report)(Trouble::Replace(trouble));
         }
         // What is started next, finish and notify, may look at it.
-        self.show(Side::Service);
+        self.show(Role::Service);
         let (what, how) = extended::ended(end);
         self.notify(what, pid, how);
     }
 
     /// Obeys the commands that have come.
-    fn obey(&mut self, side: Side) {
-        let terminated = side == Side::Service && self.terminated.is_some_and(SignalPipe::drain);
-        if side == Side::Service && self.only_logger_is_left() {
+    fn obey(&mut self, side: Role) {
+        let terminated = side == Role::Service && self.terminated.is_some_and(SignalPipe::drain);
+        if side == Role::Service && self.only_logger_is_left() {
             return;
         }
         let commands = self.side(side).map(Service::read_commands);
@@ -530,7 +530,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         }
     }
 
-    fn command(&mut self, side: Side, command: Command, reach: Reach) {
+    fn command(&mut self, side: Role, command: Command, reach: Reach) {
         if let (Some(extended), Command::Down | Command::Exit) = (&mut self.extended, command) {
             let complain = |trouble| (self.report)(Trouble::Extended(trouble));
             let terms = extended.read_again(&complain);
@@ -557,7 +557,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
 
     /// Asks the program in `control` for a letter, if there is one: whether it
     /// says that it has done what the letter asks for.
-    fn ask(&mut self, side: Side, letter: u8) -> bool {
+    fn ask(&mut self, side: Role, letter: u8) -> bool {
         let has_programs = |service: &mut Service| service.machine.policy().has_control_programs();
         if !self.side(side).is_some_and(has_programs) {
             return false;
@@ -574,7 +574,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         // It may take its time, and ask what the service is at.
         self.show(side);
         let pipe = self.pipe.as_ref();
-        let joined = pipe.map(|pipe| pipe.end(Side::Service)).transpose();
+        let joined = pipe.map(|pipe| pipe.end(Role::Service)).transpose();
         let executable = Program::search(None, &[&program], &self.environment);
         let child = || {
             let joined = match &joined {

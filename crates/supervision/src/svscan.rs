@@ -29,7 +29,7 @@ use crate::process::{children, in_proc, send};
 use crate::scan::{BETWEEN_LOOKS, Rules, Scanner, Trouble, Watch, directory};
 use crate::sight;
 use crate::stop::{Answer, PATIENCE, Step, Terms, last_word};
-use crate::table::{Act, Identity, Side};
+use crate::table::{Act, Identity, Role};
 use crate::wait::wait;
 
 /// Whether it is svscan -e.
@@ -78,23 +78,23 @@ impl Orders {
         })
     }
 
-    /// Acts in the directory of a side of a service, by the name that it has
+    /// Acts in the directory of a role of a service, by the name that it has
     /// in the directory of services, or else where its supervise is. None if it
     /// is in neither place.
-    fn within<T>(&self, side: &Seat, act: impl FnOnce() -> T) -> Option<T> {
-        let done = side.enter().then(act);
+    fn within<T>(&self, role: &Seat, act: impl FnOnce() -> T) -> Option<T> {
+        let done = role.enter().then(act);
         // It was the current directory.
         let _ = fchdir(&self.origin);
         done
     }
 }
 
-/// A side of a service, and where it may be found.
+/// A role of a service, and where it may be found.
 #[derive(Clone, Copy, Debug)]
 struct Seat<'a> {
     identity: Identity,
     name: &'a CStr,
-    side: Side,
+    role: Role,
     supervise: Option<Pid>,
 }
 
@@ -102,9 +102,9 @@ impl Seat<'_> {
     fn enter(&self) -> bool {
         let by_name = chdir(self.name).is_ok()
             && leads_to(c".", self.identity)
-            && match self.side {
-                Side::Service => true,
-                Side::Logger => chdir(names::LOG).is_ok(),
+            && match self.role {
+                Role::Service => true,
+                Role::Logger => chdir(names::LOG).is_ok(),
             };
         if by_name {
             return true;
@@ -112,10 +112,10 @@ impl Seat<'_> {
         let supervise = self.supervise.and_then(|pid| in_proc(pid, "cwd"));
         let entered = supervise.is_some_and(|directory| chdir(directory.as_str()).is_ok());
         entered
-            && match self.side {
+            && match self.role {
                 // Before it enters it, it is elsewhere.
-                Side::Service => leads_to(c".", self.identity),
-                Side::Logger => true,
+                Role::Service => leads_to(c".", self.identity),
+                Role::Logger => true,
             }
     }
 }
@@ -150,10 +150,10 @@ fn await_logger() -> Answer {
     };
     let told = match (record.stage(), record.status.want) {
         (Stage::Down | Stage::Failed, _) => {
-            return heard(tell(letters(Side::Logger, Step::Ask)), Answer::Heard);
+            return heard(tell(letters(Role::Logger, Step::Ask)), Answer::Heard);
         }
         (_, Want::Once) => Ok(()),
-        (_, Want::Up | Want::Down) => tell(letters(Side::Logger, Step::Await)),
+        (_, Want::Up | Want::Down) => tell(letters(Role::Logger, Step::Await)),
     };
     heard(told, Answer::Later)
 }
@@ -163,14 +163,14 @@ fn heard(told: Result<(), client::Trouble>, answer: Answer) -> Answer {
 }
 
 /// What a supervise is told.
-fn letters(side: Side, step: Step) -> &'static [u8] {
-    match (side, step) {
-        (Side::Service, Step::Ask) => b"dx",
-        (Side::Logger, Step::Ask) => b"x",
+fn letters(role: Role, step: Step) -> &'static [u8] {
+    match (role, step) {
+        (Role::Service, Step::Ask) => b"dx",
+        (Role::Logger, Step::Ask) => b"x",
         (_, Step::Await) => b"o",
         // All that belongs to it ends with it, if it can.
-        (Side::Service, Step::Kill) => b"dx+k",
-        (Side::Logger, Step::Kill) => b"x+k",
+        (Role::Service, Step::Kill) => b"dx+k",
+        (Role::Logger, Step::Kill) => b"x+k",
         (_, Step::Force | Step::Abandon) => b"",
     }
 }
@@ -343,7 +343,7 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
             .filter(|(identity, name)| !table.is_leaving(*identity) && essentials.has_one(name));
         let candidates: Vec<_> = candidates.map(|(identity, _)| identity).collect();
         let ended = candidates.into_iter().find_map(|identity| {
-            let sight = self.within(identity, Side::Service, sight::look)?;
+            let sight = self.within(identity, Role::Service, sight::look)?;
             last_word(&sight.ok()?)
         });
         if let Some(code) = ended {
@@ -362,34 +362,34 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
 
     /// A service is to end, with its logger.
     fn leave(&mut self, identity: Identity) {
-        let limit = |side| {
-            let limit = self.within(identity, side, time_limit);
+        let limit = |role| {
+            let limit = self.within(identity, role, time_limit);
             limit.unwrap_or(Some(PATIENCE))
         };
-        let exit_stops = || self.within(identity, Side::Logger, exit_stops);
+        let exit_stops = || self.within(identity, Role::Logger, exit_stops);
         let terms = Terms {
-            service: limit(Side::Service),
-            logger: limit(Side::Logger),
+            service: limit(Role::Service),
+            logger: limit(Role::Logger),
             exit_stops_logger: self.essentials.is_some() && exit_stops() == Some(true),
         };
-        self.leave_stranger(identity, Side::Service, terms.service);
+        self.leave_stranger(identity, Role::Service, terms.service);
         if !terms.exit_stops_logger {
-            self.leave_stranger(identity, Side::Logger, terms.logger);
+            self.leave_stranger(identity, Role::Logger, terms.logger);
         }
         let table = &mut self.scanner.table;
         table.leave(identity, terms, Instant::now());
     }
 
-    /// If a side's supervise is a stranger, it is told to end, too. A logger
+    /// If a role's supervise is a stranger, it is told to end, too. A logger
     /// comes to its end by itself: the other end of its pipe is its service's
     /// alone.
-    fn leave_stranger(&mut self, identity: Identity, side: Side, limit: Option<Duration>) {
-        if self.scanner.table.pid(identity, side).is_some() {
+    fn leave_stranger(&mut self, identity: Identity, role: Role, limit: Option<Duration>) {
+        if self.scanner.table.pid(identity, role).is_some() {
             return;
         }
-        let ok = self.within(identity, side, || {
+        let ok = self.within(identity, role, || {
             let ok = open_write(names::OK).ok()?;
-            tell(letters(side, Step::Ask)).ok().map(|()| ok)
+            tell(letters(role, Step::Ask)).ok().map(|()| ok)
         });
         if let Some(ok) = ok.flatten() {
             let until = limit.and_then(|limit| Instant::now().checked_add(limit));
@@ -403,14 +403,14 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
         for identity in self.scanner.table.leaving() {
             while let Some(act) = self.act(identity) {
                 match act {
-                    Act::Step(side, supervise, step) => {
-                        self.step(identity, side, supervise, step);
+                    Act::Step(role, supervise, step) => {
+                        self.step(identity, role, supervise, step);
                     }
                     Act::StartLogger => {
                         let table = &self.scanner.table;
                         let name = table.name(identity).map(CStr::to_owned);
                         if let Some(name) = name.filter(|name| leads_to(name, identity)) {
-                            self.scanner.start(identity, Side::Logger, &name);
+                            self.scanner.start(identity, Role::Logger, &name);
                         }
                     }
                     Act::Forget => self.forget(identity),
@@ -421,11 +421,11 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
 
     fn act(&mut self, identity: Identity) -> Option<Act> {
         let orders = self.orders?;
-        let cleans_up = |name: &CStr, side, pid| {
+        let cleans_up = |name: &CStr, role, pid| {
             let seat = Seat {
                 identity,
                 name,
-                side,
+                role,
                 supervise: Some(pid),
             };
             let sight = orders.within(&seat, sight::look).and_then(Result::ok);
@@ -436,32 +436,32 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
         table.act(identity, Instant::now(), cleans_up, Pipe::is_unread)
     }
 
-    /// Does the next step with the supervise of a side.
-    fn step(&mut self, identity: Identity, side: Side, supervise: Pid, step: Step) {
+    /// Does the next step with the supervise of a role.
+    fn step(&mut self, identity: Identity, role: Role, supervise: Pid, step: Step) {
         match step {
             Step::Ask | Step::Await | Step::Kill => {
                 // One that is stopped hears nothing.
                 send(supervise, Signal::SIGCONT, Reach::Alone);
-                let answer = self.within(identity, side, || match step {
+                let answer = self.within(identity, role, || match step {
                     Step::Await => await_logger(),
                     Step::Ask | Step::Kill | Step::Force | Step::Abandon => {
-                        heard(tell(letters(side, step)), Answer::Heard)
+                        heard(tell(letters(role, step)), Answer::Heard)
                     }
                 });
                 let answer = answer.unwrap_or(Answer::Deaf);
                 let table = &mut self.scanner.table;
                 table.told(identity, answer, Instant::now());
-                if side == Side::Logger {
+                if role == Role::Logger {
                     // Only now may it come to the end: it is not to be started
                     // again then.
                     table.change_pipe(identity, Pipe::close_for_writing);
                 }
                 if step == Step::Kill && answer == Answer::Heard {
-                    self.complain(identity, side);
+                    self.complain(identity, role);
                 }
             }
             Step::Force => {
-                self.complain(identity, side);
+                self.complain(identity, role);
                 end_by_force(supervise);
             }
             // The table does so.
@@ -469,27 +469,27 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
         }
     }
 
-    /// Acts in the directory of a side of a service, if it can be entered.
-    fn within<T>(&self, identity: Identity, side: Side, act: impl FnOnce() -> T) -> Option<T> {
+    /// Acts in the directory of a role of a service, if it can be entered.
+    fn within<T>(&self, identity: Identity, role: Role, act: impl FnOnce() -> T) -> Option<T> {
         let table = &self.scanner.table;
         let seat = Seat {
             identity,
             name: table.name(identity)?,
-            side,
-            supervise: table.pid(identity, side),
+            role,
+            supervise: table.pid(identity, role),
         };
         self.orders?.within(&seat, act)
     }
 
-    /// A side did not end when it should have. Who is impatient knows that.
-    fn complain(&self, identity: Identity, side: Side) {
+    /// A role did not end when it should have. Who is impatient knows that.
+    fn complain(&self, identity: Identity, role: Role) {
         if let Some(name) = self
             .scanner
             .table
             .name(identity)
             .filter(|_| !self.is_impatient())
         {
-            (self.scanner.report)(Trouble::Stop(name, side), Errno::ETIMEDOUT);
+            (self.scanner.report)(Trouble::Stop(name, role), Errno::ETIMEDOUT);
         }
     }
 

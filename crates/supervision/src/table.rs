@@ -36,7 +36,7 @@ impl Identity {
 
 /// One of the two processes of a service with a logger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum Role {
     /// The service, which writes to the pipe.
     Service,
     /// Its logger, which reads from it.
@@ -58,7 +58,7 @@ struct Process {
     started: Instant,
 }
 
-/// A service that was seen. `P` is what joins its two sides, a pipe.
+/// A service that was seen. `P` is what joins its two roles, a pipe.
 #[derive(Debug)]
 struct Entry<P> {
     name: CString,
@@ -73,8 +73,8 @@ struct Entry<P> {
 /// What is to be done about a service that is to end for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// The next step with the supervise of this side.
-    Step(Side, Pid, Step),
+    /// The next step with the supervise of this role.
+    Step(Role, Pid, Step),
     /// The logger is to be started again: it has left something unread.
     StartLogger,
     /// All is done, and there is nothing left to know of it.
@@ -82,10 +82,10 @@ pub enum Act {
 }
 
 impl<P> Entry<P> {
-    fn process(&mut self, side: Side) -> &mut Option<Process> {
-        match side {
-            Side::Service => &mut self.service,
-            Side::Logger => &mut self.logger,
+    fn process(&mut self, role: Role) -> &mut Option<Process> {
+        match role {
+            Role::Service => &mut self.service,
+            Role::Logger => &mut self.logger,
         }
     }
 }
@@ -94,7 +94,7 @@ impl<P> Entry<P> {
 #[derive(Debug)]
 pub struct Table<P> {
     entries: BTreeMap<Identity, Entry<P>>,
-    processes: BTreeMap<Pid, (Identity, Side)>,
+    processes: BTreeMap<Pid, (Identity, Role)>,
 }
 
 impl<P> Default for Table<P> {
@@ -151,9 +151,9 @@ impl<P> Table<P> {
         self.entries.insert(identity, entry);
     }
 
-    /// The sides of a service that are to run and do not.
+    /// The roles of a service that are to run and do not.
     #[must_use]
-    pub fn missing(&self, identity: Identity) -> Vec<Side> {
+    pub fn missing(&self, identity: Identity) -> Vec<Role> {
         let Some(entry) = self.entries.get(&identity) else {
             return Vec::new();
         };
@@ -162,9 +162,9 @@ impl<P> Table<P> {
             // A service that is to end has to be rid of what it says.
             Some(farewell) => (false, matches!(farewell.turn, Turn::Service(_))),
         };
-        let service = (service && entry.service.is_none()).then_some(Side::Service);
+        let service = (service && entry.service.is_none()).then_some(Role::Service);
         let logger = logger && entry.pipe.is_some() && entry.logger.is_none();
-        let logger = logger.then_some(Side::Logger);
+        let logger = logger.then_some(Role::Logger);
         service.into_iter().chain(logger).collect()
     }
 
@@ -174,39 +174,39 @@ impl<P> Table<P> {
         self.entries.get(&identity)?.pipe.as_ref()
     }
 
-    /// A side of a service was started.
-    pub fn started(&mut self, identity: Identity, side: Side, pid: Pid, now: Instant) {
+    /// A role of a service was started.
+    pub fn started(&mut self, identity: Identity, role: Role, pid: Pid, now: Instant) {
         if let Some(entry) = self.entries.get_mut(&identity) {
-            *entry.process(side) = Some(Process { pid, started: now });
-            self.processes.insert(pid, (identity, side));
+            *entry.process(role) = Some(Process { pid, started: now });
+            self.processes.insert(pid, (identity, role));
         }
     }
 
-    /// A process has ended. Returns the side of which service it was, and the
+    /// A process has ended. Returns the role of which service it was, and the
     /// name that the service had last, if it is to be replaced at once; if
     /// not, the next look will find it missing.
-    pub fn died(&mut self, pid: Pid, end: End, now: Instant) -> Option<(Identity, Side, CString)> {
-        let (identity, side) = self.processes.remove(&pid)?;
+    pub fn died(&mut self, pid: Pid, end: End, now: Instant) -> Option<(Identity, Role, CString)> {
+        let (identity, role) = self.processes.remove(&pid)?;
         let entry = self.entries.get_mut(&identity)?;
-        let process = entry.process(side).take_if(|process| process.pid == pid)?;
-        if !self.missing(identity).contains(&side) {
+        let process = entry.process(role).take_if(|process| process.pid == pid)?;
+        if !self.missing(identity).contains(&role) {
             return None;
         }
         let entry = self.entries.get(&identity)?;
         let lived = now.saturating_duration_since(process.started);
         let at_once = end == End::Lost && lived >= LONG_ENOUGH;
-        at_once.then(|| (identity, side, entry.name.clone()))
+        at_once.then(|| (identity, role, entry.name.clone()))
     }
 
     /// What is to run and does not, of all services: by the name that each
     /// had last.
     #[must_use]
-    pub fn all_missing(&self) -> Vec<(Identity, Side, CString)> {
+    pub fn all_missing(&self) -> Vec<(Identity, Role, CString)> {
         let services = self.entries.iter();
         services
             .flat_map(|(&identity, entry)| {
-                let sides = self.missing(identity).into_iter();
-                sides.map(move |side| (identity, side, entry.name.clone()))
+                let roles = self.missing(identity).into_iter();
+                roles.map(move |role| (identity, role, entry.name.clone()))
             })
             .collect()
     }
@@ -252,13 +252,13 @@ impl<P> Table<P> {
             .map(|entry| entry.name.as_c_str())
     }
 
-    /// The process of a side of a service, if it runs.
+    /// The process of a role of a service, if it runs.
     #[must_use]
-    pub fn pid(&self, identity: Identity, side: Side) -> Option<Pid> {
+    pub fn pid(&self, identity: Identity, role: Role) -> Option<Pid> {
         let entry = self.entries.get(&identity)?;
-        let process = match side {
-            Side::Service => entry.service,
-            Side::Logger => entry.logger,
+        let process = match role {
+            Role::Service => entry.service,
+            Role::Logger => entry.logger,
         };
         process.map(|process| process.pid)
     }
@@ -282,35 +282,35 @@ impl<P> Table<P> {
     }
 
     /// What is to be done now about a service that is to end. `cleans_up` tells
-    /// whether `finish` runs on a side of the service that has this name,
+    /// whether `finish` runs on a role of the service that has this name,
     /// `is_unread` whether there is something left in the pipe.
     pub fn act(
         &mut self,
         identity: Identity,
         now: Instant,
-        cleans_up: impl Fn(&CStr, Side, Pid) -> bool,
+        cleans_up: impl Fn(&CStr, Role, Pid) -> bool,
         is_unread: impl FnOnce(&P) -> bool,
     ) -> Option<Act> {
         let entry = self.entries.get_mut(&identity)?;
         let (farewell, name) = (entry.farewell.as_mut()?, &entry.name);
-        let step = |farewell: &mut Farewell, side, pid| {
+        let step = |farewell: &mut Farewell, role, pid| {
             farewell
                 .departure()
-                .step(now, || cleans_up(name, side, pid))
+                .step(now, || cleans_up(name, role, pid))
         };
         if let Turn::Service(_) = farewell.turn {
             if let Some(Process { pid, .. }) = entry.service {
-                match step(farewell, Side::Service, pid)? {
+                match step(farewell, Role::Service, pid)? {
                     Step::Abandon => entry.service = None,
-                    other => return Some(Act::Step(Side::Service, pid, other)),
+                    other => return Some(Act::Step(Role::Service, pid, other)),
                 }
             }
             farewell.turn_to_logger(now);
         }
         if let Some(Process { pid, .. }) = entry.logger {
-            match step(farewell, Side::Logger, pid)? {
+            match step(farewell, Role::Logger, pid)? {
                 Step::Abandon => entry.logger = None,
-                other => return Some(Act::Step(Side::Logger, pid, other)),
+                other => return Some(Act::Step(Role::Logger, pid, other)),
             }
         }
         let unread = entry.pipe.as_ref().is_some_and(is_unread);
@@ -405,12 +405,12 @@ mod tests {
         table.add(A, c"a", Some(()));
         table.add(B, c"b", None);
         assert!(table.knows(A));
-        assert_eq!(table.missing(A), [Side::Service, Side::Logger]);
-        assert_eq!(table.missing(B), [Side::Service]);
-        table.started(A, Side::Service, SEVEN, now);
-        assert_eq!(table.missing(A), [Side::Logger]);
+        assert_eq!(table.missing(A), [Role::Service, Role::Logger]);
+        assert_eq!(table.missing(B), [Role::Service]);
+        table.started(A, Role::Service, SEVEN, now);
+        assert_eq!(table.missing(A), [Role::Logger]);
         assert_eq!(table.died(SEVEN, End::Told, now), None);
-        assert_eq!(table.missing(A), [Side::Service, Side::Logger]);
+        assert_eq!(table.missing(A), [Role::Service, Role::Logger]);
     }
 
     #[test]
@@ -418,7 +418,7 @@ mod tests {
         let now = Instant::now();
         let mut table = Table::default();
         table.add(A, c"a", Some(()));
-        table.started(A, Side::Logger, SEVEN, now);
+        table.started(A, Role::Logger, SEVEN, now);
         table.begin();
         table.end();
         assert!(table.pipe(A).is_some());
@@ -434,8 +434,8 @@ mod tests {
         let mut table = Table::default();
         table.add(A, c"a", None::<()>);
         table.add(B, c"b", None);
-        table.started(A, Side::Service, SEVEN, now);
-        assert_eq!(table.all_missing(), [(B, Side::Service, c"b".to_owned())]);
+        table.started(A, Role::Service, SEVEN, now);
+        assert_eq!(table.all_missing(), [(B, Role::Service, c"b".to_owned())]);
         table.begin();
         table.see(B, c"b");
         assert_eq!(table.dismiss(), [SEVEN]);
@@ -456,8 +456,8 @@ mod tests {
     fn up(now: Instant) -> Table<bool> {
         let mut table = Table::default();
         table.add(A, c"a", Some(false));
-        table.started(A, Side::Service, SEVEN, now);
-        table.started(A, Side::Logger, EIGHT, now);
+        table.started(A, Role::Service, SEVEN, now);
+        table.started(A, Role::Logger, EIGHT, now);
         table
     }
 
@@ -472,12 +472,12 @@ mod tests {
         assert_eq!((act(&mut table, now), table.next_act()), (None, None));
         table.leave(A, TERMS, now);
         assert_eq!((table.leaving(), table.next_act()), (vec![A], Some(now)));
-        let asked = |side, pid| Some(Act::Step(side, pid, Step::Ask));
-        assert_eq!(act(&mut table, now), asked(Side::Service, SEVEN));
+        let asked = |role, pid| Some(Act::Step(role, pid, Step::Ask));
+        assert_eq!(act(&mut table, now), asked(Role::Service, SEVEN));
         table.told(A, Answer::Heard, now);
         assert_eq!((act(&mut table, now), table.next_act()), (None, None));
         assert_eq!(table.died(SEVEN, End::Lost, now + LONG_ENOUGH), None);
-        assert_eq!(act(&mut table, now), asked(Side::Logger, EIGHT));
+        assert_eq!(act(&mut table, now), asked(Role::Logger, EIGHT));
         table.told(A, Answer::Heard, now);
         assert_eq!(act(&mut table, now), None);
         // It is not seen any more, but neither forgotten.
@@ -495,10 +495,10 @@ mod tests {
         let mut table = up(now);
         table.leave(A, TERMS, now);
         let lost = table.died(EIGHT, End::Lost, now + LONG_ENOUGH);
-        assert_eq!(lost, Some((A, Side::Logger, c"a".to_owned())));
-        assert_eq!(table.missing(A), [Side::Logger]);
+        assert_eq!(lost, Some((A, Role::Logger, c"a".to_owned())));
+        assert_eq!(table.missing(A), [Role::Logger]);
         table.died(SEVEN, End::Told, now);
-        assert_eq!(table.missing(A), [Side::Logger]);
+        assert_eq!(table.missing(A), [Role::Logger]);
         assert_eq!(act(&mut table, now), Some(Act::Forget));
         assert_eq!(table.missing(A), []);
     }
@@ -512,8 +512,8 @@ mod tests {
         table.died(SEVEN, End::Told, now);
         table.died(EIGHT, End::Told, now);
         assert_eq!(act(&mut table, now), Some(Act::StartLogger));
-        table.started(A, Side::Logger, EIGHT, now);
-        let asked = Act::Step(Side::Logger, EIGHT, Step::Ask);
+        table.started(A, Role::Logger, EIGHT, now);
+        let asked = Act::Step(Role::Logger, EIGHT, Step::Ask);
         assert_eq!(act(&mut table, now), Some(asked));
         table.change_pipe(A, |_| Some(false));
         table.died(EIGHT, End::Told, now);
@@ -528,19 +528,19 @@ mod tests {
         let mut steps = Vec::new();
         loop {
             match act(&mut table, now) {
-                Some(Act::Step(side, _, step)) => steps.push((side, step)),
+                Some(Act::Step(role, _, step)) => steps.push((role, step)),
                 Some(other) => break assert_eq!(other, Act::Forget),
                 None => now = table.next_act().unwrap(),
             }
             table.told(A, Answer::Deaf, now);
         }
-        let of = |side| {
-            let mut steps: Vec<_> = steps.iter().filter(|step| step.0 == side).collect();
+        let of = |role| {
+            let mut steps: Vec<_> = steps.iter().filter(|step| step.0 == role).collect();
             steps.dedup();
             steps.into_iter().map(|step| step.1).collect::<Vec<_>>()
         };
-        for side in [Side::Service, Side::Logger] {
-            assert_eq!(of(side), [Step::Ask, Step::Force]);
+        for role in [Role::Service, Role::Logger] {
+            assert_eq!(of(role), [Step::Ask, Step::Force]);
         }
     }
 
@@ -554,12 +554,12 @@ mod tests {
             (End::Lost, 4, false),
             (End::Told, 5, false),
         ] {
-            table.started(A, Side::Logger, SEVEN, start);
+            table.started(A, Role::Logger, SEVEN, start);
             table.see(A, c"renamed");
             let died = table.died(SEVEN, end, start + Duration::from_secs(seconds));
             assert_eq!(
                 died,
-                at_once.then(|| (A, Side::Logger, c"renamed".to_owned()))
+                at_once.then(|| (A, Role::Logger, c"renamed".to_owned()))
             );
         }
     }
