@@ -370,3 +370,24 @@ fn what_another_svscan_left_behind_is_told_too() {
         assert_all_is_kept(scene, "a");
     });
 }
+
+#[test]
+fn malformed_timeout_kill_counts_as_absent() {
+    ours(|scene| {
+        make(scene, &["a"]);
+        scene.write("scan/a/log/timeout-kill", "soon");
+        let first = start(scene, &["a"], "exec svscan -e scan");
+        first.signal(Signal::SIGKILL);
+        first.wait();
+        let second = scene.start(scene.shell("exec svscan -e scan"));
+        let locked = "supervise: fatal: unable to acquire";
+        scene.wait_until("both locks are held", || {
+            let text = String::from_utf8(second.stderr()).unwrap();
+            text.matches(locked).count() >= 2
+        });
+        // With a valid file, svscan would send no `x` to the foreign supervise
+        // of the logger: the logger could be stopped before it has read all.
+        end(scene, second);
+        assert_all_is_kept(scene, "a");
+    });
+}

@@ -159,7 +159,7 @@ impl Settings {
             down_signal: down_signal.unwrap_or(Signal::SIGTERM),
             kill_after: kill.filter(|time| !time.is_zero()),
             finish_within: Some(finish).filter(|time| !time.is_zero()),
-            exit_stops: down_signal.is_some() || kill.is_some(),
+            exit_stops: implies_down(down_signal, kill),
             announces: notification.is_some(),
         };
         Settings {
@@ -220,9 +220,23 @@ fn content(file: &'static CStr, report: &impl Fn(Trouble)) -> Option<Vec<u8>> {
     }
 }
 
-/// The milliseconds in a file, for who leaves complaints to supervise.
-pub(crate) fn milliseconds(file: &'static CStr) -> Option<Duration> {
-    let text = content(file, &|_| ())?;
+/// Whether the command `x` also stops the service in the current directory,
+/// under supervise -e. Malformed files count as absent; supervise warns of them.
+pub(crate) fn exit_implies_down() -> bool {
+    let down_signal = content(names::DOWN_SIGNAL, &|_| ()).and_then(|text| signal(&text));
+    implies_down(down_signal, kill_timeout())
+}
+
+/// A service that may need more than TERM to stop is stopped before its
+/// supervise exits.
+fn implies_down(down_signal: Option<Signal>, kill_timeout: Option<Duration>) -> bool {
+    down_signal.is_some() || kill_timeout.is_some()
+}
+
+/// `timeout-kill` of the service in the current directory; zero disables the
+/// kill. None if the file is absent or malformed, of which supervise warns.
+pub(crate) fn kill_timeout() -> Option<Duration> {
+    let text = content(names::TIMEOUT_KILL, &|_| ())?;
     MILLISECONDS.value(&text).map(Duration::from_millis)
 }
 

@@ -23,7 +23,7 @@ use unix::file::open_write;
 use unix::signals::{HeldSignals, SignalPipe};
 
 use crate::client::{self, tell};
-use crate::extended::milliseconds;
+use crate::extended::{exit_implies_down, kill_timeout};
 use crate::pipe::Pipe;
 use crate::process::{children, in_proc, send};
 use crate::scan::{BETWEEN_LOOKS, Rules, Scanner, Trouble, Watch, directory};
@@ -127,16 +127,8 @@ fn leads_to(name: &CStr, identity: Identity) -> bool {
 
 /// The time limit of the service in the current directory; None: none.
 fn time_limit() -> Option<Duration> {
-    let limit = milliseconds(names::TIMEOUT_KILL).unwrap_or(PATIENCE);
+    let limit = kill_timeout().unwrap_or(PATIENCE);
     Some(limit).filter(|limit| !limit.is_zero())
-}
-
-/// Whether supervise -e of the current directory, asked to exit, stops what it
-/// runs.
-fn exit_stops() -> bool {
-    [names::TIMEOUT_KILL, names::DOWN_SIGNAL]
-        .iter()
-        .any(|file| stat(*file).is_ok())
 }
 
 /// Sees to it that the logger in the current directory comes to its end, and
@@ -366,7 +358,7 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
             let limit = self.within(identity, role, time_limit);
             limit.unwrap_or(Some(PATIENCE))
         };
-        let exit_stops = || self.within(identity, Role::Logger, exit_stops);
+        let exit_stops = || self.within(identity, Role::Logger, exit_implies_down);
         let terms = Terms {
             service: limit(Role::Service),
             logger: limit(Role::Logger),
