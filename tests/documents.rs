@@ -36,10 +36,7 @@ fn the_readme_names_every_program() {
     let readme = read("README.md").unwrap();
     let (_, programs) = readme.split_once("## The programs").unwrap();
     let (programs, _) = programs.split_once("\n## ").unwrap();
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
-    for source in std::fs::read_dir(sources).unwrap() {
-        let source = source.unwrap().path();
-        let program = source.file_stem().unwrap().to_str().unwrap();
+    for program in testkit::programs() {
         let mut words = programs.split(|c: char| !c.is_ascii_alphanumeric());
         assert!(words.any(|word| word == program), "{program}");
     }

@@ -49,17 +49,3 @@ pub(crate) fn arguments(program: &Program) -> Option<&'static str> {
         .or_else(|| usage.strip_prefix(&format!("usage: {name} ")))
         .or_else(|| usage.strip_prefix(' '))
 }
-
-/// The names of all programs: those of the files in src/bin.
-pub(crate) fn names() -> Vec<String> {
-    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
-    let files = std::fs::read_dir(sources).unwrap().flatten();
-    let mut names: Vec<_> = files
-        .map(|file| {
-            let stem = file.path().file_stem().unwrap().to_owned();
-            stem.into_string().unwrap()
-        })
-        .collect();
-    names.sort();
-    names
-}

@@ -119,9 +119,9 @@ fn written(option: &Opt, value: &str) -> String {
 
 #[test]
 fn every_program_has_a_page_and_every_other_page_is_known() {
-    let mut expected: Vec<_> = programs::names()
-        .into_iter()
-        .map(|name| name + ".8")
+    let mut expected: Vec<_> = testkit::programs()
+        .iter()
+        .map(|name| format!("{name}.8"))
         .chain(["daemontools.7".to_owned(), "service-directory.5".to_owned()])
         .collect();
     expected.sort();
@@ -150,12 +150,12 @@ fn every_program_has_a_page_and_every_other_page_is_known() {
 #[test]
 fn every_usage_line_is_known() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
-    let has_one = |name: &String| {
+    let has_one = |name: &&String| {
         let source = fs::read_to_string(sources.join(name).with_extension("rs"));
         let source = source.or_else(|_| fs::read_to_string(sources.join(name).join("main.rs")));
         source.is_ok_and(|source| source.contains(": Program = Program {"))
     };
-    let names: Vec<_> = programs::names().into_iter().filter(has_one).collect();
+    let names: Vec<_> = testkit::programs().iter().filter(has_one).collect();
     let known: Vec<_> = PROGRAMS.iter().map(|program| program.name).collect();
     assert_eq!(names, known);
 }
@@ -261,7 +261,10 @@ fn references_among_the_pages_lead_somewhere() {
                     "{}: {reference}",
                     page.file
                 );
-                assert!(!programs::names().contains(&name.to_owned()), "{reference}");
+                assert!(
+                    !testkit::programs().contains(&name.to_owned()),
+                    "{reference}"
+                );
             }
         }
     }

@@ -17,12 +17,14 @@
 //! svc, svok, svstat.
 
 mod outcome;
+mod programs;
 pub mod random;
 mod scene;
 mod signal;
 mod subject;
 
 pub use outcome::Outcome;
+pub use programs::programs;
 pub use scene::{Running, Scene};
 pub use signal::{kill, killpg};
 pub use subject::{Subject, run, say, skip};

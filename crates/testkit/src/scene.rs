@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::{Outcome, Subject, kill};
+use crate::{Outcome, Subject, kill, programs};
 
 /// How long anything may take before the test fails instead of hanging.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -32,34 +32,8 @@ const CLIENTS: [&str; 7] = [
     "tai64nlocal",
 ];
 
-/// The programs of daemontools and runit that are built; svscanboot is a
-/// script. The reference lacks svps and svwait.
-const PROGRAMS: &[&str] = &[
-    "chpst",
-    "envdir",
-    "envuidgid",
-    "fghack",
-    "multilog",
-    "pgrphack",
-    "readproctitle",
-    "runsv",
-    "runsvchdir",
-    "runsvdir",
-    "setlock",
-    "setuidgid",
-    "softlimit",
-    "supervise",
-    "sv",
-    "svc",
-    "svlogd",
-    "svok",
-    "svps",
-    "svscan",
-    "svstat",
-    "svwait",
-    "tai64n",
-    "tai64nlocal",
-];
+/// A script among the programs. Only `make install` puts this one beside them.
+const SCRIPT: &str = "svscanboot";
 
 /// The environment variable by which a scene knows its processes.
 const MARK: &str = "DAEMONTOOLS_SCENE";
@@ -97,8 +71,8 @@ impl Scene {
         fs::create_dir(scene.bin()).unwrap();
         fs::create_dir(scene.dir()).unwrap();
         fs::set_permissions(scene.dir(), fs::Permissions::from_mode(0o755)).unwrap();
-        for &program in PROGRAMS {
-            let from = if CLIENTS.contains(&program) {
+        for program in programs().iter().filter(|name| *name != SCRIPT) {
+            let from = if CLIENTS.contains(&program.as_str()) {
                 &scene.then
             } else {
                 &scene.first
