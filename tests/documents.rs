@@ -1,4 +1,5 @@
-//! The documents say what is so.
+//! The documents agree with the tree: tests, programs and files that they name
+//! exist.
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,19 @@ fn the_readme_names_every_program() {
     }
 }
 
+/// The anchors that GitHub gives to the headings of a document.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let slug = |heading: &str| {
+        let letters = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = letters
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(slug).collect()
+}
+
 #[test]
 fn links_lead_to_files() {
     let mut number = 0;
@@ -50,19 +64,34 @@ fn links_lead_to_files() {
         "CHANGELOG.md",
         "COMPATIBILITY.md",
         "CONTRIBUTING.md",
-    ]
-    .into_iter()
-    .chain(["doc/migration.md", "doc/troubleshooting.md"])
-    {
+        "SECURITY.md",
+        "packaging/README.md",
+        "doc/boot.md",
+        "doc/containers.md",
+        "doc/many-machines.md",
+        "doc/migration.md",
+        "doc/troubleshooting.md",
+    ] {
         let text = read(document).unwrap();
         let links = text
             .split("](")
             .skip(1)
             .filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.starts_with("http")) {
-            let beside = Path::new(document).parent().unwrap().join(link);
-            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(beside);
-            assert!(file.exists(), "{document}: {link}");
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => Path::new(document).to_owned(),
+                _ => Path::new(document).with_file_name(file),
+            };
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&target);
+            assert!(path.exists(), "{document}: {link}");
+            if !anchor.is_empty() {
+                let known = anchors(&read(&target).unwrap());
+                assert!(
+                    known.iter().any(|known| known == anchor),
+                    "{document}: {link}"
+                );
+            }
             number += 1;
         }
     }

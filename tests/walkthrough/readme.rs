@@ -54,7 +54,7 @@ interop! {
         let [make, _, _] = pieces("One minute");
         typed(scene, &make).succeeds();
         typed(scene, "mkdir sv/clock/log/main").succeeds();
-        let [run] = pieces("The same in the way of runit");
+        let [run] = pieces("The same with runit");
         let mut lines = run.lines().filter(|line| !line.trim().is_empty());
         typed(scene, lines.next().unwrap()).succeeds();
         assert_eq!(lines.next(), Some("    runsvdir service &"));
@@ -81,7 +81,7 @@ ours! {
         typed(scene, "mkdir -p sv/db sv/web service bin").succeeds();
         scene.script("sv/db/run", "#!/bin/sh\necho >&3\nexec sleep 1000\n");
         scene.script("bin/web-server", "#!/bin/sh\nexec sleep 1000\n");
-        let [files, script, run] = pieces("By request only");
+        let [files, script, run] = pieces("Extensions with -e");
         typed(scene, &files).succeeds();
         typed(scene, &script).succeeds();
         typed(scene, "chmod +x sv/web/run; ln -s ../sv/db ../sv/web service").succeeds();
