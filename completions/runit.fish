@@ -1,7 +1,7 @@
-# Completion of runit for fish. Made by tests/completions: change it there.
+# Completion of runit for fish. Generated from tests/completions; edit it there.
 
-# Directories of services, and of what may lead to them, which end in a slash.
-# What is typed stands below the directory in the first argument, if any.
+# Service directories, and, with a final slash, directories that have
+# subdirectories. The optional first argument is the base directory.
 function __daemontools_services --argument-names at
     set -l word (commandline -ct)
     for dir in (__fish_complete_directories "$at$word" '' | string replace -r '/?\t.*' '')
@@ -15,7 +15,7 @@ function __daemontools_services --argument-names at
     end
 end
 
-# Services as sv calls them: by path, or by name in its directory.
+# Services as sv accepts them: by path, or by name in sv's directory.
 function __daemontools_names
     if string match -qr '^[./~]' -- (commandline -ct)
         __daemontools_services
@@ -28,14 +28,14 @@ function __daemontools_names
     __daemontools_services "$at/" | string replace -- "$at/" ''
 end
 
-# Candidates for a program of which the options with letters in the first
-# argument take a value, and the operands are of the kinds that follow. The
-# last kind holds for all operands that are left.
+# Candidates for a program. The first argument lists the letters of the options
+# that take a value; the others are the kinds of the operands. The last kind
+# applies to all remaining operands.
 function __daemontools --argument-names valued
     set -l kinds $argv[2..]
     set -l words (commandline -opc)
     set -e words[1]
-    # The options, as the programs' own getopt reads them.
+    # Skips the options by the rules of the programs' getopt.
     while set -q words[1]
         set -l word $words[1]
         switch $word

@@ -1,4 +1,4 @@
-# bash offers.bash DIRECTORY LINE...: prints each line, and what bash offers for its
+# bash offers.bash DIRECTORY LINE...: prints each line and bash's candidates for its
 # last word, with the completions in DIRECTORY.
 for file in "$1"/*.bash; do source "$file"; done
 shift

@@ -1,5 +1,5 @@
-# fish --no-config offers.fish DIRECTORY LINE...: prints each line, and what fish
-# offers for its last word, with the completions in DIRECTORY.
+# fish --no-config offers.fish DIRECTORY LINE...: prints each line and
+# fish's candidates for its last word, with the completions in DIRECTORY.
 for file in $argv[1]/*.fish
     source $file
 end

@@ -1,5 +1,5 @@
-# zsh -f offers.zsh DIRECTORY LINE...: prints each line, and what an interactive
-# zsh offers for its last word when the tab key is pressed, with the
+# zsh -f offers.zsh DIRECTORY LINE...: prints each line and the candidates that
+# an interactive zsh shows for its last word on a press of the tab key, with the
 # completions in DIRECTORY.
 zmodload zsh/zpty
 if [[ $1 != inside ]]; then

@@ -1,7 +1,7 @@
-# Completion of @FAMILY@ for bash. Made by tests/completions: change it there.
+# Completion of @FAMILY@ for bash. Generated from tests/completions; edit it there.
 
-# Sets first to the index of the first operand, as the programs' own getopt
-# finds it. $1 has the letters of the options that take a value.
+# Sets first to the index of the first operand, by the rules of the programs'
+# getopt. $1 lists the letters of the options that take a value.
 _daemontools_first() {
     first=1
     while ((first < COMP_CWORD)); do
@@ -14,8 +14,8 @@ _daemontools_first() {
     done
 }
 
-# Offers the directories that begin with $1: of services, and of what may lead
-# to them, which end in a slash.
+# Offers the directories that begin with $1: service directories, and, with a
+# final slash, directories that have subdirectories.
 _daemontools_services() {
     local dir name word=${1//\\/}
     while IFS= read -r dir; do
@@ -34,7 +34,7 @@ _daemontools_services() {
     [[ ${COMPREPLY[*]} != */ ]] || ((${#COMPREPLY[@]} > 1)) || compopt -o nospace 2>/dev/null
 }
 
-# Offers services as sv calls them: by path, or by name in its directory.
+# Offers services as sv accepts them: by path, or by name in sv's directory.
 _daemontools_names() {
     local quoted at=${SVDIR:-}
     if [[ $1 == [./~]* ]]; then
@@ -71,10 +71,9 @@ _daemontools_files() {
     mapfile -t COMPREPLY < <(compgen "$1" -- "$2")
 }
 
-# Completes for a program with the options $1, of which those with a colon take
-# a value, of the kind that follows if it is known; and with operands of the
-# kinds in the other arguments. The last kind holds for all operands that are
-# left.
+# Completes for a program with the options $1. An option with a colon takes a
+# value, of the kind after the colon. The other arguments are the kinds of the
+# operands; the last kind applies to all remaining operands.
 _daemontools() {
     local options=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local option valued='' names=() value='' first kind
@@ -90,7 +89,7 @@ _daemontools() {
         mapfile -t COMPREPLY < <(compgen -W "${names[*]}" -- "$word")
         return
     fi
-    # It is the value of the option before it.
+    # The word is the value of the preceding option.
     ((first <= COMP_CWORD)) || set --
     kind=$value
     for kind; do

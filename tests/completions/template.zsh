@@ -1,6 +1,6 @@
-# Completion of @FAMILY@ for zsh. Made by tests/completions: change it there.
+# Completion of @FAMILY@ for zsh. Generated from tests/completions; edit it there.
 
-# Directories of services, and of what may lead to them.
+# Service directories, and directories that have subdirectories.
 _daemontools_services() {
     _path_files -g '*(-/+_daemontools_leads)'
 }
@@ -9,7 +9,7 @@ _daemontools_leads() {
     [[ -e $REPLY/run || -n $REPLY/*(#qN-/[1]) ]]
 }
 
-# Services as sv calls them: by path, or by name in its directory.
+# Services as sv accepts them: by path, or by name in sv's directory.
 _daemontools_names() {
     local at=$SVDIR
     if [[ $PREFIX == [./~]* ]]; then
