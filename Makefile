@@ -1,11 +1,11 @@
-# Cargo does the building; what is here installs, shows and checks.
+# Installation, packages, demonstration, checks and benchmarks. Cargo builds.
 .POSIX:
 
 CARGO = cargo
 DESTDIR =
 PREFIX = /usr
-# Where svscanboot and sv look for services: /service in daemontools 0.76,
-# /etc/service in Debian's package.
+# The scan directory of svscanboot and the directory of sv. Default: /service, as
+# in daemontools 0.76. Debian's package has /etc/service.
 SERVICEDIR = /service
 
 BIN = $(DESTDIR)$(PREFIX)/bin
@@ -17,12 +17,12 @@ ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
 TARGET = $${CARGO_TARGET_DIR:-target}
 BUILT = $(TARGET)/programs
 
-# Each file in src/bin is a program, so this list keeps itself.
+# A program is src/bin/PROGRAM.rs, src/bin/PROGRAM.sh or the folder
+# src/bin/PROGRAM.
 PROGRAMS = $$(ls src/bin | sed 's/\.[a-z]*$$//')
 
-# Which of them are installed: daemontools, runit, or both, as in
-# make install FAMILY='daemontools runit'. Debian's package runit has its
-# programs in the same place.
+# The families to install: daemontools, runit, or both, as in make install
+# FAMILY='daemontools runit'. Debian's package runit uses the same directory.
 FAMILY = daemontools
 RUNIT = chpst runsv runsvchdir runsvdir sv svlogd
 INSTALLED = $$(for program in $(PROGRAMS); do \
@@ -30,7 +30,7 @@ INSTALLED = $$(for program in $(PROGRAMS); do \
 	case " $(FAMILY) " in *" $$family "*) echo "$$program" ;; esac; \
 	done)
 
-# The pages of these programs, and those that are about no program.
+# The manual pages of the installed programs, and the general ones.
 PAGES = $$(for page in man/*.[1-9]; do \
 	page=$${page\#man/}; program=$${page%.8}; \
 	case $$(echo " "$(PROGRAMS)" ") in *" $$program "*) \
@@ -39,26 +39,25 @@ PAGES = $$(for page in man/*.[1-9]; do \
 	echo "$$page"; \
 	done)
 
-# Of a family, the file in which zsh completes its programs, which names them.
-# bash and fish look for a file of the program's name.
+# The zsh completion file of a family; its first line lists the programs. bash and
+# fish need one file, here a link, for each program.
 ZSH_FILE = $$([ "$$family" = daemontools ] && echo _daemontools || echo "_daemontools_$$family")
 COMPLETED = $$(sed -n 's/^\#compdef //p' "completions/$(ZSH_FILE)")
 
-# The programs name the sources of what they are made of, to tell where a
-# panic was. Without this they would differ with the home of who built them.
+# Binaries contain source paths for panic messages. Without the remapping, these
+# paths, and so the bytes, would depend on the builder's home directory.
 ANYWHERE = --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo
 
-# These ask the system's name service, which needs the shared C library; of
-# what Rust brings to that, they have GCC's unwinder built in, which would be
-# one more library to load. All others have the C library itself built in. All
-# are at fixed addresses, so that one that waits keeps fewer pages to itself.
+# These programs query the name service, which needs the shared C library. GCC's
+# unwinder is linked statically to save the load of one more library. All other
+# programs are fully static. Fixed addresses (no PIE) save private pages.
 SHARED = setuidgid envuidgid chpst
 SHARED_FLAGS = -l static:-bundle=gcc_eh
 STATIC_FLAGS = -C target-feature=+crt-static
 
-# Both kinds are built apart from each other and from what Cargo builds without
-# make. Flags of RUSTFLAGS stay, and CARGO_BUILD_TARGET may be another machine;
-# a target is always named, so that the flags are not those of build scripts.
+# Each kind has its own target directory, because the flags differ. RUSTFLAGS and
+# CARGO_BUILD_TARGET are respected. The explicit --target keeps the flags away
+# from build scripts.
 BUILD = unset CARGO_ENCODED_RUSTFLAGS; \
 	target=$${CARGO_BUILD_TARGET:-$$($(CARGO) -vV | sed -n 's/^host: //p')} && \
 	SERVICEDIR="$(SERVICEDIR)" RUSTFLAGS="$$RUSTFLAGS $(ANYWHERE) -C relocation-model=static $$flags" \
@@ -80,7 +79,7 @@ static:
 		case " $(SHARED) svscanboot " in *" $$program "*) ;; *) echo "$$program" ;; esac; \
 	done); flags="$(STATIC_FLAGS)"; $(BUILD)
 
-# Builds nothing, so that root needs no Cargo: run make first.
+# Builds nothing: root needs no Cargo.
 install:
 	@[ -x "$(BUILT)/svscan" ] || { echo "Nothing is built: run make first." >&2; exit 1; }
 	mkdir -p "$(BIN)"
@@ -108,7 +107,7 @@ install:
 		done; \
 	done
 
-# The pages about no program stay for the family that stays.
+# Keeps the general pages while the other family is installed.
 uninstall:
 	for program in $(INSTALLED); do rm -f "$(BIN)/$$program" || exit; done
 	for page in $(PAGES); do \
@@ -125,40 +124,40 @@ uninstall:
 		rm -f "$(ZSH_COMPLETIONS)/$(ZSH_FILE)" || exit; \
 	done
 
-# daemontools-rs_VERSION_ARCH.deb, below target, in place of Debian's package;
-# daemontools-rs-runit likewise, in place of the programs of Debian's runit.
+# target/daemontools-rs_VERSION_ARCH.deb, which replaces Debian's package, and
+# daemontools-rs-runit, which replaces the programs of Debian's runit.
 deb: all
 	@packaging/debian/build $(SHARED)
 
-# daemontools-rs-VERSION.tar.gz, below target: the sources of the last commit.
+# target/daemontools-rs-VERSION.tar.gz: the sources of the last commit.
 tarball:
 	@packaging/tarball
 
-# The programs at work, in a temporary directory.
+# A demonstration in a temporary directory.
 demo: all
 	@demo/run "$(BUILT)"
 
-# Ours beside the peers that are installed; its figures go into the README.
+# Compares daemontools-rs with the installed peers; writes figures to README.md.
 bench: all
 	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) run --locked --package daemontools-benches --bin peers
 
-# Many services at once, beside the peers' programs that are installed.
+# Compares many services at once with the installed peers.
 bench-services: all
 	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) run --locked --package daemontools-benches --bin services
 
-# How many instructions the hot loops take, beside benches/instructions.tsv.
+# Compares the instructions of the hot loops with benches/instructions.tsv.
 count: all
 	@tests/instructions.sh "$(BUILT)"
 
-# Everything that must hold before a change is taken.
+# All checks that a change must pass.
 check:
 	@tests/check.sh
 
-# The packages: installed, used and removed in roots of their own.
+# Installs, uses and removes the packages in a separate root.
 check-package: deb tarball
 	@packaging/check
 
-# Inputs on which a parser differs from its naive model: see fuzz/run.
+# Searches for inputs on which a parser differs from its naive model.
 fuzz:
 	@fuzz/run
 

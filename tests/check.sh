@@ -1,15 +1,15 @@
 #!/bin/sh
-# make check: all that must hold before a change is taken. The tests run the
-# release programs as `make install` installs them.
+# make check: all checks that a change must pass. The tests run the release
+# programs as `make install` installs them.
 set -eu
 cd "$(dirname "$0")/.."
 
 say() { printf '\n==> %s\n' "$*"; }
 fail() { printf 'make check: %s\n' "$*" >&2; exit 1; }
 
-# Installs what is missing of the reference, its peers runit and s6, and what
-# else the checks use. Nothing of it starts a service: the packages that do,
-# daemontools-run and runit-run, are only recommended by these.
+# Installs the missing packages: the reference, its peers, and the tools of the
+# checks. None of them starts a service. daemontools-run and runit-run would, but
+# are only recommended packages.
 packages() {
     missing=
     for package; do
@@ -27,14 +27,13 @@ packages() {
         cat <<END
 
 Not installed:$missing
-The tests that need them will be skipped, each saying so. To have them all, on
-Debian or Ubuntu, as root: apt-get install --no-install-recommends$missing
+Tests that need these packages will be skipped with a message. To install them
+on Debian or Ubuntu, as root: apt-get install --no-install-recommends$missing
 END
     fi
 }
 
-# The reference and its peers, what the tests look with, and what counts and
-# fuzzes.
+# The reference and its peers, then the tools of tests, counts and fuzzing.
 wanted="daemontools runit s6 strace jq tzdata procps mandoc zsh fish valgrind g++"
 if [ "${CI:-}" = true ]; then
     wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian"
@@ -42,7 +41,7 @@ fi
 # shellcheck disable=SC2086 # one word for each package
 packages $wanted
 if dpkg --verify daemontools 2>/dev/null | grep ' /usr/bin/'; then
-    fail "/usr/bin has other programs than Debian's package daemontools: no reference"
+    fail "no reference: programs in /usr/bin differ from Debian's package daemontools"
 fi
 tests/services.sh target/services || say "nginx and redis-server could not be fetched"
 
@@ -64,14 +63,14 @@ if command -v shellcheck >/dev/null; then
     shellcheck --severity=warning packaging/boot/svscanboot.openrc packaging/check \
         packaging/tarball packaging/debian/build packaging/debian/test*
 else
-    say "shellcheck is not installed: the shell scripts go unchecked"
+    say "skipped, shellcheck is not installed: the check of the shell scripts"
 fi
 
 say "make install"
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 trap 'exit 130' INT TERM
-# The tests of setuidgid and envuidgid come here as other users.
+# The tests of setuidgid and envuidgid enter this directory as other users.
 chmod 755 "$root"
 both='daemontools runit'
 make --silent all
@@ -82,19 +81,19 @@ left=$(find "$root" ! -type d)
 make --silent install DESTDIR="$root" PREFIX=/usr FAMILY="$both"
 for program in $(dpkg -L daemontools runit 2>/dev/null | sed -n 's|^/usr/s\{0,1\}bin/||p'); do
     case $program in
-        # They belong to Debian's init by runit.
+        # Parts of Debian's runit init.
         cpsv | mk-runscript | utmpset) ;;
         *) [ -x "$root/usr/bin/$program" ] || fail "make install does not install $program" ;;
     esac
 done
-# A family alone; then the other one beside it, and away again.
+# One family alone; then the other one installed beside it and removed.
 files() { (cd "$root/alone" && find . ! -type d | sort); }
 for family in $both; do
     make --silent install DESTDIR="$root/alone" PREFIX=/usr FAMILY="$family"
     [ "$family" != daemontools ] || files >"$root/alone.files"
 done
 make --silent uninstall DESTDIR="$root/alone" PREFIX=/usr FAMILY=runit
-files | diff "$root/alone.files" - || fail "make uninstall FAMILY=runit leaves not what is daemontools'"
+files | diff "$root/alone.files" - || fail "make uninstall FAMILY=runit changes files of daemontools"
 rm -r "$root/alone"
 ls "$root/usr/bin"
 
@@ -103,8 +102,8 @@ tests/instructions.sh "$root/usr/bin"
 
 say "cargo test"
 cargo test --locked --workspace --exclude daemontools-rs
-# In the background of a shell, say, interrupts are ignored, and what the tests
-# interrupt would inherit that.
+# A shell's background job ignores SIGINT, and the programs under test would
+# inherit that.
 DAEMONTOOLS_OURS=$root/usr/bin env --default-signal cargo test --locked
 
 say "make fuzz"

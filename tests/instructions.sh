@@ -1,18 +1,18 @@
 #!/bin/sh
-# make count: how many instructions the hot loops take for a line, and some
-# programs to start, beside what benches/instructions.tsv says. Time differs
-# from run to run and from machine to machine; this hardly does.
+# make count: compares the instructions of the hot loops for a line, and of some
+# starts, with benches/instructions.tsv. Unlike time, the counts hardly vary
+# between runs and machines.
 #
-#     tests/instructions.sh PROGRAMS          compare; fail if there are more
-#     tests/instructions.sh PROGRAMS new      write what is seen to the file
+#     tests/instructions.sh PROGRAMS          fail if a count exceeds the budget
+#     tests/instructions.sh PROGRAMS new      write the counts to the file
 set -eu
 programs=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 budget=$(pwd)/benches/instructions.tsv
 
-# How much more than the budget is let pass, in percent. Loops differ between
-# compilers; what a start takes depends on the system too: the C library reads
-# the list of the process's mappings.
+# Allowed excess over the budget, in percent. Loops differ between compilers.
+# Starts also depend on the system: the C library reads the list of the process's
+# mappings.
 loop_margin=10
 start_margin=25
 lines=10000
@@ -26,7 +26,7 @@ command -v valgrind >/dev/null || {
     [ "${CI:-}" != true ]
     exit
 }
-# Searching and copying have other loops on other processors.
+# memchr and the C library choose their loops by processor.
 [ "$(uname -m)" = x86_64 ] || skip "the budget is one for x86-64"
 grep -qw avx2 /proc/cpuinfo || skip "the budget is one for processors with AVX2"
 
@@ -51,8 +51,8 @@ echo Fido >env/NAME
 echo dog >env/ANIMAL
 : >env/EMPTY
 
-# How many instructions a command takes: count INPUT PROGRAM ARGUMENT...
-# The environment is always the same.
+# count INPUT PROGRAM ARGUMENT...: the instructions of a command, in a fixed
+# environment.
 count() {
     input=$1 program=$2
     shift 2
@@ -92,7 +92,7 @@ loop 'multilog t with four patterns, a line' plain multilog t \
 loop 'tai64n, a line' plain tai64n
 loop 'tai64nlocal, a line' stamped tai64nlocal
 start 'multilog t, without input' multilog t s16777215 ./log
-# What is to be run does not exist, since counting ends with an exec.
+# The program to run does not exist, because counting ends with an exec.
 start 'envdir, up to the exec' envdir env nothing
 
 if [ "${2:-}" = new ]; then
@@ -105,9 +105,9 @@ awk -F '\t' '
     !($1 in budget) { printf "%-40s %9s, and no budget\n", $1, $2; bad = 1; next }
     {
         change = $2 - budget[$1]
-        # A whole instruction more is much where there is hardly one.
+        # One instruction of tolerance: some budgets are close to 1.
         much = budget[$1] * margin[$1] / 100 + 1
-        word = change > much ? "TOO MUCH" : change < -much ? "lower the budget" : "as it should be"
+        word = change > much ? "TOO MUCH" : change < -much ? "lower the budget" : "within the budget"
         bad += change > much
         printf "%-40s %9s, budget %9s: %s\n", $1, $2, budget[$1], word
         delete budget[$1]
@@ -118,14 +118,14 @@ awk -F '\t' '
     }' "$budget" seen || {
     cat >&2 <<END
 
-Some code takes more instructions than benches/instructions.tsv allows it. The
-last column there is the margin, in percent. See what the change does to it:
-valgrind --tool=callgrind on a build with CARGO_PROFILE_RELEASE_STRIP=none
-shows where they go. If they are worth it, write the new numbers with
+A count exceeds its budget in benches/instructions.tsv, whose last column is the
+margin in percent. To find the cause, run valgrind --tool=callgrind on a build
+with CARGO_PROFILE_RELEASE_STRIP=none. If the cost is justified, write the new
+numbers with
 
     make && tests/instructions.sh target/programs new
 
-and say why in the commit that brings them.
+and give the reason in the commit.
 END
     exit 1
 }

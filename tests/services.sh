@@ -1,10 +1,10 @@
 #!/bin/sh
-# tests/services.sh DIR: puts those of Debian's nginx and redis-server that
-# the machine does not have into DIR/bin.
+# tests/services.sh DIR: puts Debian's nginx and redis-server into DIR/bin, if the
+# machine does not have them.
 #
-# The packages are fetched and unpacked, not installed: an installed one would
-# start its service, now and at every boot. So nothing outside DIR changes,
-# and root is not needed.
+# The packages are unpacked, not installed: an installed package would start its
+# service, now and at every boot. Nothing outside DIR changes, and the script
+# needs no root.
 set -eu
 
 dir=$1
@@ -16,14 +16,14 @@ rm -rf "$dir"
 mkdir -p "$dir/packages/partial" "$dir/bin"
 dir=$(cd "$dir" && pwd)
 
-# With them come the shared libraries that the machine does not have.
+# Fetches the missing shared libraries as well.
 fetch() {
     apt-get install -qq --download-only --no-install-recommends \
         -o Dir::Cache::archives="$dir/packages" \
         -o Debug::NoLocking=true -o APT::Sandbox::User=root \
         nginx redis-server
 }
-# apt's lists may be missing or old, and only root can renew them.
+# apt's lists may be missing or stale; only root can update them.
 fetch || { [ "$(id -u)" = 0 ] && apt-get update -qq && fetch; }
 for package in "$dir"/packages/*.deb; do
     dpkg -x "$package" "$dir/root"
