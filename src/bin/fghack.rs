@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, dup, pipe2, read};
-use unix::file::set_inherited;
+use unix::file::clear_cloexec;
 use unix::fork::fork;
 use unix::start::environment;
 
@@ -61,7 +61,7 @@ fn hand_out(writer: &OwnedFd) {
             let _ = copy.into_raw_fd();
         }
     }
-    let _ = set_inherited(writer);
+    let _ = clear_cloexec(writer);
 }
 
 /// Waits until every copy is closed. What is written to them is ignored.

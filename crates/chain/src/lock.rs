@@ -81,7 +81,7 @@ pub fn take<P: NixPath + ?Sized>(path: &P, held: Held) -> Result<Lock, Error> {
     match Flock::lock(file, how) {
         Ok(lock) => {
             // A descriptor that was just opened cannot refuse this.
-            let _ = file::set_inherited(&*lock);
+            let _ = file::clear_cloexec(&*lock);
             Ok(Lock { _descriptor: lock })
         }
         Err((file, error)) => Err(Error::Lock(error, file)),

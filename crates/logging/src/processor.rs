@@ -124,7 +124,7 @@ impl Processor<'_> {
     /// In the child: gives the processor its files.
     fn place_descriptors(&self, input: &CStr, output: &CStr) -> Result<(), (Part, Errno)> {
         let place = |part, opened: Result<_, Errno>, number| {
-            let placed = opened.and_then(|opened| file::place(opened, number));
+            let placed = opened.and_then(|opened| file::move_to_fd(opened, number));
             placed.map_err(|error| (part, error))
         };
         place(Part::Input, file::open_read(input), 0)?;

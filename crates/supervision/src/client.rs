@@ -17,7 +17,7 @@ use unix::exec::Program;
 use unix::file;
 use unix::fork::fork;
 use unix::stdio::STDOUT;
-use unix::wait::{End, wait_for as wait_for_child};
+use unix::wait::{ExitStatus, wait_for as wait_for_child};
 
 use crate::descriptors::DescriptorLimit;
 use crate::wait::wait_for;
@@ -104,7 +104,7 @@ pub fn is_available(complain: impl Fn(CheckTrouble)) -> bool {
         0
     };
     match fork(child) {
-        Ok(pid) => wait_for_child(pid).and_then(End::code).unwrap_or(0) == 0,
+        Ok(pid) => wait_for_child(pid).and_then(ExitStatus::code).unwrap_or(0) == 0,
         Err(error) => {
             complain(CheckTrouble::Fork(error));
             false

@@ -22,7 +22,7 @@ impl DescriptorLimit {
         }
     }
 
-    pub(crate) fn give_back(&self) {
+    pub(crate) fn restore(&self) {
         if let Some((soft, hard)) = self.0 {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
         }

@@ -21,7 +21,7 @@ use nix::unistd::{Pid, getppid, pipe2, read, setsid};
 use unix::exec::Program;
 use unix::file;
 use unix::fork::fork;
-use unix::wait::End;
+use unix::wait::ExitStatus;
 
 use crate::descriptors::DescriptorLimit;
 use crate::directory::{ReplaceTrouble, replace};
@@ -419,7 +419,7 @@ impl Extended {
 
     /// What `finish` is told: the exit code or 256, the number of the signal
     /// or 0, the name of the service, and the process that it was.
-    pub(crate) fn finish_arguments(&self, pid: Pid, end: End) -> Vec<CString> {
+    pub(crate) fn finish_arguments(&self, pid: Pid, end: ExitStatus) -> Vec<CString> {
         let code = end.code().unwrap_or(256).to_string();
         let signal = end.signal().unwrap_or(0).to_string();
         let mut words: Vec<_> = [code, signal, pid.to_string()].map(word).into();
@@ -443,7 +443,7 @@ impl Extended {
     ///
     /// # Errors
     /// Why it could not be kept on disk.
-    pub(crate) fn mourn(&mut self, end: End, now: Moment) -> Result<(), ReplaceTrouble> {
+    pub(crate) fn mourn(&mut self, end: ExitStatus, now: Moment) -> Result<(), ReplaceTrouble> {
         self.notification = None;
         let code = end.code().and_then(|code| u8::try_from(code).ok());
         self.tally.add(tally::Death {
@@ -487,7 +487,7 @@ pub(crate) fn notify(
 }
 
 /// The words for how a process ended, for `notify`.
-pub(crate) fn ended(end: End) -> (&'static str, Option<i32>) {
+pub(crate) fn ended(end: ExitStatus) -> (&'static str, Option<i32>) {
     match end.signal() {
         Some(signal) => ("killed", Some(signal.into())),
         None => ("exit", end.code()),
@@ -512,11 +512,11 @@ impl Gifts {
         let held = lock.map(|_| self.lock(notification, report)).transpose();
         let held = held.map_err(Trouble::Lock)?;
         if let (Some(writer), Some(number)) = (self.notification, notification) {
-            file::place(writer, number)
+            file::move_to_fd(writer, number)
                 .map_err(|error| Trouble::Descriptor(names::NOTIFICATION_FD, error))?;
         }
         if let (Some(held), Some(number)) = (held, lock) {
-            file::place(held, number)
+            file::move_to_fd(held, number)
                 .map_err(|error| Trouble::Descriptor(names::LOCK_FD, error))?;
         }
         Ok(())
@@ -527,7 +527,7 @@ impl Gifts {
         let lock = file::open_append(names::RUN_LOCK, 0o600)?;
         let held = lock_alone(lock, self.from, report)?;
         if unlike == Some(held.as_raw_fd()) {
-            return file::copy_above(&held, 0);
+            return file::dup_min(&held, 0);
         }
         Ok(held)
     }
@@ -546,7 +546,7 @@ impl Gifts {
             .flatten()
             .max()
             .map_or(0, |number| number + 1);
-        let copy = || file::copy_above(stderr(), higher).or_else(|_| file::copy_above(stderr(), 0));
+        let copy = || file::dup_min(stderr(), higher).or_else(|_| file::dup_min(stderr(), 0));
         numbers
             .contains(&Some(STDERR_FILENO))
             .then(|| copy().ok())
@@ -573,7 +573,7 @@ fn lock_alone(file: OwnedFd, supervise: Pid, report: &impl Fn(Trouble)) -> Resul
         taken => taken,
     };
     let held = held.map_err(|(_, error)| error)?;
-    let copy = file::copy_above(&*held, 0);
+    let copy = file::dup_min(&*held, 0);
     // To drop it would unlock.
     std::mem::forget(held);
     copy

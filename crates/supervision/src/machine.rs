@@ -15,7 +15,7 @@ use daemontools_core::state::{Stage, State as Told};
 use daemontools_core::status::{Status, Want};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use unix::wait::End;
+use unix::wait::ExitStatus;
 
 /// A service that has only just been started is not started again sooner than
 /// after this time.
@@ -164,7 +164,7 @@ pub struct Death {
     /// The process that it was.
     pub pid: Pid,
     /// How it ended.
-    pub end: End,
+    pub end: ExitStatus,
 }
 
 /// By exiting with this code, `finish` says that the service has failed for
@@ -262,7 +262,7 @@ pub struct Machine {
     deaths: VecDeque<Instant>,
     once: Once,
     starts: u64,
-    last_end: Option<End>,
+    last_end: Option<ExitStatus>,
 }
 
 impl Machine {
@@ -342,7 +342,7 @@ impl Machine {
             (State::FinishDue(..) | State::Finishing { .. }, _) => (Stage::Finish, None),
             (State::Failed, _) => (Stage::Failed, None),
         };
-        let code = self.last_end.and_then(End::code);
+        let code = self.last_end.and_then(ExitStatus::code);
         Told {
             stage,
             pid: self.service(),
@@ -353,7 +353,7 @@ impl Machine {
             },
             restarts: Some(self.starts.saturating_sub(1)),
             exit_code: code.and_then(|code| u8::try_from(code).ok()),
-            signal: self.last_end.and_then(End::signal),
+            signal: self.last_end.and_then(ExitStatus::signal),
             next_start,
         }
     }
@@ -629,7 +629,7 @@ impl Machine {
 
     /// A process ended; if it is the service's, the service is down, or
     /// `finish`, if it is there, cleans up.
-    pub fn died(&mut self, process: Pid, end: End, finish_is_there: bool, now: Moment) {
+    pub fn died(&mut self, process: Pid, end: ExitStatus, finish_is_there: bool, now: Moment) {
         match self.state {
             State::Up(pid) if pid == process => {
                 (self.got_term, self.kill_at) = (false, None);
@@ -783,7 +783,7 @@ mod tests {
 
     const SERVICE: Pid = Pid::from_raw(7);
     const FINISH: Pid = Pid::from_raw(9);
-    const ENDED: End = End::from_raw(0);
+    const ENDED: ExitStatus = ExitStatus::from_raw(0);
 
     fn due(machine: &Machine) -> Option<Instant> {
         machine.next_start().map(|(moment, _)| moment)
@@ -911,7 +911,7 @@ mod tests {
     #[test]
     fn finish_runs_before_the_service_is_down_and_gets_no_signals() {
         let (mut machine, now) = up_under_runsv();
-        let killed = End::from_raw(9);
+        let killed = ExitStatus::from_raw(9);
         machine.died(SERVICE, killed, true, now);
         assert_eq!(
             machine.next_start(),
@@ -1068,7 +1068,7 @@ mod tests {
         };
         assert_eq!(machine.state(), ready);
         let _ = machine.command(Command::Pause, after(2));
-        machine.died(SERVICE, End::from_raw(3 << 8), true, after(3));
+        machine.died(SERVICE, ExitStatus::from_raw(3 << 8), true, after(3));
         machine.started(FINISH, after(3));
         let finish = Told {
             stage: Stage::Finish,
@@ -1089,7 +1089,7 @@ mod tests {
         };
         assert_eq!(machine.state(), delay);
         machine.started(SERVICE, after(5));
-        machine.died(SERVICE, End::from_raw(9), false, after(15));
+        machine.died(SERVICE, ExitStatus::from_raw(9), false, after(15));
         let again = Told {
             since: Some(after(15).label),
             restarts: Some(1),
@@ -1206,7 +1206,7 @@ mod tests {
         let (mut machine, now) = up_on(Terms::default());
         machine.died(SERVICE, ENDED, true, now);
         machine.started(FINISH, now);
-        machine.died(FINISH, End::from_raw(125 << 8), true, now);
+        machine.died(FINISH, ExitStatus::from_raw(125 << 8), true, now);
         assert_eq!(machine.state().stage, Stage::Failed);
         assert_eq!(due(&machine), None);
         assert!(!machine.is_over());
@@ -1220,7 +1220,7 @@ mod tests {
         machine.died(SERVICE, ENDED, true, now);
         machine.started(FINISH, now);
         let _ = machine.command(Command::Down, now);
-        machine.died(FINISH, End::from_raw(125 << 8), true, now);
+        machine.died(FINISH, ExitStatus::from_raw(125 << 8), true, now);
         assert_eq!(machine.state().stage, Stage::Down);
     }
 

@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, fchdir, read};
 use unix::file::open_read;
 
-use crate::process::in_proc;
+use crate::process::proc_path;
 use crate::sight::{Blindness, look};
 
 /// The size of a page of memory in bytes.
@@ -107,7 +107,7 @@ impl Pages {
     /// The memory of a process, from /proc: pages in memory, and those of
     /// them that are of files or shared.
     fn memory(self, pid: i32) -> Option<Memory> {
-        let file = open_read(in_proc(Pid::from_raw(pid), "statm")?.as_str()).ok()?;
+        let file = open_read(proc_path(Pid::from_raw(pid), "statm")?.as_str()).ok()?;
         let mut text = [0; 128];
         let length = read(&file, &mut text).ok()?;
         let text = std::str::from_utf8(text.get(..length)?).ok()?;

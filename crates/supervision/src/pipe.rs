@@ -8,7 +8,7 @@ use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{dup3, pipe2};
-use unix::file::copy_above;
+use unix::file::dup_min;
 
 use crate::table::Role;
 
@@ -53,9 +53,9 @@ impl Pipe {
         match (self, role) {
             (Pipe::Whole(whole), Role::Service) => reopen(whole, OFlag::O_WRONLY),
             (Pipe::Whole(whole), Role::Logger) => reopen(whole, OFlag::O_RDONLY),
-            (Pipe::Ends { from_service, .. }, Role::Service) => copy_above(from_service, 0),
+            (Pipe::Ends { from_service, .. }, Role::Service) => dup_min(from_service, 0),
             (Pipe::Ends { to_logger, .. } | Pipe::Rest(to_logger), Role::Logger) => {
-                copy_above(to_logger, 0)
+                dup_min(to_logger, 0)
             }
             (Pipe::Rest(_), Role::Service) => Err(Errno::EPIPE),
         }
@@ -104,7 +104,7 @@ impl Place {
         let numbers = std::fs::read_dir("/proc/self/fd").ok()?;
         let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let highest: RawFd = numbers.max()?;
-        let descriptor = copy_above(idle, highest + 1).ok()?;
+        let descriptor = dup_min(idle, highest + 1).ok()?;
         Some(Place { descriptor })
     }
 

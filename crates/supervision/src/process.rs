@@ -28,14 +28,14 @@ pub(crate) fn send(process: Pid, signal: Signal, reach: Reach) {
 /// Where /proc has something of a process. None if it has none of this one:
 /// in a PID namespace without a /proc of its own, the numbers there are those
 /// of other processes.
-pub(crate) fn in_proc(process: Pid, what: &str) -> Option<String> {
+pub(crate) fn proc_path(process: Pid, what: &str) -> Option<String> {
     let this = readlink("/proc/self").ok()?;
     (this.to_str() == Some(&getpid().to_string())).then(|| format!("/proc/{process}/{what}"))
 }
 
 /// The children of a process, as far as /proc tells.
 pub(crate) fn children(process: Pid) -> Vec<Pid> {
-    let list = in_proc(process, &format!("task/{process}/children"));
+    let list = proc_path(process, &format!("task/{process}/children"));
     let list = list.and_then(|list| std::fs::read_to_string(list).ok());
     let numbers = list.iter().flat_map(|list| list.split_whitespace());
     numbers

@@ -318,8 +318,8 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
                 // It fails only for who leads a group already.
                 let _ = setsid();
             }
-            self.limit.give_back();
-            self.children.give_back();
+            self.limit.restore();
+            self.children.restore();
             match ready {
                 Ok(()) => (self.report)(Trouble::Start(name, role), program.exec()),
                 Err(error) => (self.report)(Trouble::Chdir(name), error),

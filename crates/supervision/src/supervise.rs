@@ -19,7 +19,7 @@ use unix::exec::Program;
 use unix::file;
 use unix::fork::fork;
 use unix::signals::SignalPipe;
-use unix::wait::{End, reap, wait_for};
+use unix::wait::{ExitStatus, reap, wait_for};
 
 use crate::directory::{Control, Lock, Obstacle, Presence, ReplaceTrouble, replace};
 use crate::extended::{self, Extended, Gifts};
@@ -496,7 +496,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
     }
 
     /// Under supervise -e: keeps a death of the service, and tells of it.
-    fn mourn(&mut self, pid: Pid, end: End, now: Moment) {
+    fn mourn(&mut self, pid: Pid, end: ExitStatus, now: Moment) {
         let Some(extended) = &mut self.extended else {
             return;
         };
@@ -588,7 +588,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
             111
         };
         match fork(child) {
-            Ok(pid) => wait_for(pid).and_then(End::code) == Some(0),
+            Ok(pid) => wait_for(pid).and_then(ExitStatus::code) == Some(0),
             Err(error) => {
                 (self.report)(Trouble::ControlFork(&program, error));
                 false
@@ -599,7 +599,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
 
 /// What `finish` is told: the exit code of the service, -1 if it has none, and
 /// the low byte of its wait status.
-fn finish_arguments(end: End) -> [CString; 2] {
+fn finish_arguments(end: ExitStatus) -> [CString; 2] {
     let words = [
         end.code().unwrap_or(-1).to_string(),
         end.low_byte().to_string(),

@@ -20,12 +20,12 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{Pid, chdir, fchdir};
 use unix::file::open_write;
-use unix::signals::{HeldSignals, SignalPipe};
+use unix::signals::{BlockedSignals, SignalPipe};
 
 use crate::client::{self, tell};
 use crate::extended::{exit_implies_down, kill_timeout};
 use crate::pipe::Pipe;
-use crate::process::{children, in_proc, send};
+use crate::process::{children, proc_path, send};
 use crate::scan::{BETWEEN_LOOKS, Rules, Scanner, Trouble, Watch, directory};
 use crate::sight;
 use crate::stop::{Answer, PATIENCE, Step, Terms, last_word};
@@ -53,7 +53,7 @@ pub enum End {
 /// What svscan obeys. It need not obey anything.
 #[derive(Debug)]
 pub struct Orders {
-    signals: HeldSignals,
+    signals: BlockedSignals,
     /// The directory of the services, to come back to.
     origin: OwnedFd,
 }
@@ -73,7 +73,7 @@ impl Orders {
         }
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         Ok(Orders {
-            signals: HeldSignals::hold(&signals)?,
+            signals: BlockedSignals::block(&signals)?,
             origin: open(c".", flags, Mode::empty())?,
         })
     }
@@ -109,7 +109,7 @@ impl Seat<'_> {
         if by_name {
             return true;
         }
-        let supervise = self.supervise.and_then(|pid| in_proc(pid, "cwd"));
+        let supervise = self.supervise.and_then(|pid| proc_path(pid, "cwd"));
         let entered = supervise.is_some_and(|directory| chdir(directory.as_str()).is_ok());
         entered
             && match self.role {

@@ -69,7 +69,7 @@ pub fn set_blocking(descriptor: impl AsFd) -> Result<(), Errno> {
 ///
 /// # Errors
 /// As fcntl(2).
-pub fn copy_above(descriptor: impl AsFd, least: RawFd) -> Result<OwnedFd, Errno> {
+pub fn dup_min(descriptor: impl AsFd, least: RawFd) -> Result<OwnedFd, Errno> {
     let copy = fcntl(&descriptor, FcntlArg::F_DUPFD_CLOEXEC(least))?;
     // SAFETY: just made, and nobody else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
@@ -80,9 +80,9 @@ pub fn copy_above(descriptor: impl AsFd, least: RawFd) -> Result<OwnedFd, Errno>
 ///
 /// # Errors
 /// As dup2(2).
-pub fn place(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
+pub fn move_to_fd(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
     if descriptor.as_raw_fd() == number {
-        set_inherited(&descriptor)?;
+        clear_cloexec(&descriptor)?;
         // It belongs to the next program now.
         let _ = descriptor.into_raw_fd();
         return Ok(());
@@ -108,6 +108,6 @@ pub fn close_in_child(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
 ///
 /// # Errors
 /// As fcntl(2).
-pub fn set_inherited(descriptor: impl AsFd) -> Result<(), Errno> {
+pub fn clear_cloexec(descriptor: impl AsFd) -> Result<(), Errno> {
     fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
 }

@@ -158,7 +158,7 @@ mod tests {
     use nix::unistd::{dup, pipe, write};
 
     use super::*;
-    use crate::file::copy_above;
+    use crate::file::dup_min;
     use crate::signals::SignalPipe;
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_spawned_child_has_its_own_copies_of_lower_descriptors_alone() {
         let (_reader, writer) = pipe().unwrap();
-        let above = copy_above(&writer, 500).unwrap();
+        let above = dup_min(&writer, 500).unwrap();
         let child = spawn(above.as_raw_fd(), || {
             let lower = write(&writer, b"x").is_ok();
             let gone = write(&above, b"x") == Err(Errno::EBADF);

@@ -59,7 +59,7 @@ impl SignalPipe {
 
     /// In a child that is to become another program: gives it the mask and
     /// the ignored signals that this process inherited.
-    pub fn give_back(&self) {
+    pub fn restore(&self) {
         for &signal in &self.inherited_ignored {
             // SAFETY: to ignore a signal runs no code of ours.
             let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
@@ -113,53 +113,53 @@ fn is_ignored(signal: c_int) -> bool {
 /// They are blocked for as long as the process lives, whatever their action
 /// was. A child inherits that; see [`reset`].
 #[derive(Debug)]
-pub struct HeldSignals {
+pub struct BlockedSignals {
     pending: SignalFd,
 }
 
-impl HeldSignals {
+impl BlockedSignals {
     /// Holds `signals` from now on.
     ///
     /// # Errors
     /// As sigprocmask(2) and signalfd(2).
-    pub fn hold(signals: &[Signal]) -> Result<Self, Errno> {
+    pub fn block(signals: &[Signal]) -> Result<Self, Errno> {
         let signals: SigSet = signals.iter().copied().collect();
         signals.thread_block()?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let pending = SignalFd::with_flags(&signals, flags)?;
-        Ok(HeldSignals { pending })
+        Ok(BlockedSignals { pending })
     }
 
-    /// As [`HeldSignals::wait`], for a read that comes next.
+    /// As [`BlockedSignals::wait`], for a read that comes next.
     ///
     /// Input that is set not to wait (`O_NONBLOCK`) is not waited for: to read
     /// it tells at once what there is.
     #[must_use]
-    pub fn before_reading(&self, input: BorrowedFd<'_>, patience: Option<Duration>) -> Arrived {
+    pub fn before_reading(&self, input: BorrowedFd<'_>, timeout: Option<Duration>) -> Wakeup {
         let flags = fcntl(input, FcntlArg::F_GETFL).unwrap_or(0);
         if !OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK) {
-            return self.wait(input, patience);
+            return self.wait(input, timeout);
         }
         match self.wait(input, Some(Duration::ZERO)) {
-            Arrived::Nothing => Arrived::Input,
+            Wakeup::Timeout => Wakeup::Input,
             arrived => arrived,
         }
     }
 
-    /// Waits until `input` can be read, a held signal arrives, or there is no
-    /// patience left, if there is an end to it. Of signal and input, the
+    /// Waits until `input` can be read, a blocked signal arrives, or the
+    /// timeout passes, if there is one. Of signal and input, the
     /// signal is told; errno is then EINTR, as it is after a read that was
     /// interrupted.
     #[must_use]
-    pub fn wait(&self, input: BorrowedFd<'_>, patience: Option<Duration>) -> Arrived {
-        let patience = patience.map_or(PollTimeout::NONE, rounded_up);
+    pub fn wait(&self, input: BorrowedFd<'_>, timeout: Option<Duration>) -> Wakeup {
+        let timeout = timeout.map_or(PollTimeout::NONE, rounded_up);
         let mut either = [
             PollFd::new(self.pending.as_fd(), PollFlags::POLLIN),
             PollFd::new(input, PollFlags::POLLIN),
         ];
         // What else poll could complain of is left for the read to find.
         let ready = loop {
-            match poll(&mut either, patience) {
+            match poll(&mut either, timeout) {
                 Err(Errno::EINTR) => {}
                 ready => break ready,
             }
@@ -168,13 +168,13 @@ impl HeldSignals {
         if signals.any().unwrap_or(false) {
             if let Some(signal) = self.take() {
                 Errno::EINTR.set();
-                return Arrived::Signal(signal);
+                return Wakeup::Signal(signal);
             }
         }
         if ready == Ok(0) {
-            Arrived::Nothing
+            Wakeup::Timeout
         } else {
-            Arrived::Input
+            Wakeup::Input
         }
     }
 
@@ -187,30 +187,30 @@ impl HeldSignals {
     }
 }
 
-impl AsFd for HeldSignals {
+impl AsFd for BlockedSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pending.as_fd()
     }
 }
 
 /// As milliseconds, of which the last has passed too.
-fn rounded_up(patience: Duration) -> PollTimeout {
-    if patience.is_zero() {
+fn rounded_up(timeout: Duration) -> PollTimeout {
+    if timeout.is_zero() {
         return PollTimeout::ZERO;
     }
-    let milliseconds = patience.as_millis().saturating_add(1);
+    let milliseconds = timeout.as_millis().saturating_add(1);
     PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }
 
 /// What a program that waits has to look after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrived {
+pub enum Wakeup {
     /// A held signal.
     Signal(Signal),
     /// Input, or its end.
     Input,
-    /// Nothing, as long as it had patience.
-    Nothing,
+    /// The timeout has passed.
+    Timeout,
 }
 
 /// In a child that is to become another program: gives `signals` their
@@ -234,33 +234,33 @@ mod tests {
 
     #[test]
     fn held_signals_come_before_input_and_once() {
-        let signals = HeldSignals::hold(&[Signal::SIGUSR1, Signal::SIGUSR2]).unwrap();
+        let signals = BlockedSignals::block(&[Signal::SIGUSR1, Signal::SIGUSR2]).unwrap();
         let (reader, writer) = unistd::pipe().unwrap();
         let arrived = || signals.before_reading(reader.as_fd(), None);
         unistd::write(&writer, b"x").unwrap();
-        assert_eq!(arrived(), Arrived::Input);
+        assert_eq!(arrived(), Wakeup::Input);
         raise(Signal::SIGUSR1).unwrap();
-        assert_eq!(arrived(), Arrived::Signal(Signal::SIGUSR1));
-        assert_eq!(arrived(), Arrived::Input);
+        assert_eq!(arrived(), Wakeup::Signal(Signal::SIGUSR1));
+        assert_eq!(arrived(), Wakeup::Input);
     }
 
     #[test]
-    fn patience_has_an_end() {
-        let signals = HeldSignals::hold(&[Signal::SIGURG]).unwrap();
+    fn timeout_ends_wait() {
+        let signals = BlockedSignals::block(&[Signal::SIGURG]).unwrap();
         let (reader, _writer) = unistd::pipe().unwrap();
-        for patience in [Duration::ZERO, Duration::from_nanos(1)] {
-            let arrived = signals.before_reading(reader.as_fd(), Some(patience));
-            assert_eq!(arrived, Arrived::Nothing);
+        for timeout in [Duration::ZERO, Duration::from_nanos(1)] {
+            let arrived = signals.before_reading(reader.as_fd(), Some(timeout));
+            assert_eq!(arrived, Wakeup::Timeout);
         }
     }
 
     #[test]
     fn input_that_does_not_wait_is_not_waited_for() {
-        let signals = HeldSignals::hold(&[Signal::SIGWINCH]).unwrap();
+        let signals = BlockedSignals::block(&[Signal::SIGWINCH]).unwrap();
         let (reader, _writer) = unistd::pipe2(OFlag::O_NONBLOCK).unwrap();
-        for patience in [None, Some(Duration::from_secs(3600))] {
-            let arrived = signals.before_reading(reader.as_fd(), patience);
-            assert_eq!(arrived, Arrived::Input);
+        for timeout in [None, Some(Duration::from_secs(3600))] {
+            let arrived = signals.before_reading(reader.as_fd(), timeout);
+            assert_eq!(arrived, Wakeup::Input);
         }
     }
 }

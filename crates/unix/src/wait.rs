@@ -7,13 +7,13 @@ use nix::unistd::Pid;
 /// How a process ended, by whatever signal: nix knows no realtime signals, and
 /// a child that ended by one would never be heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End(c_int);
+pub struct ExitStatus(c_int);
 
-impl End {
+impl ExitStatus {
     /// From a status as waitpid(2) tells it.
     #[must_use]
     pub const fn from_raw(status: c_int) -> Self {
-        End(status)
+        ExitStatus(status)
     }
 
     /// The exit code; None if a signal ended it.
@@ -42,23 +42,23 @@ impl End {
 
 /// Takes leave of a child that has ended; None if there is none.
 #[must_use]
-pub fn reap() -> Option<(Pid, End)> {
+pub fn reap() -> Option<(Pid, ExitStatus)> {
     wait(-1, libc::WNOHANG)
 }
 
 /// Waits for a child to end; None if there is no such child.
 #[must_use]
-pub fn wait_for(child: Pid) -> Option<End> {
+pub fn wait_for(child: Pid) -> Option<ExitStatus> {
     wait(child.as_raw(), 0).map(|(_, end)| end)
 }
 
-fn wait(who: libc::pid_t, options: c_int) -> Option<(Pid, End)> {
+fn wait(who: libc::pid_t, options: c_int) -> Option<(Pid, ExitStatus)> {
     let mut status = 0;
     loop {
         // SAFETY: the second argument points to room for a status.
         match Errno::result(unsafe { libc::waitpid(who, &raw mut status, options) }) {
             Ok(0) => return None,
-            Ok(pid) => return Some((Pid::from_raw(pid), End(status))),
+            Ok(pid) => return Some((Pid::from_raw(pid), ExitStatus(status))),
             Err(Errno::EINTR) => {}
             Err(_) => return None,
         }

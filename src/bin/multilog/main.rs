@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::read;
-use unix::signals::{Arrived, HeldSignals};
+use unix::signals::{BlockedSignals, Wakeup};
 use unix::stdio::STDIN;
 use unix::{file, start};
 
@@ -39,7 +39,7 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     umask(Mode::from_bits_truncate(0o022));
     let origin = file::open_read(c".")
         .map_err(|error| MULTILOG.fatal("unable to switch to current directory", error))?;
-    let signals = HeldSignals::hold(Policy::Multilog.signals())
+    let signals = BlockedSignals::block(Policy::Multilog.signals())
         .map_err(|error| MULTILOG.fatal("unable to hold signals", error))?;
     let script = Script::parse(arguments.get(1..).unwrap_or_default()).map_err(wrong)?;
     let environment = start::environment();
@@ -57,10 +57,10 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let mut ending = false;
     while !(ending && lines.is_between()) {
         match signals.before_reading(STDIN, logs.look_at_ages()) {
-            Arrived::Signal(Signal::SIGALRM) => logs.rotate(),
-            Arrived::Signal(_) => ending = true,
-            Arrived::Nothing => {}
-            Arrived::Input => {
+            Wakeup::Signal(Signal::SIGALRM) => logs.rotate(),
+            Wakeup::Signal(_) => ending = true,
+            Wakeup::Timeout => {}
+            Wakeup::Input => {
                 let room = lines.room();
                 let length = if ending { 1 } else { room.len() };
                 match read(STDIN, room.get_mut(..length).unwrap_or_default()) {

@@ -22,7 +22,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::read;
-use unix::signals::{Arrived, HeldSignals};
+use unix::signals::{BlockedSignals, Wakeup};
 use unix::stdio::STDIN;
 use unix::{file, start};
 
@@ -55,7 +55,7 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     umask(Mode::from_bits_truncate(0o022));
     let origin = file::open_read(c".")
         .map_err(|error| SVLOGD.fatal("unable to open current working directory", error))?;
-    let signals = HeldSignals::hold(Policy::Svlogd.signals())
+    let signals = BlockedSignals::block(Policy::Svlogd.signals())
         .map_err(|error| SVLOGD.fatal("unable to hold signals", error))?;
     let tell: Tell = if verbose { tell_all } else { tell };
     let around = Surroundings {
@@ -72,16 +72,16 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let mut ending = false;
     while !(ending && lines.is_between()) {
         let arrived = signals.wait(STDIN, logs.look_at_ages());
-        if let (Arrived::Signal(signal), true) = (&arrived, verbose) {
+        if let (Wakeup::Signal(signal), true) = (&arrived, verbose) {
             inform(received(*signal));
         }
         match arrived {
-            Arrived::Signal(Signal::SIGTERM) => ending = true,
-            Arrived::Signal(Signal::SIGALRM) => logs.rotate(),
-            Arrived::Signal(Signal::SIGHUP) => reopen(&mut logs)?,
-            Arrived::Signal(_) => logs.look_at_processors(),
-            Arrived::Nothing => {}
-            Arrived::Input => {
+            Wakeup::Signal(Signal::SIGTERM) => ending = true,
+            Wakeup::Signal(Signal::SIGALRM) => logs.rotate(),
+            Wakeup::Signal(Signal::SIGHUP) => reopen(&mut logs)?,
+            Wakeup::Signal(_) => logs.look_at_processors(),
+            Wakeup::Timeout => {}
+            Wakeup::Input => {
                 let room = lines.room();
                 let length = if ending { 1 } else { room.len() };
                 match read(STDIN, room.get_mut(..length).unwrap_or_default()) {

@@ -95,7 +95,7 @@ impl Page {
         (self.is, self.want) = (Is::Failed, Want::Down);
     }
 
-    fn died(&mut self, end: End, finish: bool, now: Time) {
+    fn died(&mut self, end: ExitStatus, finish: bool, now: Time) {
         self.kill = None;
         match (self.is, self.started) {
             (Is::Up, Some(started)) => {
@@ -214,8 +214,13 @@ fn live(random: &mut fastrand::Rng) {
                     *random.choice(&[0, 3 << 8, 125 << 8, 9]).unwrap(),
                     random.bool(),
                 );
-                machine.died(machine.pid().unwrap(), End::from_raw(raw), finish, at(now));
-                page.died(End::from_raw(raw), finish, now);
+                machine.died(
+                    machine.pid().unwrap(),
+                    ExitStatus::from_raw(raw),
+                    finish,
+                    at(now),
+                );
+                page.died(ExitStatus::from_raw(raw), finish, now);
                 format!("died of {raw}, finish {finish}")
             }
             7 => {
