@@ -31,7 +31,7 @@ fn envdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 /// The one program whose usage is an error like any other.
 fn usage() -> Failure {
     Failure {
-        exit: Exit::Failed,
+        exit: Exit::Temporary,
         ..ENVDIR.usage()
     }
 }

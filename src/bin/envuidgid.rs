@@ -25,7 +25,7 @@ fn envuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         return Err(ENVUIDGID.usage());
     }
     let account =
-        Account::find(name).ok_or_else(|| ENVUIDGID.refuse(text!["unknown account ", name]))?;
+        Account::find(name).ok_or_else(|| ENVUIDGID.fatal_msg(text!["unknown account ", name]))?;
     let mut environment = Environment::inherited();
     environment.announce(account.uid, account.gid);
     Err(Child::new(&ENVUIDGID, child, &environment.entries()).exec())

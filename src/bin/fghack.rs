@@ -75,7 +75,7 @@ fn exit_code(pid: Pid) -> Result<Exit, Failure> {
             Ok(WaitStatus::Exited(_, code)) => {
                 return Ok(Exit::Code(u8::try_from(code).unwrap_or(u8::MAX)));
             }
-            Ok(_) => return Err(FGHACK.refuse("child crashed")),
+            Ok(_) => return Err(FGHACK.fatal_msg("child crashed")),
             Err(Errno::EINTR) => {}
             Err(error) => return Err(FGHACK.fatal("wait failed", error)),
         }

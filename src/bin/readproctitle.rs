@@ -17,7 +17,7 @@ unix::main!(readproctitle());
 /// Never says anything: where it is of use, nobody reads its output.
 fn readproctitle() -> Exit {
     let Some(title @ [_, _, _, _, _, ..]) = start::last_argument() else {
-        return Exit::No;
+        return Exit::Permanent;
     };
     title.fill(b'.');
     let mut title = Title::new(title, DOTS);
@@ -27,7 +27,7 @@ fn readproctitle() -> Exit {
             Ok(0) => return Exit::Success,
             Ok(length) => title.push(input.get(..length).unwrap_or_default()),
             Err(Errno::EINTR) => {}
-            Err(_) => return Exit::Failed,
+            Err(_) => return Exit::Temporary,
         }
     }
 }

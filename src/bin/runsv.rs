@@ -4,8 +4,8 @@
 
 use std::ffi::CStr;
 
-use cli::text::complain_in_passing;
-use cli::{Exit, Failure, Program, Voice, text};
+use cli::text::try_write_stderr;
+use cli::{Diagnostics, Exit, Failure, Program, text};
 use daemontools_core::names;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
@@ -34,7 +34,7 @@ fn runsv(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         });
     };
     let program = RUNSV.name;
-    let voice = Voice { program, directory };
+    let voice = Diagnostics { program, directory };
     let catch = |signal| {
         SignalPipe::catch(&[signal])
             .map_err(|error| voice.fatal("unable to create selfpipe", error))
@@ -66,12 +66,12 @@ fn wanted(down: &CStr) -> Want {
 }
 
 /// Whether there is a directory `log`.
-fn has_logger(voice: Voice) -> bool {
+fn has_logger(voice: Diagnostics) -> bool {
     match stat(names::LOG) {
         Ok(status) => {
             let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;
             if kind != SFlag::S_IFDIR {
-                voice.remark("./log: not a directory.");
+                voice.warn_msg("./log: not a directory.");
             }
             kind == SFlag::S_IFDIR
         }
@@ -84,7 +84,7 @@ fn has_logger(voice: Voice) -> bool {
 }
 
 /// What keeps runsv from starting.
-fn cannot_begin(voice: Voice, obstacle: Obstacle) -> Failure {
+fn cannot_begin(voice: Diagnostics, obstacle: Obstacle) -> Failure {
     let (what, error) = match obstacle {
         Obstacle::Link(file, error) => (text!["unable to readlink ./", file], error),
         Obstacle::Open(file, error) | Obstacle::Write(file, error) => {
@@ -92,7 +92,7 @@ fn cannot_begin(voice: Voice, obstacle: Obstacle) -> Failure {
         }
         Obstacle::Lock(file, error) => (text!["unable to lock ", file], error),
         Obstacle::Stat(file, error) => (text!["unable to stat ", file], error),
-        Obstacle::NoFifo(file) => return voice.refuse(text![file, " exists but is not a fifo"]),
+        Obstacle::NoFifo(file) => return voice.fatal_msg(text![file, " exists but is not a fifo"]),
         // A FIFO is opened, and `ok` is read.
         Obstacle::Read(file, error) if file.to_bytes().ends_with(names::OK.to_bytes()) => {
             (text!["unable to read ", file], error)
@@ -103,9 +103,9 @@ fn cannot_begin(voice: Voice, obstacle: Obstacle) -> Failure {
 }
 
 /// What goes wrong later; it is tried again when there is reason to.
-fn report(voice: Voice, trouble: Trouble) {
+fn report(voice: Diagnostics, trouble: Trouble) {
     // What a new process says is the last that it says.
-    let give_up = |what: Vec<u8>, error| complain_in_passing(&voice.fatal(what, error).message);
+    let give_up = |what: Vec<u8>, error| try_write_stderr(&voice.fatal(what, error).message);
     match trouble {
         Trouble::Replace(ReplaceTrouble::Open(file, error)) => {
             voice.warn(text!["unable to open ", file.new], error);
@@ -114,7 +114,7 @@ fn report(voice: Voice, trouble: Trouble) {
             voice.warn(text!["unable to write ", file.new], error);
         }
         Trouble::Replace(ReplaceTrouble::Short(file)) => {
-            voice.remark(text!["unable to write ", file.new, ": partial write."]);
+            voice.warn_msg(text!["unable to write ", file.new, ": partial write."]);
         }
         Trouble::Replace(ReplaceTrouble::Rename(file, error)) => {
             let new = file.new.to_bytes().rsplit(|&byte| byte == b'/').next();

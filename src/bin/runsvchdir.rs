@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 
-use cli::errno::wording;
+use cli::errno::errno_message;
 use cli::text::print;
 use cli::{Exit, Failure, Program, text};
 use nix::errno::Errno;
@@ -32,10 +32,11 @@ unix::main!(RUNSVCHDIR.start(runsvchdir));
 fn runsvchdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let called = arguments.first().copied().unwrap_or_default();
     let fatal = |what: Vec<u8>| Failure {
-        exit: Exit::Failed,
+        exit: Exit::Temporary,
         message: text![called, ": fatal: ", what, "\n"],
     };
-    let refused = |what: Vec<u8>| move |error: Errno| fatal(text![what, ": ", wording(error)]);
+    let refused =
+        |what: Vec<u8>| move |error: Errno| fatal(text![what, ": ", errno_message(error)]);
     let Some(directory) = arguments.get(1).copied() else {
         return Err(Failure {
             exit: Exit::Code(1),

@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(test), no_main)]
 
-use cli::{Exit, Failure, Opt, Program, Voice, errno::wording, text};
+use cli::{Diagnostics, Exit, Failure, Opt, Program, errno::errno_message, text};
 use daemontools_core::title::Title;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
@@ -18,7 +18,7 @@ pub(crate) static RUNSVDIR: Program = Program {
     options: &[Opt {
         letter: b'P',
         value: None,
-        meaning: "each runsv in a session of its own",
+        help: "each runsv in a session of its own",
     }],
 };
 
@@ -51,9 +51,9 @@ fn runsvdir() -> Result<Exit, Failure> {
         });
     };
     let program = RUNSVDIR.name;
-    let voice = Voice { program, directory };
+    let voice = Diagnostics { program, directory };
     let fatal = |what: &str, error| Failure {
-        exit: Exit::No,
+        exit: Exit::Permanent,
         ..voice.fatal(what, error)
     };
     let catch = |signal| {
@@ -75,16 +75,16 @@ fn runsvdir() -> Result<Exit, Failure> {
     .map_err(|error| fatal("unable to open current directory", error))?;
     Ok(match end {
         End::Terminated => Exit::Success,
-        End::HungUp => Exit::Failed,
+        End::HungUp => Exit::Temporary,
     })
 }
 
 /// Lets all that is written to standard error be shown in an argument.
-fn log(voice: Voice, argument: usize) -> Option<Log> {
-    let disabled = || voice.remark("log service disabled.");
+fn log(voice: Diagnostics, argument: usize) -> Option<Log> {
+    let disabled = || voice.warn_msg("log service disabled.");
     let Some(text) = start::writable_argument(argument).filter(|text| text.len() >= SHORTEST)
     else {
-        voice.remark("log must have at least seven characters.");
+        voice.warn_msg("log must have at least seven characters.");
         disabled();
         return None;
     };
@@ -109,13 +109,13 @@ fn log(voice: Voice, argument: usize) -> Option<Log> {
 }
 
 /// What goes wrong; it is tried again at the next look.
-fn report(voice: Voice, trouble: Trouble) {
+fn report(voice: Diagnostics, trouble: Trouble) {
     let directory = voice.directory;
     let (what, error) = match trouble {
         Trouble::Stat(error) => (text!["unable to stat ", directory], error),
         Trouble::Enter(error) => (text!["unable to change directory to ", directory], error),
         Trouble::Note(label) => {
-            return voice.remark(text!["failed to open./.forced-rescan", label.text()[..]]);
+            return voice.warn_msg(text!["failed to open./.forced-rescan", label.text()[..]]);
         }
         Trouble::Service(scan::Trouble::Directory, error) => {
             (text!["unable to open directory ", directory], error)
@@ -127,8 +127,8 @@ fn report(voice: Voice, trouble: Trouble) {
             (text!["unable to fork for ", name], error)
         }
         Trouble::Service(scan::Trouble::Start(name, _), error) => {
-            let what = text!["unable to start runsv ", name, ": ", wording(error)];
-            return cli::text::complain_in_passing(&voice.refuse(what).message);
+            let what = text!["unable to start runsv ", name, ": ", errno_message(error)];
+            return cli::text::try_write_stderr(&voice.fatal_msg(what).message);
         }
         // Only svscan joins services to loggers, and waits for their end.
         Trouble::Service(scan::Trouble::Pipe(name) | scan::Trouble::Chdir(name), error) => {

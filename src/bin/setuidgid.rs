@@ -20,7 +20,7 @@ pub(crate) static SETUIDGID: Program = Program {
 const SUPPLEMENTARY: Opt = Opt {
     letter: b's',
     value: None,
-    meaning: "the account's supplementary groups as well",
+    help: "the account's supplementary groups as well",
 };
 
 unix::main!(SETUIDGID.start(setuidgid));
@@ -54,6 +54,6 @@ fn identity(name: &CStr, supplementary: bool) -> Result<Identity, Failure> {
             .map_err(|error| SETUIDGID.fatal(text!["unable to get groups of ", name], error)),
         Some(account) => Ok(Identity::alone(account)),
         None => Identity::parse(name.to_bytes())
-            .ok_or_else(|| SETUIDGID.refuse(text!["unknown account ", name])),
+            .ok_or_else(|| SETUIDGID.fatal_msg(text!["unknown account ", name])),
     }
 }

@@ -28,16 +28,16 @@ const fn options() -> [Opt; COMMANDS.len() + MORE_COMMANDS.len()] {
     let mut options = [Opt {
         letter: 0,
         value: None,
-        meaning: "",
+        help: "",
     }; COMMANDS.len() + MORE_COMMANDS.len()];
     let mut n = 0;
     while n < options.len() {
-        let (letter, meaning, _): (u8, &str, Command) = if n < COMMANDS.len() {
+        let (letter, help, _): (u8, &str, Command) = if n < COMMANDS.len() {
             COMMANDS[n]
         } else {
             MORE_COMMANDS[n - COMMANDS.len()]
         };
-        (options[n].letter, options[n].meaning) = (letter, meaning);
+        (options[n].letter, options[n].help) = (letter, help);
         n += 1;
     }
     options
@@ -118,7 +118,7 @@ fn control(dir: &CStr, letters: &[u8]) {
             }
         }
         Err(Errno::ENXIO) => {
-            SVC.remark(text!["unable to control ", dir, ": supervise not running"]);
+            SVC.warn_msg(text!["unable to control ", dir, ": supervise not running"]);
         }
         Err(error) => SVC.warn(text!["unable to control ", dir], error),
     }

@@ -25,7 +25,7 @@ fn svok(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     chdir(dir).map_err(|error| SVOK.fatal(text!["unable to chdir to ", dir], error))?;
     match file::open_write(names::OK) {
         Ok(_) => Ok(Exit::Success),
-        Err(Errno::ENOENT | Errno::ENXIO) => Ok(Exit::No),
+        Err(Errno::ENOENT | Errno::ENXIO) => Ok(Exit::Permanent),
         Err(error) => Err(SVOK.fatal(text!["unable to open ", dir, "/", names::OK], error)),
     }
 }

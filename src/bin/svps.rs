@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 use std::io::IsTerminal;
 
-use cli::errno::wording;
+use cli::errno::errno_message;
 use cli::text::print;
 use cli::{Exit, Failure, Opt, Program, text};
 use daemontools_core::label::Label;
@@ -21,7 +21,7 @@ pub(crate) static SVPS: Program = Program {
     options: &[Opt {
         letter: b'j',
         value: None,
-        meaning: "as JSON",
+        help: "as JSON",
     }],
 };
 
@@ -39,10 +39,10 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         _ => return Err(SVPS.usage()),
     };
     let rows = overview(scanned, |name, Blindness { file, error }| {
-        let why = error.map_or("bad format", wording);
+        let why = error.map_or("bad format", errno_message);
         let beside = if file.is_empty() { "" } else { "/" };
         let name = shown(name.to_bytes());
-        SVPS.remark(text!["unable to read ", name, beside, file, ": ", why]);
+        SVPS.warn_msg(text!["unable to read ", name, beside, file, ": ", why]);
     })
     .map_err(|error| SVPS.fatal(text!["unable to read ", scanned], error))?;
     let now = Label::now();

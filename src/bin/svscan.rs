@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 
-use cli::options::alone;
+use cli::options::flag;
 use cli::{Exit, Failure, Program, text};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -18,7 +18,7 @@ pub(crate) static SVSCAN: Program = Program {
     name: "svscan",
     // It is never printed: whatever else svscan is told is a directory.
     usage: "svscan: usage: svscan [-e] [directory]",
-    options: &[alone(
+    options: &[flag(
         b'e',
         "extended: supervise -e for each service, and signals are obeyed",
     )],
@@ -62,7 +62,7 @@ fn report(trouble: Trouble, error: Errno) {
         Trouble::Start(name, role) => text!["start supervise ", name, suffix(role)],
         Trouble::Stop(name, role) => text!["stop ", name, suffix(role)],
     };
-    SVSCAN.warn_in_passing(text!["unable to ", what], error);
+    SVSCAN.try_warn(text!["unable to ", what], error);
 }
 
 /// What tells a logger's name from its service's.

@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 
-use cli::{Exit, Failure, Program, errno::wording, text, text::print};
+use cli::{Exit, Failure, Program, errno::errno_message, text, text::print};
 use daemontools_core::label::Label;
 use daemontools_core::names;
 use daemontools_core::sentence::Sentence;
@@ -72,5 +72,5 @@ fn describe(record: &mut [u8; LENGTH]) -> String {
 }
 
 fn complaint(what: &str, error: Errno) -> String {
-    format!("{what}: {}", wording(error))
+    format!("{what}: {}", errno_message(error))
 }

@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
-use cli::errno::wording;
+use cli::errno::errno_message;
 use cli::{Exit, Failure, Opt, Program, number, text};
 use daemontools_core::sight::Goal;
 use nix::errno::Errno;
@@ -29,16 +29,16 @@ pub(crate) static SVWAIT: Program = Program {
         Opt {
             letter: b't',
             value: Some("ms"),
-            meaning: "for so many milliseconds",
+            help: "for so many milliseconds",
         },
     ],
 };
 
-const fn flag(letter: u8, meaning: &'static str) -> Opt {
+const fn flag(letter: u8, help: &'static str) -> Opt {
     Opt {
         letter,
         value: None,
-        meaning,
+        help,
     }
 }
 
@@ -86,17 +86,17 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 
 /// The value of `-t`; 0 is no limit.
 fn limit(value: &[u8]) -> Result<u64, Failure> {
-    let milliseconds = number::whole(value).filter(|milliseconds| *milliseconds <= LONGEST);
+    let milliseconds = number::parse_decimal(value).filter(|milliseconds| *milliseconds <= LONGEST);
     milliseconds.ok_or_else(|| {
         let range = format!("-t takes 0 to {LONGEST} milliseconds, not ");
-        end(Exit::No, text![range, value])
+        end(Exit::Permanent, text![range, value])
     })
 }
 
 fn end(exit: Exit, what: impl AsRef<[u8]>) -> Failure {
     Failure {
         exit,
-        ..SVWAIT.refuse(what)
+        ..SVWAIT.fatal_msg(what)
     }
 }
 
@@ -104,22 +104,24 @@ fn end(exit: Exit, what: impl AsRef<[u8]>) -> Failure {
 fn refuse(hindrance: Hindrance<'_>) -> Failure {
     match hindrance {
         Hindrance::Chdir(dir, error) => SVWAIT.fatal(text!["unable to chdir to ", dir], error),
-        Hindrance::NoService(dir) => SVWAIT.refuse(text![dir, " is not a service: it has no run"]),
+        Hindrance::NoService(dir) => {
+            SVWAIT.fatal_msg(text![dir, " is not a service: it has no run"])
+        }
         // The system's words are about files and disks.
-        Hindrance::Inotify(Errno::EMFILE) => SVWAIT.refuse(
+        Hindrance::Inotify(Errno::EMFILE) => SVWAIT.fatal_msg(
             "unable to watch anything: \
              too few descriptors, or fs.inotify.max_user_instances is too low",
         ),
         Hindrance::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
-        Hindrance::Watch(dir, Errno::ENOSPC) => SVWAIT.refuse(text![
+        Hindrance::Watch(dir, Errno::ENOSPC) => SVWAIT.fatal_msg(text![
             "unable to watch ",
             dir,
             ": fs.inotify.max_user_watches is too low"
         ]),
         Hindrance::Watch(dir, error) => SVWAIT.fatal(text!["unable to watch ", dir], error),
         Hindrance::Look(dir, Blindness { file, error }) => {
-            let why = error.map_or("bad format", wording);
-            SVWAIT.refuse(text!["unable to read ", dir, "/", file, ": ", why])
+            let why = error.map_or("bad format", errno_message);
+            SVWAIT.fatal_msg(text!["unable to read ", dir, "/", file, ": ", why])
         }
     }
 }

@@ -21,7 +21,7 @@ const OUTPUT: usize = 2 * INPUT;
 // Whoever reads the lines would not know what to do with a message.
 unix::main!(match tai64n() {
     Ok(()) => Exit::Success,
-    Err(_) => Exit::Failed,
+    Err(_) => Exit::Temporary,
 });
 
 /// Copies lines until the end of input. All that was read is written before

@@ -20,12 +20,12 @@ pub(crate) static TAI64NLOCAL: Program = Program {
         Opt {
             letter: b'g',
             value: None,
-            meaning: "UTC, not local time",
+            help: "UTC, not local time",
         },
         Opt {
             letter: b'i',
             value: None,
-            meaning: "as RFC 3339 has it",
+            help: "as RFC 3339 has it",
         },
     ],
 };
@@ -44,7 +44,7 @@ unix::main!(TAI64NLOCAL.start(|arguments| {
     // Whoever reads the lines would not know what to do with a message.
     match tai64nlocal(form(arguments)) {
         Ok(()) => Ok(Exit::Success),
-        Err(_) => Err(Failure::silent(Exit::Failed)),
+        Err(_) => Err(Failure::silent(Exit::Temporary)),
     }
 }));
 

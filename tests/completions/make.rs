@@ -186,20 +186,20 @@ fn zsh(family: Family) -> String {
     let names: Vec<_> = family.programs().map(|program| program.name).collect();
     let made = family.programs().map(|program| {
         let options = program.options.iter().map(|option| {
-            let (letter, meaning) = (char::from(option.letter), option.meaning);
+            let (letter, help) = (char::from(option.letter), option.help);
             // Behind an option these say how it takes its value.
             let letter = match letter {
                 '+' | '=' => format!("\\{letter}"),
                 _ => letter.to_string(),
             };
             match option.value {
-                None => format!("-{letter}[{meaning}]"),
+                None => format!("-{letter}[{help}]"),
                 Some(name) => {
                     let action = value(option).map_or(" ", |kind| {
                         let (_, action) = kind.in_zsh()[0].rsplit_once(':').unwrap();
                         action
                     });
-                    format!("-{letter}+[{meaning}]:{name}:{action}")
+                    format!("-{letter}+[{help}]:{name}:{action}")
                 }
             }
         });
@@ -235,8 +235,8 @@ fn fish(family: Family) -> String {
                 Some(Kind::File) => " -a \"(__fish_complete_path)\"",
                 _ => "",
             };
-            let meaning = option.meaning.replace('\'', r"\'");
-            format!("complete -c {name} -s {letter}{exclusive}{values} -d '{meaning}'\n")
+            let help = option.help.replace('\'', r"\'");
+            format!("complete -c {name} -s {letter}{exclusive}{values} -d '{help}'\n")
         });
         format!(
             "complete -c {name} -x -a \"(__daemontools '{}' {})\"\n{}",

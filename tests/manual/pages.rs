@@ -208,8 +208,8 @@ fn the_usage_line_has_the_options_of_the_table() {
             "svc" => {
                 // Those of 0.76 alone.
                 let meanings = program.options.iter().take(COMMANDS.len());
-                let meanings = meanings
-                    .map(|option| format!("{} {}", char::from(option.letter), option.meaning));
+                let meanings =
+                    meanings.map(|option| format!("{} {}", char::from(option.letter), option.help));
                 format!("svc options: {}", meanings.collect::<Vec<_>>().join(", "))
             }
             "setlock" => format!("-{} ", written.concat()),

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use cli::errno::wording;
+use cli::errno::errno_message;
 use cli::{Failure, Program, text};
 
 /// Room for the longest wording of an errno and the end of the line.
@@ -27,7 +27,7 @@ impl<'a> Child<'a> {
     #[must_use]
     pub fn new(caller: &Program, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         let name = argv.first().copied().unwrap_or_default();
-        let failure = caller.refuse(text!["unable to run ", name, ": "]);
+        let failure = caller.fatal_msg(text!["unable to run ", name, ": "]);
         Child::called(name, argv, environment, failure)
     }
 
@@ -55,7 +55,7 @@ impl<'a> Child<'a> {
     pub fn exec(mut self) -> Failure {
         let error = self.program.exec();
         let message = &mut self.failure.message;
-        message.extend_from_slice(wording(error).as_bytes());
+        message.extend_from_slice(errno_message(error).as_bytes());
         message.push(b'\n');
         self.failure
     }
@@ -63,7 +63,7 @@ impl<'a> Child<'a> {
 
 #[cfg(test)]
 mod tests {
-    use cli::errno::wording;
+    use cli::errno::errno_message;
     use cli::{Exit, Program};
     use nix::errno::Errno;
 
@@ -77,7 +77,7 @@ mod tests {
             options: &[],
         };
         let failure = Child::new(&caller, &[c"/no/such/program"], &[]).exec();
-        assert_eq!(failure.exit, Exit::Failed);
+        assert_eq!(failure.exit, Exit::Temporary);
         assert_eq!(
             failure.message.escape_ascii().to_string(),
             "chain: fatal: unable to run /no/such/program: file does not exist\\n"
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn there_is_room_for_every_wording() {
         for number in 0..4096 {
-            assert!(wording(Errno::from_raw(number)).len() < WORDING);
+            assert!(errno_message(Errno::from_raw(number)).len() < WORDING);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use cli::number::scan;
+use cli::number::scan_decimal;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getgrouplist, setgid, setgroups, setuid};
 use unix::account;
@@ -176,7 +176,7 @@ impl Identity {
 
 /// The ID that leading digits make, cut to its 32 bits, and what follows.
 fn scan_id(text: &[u8]) -> (u32, &[u8]) {
-    let (number, rest) = scan(text);
+    let (number, rest) = scan_decimal(text);
     (
         u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default(),
         rest,

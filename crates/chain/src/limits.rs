@@ -61,11 +61,11 @@ const LIMITS: [(Opt, &[Resource]); 11] = [
     ),
 ];
 
-const fn option(letter: u8, value: &'static str, meaning: &'static str) -> Opt {
+const fn option(letter: u8, value: &'static str, help: &'static str) -> Opt {
     Opt {
         letter,
         value: Some(value),
-        meaning,
+        help,
     }
 }
 
@@ -110,7 +110,7 @@ impl Bound {
         if text == b"=" {
             return Some(Bound::Hard);
         }
-        let (value, rest) = cli::number::scan(text);
+        let (value, rest) = cli::number::scan_decimal(text);
         rest.is_empty().then_some(Bound::At(value))
     }
 
@@ -120,7 +120,7 @@ impl Bound {
     #[must_use]
     pub fn parse_signed(text: &[u8]) -> Option<Bound> {
         const NEGATIVE: rlim_t = 1 << (rlim_t::BITS - 1);
-        let (value, rest) = cli::number::scan(text);
+        let (value, rest) = cli::number::scan_decimal(text);
         rest.is_empty().then_some(match value {
             rlim_t::MAX => Bound::Hard,
             NEGATIVE.. => Bound::Same,

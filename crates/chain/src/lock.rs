@@ -13,22 +13,22 @@ pub static OPTIONS: [Opt; 4] = [
     Opt {
         letter: b'n',
         value: None,
-        meaning: "fail if the lock is held",
+        help: "fail if the lock is held",
     },
     Opt {
         letter: b'N',
         value: None,
-        meaning: "wait while the lock is held (default)",
+        help: "wait while the lock is held (default)",
     },
     Opt {
         letter: b'x',
         value: None,
-        meaning: "exit 0 silently if there is no lock to be had",
+        help: "exit 0 silently if there is no lock to be had",
     },
     Opt {
         letter: b'X',
         value: None,
-        meaning: "say why there is no lock to be had, and exit 111 (default)",
+        help: "say why there is no lock to be had, and exit 111 (default)",
     },
 ];
 

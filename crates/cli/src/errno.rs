@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 /// What a message says after its last colon.
 #[must_use]
-pub fn wording(error: Errno) -> &'static str {
+pub fn errno_message(error: Errno) -> &'static str {
     match error {
         // Errno 0: nothing has failed. The system's calls fail with no other
         // number that nix does not know.

@@ -5,7 +5,7 @@
 /// No digits read as 0, there is no sign and no space, and what is above 64
 /// bits wraps.
 #[must_use]
-pub fn scan(text: &[u8]) -> (u64, &[u8]) {
+pub fn scan_decimal(text: &[u8]) -> (u64, &[u8]) {
     let mut number: u64 = 0;
     let mut rest = text;
     while let [digit @ b'0'..=b'9', after @ ..] = rest {
@@ -20,7 +20,7 @@ pub fn scan(text: &[u8]) -> (u64, &[u8]) {
 /// The number that is written, in decimal digits alone; None if it is not, or
 /// does not fit.
 #[must_use]
-pub fn whole(text: &[u8]) -> Option<u64> {
+pub fn parse_decimal(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(text).ok().filter(|_| digits)?;
     text.parse().ok()
@@ -28,21 +28,21 @@ pub fn whole(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{scan, whole};
+    use super::{parse_decimal, scan_decimal};
 
     #[test]
     fn leading_digits_make_the_number() {
-        assert_eq!(scan(b"120k"), (120, &b"k"[..]));
-        assert_eq!(scan(b"-1"), (0, &b"-1"[..]));
-        assert_eq!(scan(b""), (0, &b""[..]));
-        assert_eq!(scan(b"18446744073709551617"), (1, &b""[..]));
+        assert_eq!(scan_decimal(b"120k"), (120, &b"k"[..]));
+        assert_eq!(scan_decimal(b"-1"), (0, &b"-1"[..]));
+        assert_eq!(scan_decimal(b""), (0, &b""[..]));
+        assert_eq!(scan_decimal(b"18446744073709551617"), (1, &b""[..]));
     }
 
     #[test]
     fn a_whole_number_has_nothing_else() {
-        assert_eq!(whole(b"0"), Some(0));
-        assert_eq!(whole(b"0120"), Some(120));
-        assert_eq!(whole(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(parse_decimal(b"0"), Some(0));
+        assert_eq!(parse_decimal(b"0120"), Some(120));
+        assert_eq!(parse_decimal(b"18446744073709551615"), Some(u64::MAX));
         for text in [
             "",
             "18446744073709551616",
@@ -53,7 +53,7 @@ mod tests {
             "1\n",
             "\u{ff11}",
         ] {
-            assert_eq!(whole(text.as_bytes()), None, "{text}");
+            assert_eq!(parse_decimal(text.as_bytes()), None, "{text}");
         }
     }
 }

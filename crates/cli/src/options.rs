@@ -19,28 +19,28 @@ pub struct Opt {
     /// What the value is called, if the option takes one.
     pub value: Option<&'static str>,
     /// What it does, in a few words.
-    pub meaning: &'static str,
+    pub help: &'static str,
 }
 
 /// An option that takes a value.
 #[must_use]
-pub const fn with(letter: u8, value: &'static str, meaning: &'static str) -> Opt {
+pub const fn value(letter: u8, value: &'static str, help: &'static str) -> Opt {
     let value = Some(value);
     Opt {
         letter,
         value,
-        meaning,
+        help,
     }
 }
 
 /// An option that takes none.
 #[must_use]
-pub const fn alone(letter: u8, meaning: &'static str) -> Opt {
+pub const fn flag(letter: u8, help: &'static str) -> Opt {
     let value = None;
     Opt {
         letter,
         value,
-        meaning,
+        help,
     }
 }
 
@@ -81,7 +81,7 @@ impl<'a> Options<'a> {
     )]
     pub fn next(&mut self) -> Result<Option<(u8, &'a [u8])>, Failure> {
         self.read().map_err(|complaint| Failure {
-            exit: Exit::No,
+            exit: Exit::Permanent,
             message: text![complaint, self.program.usage().message],
         })
     }
@@ -142,13 +142,13 @@ impl<'a> Options<'a> {
     }
 
     fn bad(&self, complaint: &str, letter: u8) -> Vec<u8> {
-        let called = last_element(self.called);
+        let called = basename(self.called);
         text![called, ": ", complaint, " -- ", [letter][..], "\n"]
     }
 }
 
 /// What a program is called as without the directories before it.
 #[must_use]
-pub fn last_element(path: &[u8]) -> &[u8] {
+pub fn basename(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }

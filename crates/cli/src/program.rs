@@ -4,10 +4,10 @@ use std::ffi::CStr;
 
 use nix::errno::Errno;
 
-use crate::errno::wording;
+use crate::errno::errno_message;
 use crate::options::{Opt, Options};
 use crate::text;
-use crate::text::{complain, complain_in_passing};
+use crate::text::{try_write_stderr, write_stderr};
 
 /// What a program is called and how it is used.
 #[derive(Debug)]
@@ -26,9 +26,9 @@ pub enum Exit {
     /// 0: done.
     Success,
     /// 100: the answer is no, or the program was called wrongly.
-    No,
+    Permanent,
     /// 111: the system did not let it.
-    Failed,
+    Temporary,
     /// Another program's code, passed on.
     Code(u8),
 }
@@ -37,8 +37,8 @@ impl From<Exit> for u8 {
     fn from(exit: Exit) -> Self {
         match exit {
             Exit::Success => 0,
-            Exit::No => 100,
-            Exit::Failed => 111,
+            Exit::Permanent => 100,
+            Exit::Temporary => 111,
             Exit::Code(code) => code,
         }
     }
@@ -67,7 +67,7 @@ impl Failure {
     /// Says the message; what is left is the exit code.
     #[must_use]
     pub fn say(&self) -> Exit {
-        complain(&self.message);
+        write_stderr(&self.message);
         self.exit
     }
 }
@@ -92,7 +92,7 @@ impl Program {
     #[must_use]
     pub fn usage(&self) -> Failure {
         Failure {
-            exit: Exit::No,
+            exit: Exit::Permanent,
             message: text![self.usage, "\n"],
         }
     }
@@ -100,36 +100,36 @@ impl Program {
     /// `NAME: fatal: WHAT: WORDING`, exit 111.
     #[must_use]
     pub fn fatal(&self, what: impl AsRef<[u8]>, error: Errno) -> Failure {
-        self.refuse(text![what.as_ref(), ": ", wording(error)])
+        self.fatal_msg(text![what.as_ref(), ": ", errno_message(error)])
     }
 
     /// `NAME: fatal: WHAT`, exit 111: for failures that are not an errno.
     #[must_use]
-    pub fn refuse(&self, what: impl AsRef<[u8]>) -> Failure {
+    pub fn fatal_msg(&self, what: impl AsRef<[u8]>) -> Failure {
         Failure {
-            exit: Exit::Failed,
+            exit: Exit::Temporary,
             message: text![self.name, ": fatal: ", what.as_ref(), "\n"],
         }
     }
 
     /// Prints `NAME: warning: WHAT: WORDING`.
     pub fn warn(&self, what: impl AsRef<[u8]>, error: Errno) {
-        self.remark(text![what.as_ref(), ": ", wording(error)]);
+        self.warn_msg(text![what.as_ref(), ": ", errno_message(error)]);
     }
 
     /// Prints `NAME: warning: WHAT`.
-    pub fn remark(&self, what: impl AsRef<[u8]>) {
-        complain(&text![self.name, ": warning: ", what.as_ref(), "\n"]);
+    pub fn warn_msg(&self, what: impl AsRef<[u8]>) {
+        write_stderr(&text![self.name, ": warning: ", what.as_ref(), "\n"]);
     }
 
     /// As [`Program::warn`], but never waits for who reads it; see
-    /// [`complain_in_passing`].
-    pub fn warn_in_passing(&self, what: impl AsRef<[u8]>, error: Errno) {
-        self.remark_in_passing(text![what.as_ref(), ": ", wording(error)]);
+    /// [`try_write_stderr`].
+    pub fn try_warn(&self, what: impl AsRef<[u8]>, error: Errno) {
+        self.try_warn_msg(text![what.as_ref(), ": ", errno_message(error)]);
     }
 
     /// As [`Program::remark`], but never waits for who reads it.
-    pub fn remark_in_passing(&self, what: impl AsRef<[u8]>) {
-        complain_in_passing(&text![self.name, ": warning: ", what.as_ref(), "\n"]);
+    pub fn try_warn_msg(&self, what: impl AsRef<[u8]>) {
+        try_write_stderr(&text![self.name, ": warning: ", what.as_ref(), "\n"]);
     }
 }

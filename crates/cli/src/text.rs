@@ -81,19 +81,19 @@ pub fn print(bytes: &[u8]) -> Result<(), Errno> {
 
 /// Writes a message to standard error. Nobody could be told of a failure to
 /// do so, and it changes nothing for the program.
-pub fn complain(bytes: &[u8]) {
+pub fn write_stderr(bytes: &[u8]) {
     let _ = write_all(stdio::STDERR, bytes);
 }
 
 /// As [`complain`], for programs that others depend on: if standard error is
 /// a pipe that is full, or that nobody reads, the message is left out, where
 /// writing it would stop the program, or end it.
-pub fn complain_in_passing(bytes: &[u8]) {
+pub fn try_write_stderr(bytes: &[u8]) {
     let mut stderr = [PollFd::new(stdio::STDERR, PollFlags::POLLOUT)];
     let _ = poll(&mut stderr, PollTimeout::ZERO);
     let [stderr] = stderr;
     if stderr.revents() == Some(PollFlags::POLLOUT) {
-        complain(bytes);
+        write_stderr(bytes);
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use cli::text;
-use cli::text::complain;
+use cli::text::write_stderr;
 
 use crate::batch::{Batch, Reads};
 use crate::directory::{Directory, Place, Surroundings};
@@ -221,8 +221,8 @@ impl Selection {
 
 fn alert(head: &[u8]) {
     match head.split_at_checked(ALERT) {
-        Some((beginning, [_, ..])) => complain(&text![beginning, "...\n"]),
-        _ => complain(&text![head, "\n"]),
+        Some((beginning, [_, ..])) => write_stderr(&text![beginning, "...\n"]),
+        _ => write_stderr(&text![head, "\n"]),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::time::Duration;
 
-use cli::number::{scan, whole};
+use cli::number::{parse_decimal, scan_decimal};
 
 use crate::names::Code;
 use crate::pattern::Pattern;
@@ -71,7 +71,7 @@ impl<'a> Script<'a> {
                 continue;
             };
             let rest = after_first(word);
-            let (scanned, _) = scan(rest.to_bytes());
+            let (scanned, _) = scan_decimal(rest.to_bytes());
             match letter {
                 b'-' => actions.push(Action::Deselect(Pattern::new(rest.to_bytes()))),
                 b'+' => actions.push(Action::Select(Pattern::new(rest.to_bytes()))),
@@ -112,7 +112,7 @@ fn code(code: &[u8]) -> Result<&[u8], Mistake<'_>> {
 
 /// How old a file becomes by a word `R`; 0 is no limit.
 fn age(seconds: &[u8]) -> Result<Option<Duration>, Mistake<'_>> {
-    let age = whole(seconds).filter(|age| *age <= GREATEST_AGE);
+    let age = parse_decimal(seconds).filter(|age| *age <= GREATEST_AGE);
     let age = age.ok_or(Mistake::Age(seconds))?;
     Ok(Some(Duration::from_secs(age)).filter(|age| !age.is_zero()))
 }
@@ -127,7 +127,7 @@ pub fn least_bytes(size: usize) -> usize {
 /// How many bytes files of a size may have together by a word `S`; 0 is no
 /// limit.
 fn limit(bytes: &[u8], size: usize) -> Result<Option<usize>, Mistake<'_>> {
-    match whole(bytes).filter(|bytes| *bytes <= GREATEST_BYTES) {
+    match parse_decimal(bytes).filter(|bytes| *bytes <= GREATEST_BYTES) {
         Some(0) => Ok(None),
         Some(bytes) if number(bytes) >= least_bytes(size) => Ok(Some(number(bytes))),
         Some(_) | None => Err(Mistake::Bytes(bytes, size)),

@@ -13,7 +13,7 @@ const fn opt(letter: u8, value: Option<&'static str>) -> Opt {
     Opt {
         letter,
         value,
-        meaning: "",
+        help: "",
     }
 }
 

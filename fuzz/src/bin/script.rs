@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::ops::RangeInclusive;
 
-use cli::number::scan;
+use cli::number::scan_decimal;
 use libfuzzer_sys::fuzz_target;
 use logging::script::{Action, Mistake, Script};
 
@@ -94,7 +94,7 @@ fuzz_target!(|bytes: &[u8]| {
         let rest = &word[1..];
         let number = naive_number(rest);
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        assert_eq!(scan(rest), (number, &rest[digits..]));
+        assert_eq!(scan_decimal(rest), (number, &rest[digits..]));
         match letter {
             b's' => size = number.clamp(4096, 16_777_215),
             b'n' => files = number.max(2),

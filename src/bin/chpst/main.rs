@@ -9,10 +9,10 @@ use std::ffi::{CStr, CString};
 
 use chain::limits::Bound;
 use chain::lock::Held;
-use cli::number::scan;
-use cli::options::{alone, with};
-use cli::text::complain;
-use cli::{Exit, Failure, Program, last_element, text};
+use cli::number::scan_decimal;
+use cli::options::{flag, value};
+use cli::text::write_stderr;
+use cli::{Exit, Failure, Program, basename, text};
 
 use order::{Lock, Order, Subdirectories, Who};
 
@@ -21,28 +21,28 @@ pub(crate) static CHPST: Program = Program {
     usage: " [-vVP012] [-u user[:group]] [-U user[:group]] [-b argv0] [-e dir] [-/ root] \
             [-n nice] [-l|-L lock] [-m n] [-d n] [-o n] [-p n] [-f n] [-c n] [-t n] prog",
     options: &[
-        alone(b'P', "run in a session and process group of its own"),
-        with(b'e', "dir", "set variables from the files of a directory"),
-        with(b'/', "root", "change the root directory"),
-        with(b'n', "inc", "add to the nice value"),
-        with(b'U', "user", "set UID and GID to those of the same"),
-        with(b'u', "user", "become a user, user:group…, or :uid:gid…"),
-        with(b'l', "lock", "hold a lock, waiting for it"),
-        with(b'L', "lock", "hold a lock, or fail at once"),
-        alone(b'0', "close standard input"),
-        alone(b'1', "close standard output"),
-        alone(b'2', "close standard error"),
-        with(b'm', "bytes", "limit data, stack, locked and all memory"),
-        with(b'd', "bytes", "limit the data segment"),
-        with(b'o', "n", "limit open files"),
-        with(b'p', "n", "limit the processes of the user"),
-        with(b'f', "bytes", "limit each output file"),
-        with(b'c', "bytes", "limit core files"),
-        with(b'r', "bytes", "limit resident memory"),
-        with(b't', "seconds", "limit CPU time"),
-        with(b'b', "argv0", "what the program is called as"),
-        alone(b'v', "warn of directories among the files of -e"),
-        alone(b'V', "show the version, and how chpst is used"),
+        flag(b'P', "run in a session and process group of its own"),
+        value(b'e', "dir", "set variables from the files of a directory"),
+        value(b'/', "root", "change the root directory"),
+        value(b'n', "inc", "add to the nice value"),
+        value(b'U', "user", "set UID and GID to those of the same"),
+        value(b'u', "user", "become a user, user:group…, or :uid:gid…"),
+        value(b'l', "lock", "hold a lock, waiting for it"),
+        value(b'L', "lock", "hold a lock, or fail at once"),
+        flag(b'0', "close standard input"),
+        flag(b'1', "close standard output"),
+        flag(b'2', "close standard error"),
+        value(b'm', "bytes", "limit data, stack, locked and all memory"),
+        value(b'd', "bytes", "limit the data segment"),
+        value(b'o', "n", "limit open files"),
+        value(b'p', "n", "limit the processes of the user"),
+        value(b'f', "bytes", "limit each output file"),
+        value(b'c', "bytes", "limit core files"),
+        value(b'r', "bytes", "limit resident memory"),
+        value(b't', "seconds", "limit CPU time"),
+        value(b'b', "argv0", "what the program is called as"),
+        flag(b'v', "warn of directories among the files of -e"),
+        flag(b'V', "show the version, and how chpst is used"),
     ],
 };
 
@@ -54,7 +54,7 @@ unix::main!(CHPST.start(chpst));
 /// Called as a program of daemontools, it is that program.
 fn chpst(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let name = arguments.first().copied().unwrap_or_default();
-    let called = last_element(name.to_bytes());
+    let called = basename(name.to_bytes());
     let order = match called {
         b"envdir" => called::envdir(arguments),
         b"envuidgid" => called::envuidgid(arguments),
@@ -80,7 +80,7 @@ impl Misuse {
     fn usage(self, called: &[u8]) -> Failure {
         let Misuse(complaint, program) = self;
         Failure {
-            exit: Exit::No,
+            exit: Exit::Permanent,
             message: text![complaint, "usage: ", called, program.usage, "\n\n"],
         }
     }
@@ -104,7 +104,7 @@ fn read<'a>(arguments: &'a [&'static CStr]) -> Result<Order<'a>, Misuse> {
             b'L' => order.lock = Some(Lock::wanted(value, Held::GiveUp)),
             b'v' => order.verbose = true,
             b'V' => {
-                complain(VERSION.as_bytes());
+                write_stderr(VERSION.as_bytes());
                 return Err(misuse());
             }
             b'P' => order.session = true,
@@ -129,7 +129,7 @@ fn increment(text: &[u8]) -> Option<i32> {
         [b'-', digits @ ..] => (-1, digits),
         [b'+', digits @ ..] | digits => (1, digits),
     };
-    let (number, rest) = scan(digits);
+    let (number, rest) = scan_decimal(digits);
     let [low @ .., _, _, _, _] = number.to_le_bytes();
     rest.is_empty()
         .then_some(i32::from_le_bytes(low).wrapping_mul(sign))

@@ -155,7 +155,7 @@ impl Order<'_> {
             .into_iter()
             .chain(arguments.iter().copied())
             .collect();
-        let refusal = CHPST.refuse(text!["unable to run: ", called, ": "]);
+        let refusal = CHPST.fatal_msg(text!["unable to run: ", called, ": "]);
         let child = Child::called(name, &argv, &environment.entries(), refusal);
         for resource in LIMITS {
             let bound = self.limits.iter().rev().find(|(of, _)| *of == resource);
@@ -183,19 +183,19 @@ impl<'a> Who<'a> {
         match self {
             Who::Account(name) => match Account::look_up(&CString::new(name).unwrap_or_default()) {
                 Ok(account) => Ok(Identity::alone(account)),
-                Err(Missing::Unknown) => Err(CHPST.refuse(text!["unknown account: ", name])),
+                Err(Missing::Unknown) => Err(CHPST.fatal_msg(text!["unknown account: ", name])),
                 Err(Missing::Unanswered(error)) => {
                     Err(CHPST.fatal("unable to get password file entry", error))
                 }
             },
             Who::Names(names) => Identity::named(names).map_err(|missing| match missing {
-                Missing::Unknown => CHPST.refuse(text!["unknown user/group: ", names]),
+                Missing::Unknown => CHPST.fatal_msg(text!["unknown user/group: ", names]),
                 Missing::Unanswered(error) => {
                     CHPST.fatal("unable to get password/group file entry", error)
                 }
             }),
             Who::Numbers(numbers) => Identity::numbered(numbers)
-                .ok_or_else(|| CHPST.refuse(text!["invalid uid/gids: ", numbers])),
+                .ok_or_else(|| CHPST.fatal_msg(text!["invalid uid/gids: ", numbers])),
         }
     }
 }

@@ -48,8 +48,8 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         environment: &environment,
         tell,
     };
-    let mut logs =
-        Logs::open(&script, around).map_err(|trouble| MULTILOG.refuse(sentence(&trouble, "")))?;
+    let mut logs = Logs::open(&script, around)
+        .map_err(|trouble| MULTILOG.fatal_msg(sentence(&trouble, "")))?;
     let mut lines = Lines::new(script.stamped);
 
     // TERM ends the input with the line that is being read. To leave what

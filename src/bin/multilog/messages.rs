@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cli::errno::wording;
-use cli::text::complain;
+use cli::errno::errno_message;
+use cli::text::write_stderr;
 use cli::{Exit, Failure, text};
 use logging::event::{Event, Purpose, Step, Then, Trouble};
 use logging::names::LONGEST_CODE;
@@ -33,8 +33,8 @@ pub(crate) fn wrong(mistake: Mistake<'_>) -> Failure {
         }
     };
     Failure {
-        exit: Exit::No,
-        ..MULTILOG.refuse(what)
+        exit: Exit::Permanent,
+        ..MULTILOG.fatal_msg(what)
     }
 }
 
@@ -46,10 +46,10 @@ pub(crate) fn tell(event: &Event<'_>) {
     };
     match trouble.then {
         Then::Again => {
-            MULTILOG.remark(sentence(trouble, ", pausing"));
+            MULTILOG.warn_msg(sentence(trouble, ", pausing"));
             std::thread::sleep(PAUSE);
         }
-        Then::On | Then::Exit => complain(&MULTILOG.refuse(sentence(trouble, "")).message),
+        Then::On | Then::Exit => write_stderr(&MULTILOG.fatal_msg(sentence(trouble, "")).message),
     }
 }
 
@@ -95,6 +95,6 @@ pub(crate) fn sentence(trouble: &Trouble<'_>, then: &str) -> Vec<u8> {
         Step::RewindStatus => text!["unable to move to beginning of ", place],
         Step::WriteStatus => text!["unable to write ", place],
     };
-    let why = error.map_or(String::new(), |error| format!(": {}", wording(error)));
+    let why = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
     text![what, then, why]
 }

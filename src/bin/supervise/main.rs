@@ -7,7 +7,7 @@ mod messages;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
-use cli::options::alone;
+use cli::options::flag;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::names;
 use daemontools_core::status::Want;
@@ -22,10 +22,7 @@ use messages::{cannot_begin, report};
 pub(crate) static SUPERVISE: Program = Program {
     name: "supervise",
     usage: "supervise: usage: supervise dir",
-    options: &[alone(
-        b'e',
-        "heed what more a service directory may ask for",
-    )],
+    options: &[flag(b'e', "heed what more a service directory may ask for")],
 };
 
 unix::main!(SUPERVISE.start(supervise));

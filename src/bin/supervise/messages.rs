@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use cli::{Failure, last_element, text};
+use cli::{Failure, basename, text};
 use daemontools_core::names;
 use nix::errno::Errno;
 use supervision::directory::{Obstacle, ReplaceTrouble};
@@ -42,7 +42,7 @@ pub(crate) fn report(dir: &CStr, trouble: Trouble) {
                 "/",
                 file.new,
                 " to ",
-                last_element(file.name.to_bytes())
+                basename(file.name.to_bytes())
             ],
             error,
         ),
@@ -56,7 +56,7 @@ pub(crate) fn report(dir: &CStr, trouble: Trouble) {
         | Trouble::ControlStart(_, error) => return cannot_start(dir, names::RUN_PROGRAM, error),
         Trouble::Extended(trouble) => return report_extended(dir, trouble),
     };
-    SUPERVISE.warn_in_passing(text!["unable to ", what], error);
+    SUPERVISE.try_warn(text!["unable to ", what], error);
 }
 
 /// The same of what only -e brings.
@@ -65,7 +65,7 @@ fn report_extended(dir: &CStr, trouble: extended::Trouble) {
         extended::Trouble::Read(file, error) => (text!["read ", dir, "/", file], error),
         extended::Trouble::Meaning(file, meaning) => {
             let what = text![dir, "/", file, " is not ", meaning, ": ignored"];
-            return SUPERVISE.remark_in_passing(what);
+            return SUPERVISE.try_warn_msg(what);
         }
         extended::Trouble::Notification(error) => {
             let file = names::NOTIFICATION_FD;
@@ -76,7 +76,7 @@ fn report_extended(dir: &CStr, trouble: extended::Trouble) {
         }
         extended::Trouble::Waiting => {
             let what = text!["waiting for what holds ", dir, "/", names::RUN_LOCK];
-            return SUPERVISE.remark_in_passing(what);
+            return SUPERVISE.try_warn_msg(what);
         }
         extended::Trouble::Lock(error) => {
             return last_words(text!["lock ", dir, "/", names::RUN_LOCK], error);
@@ -88,7 +88,7 @@ fn report_extended(dir: &CStr, trouble: extended::Trouble) {
             return cannot_start(dir, names::NOTIFY_PROGRAM, error);
         }
     };
-    SUPERVISE.warn_in_passing(text!["unable to ", what], error);
+    SUPERVISE.try_warn(text!["unable to ", what], error);
 }
 
 fn cannot_start(dir: &CStr, program: &CStr, error: Errno) {
@@ -100,5 +100,5 @@ fn cannot_start(dir: &CStr, program: &CStr, error: Errno) {
 /// The last words of a child that did not become what it was to be.
 fn last_words(what: impl AsRef<[u8]>, error: Errno) {
     let failure = SUPERVISE.fatal(text!["unable to ", what.as_ref()], error);
-    text::complain_in_passing(&failure.message);
+    text::try_write_stderr(&failure.message);
 }

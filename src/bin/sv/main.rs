@@ -7,8 +7,8 @@ mod words;
 use std::ffi::CStr;
 use std::time::Duration;
 
-use cli::options::{alone, with};
-use cli::{Exit, Failure, Program, errno::wording, last_element, number, text};
+use cli::options::{flag, value};
+use cli::{Exit, Failure, Program, basename, errno::errno_message, number, text};
 use daemontools_core::sv::Order;
 use supervision::sv::{Lost, Services, control};
 use unix::start;
@@ -19,9 +19,9 @@ pub(crate) static SV: Program = Program {
     name: "sv",
     usage: "usage: sv [-v] [-w sec] command service ...\n",
     options: &[
-        alone(b'v', "wait for the command to take effect, and tell"),
-        with(b'w', "sec", "the same, for so many seconds"),
-        alone(b'V', "show the version, and how sv is used"),
+        flag(b'v', "wait for the command to take effect, and tell"),
+        value(b'w', "sec", "the same, for so many seconds"),
+        flag(b'V', "show the version, and how sv is used"),
     ],
 };
 
@@ -44,20 +44,20 @@ unix::main!(SV.start(main_or_script));
 /// this name, with the exit codes of such.
 fn main_or_script(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let called = arguments.first().map_or(&b"sv"[..], |word| word.to_bytes());
-    match last_element(called) {
+    match basename(called) {
         b"sv" => sv(arguments, None),
         name => sv(arguments, Some(name)).map_err(|failure| as_script(name, &failure)),
     }
 }
 
 fn sv(arguments: &[&'static CStr], script: Option<&[u8]>) -> Result<Exit, Failure> {
-    let mut seconds = start::variable(b"SVWAIT").map_or(WAIT, |text| number::scan(text).0);
+    let mut seconds = start::variable(b"SVWAIT").map_or(WAIT, |text| number::scan_decimal(text).0);
     let mut verbose = false;
     let mut options = SV.options(arguments);
     while let Some((letter, value)) = options.next()? {
         verbose = true;
         match letter {
-            b'w' => (seconds, _) = number::scan(value),
+            b'w' => (seconds, _) = number::scan_decimal(value),
             b'V' => {
                 let usage = SV.usage();
                 let message = text![VERSION, usage.message];
@@ -112,9 +112,9 @@ fn lost(lost: Lost) -> Failure {
         Lost::Origin(error) => ("unable to open current directory", error),
         Lost::Return(error) => ("unable to change to original directory", error),
     };
-    let message = text!["fatal: ", what, ": ", wording(error), "\n"];
+    let message = text!["fatal: ", what, ": ", errno_message(error), "\n"];
     Failure {
-        exit: Exit::No,
+        exit: Exit::Permanent,
         message,
     }
 }

@@ -1,7 +1,7 @@
 //! What sv says about its services.
 
-use cli::text::{complain, print};
-use cli::{errno::wording, text};
+use cli::text::{print, write_stderr};
+use cli::{errno::errno_message, text};
 use daemontools_core::names;
 use daemontools_core::sv::{Order, Request};
 use nix::errno::Errno;
@@ -72,7 +72,7 @@ fn say_status(name: &[u8], service: &Description, logger: Option<&Logger>) -> (V
     let (trouble, about_logger) = match logger {
         None => (None, None),
         Some(Logger::Chdir(error)) => {
-            let what = text!["unable to change directory: ", wording(*error)];
+            let what = text!["unable to change directory: ", errno_message(*error)];
             (Some(text!["warning: ", path, ": ", what, "\n"]), None)
         }
         Some(Logger::Known(known)) => (None, Some(known)),
@@ -106,16 +106,19 @@ fn complaint(name: &[u8], trouble: Trouble) -> Vec<u8> {
     let (prefix, what) = match trouble {
         Trouble::Chdir(error) => (
             "fail: ",
-            text!["unable to change to service directory: ", wording(error)],
+            text![
+                "unable to change to service directory: ",
+                errno_message(error)
+            ],
         ),
         Trouble::Runsv(client::Trouble::NotRunning) => ("fail: ", text!["runsv not running"]),
         Trouble::Runsv(client::Trouble::Open(file, error)) => (
             "warning: ",
-            text!["unable to open ", file, ": ", wording(error)],
+            text!["unable to open ", file, ": ", errno_message(error)],
         ),
         Trouble::Runsv(client::Trouble::Read(error)) => (
             "warning: ",
-            text!["unable to read ", names::STATUS, ": ", wording(error)],
+            text!["unable to read ", names::STATUS, ": ", errno_message(error)],
         ),
         Trouble::Runsv(client::Trouble::Format) => (
             "warning: ",
@@ -123,7 +126,12 @@ fn complaint(name: &[u8], trouble: Trouble) -> Vec<u8> {
         ),
         Trouble::Runsv(client::Trouble::Write(error)) => (
             "warning: ",
-            text!["unable to write to ", names::CONTROL, ": ", wording(error)],
+            text![
+                "unable to write to ",
+                names::CONTROL,
+                ": ",
+                errno_message(error)
+            ],
         ),
     };
     text![prefix, name, ": ", what, "\n"]
@@ -154,5 +162,5 @@ pub(crate) fn complain_of_check(name: &[u8], trouble: CheckTrouble) {
 }
 
 fn warn(what: &[u8], error: Errno) {
-    complain(&text!["warning: ", what, ": ", wording(error), "\n"]);
+    write_stderr(&text!["warning: ", what, ": ", errno_message(error), "\n"]);
 }

@@ -8,9 +8,9 @@ mod messages;
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
-use cli::number::scan;
-use cli::options::{alone, with};
-use cli::text::complain;
+use cli::number::scan_decimal;
+use cli::options::{flag, value};
+use cli::text::write_stderr;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
 use logging::directory::Surroundings;
@@ -32,13 +32,13 @@ pub(crate) static SVLOGD: Program = Program {
     name: "svlogd",
     usage: " [-ttv] [-r c] [-R abc] [-l len] [-b buflen] dir ...",
     options: &[
-        alone(b't', "a label before each line; -tt, -ttt: a date"),
-        with(b'r', "c", "replace unprintable characters with this one"),
-        with(b'R', "abc", "replace these characters too"),
-        with(b'l', "len", "how much of a line is matched, told and sent"),
-        with(b'b', "buflen", "the buffer's size, more than that"),
-        alone(b'v', "say what is done"),
-        alone(b'V', "show the version, and how svlogd is used"),
+        flag(b't', "a label before each line; -tt, -ttt: a date"),
+        value(b'r', "c", "replace unprintable characters with this one"),
+        value(b'R', "abc", "replace these characters too"),
+        value(b'l', "len", "how much of a line is matched, told and sent"),
+        value(b'b', "buflen", "the buffer's size, more than that"),
+        flag(b'v', "say what is done"),
+        flag(b'V', "show the version, and how svlogd is used"),
     ],
 };
 
@@ -113,7 +113,7 @@ fn reopen(logs: &mut Logs<'_>) -> Result<(), Failure> {
     if logs.reopen() {
         return Ok(());
     }
-    Err(SVLOGD.refuse("no functional log directories."))
+    Err(SVLOGD.fatal_msg("no functional log directories."))
 }
 
 /// The options and the directories.
@@ -122,7 +122,7 @@ fn read_arguments<'a>(
 ) -> Result<(Form, bool, &'a [&'static CStr]), Failure> {
     let called = arguments.first().copied().unwrap_or_default();
     let usage = |complaint: Vec<u8>| Failure {
-        exit: Exit::Failed,
+        exit: Exit::Temporary,
         message: text![complaint, "usage: ", called, SVLOGD.usage, "\n\n"],
     };
     let (mut stamps, mut verbose, mut length, mut buffer) = (None, false, 1000, 1024);
@@ -130,7 +130,7 @@ fn read_arguments<'a>(
     let mut options = SVLOGD.options(arguments);
     while let Some((letter, value)) = options.read().map_err(usage)? {
         let number = || {
-            let number = usize::try_from(scan(value).0).unwrap_or(usize::MAX);
+            let number = usize::try_from(scan_decimal(value).0).unwrap_or(usize::MAX);
             Some(number).filter(|number| *number > 0)
         };
         match letter {
@@ -153,7 +153,7 @@ fn read_arguments<'a>(
             }
             b'v' => verbose = true,
             _ => {
-                complain(VERSION.as_bytes());
+                write_stderr(VERSION.as_bytes());
                 return Err(usage(Vec::new()));
             }
         }

@@ -3,9 +3,9 @@
 use std::ffi::CStr;
 use std::time::Duration;
 
-use cli::errno::wording;
+use cli::errno::errno_message;
 use cli::text;
-use cli::text::complain;
+use cli::text::write_stderr;
 use logging::event::{Event, News, Part, Purpose, Step, Then, Trouble};
 use logging::names::{CURRENT, Code, NEWSTATE};
 use logging::svlogd::config::Mistake;
@@ -44,20 +44,20 @@ pub(crate) fn tell(event: &Event<'_>) {
             SVLOGD.warn(text!["unable to read config: ", place], *error);
         }
         Event::News(_, News::Mistaken(Mistake::Address(address))) => {
-            SVLOGD.remark(text!["unable to scan ip address: ", address]);
+            SVLOGD.warn_msg(text!["unable to scan ip address: ", address]);
         }
         Event::News(_, News::Mistaken(Mistake::Port(port))) => {
-            SVLOGD.remark(text!["unable to scan port number: ", port]);
+            SVLOGD.warn_msg(text!["unable to scan port number: ", port]);
         }
         Event::News(place, News::RemovedForRoom(name)) => {
-            SVLOGD.remark(text!["out of disk space, delete: ", place, "/", name]);
+            SVLOGD.warn_msg(text!["out of disk space, delete: ", place, "/", name]);
         }
         Event::News(..) => {}
         Event::Trouble(trouble) => match trouble.then {
-            Then::On => SVLOGD.remark(sentence(trouble)),
-            Then::Exit => complain(&SVLOGD.refuse(sentence(trouble)).message),
+            Then::On => SVLOGD.warn_msg(sentence(trouble)),
+            Then::Exit => write_stderr(&SVLOGD.fatal_msg(sentence(trouble)).message),
             Then::Again => {
-                complain(&text!["svlogd: pausing: ", sentence(trouble), "\n"]);
+                write_stderr(&text!["svlogd: pausing: ", sentence(trouble), "\n"]);
                 std::thread::sleep(PAUSE);
             }
         },
@@ -66,7 +66,7 @@ pub(crate) fn tell(event: &Event<'_>) {
 
 /// Says what -v makes it say.
 pub(crate) fn inform(what: impl AsRef<[u8]>) {
-    complain(&text!["svlogd: info: ", what.as_ref(), "\n"]);
+    write_stderr(&text!["svlogd: info: ", what.as_ref(), "\n"]);
 }
 
 pub(crate) fn received(signal: Signal) -> &'static str {
@@ -126,7 +126,7 @@ fn sentence(trouble: &Trouble<'_>) -> Vec<u8> {
         // svlogd has no status files.
         Step::CreateStatus | Step::RewindStatus | Step::WriteStatus => of_place("unable to write"),
     };
-    let why = error.map_or(String::new(), |error| format!(": {}", wording(error)));
+    let why = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
     text![what, why]
 }
 

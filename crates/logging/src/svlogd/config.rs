@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use cli::number::scan;
+use cli::number::scan_decimal;
 
 use super::pattern::Pattern;
 use crate::policy::{Policy, Terms};
@@ -88,8 +88,8 @@ impl Config {
             match letter {
                 b'p' | b'!' if rest.is_empty() => {}
                 b's' => terms.size = count(scaled(rest, &[(b'k', 1 << 10), (b'm', 1 << 20)])),
-                b'n' => terms.files = count(scan(rest).0),
-                b'N' => terms.floor = count(scan(rest).0),
+                b'n' => terms.files = count(scan_decimal(rest).0),
+                b'N' => terms.floor = count(scan_decimal(rest).0),
                 b't' => {
                     let age = scaled(rest, &[(b'm', 60), (b'h', 3600)]);
                     terms.age = Some(Duration::from_secs(age)).filter(|age| !age.is_zero());
@@ -134,7 +134,7 @@ impl Config {
 
 /// A number, and what the letter after it multiplies it with.
 fn scaled(text: &[u8], units: &[(u8, u64)]) -> u64 {
-    let (number, rest) = scan(text);
+    let (number, rest) = scan_decimal(text);
     let unit = units
         .iter()
         .find(|(letter, _)| rest.first() == Some(letter));
@@ -153,7 +153,7 @@ fn peer(text: &[u8]) -> Result<Option<SocketAddrV4>, Mistake> {
     let octets = octets(address).ok_or_else(|| Mistake::Address(address.to_vec()))?;
     let port = match parts.next() {
         None => SYSLOG,
-        Some(port) => match scan(port).0 {
+        Some(port) => match scan_decimal(port).0 {
             0 => return Err(Mistake::Port(port.to_vec())),
             number => {
                 let [low, high, ..] = number.to_le_bytes();
@@ -171,7 +171,7 @@ fn octets(mut text: &[u8]) -> Option<[u8; 4]> {
         if n > 0 {
             text = text.strip_prefix(b".")?;
         }
-        let (number, rest) = scan(text);
+        let (number, rest) = scan_decimal(text);
         if rest.len() == text.len() {
             return None;
         }

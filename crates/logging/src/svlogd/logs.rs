@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use cli::text::complain;
+use cli::text::write_stderr;
 use daemontools_core::label::TEXT;
 use nix::errno::Errno;
 use nix::unistd::read;
@@ -229,7 +229,7 @@ impl<'a> Log<'a> {
                 let end: &[u8] = if longer { b"...\n" } else { b"\n" };
                 let short = || [&before, head, end].concat();
                 if alerted {
-                    complain(&short());
+                    write_stderr(&short());
                 }
                 if written && (self.config.peer.is_some() || self.config.sent_only) {
                     self.send(&short(), &mut text);
