@@ -57,11 +57,11 @@ count() {
     input=$1 program=$2
     shift 2
     rm -rf log
-    env -i PATH=/nowhere TZ=UTC "$valgrind" --tool=callgrind --log-file=said \
+    env -i PATH=/nowhere TZ=UTC "$valgrind" --tool=callgrind --log-file=report \
         --callgrind-out-file=/dev/null "$programs/$program" "$@" \
         <"$input" >out 2>err || :
-    sed -n 's/.*Collected : //p' said | grep . || {
-        cat said err >&2
+    sed -n 's/.*Collected : //p' report | grep . || {
+        cat report err >&2
         return 1
     }
 }
