@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 
-use chain::envdir::{Error, read};
+use chain::envdir::{EnvdirError, read};
 use chain::{Child, Environment};
 use cli::{Exit, Failure, Program, text};
 
@@ -36,15 +36,15 @@ fn usage() -> Failure {
     }
 }
 
-fn refusal(directory: &CStr, error: Error) -> Failure {
+fn refusal(directory: &CStr, error: EnvdirError) -> Failure {
     let (what, error) = match error {
-        Error::Origin(error) => (text!["unable to switch to current directory"], error),
-        Error::Enter(error) => (text!["unable to switch to directory ", directory], error),
-        Error::Open(error) | Error::List(error) => {
+        EnvdirError::Origin(error) => (text!["unable to switch to current directory"], error),
+        EnvdirError::Enter(error) => (text!["unable to switch to directory ", directory], error),
+        EnvdirError::Open(error) | EnvdirError::List(error) => {
             (text!["unable to read directory ", directory], error)
         }
-        Error::Read(file, error) => (text!["unable to read ", directory, "/", file], error),
-        Error::Return(error) => (text!["unable to switch to starting directory"], error),
+        EnvdirError::Read(file, error) => (text!["unable to read ", directory, "/", file], error),
+        EnvdirError::Return(error) => (text!["unable to switch to starting directory"], error),
     };
     ENVDIR.fatal(what, error)
 }

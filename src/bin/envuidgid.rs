@@ -27,6 +27,6 @@ fn envuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let account =
         Account::find(name).ok_or_else(|| ENVUIDGID.fatal_msg(text!["unknown account ", name]))?;
     let mut environment = Environment::inherited();
-    environment.announce(account.uid, account.gid);
+    environment.set_uid_gid(account.uid, account.gid);
     Err(Child::new(&ENVUIDGID, child, &environment.entries()).exec())
 }

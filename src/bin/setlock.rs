@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use chain::Child;
-use chain::lock::{Error, Held, OPTIONS, take};
+use chain::lock::{LockError, LockMode, OPTIONS, take};
 use cli::{Exit, Failure, Program, text};
 use unix::start::environment;
 
@@ -18,13 +18,13 @@ pub(crate) static SETLOCK: Program = Program {
 unix::main!(SETLOCK.start(setlock));
 
 fn setlock(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let mut held = Held::Wait;
+    let mut held = LockMode::Wait;
     let mut silent = false;
     let mut options = SETLOCK.options(arguments);
     while let Some((letter, _)) = options.next()? {
         match letter {
-            b'n' => held = Held::GiveUp,
-            b'N' => held = Held::Wait,
+            b'n' => held = LockMode::Try,
+            b'N' => held = LockMode::Wait,
             letter => silent = letter == b'x',
         }
     }
@@ -39,10 +39,10 @@ fn setlock(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let lock = match take(file, held) {
         Ok(lock) => lock,
         Err(_) if silent => return Ok(Exit::Success),
-        Err(Error::Open(error)) => {
+        Err(LockError::Open(error)) => {
             return Err(SETLOCK.fatal(text!["unable to open ", file], error));
         }
-        Err(Error::Lock(error, _open)) => {
+        Err(LockError::Lock(error, _open)) => {
             return Ok(SETLOCK.fatal(text!["unable to lock ", file], error).say());
         }
     };

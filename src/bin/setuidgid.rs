@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use chain::Child;
-use chain::identity::{Account, Error, Identity};
+use chain::identity::{Account, ApplyError, Identity};
 use cli::{Exit, Failure, Opt, Program, text};
 use unix::start::environment;
 
@@ -36,12 +36,12 @@ fn setuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         _ => return Err(SETUIDGID.usage()),
     };
     identity(name, supplementary)?
-        .assume()
+        .apply()
         .map_err(|error| match error {
-            Error::Groups(error) | Error::Group(error) => {
+            ApplyError::Groups(error) | ApplyError::Group(error) => {
                 SETUIDGID.fatal("unable to setgid", error)
             }
-            Error::User(error) => SETUIDGID.fatal("unable to setuid", error),
+            ApplyError::User(error) => SETUIDGID.fatal("unable to setuid", error),
         })?;
     Err(Child::new(&SETUIDGID, child, &environment()).exec())
 }
@@ -52,7 +52,7 @@ fn identity(name: &CStr, supplementary: bool) -> Result<Identity, Failure> {
     match Account::find(name) {
         Some(account) if supplementary => Identity::with_groups(account, name)
             .map_err(|error| SETUIDGID.fatal(text!["unable to get groups of ", name], error)),
-        Some(account) => Ok(Identity::alone(account)),
+        Some(account) => Ok(Identity::primary_group_only(account)),
         None => Identity::parse(name.to_bytes())
             .ok_or_else(|| SETUIDGID.fatal_msg(text!["unknown account ", name])),
     }

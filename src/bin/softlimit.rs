@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use chain::Child;
-use chain::limits::{Bound, Error, OPTIONS, resources, set_soft};
+use chain::limits::{LimitError, OPTIONS, SoftLimit, resources, set_soft};
 use cli::{Exit, Failure, Program};
 use nix::sys::resource::Resource;
 use unix::start::environment;
@@ -28,8 +28,8 @@ fn softlimit(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let child = read(arguments, &environment, &mut limits);
     for (resource, bound) in limits {
         set_soft(resource, bound).map_err(|error| match error {
-            Error::Get(error) => SOFTLIMIT.fatal("getrlimit failed", error),
-            Error::Set(error) => SOFTLIMIT.fatal("setrlimit failed", error),
+            LimitError::Get(error) => SOFTLIMIT.fatal("getrlimit failed", error),
+            LimitError::Set(error) => SOFTLIMIT.fatal("setrlimit failed", error),
         })?;
     }
     Err(child?.exec())
@@ -40,11 +40,11 @@ fn softlimit(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 fn read<'a>(
     arguments: &[&'static CStr],
     environment: &[&'a CStr],
-    limits: &mut Vec<(Resource, Bound)>,
+    limits: &mut Vec<(Resource, SoftLimit)>,
 ) -> Result<Child<'a>, Failure> {
     let mut options = SOFTLIMIT.options(arguments);
     while let Some((letter, value)) = options.next()? {
-        let bound = Bound::parse(value).ok_or_else(|| SOFTLIMIT.usage())?;
+        let bound = SoftLimit::parse(value).ok_or_else(|| SOFTLIMIT.usage())?;
         limits.extend(resources(letter).iter().map(|resource| (*resource, bound)));
     }
     match options.operands() {

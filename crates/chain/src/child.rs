@@ -14,7 +14,7 @@ const WORDING: usize = 64;
 /// it works after fork and under limits that leave none to be had.
 #[derive(Debug)]
 pub struct Child<'a> {
-    program: unix::exec::Program<'a>,
+    program: unix::exec::PreparedExec<'a>,
     /// The failure, whose message wants its wording.
     failure: Failure,
 }
@@ -45,7 +45,7 @@ impl<'a> Child<'a> {
         failure.message.pop();
         failure.message.reserve(WORDING);
         Child {
-            program: unix::exec::Program::search_for(name, path, argv, environment),
+            program: unix::exec::PreparedExec::search_for(name, path, argv, environment),
             failure,
         }
     }

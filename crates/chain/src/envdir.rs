@@ -12,7 +12,7 @@ use unix::file;
 
 /// What could not be done with a directory of variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum EnvdirError {
     /// To open the current directory, in order to come back to it.
     Origin(Errno),
     /// To change to the directory.
@@ -38,21 +38,21 @@ pub enum Error {
 pub fn read<P: NixPath + ?Sized>(
     directory: &P,
     skips: impl FnMut(&CStr) -> bool,
-) -> Result<Vec<CString>, Error> {
-    let origin = file::open_read(c".").map_err(Error::Origin)?;
-    chdir(directory).map_err(Error::Enter)?;
+) -> Result<Vec<CString>, EnvdirError> {
+    let origin = file::open_read(c".").map_err(EnvdirError::Origin)?;
+    chdir(directory).map_err(EnvdirError::Enter)?;
     let edits = read_here(skips)?;
-    fchdir(&origin).map_err(Error::Return)?;
+    fchdir(&origin).map_err(EnvdirError::Return)?;
     Ok(edits)
 }
 
-fn read_here(mut skips: impl FnMut(&CStr) -> bool) -> Result<Vec<CString>, Error> {
+fn read_here(mut skips: impl FnMut(&CStr) -> bool) -> Result<Vec<CString>, EnvdirError> {
     let how = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let mut directory = Dir::open(c".", how, Mode::empty()).map_err(Error::Open)?;
+    let mut directory = Dir::open(c".", how, Mode::empty()).map_err(EnvdirError::Open)?;
     let mut edits = Vec::new();
     let mut text = Vec::new();
     for file in directory.iter() {
-        let file = file.map_err(Error::List)?;
+        let file = file.map_err(EnvdirError::List)?;
         let name = file.file_name();
         if name.to_bytes().starts_with(b".") {
             continue;
@@ -60,7 +60,7 @@ fn read_here(mut skips: impl FnMut(&CStr) -> bool) -> Result<Vec<CString>, Error
         match read_into(&mut text, name) {
             Ok(()) => edits.push(edit(name, take_value(&mut text))),
             Err(Errno::EISDIR) if skips(name) => {}
-            Err(error) => return Err(Error::Read(name.to_owned(), error)),
+            Err(error) => return Err(EnvdirError::Read(name.to_owned(), error)),
         }
     }
     Ok(edits)

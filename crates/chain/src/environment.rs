@@ -47,7 +47,7 @@ impl Environment<'_> {
     }
 
     /// Sets GID and UID, as envuidgid does.
-    pub fn announce(&mut self, uid: Uid, gid: Gid) {
+    pub fn set_uid_gid(&mut self, uid: Uid, gid: Gid) {
         for (name, id) in [("GID", gid.as_raw()), ("UID", uid.as_raw())] {
             // Neither the name nor a number has a NUL in it.
             self.edit(CString::new(format!("{name}={id}")).unwrap_or_default());

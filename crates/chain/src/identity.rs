@@ -29,7 +29,7 @@ impl Account {
     ///
     /// # Errors
     /// There is none of that name, or the name service does not answer.
-    pub fn look_up(name: &CStr) -> Result<Account, Missing> {
+    pub fn look_up(name: &CStr) -> Result<Account, LookupError> {
         let (uid, gid) = found(account::user(name))?;
         Ok(Account { uid, gid })
     }
@@ -37,15 +37,15 @@ impl Account {
 
 /// Why a name was not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum LookupError {
     /// Nobody has it.
     Unknown,
     /// The name service did not answer.
-    Unanswered(Errno),
+    Os(Errno),
 }
 
-fn found<T>(answer: Result<Option<T>, Errno>) -> Result<T, Missing> {
-    answer.map_err(Missing::Unanswered)?.ok_or(Missing::Unknown)
+fn found<T>(answer: Result<Option<T>, Errno>) -> Result<T, LookupError> {
+    answer.map_err(LookupError::Os)?.ok_or(LookupError::Unknown)
 }
 
 /// How many groups chpst takes.
@@ -64,7 +64,7 @@ pub struct Identity {
 
 /// Which part of an identity could not be assumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum ApplyError {
     /// The supplementary groups.
     Groups(Errno),
     /// The group.
@@ -77,7 +77,7 @@ impl Identity {
     /// The account's user and group alone: its group is the only
     /// supplementary one too.
     #[must_use]
-    pub fn alone(account: Account) -> Identity {
+    pub fn primary_group_only(account: Account) -> Identity {
         Identity {
             uid: account.uid,
             gid: account.gid,
@@ -123,7 +123,7 @@ impl Identity {
     ///
     /// # Errors
     /// The first name that was not found.
-    pub fn named(text: &[u8]) -> Result<Identity, Missing> {
+    pub fn named(text: &[u8]) -> Result<Identity, LookupError> {
         // A part of an argument has no NUL in it.
         let names = text.split(|&byte| byte == b':');
         let mut names = names.map(|name| CString::new(name).unwrap_or_default());
@@ -136,7 +136,7 @@ impl Identity {
                 gid,
                 groups,
             },
-            None => Identity::alone(account),
+            None => Identity::primary_group_only(account),
         })
     }
 
@@ -167,10 +167,10 @@ impl Identity {
     ///
     /// # Errors
     /// What could not be set; what came before it is set.
-    pub fn assume(&self) -> Result<(), Error> {
-        setgroups(&self.groups).map_err(Error::Groups)?;
-        setgid(self.gid).map_err(Error::Group)?;
-        setuid(self.uid).map_err(Error::User)
+    pub fn apply(&self) -> Result<(), ApplyError> {
+        setgroups(&self.groups).map_err(ApplyError::Groups)?;
+        setgid(self.gid).map_err(ApplyError::Group)?;
+        setuid(self.uid).map_err(ApplyError::User)
     }
 }
 

@@ -93,54 +93,54 @@ pub fn resources(letter: u8) -> &'static [Resource] {
 
 /// How far a soft limit is to be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum SoftLimit {
     /// To the hard limit.
     Hard,
     /// To this value in the unit of the resource, or to the hard limit if
     /// that is lower.
-    At(rlim_t),
+    Value(rlim_t),
     /// Not at all.
-    Same,
+    Unchanged,
 }
 
-impl Bound {
+impl SoftLimit {
     /// Reads `=` or a number. None if anything follows the number's digits.
     #[must_use]
-    pub fn parse(text: &[u8]) -> Option<Bound> {
+    pub fn parse(text: &[u8]) -> Option<SoftLimit> {
         if text == b"=" {
-            return Some(Bound::Hard);
+            return Some(SoftLimit::Hard);
         }
         let (value, rest) = cli::number::scan_decimal(text);
-        rest.is_empty().then_some(Bound::At(value))
+        rest.is_empty().then_some(SoftLimit::Value(value))
     }
 
     /// Reads a number with a sign in its highest bit, as chpst does: -1 is the
     /// hard limit, and what is below that is none. None if anything follows
     /// the number's digits.
     #[must_use]
-    pub fn parse_signed(text: &[u8]) -> Option<Bound> {
+    pub fn parse_signed(text: &[u8]) -> Option<SoftLimit> {
         const NEGATIVE: rlim_t = 1 << (rlim_t::BITS - 1);
         let (value, rest) = cli::number::scan_decimal(text);
         rest.is_empty().then_some(match value {
-            rlim_t::MAX => Bound::Hard,
-            NEGATIVE.. => Bound::Same,
-            value => Bound::At(value),
+            rlim_t::MAX => SoftLimit::Hard,
+            NEGATIVE.. => SoftLimit::Unchanged,
+            value => SoftLimit::Value(value),
         })
     }
 
     /// The soft limit that it means with these limits.
     fn below(self, soft: rlim_t, hard: rlim_t) -> rlim_t {
         match self {
-            Bound::Hard => hard,
-            Bound::At(value) => value.min(hard),
-            Bound::Same => soft,
+            SoftLimit::Hard => hard,
+            SoftLimit::Value(value) => value.min(hard),
+            SoftLimit::Unchanged => soft,
         }
     }
 }
 
 /// What could not be done with a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum LimitError {
     /// To look at it.
     Get(Errno),
     /// To set it.
@@ -151,21 +151,24 @@ pub enum Error {
 ///
 /// # Errors
 /// As getrlimit(2) and setrlimit(2).
-pub fn set_soft(resource: Resource, bound: Bound) -> Result<(), Error> {
-    let (soft, hard) = getrlimit(resource).map_err(Error::Get)?;
-    setrlimit(resource, bound.below(soft, hard), hard).map_err(Error::Set)
+pub fn set_soft(resource: Resource, bound: SoftLimit) -> Result<(), LimitError> {
+    let (soft, hard) = getrlimit(resource).map_err(LimitError::Get)?;
+    setrlimit(resource, bound.below(soft, hard), hard).map_err(LimitError::Set)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Bound;
+    use super::SoftLimit;
 
     #[test]
     fn a_bound_is_a_number_or_an_equals_sign() {
-        assert_eq!(Bound::parse(b"250"), Some(Bound::At(250)));
-        assert_eq!(Bound::parse(b""), Some(Bound::At(0)));
-        assert_eq!(Bound::parse(b"18446744073709551618"), Some(Bound::At(2)));
-        assert_eq!(Bound::parse(b"="), Some(Bound::Hard));
+        assert_eq!(SoftLimit::parse(b"250"), Some(SoftLimit::Value(250)));
+        assert_eq!(SoftLimit::parse(b""), Some(SoftLimit::Value(0)));
+        assert_eq!(
+            SoftLimit::parse(b"18446744073709551618"),
+            Some(SoftLimit::Value(2))
+        );
+        assert_eq!(SoftLimit::parse(b"="), Some(SoftLimit::Hard));
     }
 
     #[test]
@@ -173,15 +176,15 @@ mod tests {
         for text in [
             "5x", "5 ", " 5", "+5", "-1", "==", "=5", "5=", "0=", "00=", "k",
         ] {
-            assert_eq!(Bound::parse(text.as_bytes()), None, "{text:?}");
+            assert_eq!(SoftLimit::parse(text.as_bytes()), None, "{text:?}");
         }
     }
 
     #[test]
     fn the_hard_limit_is_the_highest() {
-        assert_eq!(Bound::Hard.below(1, 7), 7);
-        assert_eq!(Bound::At(6).below(1, 7), 6);
-        assert_eq!(Bound::At(8).below(1, 7), 7);
-        assert_eq!(Bound::Same.below(1, 7), 1);
+        assert_eq!(SoftLimit::Hard.below(1, 7), 7);
+        assert_eq!(SoftLimit::Value(6).below(1, 7), 6);
+        assert_eq!(SoftLimit::Value(8).below(1, 7), 7);
+        assert_eq!(SoftLimit::Unchanged.below(1, 7), 1);
     }
 }

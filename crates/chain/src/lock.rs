@@ -34,11 +34,11 @@ pub static OPTIONS: [Opt; 4] = [
 
 /// What to do while another holds the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum LockMode {
     /// Wait until it is free.
     Wait,
     /// Give up, with EAGAIN.
-    GiveUp,
+    Try,
 }
 
 /// A lock that is held until this is dropped, or, if another program is run
@@ -59,7 +59,7 @@ impl Lock {
 
 /// What could not be done with a lock file.
 #[derive(Debug)]
-pub enum Error {
+pub enum LockError {
     /// To open it for writing, or to make it.
     Open(Errno),
     /// To lock it. The file is still open: with stderr closed it may have
@@ -72,11 +72,11 @@ pub enum Error {
 ///
 /// # Errors
 /// As open(2) and flock(2).
-pub fn take<P: NixPath + ?Sized>(path: &P, held: Held) -> Result<Lock, Error> {
-    let file = file::open_append(path, 0o600).map_err(Error::Open)?;
+pub fn take<P: NixPath + ?Sized>(path: &P, held: LockMode) -> Result<Lock, LockError> {
+    let file = file::open_append(path, 0o600).map_err(LockError::Open)?;
     let how = match held {
-        Held::Wait => FlockArg::LockExclusive,
-        Held::GiveUp => FlockArg::LockExclusiveNonblock,
+        LockMode::Wait => FlockArg::LockExclusive,
+        LockMode::Try => FlockArg::LockExclusiveNonblock,
     };
     match Flock::lock(file, how) {
         Ok(lock) => {
@@ -84,6 +84,6 @@ pub fn take<P: NixPath + ?Sized>(path: &P, held: Held) -> Result<Lock, Error> {
             let _ = file::clear_cloexec(&*lock);
             Ok(Lock { _descriptor: lock })
         }
-        Err((file, error)) => Err(Error::Lock(error, file)),
+        Err((file, error)) => Err(LockError::Lock(error, file)),
     }
 }

@@ -8,65 +8,65 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use unix::stdio;
 
 /// A part of a message.
-pub trait Part {
+pub trait MessagePart {
     /// The bytes to show.
     fn bytes(&self) -> &[u8];
 }
 
-impl<T: Part + ?Sized> Part for &T {
+impl<T: MessagePart + ?Sized> MessagePart for &T {
     fn bytes(&self) -> &[u8] {
         (**self).bytes()
     }
 }
 
-impl Part for str {
+impl MessagePart for str {
     fn bytes(&self) -> &[u8] {
         self.as_bytes()
     }
 }
 
-impl Part for String {
+impl MessagePart for String {
     fn bytes(&self) -> &[u8] {
         self.as_bytes()
     }
 }
 
-impl Part for [u8] {
+impl MessagePart for [u8] {
     fn bytes(&self) -> &[u8] {
         self
     }
 }
 
-impl Part for Vec<u8> {
+impl MessagePart for Vec<u8> {
     fn bytes(&self) -> &[u8] {
         self
     }
 }
 
-impl Part for CStr {
+impl MessagePart for CStr {
     fn bytes(&self) -> &[u8] {
         self.to_bytes()
     }
 }
 
-impl Part for CString {
+impl MessagePart for CString {
     fn bytes(&self) -> &[u8] {
         self.to_bytes()
     }
 }
 
-impl Part for OsStr {
+impl MessagePart for OsStr {
     fn bytes(&self) -> &[u8] {
         self.as_bytes()
     }
 }
 
-/// Joins [`Part`]s into one message: `text!["unable to chdir to ", dir]`.
+/// Joins [`MessagePart`]s into one message: `text!["unable to chdir to ", dir]`.
 #[macro_export]
 macro_rules! text {
     [$($part:expr),* $(,)?] => {{
         let mut text: Vec<u8> = Vec::new();
-        $(text.extend_from_slice($crate::text::Part::bytes(&$part));)*
+        $(text.extend_from_slice($crate::text::MessagePart::bytes(&$part));)*
         text
     }};
 }

@@ -10,7 +10,7 @@ use nix::fcntl::{AT_FDCWD, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, fsync, unlink};
-use unix::exec::Program;
+use unix::exec::PreparedExec;
 use unix::fork::fork;
 use unix::{file, signals};
 
@@ -105,7 +105,7 @@ impl Processor<'_> {
 
     fn run(&self, input: &CStr, output: &CStr) -> Pid {
         let arguments = [c"sh", c"-c", self.command.as_c_str()];
-        let shell = Program::at(c"/bin/sh", &arguments, self.environment);
+        let shell = PreparedExec::at(c"/bin/sh", &arguments, self.environment);
         self.voice.persist(Step::Fork, || {
             fork(|| {
                 signals::reset(self.policy.signals());

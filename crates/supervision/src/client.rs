@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::stat;
 use nix::unistd::{read, write};
-use unix::exec::Program;
+use unix::exec::PreparedExec;
 use unix::file;
 use unix::fork::fork;
 use unix::stdio::STDOUT;
@@ -95,7 +95,7 @@ pub fn is_available(complain: impl Fn(CheckTrouble)) -> bool {
         }
     }
     let environment = unix::start::environment();
-    let check = Program::at(names::CHECK, &[names::CHECK_PROGRAM], &environment);
+    let check = PreparedExec::at(names::CHECK, &[names::CHECK_PROGRAM], &environment);
     let child = || {
         // It has nothing to say but its exit code. What is closed here is
         // the child's own.

@@ -18,7 +18,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
 use nix::unistd::{Pid, getppid, pipe2, read, setsid};
-use unix::exec::Program;
+use unix::exec::PreparedExec;
 use unix::file;
 use unix::fork::fork;
 use unix::wait::ExitStatus;
@@ -476,7 +476,7 @@ pub(crate) fn notify(
     let arguments: Vec<_> = std::iter::once(names::NOTIFY_PROGRAM)
         .chain(words.iter().map(CString::as_c_str))
         .collect();
-    let program = Program::search(None, &arguments, environment);
+    let program = PreparedExec::search(None, &arguments, environment);
     let child = || {
         report(Trouble::Notify(program.exec()));
         111

@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
 use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
-use unix::exec::Program;
+use unix::exec::PreparedExec;
 use unix::fork::{fork, spawn};
 use unix::signals::SignalPipe;
 
@@ -308,7 +308,7 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
             .chain(option)
             .chain([directory])
             .collect();
-        let program = Program::search(self.path, &arguments, &self.environment);
+        let program = PreparedExec::search(self.path, &arguments, &self.environment);
         let child = || {
             let ready = match role {
                 Role::Service => end.map_or(Ok(()), dup2_stdout),

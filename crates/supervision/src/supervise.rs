@@ -15,7 +15,7 @@ use nix::fcntl::FlockArg;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout};
-use unix::exec::Program;
+use unix::exec::PreparedExec;
 use unix::file;
 use unix::fork::fork;
 use unix::signals::SignalPipe;
@@ -420,7 +420,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         let arguments: Vec<_> = std::iter::once(program)
             .chain(arguments.iter().map(CString::as_c_str))
             .collect();
-        let executable = Program::search(None, &arguments, &self.environment);
+        let executable = PreparedExec::search(None, &arguments, &self.environment);
         let called = match side {
             Role::Service => program.to_owned(),
             Role::Logger => names::in_log(program),
@@ -575,7 +575,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         self.show(side);
         let pipe = self.pipe.as_ref();
         let joined = pipe.map(|pipe| pipe.end(Role::Service)).transpose();
-        let executable = Program::search(None, &[&program], &self.environment);
+        let executable = PreparedExec::search(None, &[&program], &self.environment);
         let child = || {
             let joined = match &joined {
                 Ok(end) => end.as_ref().map_or(Ok(()), dup2_stdout),

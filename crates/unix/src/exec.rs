@@ -10,17 +10,17 @@ use nix::errno::Errno;
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
 /// A program with its arguments and environment, ready for execve: all
-/// memory is taken when it is made, so that [`Program::exec`] may be called
+/// memory is taken when it is made, so that [`PreparedExec::exec`] may be called
 /// between fork and exec.
 #[derive(Debug)]
-pub struct Program<'a> {
+pub struct PreparedExec<'a> {
     candidates: Vec<CString>,
     argv: Vec<*const c_char>,
     environment: Vec<*const c_char>,
     strings: PhantomData<&'a CStr>,
 }
 
-impl<'a> Program<'a> {
+impl<'a> PreparedExec<'a> {
     /// The program that argv names, as execvp of the original looks it up: a
     /// name with a slash as it is, any other in every element of `path` in
     /// turn, where an empty element is the current directory. `path` is
@@ -28,10 +28,10 @@ impl<'a> Program<'a> {
     #[must_use]
     pub fn search(path: Option<&[u8]>, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         let name = argv.first().copied().unwrap_or_default();
-        Program::search_for(name, path, argv, environment)
+        PreparedExec::search_for(name, path, argv, environment)
     }
 
-    /// As [`Program::search`], for the program `name`, whatever argv calls it.
+    /// As [`PreparedExec::search`], for the program `name`, whatever argv calls it.
     #[must_use]
     pub fn search_for(
         name: &CStr,
@@ -55,17 +55,17 @@ impl<'a> Program<'a> {
                 })
                 .collect()
         };
-        Program::new(candidates, argv, environment)
+        PreparedExec::new(candidates, argv, environment)
     }
 
     /// The program in the file `path`, whatever argv calls it.
     #[must_use]
     pub fn at(path: &CStr, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
-        Program::new(vec![path.to_owned()], argv, environment)
+        PreparedExec::new(vec![path.to_owned()], argv, environment)
     }
 
     fn new(candidates: Vec<CString>, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
-        Program {
+        PreparedExec {
             candidates,
             argv: pointers(argv),
             environment: pointers(environment),

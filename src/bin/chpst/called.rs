@@ -3,15 +3,15 @@
 
 use std::ffi::CStr;
 
-use chain::limits::Bound;
-use chain::lock::Held;
+use chain::limits::SoftLimit;
+use chain::lock::LockMode;
 use chain::{limits, lock};
 use cli::{Opt, Program};
 
-use super::order::{Lock, Order, Subdirectories, Who};
-use super::{CHPST, Misuse};
+use super::changes::{Changes, LockSpec, Subdirectories, UserSpec};
+use super::{CHPST, UsageError};
 
-type Read<'a> = Result<Order<'a>, Misuse>;
+type Read<'a> = Result<Changes<'a>, UsageError>;
 
 /// A program whose messages are those of chpst.
 const fn program(usage: &'static str, options: &'static [Opt]) -> Program {
@@ -27,10 +27,10 @@ static ENVDIR: Program = program(" dir child", &[]);
 
 pub(crate) fn envdir<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
     let (directory, program) = operand(arguments.get(1..), &ENVDIR)?;
-    Ok(Order {
+    Ok(Changes {
         variables: Some((directory, Subdirectories::Refused)),
         program,
-        ..Order::default()
+        ..Changes::default()
     })
 }
 
@@ -38,10 +38,10 @@ static ENVUIDGID: Program = program(" account child", &[]);
 
 pub(crate) fn envuidgid<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
     let (account, program) = operand(arguments.get(1..), &ENVUIDGID)?;
-    Ok(Order {
-        announced: Some(Who::Account(account)),
+    Ok(Changes {
+        id_variables: Some(UserSpec::Account(account)),
         program,
-        ..Order::default()
+        ..Changes::default()
     })
 }
 
@@ -49,20 +49,20 @@ static SETUIDGID: Program = program(" account child", &[]);
 
 pub(crate) fn setuidgid<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
     let (account, program) = operand(arguments.get(1..), &SETUIDGID)?;
-    Ok(Order {
-        user: Some(Who::Account(account)),
+    Ok(Changes {
+        user: Some(UserSpec::Account(account)),
         program,
-        ..Order::default()
+        ..Changes::default()
     })
 }
 
 static PGRPHACK: Program = program(" child", &[]);
 
 pub(crate) fn pgrphack<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
-    Ok(Order {
+    Ok(Changes {
         session: true,
         program: child(arguments.get(1..), &PGRPHACK)?,
-        ..Order::default()
+        ..Changes::default()
     })
 }
 
@@ -71,20 +71,23 @@ static SETLOCK: Program = program(" [ -nNxX ] file program [ arg ... ]", &lock::
 /// -n and -N are those of daemontools: runit has them the wrong way round,
 /// and does not wait if neither is given.
 pub(crate) fn setlock<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
-    let (mut held, mut silent) = (Held::Wait, false);
+    let (mut mode, mut silent) = (LockMode::Wait, false);
     let mut options = SETLOCK.options(arguments);
-    while let Some((letter, _)) = options.read().map_err(|said| Misuse(said, &SETLOCK))? {
+    while let Some((letter, _)) = options
+        .read()
+        .map_err(|message| UsageError(message, &SETLOCK))?
+    {
         match letter {
-            b'n' => held = Held::GiveUp,
-            b'N' => held = Held::Wait,
+            b'n' => mode = LockMode::Try,
+            b'N' => mode = LockMode::Wait,
             letter => silent = letter == b'x',
         }
     }
     let (file, program) = operand(Some(options.operands()), &SETLOCK)?;
-    Ok(Order {
-        lock: Some(Lock { file, held, silent }),
+    Ok(Changes {
+        lock: Some(LockSpec { file, mode, silent }),
         program,
-        ..Order::default()
+        ..Changes::default()
     })
 }
 
@@ -97,26 +100,29 @@ static SOFTLIMIT: Program = program(
 /// Limits are set in the order of chpst. A number that is none is answered
 /// with the usage of chpst.
 pub(crate) fn softlimit<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
-    let mut order = Order::default();
+    let mut changes = Changes::default();
     let mut options = SOFTLIMIT.options(arguments);
-    while let Some((letter, value)) = options.read().map_err(|said| Misuse(said, &SOFTLIMIT))? {
-        let bound = match value {
-            b"=" => Some(Bound::Hard),
-            number => Bound::parse_signed(number),
+    while let Some((letter, value)) = options
+        .read()
+        .map_err(|message| UsageError(message, &SOFTLIMIT))?
+    {
+        let limit = match value {
+            b"=" => Some(SoftLimit::Hard),
+            number => SoftLimit::parse_signed(number),
         };
-        order.limit(letter, bound.ok_or_else(|| Misuse::of(&CHPST))?);
+        changes.limit(letter, limit.ok_or_else(|| UsageError::of(&CHPST))?);
     }
-    order.program = child(Some(options.operands()), &SOFTLIMIT)?;
-    Ok(order)
+    changes.program = child(Some(options.operands()), &SOFTLIMIT)?;
+    Ok(changes)
 }
 
 /// The first operand, and the program to become after it.
 fn operand<'a>(
     operands: Option<&'a [&'static CStr]>,
     program: &'static Program,
-) -> Result<(&'a [u8], &'a [&'static CStr]), Misuse> {
+) -> Result<(&'a [u8], &'a [&'static CStr]), UsageError> {
     let [first, rest @ ..] = operands.unwrap_or_default() else {
-        return Err(Misuse::of(program));
+        return Err(UsageError::of(program));
     };
     Ok((first.to_bytes(), child(Some(rest), program)?))
 }
@@ -125,8 +131,8 @@ fn operand<'a>(
 fn child<'a>(
     operands: Option<&'a [&'static CStr]>,
     program: &'static Program,
-) -> Result<&'a [&'static CStr], Misuse> {
+) -> Result<&'a [&'static CStr], UsageError> {
     operands
         .filter(|child| !child.is_empty())
-        .ok_or_else(|| Misuse::of(program))
+        .ok_or_else(|| UsageError::of(program))
 }

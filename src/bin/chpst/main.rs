@@ -3,18 +3,18 @@
 #![cfg_attr(not(test), no_main)]
 
 mod called;
-mod order;
+mod changes;
 
 use std::ffi::{CStr, CString};
 
-use chain::limits::Bound;
-use chain::lock::Held;
+use chain::limits::SoftLimit;
+use chain::lock::LockMode;
 use cli::number::scan_decimal;
 use cli::options::{flag, value};
 use cli::text::write_stderr;
 use cli::{Exit, Failure, Program, basename, text};
 
-use order::{Lock, Order, Subdirectories, Who};
+use changes::{Changes, LockSpec, Subdirectories, UserSpec};
 
 pub(crate) static CHPST: Program = Program {
     name: "chpst",
@@ -55,7 +55,7 @@ unix::main!(CHPST.start(chpst));
 fn chpst(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let name = arguments.first().copied().unwrap_or_default();
     let called = basename(name.to_bytes());
-    let order = match called {
+    let changes = match called {
         b"envdir" => called::envdir(arguments),
         b"envuidgid" => called::envuidgid(arguments),
         b"pgrphack" => called::pgrphack(arguments),
@@ -64,21 +64,23 @@ fn chpst(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         b"softlimit" => called::softlimit(arguments),
         _ => read(arguments),
     };
-    order.map_err(|misuse| misuse.usage(called))?.carry_out()
+    changes
+        .map_err(|usage_error| usage_error.usage(called))?
+        .apply_and_exec()
 }
 
 /// A command line that cannot be understood: what is said of it, and how the
 /// program is used.
-struct Misuse(Vec<u8>, &'static Program);
+struct UsageError(Vec<u8>, &'static Program);
 
-impl Misuse {
+impl UsageError {
     fn of(program: &'static Program) -> Self {
-        Misuse(Vec::new(), program)
+        UsageError(Vec::new(), program)
     }
 
     /// The complaint and `usage: CALLED …`, exit 100.
     fn usage(self, called: &[u8]) -> Failure {
-        let Misuse(complaint, program) = self;
+        let UsageError(complaint, program) = self;
         Failure {
             exit: Exit::Permanent,
             message: text![complaint, "usage: ", called, program.usage, "\n\n"],
@@ -87,38 +89,44 @@ impl Misuse {
 }
 
 /// Reads the options; nothing is done before all are understood.
-fn read<'a>(arguments: &'a [&'static CStr]) -> Result<Order<'a>, Misuse> {
-    let misuse = || Misuse::of(&CHPST);
-    let mut order = Order::default();
+fn read<'a>(arguments: &'a [&'static CStr]) -> Result<Changes<'a>, UsageError> {
+    let usage_error = || UsageError::of(&CHPST);
+    let mut changes = Changes::default();
     let mut options = CHPST.options(arguments);
-    while let Some((letter, value)) = options.read().map_err(|said| Misuse(said, &CHPST))? {
+    while let Some((letter, value)) = options
+        .read()
+        .map_err(|message| UsageError(message, &CHPST))?
+    {
         match letter {
-            b'u' => order.user = Some(Who::written(value)),
-            b'U' => order.announced = Some(Who::written(value)),
-            b'b' => order.argv0 = CString::new(value).ok(),
-            b'e' => order.variables = Some((value, Subdirectories::Skipped)),
-            b'/' => order.root = Some(value),
-            b'n' => order.nice = increment(value).ok_or_else(misuse)?,
-            b'l' | b'L' if order.lock.is_some() => return Err(misuse()),
-            b'l' => order.lock = Some(Lock::wanted(value, Held::Wait)),
-            b'L' => order.lock = Some(Lock::wanted(value, Held::GiveUp)),
-            b'v' => order.verbose = true,
+            b'u' => changes.user = Some(UserSpec::parse(value)),
+            b'U' => changes.id_variables = Some(UserSpec::parse(value)),
+            b'b' => changes.argv0 = CString::new(value).ok(),
+            b'e' => changes.variables = Some((value, Subdirectories::Skipped)),
+            b'/' => changes.root = Some(value),
+            b'n' => changes.nice = increment(value).ok_or_else(usage_error)?,
+            b'l' | b'L' if changes.lock.is_some() => return Err(usage_error()),
+            b'l' => changes.lock = Some(LockSpec::required(value, LockMode::Wait)),
+            b'L' => changes.lock = Some(LockSpec::required(value, LockMode::Try)),
+            b'v' => changes.verbose = true,
             b'V' => {
                 write_stderr(VERSION.as_bytes());
-                return Err(misuse());
+                return Err(usage_error());
             }
-            b'P' => order.session = true,
-            b'0' => drop(order.closed.insert(0, "stdin")),
-            b'1' => drop(order.closed.insert(1, "stdout")),
-            b'2' => drop(order.closed.insert(2, "stderr")),
-            letter => order.limit(letter, Bound::parse_signed(value).ok_or_else(misuse)?),
+            b'P' => changes.session = true,
+            b'0' => drop(changes.closed.insert(0, "stdin")),
+            b'1' => drop(changes.closed.insert(1, "stdout")),
+            b'2' => drop(changes.closed.insert(2, "stderr")),
+            letter => changes.limit(
+                letter,
+                SoftLimit::parse_signed(value).ok_or_else(usage_error)?,
+            ),
         }
     }
-    order.program = options.operands();
-    if order.program.is_empty() {
-        Err(misuse())
+    changes.program = options.operands();
+    if changes.program.is_empty() {
+        Err(usage_error())
     } else {
-        Ok(order)
+        Ok(changes)
     }
 }
 

@@ -5,9 +5,9 @@ use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 
 use chain::envdir;
-use chain::identity::{self, Account, Identity, Missing};
-use chain::limits::{self, Bound, resources, set_soft};
-use chain::lock::{self, Held, take};
+use chain::identity::{self, Account, Identity, LookupError};
+use chain::limits::{self, SoftLimit, resources, set_soft};
+use chain::lock::{self, LockMode, take};
 use chain::{Child, Environment};
 use cli::{Exit, Failure, text};
 use nix::errno::Errno;
@@ -19,19 +19,19 @@ use super::CHPST;
 
 /// All that the command line asks for, last values only.
 #[derive(Default)]
-pub(crate) struct Order<'a> {
+pub(crate) struct Changes<'a> {
     pub(crate) verbose: bool,
     pub(crate) session: bool,
     pub(crate) variables: Option<(&'a [u8], Subdirectories)>,
     pub(crate) root: Option<&'a [u8]>,
     pub(crate) nice: i32,
-    pub(crate) announced: Option<Who<'a>>,
-    pub(crate) user: Option<Who<'a>>,
-    pub(crate) lock: Option<Lock<'a>>,
+    pub(crate) id_variables: Option<UserSpec<'a>>,
+    pub(crate) user: Option<UserSpec<'a>>,
+    pub(crate) lock: Option<LockSpec<'a>>,
     /// Descriptors, in this order, and what they are called.
     pub(crate) closed: BTreeMap<RawFd, &'static str>,
     /// Soft limits; of one resource the last counts.
-    pub(crate) limits: Vec<(Resource, Bound)>,
+    pub(crate) limits: Vec<(Resource, SoftLimit)>,
     /// The program and its arguments, never empty.
     pub(crate) program: &'a [&'static CStr],
     pub(crate) argv0: Option<CString>,
@@ -48,7 +48,7 @@ pub(crate) enum Subdirectories {
 
 /// A user, as written.
 #[derive(Clone, Copy)]
-pub(crate) enum Who<'a> {
+pub(crate) enum UserSpec<'a> {
     /// The name of an account.
     Account(&'a [u8]),
     /// `user[:group…]`.
@@ -57,18 +57,18 @@ pub(crate) enum Who<'a> {
     Numbers(&'a [u8]),
 }
 
-pub(crate) struct Lock<'a> {
+pub(crate) struct LockSpec<'a> {
     pub(crate) file: &'a [u8],
-    pub(crate) held: Held,
+    pub(crate) mode: LockMode,
     /// Whether to exit 0 without a word if it is not to be had.
     pub(crate) silent: bool,
 }
 
-impl<'a> Lock<'a> {
+impl<'a> LockSpec<'a> {
     /// A lock without which nothing is to be run.
-    pub(crate) fn wanted(file: &'a [u8], held: Held) -> Self {
+    pub(crate) fn required(file: &'a [u8], mode: LockMode) -> Self {
         let silent = false;
-        Lock { file, held, silent }
+        LockSpec { file, mode, silent }
     }
 }
 
@@ -86,15 +86,15 @@ const LIMITS: [Resource; 10] = [
     Resource::RLIMIT_CPU,
 ];
 
-impl Order<'_> {
+impl Changes<'_> {
     /// Limits what an option of softlimit limits.
-    pub(crate) fn limit(&mut self, letter: u8, bound: Bound) {
+    pub(crate) fn limit(&mut self, letter: u8, limit: SoftLimit) {
         self.limits
-            .extend(resources(letter).iter().map(|resource| (*resource, bound)));
+            .extend(resources(letter).iter().map(|resource| (*resource, limit)));
     }
 
     /// Makes the changes and becomes the program.
-    pub(crate) fn carry_out(self) -> Result<Exit, Failure> {
+    pub(crate) fn apply_and_exec(self) -> Result<Exit, Failure> {
         if self.session {
             // It fails only for the leader of a process group, which stays.
             let _ = setsid();
@@ -108,7 +108,7 @@ impl Order<'_> {
                 }
                 subdirectories == Subdirectories::Skipped
             });
-            environment.extend(edits.map_err(|error| no_variables(directory, error))?);
+            environment.extend(edits.map_err(|error| envdir_failure(directory, error))?);
         }
         if let Some(root) = self.root {
             chdir(root)
@@ -118,27 +118,27 @@ impl Order<'_> {
         if self.nice != 0 {
             nice(self.nice).map_err(|error| CHPST.fatal("unable to set nice level", error))?;
         }
-        if let Some(who) = self.announced {
-            let identity = who.find()?;
-            environment.announce(identity.uid, identity.gid);
+        if let Some(user) = self.id_variables {
+            let identity = user.find()?;
+            environment.set_uid_gid(identity.uid, identity.gid);
         }
-        if let Some(who) = self.user {
-            who.find()?.assume().map_err(|error| match error {
-                identity::Error::Groups(error) => CHPST.fatal("unable to setgroups", error),
-                identity::Error::Group(error) => CHPST.fatal("unable to setgid", error),
-                identity::Error::User(error) => CHPST.fatal("unable to setuid", error),
+        if let Some(user) = self.user {
+            user.find()?.apply().map_err(|error| match error {
+                identity::ApplyError::Groups(error) => CHPST.fatal("unable to setgroups", error),
+                identity::ApplyError::Group(error) => CHPST.fatal("unable to setgid", error),
+                identity::ApplyError::User(error) => CHPST.fatal("unable to setuid", error),
             })?;
         }
-        if let Some(Lock { file, held, silent }) = self.lock {
+        if let Some(LockSpec { file, mode, silent }) = self.lock {
             // If stderr was closed, the file takes its place, and messages go
             // there, as in runit.
-            match take(file, held) {
+            match take(file, mode) {
                 Ok(lock) => lock.keep(),
                 Err(_) if silent => return Ok(Exit::Success),
-                Err(lock::Error::Open(error)) => {
+                Err(lock::LockError::Open(error)) => {
                     return Err(CHPST.fatal(text!["unable to open lock: ", file], error));
                 }
-                Err(lock::Error::Lock(error, _open)) => {
+                Err(lock::LockError::Lock(error, _open)) => {
                     return Ok(CHPST.fatal(text!["unable to lock: ", file], error).say());
                 }
             }
@@ -158,11 +158,11 @@ impl Order<'_> {
         let refusal = CHPST.fatal_msg(text!["unable to run: ", called, ": "]);
         let child = Child::called(name, &argv, &environment.entries(), refusal);
         for resource in LIMITS {
-            let bound = self.limits.iter().rev().find(|(of, _)| *of == resource);
-            if let Some((_, bound)) = bound {
-                set_soft(resource, *bound).map_err(|error| match error {
-                    limits::Error::Get(error) => CHPST.fatal("unable to getrlimit()", error),
-                    limits::Error::Set(error) => CHPST.fatal("unable to setrlimit()", error),
+            let limit = self.limits.iter().rev().find(|(of, _)| *of == resource);
+            if let Some((_, limit)) = limit {
+                set_soft(resource, *limit).map_err(|error| match error {
+                    limits::LimitError::Get(error) => CHPST.fatal("unable to getrlimit()", error),
+                    limits::LimitError::Set(error) => CHPST.fatal("unable to setrlimit()", error),
                 })?;
             }
         }
@@ -170,38 +170,42 @@ impl Order<'_> {
     }
 }
 
-impl<'a> Who<'a> {
+impl<'a> UserSpec<'a> {
     /// What -u and -U take.
-    pub(crate) fn written(text: &'a [u8]) -> Self {
+    pub(crate) fn parse(text: &'a [u8]) -> Self {
         match text {
-            [b':', numbers @ ..] => Who::Numbers(numbers),
-            names => Who::Names(names),
+            [b':', numbers @ ..] => UserSpec::Numbers(numbers),
+            names => UserSpec::Names(names),
         }
     }
 
     fn find(self) -> Result<Identity, Failure> {
         match self {
-            Who::Account(name) => match Account::look_up(&CString::new(name).unwrap_or_default()) {
-                Ok(account) => Ok(Identity::alone(account)),
-                Err(Missing::Unknown) => Err(CHPST.fatal_msg(text!["unknown account: ", name])),
-                Err(Missing::Unanswered(error)) => {
-                    Err(CHPST.fatal("unable to get password file entry", error))
+            UserSpec::Account(name) => {
+                match Account::look_up(&CString::new(name).unwrap_or_default()) {
+                    Ok(account) => Ok(Identity::primary_group_only(account)),
+                    Err(LookupError::Unknown) => {
+                        Err(CHPST.fatal_msg(text!["unknown account: ", name]))
+                    }
+                    Err(LookupError::Os(error)) => {
+                        Err(CHPST.fatal("unable to get password file entry", error))
+                    }
                 }
-            },
-            Who::Names(names) => Identity::named(names).map_err(|missing| match missing {
-                Missing::Unknown => CHPST.fatal_msg(text!["unknown user/group: ", names]),
-                Missing::Unanswered(error) => {
+            }
+            UserSpec::Names(names) => Identity::named(names).map_err(|error| match error {
+                LookupError::Unknown => CHPST.fatal_msg(text!["unknown user/group: ", names]),
+                LookupError::Os(error) => {
                     CHPST.fatal("unable to get password/group file entry", error)
                 }
             }),
-            Who::Numbers(numbers) => Identity::numbered(numbers)
+            UserSpec::Numbers(numbers) => Identity::numbered(numbers)
                 .ok_or_else(|| CHPST.fatal_msg(text!["invalid uid/gids: ", numbers])),
         }
     }
 }
 
-fn no_variables(directory: &[u8], error: envdir::Error) -> Failure {
-    use envdir::Error::{Enter, List, Open, Origin, Read, Return};
+fn envdir_failure(directory: &[u8], error: envdir::EnvdirError) -> Failure {
+    use envdir::EnvdirError::{Enter, List, Open, Origin, Read, Return};
     let (what, error) = match error {
         Origin(error) => (text!["unable to open current working directory"], error),
         Enter(error) => (text!["unable to switch to directory: ", directory], error),
