@@ -3,7 +3,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use cli::Exit;
-use daemontools_core::title::Title;
+use daemontools_core::title::ScrollingTitle;
 use nix::errno::Errno;
 use nix::unistd::read;
 use unix::start;
@@ -20,7 +20,7 @@ fn readproctitle() -> Exit {
         return Exit::Permanent;
     };
     title.fill(b'.');
-    let mut title = Title::new(title, DOTS);
+    let mut title = ScrollingTitle::new(title, DOTS);
     let mut input = [0; 1024];
     loop {
         match read(STDIN, &mut input) {

@@ -3,7 +3,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use cli::{Diagnostics, Exit, Failure, Opt, Program, errno::errno_message, text};
-use daemontools_core::title::Title;
+use daemontools_core::title::ScrollingTitle;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::unistd::{dup2_stderr, pipe2};
@@ -104,7 +104,7 @@ fn log(voice: Diagnostics, argument: usize) -> Option<Log> {
     }
     Some(Log {
         pipe,
-        title: Title::new(text, STAYS),
+        title: ScrollingTitle::new(text, STAYS),
     })
 }
 

@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use cli::{Exit, Failure, Opt, Program, text};
-use daemontools_core::control::{COMMANDS, Command, MORE_COMMANDS, Reach};
+use daemontools_core::control::{COMMANDS, Command, MORE_COMMANDS, SignalTarget};
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
@@ -70,8 +70,8 @@ fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 /// options, each once to those whom it reaches.
 struct Letters {
     bytes: Vec<u8>,
-    added: Vec<(Reach, u8)>,
-    reach: Reach,
+    added: Vec<(SignalTarget, u8)>,
+    target: SignalTarget,
 }
 
 impl Letters {
@@ -79,16 +79,16 @@ impl Letters {
         Letters {
             bytes: Vec::new(),
             added: Vec::new(),
-            reach: Reach::Alone,
+            target: SignalTarget::Process,
         }
     }
 
     fn add(&mut self, letter: u8) {
-        let is_new = if let Some(Command::Reach(reach)) = Command::from_byte(letter) {
-            std::mem::replace(&mut self.reach, reach) != reach
+        let is_new = if let Some(Command::Target(target)) = Command::from_byte(letter) {
+            std::mem::replace(&mut self.target, target) != target
         } else {
-            let is_new = !self.added.contains(&(self.reach, letter));
-            self.added.push((self.reach, letter));
+            let is_new = !self.added.contains(&(self.target, letter));
+            self.added.push((self.target, letter));
             is_new
         };
         if is_new {
@@ -99,7 +99,7 @@ impl Letters {
     /// All of them. Supervise may read those of the next svc together with
     /// them, so what `+` says is taken back.
     fn all(mut self) -> Vec<u8> {
-        if let Some(back) = Command::Reach(Reach::Alone).letter() {
+        if let Some(back) = Command::Target(SignalTarget::Process).letter() {
             self.add(back);
         }
         self.bytes

@@ -9,9 +9,9 @@ use cli::errno::errno_message;
 use cli::text::print;
 use cli::{Exit, Failure, Opt, Program, text};
 use daemontools_core::label::Label;
-use daemontools_core::overview::{json, shown, table};
+use daemontools_core::overview::{escape_for_terminal, json, table};
 use supervision::overview::overview;
-use supervision::sight::Blindness;
+use supervision::snapshot::SnapshotError;
 use unix::stdio::STDOUT;
 use unix::{start, terminal};
 
@@ -38,10 +38,10 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         [scanned] => scanned,
         _ => return Err(SVPS.usage()),
     };
-    let rows = overview(scanned, |name, Blindness { file, error }| {
+    let rows = overview(scanned, |name, SnapshotError { file, error }| {
         let why = error.map_or("bad format", errno_message);
         let beside = if file.is_empty() { "" } else { "/" };
-        let name = shown(name.to_bytes());
+        let name = escape_for_terminal(name.to_bytes());
         SVPS.warn_msg(text!["unable to read ", name, beside, file, ": ", why]);
     })
     .map_err(|error| SVPS.fatal(text!["unable to read ", scanned], error))?;

@@ -7,12 +7,12 @@ use std::ffi::CStr;
 use cli::{Exit, Failure, Program, errno::errno_message, text, text::print};
 use daemontools_core::label::Label;
 use daemontools_core::names;
-use daemontools_core::sentence::Sentence;
 use daemontools_core::status::{LENGTH, Status};
+use daemontools_core::status_line::StatusLine;
 use nix::errno::Errno;
 use nix::sys::stat::stat;
 use nix::unistd::{chdir, fchdir, read};
-use supervision::sight::state;
+use supervision::snapshot::state;
 use unix::file;
 
 pub(crate) static SVSTAT: Program = Program {
@@ -60,7 +60,7 @@ fn describe(record: &mut [u8; LENGTH]) -> String {
         Err(error) => return complaint("unable to open supervise/status", error),
     };
     match Status::decode(record.get(..length).unwrap_or_default()) {
-        Some(status) => Sentence {
+        Some(status) => StatusLine {
             status,
             normally_up,
             state: state(&status),

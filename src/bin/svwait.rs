@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use cli::errno::errno_message;
 use cli::{Exit, Failure, Opt, Program, number, text};
-use daemontools_core::sight::Goal;
+use daemontools_core::snapshot::WaitCondition;
 use nix::errno::Errno;
-use supervision::sight::Blindness;
-use supervision::vigil::{Hindrance, Quorum, Verdict, wait};
+use supervision::snapshot::SnapshotError;
+use supervision::watch::{WaitMode, WaitOutcome, WatchError, wait};
 
 pub(crate) static SVWAIT: Program = Program {
     name: "svwait",
@@ -52,21 +52,21 @@ const DIED: Exit = Exit::Code(102);
 unix::main!(SVWAIT.start(svwait));
 
 fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let mut goal = Goal::Up;
-    let mut quorum = Quorum::All;
+    let mut condition = WaitCondition::Up;
+    let mut mode = WaitMode::All;
     let mut milliseconds = 0;
     let mut options = SVWAIT.options(arguments);
     while let Some((letter, value)) = options.next()? {
         match letter {
-            b'u' => goal = Goal::Up,
-            b'U' => goal = Goal::UpAndReady,
-            b'd' => goal = Goal::Down,
-            b'D' => goal = Goal::DownAndFinished,
-            b'r' => goal = Goal::Restarted,
-            b'R' => goal = Goal::RestartedAndReady,
-            b'x' => goal = Goal::Gone,
-            b'a' => quorum = Quorum::All,
-            b'o' => quorum = Quorum::One,
+            b'u' => condition = WaitCondition::Up,
+            b'U' => condition = WaitCondition::UpAndReady,
+            b'd' => condition = WaitCondition::Down,
+            b'D' => condition = WaitCondition::DownAndFinished,
+            b'r' => condition = WaitCondition::Restarted,
+            b'R' => condition = WaitCondition::RestartedAndReady,
+            b'x' => condition = WaitCondition::Gone,
+            b'a' => mode = WaitMode::All,
+            b'o' => mode = WaitMode::One,
             _ => milliseconds = limit(value)?,
         }
     }
@@ -77,10 +77,10 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         0 => None,
         some => Instant::now().checked_add(Duration::from_millis(some)),
     };
-    match wait(options.operands(), goal, quorum, until).map_err(refuse)? {
-        Verdict::Reached => Ok(Exit::Success),
-        Verdict::TimedOut => Err(end(TIMED_OUT, "timed out")),
-        Verdict::Died(dir) => Err(end(DIED, text!["supervise of ", dir, " has ended"])),
+    match wait(options.operands(), condition, mode, until).map_err(refuse)? {
+        WaitOutcome::Reached => Ok(Exit::Success),
+        WaitOutcome::TimedOut => Err(end(TIMED_OUT, "timed out")),
+        WaitOutcome::Died(dir) => Err(end(DIED, text!["supervise of ", dir, " has ended"])),
     }
 }
 
@@ -101,25 +101,25 @@ fn end(exit: Exit, what: impl AsRef<[u8]>) -> Failure {
 }
 
 /// Why there can be no wait.
-fn refuse(hindrance: Hindrance<'_>) -> Failure {
+fn refuse(hindrance: WatchError<'_>) -> Failure {
     match hindrance {
-        Hindrance::Chdir(dir, error) => SVWAIT.fatal(text!["unable to chdir to ", dir], error),
-        Hindrance::NoService(dir) => {
+        WatchError::Chdir(dir, error) => SVWAIT.fatal(text!["unable to chdir to ", dir], error),
+        WatchError::NoService(dir) => {
             SVWAIT.fatal_msg(text![dir, " is not a service: it has no run"])
         }
         // The system's words are about files and disks.
-        Hindrance::Inotify(Errno::EMFILE) => SVWAIT.fatal_msg(
+        WatchError::Inotify(Errno::EMFILE) => SVWAIT.fatal_msg(
             "unable to watch anything: \
              too few descriptors, or fs.inotify.max_user_instances is too low",
         ),
-        Hindrance::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
-        Hindrance::Watch(dir, Errno::ENOSPC) => SVWAIT.fatal_msg(text![
+        WatchError::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
+        WatchError::Watch(dir, Errno::ENOSPC) => SVWAIT.fatal_msg(text![
             "unable to watch ",
             dir,
             ": fs.inotify.max_user_watches is too low"
         ]),
-        Hindrance::Watch(dir, error) => SVWAIT.fatal(text!["unable to watch ", dir], error),
-        Hindrance::Look(dir, Blindness { file, error }) => {
+        WatchError::Watch(dir, error) => SVWAIT.fatal(text!["unable to watch ", dir], error),
+        WatchError::Read(dir, SnapshotError { file, error }) => {
             let why = error.map_or("bad format", errno_message);
             SVWAIT.fatal_msg(text!["unable to read ", dir, "/", file, ": ", why])
         }

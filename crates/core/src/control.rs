@@ -25,18 +25,18 @@ pub enum Command {
     /// Any other letter of a signal: this signal, and nothing else.
     Send(Signal),
     /// `+` and `=`: whom the signals of the commands after it reach.
-    Reach(Reach),
+    Target(SignalTarget),
 }
 
 /// Whom a signal reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum SignalTarget {
     /// The service's process.
-    Alone,
+    Process,
     /// The process group of that process, if it leads one; else the process
     /// alone, since the group is somebody else's: usually it is that of
     /// supervise itself, and of all its fellows.
-    Group,
+    ProcessGroup,
 }
 
 /// Letters, words and commands of 0.76, in the order of svc's usage line.
@@ -62,8 +62,12 @@ pub const MORE_COMMANDS: [(u8, &str, Command); 6] = [
     (b'1', "usr1", Command::Send(Signal::SIGUSR1)),
     (b'2', "usr2", Command::Send(Signal::SIGUSR2)),
     (b'w', "winch", Command::Send(Signal::SIGWINCH)),
-    (b'+', "group", Command::Reach(Reach::Group)),
-    (b'=', "process alone", Command::Reach(Reach::Alone)),
+    (b'+', "group", Command::Target(SignalTarget::ProcessGroup)),
+    (
+        b'=',
+        "process alone",
+        Command::Target(SignalTarget::Process),
+    ),
 ];
 
 /// Those of them that runsv knows.

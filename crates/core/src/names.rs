@@ -21,12 +21,12 @@ pub const OK: &CStr = c"supervise/ok";
 /// The status record, mode 0644.
 pub const STATUS: &CStr = c"supervise/status";
 /// What `supervise -e` tells besides, in lines `key=value`.
-pub const STATE: Replaced = Replaced {
+pub const STATE: AtomicFile = AtomicFile {
     name: c"supervise/state",
     new: c"supervise/state.new",
 };
 /// The last deaths of the service, kept by `supervise -e`.
-pub const DEATH_TALLY: Replaced = Replaced {
+pub const DEATH_TALLY: AtomicFile = AtomicFile {
     name: c"supervise/death_tally",
     new: c"supervise/death_tally.new",
 };
@@ -73,7 +73,7 @@ pub const CHECK_PROGRAM: &CStr = c"./check";
 
 /// A file that is replaced as a whole, mode 0644.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Replaced {
+pub struct AtomicFile {
     /// Its name.
     pub name: &'static CStr,
     /// What its next content is called until it is renamed.
@@ -82,7 +82,7 @@ pub struct Replaced {
 
 /// The files in `supervise` by which a service, or its logger, is met.
 #[derive(Debug)]
-pub struct Files {
+pub struct SupervisePaths {
     /// [`SUPERVISE`].
     pub supervise: &'static CStr,
     /// [`LOCK`].
@@ -92,48 +92,48 @@ pub struct Files {
     /// [`OK`].
     pub ok: &'static CStr,
     /// [`STATUS`].
-    pub status: Replaced,
+    pub status: AtomicFile,
     /// runsv's line about the service.
-    pub stat: Replaced,
+    pub stat: AtomicFile,
     /// The pid in decimal, kept by runsv.
-    pub pid: Replaced,
+    pub pid: AtomicFile,
 }
 
 /// Those of a service.
-pub static SERVICE: Files = Files {
+pub static SERVICE: SupervisePaths = SupervisePaths {
     supervise: SUPERVISE,
     lock: LOCK,
     control: CONTROL,
     ok: OK,
-    status: Replaced {
+    status: AtomicFile {
         name: STATUS,
         new: c"supervise/status.new",
     },
-    stat: Replaced {
+    stat: AtomicFile {
         name: c"supervise/stat",
         new: c"supervise/stat.new",
     },
-    pid: Replaced {
+    pid: AtomicFile {
         name: c"supervise/pid",
         new: c"supervise/pid.new",
     },
 };
 
 /// Those of the logger in [`LOG`], seen from its service.
-pub static LOGGER: Files = Files {
+pub static LOGGER: SupervisePaths = SupervisePaths {
     supervise: c"log/supervise",
     lock: c"log/supervise/lock",
     control: c"log/supervise/control",
     ok: c"log/supervise/ok",
-    status: Replaced {
+    status: AtomicFile {
         name: c"log/supervise/status",
         new: c"log/supervise/status.new",
     },
-    stat: Replaced {
+    stat: AtomicFile {
         name: c"log/supervise/stat",
         new: c"log/supervise/stat.new",
     },
-    pid: Replaced {
+    pid: AtomicFile {
         name: c"log/supervise/pid",
         new: c"log/supervise/pid.new",
     },

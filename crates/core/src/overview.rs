@@ -4,11 +4,11 @@ mod json;
 mod table;
 
 pub use json::json;
-pub use table::{shown, table};
+pub use table::{escape_for_terminal, table};
 
 use crate::label::Label;
-use crate::sight::{Record, Sight};
-use crate::state::{Stage, State};
+use crate::snapshot::{Record, ServiceSnapshot};
+use crate::state::{ServiceState, StateFile};
 
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Row {
     /// Whether it is the logger.
     pub logger: bool,
     /// What was seen; None if it could not be looked at.
-    pub sight: Option<Sight>,
+    pub snapshot: Option<ServiceSnapshot>,
     /// The memory of its process.
     pub memory: Option<Memory>,
 }
@@ -43,7 +43,7 @@ enum Condition {
     /// It was stopped by `p`.
     Paused,
     /// What supervise tells.
-    At(Stage),
+    At(ServiceState),
 }
 
 impl Condition {
@@ -52,13 +52,13 @@ impl Condition {
             Condition::Unknown => "unknown",
             Condition::Unsupervised => "unsupervised",
             Condition::Paused => "paused",
-            Condition::At(Stage::Down) => "down",
-            Condition::At(Stage::Starting) => "starting",
-            Condition::At(Stage::Up) => "up",
-            Condition::At(Stage::Ready) => "ready",
-            Condition::At(Stage::Finish) => "finish",
-            Condition::At(Stage::Delay) => "restarting",
-            Condition::At(Stage::Failed) => "failed",
+            Condition::At(ServiceState::Down) => "down",
+            Condition::At(ServiceState::Starting) => "starting",
+            Condition::At(ServiceState::Up) => "up",
+            Condition::At(ServiceState::Ready) => "ready",
+            Condition::At(ServiceState::Finish) => "finish",
+            Condition::At(ServiceState::Delay) => "restarting",
+            Condition::At(ServiceState::Failed) => "failed",
         }
     }
 }
@@ -72,16 +72,16 @@ impl Row {
     }
 
     fn condition(&self) -> Condition {
-        match self.sight {
-            Some(sight) if !sight.supervised => Condition::Unsupervised,
-            Some(Sight {
+        match self.snapshot {
+            Some(snapshot) if !snapshot.supervised => Condition::Unsupervised,
+            Some(ServiceSnapshot {
                 record: Some(record),
                 ..
             }) => {
                 if record.status.paused {
                     Condition::Paused
                 } else {
-                    Condition::At(record.stage())
+                    Condition::At(record.state())
                 }
             }
             Some(_) | None => Condition::Unknown,
@@ -90,17 +90,17 @@ impl Row {
 
     /// The last record, be it that of a supervise that has ended.
     fn record(&self) -> Option<Record> {
-        self.sight?.record
+        self.snapshot?.record
     }
 
     /// The record of a supervise that runs.
     fn current(&self) -> Option<Record> {
-        self.sight.filter(|sight| sight.supervised)?.record
+        self.snapshot.filter(|snapshot| snapshot.supervised)?.record
     }
 
     /// What supervise -e tells besides.
-    fn state(&self) -> Option<State> {
-        self.record()?.state
+    fn state(&self) -> Option<StateFile> {
+        self.record()?.state_file
     }
 
     /// Whole seconds since the last change of the pid.
@@ -128,7 +128,7 @@ mod tests {
         Row {
             name: name.to_owned(),
             logger,
-            sight: Some(Sight {
+            snapshot: Some(ServiceSnapshot {
                 supervised: true,
                 record,
             }),
@@ -140,13 +140,13 @@ mod tests {
     fn what_nobody_looks_after_is_not_known_to_run() {
         let mut row = row(b"gone", false, 5, 9, b'u', "state=ready\n");
         assert_eq!((row.condition().word(), row.pid()), ("ready", Some(9)));
-        row.sight = row.sight.map(|sight| Sight {
+        row.snapshot = row.snapshot.map(|snapshot| ServiceSnapshot {
             supervised: false,
-            ..sight
+            ..snapshot
         });
         assert_eq!((row.condition().word(), row.pid()), ("unsupervised", None));
         assert_eq!(row.seconds(Label::from_unix(NOW, 0)), None);
-        row.sight = None;
+        row.snapshot = None;
         assert_eq!(row.condition().word(), "unknown");
     }
 }

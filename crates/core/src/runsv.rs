@@ -14,32 +14,21 @@ use std::fmt::{self, Write};
 use nix::unistd::Pid;
 
 use crate::label::Label;
+use crate::state::ServiceState;
 use crate::status::{self, Status, Want};
 
 /// Length of the record in bytes.
 pub const LENGTH: usize = status::LENGTH + 2;
 
-/// What a service is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activity {
-    /// Nothing of it runs.
-    Down,
-    /// `run` runs.
-    Run,
-    /// `run` has ended, and `finish` cleans up after it.
-    Finish,
-    /// A byte that runsv does not write.
-    Unknown,
-}
-
-impl Activity {
-    fn word(self) -> &'static str {
-        match self {
-            Activity::Down => "down",
-            Activity::Run => "run",
-            Activity::Finish => "finish",
-            Activity::Unknown => "",
-        }
+/// The word for a state in runsv's files and sv's lines; None: a byte that
+/// runsv does not write.
+#[must_use]
+pub fn word(state: Option<ServiceState>) -> &'static str {
+    match state {
+        Some(ServiceState::Down | ServiceState::Delay | ServiceState::Failed) => "down",
+        Some(ServiceState::Starting | ServiceState::Up | ServiceState::Ready) => "run",
+        Some(ServiceState::Finish) => "finish",
+        None => "",
     }
 }
 
@@ -50,20 +39,20 @@ pub struct Report {
     pub status: Status,
     /// Whether TERM was sent to what runs.
     pub got_term: bool,
-    /// What the service is at.
-    pub activity: Activity,
+    /// `Down`, `Up` or `Finish`; None: a byte that runsv does not write.
+    pub state: Option<ServiceState>,
 }
 
 impl Report {
     /// The record on disk.
     #[must_use]
     pub fn encode(&self) -> [u8; LENGTH] {
-        let activity = match self.activity {
-            Activity::Down | Activity::Unknown => 0,
-            Activity::Run => 1,
-            Activity::Finish => 2,
+        let state = match self.state {
+            Some(ServiceState::Down | ServiceState::Delay | ServiceState::Failed) | None => 0,
+            Some(ServiceState::Starting | ServiceState::Up | ServiceState::Ready) => 1,
+            Some(ServiceState::Finish) => 2,
         };
-        let more = [u8::from(self.got_term), activity];
+        let more = [u8::from(self.got_term), state];
         let mut record = [0; LENGTH];
         let bytes = self.status.encode().into_iter().chain(more);
         record
@@ -77,17 +66,17 @@ impl Report {
     /// ignored.
     #[must_use]
     pub fn decode(record: &[u8]) -> Option<Self> {
-        let &[got_term, activity] = record.get(status::LENGTH..LENGTH)? else {
+        let &[got_term, state] = record.get(status::LENGTH..LENGTH)? else {
             return None;
         };
         Some(Report {
             status: Status::decode(record)?,
             got_term: got_term != 0,
-            activity: match activity {
-                0 => Activity::Down,
-                1 => Activity::Run,
-                2 => Activity::Finish,
-                _ => Activity::Unknown,
+            state: match state {
+                0 => Some(ServiceState::Down),
+                1 => Some(ServiceState::Up),
+                2 => Some(ServiceState::Finish),
+                _ => None,
             },
         })
     }
@@ -96,8 +85,8 @@ impl Report {
     /// runsv is to exit.
     #[must_use]
     pub fn stat(&self, leaving: bool) -> String {
-        let mut line = self.activity.word().to_owned();
-        let down = self.activity == Activity::Down;
+        let mut line = word(self.state).to_owned();
+        let down = self.state == Some(ServiceState::Down);
         let want = self.status.want;
         for (holds, clause) in [
             (self.status.paused, ", paused"),
@@ -123,7 +112,7 @@ impl Report {
 /// What sv says about a service: `run: NAME: (pid 7) 4s, …`, in two parts
 /// since the name is bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Sentence {
+pub struct StatusLine {
     /// What runsv tells.
     pub report: Report,
     /// Whether the service directory lacks the file `down`.
@@ -132,13 +121,13 @@ pub struct Sentence {
     pub now: Label,
 }
 
-impl Sentence {
+impl StatusLine {
     /// What stands before the name.
     #[must_use]
     pub fn before_name(&self) -> String {
-        match self.report.activity {
-            Activity::Unknown => String::new(),
-            known => format!("{}: ", known.word()),
+        match self.report.state {
+            None => String::new(),
+            known => format!("{}: ", word(known)),
         }
     }
 
@@ -155,13 +144,13 @@ impl Sentence {
         let Report {
             status,
             got_term,
-            activity,
+            state,
         } = self.report;
-        match activity {
-            Activity::Down => {}
+        match state {
+            Some(ServiceState::Down) => {}
             // The number is shown as a C program shows a negative one as an
             // unsigned long.
-            Activity::Run | Activity::Finish | Activity::Unknown => {
+            Some(_) | None => {
                 let pid = i64::from(status.pid.map_or(0, Pid::as_raw));
                 write!(text, "(pid {}) ", u64::from_ne_bytes(pid.to_ne_bytes()))?;
             }

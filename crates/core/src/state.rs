@@ -4,7 +4,7 @@
 //! The file is renamed into place before the record is. So it is at least as
 //! young as the record beside it, unless it was left behind by a supervise
 //! that wrote it when the one that wrote the record does not: see
-//! [`State::belongs_to`].
+//! [`StateFile::belongs_to`].
 
 use nix::unistd::Pid;
 
@@ -13,7 +13,7 @@ use crate::status::Status;
 
 /// What the service does, and what supervise does about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum ServiceState {
     /// It does not run, and will not until it is told to.
     Down,
     /// It runs, and has yet to say that it is ready.
@@ -31,23 +31,23 @@ pub enum Stage {
 }
 
 /// The stages and the words for them.
-const STAGES: [(&[u8], Stage); 7] = [
-    (b"down", Stage::Down),
-    (b"starting", Stage::Starting),
-    (b"up", Stage::Up),
-    (b"ready", Stage::Ready),
-    (b"finish", Stage::Finish),
-    (b"delay", Stage::Delay),
-    (b"failed", Stage::Failed),
+const STATE_WORDS: [(&[u8], ServiceState); 7] = [
+    (b"down", ServiceState::Down),
+    (b"starting", ServiceState::Starting),
+    (b"up", ServiceState::Up),
+    (b"ready", ServiceState::Ready),
+    (b"finish", ServiceState::Finish),
+    (b"delay", ServiceState::Delay),
+    (b"failed", ServiceState::Failed),
 ];
 
-impl Stage {
+impl ServiceState {
     /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static [u8] {
-        STAGES
+        STATE_WORDS
             .iter()
-            .find(|(_, stage)| *stage == self)
+            .find(|(_, state)| *state == self)
             .map_or(b"", |(word, _)| word)
     }
 
@@ -55,8 +55,11 @@ impl Stage {
     #[must_use]
     pub fn runs(self) -> bool {
         match self {
-            Stage::Starting | Stage::Up | Stage::Ready => true,
-            Stage::Down | Stage::Finish | Stage::Delay | Stage::Failed => false,
+            ServiceState::Starting | ServiceState::Up | ServiceState::Ready => true,
+            ServiceState::Down
+            | ServiceState::Finish
+            | ServiceState::Delay
+            | ServiceState::Failed => false,
         }
     }
 }
@@ -64,9 +67,9 @@ impl Stage {
 /// What the file tells. Of what it does not tell, or not so that it can be
 /// understood, nothing is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct StateFile {
     /// `state`.
-    pub stage: Stage,
+    pub state: ServiceState,
     /// `pid`: the process of the service.
     pub pid: Option<Pid>,
     /// `since`: the moment of the last start or death, as in the record.
@@ -83,7 +86,7 @@ pub struct State {
     pub next_start: Option<Label>,
 }
 
-impl State {
+impl StateFile {
     /// Reads the file; None if it does not tell the stage. Keys that are not
     /// known are ignored, and of a key that comes twice the last counts.
     #[must_use]
@@ -93,13 +96,13 @@ impl State {
             lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(b"="))
         };
         let word = value(b"state")?;
-        let (_, stage) = STAGES.iter().find(|(name, _)| *name == word)?;
+        let (_, state) = STATE_WORDS.iter().find(|(name, _)| *name == word)?;
         let label = |key| label(value(key)?);
         let code = |key| u8::try_from(number(value(key)?)?).ok();
         let pid = value(b"pid").and_then(number);
         let pid = pid.and_then(|pid| i32::try_from(pid).ok());
-        Some(State {
-            stage: *stage,
+        Some(StateFile {
+            state: *state,
             pid: pid.filter(|pid| *pid != 0).map(Pid::from_raw),
             since: label(b"since"),
             ready_since: label(b"ready_since"),
@@ -118,7 +121,7 @@ impl State {
         let label = |label: Option<Label>| label.map_or(Vec::new(), |label| label.text().into());
         let pid = self.pid.and_then(|pid| u64::try_from(pid.as_raw()).ok());
         let lines: [(&[u8], Vec<u8>); 8] = [
-            (b"state", self.stage.word().into()),
+            (b"state", self.state.word().into()),
             (b"pid", number(pid)),
             (b"since", label(self.since)),
             (b"ready_since", label(self.ready_since)),
@@ -165,8 +168,8 @@ mod tests {
 
     #[test]
     fn each_key_is_read() {
-        let state = State::read(TEXT).unwrap();
-        assert_eq!(state.stage, Stage::Ready);
+        let state = StateFile::read(TEXT).unwrap();
+        assert_eq!(state.state, ServiceState::Ready);
         assert_eq!(state.pid, Some(Pid::from_raw(4242)));
         assert_eq!(state.since.map(Label::unix), Some(1_297_257_984));
         assert_eq!(state.ready_since.map(Label::unix), Some(1_297_257_985));
@@ -174,19 +177,19 @@ mod tests {
         assert_eq!(state.exit_code, Some(111));
         assert_eq!((state.signal, state.next_start), (None, None));
         let delayed = b"state=delay\npid=0\nsignal=9\nnext_start=@400000004d52960b0ebe121c";
-        let state = State::read(delayed).unwrap();
-        assert_eq!((state.stage, state.pid), (Stage::Delay, None));
+        let state = StateFile::read(delayed).unwrap();
+        assert_eq!((state.state, state.pid), (ServiceState::Delay, None));
         assert_eq!(state.signal, Some(9));
         assert_eq!(state.next_start.map(Label::unix), Some(1_297_257_985));
     }
 
     #[test]
     fn what_is_written_is_read_again() {
-        let state = State::read(TEXT).unwrap();
+        let state = StateFile::read(TEXT).unwrap();
         let text = state.text();
-        assert_eq!(State::read(&text), Some(state));
-        let nothing = State {
-            stage: Stage::Down,
+        assert_eq!(StateFile::read(&text), Some(state));
+        let nothing = StateFile {
+            state: ServiceState::Down,
             pid: None,
             since: None,
             ready_since: None,
@@ -198,33 +201,34 @@ mod tests {
         let expected = b"state=down\npid=\nsince=\nready_since=\nrestarts=\nexit_code=\n\
             signal=9\nnext_start=@400000004d52960a0ebe121c\n";
         assert_eq!(nothing.text(), expected);
-        assert_eq!(State::read(&nothing.text()), Some(nothing));
+        assert_eq!(StateFile::read(&nothing.text()), Some(nothing));
     }
 
     #[test]
     fn unknown_keys_and_values_are_ignored() {
         let state =
-            State::read(b"\nfuture=1\nx\n=\nstate=up\npid=-4\nrestarts=many\nsince=@12\n").unwrap();
-        assert_eq!(state.stage, Stage::Up);
+            StateFile::read(b"\nfuture=1\nx\n=\nstate=up\npid=-4\nrestarts=many\nsince=@12\n")
+                .unwrap();
+        assert_eq!(state.state, ServiceState::Up);
         assert_eq!((state.pid, state.since, state.restarts), (None, None, None));
-        assert_eq!(State::read(b"state=\xff\n"), None);
-        assert_eq!(State::read(b"state=up \n"), None);
-        assert_eq!(State::read(b"pid=7\n"), None);
-        assert_eq!(State::read(b""), None);
+        assert_eq!(StateFile::read(b"state=\xff\n"), None);
+        assert_eq!(StateFile::read(b"state=up \n"), None);
+        assert_eq!(StateFile::read(b"pid=7\n"), None);
+        assert_eq!(StateFile::read(b""), None);
     }
 
     #[test]
     fn each_stage_has_its_word() {
-        for (word, stage) in STAGES {
+        for (word, state) in STATE_WORDS {
             let text = [b"state=", word, b"\n"].concat();
-            assert_eq!(State::read(&text).map(|state| state.stage), Some(stage));
-            assert_eq!(stage.word(), word);
+            assert_eq!(StateFile::read(&text).map(|state| state.state), Some(state));
+            assert_eq!(state.word(), word);
         }
     }
 
     #[test]
     fn a_file_that_is_older_than_the_record_is_of_another_time() {
-        let state = State::read(TEXT).unwrap();
+        let state = StateFile::read(TEXT).unwrap();
         let status = |since| Status {
             since,
             pid: None,
@@ -234,6 +238,10 @@ mod tests {
         let since = state.since.unwrap();
         assert!(state.belongs_to(&status(since)));
         assert!(!state.belongs_to(&status(since.next())));
-        assert!(!State::read(b"state=up").unwrap().belongs_to(&status(since)));
+        assert!(
+            !StateFile::read(b"state=up")
+                .unwrap()
+                .belongs_to(&status(since))
+        );
     }
 }

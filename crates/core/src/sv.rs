@@ -2,14 +2,15 @@
 //! have taken effect.
 
 use crate::label::Label;
-use crate::runsv::{Activity, Report};
+use crate::runsv::Report;
+use crate::state::ServiceState;
 use crate::status::Want;
 
 /// What sv is to do with each service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct SvCommand {
     /// What is asked of the service.
-    pub request: Request,
+    pub action: Action,
     /// Whether sv waits for the effect and tells of it, even if it is not
     /// asked to.
     pub waits: bool,
@@ -19,7 +20,7 @@ pub struct Order {
 
 /// What is asked of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum Action {
     /// Say what it is at.
     Status,
     /// Be available; nothing is sent.
@@ -29,37 +30,37 @@ pub enum Request {
 }
 
 /// The words that count as a whole, and what they send.
-const WORDS: [(&[u8], Request, bool); 11] = [
-    (b"start", Request::Obey(b"u"), false),
-    (b"stop", Request::Obey(b"d"), false),
-    (b"restart", Request::Obey(b"tcu"), false),
-    (b"reload", Request::Obey(b"h"), false),
-    (b"shutdown", Request::Obey(b"x"), false),
-    (b"check", Request::Check, false),
-    (b"try-restart", Request::Obey(b"tc"), false),
-    (b"force-stop", Request::Obey(b"d"), true),
-    (b"force-reload", Request::Obey(b"tc"), true),
-    (b"force-restart", Request::Obey(b"tcu"), true),
-    (b"force-shutdown", Request::Obey(b"x"), true),
+const WORDS: [(&[u8], Action, bool); 11] = [
+    (b"start", Action::Obey(b"u"), false),
+    (b"stop", Action::Obey(b"d"), false),
+    (b"restart", Action::Obey(b"tcu"), false),
+    (b"reload", Action::Obey(b"h"), false),
+    (b"shutdown", Action::Obey(b"x"), false),
+    (b"check", Action::Check, false),
+    (b"try-restart", Action::Obey(b"tc"), false),
+    (b"force-stop", Action::Obey(b"d"), true),
+    (b"force-reload", Action::Obey(b"tc"), true),
+    (b"force-restart", Action::Obey(b"tcu"), true),
+    (b"force-shutdown", Action::Obey(b"x"), true),
 ];
 
 /// The words of whose first letters any other word needs to have one.
-const LETTERS: [(&[u8], Request); 15] = [
-    (b"status", Request::Status),
-    (b"up", Request::Obey(b"u")),
-    (b"down", Request::Obey(b"d")),
-    (b"once", Request::Obey(b"o")),
-    (b"pause", Request::Obey(b"p")),
-    (b"cont", Request::Obey(b"c")),
-    (b"hup", Request::Obey(b"h")),
-    (b"alarm", Request::Obey(b"a")),
-    (b"interrupt", Request::Obey(b"i")),
-    (b"quit", Request::Obey(b"q")),
-    (b"1", Request::Obey(b"1")),
-    (b"2", Request::Obey(b"2")),
-    (b"term", Request::Obey(b"t")),
-    (b"kill", Request::Obey(b"k")),
-    (b"exit", Request::Obey(b"x")),
+const LETTERS: [(&[u8], Action); 15] = [
+    (b"status", Action::Status),
+    (b"up", Action::Obey(b"u")),
+    (b"down", Action::Obey(b"d")),
+    (b"once", Action::Obey(b"o")),
+    (b"pause", Action::Obey(b"p")),
+    (b"cont", Action::Obey(b"c")),
+    (b"hup", Action::Obey(b"h")),
+    (b"alarm", Action::Obey(b"a")),
+    (b"interrupt", Action::Obey(b"i")),
+    (b"quit", Action::Obey(b"q")),
+    (b"1", Action::Obey(b"1")),
+    (b"2", Action::Obey(b"2")),
+    (b"term", Action::Obey(b"t")),
+    (b"kill", Action::Obey(b"k")),
+    (b"exit", Action::Obey(b"x")),
 ];
 
 /// All words that sv is told in full.
@@ -68,13 +69,13 @@ pub fn words() -> impl Iterator<Item = &'static [u8]> {
     letters.chain(WORDS.iter().map(|&(word, ..)| word))
 }
 
-impl Order {
+impl SvCommand {
     /// What a word orders, None if it is no word of sv's.
     #[must_use]
     pub fn from_word(word: &[u8]) -> Option<Self> {
-        if let Some(&(_, request, kills)) = WORDS.iter().find(|(whole, ..)| *whole == word) {
-            return Some(Order {
-                request,
+        if let Some(&(_, action, kills)) = WORDS.iter().find(|(whole, ..)| *whole == word) {
+            return Some(SvCommand {
+                action,
                 waits: true,
                 kills,
             });
@@ -83,35 +84,35 @@ impl Order {
             b'x' => b'e',
             letter => letter,
         };
-        let &(_, request) = LETTERS
+        let &(_, action) = LETTERS
             .iter()
             .find(|(known, _)| known.first() == Some(&letter))?;
-        Some(Order {
-            request,
+        Some(SvCommand {
+            action,
             waits: false,
             kills: false,
         })
     }
 }
 
-impl Request {
+impl Action {
     /// The letters to send to a service that tells this of itself: none that
     /// ask for what is so already.
     #[must_use]
     pub fn letters(self, report: &Report) -> &'static [u8] {
         let want = report.status.want;
         match self {
-            Request::Status | Request::Check => b"",
-            Request::Obey(b"u") if want == Want::Up => b"",
-            Request::Obey(b"d") if want == Want::Down && report.got_term => b"",
-            Request::Obey(letters) => letters,
+            Action::Status | Action::Check => b"",
+            Action::Obey(b"u") if want == Want::Up => b"",
+            Action::Obey(b"d") if want == Want::Down && report.got_term => b"",
+            Action::Obey(letters) => letters,
         }
     }
 
     /// Whether it is runsv's end that is asked for.
     #[must_use]
     pub fn is_exit(self) -> bool {
-        self == Request::Obey(b"x")
+        self == Action::Obey(b"x")
     }
 
     /// Whether what runs is to end, so that there is something new to tell of
@@ -119,32 +120,32 @@ impl Request {
     #[must_use]
     pub fn ends_what_runs(self) -> bool {
         match self {
-            Request::Status | Request::Check => false,
-            Request::Obey(letters) => letters.iter().any(|letter| b"tk".contains(letter)),
+            Action::Status | Action::Check => false,
+            Action::Obey(letters) => letters.iter().any(|letter| b"tk".contains(letter)),
         }
     }
 
-    /// Whether the request, made at `asked`, has taken effect on a service
+    /// Whether the action, made at `asked`, has taken effect on a service
     /// that tells this of itself.
     #[must_use]
-    pub fn effect(self, report: &Report, asked: Label) -> Effect {
+    pub fn effect(self, report: &Report, asked: Label) -> Completion {
         match self {
-            Request::Status => Effect::Full,
-            Request::Check => match report.status.pid {
-                Some(_) => Effect::IfAvailable,
-                None => Effect::Full,
+            Action::Status => Completion::Full,
+            Action::Check => match report.status.pid {
+                Some(_) => Completion::IfAvailable,
+                None => Completion::Full,
             },
-            Request::Obey(letters) => letters
+            Action::Obey(letters) => letters
                 .iter()
                 .map(|&letter| effect(letter, report, asked))
-                .fold(Effect::Full, Effect::and),
+                .fold(Completion::Full, Completion::and),
         }
     }
 }
 
-/// How far a request has taken effect.
+/// How far a action has taken effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum Completion {
     /// Not yet.
     None,
     /// If the service's `check` says that it is available.
@@ -153,25 +154,25 @@ pub enum Effect {
     Full,
 }
 
-impl Effect {
-    fn and(self, other: Effect) -> Effect {
+impl Completion {
+    fn and(self, other: Completion) -> Completion {
         match (self, other) {
-            (Effect::None, _) | (_, Effect::None) => Effect::None,
-            (Effect::IfAvailable, _) | (_, Effect::IfAvailable) => Effect::IfAvailable,
-            (Effect::Full, Effect::Full) => Effect::Full,
+            (Completion::None, _) | (_, Completion::None) => Completion::None,
+            (Completion::IfAvailable, _) | (_, Completion::IfAvailable) => Completion::IfAvailable,
+            (Completion::Full, Completion::Full) => Completion::Full,
         }
     }
 }
 
 /// The effect of one letter.
-fn effect(letter: u8, report: &Report, asked: Label) -> Effect {
+fn effect(letter: u8, report: &Report, asked: Label) -> Completion {
     let status = report.status;
     let runs = status.pid.is_some();
     // The original compares whole seconds.
     let is_new = status.since.seconds() >= asked.seconds();
     let (effective, needs_check) = match letter {
-        b'u' => (runs && report.activity == Activity::Run, true),
-        b'd' => (!runs && report.activity == Activity::Down, false),
+        b'u' => (runs && report.state == Some(ServiceState::Up), true),
+        b'd' => (!runs && report.state == Some(ServiceState::Down), false),
         b'o' => (
             if runs {
                 status.want == Want::Down
@@ -188,8 +189,8 @@ fn effect(letter: u8, report: &Report, asked: Label) -> Effect {
         _ => (true, false),
     };
     match (effective, needs_check) {
-        (false, _) => Effect::None,
-        (true, true) => Effect::IfAvailable,
-        (true, false) => Effect::Full,
+        (false, _) => Completion::None,
+        (true, true) => Completion::IfAvailable,
+        (true, false) => Completion::Full,
     }
 }

@@ -2,17 +2,17 @@
 
 /// A text of fixed length that moves to the left, behind a part that stays.
 #[derive(Debug)]
-pub struct Title<'a> {
+pub struct ScrollingTitle<'a> {
     window: &'a mut [u8],
 }
 
-impl<'a> Title<'a> {
+impl<'a> ScrollingTitle<'a> {
     /// What is in `text` now, of which the first `stay` bytes stay.
     #[must_use]
     pub fn new(text: &'a mut [u8], stay: usize) -> Self {
         let stay = stay.min(text.len());
         let (_, window) = text.split_at_mut(stay);
-        Title { window }
+        ScrollingTitle { window }
     }
 
     /// Moves the text left by one for each byte, which then stands at the
@@ -32,14 +32,14 @@ impl<'a> Title<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Title;
+    use super::ScrollingTitle;
 
     #[test]
     fn bytes_move_in_from_the_right() {
         let mut text = *b"log: .....";
-        Title::new(&mut text, 5).push(b"a\0bc");
+        ScrollingTitle::new(&mut text, 5).push(b"a\0bc");
         assert_eq!(&text, b"log: ..abc");
-        Title::new(&mut text, 20).push(b"x");
+        ScrollingTitle::new(&mut text, 20).push(b"x");
         assert_eq!(&text, b"log: ..abc");
     }
 }

@@ -1,5 +1,5 @@
 //! How other programs meet a running runsv or supervise: what it tells, what it
-//! is told, and when it has something new to tell. All but [`News`] is about the
+//! is told, and when it has something new to tell. All but [`ChangeWatcher`] is about the
 //! service in the current directory.
 
 use std::ffi::CStr;
@@ -24,7 +24,7 @@ use crate::wait::wait_for;
 
 /// Why runsv could not be met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ClientError {
     /// Nobody supervises the service.
     NotRunning,
     /// A file could not be opened; its name.
@@ -42,20 +42,20 @@ pub enum Trouble {
 ///
 /// # Errors
 /// Why there is nothing new in `record`, or not a whole one.
-pub fn report(record: &mut [u8; LENGTH]) -> Result<Report, Trouble> {
+pub fn report(record: &mut [u8; LENGTH]) -> Result<Report, ClientError> {
     let status = listen().and_then(|_| {
-        file::open_read(names::STATUS).map_err(|error| Trouble::Open(names::STATUS, error))
+        file::open_read(names::STATUS).map_err(|error| ClientError::Open(names::STATUS, error))
     })?;
-    let length = read(&status, record).map_err(Trouble::Read)?;
+    let length = read(&status, record).map_err(ClientError::Read)?;
     let read = record.get(..length).unwrap_or_default();
-    Report::decode(read).ok_or(Trouble::Format)
+    Report::decode(read).ok_or(ClientError::Format)
 }
 
 /// Opens the FIFO that only a running runsv has open.
-fn listen() -> Result<OwnedFd, Trouble> {
+fn listen() -> Result<OwnedFd, ClientError> {
     file::open_write(names::OK).map_err(|error| match error {
-        Errno::ENXIO => Trouble::NotRunning,
-        other => Trouble::Open(names::OK, other),
+        Errno::ENXIO => ClientError::NotRunning,
+        other => ClientError::Open(names::OK, other),
     })
 }
 
@@ -63,17 +63,19 @@ fn listen() -> Result<OwnedFd, Trouble> {
 ///
 /// # Errors
 /// Why runsv was told nothing.
-pub fn tell(letters: &[u8]) -> Result<(), Trouble> {
+pub fn tell(letters: &[u8]) -> Result<(), ClientError> {
     let control = file::open_write(names::CONTROL).map_err(|error| match error {
-        Errno::ENXIO => Trouble::NotRunning,
-        other => Trouble::Open(names::CONTROL, other),
+        Errno::ENXIO => ClientError::NotRunning,
+        other => ClientError::Open(names::CONTROL, other),
     })?;
-    write(&control, letters).map(drop).map_err(Trouble::Write)
+    write(&control, letters)
+        .map(drop)
+        .map_err(ClientError::Write)
 }
 
 /// What kept `check` from telling whether the service is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckTrouble {
+pub enum CheckError {
     /// It could not be looked for: the service counts as not available.
     Stat(Errno),
     /// There could be no process for it: the service counts as not available.
@@ -85,12 +87,12 @@ pub enum CheckTrouble {
 
 /// Whether the service is available: its program `check`, if there is one,
 /// says so by its exit code. `complain` puts trouble into words.
-pub fn is_available(complain: impl Fn(CheckTrouble)) -> bool {
+pub fn is_available(complain: impl Fn(CheckError)) -> bool {
     match stat(names::CHECK) {
         Ok(_) => {}
         Err(Errno::ENOENT) => return true,
         Err(error) => {
-            complain(CheckTrouble::Stat(error));
+            complain(CheckError::Stat(error));
             return false;
         }
     }
@@ -100,13 +102,13 @@ pub fn is_available(complain: impl Fn(CheckTrouble)) -> bool {
         // It has nothing to say but its exit code. What is closed here is
         // the child's own.
         let _ = file::close_in_child(STDOUT);
-        complain(CheckTrouble::Run(check.exec()));
+        complain(CheckError::Run(check.exec()));
         0
     };
     match fork(child) {
         Ok(pid) => wait_for_child(pid).and_then(ExitStatus::code).unwrap_or(0) == 0,
         Err(error) => {
-            complain(CheckTrouble::Fork(error));
+            complain(CheckError::Fork(error));
             false
         }
     }
@@ -115,7 +117,7 @@ pub fn is_available(complain: impl Fn(CheckTrouble)) -> bool {
 /// What tells of changes in any number of services: a new status record, and
 /// the end of runsv.
 #[derive(Debug)]
-pub struct News {
+pub struct ChangeWatcher {
     records: Option<Inotify>,
     runsvs: Vec<OwnedFd>,
     /// How many of these there may be.
@@ -127,12 +129,12 @@ pub struct News {
 /// So many descriptors are left for everything else.
 const SPARE: u64 = 16;
 
-impl News {
+impl ChangeWatcher {
     /// Of no service yet.
     #[must_use]
     pub fn new() -> Self {
         let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-        News {
+        ChangeWatcher {
             records: Inotify::init(flags).ok(),
             runsvs: Vec::new(),
             room: DescriptorLimit::new().numbers().map_or(0, |limit| {
@@ -186,8 +188,8 @@ impl News {
     }
 }
 
-impl Default for News {
+impl Default for ChangeWatcher {
     fn default() -> Self {
-        News::new()
+        ChangeWatcher::new()
     }
 }

@@ -6,7 +6,7 @@ use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use daemontools_core::names::{Files, Replaced};
+use daemontools_core::names::{AtomicFile, SupervisePaths};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, readlink, renameat};
 use nix::sys::stat::{Mode, SFlag, stat};
@@ -36,13 +36,13 @@ pub enum Obstacle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplaceTrouble {
     /// The new one could not be opened.
-    Open(Replaced, Errno),
+    Open(AtomicFile, Errno),
     /// The new one could not be written.
-    Write(Replaced, Errno),
+    Write(AtomicFile, Errno),
     /// Not all of it was written.
-    Short(Replaced),
+    Short(AtomicFile),
     /// The new one could not be renamed to the old one.
-    Rename(Replaced, Errno),
+    Rename(AtomicFile, Errno),
 }
 
 /// The lock of a service directory: held, it makes this process its one
@@ -60,7 +60,7 @@ impl Lock {
     /// # Errors
     /// [`Obstacle::Link`], [`Obstacle::Open`] and [`Obstacle::Lock`], which is
     /// EAGAIN if another supervise holds it.
-    pub fn take(files: &Files, how: FlockArg) -> Result<Self, Obstacle> {
+    pub fn take(files: &SupervisePaths, how: FlockArg) -> Result<Self, Obstacle> {
         let private = Mode::S_IRWXU;
         if mkdir(files.supervise, private).is_err() {
             match readlink(files.supervise) {
@@ -100,7 +100,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Obstacle::Read`] and [`Obstacle::Write`].
-    pub fn open(files: &Files) -> Result<Self, Obstacle> {
+    pub fn open(files: &SupervisePaths) -> Result<Self, Obstacle> {
         let reader = open_fifo(files.control)?;
         let writer = file::open_write(files.control)
             .map_err(|error| Obstacle::Write(files.control, error))?;
@@ -114,7 +114,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Obstacle::Stat`] and [`Obstacle::NoFifo`], and as [`Control::open`].
-    pub fn open_fifo(files: &Files) -> Result<Self, Obstacle> {
+    pub fn open_fifo(files: &SupervisePaths) -> Result<Self, Obstacle> {
         make_fifo(files.control);
         let status = stat(files.control).map_err(|error| Obstacle::Stat(files.control, error))?;
         if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFIFO {
@@ -149,7 +149,7 @@ impl Presence {
     ///
     /// # Errors
     /// [`Obstacle::Read`].
-    pub fn announce(files: &Files) -> Result<Self, Obstacle> {
+    pub fn announce(files: &SupervisePaths) -> Result<Self, Obstacle> {
         open_fifo(files.ok).map(Presence)
     }
 }
@@ -168,7 +168,7 @@ fn make_fifo(name: &CStr) {
 ///
 /// # Errors
 /// The step that failed; the old file then stays.
-pub fn replace(which: Replaced, content: &[u8]) -> Result<(), ReplaceTrouble> {
+pub fn replace(which: AtomicFile, content: &[u8]) -> Result<(), ReplaceTrouble> {
     let new = file::open_truncate(which.new, 0o644)
         .map_err(|error| ReplaceTrouble::Open(which, error))?;
     let written = match content {

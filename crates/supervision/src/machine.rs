@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::control::Command;
 use daemontools_core::label::Label;
-use daemontools_core::runsv::{Activity, Report};
-use daemontools_core::state::{Stage, State as Told};
+use daemontools_core::runsv::Report;
+use daemontools_core::state::{ServiceState, StateFile};
 use daemontools_core::status::{Status, Want};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -309,10 +309,10 @@ impl Machine {
     /// What to tell those who ask.
     #[must_use]
     pub fn report(&self) -> Report {
-        let activity = match self.state {
-            State::Down | State::Due(_) | State::Failed => Activity::Down,
-            State::Up(_) => Activity::Run,
-            State::FinishDue(..) | State::Finishing { .. } => Activity::Finish,
+        let state = match self.state {
+            State::Down | State::Due(_) | State::Failed => ServiceState::Down,
+            State::Up(_) => ServiceState::Up,
+            State::FinishDue(..) | State::Finishing { .. } => ServiceState::Finish,
         };
         let pid = match self.policy {
             Policy::Extended => self.service(),
@@ -326,25 +326,25 @@ impl Machine {
                 want: self.want,
             },
             got_term: self.got_term,
-            activity,
+            state: Some(state),
         }
     }
 
     /// What supervise -e tells besides.
     #[must_use]
-    pub fn state(&self) -> Told {
-        let (stage, next_start) = match (self.state, self.readiness) {
-            (State::Down, _) => (Stage::Down, None),
-            (State::Due(_), _) => (Stage::Delay, Some(self.next_start)),
-            (State::Up(_), Readiness::Unsaid) => (Stage::Up, None),
-            (State::Up(_), Readiness::Awaited) => (Stage::Starting, None),
-            (State::Up(_), Readiness::Since(_)) => (Stage::Ready, None),
-            (State::FinishDue(..) | State::Finishing { .. }, _) => (Stage::Finish, None),
-            (State::Failed, _) => (Stage::Failed, None),
+    pub fn state_file(&self) -> StateFile {
+        let (state, next_start) = match (self.state, self.readiness) {
+            (State::Down, _) => (ServiceState::Down, None),
+            (State::Due(_), _) => (ServiceState::Delay, Some(self.next_start)),
+            (State::Up(_), Readiness::Unsaid) => (ServiceState::Up, None),
+            (State::Up(_), Readiness::Awaited) => (ServiceState::Starting, None),
+            (State::Up(_), Readiness::Since(_)) => (ServiceState::Ready, None),
+            (State::FinishDue(..) | State::Finishing { .. }, _) => (ServiceState::Finish, None),
+            (State::Failed, _) => (ServiceState::Failed, None),
         };
         let code = self.last_end.and_then(ExitStatus::code);
-        Told {
-            stage,
+        StateFile {
+            state,
             pid: self.service(),
             since: Some(self.since),
             ready_since: match (self.state, self.readiness) {
@@ -498,7 +498,7 @@ impl Machine {
             Command::Kill => [send(Signal::SIGKILL), None, None],
             Command::Send(signal) => [send(signal), None, None],
             // It is for who sends the signals of the commands after it.
-            Command::Reach(_) => [None; 3],
+            Command::Target(_) => [None; 3],
         }
     }
 
@@ -547,7 +547,7 @@ impl Machine {
                 [unless_done(Signal::SIGCONT), None, None]
             }
             Command::Send(signal) => [unless_done(signal), None, None],
-            Command::Reach(_) => [None; 3],
+            Command::Target(_) => [None; 3],
         }
     }
 
@@ -924,7 +924,7 @@ mod tests {
             ))
         );
         machine.started(FINISH, now);
-        assert_eq!(machine.report().activity, Activity::Finish);
+        assert_eq!(machine.report().state, Some(ServiceState::Finish));
         assert_eq!(done(&mut machine, Command::Down, now), "");
         assert_eq!(due(&machine), None);
         let _ = machine.command(Command::Up, now);
@@ -1000,9 +1000,9 @@ mod tests {
         });
         machine.died(SERVICE, ENDED, false, at);
         machine.started(SERVICE, at);
-        assert_eq!(machine.state().stage, Stage::Starting);
+        assert_eq!(machine.state_file().state, ServiceState::Starting);
         machine.ready(at);
-        assert_eq!(machine.state().stage, Stage::Ready);
+        assert_eq!(machine.state_file().state, ServiceState::Ready);
         machine.died(SERVICE, ENDED, false, at);
         assert_eq!(due(&machine), Some(after(at, 2000).instant));
         // Told to start, it starts as soon as ever.
@@ -1023,23 +1023,23 @@ mod tests {
         for _ in 0..3 {
             let _ = machine.command(Command::Down, now);
             machine.died(SERVICE, ENDED, false, now);
-            assert_eq!(machine.state().stage, Stage::Down);
+            assert_eq!(machine.state_file().state, ServiceState::Down);
             let _ = machine.command(Command::Up, now);
             machine.started(SERVICE, now);
         }
         machine.died(SERVICE, ENDED, false, now);
-        assert_eq!(machine.state().stage, Stage::Delay);
+        assert_eq!(machine.state_file().state, ServiceState::Delay);
         machine.started(SERVICE, now);
         // A minute later the first one is forgotten.
         let later = after(now, 60_001);
         machine.died(SERVICE, ENDED, false, later);
-        assert_eq!(machine.state().stage, Stage::Delay);
+        assert_eq!(machine.state_file().state, ServiceState::Delay);
         machine.started(SERVICE, later);
         machine.died(SERVICE, ENDED, false, later);
-        assert_eq!(machine.state().stage, Stage::Failed);
+        assert_eq!(machine.state_file().state, ServiceState::Failed);
         assert_eq!(machine.report().status.want, Want::Down);
         let _ = machine.command(Command::Once, later);
-        assert_eq!(machine.state().stage, Stage::Delay);
+        assert_eq!(machine.state_file().state, ServiceState::Delay);
     }
 
     #[test]
@@ -1056,8 +1056,8 @@ mod tests {
         machine.ready(after(1));
         // Who says it again was ready before.
         machine.ready(after(2));
-        let ready = Told {
-            stage: Stage::Ready,
+        let ready = StateFile {
+            state: ServiceState::Ready,
             pid: Some(SERVICE),
             since: Some(now.label),
             ready_since: Some(after(1).label),
@@ -1066,31 +1066,31 @@ mod tests {
             signal: None,
             next_start: None,
         };
-        assert_eq!(machine.state(), ready);
+        assert_eq!(machine.state_file(), ready);
         let _ = machine.command(Command::Pause, after(2));
         machine.died(SERVICE, ExitStatus::from_raw(3 << 8), true, after(3));
         machine.started(FINISH, after(3));
-        let finish = Told {
-            stage: Stage::Finish,
+        let finish = StateFile {
+            state: ServiceState::Finish,
             pid: None,
             since: Some(after(3).label),
             ready_since: None,
             exit_code: Some(3),
             ..ready
         };
-        assert_eq!(machine.state(), finish);
+        assert_eq!(machine.state_file(), finish);
         assert_eq!(machine.report().status.since, after(3).label);
         assert!(!machine.report().status.paused);
         machine.died(FINISH, ENDED, true, after(4));
-        let delay = Told {
-            stage: Stage::Delay,
+        let delay = StateFile {
+            state: ServiceState::Delay,
             next_start: Some(after(5).label),
             ..finish
         };
-        assert_eq!(machine.state(), delay);
+        assert_eq!(machine.state_file(), delay);
         machine.started(SERVICE, after(5));
         machine.died(SERVICE, ExitStatus::from_raw(9), false, after(15));
-        let again = Told {
+        let again = StateFile {
             since: Some(after(15).label),
             restarts: Some(1),
             exit_code: None,
@@ -1098,7 +1098,7 @@ mod tests {
             next_start: Some(after(17).label),
             ..delay
         };
-        assert_eq!(machine.state(), again);
+        assert_eq!(machine.state_file(), again);
     }
 
     #[test]
@@ -1111,11 +1111,11 @@ mod tests {
             limit,
             ..Terms::default()
         });
-        for (died, stage) in [(0, Stage::Delay), (3000, Stage::Failed)] {
+        for (died, stage) in [(0, ServiceState::Delay), (3000, ServiceState::Failed)] {
             machine.died(SERVICE, ENDED, true, after(now, died));
             machine.started(FINISH, after(now, died));
             machine.died(FINISH, ENDED, true, after(now, died + 3000));
-            assert_eq!(machine.state().stage, stage);
+            assert_eq!(machine.state_file().state, stage);
             machine.started(SERVICE, after(now, died + 3000));
         }
     }
@@ -1172,7 +1172,7 @@ mod tests {
         machine.died(SERVICE, ENDED, true, now);
         machine.started(FINISH, now);
         machine.died(FINISH, ENDED, true, now);
-        assert_eq!(machine.state().stage, Stage::Down);
+        assert_eq!(machine.state_file().state, ServiceState::Down);
     }
 
     #[test]
@@ -1207,7 +1207,7 @@ mod tests {
         machine.died(SERVICE, ENDED, true, now);
         machine.started(FINISH, now);
         machine.died(FINISH, ExitStatus::from_raw(125 << 8), true, now);
-        assert_eq!(machine.state().stage, Stage::Failed);
+        assert_eq!(machine.state_file().state, ServiceState::Failed);
         assert_eq!(due(&machine), None);
         assert!(!machine.is_over());
         let _ = machine.command(Command::Exit, now);
@@ -1221,7 +1221,7 @@ mod tests {
         machine.started(FINISH, now);
         let _ = machine.command(Command::Down, now);
         machine.died(FINISH, ExitStatus::from_raw(125 << 8), true, now);
-        assert_eq!(machine.state().stage, Stage::Down);
+        assert_eq!(machine.state_file().state, ServiceState::Down);
     }
 
     #[test]

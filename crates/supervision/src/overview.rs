@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use daemontools_core::names;
 use daemontools_core::overview::{Memory, Row};
-use daemontools_core::sight::Sight;
+use daemontools_core::snapshot::ServiceSnapshot;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
@@ -14,7 +14,7 @@ use nix::unistd::{Pid, fchdir, read};
 use unix::file::open_read;
 
 use crate::process::proc_path;
-use crate::sight::{Blindness, look};
+use crate::snapshot::{SnapshotError, read as read_snapshot};
 
 /// The size of a page of memory in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ struct Pages(u64);
 /// As open(2) and readdir(3).
 pub fn overview(
     scanned: &CStr,
-    mut blind: impl FnMut(&CStr, Blindness),
+    mut blind: impl FnMut(&CStr, SnapshotError),
 ) -> Result<Vec<Row>, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut directory = Dir::from_fd(open(scanned, flags, Mode::empty())?)?;
@@ -47,31 +47,32 @@ pub fn overview(
     let pages = Pages::size();
     let mut rows = Vec::new();
     for name in found {
-        let mut add = |logger: bool, called: &CStr, sight: Result<Sight, Blindness>| {
-            let sight = sight.map_err(|blindness| blind(called, blindness)).ok();
-            let mut row = Row {
-                name: name.to_bytes().to_owned(),
-                logger,
-                sight,
-                memory: None,
+        let mut add =
+            |logger: bool, called: &CStr, snapshot: Result<ServiceSnapshot, SnapshotError>| {
+                let snapshot = snapshot.map_err(|error| blind(called, error)).ok();
+                let mut row = Row {
+                    name: name.to_bytes().to_owned(),
+                    logger,
+                    snapshot,
+                    memory: None,
+                };
+                row.memory = row.pid().and_then(|pid| pages.memory(pid));
+                rows.push(row);
             };
-            row.memory = row.pid().and_then(|pid| pages.memory(pid));
-            rows.push(row);
-        };
         let service = match enter(&directory, &name) {
             Ok(Some(service)) => service,
             Ok(None) => continue,
-            Err(blindness) => {
-                add(false, &name, Err(blindness));
+            Err(error) => {
+                add(false, &name, Err(error));
                 continue;
             }
         };
-        add(false, &name, look());
+        add(false, &name, read_snapshot());
         let logger = enter(&service, names::LOG).transpose();
         if let Some(logger) = logger {
             let called = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
             let called = CString::new(called).unwrap_or_default();
-            add(true, &called, logger.and_then(|_| look()));
+            add(true, &called, logger.and_then(|_| read_snapshot()));
         }
     }
     Ok(rows)
@@ -79,14 +80,14 @@ pub fn overview(
 
 /// Makes a directory in another one the current directory; None if there is no
 /// directory, and so no service.
-fn enter(above: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>, Blindness> {
+fn enter(above: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>, SnapshotError> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = openat(above, name, flags, Mode::empty());
     let entered = directory.and_then(|directory| fchdir(&directory).map(|()| directory));
     match entered {
         Ok(directory) => Ok(Some(directory)),
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
-        Err(error) => Err(Blindness {
+        Err(error) => Err(SnapshotError {
             file: c"",
             error: Some(error),
         }),

@@ -4,7 +4,7 @@
     reason = "it is here that signals are fenced in"
 )]
 
-use daemontools_core::control::Reach;
+use daemontools_core::control::SignalTarget;
 use nix::fcntl::readlink;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid, getpid};
@@ -14,14 +14,14 @@ use nix::unistd::{Pid, getpgid, getpid};
 ///
 /// To kill(2), 0 is everybody in the group of who calls it, and -1, which is
 /// the group of process 1, everybody there is. Neither is ever meant.
-pub(crate) fn send(process: Pid, signal: Signal, reach: Reach) {
+pub(crate) fn send(process: Pid, signal: Signal, target: SignalTarget) {
     if process.as_raw() <= 1 {
         return;
     }
     let leads = || getpgid(Some(process)) == Ok(process);
-    let _ = match reach {
-        Reach::Group if leads() => killpg(process, signal),
-        Reach::Group | Reach::Alone => kill(process, signal),
+    let _ = match target {
+        SignalTarget::ProcessGroup if leads() => killpg(process, signal),
+        SignalTarget::ProcessGroup | SignalTarget::Process => kill(process, signal),
     };
 }
 

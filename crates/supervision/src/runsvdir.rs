@@ -9,9 +9,9 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use daemontools_core::control::Reach;
+use daemontools_core::control::SignalTarget;
 use daemontools_core::label::Label;
-use daemontools_core::title::Title;
+use daemontools_core::title::ScrollingTitle;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
@@ -65,7 +65,7 @@ pub struct Log {
     /// The pipe that they come from; it is not waited for.
     pub pipe: OwnedFd,
     /// Where they are shown.
-    pub title: Title<'static>,
+    pub title: ScrollingTitle<'static>,
 }
 
 /// A dot is put into the log so often, so that what is old goes away.
@@ -141,7 +141,7 @@ pub fn runsvdir(
         if signals.hang_up.drain() {
             for runsv in scanner.table.processes() {
                 // One that has ended already has nothing to be told.
-                send(runsv, Signal::SIGTERM, Reach::Alone);
+                send(runsv, Signal::SIGTERM, SignalTarget::Process);
             }
             return Ok(End::HungUp);
         }
@@ -231,7 +231,7 @@ impl Place<'_> {
         }
         if scanner.look() {
             for runsv in scanner.table.dismiss() {
-                send(runsv, Signal::SIGTERM, Reach::Alone);
+                send(runsv, Signal::SIGTERM, SignalTarget::Process);
             }
         }
         // The clock of a file system is a coarse one: what changes in the

@@ -13,8 +13,8 @@
 
 use std::time::{Duration, Instant};
 
-use daemontools_core::sight::Sight;
-use daemontools_core::state::Stage;
+use daemontools_core::snapshot::ServiceSnapshot;
+use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 
 /// How long a service may take that says nothing else.
@@ -341,14 +341,21 @@ impl Farewell {
 /// end of a run that was to be the only one. 128 is added to the number of a
 /// signal.
 #[must_use]
-pub fn last_word(sight: &Sight) -> Option<u8> {
+pub fn last_word(snapshot: &ServiceSnapshot) -> Option<u8> {
     // What is told by a supervise that has ended is told of another time.
-    let record = sight.record.filter(|_| sight.supervised)?;
-    let state = record.state?;
-    let has_ended = match (state.stage, record.status.want) {
-        (Stage::Failed, _) | (Stage::Down, Want::Once) => true,
-        (Stage::Down, Want::Up | Want::Down)
-        | (Stage::Starting | Stage::Up | Stage::Ready | Stage::Finish | Stage::Delay, _) => false,
+    let record = snapshot.record.filter(|_| snapshot.supervised)?;
+    let state = record.state_file?;
+    let has_ended = match (state.state, record.status.want) {
+        (ServiceState::Failed, _) | (ServiceState::Down, Want::Once) => true,
+        (ServiceState::Down, Want::Up | Want::Down)
+        | (
+            ServiceState::Starting
+            | ServiceState::Up
+            | ServiceState::Ready
+            | ServiceState::Finish
+            | ServiceState::Delay,
+            _,
+        ) => false,
     };
     let by_signal = state.signal.map(|signal| signal.saturating_add(128));
     has_ended.then_some(by_signal.or(state.exit_code).unwrap_or(111))
@@ -358,7 +365,7 @@ pub fn last_word(sight: &Sight) -> Option<u8> {
 mod tests {
     use super::*;
     use daemontools_core::label::Label;
-    use daemontools_core::sight::Record;
+    use daemontools_core::snapshot::Record;
 
     const LIMIT: Duration = Duration::from_secs(3);
 
@@ -520,12 +527,12 @@ mod tests {
     }
 
     /// What is seen of a service with this state, and this want.
-    fn sight(state: &str, want: u8) -> Sight {
+    fn snapshot(state: &str, want: u8) -> ServiceSnapshot {
         let since = Label::from_unix(1, 0);
         let record = [&since.pack()[..], &[0; 4], &[0, want]].concat();
         let since = String::from_utf8(since.text().to_vec()).unwrap();
         let state = format!("since={since}\nstate={state}\n");
-        Sight {
+        ServiceSnapshot {
             supervised: true,
             record: Record::read(&record, Some(state.as_bytes())),
         }
@@ -546,11 +553,11 @@ mod tests {
             ("up\nexit_code=3", 0, None),
             ("nothing", 0, None),
         ] {
-            assert_eq!(last_word(&sight(state, want)), code, "{state} {want}");
+            assert_eq!(last_word(&snapshot(state, want)), code, "{state} {want}");
         }
-        let left = Sight {
+        let left = ServiceSnapshot {
             supervised: false,
-            ..sight("failed\nexit_code=7", b'd')
+            ..snapshot("failed\nexit_code=7", b'd')
         };
         assert_eq!(last_word(&left), None);
     }

@@ -6,8 +6,8 @@ use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use daemontools_core::control::{Command, Reach};
-use daemontools_core::names::{self, Files};
+use daemontools_core::control::{Command, SignalTarget};
+use daemontools_core::names::{self, SupervisePaths};
 use daemontools_core::runsv::Report;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
@@ -152,7 +152,7 @@ const BURST: usize = 4096;
 /// A service, or the logger of one, and the files that it is met by.
 struct Service {
     machine: Machine,
-    files: &'static Files,
+    files: &'static SupervisePaths,
     control: Control,
     commands: Commands,
     /// What readers see, and whether they see that supervision is to end.
@@ -164,7 +164,7 @@ struct Service {
 }
 
 impl Service {
-    fn new(files: &'static Files, lock: Lock, control: Control, machine: Machine) -> Self {
+    fn new(files: &'static SupervisePaths, lock: Lock, control: Control, machine: Machine) -> Self {
         Service {
             files,
             control,
@@ -297,7 +297,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
     /// Kills what was given time to end.
     fn kill_overdue(&mut self) {
         if let Some(pid) = self.service.machine.overdue(Moment::now()) {
-            send(pid, Signal::SIGKILL, Reach::Alone);
+            send(pid, Signal::SIGKILL, SignalTarget::Process);
         }
     }
 
@@ -461,7 +461,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         if let Some(extended) = &mut self.extended {
             // It is renamed into place before the record is: see
             // daemontools_core::state.
-            let state = self.service.machine.state().text();
+            let state = self.service.machine.state_file().text();
             if let Err(trouble) = extended.show(&state) {
                 (self.report)(Trouble::Replace(trouble));
             }
@@ -518,19 +518,19 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
         let commands = self.side(side).map(Service::read_commands);
         // What `+` says is over with the commands that came with it: those who
         // write theirs later need not know of it.
-        let mut reach = Reach::Alone;
+        let mut target = SignalTarget::Process;
         for command in commands.into_iter().flatten() {
             match command {
-                Command::Reach(to) => reach = to,
-                command => self.command(side, command, reach),
+                Command::Target(to) => target = to,
+                command => self.command(side, command, target),
             }
         }
         if terminated {
-            self.command(side, Command::Exit, Reach::Alone);
+            self.command(side, Command::Exit, SignalTarget::Process);
         }
     }
 
-    fn command(&mut self, side: Role, command: Command, reach: Reach) {
+    fn command(&mut self, side: Role, command: Command, target: SignalTarget) {
         if let (Some(extended), Command::Down | Command::Exit) = (&mut self.extended, command) {
             let complain = |trouble| (self.report)(Trouble::Extended(trouble));
             let terms = extended.read_again(&complain);
@@ -548,7 +548,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
                 return;
             };
             if let (Some(pid), Some(signal)) = (service.machine.pid(), step.signal) {
-                send(pid, signal, reach);
+                send(pid, signal, target);
                 service.machine.sent(signal);
             }
         }

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::label::Label;
 use daemontools_core::names;
-use daemontools_core::runsv::{LENGTH, Report, Sentence};
-use daemontools_core::sv::{Effect, Order, Request};
+use daemontools_core::runsv::{LENGTH, Report, StatusLine};
+use daemontools_core::sv::{Action, Completion, SvCommand};
 use nix::errno::Errno;
 use nix::sys::stat::stat;
 use nix::unistd::{chdir, fchdir};
 use unix::file;
 
-use crate::client::{self, CheckTrouble, News, is_available};
+use crate::client::{self, ChangeWatcher, CheckError, is_available};
 
 /// The time between two looks at what cannot tell of its changes. The last
 /// look at what is waited for comes that much after the time to wait.
@@ -31,11 +31,11 @@ pub enum Answer {
     /// It has not done so in time, and was killed if that was ordered.
     Late(Description),
     /// It could not be asked.
-    Trouble(Trouble),
+    ServiceError(ServiceError),
 }
 
 /// A sentence, or why `down`, of which it would tell, could not be looked at.
-pub type Description = Result<Sentence, Errno>;
+pub type Description = Result<StatusLine, Errno>;
 
 /// What a logger is at, as far as it can be known.
 #[derive(Debug)]
@@ -45,21 +45,21 @@ pub enum Logger {
     /// What it is at.
     Known(Description),
     /// Why nothing new is known, and what was known of the service before.
-    Unknown(client::Trouble, Description),
+    Unknown(client::ClientError, Description),
 }
 
 /// Why a service could not be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ServiceError {
     /// Its directory could not be entered.
     Chdir(Errno),
     /// Its runsv could not be met.
-    Runsv(client::Trouble),
+    Runsv(client::ClientError),
 }
 
 /// Why no service can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
+pub enum OriginError {
     /// The current directory could not be opened.
     Origin(Errno),
     /// There was no way back to it.
@@ -78,10 +78,10 @@ impl Services {
     /// called by a path.
     ///
     /// # Errors
-    /// [`Lost::Origin`].
-    pub fn in_directory(directory: &[u8]) -> Result<Self, Lost> {
+    /// [`OriginError::Origin`].
+    pub fn in_directory(directory: &[u8]) -> Result<Self, OriginError> {
         Ok(Services {
-            origin: file::open_read(c".").map_err(Lost::Origin)?,
+            origin: file::open_read(c".").map_err(OriginError::Origin)?,
             directory: c_string(directory),
         })
     }
@@ -96,8 +96,8 @@ impl Services {
         chdir(c_string(service).as_c_str())
     }
 
-    fn leave(&self) -> Result<(), Lost> {
-        fchdir(&self.origin).map_err(Lost::Return)
+    fn leave(&self) -> Result<(), OriginError> {
+        fchdir(&self.origin).map_err(OriginError::Return)
     }
 }
 
@@ -113,21 +113,21 @@ fn c_string(bytes: &[u8]) -> CString {
 /// # Errors
 /// When it can go on with no service.
 pub fn control<'a>(
-    order: Order,
+    command: SvCommand,
     services: &Services,
     names: &[&'a [u8]],
     time: Option<Duration>,
     mut tell: impl FnMut(&'a [u8], Answer),
-    complain: impl Fn(&[u8], CheckTrouble),
-) -> Result<(), Lost> {
+    complain: impl Fn(&[u8], CheckError),
+) -> Result<(), OriginError> {
     let mut session = Session {
-        order,
+        command,
         asked: Label::now(),
         begun: Instant::now(),
         before: BTreeMap::new(),
         record: [0; LENGTH],
-        news: News::new(),
-        is_blind: false,
+        news: ChangeWatcher::new(),
+        must_poll: false,
     };
     let mut waiting = names.to_vec();
     // One round with all services that nothing was said of yet.
@@ -136,7 +136,7 @@ pub fn control<'a>(
         for &name in &*waiting {
             let answer = match services.enter(name) {
                 Ok(()) => act(name),
-                Err(error) => Some(Answer::Trouble(Trouble::Chdir(error))),
+                Err(error) => Some(Answer::ServiceError(ServiceError::Chdir(error))),
             };
             match answer {
                 Some(answer) => tell(name, answer),
@@ -153,7 +153,7 @@ pub fn control<'a>(
     };
     let until = Instant::now().checked_add(time.saturating_add(BETWEEN_LOOKS));
     while !waiting.is_empty() {
-        session.is_blind = false;
+        session.must_poll = false;
         round(&mut waiting, &mut |name| {
             session.look(name, |trouble| complain(name, trouble))
         })?;
@@ -161,7 +161,7 @@ pub fn control<'a>(
         if until.is_some_and(|until| until <= now) {
             return round(&mut waiting, &mut |_| Some(session.give_up()));
         }
-        let soon = session.is_blind.then(|| now + BETWEEN_LOOKS);
+        let soon = session.must_poll.then(|| now + BETWEEN_LOOKS);
         if !waiting.is_empty() {
             session.news.wait(soon.into_iter().chain(until).min());
         }
@@ -170,7 +170,7 @@ pub fn control<'a>(
 }
 
 struct Session {
-    order: Order,
+    command: SvCommand,
     /// When the services were asked.
     asked: Label,
     begun: Instant,
@@ -178,31 +178,31 @@ struct Session {
     before: BTreeMap<Vec<u8>, Report>,
     /// The last record that was read: what cannot be read shows as it.
     record: [u8; LENGTH],
-    news: News,
+    news: ChangeWatcher,
     /// Whether there is a service that cannot tell of its changes.
-    is_blind: bool,
+    must_poll: bool,
 }
 
 impl Session {
     /// Asks the service in the current directory. None if there is nothing to
     /// say yet.
     fn ask(&mut self, name: &[u8]) -> Option<Answer> {
-        if self.order.request == Request::Check {
+        if self.command.action == Action::Check {
             return None;
         }
         let report = match client::report(&mut self.record) {
             Ok(report) => report,
-            Err(trouble) => return Some(Answer::Trouble(Trouble::Runsv(trouble))),
+            Err(trouble) => return Some(Answer::ServiceError(ServiceError::Runsv(trouble))),
         };
         self.before.insert(name.to_owned(), report);
-        let letters = self.order.request.letters(&report);
-        match self.order.request {
-            Request::Status => Some(Answer::Status(describe(report), self.logger(report))),
-            Request::Check => None,
-            Request::Obey(_) if letters.is_empty() => None,
-            Request::Obey(_) => {
+        let letters = self.command.action.letters(&report);
+        match self.command.action {
+            Action::Status => Some(Answer::Status(describe(report), self.logger(report))),
+            Action::Check => None,
+            Action::Obey(_) if letters.is_empty() => None,
+            Action::Obey(_) => {
                 let trouble = client::tell(letters).err()?;
-                Some(Answer::Trouble(Trouble::Runsv(trouble)))
+                Some(Answer::ServiceError(ServiceError::Runsv(trouble)))
             }
         }
     }
@@ -224,26 +224,26 @@ impl Session {
     }
 
     /// Whether the service has done as it was asked by now.
-    fn look(&mut self, name: &[u8], complain: impl Fn(CheckTrouble)) -> Option<Answer> {
+    fn look(&mut self, name: &[u8], complain: impl Fn(CheckError)) -> Option<Answer> {
         // What happens from here on is news.
         self.news.add();
         let report = match client::report(&mut self.record) {
             Ok(report) => report,
-            Err(trouble) => return Some(Answer::Trouble(Trouble::Runsv(trouble))),
+            Err(trouble) => return Some(Answer::ServiceError(ServiceError::Runsv(trouble))),
         };
         if self.is_too_early(name, &report) {
-            self.is_blind = true;
+            self.must_poll = true;
             return None;
         }
-        let done = match self.order.request.effect(&report, self.asked) {
-            Effect::None => {
-                self.is_blind |= !self.news.is_complete();
+        let done = match self.command.action.effect(&report, self.asked) {
+            Completion::None => {
+                self.must_poll |= !self.news.is_complete();
                 false
             }
-            Effect::Full => true,
-            Effect::IfAvailable => {
+            Completion::Full => true,
+            Completion::IfAvailable => {
                 let available = is_available(complain);
-                self.is_blind |= !available;
+                self.must_poll |= !available;
                 available
             }
         };
@@ -255,7 +255,7 @@ impl Session {
     /// to have done so already.
     fn is_too_early(&self, name: &[u8], report: &Report) -> bool {
         report.status.pid.is_some()
-            && self.order.request.ends_what_runs()
+            && self.command.action.ends_what_runs()
             && self.before.get(name) == Some(report)
             && self.begun.elapsed() < BETWEEN_LOOKS
     }
@@ -263,13 +263,13 @@ impl Session {
     fn give_up(&mut self) -> Answer {
         match client::report(&mut self.record) {
             Ok(report) => {
-                if self.order.kills {
+                if self.command.kills {
                     // What cannot be told has been told of all the same.
                     let _ = client::tell(b"k");
                 }
                 Answer::Late(describe(report))
             }
-            Err(trouble) => Answer::Trouble(Trouble::Runsv(trouble)),
+            Err(trouble) => Answer::ServiceError(ServiceError::Runsv(trouble)),
         }
     }
 }
@@ -280,7 +280,7 @@ fn describe(report: Report) -> Description {
         Err(Errno::ENOENT) => true,
         Err(error) => return Err(error),
     };
-    Ok(Sentence {
+    Ok(StatusLine {
         report,
         normally_up,
         now: Label::now(),

@@ -8,9 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use daemontools_core::control::Reach;
+use daemontools_core::control::SignalTarget;
 use daemontools_core::names;
-use daemontools_core::state::Stage;
+use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -27,7 +27,7 @@ use crate::extended::{exit_implies_down, kill_timeout};
 use crate::pipe::Pipe;
 use crate::process::{children, proc_path, send};
 use crate::scan::{BETWEEN_LOOKS, Rules, Scanner, Trouble, Watch, directory};
-use crate::sight;
+use crate::snapshot;
 use crate::stop::{Answer, PATIENCE, Step, Terms, last_word};
 use crate::table::{Act, Identity, Role};
 use crate::wait::wait;
@@ -134,14 +134,14 @@ fn time_limit() -> Option<Duration> {
 /// Sees to it that the logger in the current directory comes to its end, and
 /// is not started again then; when it has ended, asks its supervise to exit.
 fn await_logger() -> Answer {
-    let Ok(sight) = sight::look() else {
+    let Ok(snapshot) = snapshot::read() else {
         return Answer::Deaf;
     };
-    let Some(record) = sight.record.filter(|_| sight.supervised) else {
+    let Some(record) = snapshot.record.filter(|_| snapshot.supervised) else {
         return Answer::Deaf;
     };
-    let told = match (record.stage(), record.status.want) {
-        (Stage::Down | Stage::Failed, _) => {
+    let told = match (record.state(), record.status.want) {
+        (ServiceState::Down | ServiceState::Failed, _) => {
             return heard(tell(letters(Role::Logger, Step::Ask)), Answer::Heard);
         }
         (_, Want::Once) => Ok(()),
@@ -150,7 +150,7 @@ fn await_logger() -> Answer {
     heard(told, Answer::Later)
 }
 
-fn heard(told: Result<(), client::Trouble>, answer: Answer) -> Answer {
+fn heard(told: Result<(), client::ClientError>, answer: Answer) -> Answer {
     told.map_or(Answer::Deaf, |()| answer)
 }
 
@@ -335,8 +335,8 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
             .filter(|(identity, name)| !table.is_leaving(*identity) && essentials.has_one(name));
         let candidates: Vec<_> = candidates.map(|(identity, _)| identity).collect();
         let ended = candidates.into_iter().find_map(|identity| {
-            let sight = self.within(identity, Role::Service, sight::look)?;
-            last_word(&sight.ok()?)
+            let snapshot = self.within(identity, Role::Service, snapshot::read)?;
+            last_word(&snapshot.ok()?)
         });
         if let Some(code) = ended {
             self.end_all(End::Essential(code));
@@ -420,9 +420,9 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
                 role,
                 supervise: Some(pid),
             };
-            let sight = orders.within(&seat, sight::look).and_then(Result::ok);
-            let record = sight.and_then(|sight| sight.record);
-            record.is_some_and(|record| record.stage() == Stage::Finish)
+            let snapshot = orders.within(&seat, snapshot::read).and_then(Result::ok);
+            let record = snapshot.and_then(|snapshot| snapshot.record);
+            record.is_some_and(|record| record.state() == ServiceState::Finish)
         };
         let table = &mut self.scanner.table;
         table.act(identity, Instant::now(), cleans_up, Pipe::is_unread)
@@ -433,7 +433,7 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
         match step {
             Step::Ask | Step::Await | Step::Kill => {
                 // One that is stopped hears nothing.
-                send(supervise, Signal::SIGCONT, Reach::Alone);
+                send(supervise, Signal::SIGCONT, SignalTarget::Process);
                 let answer = self.within(identity, role, || match step {
                     Step::Await => await_logger(),
                     Step::Ask | Step::Kill | Step::Force | Step::Abandon => {
@@ -500,11 +500,11 @@ impl<R: Fn(Trouble, Errno)> Tree<'_, R> {
 fn end_by_force(supervise: Pid) {
     // Stopped, it neither takes leave of a child, whose pid could then be
     // another's, nor starts one.
-    send(supervise, Signal::SIGSTOP, Reach::Alone);
+    send(supervise, Signal::SIGSTOP, SignalTarget::Process);
     for child in children(supervise) {
-        send(child, Signal::SIGKILL, Reach::Group);
+        send(child, Signal::SIGKILL, SignalTarget::ProcessGroup);
     }
-    send(supervise, Signal::SIGKILL, Reach::Alone);
+    send(supervise, Signal::SIGKILL, SignalTarget::Process);
 }
 
 /// What tells that there is news of an essential service.

@@ -2,7 +2,7 @@
 #![no_main]
 
 use daemontools_core::label::Label;
-use daemontools_core::sentence::Sentence;
+use daemontools_core::status_line::StatusLine;
 use daemontools_core::status::Status;
 use libfuzzer_sys::fuzz_target;
 
@@ -47,7 +47,7 @@ fuzz_target!(|bytes: &[u8]| {
         said += ", want down";
     }
     let now = Label::unpack(*now);
-    let sentence = Sentence {
+    let sentence = StatusLine {
         status,
         normally_up,
         state: None,
@@ -58,7 +58,7 @@ fuzz_target!(|bytes: &[u8]| {
     // What it is written as says the same.
     let again = Status::decode(&status.encode()).unwrap();
     assert_eq!(again.encode(), status.encode());
-    let again = Sentence {
+    let again = StatusLine {
         status: again,
         normally_up,
         state: None,

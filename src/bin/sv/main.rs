@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use cli::options::{flag, value};
 use cli::{Exit, Failure, Program, basename, errno::errno_message, number, text};
-use daemontools_core::sv::Order;
-use supervision::sv::{Lost, Services, control};
+use daemontools_core::sv::SvCommand;
+use supervision::sv::{OriginError, Services, control};
 use unix::start;
 
-use words::{Verdict, complain_of_check, say};
+use words::{Outcome, complain_of_check, say};
 
 pub(crate) static SV: Program = Program {
     name: "sv",
@@ -69,7 +69,7 @@ fn sv(arguments: &[&'static CStr], script: Option<&[u8]>) -> Result<Exit, Failur
     let [word, names @ ..] = options.operands() else {
         return Err(SV.usage());
     };
-    let order = Order::from_word(word.to_bytes()).ok_or_else(|| SV.usage())?;
+    let command = SvCommand::from_word(word.to_bytes()).ok_or_else(|| SV.usage())?;
     let names: Vec<_> = match script {
         Some(name) => vec![name],
         None => names.iter().map(|name| name.to_bytes()).collect(),
@@ -79,27 +79,27 @@ fn sv(arguments: &[&'static CStr], script: Option<&[u8]>) -> Result<Exit, Failur
     }
     let directory = start::variable(b"SVDIR").unwrap_or(SERVICES.as_bytes());
     let services = Services::in_directory(directory).map_err(lost)?;
-    let time = (order.waits || verbose).then(|| Duration::from_secs(seconds));
-    let mut verdicts = Vec::new();
+    let time = (command.waits || verbose).then(|| Duration::from_secs(seconds));
+    let mut outcomes = Vec::new();
     control(
-        order,
+        command,
         &services,
         &names,
         time,
-        |name, answer| verdicts.push(say(order, name, &answer)),
+        |name, answer| outcomes.push(say(command, name, &answer)),
         complain_of_check,
     )
     .map_err(lost)?;
-    Ok(Exit::Code(match (script, verdicts.as_slice()) {
-        (None, _) => failures(&verdicts),
-        (Some(_), [verdict]) => verdict.script,
+    Ok(Exit::Code(match (script, outcomes.as_slice()) {
+        (None, _) => failures(&outcomes),
+        (Some(_), [outcome]) => outcome.script,
         (Some(_), _) => 0,
     }))
 }
 
 /// How many services failed, as far as an exit code tells.
-fn failures(verdicts: &[Verdict]) -> u8 {
-    let failures = verdicts.iter().filter(|verdict| verdict.failed);
+fn failures(outcomes: &[Outcome]) -> u8 {
+    let failures = outcomes.iter().filter(|outcome| outcome.failed);
     (1..=99)
         .zip(failures)
         .last()
@@ -107,10 +107,10 @@ fn failures(verdicts: &[Verdict]) -> u8 {
 }
 
 /// Why no service can be asked.
-fn lost(lost: Lost) -> Failure {
+fn lost(lost: OriginError) -> Failure {
     let (what, error) = match lost {
-        Lost::Origin(error) => ("unable to open current directory", error),
-        Lost::Return(error) => ("unable to change to original directory", error),
+        OriginError::Origin(error) => ("unable to open current directory", error),
+        OriginError::Return(error) => ("unable to change to original directory", error),
     };
     let message = text!["fatal: ", what, ": ", errno_message(error), "\n"];
     Failure {

@@ -3,71 +3,74 @@
 use cli::text::{print, write_stderr};
 use cli::{errno::errno_message, text};
 use daemontools_core::names;
-use daemontools_core::sv::{Order, Request};
+use daemontools_core::sv::{Action, SvCommand};
 use nix::errno::Errno;
-use supervision::client::{self, CheckTrouble};
-use supervision::sv::{Answer, Description, Logger, Trouble};
+use supervision::client::{self, CheckError};
+use supervision::sv::{Answer, Description, Logger, ServiceError};
 
 /// What is known of a service in the end, as exit codes tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Outcome {
     /// Whether it counts as one that failed.
     pub(crate) failed: bool,
     /// The exit code of its init script.
     pub(crate) script: u8,
 }
 
-impl Verdict {
-    const GOOD: Verdict = Verdict {
+impl Outcome {
+    const GOOD: Outcome = Outcome {
         failed: false,
         script: 0,
     };
-    const FAILED: Verdict = Verdict {
+    const FAILED: Outcome = Outcome {
         failed: true,
         script: 1,
     };
     /// It may be supervised, and does not tell what it is at.
-    const UNKNOWN: Verdict = Verdict {
+    const UNKNOWN: Outcome = Outcome {
         failed: true,
         script: 4,
     };
 }
 
 /// Says what there is to say about a service.
-pub(crate) fn say(order: Order, name: &[u8], answer: &Answer) -> Verdict {
-    let (line, verdict) = match answer {
+pub(crate) fn say(command: SvCommand, name: &[u8], answer: &Answer) -> Outcome {
+    let (line, outcome) = match answer {
         Answer::Status(service, logger) => say_status(name, service, logger.as_ref()),
         Answer::Done(service) => {
             let line = text!["ok: ", sentence(name, name, service), "\n"];
-            (line, Verdict::GOOD)
+            (line, Outcome::GOOD)
         }
         Answer::Late(service) => {
-            let prefix = if order.kills { "kill: " } else { "timeout: " };
+            let prefix = if command.kills { "kill: " } else { "timeout: " };
             let line = text![prefix, sentence(name, name, service), "\n"];
-            (line, Verdict::FAILED)
+            (line, Outcome::FAILED)
         }
-        Answer::Trouble(Trouble::Runsv(client::Trouble::NotRunning)) if order.request.is_exit() => {
-            (text!["ok: ", name, ": runsv not running\n"], Verdict::GOOD)
+        Answer::ServiceError(ServiceError::Runsv(client::ClientError::NotRunning))
+            if command.action.is_exit() =>
+        {
+            (text!["ok: ", name, ": runsv not running\n"], Outcome::GOOD)
         }
-        Answer::Trouble(trouble) => {
-            let verdict = match (trouble, order.request) {
-                (Trouble::Chdir(_) | Trouble::Runsv(client::Trouble::NotRunning), _) => {
-                    Verdict::FAILED
-                }
-                (Trouble::Runsv(_), Request::Status) => Verdict::UNKNOWN,
-                (Trouble::Runsv(_), Request::Check | Request::Obey(_)) => Verdict::FAILED,
+        Answer::ServiceError(trouble) => {
+            let outcome = match (trouble, command.action) {
+                (
+                    ServiceError::Chdir(_) | ServiceError::Runsv(client::ClientError::NotRunning),
+                    _,
+                ) => Outcome::FAILED,
+                (ServiceError::Runsv(_), Action::Status) => Outcome::UNKNOWN,
+                (ServiceError::Runsv(_), Action::Check | Action::Obey(_)) => Outcome::FAILED,
             };
-            (complaint(name, *trouble), verdict)
+            (complaint(name, *trouble), outcome)
         }
     };
     // Nobody could be told that this cannot be read.
     let _ = print(&line);
-    verdict
+    outcome
 }
 
 /// Says what a service and its logger are at. What is said last is what the
 /// exit code of an init script is about.
-fn say_status(name: &[u8], service: &Description, logger: Option<&Logger>) -> (Vec<u8>, Verdict) {
+fn say_status(name: &[u8], service: &Description, logger: Option<&Logger>) -> (Vec<u8>, Outcome) {
     let path = text![name, "/", names::LOG];
     let (trouble, about_logger) = match logger {
         None => (None, None),
@@ -77,8 +80,11 @@ fn say_status(name: &[u8], service: &Description, logger: Option<&Logger>) -> (V
         }
         Some(Logger::Known(known)) => (None, Some(known)),
         Some(Logger::Unknown(trouble, known)) => {
-            let stands_in = (*trouble != client::Trouble::NotRunning).then_some(known);
-            (Some(complaint(&path, Trouble::Runsv(*trouble))), stands_in)
+            let stands_in = (*trouble != client::ClientError::NotRunning).then_some(known);
+            (
+                Some(complaint(&path, ServiceError::Runsv(*trouble))),
+                stands_in,
+            )
         }
     };
     let mut line = sentence(name, name, service);
@@ -98,33 +104,35 @@ fn say_status(name: &[u8], service: &Description, logger: Option<&Logger>) -> (V
         Ok(_) => 0,
         Err(_) => 4,
     };
-    (line, Verdict { failed, script })
+    (line, Outcome { failed, script })
 }
 
 /// What keeps a service from being asked.
-fn complaint(name: &[u8], trouble: Trouble) -> Vec<u8> {
+fn complaint(name: &[u8], trouble: ServiceError) -> Vec<u8> {
     let (prefix, what) = match trouble {
-        Trouble::Chdir(error) => (
+        ServiceError::Chdir(error) => (
             "fail: ",
             text![
                 "unable to change to service directory: ",
                 errno_message(error)
             ],
         ),
-        Trouble::Runsv(client::Trouble::NotRunning) => ("fail: ", text!["runsv not running"]),
-        Trouble::Runsv(client::Trouble::Open(file, error)) => (
+        ServiceError::Runsv(client::ClientError::NotRunning) => {
+            ("fail: ", text!["runsv not running"])
+        }
+        ServiceError::Runsv(client::ClientError::Open(file, error)) => (
             "warning: ",
             text!["unable to open ", file, ": ", errno_message(error)],
         ),
-        Trouble::Runsv(client::Trouble::Read(error)) => (
+        ServiceError::Runsv(client::ClientError::Read(error)) => (
             "warning: ",
             text!["unable to read ", names::STATUS, ": ", errno_message(error)],
         ),
-        Trouble::Runsv(client::Trouble::Format) => (
+        ServiceError::Runsv(client::ClientError::Format) => (
             "warning: ",
             text!["unable to read ", names::STATUS, ": bad format"],
         ),
-        Trouble::Runsv(client::Trouble::Write(error)) => (
+        ServiceError::Runsv(client::ClientError::Write(error)) => (
             "warning: ",
             text![
                 "unable to write to ",
@@ -152,11 +160,11 @@ fn sentence(name: &[u8], directory: &[u8], described: &Description) -> Vec<u8> {
     }
 }
 
-pub(crate) fn complain_of_check(name: &[u8], trouble: CheckTrouble) {
+pub(crate) fn complain_of_check(name: &[u8], trouble: CheckError) {
     let (doing, error) = match trouble {
-        CheckTrouble::Stat(error) => ("unable to stat ", error),
-        CheckTrouble::Fork(error) => ("unable to fork for ", error),
-        CheckTrouble::Run(error) => ("unable to run ", error),
+        CheckError::Stat(error) => ("unable to stat ", error),
+        CheckError::Fork(error) => ("unable to fork for ", error),
+        CheckError::Run(error) => ("unable to run ", error),
     };
     warn(&text![doing, name, "/", names::CHECK], error);
 }

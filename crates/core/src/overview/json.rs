@@ -34,7 +34,10 @@ fn object(row: &Row, now: Label) -> String {
     let next_start = state.and_then(|state| state.next_start);
     fields.extend([
         ("logger", row.logger.to_string()),
-        ("supervised", known(row.sight.map(|sight| sight.supervised))),
+        (
+            "supervised",
+            known(row.snapshot.map(|snapshot| snapshot.supervised)),
+        ),
         ("state", string(row.condition().word())),
         ("want", known(want)),
         ("pid", known(row.pid())),

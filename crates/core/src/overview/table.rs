@@ -6,11 +6,11 @@ use nix::sys::signal::Signal;
 
 use super::{Condition, Row};
 use crate::label::Label;
-use crate::state::Stage;
+use crate::state::ServiceState;
 
 /// How much a row should stand out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
+enum Severity {
     Calm,
     Restless,
     Bad,
@@ -18,7 +18,7 @@ enum Mood {
 
 /// A service that has run for fewer seconds may be one that ends and is
 /// started again and again.
-const SETTLED: u64 = 10;
+const MIN_UPTIME: u64 = 10;
 
 /// The columns, and whether they are set to the right. In a narrow terminal
 /// the last ones are left out.
@@ -42,20 +42,26 @@ const LEGIBLE: usize = 24;
 /// To how few where the essential ones do not fit either.
 const SHORTEST: usize = 8;
 
-impl Mood {
+impl Severity {
     fn of(row: &Row, now: Label) -> Self {
-        let young = row.seconds(now).is_some_and(|age| age < SETTLED);
+        let young = row.seconds(now).is_some_and(|age| age < MIN_UPTIME);
         let restarts = row.state().and_then(|state| state.restarts);
         match row.condition() {
             Condition::Unknown
             | Condition::Unsupervised
-            | Condition::At(Stage::Delay | Stage::Failed) => Mood::Bad,
-            Condition::Paused | Condition::At(Stage::Starting | Stage::Finish) => Mood::Restless,
-            // The first start is no sign of unrest.
-            Condition::At(Stage::Up | Stage::Ready) if young && restarts != Some(0) => {
-                Mood::Restless
+            | Condition::At(ServiceState::Delay | ServiceState::Failed) => Severity::Bad,
+            Condition::Paused | Condition::At(ServiceState::Starting | ServiceState::Finish) => {
+                Severity::Restless
             }
-            Condition::At(Stage::Up | Stage::Ready | Stage::Down) => Mood::Calm,
+            // The first start is no sign of unrest.
+            Condition::At(ServiceState::Up | ServiceState::Ready)
+                if young && restarts != Some(0) =>
+            {
+                Severity::Restless
+            }
+            Condition::At(ServiceState::Up | ServiceState::Ready | ServiceState::Down) => {
+                Severity::Calm
+            }
         }
     }
 
@@ -64,9 +70,9 @@ impl Mood {
     /// as well.
     fn colour(self) -> &'static str {
         match self {
-            Mood::Calm => "",
-            Mood::Restless => "\x1b[35m",
-            Mood::Bad => "\x1b[1;31m",
+            Severity::Calm => "",
+            Severity::Restless => "\x1b[35m",
+            Severity::Bad => "\x1b[1;31m",
         }
     }
 }
@@ -82,7 +88,7 @@ pub fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize>) -> S
     let mut lines = vec![(titles, BOLD)];
     lines.extend(
         rows.iter()
-            .map(|row| (cells(row, now), Mood::of(row, now).colour())),
+            .map(|row| (cells(row, now), Severity::of(row, now).colour())),
     );
     let number = fit(&mut lines, width.unwrap_or(usize::MAX));
     let widths = widths(&lines);
@@ -151,7 +157,7 @@ fn cells(row: &Row, now: Label) -> [String; COLUMNS.len()] {
     let name = if row.logger {
         "  log".to_owned()
     } else {
-        shown(&row.name)
+        escape_for_terminal(&row.name)
     };
     [
         name,
@@ -173,7 +179,7 @@ fn or_dash(value: Option<impl ToString>) -> String {
 /// A name as it can be shown on a terminal: what is not text, or would not be
 /// seen for what it is, as `\xNN`.
 #[must_use]
-pub fn shown(name: &[u8]) -> String {
+pub fn escape_for_terminal(name: &[u8]) -> String {
     let mut text = String::new();
     for chunk in name.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -234,13 +240,13 @@ fn kilobytes(bytes: u64) -> String {
 mod tests {
     use super::super::tests::{NOW, row};
     use super::*;
-    use crate::sight::Sight;
+    use crate::snapshot::ServiceSnapshot;
 
     fn rows() -> Vec<Row> {
         let mut gone = row(b"gone", false, 5, 9, b'u', "");
-        gone.sight = gone.sight.map(|sight| Sight {
+        gone.snapshot = gone.snapshot.map(|snapshot| ServiceSnapshot {
             supervised: false,
-            ..sight
+            ..snapshot
         });
         gone.memory = None;
         vec![
@@ -317,19 +323,19 @@ gone     unsupervised    -      -         -  -              -    -
         });
         let moods = |age, state: &str| {
             let row = row(b"s", false, age, 7, b'u', state);
-            Mood::of(&row, Label::from_unix(NOW, 0))
+            Severity::of(&row, Label::from_unix(NOW, 0))
         };
-        assert_eq!(moods(3, "state=up\nrestarts=0\n"), Mood::Calm);
-        assert_eq!(moods(3, "state=up\nrestarts=1\n"), Mood::Restless);
-        assert_eq!(moods(13, "state=up\nrestarts=1\n"), Mood::Calm);
-        assert_eq!(moods(13, "state=failed\n"), Mood::Bad);
+        assert_eq!(moods(3, "state=up\nrestarts=0\n"), Severity::Calm);
+        assert_eq!(moods(3, "state=up\nrestarts=1\n"), Severity::Restless);
+        assert_eq!(moods(13, "state=up\nrestarts=1\n"), Severity::Calm);
+        assert_eq!(moods(13, "state=failed\n"), Severity::Bad);
         assert_eq!(colours.collect::<Vec<_>>(), ["1", "", "35", "1;31", "1;31"]);
     }
 
     #[test]
     fn names_of_any_bytes_can_be_shown() {
         assert_eq!(
-            shown(b"a\x1b[31m\n\xff\xc3\xa4\xc2\x9b\xe2\x80\xae"),
+            escape_for_terminal(b"a\x1b[31m\n\xff\xc3\xa4\xc2\x9b\xe2\x80\xae"),
             "a\\x1b[31m\\x0a\\xff\u{e4}\\xc2\\x9b\\xe2\\x80\\xae"
         );
     }

@@ -154,15 +154,15 @@ impl Page {
         self.leaving && !matches!(self.is, Is::Up | Is::Cleaning)
     }
 
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> ServiceState {
         match self.is {
-            Is::Down => Stage::Down,
-            Is::Due(_) => Stage::Delay,
-            Is::Up if self.ready => Stage::Ready,
-            Is::Up if self.terms.announces => Stage::Starting,
-            Is::Up => Stage::Up,
-            Is::Cleaning => Stage::Finish,
-            Is::Failed => Stage::Failed,
+            Is::Down => ServiceState::Down,
+            Is::Due(_) => ServiceState::Delay,
+            Is::Up if self.ready => ServiceState::Ready,
+            Is::Up if self.terms.announces => ServiceState::Starting,
+            Is::Up => ServiceState::Up,
+            Is::Cleaning => ServiceState::Finish,
+            Is::Failed => ServiceState::Failed,
         }
     }
 }
@@ -269,7 +269,7 @@ fn live(random: &mut fastrand::Rng) {
         );
         let is = (
             machine.next_start().map(|(moment, _)| moment),
-            machine.state().stage,
+            machine.state_file().state,
             machine.report().status.want,
             machine.is_over(),
         );

@@ -3,26 +3,26 @@
 use std::fmt;
 
 use crate::label::Label;
-use crate::state::{Stage, State};
+use crate::state::{ServiceState, StateFile};
 use crate::status::{Status, Want};
 
 /// `up (pid 123) 4 seconds, …` or `down 5 seconds, …`.
 #[derive(Clone, Copy, Debug)]
-pub struct Sentence {
+pub struct StatusLine {
     /// The service's status record.
     pub status: Status,
     /// Whether the service directory lacks the file `down`.
     pub normally_up: bool,
     /// What supervise -e tells besides, of the same time.
-    pub state: Option<State>,
+    pub state: Option<StateFile>,
     /// The moment to count seconds from; a service that changed after it
     /// counts as changed now.
     pub now: Label,
 }
 
-impl fmt::Display for Sentence {
+impl fmt::Display for StatusLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Sentence {
+        let StatusLine {
             status,
             normally_up,
             state,
@@ -50,13 +50,20 @@ impl fmt::Display for Sentence {
             .filter(|(holds, _)| *holds)
             .try_for_each(|(_, clause)| f.write_str(clause))?;
         let Some(state) = state else { return Ok(()) };
-        match (state.stage, state.next_start) {
-            (Stage::Ready, _) => f.write_str(", ready"),
-            (Stage::Failed, _) => f.write_str(", failed"),
-            (Stage::Delay, Some(start)) => {
+        match (state.state, state.next_start) {
+            (ServiceState::Ready, _) => f.write_str(", ready"),
+            (ServiceState::Failed, _) => f.write_str(", failed"),
+            (ServiceState::Delay, Some(start)) => {
                 write!(f, ", restarting in {} seconds", start.seconds_since(now))
             }
-            (Stage::Delay | Stage::Down | Stage::Starting | Stage::Up | Stage::Finish, _) => Ok(()),
+            (
+                ServiceState::Delay
+                | ServiceState::Down
+                | ServiceState::Starting
+                | ServiceState::Up
+                | ServiceState::Finish,
+                _,
+            ) => Ok(()),
         }
     }
 }

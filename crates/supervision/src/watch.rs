@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use daemontools_core::names;
-use daemontools_core::sight::{Goal, Sight};
+use daemontools_core::snapshot::{ServiceSnapshot, WaitCondition};
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, readlink};
@@ -22,12 +22,12 @@ use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{AccessFlags, access, fchdir};
 
 use crate::descriptors::DescriptorLimit;
-use crate::sight::{Blindness, look};
+use crate::snapshot::{SnapshotError, read};
 use crate::wait;
 
-/// Which services have to reach the goal.
+/// Which services have to reach the condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quorum {
+pub enum WaitMode {
     /// Each of them, not necessarily at the same time.
     All,
     /// One.
@@ -36,19 +36,19 @@ pub enum Quorum {
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict<'a> {
-    /// The goal is reached.
+pub enum WaitOutcome<'a> {
+    /// The condition is reached.
     Reached,
     /// The time was up.
     TimedOut,
-    /// The goal can no longer be reached: the supervise of this directory has
+    /// The condition can no longer be reached: the supervise of this directory has
     /// ended, or the directory was removed.
     Died(&'a CStr),
 }
 
 /// Why there can be no wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hindrance<'a> {
+pub enum WatchError<'a> {
     /// inotify is refused.
     Inotify(Errno),
     /// The directory cannot be entered.
@@ -58,48 +58,48 @@ pub enum Hindrance<'a> {
     /// The directory cannot be watched.
     Watch(&'a CStr, Errno),
     /// The service cannot be looked at.
-    Look(&'a CStr, Blindness),
+    Read(&'a CStr, SnapshotError),
 }
 
-/// Waits until the services in `directories` reach the goal, or the moment has
+/// Waits until the services in `directories` reach the condition, or the moment has
 /// come. The current directory is then that of one of them.
 ///
 /// # Errors
 /// What cannot be watched.
 pub fn wait<'a>(
     directories: &[&'a CStr],
-    goal: Goal,
-    quorum: Quorum,
+    condition: WaitCondition,
+    mode: WaitMode,
     until: Option<Instant>,
-) -> Result<Verdict<'a>, Hindrance<'a>> {
+) -> Result<WaitOutcome<'a>, WatchError<'a>> {
     let mut services = open_all(directories)?;
     let mut watches = Watches::new()?;
     // All are looked at first, and then those of which something is told.
-    let mut stirred: Vec<usize> = (0..services.len()).collect();
+    let mut dirty: Vec<usize> = (0..services.len()).collect();
     let mut last_death = None;
     loop {
-        for index in stirred {
+        for index in dirty {
             let Some(slot) = services.get_mut(index) else {
                 continue;
             };
             let Some(service) = slot else { continue };
             service.watch(&mut watches, index)?;
-            match (service.look(goal)?, quorum) {
-                (Outlook::Open, _) => {}
-                (Outlook::Reached, Quorum::All) => *slot = None,
-                (Outlook::Reached, Quorum::One) => return Ok(Verdict::Reached),
-                (Outlook::Died, Quorum::All) => return Ok(Verdict::Died(service.name)),
-                (Outlook::Died, Quorum::One) => {
+            match (service.look(condition)?, mode) {
+                (Progress::Open, _) => {}
+                (Progress::Reached, WaitMode::All) => *slot = None,
+                (Progress::Reached, WaitMode::One) => return Ok(WaitOutcome::Reached),
+                (Progress::Died, WaitMode::All) => return Ok(WaitOutcome::Died(service.name)),
+                (Progress::Died, WaitMode::One) => {
                     last_death = Some(service.name);
                     *slot = None;
                 }
             }
         }
         if services.iter().all(Option::is_none) {
-            return Ok(last_death.map_or(Verdict::Reached, Verdict::Died));
+            return Ok(last_death.map_or(WaitOutcome::Reached, WaitOutcome::Died));
         }
         if until.is_some_and(|until| until <= Instant::now()) {
-            return Ok(Verdict::TimedOut);
+            return Ok(WaitOutcome::TimedOut);
         }
         wait::wait(&[watches.inotify.as_fd()], until);
         let news = watches.news(services.len());
@@ -108,13 +108,13 @@ pub fn wait<'a>(
                 service.ended = true;
             }
         }
-        stirred = news.stirred;
+        dirty = news.dirty;
     }
 }
 
 /// The services in `directories`, none of which is None yet. Each takes a
 /// descriptor, so as many are taken as may be.
-fn open_all<'a>(directories: &[&'a CStr]) -> Result<Vec<Option<Service<'a>>>, Hindrance<'a>> {
+fn open_all<'a>(directories: &[&'a CStr]) -> Result<Vec<Option<Service<'a>>>, WatchError<'a>> {
     DescriptorLimit::new().raise();
     let services = directories.iter().map(|name| Service::open(name).map(Some));
     services.collect()
@@ -139,18 +139,18 @@ struct Watches {
 
 /// What has happened, by the numbers of the services.
 #[derive(Default)]
-struct News {
+struct Events {
     /// Something has.
-    stirred: Vec<usize>,
+    dirty: Vec<usize>,
     /// A supervise has ended.
     ended: Vec<usize>,
 }
 
 impl Watches {
-    fn new() -> Result<Self, Hindrance<'static>> {
+    fn new() -> Result<Self, WatchError<'static>> {
         let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
         Ok(Watches {
-            inotify: Inotify::init(flags).map_err(Hindrance::Inotify)?,
+            inotify: Inotify::init(flags).map_err(WatchError::Inotify)?,
             services: HashMap::new(),
         })
     }
@@ -177,25 +177,25 @@ impl Watches {
     }
 
     /// What has happened to so many services since the last time.
-    fn news(&self, services: usize) -> News {
-        let mut news = News::default();
+    fn news(&self, services: usize) -> Events {
+        let mut news = Events::default();
         for event in self.inotify.read_events().unwrap_or_default() {
             match self.services.get(&event.wd) {
                 Some(services) => {
-                    news.stirred.extend(services);
+                    news.dirty.extend(services);
                     if event.mask.contains(LET_GO) {
                         news.ended.extend(services);
                     }
                 }
                 // Too many events at once: some were lost.
                 None if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) => {
-                    news.stirred.extend(0..services);
+                    news.dirty.extend(0..services);
                 }
                 None => {}
             }
         }
-        news.stirred.sort_unstable();
-        news.stirred.dedup();
+        news.dirty.sort_unstable();
+        news.dirty.dedup();
         news
     }
 }
@@ -206,23 +206,23 @@ struct Service<'a> {
     name: &'a CStr,
     directory: OwnedFd,
     /// What was seen at first, and last.
-    before: Option<(Sight, Sight)>,
+    before: Option<(ServiceSnapshot, ServiceSnapshot)>,
     /// Whether a supervise has ended, though another may have come.
     ended: bool,
 }
 
 /// What a look at a service has come to.
-enum Outlook {
+enum Progress {
     Reached,
     Died,
     Open,
 }
 
 impl<'a> Service<'a> {
-    fn open(name: &'a CStr) -> Result<Self, Hindrance<'a>> {
+    fn open(name: &'a CStr) -> Result<Self, WatchError<'a>> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory =
-            open(name, flags, Mode::empty()).map_err(|error| Hindrance::Chdir(name, error))?;
+            open(name, flags, Mode::empty()).map_err(|error| WatchError::Chdir(name, error))?;
         Ok(Service {
             name,
             directory,
@@ -232,9 +232,9 @@ impl<'a> Service<'a> {
     }
 
     /// Watches what may change, as the service of this number.
-    fn watch(&self, watches: &mut Watches, number: usize) -> Result<(), Hindrance<'a>> {
-        fchdir(&self.directory).map_err(|error| Hindrance::Chdir(self.name, error))?;
-        let refused = |error| Hindrance::Watch(self.name, error);
+    fn watch(&self, watches: &mut Watches, number: usize) -> Result<(), WatchError<'a>> {
+        fchdir(&self.directory).map_err(|error| WatchError::Chdir(self.name, error))?;
+        let refused = |error| WatchError::Watch(self.name, error);
         if watch_supervise(watches, number).map_err(refused)? {
             return Ok(());
         }
@@ -245,22 +245,22 @@ impl<'a> Service<'a> {
 
     /// Looks at the service, in whose directory [`Service::watch`] has left
     /// the program.
-    fn look(&mut self, goal: Goal) -> Result<Outlook, Hindrance<'a>> {
-        let mut now = look().map_err(|blindness| Hindrance::Look(self.name, blindness))?;
+    fn look(&mut self, condition: WaitCondition) -> Result<Progress, WatchError<'a>> {
+        let mut now = read().map_err(|error| WatchError::Read(self.name, error))?;
         if self.before.is_none() && !now.supervised && !is_service() {
-            return Err(Hindrance::NoService(self.name));
+            return Err(WatchError::NoService(self.name));
         }
         now.supervised &= !self.ended;
         let (first, last) = self.before.unwrap_or((now, now));
         self.before = Some((first, now));
         let died = self.ended || (last.supervised && !now.supervised);
         let removed = fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 0);
-        Ok(if goal.is_reached(&first, &last, &now) {
-            Outlook::Reached
+        Ok(if condition.is_reached(&first, &last, &now) {
+            Progress::Reached
         } else if died || removed {
-            Outlook::Died
+            Progress::Died
         } else {
-            Outlook::Open
+            Progress::Open
         })
     }
 }

@@ -4,13 +4,13 @@
 use nix::unistd::Pid;
 
 use crate::label::Label;
-use crate::runsv::{self, Activity, Report};
-use crate::state::{Stage, State};
+use crate::runsv::{self, Report};
+use crate::state::{ServiceState, StateFile};
 use crate::status::{Status, Want};
 
 /// What is in `supervise/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight {
+pub struct ServiceSnapshot {
     /// Whether supervise, or runsv, runs.
     pub supervised: bool,
     /// The record; None if there is none.
@@ -25,7 +25,7 @@ pub struct Record {
     /// Whether runsv's `finish` runs, or is about to.
     finishes: bool,
     /// What supervise -e tells.
-    pub state: Option<State>,
+    pub state_file: Option<StateFile>,
 }
 
 impl Record {
@@ -34,13 +34,13 @@ impl Record {
     #[must_use]
     pub fn read(status: &[u8], state: Option<&[u8]>) -> Option<Self> {
         let finishes =
-            Report::decode(status).is_some_and(|report| report.activity == Activity::Finish);
+            Report::decode(status).is_some_and(|report| report.state == Some(ServiceState::Finish));
         let status = Status::decode(status)?;
-        let state = state.and_then(State::read);
+        let state = state.and_then(StateFile::read);
         Some(Record {
             status,
             finishes,
-            state: state.filter(|state| state.belongs_to(&status)),
+            state_file: state.filter(|state| state.belongs_to(&status)),
         })
     }
 
@@ -51,22 +51,22 @@ impl Record {
     /// wanted up is to be started soon, and one that is up never says that it
     /// is ready.
     #[must_use]
-    pub fn stage(&self) -> Stage {
-        if let Some(state) = self.state {
-            return state.stage;
+    pub fn state(&self) -> ServiceState {
+        if let Some(state) = self.state_file {
+            return state.state;
         }
         match (self.status.pid, self.status.want) {
-            _ if self.finishes => Stage::Finish,
-            (Some(_), _) => Stage::Up,
-            (None, Want::Up) => Stage::Delay,
-            (None, Want::Down | Want::Once) => Stage::Down,
+            _ if self.finishes => ServiceState::Finish,
+            (Some(_), _) => ServiceState::Up,
+            (None, Want::Up) => ServiceState::Delay,
+            (None, Want::Down | Want::Once) => ServiceState::Down,
         }
     }
 }
 
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
+pub enum WaitCondition {
     /// The service runs.
     Up,
     /// It runs, and is ready.
@@ -83,8 +83,8 @@ pub enum Goal {
     Gone,
 }
 
-impl Goal {
-    /// Whether the goal is reached, `first` and `last` being what was seen at
+impl WaitCondition {
+    /// Whether the condition is reached, `first` and `last` being what was seen at
     /// first, and before `now`.
     ///
     /// A service whose supervise does not run is down if its last record says
@@ -92,26 +92,31 @@ impl Goal {
     /// a record says of a process is no longer known to be so. One that runs
     /// again was down, be it for too short a time to be seen.
     #[must_use]
-    pub fn is_reached(self, first: &Sight, last: &Sight, now: &Sight) -> bool {
+    pub fn is_reached(
+        self,
+        first: &ServiceSnapshot,
+        last: &ServiceSnapshot,
+        now: &ServiceSnapshot,
+    ) -> bool {
         let runs_again = now.is_up() && last.supervised && now.start() != last.start();
         let was_restarted = now.is_up() && now.start() != first.start();
         match self {
-            Goal::Up => now.is_up(),
-            Goal::UpAndReady => now.is_up() && now.is_ready(),
-            Goal::Down => now.is_down() || runs_again,
-            Goal::DownAndFinished => {
-                (now.is_down() && now.stage() != Some(Stage::Finish)) || runs_again
+            WaitCondition::Up => now.is_up(),
+            WaitCondition::UpAndReady => now.is_up() && now.is_ready(),
+            WaitCondition::Down => now.is_down() || runs_again,
+            WaitCondition::DownAndFinished => {
+                (now.is_down() && now.state() != Some(ServiceState::Finish)) || runs_again
             }
-            Goal::Restarted => was_restarted,
-            Goal::RestartedAndReady => was_restarted && now.is_ready(),
-            Goal::Gone => !now.supervised,
+            WaitCondition::Restarted => was_restarted,
+            WaitCondition::RestartedAndReady => was_restarted && now.is_ready(),
+            WaitCondition::Gone => !now.supervised,
         }
     }
 }
 
-impl Sight {
-    fn stage(&self) -> Option<Stage> {
-        self.record.map(|record| record.stage())
+impl ServiceSnapshot {
+    fn state(&self) -> Option<ServiceState> {
+        self.record.map(|record| record.state())
     }
 
     /// The process that somebody looks after, and when it was started.
@@ -123,7 +128,7 @@ impl Sight {
     /// `state` may be a moment ahead of the record; then the service is neither
     /// up nor down, until svstat would say so too.
     fn is_up(&self) -> bool {
-        self.stage().is_some_and(Stage::runs) && self.start().is_some()
+        self.state().is_some_and(ServiceState::runs) && self.start().is_some()
     }
 
     fn is_down(&self) -> bool {
@@ -131,15 +136,15 @@ impl Sight {
             return true;
         };
         match record.status.pid {
-            None => !record.stage().runs(),
+            None => !record.state().runs(),
             // That of `finish`, for runsv.
-            Some(_) => self.supervised && record.stage() == Stage::Finish,
+            Some(_) => self.supervised && record.state() == ServiceState::Finish,
         }
     }
 
     /// Whether what is up does not have to say so any more.
     fn is_ready(&self) -> bool {
-        self.stage() != Some(Stage::Starting)
+        self.state() != Some(ServiceState::Starting)
     }
 }
 
@@ -148,13 +153,13 @@ mod tests {
     use super::*;
 
     /// What is seen of a service that changed at that second.
-    fn sight(seconds: i64, pid: i32, more: [u8; 4], state: Option<&str>) -> Sight {
+    fn snapshot(seconds: i64, pid: i32, more: [u8; 4], state: Option<&str>) -> ServiceSnapshot {
         let label = Label::from_unix(seconds, 0);
         let pid = pid.to_le_bytes();
         let record = [&label.pack()[..], &pid, &more].concat();
         let since = String::from_utf8(label.text().to_vec()).unwrap();
         let state = state.map(|state| format!("state={state}\nsince={since}\n").into_bytes());
-        Sight {
+        ServiceSnapshot {
             supervised: true,
             record: Record::read(&record, state.as_deref()),
         }
@@ -163,76 +168,98 @@ mod tests {
     const UP: [u8; 4] = [0, b'u', 0, 1];
     const DOWN: [u8; 4] = [0, b'd', 0, 0];
 
-    fn unsupervised(sight: Sight) -> Sight {
-        Sight {
+    fn unsupervised(snapshot: ServiceSnapshot) -> ServiceSnapshot {
+        ServiceSnapshot {
             supervised: false,
-            ..sight
+            ..snapshot
         }
     }
 
     /// That these goals, and no others, are reached by what is seen now after
     /// the first look.
     #[track_caller]
-    fn reaches(first: &Sight, now: &Sight, goals: &[Goal]) {
+    fn reaches(first: &ServiceSnapshot, now: &ServiceSnapshot, goals: &[WaitCondition]) {
         reaches_after(first, first, now, goals);
     }
 
     #[track_caller]
-    fn reaches_after(first: &Sight, last: &Sight, now: &Sight, goals: &[Goal]) {
+    fn reaches_after(
+        first: &ServiceSnapshot,
+        last: &ServiceSnapshot,
+        now: &ServiceSnapshot,
+        goals: &[WaitCondition],
+    ) {
         let all = [
-            Goal::Up,
-            Goal::UpAndReady,
-            Goal::Down,
-            Goal::DownAndFinished,
-            Goal::Restarted,
-            Goal::RestartedAndReady,
-            Goal::Gone,
+            WaitCondition::Up,
+            WaitCondition::UpAndReady,
+            WaitCondition::Down,
+            WaitCondition::DownAndFinished,
+            WaitCondition::Restarted,
+            WaitCondition::RestartedAndReady,
+            WaitCondition::Gone,
         ];
         let reached = all
             .into_iter()
-            .filter(|goal| goal.is_reached(first, last, now));
+            .filter(|condition| condition.is_reached(first, last, now));
         assert_eq!(reached.collect::<Vec<_>>(), goals);
     }
 
     #[test]
     fn a_record_alone_tells_up_and_down() {
-        let (up, down) = (sight(1, 7, UP, None), sight(2, 0, DOWN, None));
-        reaches(&up, &up, &[Goal::Up, Goal::UpAndReady]);
-        reaches(&up, &down, &[Goal::Down, Goal::DownAndFinished]);
+        let (up, down) = (snapshot(1, 7, UP, None), snapshot(2, 0, DOWN, None));
+        reaches(&up, &up, &[WaitCondition::Up, WaitCondition::UpAndReady]);
+        reaches(
+            &up,
+            &down,
+            &[WaitCondition::Down, WaitCondition::DownAndFinished],
+        );
     }
 
     #[test]
     fn a_start_after_the_first_look_is_a_restart() {
-        let up = [Goal::Up, Goal::UpAndReady];
-        let restarted = [Goal::Restarted, Goal::RestartedAndReady];
-        let down = [Goal::Down, Goal::DownAndFinished];
-        let first = sight(1, 7, UP, None);
+        let up = [WaitCondition::Up, WaitCondition::UpAndReady];
+        let restarted = [WaitCondition::Restarted, WaitCondition::RestartedAndReady];
+        let down = [WaitCondition::Down, WaitCondition::DownAndFinished];
+        let first = snapshot(1, 7, UP, None);
         let again = [&up[..], &down, &restarted].concat();
-        reaches(&first, &sight(3, 8, UP, None), &again);
-        reaches(&first, &sight(3, 7, UP, None), &again);
-        let now = sight(3, 8, UP, None);
+        reaches(&first, &snapshot(3, 8, UP, None), &again);
+        reaches(&first, &snapshot(3, 7, UP, None), &again);
+        let now = snapshot(3, 8, UP, None);
         let started = [&up[..], &restarted].concat();
         reaches_after(&first, &now, &now, &started);
         reaches(&unsupervised(first), &first, &started);
-        reaches(&sight(2, 0, DOWN, None), &now, &again);
+        reaches(&snapshot(2, 0, DOWN, None), &now, &again);
         reaches(&first, &first, &up);
     }
 
     #[test]
     fn the_state_tells_whether_it_is_ready_and_cleaned_up() {
-        let at = |pid, state| sight(1, pid, UP, Some(state));
+        let at = |pid, state| snapshot(1, pid, UP, Some(state));
         let first = at(7, "up");
-        reaches(&first, &at(7, "starting"), &[Goal::Up]);
-        reaches(&first, &at(7, "ready"), &[Goal::Up, Goal::UpAndReady]);
-        reaches(&first, &at(0, "finish"), &[Goal::Down]);
+        reaches(&first, &at(7, "starting"), &[WaitCondition::Up]);
+        reaches(
+            &first,
+            &at(7, "ready"),
+            &[WaitCondition::Up, WaitCondition::UpAndReady],
+        );
+        reaches(&first, &at(0, "finish"), &[WaitCondition::Down]);
         for state in ["down", "failed", "delay"] {
-            reaches(&first, &at(0, state), &[Goal::Down, Goal::DownAndFinished]);
+            reaches(
+                &first,
+                &at(0, state),
+                &[WaitCondition::Down, WaitCondition::DownAndFinished],
+            );
             // The record is yet to follow.
             reaches(&first, &at(7, state), &[]);
         }
         reaches(&first, &at(0, "ready"), &[]);
-        let restarted = sight(2, 8, UP, Some("starting"));
-        reaches_after(&first, &restarted, &restarted, &[Goal::Up, Goal::Restarted]);
+        let restarted = snapshot(2, 8, UP, Some("starting"));
+        reaches_after(
+            &first,
+            &restarted,
+            &restarted,
+            &[WaitCondition::Up, WaitCondition::Restarted],
+        );
     }
 
     #[test]
@@ -242,25 +269,32 @@ mod tests {
         let old = String::from_utf8(Label::from_unix(4, 0).text().to_vec()).unwrap();
         let state = format!("state=starting\nsince={old}\n");
         let record = Record::read(&record, Some(state.as_bytes())).unwrap();
-        assert_eq!((record.state, record.stage()), (None, Stage::Up));
+        assert_eq!(
+            (record.state_file, record.state()),
+            (None, ServiceState::Up)
+        );
     }
 
     #[test]
     fn the_finish_of_runsv_is_not_the_service() {
-        let finish = sight(1, 7, [0, b'd', 0, 2], None);
-        reaches(&finish, &finish, &[Goal::Down]);
+        let finish = snapshot(1, 7, [0, b'd', 0, 2], None);
+        reaches(&finish, &finish, &[WaitCondition::Down]);
         // Before it has a pid.
-        let finish = sight(1, 0, [0, b'd', 0, 2], None);
-        reaches(&finish, &finish, &[Goal::Down]);
+        let finish = snapshot(1, 0, [0, b'd', 0, 2], None);
+        reaches(&finish, &finish, &[WaitCondition::Down]);
     }
 
     #[test]
     fn without_supervise_down_is_what_nobody_can_have_changed() {
-        let (up, down) = (sight(1, 7, UP, None), sight(2, 0, UP, None));
-        reaches(&up, &unsupervised(up), &[Goal::Gone]);
-        let gone = [Goal::Down, Goal::DownAndFinished, Goal::Gone];
+        let (up, down) = (snapshot(1, 7, UP, None), snapshot(2, 0, UP, None));
+        reaches(&up, &unsupervised(up), &[WaitCondition::Gone]);
+        let gone = [
+            WaitCondition::Down,
+            WaitCondition::DownAndFinished,
+            WaitCondition::Gone,
+        ];
         reaches(&up, &unsupervised(down), &gone);
-        let never = Sight {
+        let never = ServiceSnapshot {
             supervised: false,
             record: None,
         };
