@@ -7,8 +7,8 @@ use daemontools_core::title::ScrollingTitle;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::unistd::{dup2_stderr, pipe2};
-use supervision::runsvdir::{End, Log, Signals, Trouble, runsvdir as run};
-use supervision::scan;
+use supervision::runsvdir::{RunsvdirExit, RunsvdirWarning, Signals, TitleLog, runsvdir as run};
+use supervision::scan::ScanWarning;
 use unix::signals::SignalPipe;
 use unix::start;
 
@@ -51,10 +51,10 @@ fn runsvdir() -> Result<Exit, Failure> {
         });
     };
     let program = RUNSVDIR.name;
-    let voice = Diagnostics { program, directory };
+    let diagnostics = Diagnostics { program, directory };
     let fatal = |what: &str, error| Failure {
         exit: Exit::Permanent,
-        ..voice.fatal(what, error)
+        ..diagnostics.fatal(what, error)
     };
     let catch = |signal| {
         SignalPipe::catch(&[signal]).map_err(|error| fatal("unable to create pipe", error))
@@ -63,80 +63,82 @@ fn runsvdir() -> Result<Exit, Failure> {
         children: catch(Signal::SIGCHLD)?,
         terminate: catch(Signal::SIGTERM)?,
         hang_up: catch(Signal::SIGHUP)?,
-        look: catch(Signal::SIGALRM)?,
+        rescan: catch(Signal::SIGALRM)?,
     };
     let log = match words.get(first + 1) {
-        Some(_) => log(voice, first + 1),
+        Some(_) => log(diagnostics, first + 1),
         None => None,
     };
-    let end = run(directory, sessions, &signals, log, |trouble| {
-        report(voice, trouble);
+    let end = run(directory, sessions, &signals, log, |warning| {
+        report(diagnostics, warning);
     })
     .map_err(|error| fatal("unable to open current directory", error))?;
     Ok(match end {
-        End::Terminated => Exit::Success,
-        End::HungUp => Exit::Temporary,
+        RunsvdirExit::Terminated => Exit::Success,
+        RunsvdirExit::HungUp => Exit::Temporary,
     })
 }
 
 /// Lets all that is written to standard error be shown in an argument.
-fn log(voice: Diagnostics, argument: usize) -> Option<Log> {
-    let disabled = || voice.warn_msg("log service disabled.");
+fn log(diagnostics: Diagnostics, argument: usize) -> Option<TitleLog> {
+    let disabled = || diagnostics.warn_msg("log service disabled.");
     let Some(text) = start::writable_argument(argument).filter(|text| text.len() >= SHORTEST)
     else {
-        voice.warn_msg("log must have at least seven characters.");
+        diagnostics.warn_msg("log must have at least seven characters.");
         disabled();
         return None;
     };
     let (pipe, stderr) = match pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK) {
         Ok(ends) => ends,
         Err(error) => {
-            voice.warn("unable to create pipe for log.", error);
+            diagnostics.warn("unable to create pipe for log.", error);
             disabled();
             return None;
         }
     };
     let _ = unix::file::set_blocking(&stderr);
     if let Err(error) = dup2_stderr(&stderr) {
-        voice.warn("unable to set filedescriptor for log.", error);
+        diagnostics.warn("unable to set filedescriptor for log.", error);
         disabled();
         return None;
     }
-    Some(Log {
+    Some(TitleLog {
         pipe,
         title: ScrollingTitle::new(text, STAYS),
     })
 }
 
 /// What goes wrong; it is tried again at the next look.
-fn report(voice: Diagnostics, trouble: Trouble) {
-    let directory = voice.directory;
-    let (what, error) = match trouble {
-        Trouble::Stat(error) => (text!["unable to stat ", directory], error),
-        Trouble::Enter(error) => (text!["unable to change directory to ", directory], error),
-        Trouble::Note(label) => {
-            return voice.warn_msg(text!["failed to open./.forced-rescan", label.text()[..]]);
+fn report(diagnostics: Diagnostics, warning: RunsvdirWarning) {
+    let directory = diagnostics.directory;
+    let (what, error) = match warning {
+        RunsvdirWarning::Stat(error) => (text!["unable to stat ", directory], error),
+        RunsvdirWarning::Enter(error) => {
+            (text!["unable to change directory to ", directory], error)
         }
-        Trouble::Service(scan::Trouble::Directory, error) => {
+        RunsvdirWarning::Record(label) => {
+            return diagnostics.warn_msg(text!["failed to open./.forced-rescan", label.text()[..]]);
+        }
+        RunsvdirWarning::Scan(ScanWarning::ReadDirectory, error) => {
             (text!["unable to open directory ", directory], error)
         }
-        Trouble::Service(scan::Trouble::Stat(name), error) => {
+        RunsvdirWarning::Scan(ScanWarning::Stat(name), error) => {
             (text!["unable to stat ", name], error)
         }
-        Trouble::Service(scan::Trouble::Fork(name, _), error) => {
+        RunsvdirWarning::Scan(ScanWarning::Fork(name, _), error) => {
             (text!["unable to fork for ", name], error)
         }
-        Trouble::Service(scan::Trouble::Start(name, _), error) => {
+        RunsvdirWarning::Scan(ScanWarning::Exec(name, _), error) => {
             let what = text!["unable to start runsv ", name, ": ", errno_message(error)];
-            return cli::text::try_write_stderr(&voice.fatal_msg(what).message);
+            return cli::text::try_write_stderr(&diagnostics.fatal_msg(what).message);
         }
         // Only svscan joins services to loggers, and waits for their end.
-        Trouble::Service(scan::Trouble::Pipe(name) | scan::Trouble::Chdir(name), error) => {
+        RunsvdirWarning::Scan(ScanWarning::Pipe(name) | ScanWarning::Chdir(name), error) => {
             (text!["unable to start ", name], error)
         }
-        Trouble::Service(scan::Trouble::Stop(name, _), error) => {
+        RunsvdirWarning::Scan(ScanWarning::Stop(name, _), error) => {
             (text!["unable to stop ", name], error)
         }
     };
-    voice.warn(what, error);
+    diagnostics.warn(what, error);
 }

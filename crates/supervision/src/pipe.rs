@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{dup3, pipe2};
 use unix::file::dup_min;
 
-use crate::table::Role;
+use crate::role::Role;
 
 /// The pipe from a service to its logger, open at both ends for as long as
 /// this lives, so that no line is lost while either role is away.

@@ -1,9 +1,9 @@
-//! The loop of runsvdir: it keeps a runsv running for each service of a
-//! directory, and ends that of a service that is gone.
+//! runsvdir: it keeps a runsv running for each service of a directory, and
+//! stops the runsv of a removed service.
 //!
-//! Every five seconds it looks whether the directory has changed, or is
-//! another one by now, and only then reads it. In between it starts a symbolic
-//! link that is new, as svscan does.
+//! Every [`SCAN_INTERVAL`] runsvdir compares the directory with its last state,
+//! and reads the directory if the two differ. Between scans it starts new
+//! symbolic links, as svscan does.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,62 +20,65 @@ use unix::file;
 use unix::signals::SignalPipe;
 
 use crate::process::send;
-use crate::scan::{BETWEEN_LOOKS, Rules, Scanner, Watch};
-use crate::table::Identity;
+use crate::scan::{NameWatch, SCAN_INTERVAL, ScanWarning, Scanner, SpawnConfig};
+use crate::table::DirectoryId;
 use crate::wait::wait;
 
-/// What could not be done.
+/// An operation of runsvdir that failed. The next scan repeats the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble<'a> {
-    /// The directory could not be looked at.
+pub enum RunsvdirWarning<'a> {
+    /// stat(2) of the directory.
     Stat(Errno),
-    /// The directory could not be entered.
+    /// Entering the directory.
     Enter(Errno),
-    /// That it was looked at could not be written down; at this moment.
-    Note(Label),
-    /// One of its services.
-    Service(crate::scan::Trouble<'a>, Errno),
+    /// Recording a requested scan, at this time.
+    Record(Label),
+    /// An operation on one service, or reading the directory.
+    Scan(ScanWarning<'a>, Errno),
 }
 
-/// What runsvdir is told by.
+/// The signals that runsvdir handles.
 #[derive(Debug)]
 pub struct Signals {
     /// SIGCHLD.
     pub children: SignalPipe,
-    /// SIGTERM.
+    /// SIGTERM: exit, and leave the services running.
     pub terminate: SignalPipe,
-    /// SIGHUP.
+    /// SIGHUP: send SIGTERM to each runsv and exit.
     pub hang_up: SignalPipe,
-    /// SIGALRM.
-    pub look: SignalPipe,
+    /// SIGALRM: scan at once.
+    pub rescan: SignalPipe,
 }
 
-/// How runsvdir ends.
+/// The cause of the exit of runsvdir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It was told to leave, and left the services as they are.
+pub enum RunsvdirExit {
+    /// SIGTERM. The services keep running.
     Terminated,
-    /// It was told to end them, and has told them.
+    /// SIGHUP. Each runsv received SIGTERM.
     HungUp,
 }
 
-/// Where complaints are shown.
+/// The log of error messages in the process title.
 #[derive(Debug)]
-pub struct Log {
-    /// The pipe that they come from; it is not waited for.
+pub struct TitleLog {
+    /// The read end of the standard error pipe, non-blocking.
     pub pipe: OwnedFd,
-    /// Where they are shown.
+    /// The title that shows the messages.
     pub title: ScrollingTitle<'static>,
 }
 
-/// A dot is put into the log so often, so that what is old goes away.
-const BETWEEN_DOTS: Duration = Duration::from_secs(15 * 60);
+/// The interval between two dots in the title. The dots displace old messages.
+const DOT_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
-/// What is written when runsvdir was told to look: a label.
-const NOTE: &CStr = c"./.forced-rescan";
+/// The scan interval until the first scan succeeds.
+const FIRST_SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Keeps the services of `directory` until it is told to end. `report` puts
-/// trouble into words.
+/// The file that receives the time of a requested scan.
+const RESCAN_RECORD: &CStr = c"./.forced-rescan";
+
+/// Keeps the services of `directory` running until a signal requests the exit.
+/// `report` receives warnings.
 ///
 /// # Errors
 /// The current directory could not be opened.
@@ -83,99 +86,95 @@ pub fn runsvdir(
     directory: &CStr,
     sessions: bool,
     signals: &Signals,
-    mut log: Option<Log>,
-    report: impl Fn(Trouble),
-) -> Result<End, Errno> {
-    let rules = Rules {
+    mut log: Option<TitleLog>,
+    report: impl Fn(RunsvdirWarning),
+) -> Result<RunsvdirExit, Errno> {
+    let config = SpawnConfig {
         program: c"runsv",
         option: None,
         loggers: false,
         sessions,
     };
-    let report = &report;
-    let of_service =
-        |trouble: crate::scan::Trouble, error| report(Trouble::Service(trouble, error));
-    let mut scanner = Scanner::new(rules, &signals.children, of_service);
-    let mut place = Place {
+    let report_scan =
+        |warning: ScanWarning<'_>, error| report(RunsvdirWarning::Scan(warning, error));
+    let mut scanner = Scanner::new(config, &signals.children, &report_scan);
+    let mut scan_dir = ScanDir {
         name: directory,
         origin: file::open_read(c".")?,
-        seen: None,
+        state: None,
         watched: None,
-        watch: None,
+        new_names: None,
     };
     let mut next_dot = Instant::now();
-    let mut next_look = Instant::now();
-    // Until the directory is there.
-    let mut between_looks = Duration::from_secs(1);
+    let mut next_scan = Instant::now();
+    let mut interval = FIRST_SCAN_INTERVAL;
     let mut forced = false;
     loop {
-        if forced || next_look <= Instant::now() {
-            let looked = place.within(|place, state| {
-                place.look(&mut scanner, state, forced);
+        if forced || next_scan <= Instant::now() {
+            let result = scan_dir.inside(|scan_dir, state| {
+                scan_dir.scan(&mut scanner, state, forced);
                 if forced {
-                    note(report);
+                    record_rescan(&report);
                 }
             });
-            match looked {
-                Ok(()) => between_looks = BETWEEN_LOOKS,
-                Err(trouble) => report(trouble),
+            match result {
+                Ok(()) => interval = SCAN_INTERVAL,
+                Err(warning) => report(warning),
             }
-            next_look = Instant::now() + between_looks;
+            next_scan = Instant::now() + interval;
         }
         if let Some(log) = &mut log {
             if next_dot <= Instant::now() {
                 log.title.push(b".");
-                next_dot += BETWEEN_DOTS;
+                next_dot += DOT_INTERVAL;
             }
-            log.show();
+            log.update();
         }
         let mut descriptors = vec![
             signals.children.as_fd(),
             signals.terminate.as_fd(),
             signals.hang_up.as_fd(),
-            signals.look.as_fd(),
+            signals.rescan.as_fd(),
         ];
-        descriptors.extend(place.watch.as_ref().map(|watch| watch.0.as_fd()));
+        descriptors.extend(scan_dir.new_names.as_ref().map(AsFd::as_fd));
         descriptors.extend(log.as_ref().map(|log| log.pipe.as_fd()));
-        wait(&descriptors, Some(next_look));
+        wait(&descriptors, Some(next_scan));
         if signals.hang_up.drain() {
-            for runsv in scanner.table.processes() {
-                // One that has ended already has nothing to be told.
+            for runsv in scanner.table.pids() {
                 send(runsv, Signal::SIGTERM, SignalTarget::Process);
             }
-            return Ok(End::HungUp);
+            return Ok(RunsvdirExit::HungUp);
         }
         if signals.terminate.drain() {
-            return Ok(End::Terminated);
+            return Ok(RunsvdirExit::Terminated);
         }
-        forced = signals.look.drain();
+        forced = signals.rescan.drain();
         signals.children.drain();
-        let lost = scanner.bury();
-        let entered = place.within(|place, _| {
-            scanner.replace(lost);
-            scanner.see_new_links(place.watch.as_ref());
+        let missing = scanner.reap_children();
+        let entered = scan_dir.inside(|scan_dir, _| {
+            scanner.replace(missing);
+            scanner.add_new_links(scan_dir.new_names.as_ref());
         });
         if entered.is_err() {
-            // The next look will tell. News from where the name does not lead
-            // is not waited for.
-            place.unwatch();
+            // The next scan reports the error. Until then the watch would only
+            // wake the loop.
+            scan_dir.unwatch();
         }
     }
 }
 
-/// Writes down that the current directory was looked at because somebody asked
-/// for it.
-fn note(report: impl Fn(Trouble)) {
+/// Records a requested scan of the current directory.
+fn record_rescan(report: impl Fn(RunsvdirWarning)) {
     let now = Label::now();
-    let noted = file::open_truncate(NOTE, 0o644).and_then(|note| write(&note, &now.text()));
-    if noted.is_err() {
-        report(Trouble::Note(now));
+    let record = file::open_truncate(RESCAN_RECORD, 0o644);
+    if record.and_then(|file| write(&file, &now.text())).is_err() {
+        report(RunsvdirWarning::Record(now));
     }
 }
 
-impl Log {
-    /// Shows the complaints that have come.
-    fn show(&mut self) {
+impl TitleLog {
+    /// Shows new messages.
+    fn update(&mut self) {
         let mut bytes = [0; 256];
         while let Ok(length @ 1..) = read(&self.pipe, &mut bytes) {
             self.title.push(bytes.get(..length).unwrap_or_default());
@@ -183,60 +182,67 @@ impl Log {
     }
 }
 
-/// A directory, and when it was changed, in seconds and nanoseconds.
-type State = (Identity, i64, i64);
-
-/// The directory of the services, by its name: it may be a link, and lead to
-/// another one later.
-struct Place<'a> {
-    name: &'a CStr,
-    origin: OwnedFd,
-    /// As it was last read; None if it may have changed since.
-    seen: Option<State>,
-    /// Which directory it is that is watched.
-    watched: Option<Identity>,
-    watch: Option<Watch>,
+/// The state of the directory: its ID and its modification time in seconds and
+/// nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ScanDirState {
+    directory: DirectoryId,
+    seconds: i64,
+    nanoseconds: i64,
 }
 
-impl Place<'_> {
-    /// Acts in the directory.
-    fn within(&mut self, act: impl FnOnce(&mut Self, State)) -> Result<(), Trouble<'static>> {
-        let status = stat(self.name).map_err(Trouble::Stat)?;
-        chdir(self.name).map_err(Trouble::Enter)?;
-        let state = (Identity::of(&status), status.st_mtime, status.st_mtime_nsec);
+/// The directory of the services. Its name may be a symbolic link whose target
+/// changes.
+struct ScanDir<'a> {
+    name: &'a CStr,
+    /// The directory to return to.
+    origin: OwnedFd,
+    /// The state at the last scan. None if the directory may have changed since.
+    state: Option<ScanDirState>,
+    /// The directory that `new_names` watches.
+    watched: Option<DirectoryId>,
+    new_names: Option<NameWatch>,
+}
+
+impl ScanDir<'_> {
+    /// Runs `act` in the directory.
+    fn inside(
+        &mut self,
+        act: impl FnOnce(&mut Self, ScanDirState),
+    ) -> Result<(), RunsvdirWarning<'static>> {
+        let status = stat(self.name).map_err(RunsvdirWarning::Stat)?;
+        chdir(self.name).map_err(RunsvdirWarning::Enter)?;
+        let state = ScanDirState {
+            directory: DirectoryId::of(&status),
+            seconds: status.st_mtime,
+            nanoseconds: status.st_mtime_nsec,
+        };
         act(self, state);
-        fchdir(&self.origin).map_err(Trouble::Enter)
+        fchdir(&self.origin).map_err(RunsvdirWarning::Enter)
     }
 
     fn unwatch(&mut self) {
-        (self.watch, self.watched) = (None, None);
+        (self.new_names, self.watched) = (None, None);
     }
 
-    /// Looks at the directory, which is the current one and in this state, and
-    /// reads it if it has changed.
-    fn look(
-        &mut self,
-        scanner: &mut Scanner<impl Fn(crate::scan::Trouble, Errno)>,
-        state: State,
-        forced: bool,
-    ) {
-        let (identity, changed, _) = state;
-        if self.watched != Some(identity) {
-            self.watch = Watch::new();
-            self.watched = Some(identity);
+    /// Scans the directory, which is the current one, if it has changed or if
+    /// the scan is forced. Otherwise starts missing processes.
+    fn scan(&mut self, scanner: &mut Scanner, state: ScanDirState, forced: bool) {
+        if self.watched != Some(state.directory) {
+            self.new_names = NameWatch::new();
+            self.watched = Some(state.directory);
         }
-        if self.seen == Some(state) && !forced {
+        if self.state == Some(state) && !forced {
             scanner.start_all_missing();
             return;
         }
-        if scanner.look() {
-            for runsv in scanner.table.dismiss() {
+        if scanner.scan() {
+            for runsv in scanner.table.sweep_all() {
                 send(runsv, Signal::SIGTERM, SignalTarget::Process);
             }
         }
-        // The clock of a file system is a coarse one: what changes in the
-        // same moment again does not show.
-        let settled = changed.saturating_add(1) < Label::now().unix();
-        self.seen = settled.then_some(state);
+        // Coarse file system timestamps hide a second change within one tick.
+        let settled = state.seconds.saturating_add(1) < Label::now().unix();
+        self.state = settled.then_some(state);
     }
 }

@@ -1,15 +1,15 @@
-//! What scans a directory, for [`svscan`](crate::svscan) and
-//! [`runsvdir`](crate::runsvdir): it keeps a supervise, or runsv, running for
-//! each service of the current directory.
+//! The scanner of [`svscan`](crate::svscan) and [`runsvdir`](crate::runsvdir):
+//! it keeps supervise, or runsv, running for each service of the current
+//! directory.
 //!
-//! It looks at the whole directory every five seconds. In between it starts a
-//! symbolic link that is new, and replaces a supervise that was lost. It does
-//! not start a real directory, which may still be being filled, nor what
-//! ended as it was told to: scripts say `svc -dx S; rm -r S` and count on the
-//! time until the next look.
+//! A full scan happens every [`SCAN_INTERVAL`]. Between scans the scanner
+//! starts new symbolic links and replaces processes that failed. A new real
+//! directory may still be incomplete and waits for the next scan. So does a
+//! process that exited on command: scripts run `svc -dx S; rm -r S` and rely
+//! on the time until then.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
@@ -24,63 +24,64 @@ use unix::signals::SignalPipe;
 
 use crate::descriptors::DescriptorLimit;
 use crate::pipe::{Pipe, Place};
-use crate::table::{End, Identity, Role, Table};
+use crate::role::Role;
+use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
 
-/// The time between two looks at the directory.
-pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+/// The interval between two full scans.
+pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is run for each service.
+/// The program that is started for each service.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    /// The program.
+pub(crate) struct SpawnConfig {
     pub(crate) program: &'static CStr,
-    /// What it is told before the service.
+    /// The argument before the service directory.
     pub(crate) option: Option<&'static CStr>,
-    /// Whether it is run for the logger of a service as well, and joined to
-    /// the service's by a pipe.
+    /// Whether a service's logger gets a process and a pipe as well.
     pub(crate) loggers: bool,
-    /// Whether each has a session of its own.
+    /// Whether each process leads a session.
     pub(crate) sessions: bool,
 }
 
-/// Up to so many services, a new process copies this one, and neither waits
-/// for the other. From there on that would cost more than waiting until the
-/// new process, which copies nothing then, has become supervise.
-const FEW: usize = 1000;
+/// The number of services up to which fork(2) starts processes. With more
+/// services, copying the memory and descriptors of svscan costs more than
+/// waiting for the exec of a vfork(2) child.
+const FORK_LIMIT: usize = 1000;
 
-/// What could not be done; it is tried again at the next look.
+/// An operation that failed. The next scan repeats the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble<'a> {
-    /// The directory could not be read: nothing is forgotten.
-    Directory,
-    /// An entry, or its `log`, could not be looked at.
+pub enum ScanWarning<'a> {
+    /// Reading the directory. All services stay.
+    ReadDirectory,
+    /// stat(2) of an entry, or of its `log`.
     Stat(&'a CStr),
-    /// No pipe could be made for a service and its logger.
+    /// Making the pipe between a service and its logger.
     Pipe(&'a CStr),
-    /// There could be no process for a role of a service.
+    /// Forking the process of a role.
     Fork(&'a CStr, Role),
-    /// In a logger's process: the service's directory could not be entered.
+    /// Entering the service directory, in the logger's process.
     Chdir(&'a CStr),
-    /// In the new process: supervise or runsv could not be executed.
-    Start(&'a CStr, Role),
-    /// supervise could not be told to end a role, or it did not end in time;
-    /// it is ended by force.
+    /// Executing supervise or runsv, in the new process.
+    Exec(&'a CStr, Role),
+    /// Stopping a role within the timeout. SIGKILL follows.
     Stop(&'a CStr, Role),
 }
 
-/// What tells of new names in the directory, where the file system does.
-pub(crate) struct Watch(pub(crate) Inotify);
+/// An inotify watch for new names in a directory.
+#[derive(Debug)]
+pub(crate) struct NameWatch(Inotify);
 
-impl Watch {
+impl NameWatch {
+    /// Watches the current directory. None if the file system or the system
+    /// does not support the watch.
     pub(crate) fn new() -> Option<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()?;
         inotify
             .add_watch(".", AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)
             .ok()?;
-        Some(Watch(inotify))
+        Some(NameWatch(inotify))
     }
 
-    fn new_names(&self) -> Vec<CString> {
+    fn take_names(&self) -> Vec<CString> {
         let mut names = Vec::new();
         while let Ok(events) = self.0.read_events() {
             let new = events.into_iter().filter_map(|event| event.name);
@@ -90,25 +91,31 @@ impl Watch {
     }
 }
 
-/// A child that has ended and should not have.
-pub(crate) type Lost = (Identity, Role, CString);
+impl AsFd for NameWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
-pub(crate) struct Scanner<'a, R> {
-    pub(crate) table: Table<Pipe>,
-    rules: Rules,
+/// The receiver of warnings. A child process calls it too, before exec.
+pub(crate) type Report<'a> = &'a dyn Fn(ScanWarning<'_>, Errno);
+
+pub(crate) struct Scanner<'a> {
+    pub(crate) table: ServiceTable<Pipe>,
+    config: SpawnConfig,
     environment: Vec<&'static CStr>,
     path: Option<&'static [u8]>,
     children: &'a SignalPipe,
     limit: DescriptorLimit,
     place: Option<Place>,
-    pub(crate) report: R,
+    pub(crate) report: Report<'a>,
 }
 
-impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
-    pub(crate) fn new(rules: Rules, children: &'a SignalPipe, report: R) -> Self {
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(config: SpawnConfig, children: &'a SignalPipe, report: Report<'a>) -> Self {
         Scanner {
-            table: Table::default(),
-            rules,
+            table: ServiceTable::default(),
+            config,
             environment: unix::start::environment(),
             path: unix::start::variable(b"PATH"),
             children,
@@ -118,126 +125,109 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
         }
     }
 
-    /// Takes leave of dead children, and replaces those that were lost.
-    pub(crate) fn reap(&mut self) {
-        let lost = self.bury();
-        self.replace(lost);
-    }
-
-    /// Takes leave of dead children. Those that were lost are to be replaced,
-    /// or left to the next look.
-    pub(crate) fn bury(&mut self) -> Vec<Lost> {
-        let mut lost = Vec::new();
-        while let Some((pid, end)) = unix::wait::reap() {
-            let end = match end.code() {
-                Some(0) => End::Told,
-                Some(_) | None => End::Lost,
-            };
-            lost.extend(self.table.died(pid, end, Instant::now()));
-        }
-        lost
-    }
-
-    pub(crate) fn replace(&mut self, lost: Vec<Lost>) {
-        for (identity, role, name) in lost {
-            // What is gone or has another name by now is left to the next look.
-            if directory(&name) == Ok(Some(identity)) {
-                self.start(identity, role, &name);
-            }
-        }
-    }
-
-    /// Looks at the whole directory and starts what is missing; whether all
-    /// of it could be read.
-    pub(crate) fn look(&mut self) -> bool {
-        self.table.begin();
-        let looked = std::fs::read_dir(".").and_then(|entries| {
+    /// Scans the whole directory and starts missing processes. Returns whether
+    /// all entries could be read.
+    pub(crate) fn scan(&mut self) -> bool {
+        self.table.mark_unseen();
+        let scanned = std::fs::read_dir(".").and_then(|entries| {
             for entry in entries {
                 if let Ok(name) = CString::new(entry?.file_name().into_vec()) {
-                    self.see(&name);
+                    self.scan_entry(&name);
                 }
             }
             Ok(())
         });
-        looked
-            .map_err(|error| (self.report)(Trouble::Directory, unix::errno(&error)))
+        scanned
+            .map_err(|error| (self.report)(ScanWarning::ReadDirectory, unix::errno(&error)))
             .is_ok()
     }
 
-    /// Starts what is known and does not run.
-    pub(crate) fn start_all_missing(&mut self) {
-        for (identity, role, name) in self.table.all_missing() {
-            self.start(identity, role, &name);
-        }
-    }
-
-    /// Looks at an entry of the directory and starts what is missing.
-    fn see(&mut self, name: &CStr) {
+    fn scan_entry(&mut self, name: &CStr) {
         if is_hidden(name) {
             return;
         }
-        match directory(name) {
-            Ok(Some(identity)) if self.table.knows(identity) => {
-                self.table.see(identity, name);
-                self.start_missing(identity, name);
+        match directory_id(name) {
+            Ok(Some(directory)) if self.table.contains(directory) => {
+                self.table.mark_seen(directory, name);
+                self.start_missing(directory, name);
             }
-            Ok(Some(identity)) => self.admit(identity, name),
+            Ok(Some(directory)) => self.add_service(directory, name),
             Ok(None) => {}
-            Err(error) => (self.report)(Trouble::Stat(name), error),
+            Err(error) => (self.report)(ScanWarning::Stat(name), error),
         }
     }
 
-    /// Starts the services that have come since the last look, as far as it
-    /// is told of them.
-    pub(crate) fn see_new_links(&mut self, watch: Option<&Watch>) {
-        for name in watch.into_iter().flat_map(Watch::new_names) {
-            self.see_new_link(&name);
-        }
-    }
-
-    /// Starts the service that a new name leads to, if it is a symbolic link.
-    /// All else, and what is wrong with it, is for the next look.
-    fn see_new_link(&mut self, name: &CStr) {
-        let is_link = lstat(name).is_ok_and(|status| has_type(&status, SFlag::S_IFLNK));
-        if is_hidden(name) || !is_link {
-            return;
-        }
-        if let Ok(Some(identity)) = directory(name) {
-            if !self.table.knows(identity) {
-                self.admit(identity, name);
+    /// Adds the services of new symbolic links, as far as inotify reports them.
+    pub(crate) fn add_new_links(&mut self, watch: Option<&NameWatch>) {
+        for name in watch.into_iter().flat_map(NameWatch::take_names) {
+            let is_link =
+                lstat(name.as_c_str()).is_ok_and(|status| has_type(&status, SFlag::S_IFLNK));
+            if is_hidden(&name) || !is_link {
+                continue;
+            }
+            // Errors are left to the next scan, which reports them.
+            if let Ok(Some(directory)) = directory_id(&name) {
+                if !self.table.contains(directory) {
+                    self.add_service(directory, &name);
+                }
             }
         }
     }
 
-    /// Starts the loggers that are missing of services that are to end.
-    pub(crate) fn start_missing_loggers(&mut self) {
-        for identity in self.table.leaving() {
-            if let Some(name) = self.table.name(identity).map(CStr::to_owned) {
-                self.start_missing(identity, &name);
-            }
-        }
-    }
-
-    /// Adds a service that is seen for the first time, and starts it.
-    pub(crate) fn admit(&mut self, identity: Identity, name: &CStr) {
+    /// Adds a service that is seen for the first time, and starts its processes.
+    pub(crate) fn add_service(&mut self, directory: DirectoryId, name: &CStr) {
         if let Ok(pipe) = self.new_pipe(name) {
-            self.table.add(identity, name, pipe);
-            self.start_missing(identity, name);
+            self.table.add(directory, name, pipe);
+            self.start_missing(directory, name);
         }
     }
 
-    fn start_missing(&mut self, identity: Identity, name: &CStr) {
-        for role in self.table.missing(identity) {
-            if !self.start(identity, role, name) {
+    pub(crate) fn start_missing(&mut self, directory: DirectoryId, name: &CStr) {
+        for role in self.table.missing(directory) {
+            if !self.start(directory, role, name) {
                 return;
             }
         }
     }
 
-    /// The pipe for a service that is seen for the first time, if it has a
-    /// logger: only now `log` is looked for.
+    /// Starts the missing processes of all services.
+    pub(crate) fn start_all_missing(&mut self) {
+        for missing in self.table.all_missing() {
+            self.start(missing.directory, missing.role, &missing.name);
+        }
+    }
+
+    /// Reaps exited children. Returns those to be replaced before the next scan.
+    pub(crate) fn reap_children(&mut self) -> Vec<MissingProcess> {
+        let mut missing = Vec::new();
+        while let Some((pid, end)) = unix::wait::reap() {
+            let exit = match end.code() {
+                Some(0) => ChildExit::Success,
+                Some(_) | None => ChildExit::Failure,
+            };
+            missing.extend(self.table.record_exit(pid, exit, Instant::now()));
+        }
+        missing
+    }
+
+    /// Replaces failed processes. A service that was removed or renamed is left
+    /// to the next scan.
+    pub(crate) fn replace(&mut self, missing: Vec<MissingProcess>) {
+        for MissingProcess {
+            directory,
+            role,
+            name,
+        } in missing
+        {
+            if names_directory(&name, directory) {
+                self.start(directory, role, &name);
+            }
+        }
+    }
+
+    /// The pipe of a new service with a logger. `log` is looked up only here.
     fn new_pipe(&self, name: &CStr) -> Result<Option<Pipe>, ()> {
-        if !self.rules.loggers {
+        if !self.config.loggers {
             return Ok(None);
         }
         let log = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
@@ -246,36 +236,42 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
             Ok(_) => {}
             Err(Errno::ENOENT) => return Ok(None),
             Err(error) => {
-                (self.report)(Trouble::Stat(&log), error);
+                (self.report)(ScanWarning::Stat(&log), error);
                 return Err(());
             }
         }
         self.with_descriptors(Pipe::new)
             .map(Some)
-            .map_err(|error| (self.report)(Trouble::Pipe(name), error))
+            .map_err(|error| (self.report)(ScanWarning::Pipe(name), error))
     }
 
-    /// Does what needs descriptors, with more of them if they run out.
-    fn with_descriptors<T>(&self, make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
-        make().or_else(|error| match error {
+    /// Calls `open`, and once more with a raised descriptor limit if `open`
+    /// fails with EMFILE.
+    fn with_descriptors<T>(&self, open: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+        open().or_else(|error| match error {
             Errno::EMFILE => {
                 self.limit.raise();
-                make()
+                open()
             }
             other => Err(other),
         })
     }
 
-    /// Where new processes find their end of a pipe, if they are not to copy
-    /// the ends of all others.
+    /// The descriptor slot, if new processes are started by vfork(2).
     fn place(&mut self) -> Option<&mut Place> {
-        self.place.as_mut().filter(|_| self.table.count() > FEW)
+        self.place
+            .as_mut()
+            .filter(|_| self.table.count() > FORK_LIMIT)
     }
 
-    /// A role's end of the pipe, if there is a pipe, where a new process can
-    /// have it.
-    fn prepare_end(&mut self, identity: Identity, role: Role) -> Result<Option<OwnedFd>, Errno> {
-        let Some(pipe) = self.table.pipe(identity) else {
+    /// A role's end of the pipe, if there is one, where a new process inherits
+    /// it.
+    fn prepare_end(
+        &mut self,
+        directory: DirectoryId,
+        role: Role,
+    ) -> Result<Option<OwnedFd>, Errno> {
+        let Some(pipe) = self.table.pipe(directory) else {
             return Ok(None);
         };
         let end = self.with_descriptors(|| pipe.end(role))?;
@@ -285,16 +281,16 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
         Ok(Some(end))
     }
 
-    /// Starts a role of a service; whether there could be a process for it.
-    pub(crate) fn start(&mut self, identity: Identity, role: Role, name: &CStr) -> bool {
-        let directory = match role {
+    /// Starts the process of a role. Returns whether fork(2) succeeded.
+    pub(crate) fn start(&mut self, directory: DirectoryId, role: Role, name: &CStr) -> bool {
+        let argument = match role {
             Role::Service => name,
             Role::Logger => names::LOG,
         };
-        let end = match self.prepare_end(identity, role) {
+        let end = match self.prepare_end(directory, role) {
             Ok(end) => end,
             Err(error) => {
-                (self.report)(Trouble::Pipe(name), error);
+                (self.report)(ScanWarning::Pipe(name), error);
                 return false;
             }
         };
@@ -303,10 +299,10 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
         let end = end
             .as_ref()
             .map(|end| place.map_or(end.as_fd(), AsFd::as_fd));
-        let option = self.rules.option.into_iter();
-        let arguments: Vec<_> = std::iter::once(self.rules.program)
+        let option = self.config.option.into_iter();
+        let arguments: Vec<_> = std::iter::once(self.config.program)
             .chain(option)
-            .chain([directory])
+            .chain([argument])
             .collect();
         let program = PreparedExec::search(self.path, &arguments, &self.environment);
         let child = || {
@@ -314,15 +310,15 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
                 Role::Service => end.map_or(Ok(()), dup2_stdout),
                 Role::Logger => end.map_or(Ok(()), dup2_stdin).and_then(|()| chdir(name)),
             };
-            if self.rules.sessions {
-                // It fails only for who leads a group already.
+            if self.config.sessions {
+                // The only error is EPERM for a process group leader.
                 let _ = setsid();
             }
             self.limit.restore();
             self.children.restore();
             match ready {
-                Ok(()) => (self.report)(Trouble::Start(name, role), program.exec()),
-                Err(error) => (self.report)(Trouble::Chdir(name), error),
+                Ok(()) => (self.report)(ScanWarning::Exec(name, role), program.exec()),
+                Err(error) => (self.report)(ScanWarning::Chdir(name), error),
             }
             111
         };
@@ -332,16 +328,17 @@ impl<'a, R: Fn(Trouble, Errno)> Scanner<'a, R> {
         };
         let idle = self.children;
         if let Some(place) = self.place() {
-            // What stood there would keep a pipe open that is to be closed.
+            // A pipe end left in the slot would keep the pipe open.
             let _ = place.put(idle);
         }
         match started {
             Ok(pid) => {
-                self.table.started(identity, role, pid, Instant::now());
+                self.table
+                    .record_start(directory, role, pid, Instant::now());
                 true
             }
             Err(error) => {
-                (self.report)(Trouble::Fork(name, role), error);
+                (self.report)(ScanWarning::Fork(name, role), error);
                 false
             }
         }
@@ -352,10 +349,15 @@ fn is_hidden(name: &CStr) -> bool {
     name.to_bytes().starts_with(b".")
 }
 
-/// The directory that a name leads to, None if it leads to something else.
-pub(crate) fn directory(name: &CStr) -> Result<Option<Identity>, Errno> {
+/// The ID of a directory by its name. None if the file is no directory.
+fn directory_id(name: &CStr) -> Result<Option<DirectoryId>, Errno> {
     let status = stat(name)?;
-    Ok(has_type(&status, SFlag::S_IFDIR).then_some(Identity::of(&status)))
+    Ok(has_type(&status, SFlag::S_IFDIR).then_some(DirectoryId::of(&status)))
+}
+
+/// Whether a name leads to this directory.
+pub(crate) fn names_directory(name: &CStr, directory: DirectoryId) -> bool {
+    directory_id(name) == Ok(Some(directory))
 }
 
 fn has_type(status: &FileStat, kind: SFlag) -> bool {

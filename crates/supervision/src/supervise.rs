@@ -26,7 +26,7 @@ use crate::extended::{self, Extended, Gifts};
 use crate::machine::{Death, Machine, Moment, Policy, Start};
 use crate::pipe::Pipe;
 use crate::process::send;
-use crate::table::Role;
+use crate::role::Role;
 use crate::wait::wait;
 
 /// What went wrong while supervising; none of it ends supervision.

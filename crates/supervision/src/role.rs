@@ -1,0 +1,10 @@
+//! The two processes of a service with a logger.
+
+/// One of the two processes of a service with a logger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The service, which writes to the pipe.
+    Service,
+    /// Its logger, which reads from it.
+    Logger,
+}

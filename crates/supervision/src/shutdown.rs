@@ -1,0 +1,777 @@
+//! The shutdown of one service and its logger, as a state machine: facts and
+//! the time go in, one action comes out. [`crate::svscan`] gathers the facts
+//! and carries out the actions.
+//!
+//! Supervise receives an exit command first. After the stop timeout it receives
+//! a kill command, and SIGKILL [`KILL_TIMEOUT`] later. [`KILL_TIMEOUT`] after
+//! SIGKILL the machine gives up, so that a process in uninterruptible sleep does
+//! not block the shutdown. A supervise that does not read `control` receives
+//! SIGKILL without a kill command.
+//!
+//! The logger stops after the service's supervise has exited, once it has read
+//! the pipe to its end. `timeout-kill` and `down-signal` make `supervise -e`
+//! stop its child on an exit command. A logger with such a file first receives
+//! `o`, and its supervise the exit command after the logger has exited.
+
+use std::time::{Duration, Instant};
+
+use crate::role::Role;
+use crate::table::KeepRunning;
+
+/// The stop timeout of a service without a valid `timeout-kill` file.
+pub const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time limit of a supervise after a kill command, and after SIGKILL. Each
+/// check that finds `finish` running extends the time by the same amount.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The interval between two attempts to write to `control`. The supervise may
+/// be about to open the FIFO, or the FIFO may be full.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The number of restarts of a logger that exits before the end of the pipe.
+const LOGGER_RESTARTS: u8 = 3;
+
+/// The next act on one supervise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopAction {
+    /// Send the exit command and report its [`Delivery`].
+    SendExit,
+    /// Prevent restarts of the logger; send the exit command if the logger has
+    /// exited; report the [`Delivery`].
+    WaitLogger,
+    /// Send the kill command and report its [`Delivery`].
+    SendKill,
+    /// Read the state of the service and report whether `finish` runs.
+    CheckFinish,
+    /// Send SIGKILL to supervise and to its child.
+    KillSupervisor,
+    /// Treat supervise as exited.
+    GiveUp,
+}
+
+/// The result of sending a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// No supervise reads `control`, or the FIFO is full.
+    Failed,
+    /// The command is in the FIFO.
+    Sent,
+    /// The logger still runs, so that its supervise has no exit command yet.
+    LoggerRunning,
+}
+
+/// The progress of the shutdown of one supervise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StopState {
+    /// No command was sent yet.
+    Pending { since: Instant },
+    /// The exit command failed. The next attempt is due at `retry`.
+    SendingExit { retry: Instant, deadline: Instant },
+    /// The exit command was sent, or the logger still runs. In the second case
+    /// the next check is due at `retry`. A `deadline` of None never expires.
+    ExitSent {
+        retry: Option<Instant>,
+        deadline: Option<Instant>,
+    },
+    /// The kill command is due at `retry`.
+    SendingKill { retry: Instant, deadline: Instant },
+    /// The kill command was sent.
+    KillSent { deadline: Instant },
+    /// SIGKILL is due.
+    KillDue { since: Instant },
+    /// SIGKILL was sent.
+    Killed { deadline: Instant },
+    /// The machine no longer waits for supervise.
+    GivenUp,
+}
+
+/// The shutdown of one supervise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SupervisorStop {
+    /// The stop timeout. None: no limit.
+    timeout: Option<Duration>,
+    /// Whether the logger exits before its supervise receives the exit command.
+    wait_logger: bool,
+    /// Whether a further stop request has come.
+    forced: bool,
+    state: StopState,
+}
+
+impl SupervisorStop {
+    fn new(timeout: Option<Duration>, wait_logger: bool, now: Instant) -> Self {
+        SupervisorStop {
+            timeout,
+            wait_logger,
+            forced: false,
+            state: StopState::Pending { since: now },
+        }
+    }
+
+    /// The action that is due.
+    fn next_action(&mut self, now: Instant) -> Option<StopAction> {
+        let is_due = |time: Instant| time <= now;
+        match self.state {
+            StopState::Pending { .. } => Some(self.exit_action()),
+            StopState::SendingExit { retry, deadline } => {
+                if is_due(deadline) {
+                    return Some(self.kill_supervisor(now));
+                }
+                is_due(retry).then(|| self.exit_action())
+            }
+            StopState::ExitSent { retry, deadline } => {
+                if deadline.is_some_and(is_due) {
+                    return Some(StopAction::CheckFinish);
+                }
+                retry.is_some_and(is_due).then(|| self.exit_action())
+            }
+            StopState::SendingKill { retry, deadline } => {
+                if is_due(deadline) {
+                    return Some(self.kill_supervisor(now));
+                }
+                is_due(retry).then_some(StopAction::SendKill)
+            }
+            StopState::KillSent { deadline } => is_due(deadline).then(|| {
+                if self.forced {
+                    self.kill_supervisor(now)
+                } else {
+                    StopAction::CheckFinish
+                }
+            }),
+            StopState::KillDue { .. } => Some(self.kill_supervisor(now)),
+            StopState::Killed { deadline } => is_due(deadline).then(|| {
+                self.state = StopState::GivenUp;
+                StopAction::GiveUp
+            }),
+            StopState::GivenUp => None,
+        }
+    }
+
+    fn exit_action(&self) -> StopAction {
+        if self.wait_logger {
+            StopAction::WaitLogger
+        } else {
+            StopAction::SendExit
+        }
+    }
+
+    fn send_kill(&mut self, now: Instant) {
+        let deadline = now + KILL_TIMEOUT;
+        self.state = StopState::SendingKill {
+            retry: now,
+            deadline,
+        };
+    }
+
+    fn kill_supervisor(&mut self, now: Instant) -> StopAction {
+        let deadline = now + KILL_TIMEOUT;
+        self.state = StopState::Killed { deadline };
+        StopAction::KillSupervisor
+    }
+
+    fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
+        let retry = now + RETRY_INTERVAL;
+        self.state = match (self.state, delivery) {
+            (StopState::Pending { .. }, Delivery::Failed) => {
+                // A long stop timeout is for the service, not for a supervise
+                // that does not read.
+                let limit = self.timeout.unwrap_or(DEFAULT_STOP_TIMEOUT);
+                let deadline = now + limit.min(DEFAULT_STOP_TIMEOUT);
+                StopState::SendingExit { retry, deadline }
+            }
+            (StopState::SendingExit { deadline, .. }, Delivery::Failed) => {
+                StopState::SendingExit { retry, deadline }
+            }
+            (
+                StopState::Pending { .. } | StopState::SendingExit { .. },
+                Delivery::Sent | Delivery::LoggerRunning,
+            ) => StopState::ExitSent {
+                retry: (delivery == Delivery::LoggerRunning).then_some(retry),
+                deadline: self.timeout.and_then(|timeout| now.checked_add(timeout)),
+            },
+            (StopState::ExitSent { deadline, .. }, _) => StopState::ExitSent {
+                retry: (delivery != Delivery::Sent).then_some(retry),
+                deadline,
+            },
+            (StopState::SendingKill { deadline, .. }, Delivery::Sent) => {
+                StopState::KillSent { deadline }
+            }
+            (
+                StopState::SendingKill { deadline, .. },
+                Delivery::Failed | Delivery::LoggerRunning,
+            ) => StopState::SendingKill { retry, deadline },
+            (
+                StopState::KillSent { .. }
+                | StopState::KillDue { .. }
+                | StopState::Killed { .. }
+                | StopState::GivenUp,
+                Delivery::Failed | Delivery::Sent | Delivery::LoggerRunning,
+            ) => self.state,
+        };
+    }
+
+    /// The answer to [`StopAction::CheckFinish`]. `finish` has a time limit of
+    /// its own, so that its supervise gets more time.
+    fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
+        let deadline = now + KILL_TIMEOUT;
+        match self.state {
+            StopState::ExitSent { .. } if finish_runs => {
+                self.state = StopState::ExitSent {
+                    retry: None,
+                    deadline: Some(deadline),
+                };
+            }
+            StopState::ExitSent { .. } => self.send_kill(now),
+            StopState::KillSent { .. } if finish_runs => {
+                self.state = StopState::KillSent { deadline };
+            }
+            StopState::KillSent { .. } => self.state = StopState::KillDue { since: now },
+            StopState::Pending { .. }
+            | StopState::SendingExit { .. }
+            | StopState::SendingKill { .. }
+            | StopState::KillDue { .. }
+            | StopState::Killed { .. }
+            | StopState::GivenUp => {}
+        }
+    }
+
+    /// Goes on to the kill command, or from there to SIGKILL.
+    fn escalate(&mut self, now: Instant) {
+        self.forced = true;
+        match self.state {
+            StopState::Pending { .. }
+            | StopState::SendingExit { .. }
+            | StopState::ExitSent { .. } => self.send_kill(now),
+            StopState::SendingKill { .. } | StopState::KillSent { .. } => {
+                self.state = StopState::KillDue { since: now };
+            }
+            StopState::KillDue { .. } | StopState::Killed { .. } | StopState::GivenUp => {}
+        }
+    }
+
+    /// Whether exit commands are all that supervise received.
+    fn is_graceful(&self) -> bool {
+        match self.state {
+            StopState::Pending { .. }
+            | StopState::SendingExit { .. }
+            | StopState::ExitSent { .. } => true,
+            StopState::SendingKill { .. }
+            | StopState::KillSent { .. }
+            | StopState::KillDue { .. }
+            | StopState::Killed { .. }
+            | StopState::GivenUp => false,
+        }
+    }
+
+    /// The time of the next action, unless an event comes first.
+    fn next_deadline(&self) -> Option<Instant> {
+        match self.state {
+            StopState::SendingExit { retry, deadline }
+            | StopState::SendingKill { retry, deadline } => Some(retry.min(deadline)),
+            StopState::ExitSent { retry, deadline } => retry.into_iter().chain(deadline).min(),
+            StopState::KillSent { deadline } | StopState::Killed { deadline } => Some(deadline),
+            StopState::Pending { since } | StopState::KillDue { since } => Some(since),
+            StopState::GivenUp => None,
+        }
+    }
+}
+
+/// The settings of a service and its logger for a shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopConfig {
+    /// The stop timeout of the service. None: no limit.
+    pub service: Option<Duration>,
+    /// The stop timeout of the logger. None: no limit.
+    pub logger: Option<Duration>,
+    /// Whether an exit command makes the logger's supervise stop the logger.
+    pub exit_stops_logger: bool,
+}
+
+/// The facts that [`ServiceShutdown::next_action`] needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceFacts {
+    /// Whether the service's supervise runs.
+    pub service_runs: bool,
+    /// Whether the logger's supervise runs.
+    pub logger_runs: bool,
+    /// Whether the pipe holds bytes. Irrelevant while either process runs.
+    pub pipe_unread: bool,
+}
+
+/// The next act of the shutdown of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownAction {
+    /// Act on the supervise of this role.
+    Stop(Role, StopAction),
+    /// Start the logger again: the pipe holds bytes.
+    StartLogger,
+    /// Remove the service from the table: the shutdown is complete.
+    Forget,
+}
+
+/// The role that is being stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The service. A logger that exits meanwhile is started again.
+    Service(SupervisorStop),
+    Logger(SupervisorStop),
+}
+
+/// The shutdown of a service and its logger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceShutdown {
+    phase: Phase,
+    config: StopConfig,
+    restarts_left: u8,
+}
+
+impl ServiceShutdown {
+    /// The first action, an exit command, is due at once.
+    #[must_use]
+    pub fn new(config: StopConfig, now: Instant) -> Self {
+        ServiceShutdown {
+            phase: Phase::Service(SupervisorStop::new(config.service, false, now)),
+            config,
+            restarts_left: LOGGER_RESTARTS,
+        }
+    }
+
+    /// The action that is due.
+    pub fn next_action(&mut self, facts: ServiceFacts, now: Instant) -> Option<ShutdownAction> {
+        match &mut self.phase {
+            Phase::Service(stop) if facts.service_runs => {
+                let action = stop.next_action(now)?;
+                return Some(ShutdownAction::Stop(Role::Service, action));
+            }
+            Phase::Service(_) => self.begin_logger(now),
+            Phase::Logger(_) => {}
+        }
+        if facts.logger_runs {
+            let action = self.stop().next_action(now)?;
+            return Some(ShutdownAction::Stop(Role::Logger, action));
+        }
+        Some(if facts.pipe_unread && self.restart_logger(now) {
+            ShutdownAction::StartLogger
+        } else {
+            ShutdownAction::Forget
+        })
+    }
+
+    /// The result of the last command.
+    pub fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
+        self.stop().on_delivery(delivery, now);
+    }
+
+    /// The answer to [`StopAction::CheckFinish`].
+    pub fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
+        self.stop().on_finish_check(finish_runs, now);
+    }
+
+    /// Skips the rest of the current timeout: the kill command is due, or
+    /// SIGKILL if the kill command was due.
+    pub fn escalate(&mut self, now: Instant) {
+        self.stop().escalate(now);
+    }
+
+    /// The roles that are still started when they do not run.
+    #[must_use]
+    pub fn keep_running(&self) -> KeepRunning {
+        match self.phase {
+            Phase::Service(_) => KeepRunning::Logger,
+            Phase::Logger(_) => KeepRunning::Neither,
+        }
+    }
+
+    /// The time of the next action, unless a process exits first.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Service(stop) | Phase::Logger(stop) => stop.next_deadline(),
+        }
+    }
+
+    fn stop(&mut self) -> &mut SupervisorStop {
+        match &mut self.phase {
+            Phase::Service(stop) | Phase::Logger(stop) => stop,
+        }
+    }
+
+    fn begin_logger(&mut self, now: Instant) {
+        let forced = self.stop().forced;
+        let config = self.config;
+        let mut stop = SupervisorStop::new(config.logger, config.exit_stops_logger, now);
+        if forced {
+            stop.escalate(now);
+        }
+        self.phase = Phase::Logger(stop);
+    }
+
+    /// Begins the logger's shutdown anew, unless the restarts are used up or
+    /// the logger was killed.
+    fn restart_logger(&mut self, now: Instant) -> bool {
+        let is_graceful = match &self.phase {
+            Phase::Service(_) => false,
+            Phase::Logger(stop) => stop.is_graceful(),
+        };
+        let Some(left) = self.restarts_left.checked_sub(1).filter(|_| is_graceful) else {
+            return false;
+        };
+        self.restarts_left = left;
+        self.begin_logger(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::Pid;
+
+    use super::*;
+    use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
+
+    const LIMIT: Duration = Duration::from_secs(3);
+
+    fn stop() -> (SupervisorStop, Instant) {
+        let now = Instant::now();
+        (SupervisorStop::new(Some(LIMIT), false, now), now)
+    }
+
+    /// The next action after an answer to [`StopAction::CheckFinish`].
+    fn action_if(stop: &mut SupervisorStop, now: Instant, finish_runs: bool) -> Option<StopAction> {
+        match stop.next_action(now) {
+            Some(StopAction::CheckFinish) => {
+                stop.on_finish_check(finish_runs, now);
+                stop.next_action(now)
+            }
+            action => action,
+        }
+    }
+
+    /// The next action if `finish` does not run.
+    fn action(stop: &mut SupervisorStop, now: Instant) -> Option<StopAction> {
+        action_if(stop, now, false)
+    }
+
+    #[test]
+    fn expired_timeouts_lead_from_exit_to_give_up() {
+        let (mut stop, now) = stop();
+        assert_eq!(action(&mut stop, now), Some(StopAction::SendExit));
+        stop.on_delivery(Delivery::Sent, now);
+        assert_eq!(
+            (action(&mut stop, now), stop.next_deadline()),
+            (None, Some(now + LIMIT))
+        );
+        assert!(stop.is_graceful());
+        let late = now + LIMIT;
+        assert_eq!(action(&mut stop, late), Some(StopAction::SendKill));
+        assert!(!stop.is_graceful());
+        stop.on_delivery(Delivery::Sent, late);
+        assert_eq!(stop.next_deadline(), Some(late + KILL_TIMEOUT));
+        assert_eq!(action(&mut stop, late), None);
+        let kill = late + KILL_TIMEOUT;
+        assert_eq!(action(&mut stop, kill), Some(StopAction::KillSupervisor));
+        assert_eq!(action(&mut stop, kill), None);
+        let give_up = kill + KILL_TIMEOUT;
+        assert_eq!(action(&mut stop, give_up), Some(StopAction::GiveUp));
+        assert_eq!(
+            (
+                action(&mut stop, give_up + KILL_TIMEOUT),
+                stop.next_deadline()
+            ),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn short_timeout_still_sends_exit_first() {
+        let now = Instant::now();
+        let mut stop = SupervisorStop::new(Some(Duration::from_millis(1)), false, now);
+        let later = now + LIMIT;
+        assert_eq!(action(&mut stop, later), Some(StopAction::SendExit));
+        stop.on_delivery(Delivery::Failed, later);
+        assert_eq!(action(&mut stop, later), None);
+        assert_eq!(
+            action(&mut stop, later + LIMIT),
+            Some(StopAction::KillSupervisor)
+        );
+    }
+
+    #[test]
+    fn failed_exit_is_retried_until_sigkill() {
+        let (mut stop, now) = stop();
+        let mut time = now;
+        while time < now + LIMIT {
+            assert_eq!(action(&mut stop, time), Some(StopAction::SendExit));
+            stop.on_delivery(Delivery::Failed, time);
+            assert_eq!(action(&mut stop, time), None);
+            time = stop.next_deadline().unwrap();
+        }
+        assert_eq!(action(&mut stop, time), Some(StopAction::KillSupervisor));
+    }
+
+    #[test]
+    fn no_limit_waits_once_exit_is_sent() {
+        let now = Instant::now();
+        let mut stop = SupervisorStop::new(None, false, now);
+        stop.on_delivery(Delivery::Sent, now);
+        assert_eq!(stop.next_deadline(), None);
+        assert_eq!(action(&mut stop, now + 1000 * DEFAULT_STOP_TIMEOUT), None);
+        for limit in [None, Some(Duration::MAX)] {
+            let mut stop = SupervisorStop::new(limit, false, now);
+            stop.on_delivery(Delivery::Failed, now);
+            assert_eq!(
+                action(&mut stop, now + DEFAULT_STOP_TIMEOUT),
+                Some(StopAction::KillSupervisor)
+            );
+        }
+        let mut stop = SupervisorStop::new(Some(Duration::MAX), false, now);
+        stop.on_delivery(Delivery::Sent, now);
+        assert_eq!(stop.next_deadline(), None);
+    }
+
+    #[test]
+    fn awaited_logger_exits_before_exit_is_sent() {
+        let now = Instant::now();
+        let mut stop = SupervisorStop::new(Some(LIMIT), true, now);
+        let mut time = now;
+        for delivery in [
+            Delivery::LoggerRunning,
+            Delivery::LoggerRunning,
+            Delivery::Failed,
+            Delivery::LoggerRunning,
+        ] {
+            assert_eq!(action(&mut stop, time), Some(StopAction::WaitLogger));
+            stop.on_delivery(delivery, time);
+            assert_eq!(action(&mut stop, time), None);
+            time = stop.next_deadline().unwrap();
+        }
+        let mut late = stop;
+        assert_eq!(action(&mut stop, time), Some(StopAction::WaitLogger));
+        stop.on_delivery(Delivery::Sent, time);
+        assert_eq!(
+            (action(&mut stop, time), stop.next_deadline()),
+            (None, Some(now + LIMIT))
+        );
+        assert_eq!(action(&mut late, now + LIMIT), Some(StopAction::SendKill));
+    }
+
+    #[test]
+    fn running_finish_extends_the_timeout() {
+        let (mut stop, now) = stop();
+        stop.on_delivery(Delivery::Sent, now);
+        let late = now + LIMIT;
+        assert_eq!(action_if(&mut stop, late, true), None);
+        let later = late + KILL_TIMEOUT;
+        assert_eq!(stop.next_deadline(), Some(later));
+        assert_eq!(action(&mut stop, later), Some(StopAction::SendKill));
+        stop.on_delivery(Delivery::Sent, later);
+        assert_eq!(action_if(&mut stop, later + KILL_TIMEOUT, true), None);
+        assert_eq!(
+            action(&mut stop, later + 2 * KILL_TIMEOUT),
+            Some(StopAction::KillSupervisor)
+        );
+    }
+
+    #[test]
+    fn escalation_limits_the_time_of_finish() {
+        let (mut stop, now) = stop();
+        stop.on_delivery(Delivery::Sent, now);
+        stop.escalate(now);
+        assert_eq!(action_if(&mut stop, now, true), Some(StopAction::SendKill));
+        stop.on_delivery(Delivery::Sent, now);
+        let kill = now + KILL_TIMEOUT;
+        assert_eq!(
+            (action_if(&mut stop, now, true), stop.next_deadline()),
+            (None, Some(kill))
+        );
+        assert_eq!(
+            action_if(&mut stop, kill, true),
+            Some(StopAction::KillSupervisor)
+        );
+    }
+
+    #[test]
+    fn each_escalation_skips_one_timeout() {
+        for sent in [false, true] {
+            let (mut stop, now) = stop();
+            if sent {
+                stop.on_delivery(Delivery::Sent, now);
+            }
+            stop.escalate(now);
+            assert_eq!(action(&mut stop, now), Some(StopAction::SendKill));
+            let delivery = if sent {
+                Delivery::Sent
+            } else {
+                Delivery::Failed
+            };
+            stop.on_delivery(delivery, now);
+            stop.escalate(now);
+            assert!(stop.next_deadline().unwrap() <= now);
+            assert_eq!(action(&mut stop, now), Some(StopAction::KillSupervisor));
+            stop.escalate(now);
+            assert_eq!(action(&mut stop, now), None);
+        }
+    }
+
+    #[test]
+    fn logger_restarts_are_few_and_none_after_a_kill() {
+        let now = Instant::now();
+        let config = StopConfig {
+            logger: Some(LIMIT),
+            ..CONFIG
+        };
+        let mut shutdown = ServiceShutdown::new(config, now);
+        assert!(!shutdown.restart_logger(now));
+        shutdown.begin_logger(now);
+        let restarts = (0..10).filter(|_| shutdown.restart_logger(now));
+        assert_eq!(restarts.count(), usize::from(LOGGER_RESTARTS));
+
+        let mut shutdown = ServiceShutdown::new(config, now);
+        shutdown.escalate(now);
+        shutdown.begin_logger(now);
+        assert!(!shutdown.restart_logger(now));
+        assert_eq!(action(shutdown.stop(), now), Some(StopAction::SendKill));
+    }
+
+    const A: DirectoryId = DirectoryId {
+        device: 1,
+        inode: 1,
+    };
+    const SEVEN: Pid = Pid::from_raw(7);
+    const EIGHT: Pid = Pid::from_raw(8);
+    const MIN_UPTIME: Duration = Duration::from_secs(5);
+
+    const CONFIG: StopConfig = StopConfig {
+        service: None,
+        logger: None,
+        exit_stops_logger: false,
+    };
+
+    /// A service with a logger that shut down. The pipe is a flag: whether it
+    /// holds bytes.
+    struct Fixture {
+        table: ServiceTable<bool>,
+        shutdown: ServiceShutdown,
+    }
+
+    impl Fixture {
+        fn new(now: Instant) -> Self {
+            let mut table = ServiceTable::default();
+            table.add(A, c"a", Some(false));
+            table.record_start(A, Role::Service, SEVEN, now);
+            table.record_start(A, Role::Logger, EIGHT, now);
+            let shutdown = ServiceShutdown::new(CONFIG, now);
+            table.set_keep_running(A, shutdown.keep_running());
+            Fixture { table, shutdown }
+        }
+
+        fn next_action(&mut self, now: Instant) -> Option<ShutdownAction> {
+            loop {
+                let facts = ServiceFacts {
+                    service_runs: self.table.pid(A, Role::Service).is_some(),
+                    logger_runs: self.table.pid(A, Role::Logger).is_some(),
+                    pipe_unread: self.table.pipe(A) == Some(&true),
+                };
+                let action = self.shutdown.next_action(facts, now);
+                self.table.set_keep_running(A, self.shutdown.keep_running());
+                match action {
+                    Some(ShutdownAction::Stop(role, StopAction::GiveUp)) => {
+                        self.table.give_up(A, role);
+                    }
+                    Some(ShutdownAction::Stop(_, StopAction::CheckFinish)) => {
+                        self.shutdown.on_finish_check(false, now);
+                    }
+                    action => return action,
+                }
+            }
+        }
+
+        fn exit(&mut self, pid: Pid, exit: ChildExit, now: Instant) -> Option<MissingProcess> {
+            self.table.record_exit(pid, exit, now + MIN_UPTIME)
+        }
+    }
+
+    const SERVICE_EXIT: Option<ShutdownAction> =
+        Some(ShutdownAction::Stop(Role::Service, StopAction::SendExit));
+    const LOGGER_EXIT: Option<ShutdownAction> =
+        Some(ShutdownAction::Stop(Role::Logger, StopAction::SendExit));
+
+    #[test]
+    fn service_stops_before_its_logger() {
+        let now = Instant::now();
+        let mut service = Fixture::new(now);
+        assert_eq!(service.shutdown.next_deadline(), Some(now));
+        assert_eq!(service.next_action(now), SERVICE_EXIT);
+        service.shutdown.on_delivery(Delivery::Sent, now);
+        assert_eq!(
+            (service.next_action(now), service.shutdown.next_deadline()),
+            (None, None)
+        );
+        assert_eq!(service.exit(SEVEN, ChildExit::Failure, now), None);
+        assert_eq!(service.next_action(now), LOGGER_EXIT);
+        service.shutdown.on_delivery(Delivery::Sent, now);
+        assert_eq!(service.next_action(now), None);
+        // A service that is shutting down stays in the table unseen.
+        service.table.mark_unseen();
+        service.table.sweep_dead();
+        assert_eq!(service.exit(EIGHT, ChildExit::Failure, now), None);
+        service.table.sweep_dead();
+        assert!(service.table.contains(A));
+        assert_eq!(service.next_action(now), Some(ShutdownAction::Forget));
+        service.table.remove(A);
+        assert_eq!(service.table.count(), 0);
+    }
+
+    #[test]
+    fn logger_is_replaced_until_the_service_exits() {
+        let now = Instant::now();
+        let mut service = Fixture::new(now);
+        let replaced = service.exit(EIGHT, ChildExit::Failure, now);
+        let logger = MissingProcess {
+            directory: A,
+            role: Role::Logger,
+            name: c"a".to_owned(),
+        };
+        assert_eq!(replaced, Some(logger));
+        assert_eq!(service.table.missing(A), [Role::Logger]);
+        service.exit(SEVEN, ChildExit::Success, now);
+        assert_eq!(service.table.missing(A), [Role::Logger]);
+        assert_eq!(service.next_action(now), Some(ShutdownAction::Forget));
+        assert_eq!(service.table.missing(A), []);
+    }
+
+    #[test]
+    fn unread_pipe_restarts_the_logger() {
+        let now = Instant::now();
+        let mut service = Fixture::new(now);
+        service.table.change_pipe(A, |_| Some(true));
+        service.exit(SEVEN, ChildExit::Success, now);
+        service.exit(EIGHT, ChildExit::Success, now);
+        assert_eq!(service.next_action(now), Some(ShutdownAction::StartLogger));
+        service.table.record_start(A, Role::Logger, EIGHT, now);
+        assert_eq!(service.next_action(now), LOGGER_EXIT);
+        service.table.change_pipe(A, |_| Some(false));
+        service.exit(EIGHT, ChildExit::Success, now);
+        assert_eq!(service.next_action(now), Some(ShutdownAction::Forget));
+    }
+
+    #[test]
+    fn unkillable_processes_do_not_block_shutdown() {
+        let mut now = Instant::now();
+        let mut service = Fixture::new(now);
+        let mut actions = Vec::new();
+        loop {
+            match service.next_action(now) {
+                Some(ShutdownAction::Stop(role, action)) => actions.push((role, action)),
+                Some(other) => break assert_eq!(other, ShutdownAction::Forget),
+                None => now = service.shutdown.next_deadline().unwrap(),
+            }
+            service.shutdown.on_delivery(Delivery::Failed, now);
+        }
+        actions.dedup();
+        let expected = [Role::Service, Role::Logger].into_iter().flat_map(|role| {
+            [StopAction::SendExit, StopAction::KillSupervisor].map(|action| (role, action))
+        });
+        assert_eq!(actions, expected.collect::<Vec<_>>());
+    }
+}

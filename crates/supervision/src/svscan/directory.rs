@@ -1,0 +1,73 @@
+//! The directory of one role of a service: svscan enters it, acts, and returns
+//! to the scan directory.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use daemontools_core::names;
+use nix::unistd::{Pid, chdir, fchdir};
+
+use crate::process::proc_path;
+use crate::role::Role;
+use crate::scan::names_directory;
+use crate::table::{DirectoryId, ServiceTable};
+
+/// The scan directory, open for the return. None if svscan handles no signals,
+/// and so stops no service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScanRoot<'a>(pub(super) Option<BorrowedFd<'a>>);
+
+impl ScanRoot<'_> {
+    /// Runs `act` in the directory of a role, which is found by the name of the
+    /// service or by the working directory of its supervise. None if neither
+    /// leads there.
+    pub(super) fn inside<P, T>(
+        self,
+        table: &ServiceTable<P>,
+        directory: DirectoryId,
+        role: Role,
+        act: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let root = self.0?;
+        let service_dir = ServiceDirRef {
+            directory,
+            name: table.name(directory)?,
+            role,
+            supervisor: table.pid(directory, role),
+        };
+        let result = service_dir.enter().then(act);
+        // The directory is open and was entered before.
+        let _ = fchdir(root);
+        result
+    }
+}
+
+/// A role of a service, and two ways to its directory.
+#[derive(Clone, Copy, Debug)]
+struct ServiceDirRef<'a> {
+    directory: DirectoryId,
+    name: &'a CStr,
+    role: Role,
+    supervisor: Option<Pid>,
+}
+
+impl ServiceDirRef<'_> {
+    fn enter(&self) -> bool {
+        let by_name = chdir(self.name).is_ok()
+            && names_directory(c".", self.directory)
+            && match self.role {
+                Role::Service => true,
+                Role::Logger => chdir(names::LOG).is_ok(),
+            };
+        if by_name {
+            return true;
+        }
+        let path = self.supervisor.and_then(|pid| proc_path(pid, "cwd"));
+        path.is_some_and(|path| chdir(path.as_str()).is_ok())
+            && match self.role {
+                // A new supervise is still in the scan directory.
+                Role::Service => names_directory(c".", self.directory),
+                Role::Logger => true,
+            }
+    }
+}

@@ -1,0 +1,153 @@
+//! Essential services: when one of them ends for good, svscan -e stops all
+//! services and exits.
+
+use std::ffi::{CStr, OsStr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use daemontools_core::names;
+use daemontools_core::snapshot::ServiceSnapshot;
+use daemontools_core::state::ServiceState;
+use daemontools_core::status::Want;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::stat::stat;
+
+/// Reports when the state of an essential service may have changed.
+#[derive(Debug)]
+pub(super) struct EssentialWatch {
+    /// None if the system refuses inotify. Each scan then marks the watch dirty.
+    inotify: Option<Inotify>,
+    dirty: bool,
+    /// The number of services at the last check.
+    count: usize,
+}
+
+impl EssentialWatch {
+    pub(super) fn new() -> Self {
+        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+        EssentialWatch {
+            inotify: Inotify::init(flags).ok(),
+            dirty: true,
+            count: 0,
+        }
+    }
+
+    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn mark_dirty(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Whether a service may have changed since the last call. `count` is the
+    /// number of services.
+    pub(super) fn take_dirty(&mut self, count: usize) -> bool {
+        let mut dirty = std::mem::take(&mut self.dirty) || self.count != count;
+        while self
+            .inotify
+            .as_ref()
+            .is_some_and(|inotify| inotify.read_events().is_ok())
+        {
+            dirty = true;
+        }
+        self.count = count;
+        dirty
+    }
+
+    /// Whether the service of this name is essential. If so, the watch includes
+    /// the service from now on.
+    pub(super) fn add_if_essential(&self, name: &CStr) -> bool {
+        let path = |file: &CStr| {
+            Path::new(OsStr::from_bytes(name.to_bytes())).join(OsStr::from_bytes(file.to_bytes()))
+        };
+        if stat(&path(names::ESSENTIAL)).is_err() {
+            return false;
+        }
+        if let Some(inotify) = &self.inotify {
+            let renamed = AddWatchFlags::IN_MOVED_TO;
+            let watch = || inotify.add_watch(&path(names::SUPERVISE), renamed);
+            if watch().is_err() {
+                // `supervise` may appear before the watch for it exists.
+                let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
+                let _ = inotify.add_watch(name, once | renamed);
+                let _ = watch();
+            }
+        }
+        true
+    }
+}
+
+/// The exit code of svscan after the end of an essential service: the exit code
+/// of the service, 128 plus the number of its signal, or 111 if both are
+/// unknown.
+///
+/// None while the service runs or may start again. The service cannot start
+/// again after a permanent failure, or after a run that was requested once.
+pub(super) fn essential_exit_code(snapshot: &ServiceSnapshot) -> Option<u8> {
+    // A record without a running supervise may be stale.
+    let record = snapshot.record.filter(|_| snapshot.supervised)?;
+    let state = record.state_file?;
+    let has_ended = match (state.state, record.status.want) {
+        (ServiceState::Failed, _) | (ServiceState::Down, Want::Once) => true,
+        (ServiceState::Down, Want::Up | Want::Down)
+        | (
+            ServiceState::Starting
+            | ServiceState::Up
+            | ServiceState::Ready
+            | ServiceState::Finish
+            | ServiceState::Delay,
+            _,
+        ) => false,
+    };
+    let by_signal = state.signal.map(|signal| signal.saturating_add(128));
+    has_ended.then_some(by_signal.or(state.exit_code).unwrap_or(111))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daemontools_core::label::Label;
+    use daemontools_core::snapshot::Record;
+
+    /// A snapshot with this `state` file and this wanted state.
+    fn snapshot(state: &str, want: u8) -> ServiceSnapshot {
+        let since = Label::from_unix(1, 0);
+        let record = [&since.pack()[..], &[0; 4], &[0, want]].concat();
+        let since = String::from_utf8(since.text().to_vec()).unwrap();
+        let state = format!("since={since}\nstate={state}\n");
+        ServiceSnapshot {
+            supervised: true,
+            record: Record::read(&record, Some(state.as_bytes())),
+        }
+    }
+
+    #[test]
+    fn exit_code_is_known_once_no_start_can_follow() {
+        for (state, want, code) in [
+            ("failed\nexit_code=7\nsignal=", b'd', Some(7)),
+            ("failed\nexit_code=\nsignal=9", b'd', Some(137)),
+            ("failed\nexit_code=0", b'd', Some(0)),
+            ("failed", b'd', Some(111)),
+            ("down\nexit_code=3", 0, Some(3)),
+            ("down\nexit_code=3", b'd', None),
+            ("down\nexit_code=3", b'u', None),
+            ("finish\nexit_code=3", 0, None),
+            ("delay\nexit_code=3", 0, None),
+            ("up\nexit_code=3", 0, None),
+            ("nothing", 0, None),
+        ] {
+            assert_eq!(
+                essential_exit_code(&snapshot(state, want)),
+                code,
+                "{state} {want}"
+            );
+        }
+        let left = ServiceSnapshot {
+            supervised: false,
+            ..snapshot("failed\nexit_code=7", b'd')
+        };
+        assert_eq!(essential_exit_code(&left), None);
+    }
+}
