@@ -13,7 +13,7 @@ fn is_a_test(path: &str) -> bool {
     let (module, name) = path.rsplit_once("::").unwrap();
     let module: PathBuf = ["tests"].into_iter().chain(module.split("::")).collect();
     let source = read(module.with_extension("rs")).or_else(|_| read(module.join("mod.rs")));
-    source.is_ok_and(|source| source.contains(&format!(" fn {name}(")))
+    source.is_ok_and(|source| source.contains(&format!("\nfn {name}(")))
 }
 
 #[test]

@@ -18,48 +18,68 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Scene, compliance, kill};
+use testkit::{Sandbox, compliance, kill};
 
-compliance! {
-    fn nginx_loses_no_line_of_its_access_log(scene: &Scene) {
-        if let Some(nginx) = program("nginx", module_path!()) {
-            let here = scene.dir().to_string_lossy().into_owned();
-            scene.write("nginx.conf", NGINX_CONF.replace("HERE", &here));
-            add(scene, &format!(
-                "rm -f {here}/socket\nexec {} -e stderr -c {here}/nginx.conf", nginx.display()));
-            Trial::new(scene, get).run();
-        }
+compliance!(
+    nginx_loses_no_line_of_its_access_log,
+    redis_loses_no_line_of_its_log,
+);
+
+fn nginx_loses_no_line_of_its_access_log(sandbox: &Sandbox) {
+    if let Some(nginx) = program("nginx", module_path!()) {
+        let here = sandbox.dir().to_string_lossy().into_owned();
+        sandbox.write("nginx.conf", NGINX_CONF.replace("HERE", &here));
+        add(
+            sandbox,
+            &format!(
+                "rm -f {here}/socket\nexec {} -e stderr -c {here}/nginx.conf",
+                nginx.display()
+            ),
+        );
+        Trial::new(sandbox, get).run();
     }
+}
 
-    fn redis_loses_no_line_of_its_log(scene: &Scene) {
-        if let Some(redis) = program("redis-server", module_path!()) {
-            add(scene, &format!(
+fn redis_loses_no_line_of_its_log(sandbox: &Sandbox) {
+    if let Some(redis) = program("redis-server", module_path!()) {
+        add(
+            sandbox,
+            &format!(
                 "exec {} --port 0 --unixsocket {} --save '' --enable-debug-command yes",
-                redis.display(), scene.path("socket").display()));
-            let ended = Trial::new(scene, debug_log).run();
+                redis.display(),
+                sandbox.path("socket").display()
+            ),
+        );
+        let ended = Trial::new(sandbox, debug_log).run();
 
-            // Each of its processes said when it was ready, and goodbye if
-            // it was let.
-            let said = |pid: Pid, what: &str| {
-                let by = format!("{pid}:M ");
-                let said = |line: &&String| line.starts_with(&by) && line.contains(what);
-                logged(scene).iter().filter(said).count()
-            };
-            let (last, _) = ended[ended.len() - 1];
-            scene.wait_until("the last has said goodbye", || {
-                logged(scene).last().is_some_and(|line| {
-                    line.starts_with(&format!("{last}:M ")) && line.contains(" bye bye")
-                })
-            });
-            // In minutes a pid may come again.
-            let were = |pid, end: &[Signal]| {
-                ended.iter().filter(|(other, signal)| *other == pid && end.contains(signal)).count()
-            };
-            for &(pid, _) in &ended {
-                let all = were(pid, &[Signal::SIGTERM, Signal::SIGKILL]);
-                assert_eq!(said(pid, "now ready to accept connections"), all, "{pid}");
-                assert_eq!(said(pid, " bye bye"), were(pid, &[Signal::SIGTERM]), "{pid}");
-            }
+        // Each of its processes said when it was ready, and goodbye if
+        // it was let.
+        let said = |pid: Pid, what: &str| {
+            let by = format!("{pid}:M ");
+            let said = |line: &&String| line.starts_with(&by) && line.contains(what);
+            logged(sandbox).iter().filter(said).count()
+        };
+        let (last, _) = ended[ended.len() - 1];
+        sandbox.wait_until("the last has said goodbye", || {
+            logged(sandbox).last().is_some_and(|line| {
+                line.starts_with(&format!("{last}:M ")) && line.contains(" bye bye")
+            })
+        });
+        // In minutes a pid may come again.
+        let were = |pid, end: &[Signal]| {
+            ended
+                .iter()
+                .filter(|(other, signal)| *other == pid && end.contains(signal))
+                .count()
+        };
+        for &(pid, _) in &ended {
+            let all = were(pid, &[Signal::SIGTERM, Signal::SIGKILL]);
+            assert_eq!(said(pid, "now ready to accept connections"), all, "{pid}");
+            assert_eq!(
+                said(pid, " bye bye"),
+                were(pid, &[Signal::SIGTERM]),
+                "{pid}"
+            );
         }
     }
 }
@@ -120,17 +140,17 @@ fn program(name: &str, test: &str) -> Option<PathBuf> {
 }
 
 /// A scan directory with a service and its logger, whose files never go.
-fn add(scene: &Scene, run: &str) {
-    scene.script("scan/s/run", &format!("#!/bin/sh\nexec 2>&1\n{run}\n"));
-    scene.script(
+fn add(sandbox: &Sandbox, run: &str) {
+    sandbox.script("scan/s/run", &format!("#!/bin/sh\nexec 2>&1\n{run}\n"));
+    sandbox.script(
         "scan/s/log/run",
         "#!/bin/sh\nexec multilog t s16384 n1000000 ./main\n",
     );
 }
 
 /// The files of the log, in order, if they are all there.
-fn log_files(scene: &Scene) -> io::Result<Vec<PathBuf>> {
-    let mut files = fs::read_dir(scene.path("scan/s/log/main"))?
+fn log_files(sandbox: &Sandbox) -> io::Result<Vec<PathBuf>> {
+    let mut files = fs::read_dir(sandbox.path("scan/s/log/main"))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<io::Result<Vec<_>>>()?;
     // A label sorts before `current`; the others are not of lines.
@@ -143,9 +163,9 @@ fn log_files(scene: &Scene) -> io::Result<Vec<PathBuf>> {
 }
 
 /// All lines of the log, without their labels.
-fn logged(scene: &Scene) -> Vec<String> {
+fn logged(sandbox: &Sandbox) -> Vec<String> {
     let mut text = String::new();
-    for file in log_files(scene).unwrap_or_default() {
+    for file in log_files(sandbox).unwrap_or_default() {
         // A file may get its final name between listing and reading.
         text += &fs::read_to_string(file).unwrap_or_default();
     }
@@ -157,7 +177,7 @@ fn logged(scene: &Scene) -> Vec<String> {
 }
 
 /// The numbers among the lines of the log.
-fn numbers(scene: &Scene) -> Vec<u64> {
+fn numbers(sandbox: &Sandbox) -> Vec<u64> {
     let number = |line: &String| {
         let (_, number) = line.rsplit_once("number ")?;
         Some(
@@ -166,12 +186,12 @@ fn numbers(scene: &Scene) -> Vec<u64> {
                 .unwrap_or_else(|_| panic!("a torn line: {line:?}")),
         )
     };
-    logged(scene).iter().filter_map(number).collect()
+    logged(sandbox).iter().filter_map(number).collect()
 }
 
 /// One service, asked in one thread and disturbed in another.
 struct Trial<'a> {
-    scene: &'a Scene,
+    sandbox: &'a Sandbox,
     ask: fn(&mut UnixStream, u64) -> io::Result<bool>,
     /// How many requests were answered.
     answers: AtomicU64,
@@ -180,9 +200,9 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(scene: &'a Scene, ask: fn(&mut UnixStream, u64) -> io::Result<bool>) -> Self {
+    fn new(sandbox: &'a Sandbox, ask: fn(&mut UnixStream, u64) -> io::Result<bool>) -> Self {
         Trial {
-            scene,
+            sandbox,
             ask,
             answers: AtomicU64::new(0),
             asking: Mutex::new(()),
@@ -192,9 +212,9 @@ impl<'a> Trial<'a> {
     /// Tries it, asserts that each number answered was logged once, in order,
     /// and returns the processes of the service, each with what ended it.
     fn run(&self) -> Vec<(Pid, Signal)> {
-        let mut svscan = self.scene.command("svscan");
+        let mut svscan = self.sandbox.command("svscan");
         svscan.arg("scan");
-        let _svscan = self.scene.start(svscan);
+        let _svscan = self.sandbox.start(svscan);
         let minutes = std::env::var("DAEMONTOOLS_MINUTES").map_or(0, |minutes| {
             minutes.parse().expect("DAEMONTOOLS_MINUTES is a number")
         });
@@ -216,10 +236,10 @@ impl<'a> Trial<'a> {
         });
 
         let last = answered.last();
-        self.scene.wait_until("the last number is logged", || {
-            numbers(self.scene).last() >= last
+        self.sandbox.wait_until("the last number is logged", || {
+            numbers(self.sandbox).last() >= last
         });
-        let mut logged = numbers(self.scene);
+        let mut logged = numbers(self.sandbox);
         let once: HashSet<u64> = logged.iter().copied().collect();
         assert_eq!(logged.len(), once.len(), "lines were logged twice");
         // A request that was cut off may have been logged or not.
@@ -233,7 +253,7 @@ impl<'a> Trial<'a> {
         );
 
         let pid = self.pid("scan/s").unwrap();
-        self.scene.sh("svc -d scan/s").succeeds();
+        self.sandbox.sh("svc -d scan/s").succeeds();
         self.await_end(pid);
         ended.push((pid, Signal::SIGTERM));
         ended
@@ -242,7 +262,7 @@ impl<'a> Trial<'a> {
     /// Asks with one number after the other, about a thousand a second, until
     /// told to stop; returns those that were answered.
     fn keep_asking(&self, stopped: &Receiver<()>) -> Vec<u64> {
-        let socket = self.scene.path("socket");
+        let socket = self.sandbox.path("socket");
         let mut answered = Vec::new();
         let mut number = 0;
         while stopped.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {
@@ -262,7 +282,7 @@ impl<'a> Trial<'a> {
 
     /// Does everything once that may happen to a service and its logger.
     fn round(&self, ended: &mut Vec<(Pid, Signal)>) {
-        let scene = self.scene;
+        let sandbox = self.sandbox;
         self.await_progress();
 
         // Restarted.
@@ -276,7 +296,7 @@ impl<'a> Trial<'a> {
         let pid = self.pid("scan/s").unwrap();
         {
             let _quiet = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut family = scene.processes();
+            let mut family = sandbox.processes();
             family.retain(|&child| child == pid || parent(child) == Some(pid));
             // The parent first, or it would have other children.
             family.sort_by_key(|&process| process != pid);
@@ -291,7 +311,7 @@ impl<'a> Trial<'a> {
         // Orphaned, both, by the death of their supervises, until they are
         // told to go. Without the socket it is the successor that answers.
         let orphans = [self.pid("scan/s/log").unwrap(), self.pid("scan/s").unwrap()];
-        fs::remove_file(scene.path("socket")).unwrap();
+        fs::remove_file(sandbox.path("socket")).unwrap();
         for supervise in orphans.map(|orphan| parent(orphan).unwrap()) {
             kill(supervise, Signal::SIGKILL).unwrap();
         }
@@ -312,7 +332,7 @@ impl<'a> Trial<'a> {
     /// was.
     fn restart(&self, service: &str) -> Pid {
         let pid = self.pid(service).unwrap();
-        self.scene
+        self.sandbox
             .wait_until(&format!("{pid} is prepared for SIGTERM"), || {
                 let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
                 let held = ["SigCgt:\t", "SigBlk:\t"].map(|field| {
@@ -321,20 +341,20 @@ impl<'a> Trial<'a> {
                 });
                 (held[0] | held[1]) & 1 << (Signal::SIGTERM as u32 - 1) != 0
             });
-        self.scene.sh(&format!("svc -t {service}")).succeeds();
+        self.sandbox.sh(&format!("svc -t {service}")).succeeds();
         self.await_other(service, pid);
         pid
     }
 
     fn pid(&self, service: &str) -> Option<Pid> {
-        let sentence = self.scene.sh(&format!("svstat {service}")).text();
+        let sentence = self.sandbox.sh(&format!("svstat {service}")).text();
         let (_, pid) = sentence.split_once("(pid ")?;
         let (pid, _) = pid.split_once(')')?;
         pid.parse().ok().map(Pid::from_raw)
     }
 
     fn await_other(&self, service: &str, pid: Pid) {
-        self.scene
+        self.sandbox
             .wait_until(&format!("{service} has another pid than {pid}"), || {
                 self.pid(service).is_some_and(|other| other != pid)
             });
@@ -343,7 +363,7 @@ impl<'a> Trial<'a> {
     fn await_end(&self, pid: Pid) {
         // Not even a zombie has a directory.
         let place = format!("/proc/{pid}/cwd");
-        self.scene.wait_until(&format!("{pid} has ended"), || {
+        self.sandbox.wait_until(&format!("{pid} has ended"), || {
             fs::read_link(&place).is_err()
         });
     }
@@ -352,17 +372,17 @@ impl<'a> Trial<'a> {
     fn await_progress(&self) {
         let answers = || self.answers.load(Ordering::Relaxed);
         let before = answers();
-        self.scene
+        self.sandbox
             .wait_until("requests are answered", || answers() > before);
         let size = || {
-            let files = log_files(self.scene).unwrap_or_default();
+            let files = log_files(self.sandbox).unwrap_or_default();
             files
                 .iter()
                 .filter_map(|file| Some(fs::metadata(file).ok()?.len()))
                 .sum::<u64>()
         };
         let before = size();
-        self.scene
+        self.sandbox
             .wait_until("lines are logged", || size() > before);
     }
 }

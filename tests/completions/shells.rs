@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use testkit::{Scene, Subject};
+use testkit::{Sandbox, Subject};
 
 /// Lines, and what is offered for the last word of each.
 const LINES: [(&str, &str); 42] = [
@@ -56,20 +56,20 @@ const LINES: [(&str, &str); 42] = [
 
 /// Tries the lines in a shell. The script beside this file prints what the
 /// shell offers when it is given the shell's completions and the lines.
-fn check(scene: &Scene, shell: &str, option: Option<&str>) {
-    if scene.sh(&format!("command -v {shell} >found")).code() != Some(0) {
+fn check(sandbox: &Sandbox, shell: &str, option: Option<&str>) {
+    if sandbox.sh(&format!("command -v {shell} >found")).code() != Some(0) {
         return testkit::skip("completion", &format!("{shell} is not installed"));
     }
     for service in ["sv/web", "sv/web/log", "sv/idle"] {
-        scene.script(format!("{service}/run"), "");
+        sandbox.script(format!("{service}/run"), "");
     }
-    scene.write("plain/inner/file", "");
-    scene.write("plain.txt", "");
-    scene.write("env/VARIABLE", "");
-    scene.script("bin/zzprogram", "");
+    sandbox.write("plain/inner/file", "");
+    sandbox.write("plain.txt", "");
+    sandbox.write("env/VARIABLE", "");
+    sandbox.script("bin/zzprogram", "");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let offers = format!("tests/completions/offers.{shell}");
-    let mut command = scene.shell("PATH=$PWD/bin:$PATH; exec \"$@\"");
+    let mut command = sandbox.shell("PATH=$PWD/bin:$PATH; exec \"$@\"");
     command.args(["sh", shell]).args(option);
     command.arg(root.join(offers)).arg(root.join("completions"));
     // What runit has there when it is installed.
@@ -78,9 +78,9 @@ fn check(scene: &Scene, shell: &str, option: Option<&str>) {
         .iter()
         .filter(|(line, _)| has_levels || !line.starts_with("runsvchdir"));
     command.args(lines.clone().map(|(line, _)| line));
-    command.env("HOME", scene.dir()).env("TERM", "dumb");
-    command.env("SVDIR", scene.path("sv"));
-    let outcome = scene.run(command);
+    command.env("HOME", sandbox.dir()).env("TERM", "dumb");
+    command.env("SVDIR", sandbox.path("sv"));
+    let outcome = sandbox.run(command);
     assert_eq!(
         (outcome.code(), outcome.error_text().as_str()),
         (Some(0), "")
@@ -111,25 +111,25 @@ fn last<'a>(line: &str, offer: &'a str) -> Option<&'a str> {
     (!last.contains('/')).then_some(last)
 }
 
-fn try_in(name: &str, check: fn(&Scene)) {
+fn try_in(name: &str, check: fn(&Sandbox)) {
     testkit::run(Subject::Ours, env!("CARGO_BIN_EXE_svok"), name, check);
 }
 
 #[test]
 fn bash_completes() {
-    try_in("bash", |scene| {
-        check(scene, "bash", None);
+    try_in("bash", |sandbox| {
+        check(sandbox, "bash", None);
     });
 }
 
 #[test]
 fn zsh_completes() {
-    try_in("zsh", |scene| check(scene, "zsh", Some("-f")));
+    try_in("zsh", |sandbox| check(sandbox, "zsh", Some("-f")));
 }
 
 #[test]
 fn fish_completes() {
-    try_in("fish", |scene| {
-        check(scene, "fish", Some("--no-config"));
+    try_in("fish", |sandbox| {
+        check(sandbox, "fish", Some("--no-config"));
     });
 }

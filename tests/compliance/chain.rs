@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::process::Command;
 
-use testkit::{Outcome, Scene};
+use testkit::{Outcome, Sandbox};
 
 /// The chain programs, each with arguments that change as little as it can.
-/// They need the directory `empty` in the scene; setlock makes `lock`.
+/// They need the directory `empty` in the sandbox; setlock makes `lock`.
 const PROGRAMS: [(&str, &str); 7] = [
     ("envdir", "empty"),
     ("envuidgid", "root"),
@@ -21,13 +21,13 @@ const PROGRAMS: [(&str, &str); 7] = [
 /// say so), each as its name and as the words of a command line to which a
 /// child is to be added. The words begin with the program's path, so that PATH
 /// can be set for the child alone.
-pub(crate) fn programs(scene: &Scene) -> Vec<(&'static str, String)> {
-    std::fs::create_dir_all(scene.path("empty")).unwrap();
+pub(crate) fn programs(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
+    std::fs::create_dir_all(sandbox.path("empty")).unwrap();
     PROGRAMS
         .into_iter()
         .filter(|(name, _)| *name != "setuidgid" || nix::unistd::geteuid().is_root())
         .map(|(name, arguments)| {
-            let program = scene.bin().join(name);
+            let program = sandbox.bin().join(name);
             (name, format!("{} {arguments}", program.display()))
         })
         .collect()
@@ -48,16 +48,16 @@ pub(crate) fn not_shown(what: &str) {
     let _ = std::io::stderr().write_all(format!("not shown here: {what}\n").as_bytes());
 }
 
-/// Runs a script where files of /etc are those of the scene, if there are
+/// Runs a script where files of /etc are those of the sandbox, if there are
 /// any: passwd, group and nsswitch.conf. None if that cannot be done here.
-pub(crate) fn with_accounts(scene: &Scene, script: &str) -> Option<Outcome> {
+pub(crate) fn with_accounts(sandbox: &Sandbox, script: &str) -> Option<Outcome> {
     let mount = "for file in passwd group nsswitch.conf; do \
                      if test -e $file; then mount --bind $file /etc/$file || exit 99; fi; done";
-    if scene.sh("exec unshare -m mount --bind . .").code() != Some(0) {
+    if sandbox.sh("exec unshare -m mount --bind . .").code() != Some(0) {
         not_shown("accounts in a mount namespace");
         return None;
     }
-    Some(scene.sh(&format!("exec unshare -m sh -c '{mount}; {script}'")))
+    Some(sandbox.sh(&format!("exec unshare -m sh -c '{mount}; {script}'")))
 }
 
 /// A command that runs a program with an error injected into its first system
@@ -111,29 +111,29 @@ pub(crate) const PROBE: &str = r#"
 /// What a child of `program` (a name and its arguments) finds, as [`PROBE`]
 /// tells it; with an empty `program`, what a command of the shell finds.
 /// `setup` are shell commands that come first, in the same process.
-pub(crate) fn inherited(scene: &Scene, setup: &str, program: &str) -> String {
+pub(crate) fn inherited(sandbox: &Sandbox, setup: &str, program: &str) -> String {
     let probe = perl(PROBE);
-    // The scene gives each command files of its own as output.
-    scene
+    // The sandbox gives each command files of its own as output.
+    sandbox
         .sh(&format!(
             "exec >output 2>&1\n{setup}\nexec {program} {probe} report 'an argument' ''"
         ))
         .succeeds();
-    assert_eq!(scene.read("output").escape_ascii().to_string(), "");
-    String::from_utf8_lossy(&scene.read("report")).into_owned()
+    assert_eq!(sandbox.read("output").escape_ascii().to_string(), "");
+    String::from_utf8_lossy(&sandbox.read("report")).into_owned()
 }
 
 /// The open descriptors of a child of `program`, each as `number target`, in
 /// order. The setup may close any: Perl would open the first three again,
 /// a shell does not.
-pub(crate) fn descriptors(scene: &Scene, setup: &str, program: &str) -> Vec<(u32, String)> {
+pub(crate) fn descriptors(sandbox: &Sandbox, setup: &str, program: &str) -> Vec<(u32, String)> {
     let list = r#"(find /proc/$$/fd -mindepth 1 -printf "%f %l\n" >report); true"#;
-    scene
+    sandbox
         .sh(&format!(
             "exec >output 2>&1\n{setup}\nexec {program} sh -c '{list}'"
         ))
         .succeeds();
-    let report = String::from_utf8(scene.read("report")).unwrap();
+    let report = String::from_utf8(sandbox.read("report")).unwrap();
     let mut open: Vec<_> = report
         .lines()
         .map(|line| {
@@ -148,7 +148,7 @@ pub(crate) fn descriptors(scene: &Scene, setup: &str, program: &str) -> Vec<(u32
 /// A command that runs `program` with exactly this environment: entries in
 /// this order, malformed and duplicate ones included.
 pub(crate) fn with_environment(
-    scene: &Scene,
+    sandbox: &Sandbox,
     environment: &[&[u8]],
     program: &str,
     arguments: &[&str],
@@ -158,11 +158,11 @@ pub(crate) fn with_environment(
         entries.extend_from_slice(entry);
         entries.push(0);
     }
-    let list = tempfile(scene, "environment", &entries);
-    let mut command = scene.command("perl");
+    let list = tempfile(sandbox, "environment", &entries);
+    let mut command = sandbox.command("perl");
     command
         .args(["-e", RAW, &EXECVE.to_string(), &list])
-        .arg(scene.bin().join(program))
+        .arg(sandbox.bin().join(program))
         .arg(program)
         .args(arguments);
     command
@@ -194,8 +194,8 @@ pub(crate) const EXECVE: i32 = if cfg!(all(target_arch = "x86_64", target_pointe
     11
 };
 
-fn tempfile(scene: &Scene, name: &str, bytes: &[u8]) -> String {
-    let path = scene.dir().parent().unwrap().join(name);
+fn tempfile(sandbox: &Sandbox, name: &str, bytes: &[u8]) -> String {
+    let path = sandbox.dir().parent().unwrap().join(name);
     std::fs::write(&path, bytes).unwrap();
     path.into_os_string().into_string().unwrap()
 }
@@ -203,14 +203,14 @@ fn tempfile(scene: &Scene, name: &str, bytes: &[u8]) -> String {
 /// The environment that a child of `program` gets, when `program` is started
 /// with `environment`.
 pub(crate) fn environment_after(
-    scene: &Scene,
+    sandbox: &Sandbox,
     environment: &[&[u8]],
     program: &str,
     arguments: &[&str],
 ) -> Vec<u8> {
     let mut words = arguments.to_vec();
     words.extend(["/bin/cat", "/proc/self/environ"]);
-    let outcome: Outcome = scene.run(with_environment(scene, environment, program, &words));
+    let outcome: Outcome = sandbox.run(with_environment(sandbox, environment, program, &words));
     assert!(
         outcome.status.success() && outcome.stderr.is_empty(),
         "{outcome:?}"

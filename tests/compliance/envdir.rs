@@ -2,485 +2,514 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
-use testkit::{Scene, compliance};
+use testkit::{Sandbox, compliance};
 
 use super::chain::{environment_after, is_root, with_environment};
 
 const USAGE: &str = "envdir: usage: envdir dir child\n";
 
+compliance!(
+    usage_is_for_missing_arguments,
+    there_are_no_options,
+    each_file_is_a_variable,
+    the_first_line_is_the_value,
+    trailing_spaces_and_tabs_are_removed,
+    a_nul_becomes_a_newline,
+    all_other_bytes_stay,
+    an_empty_file_removes_the_variable,
+    a_newline_alone_sets_an_empty_one,
+    names_that_begin_with_a_dot_are_skipped,
+    a_removed_entry_gives_its_place_to_the_last,
+    a_variable_without_equals_sign_is_not_removed,
+    an_equals_sign_in_a_name_ends_the_variables_name,
+    names_are_bytes,
+    the_path_that_it_was_started_with_is_searched,
+    the_child_runs_where_envdir_was_started,
+    the_directory_may_be_any_path,
+    a_directory_that_cannot_be_entered_is_said,
+    permissions_count,
+    a_directory_is_unreadable,
+    a_dangling_link_alone_removes_the_variable,
+    a_dangling_link_stands_for_the_file_before_it,
+    a_link_is_followed,
+    a_fifo_does_not_block,
+    sockets_and_devices_are_read_as_files,
+    a_long_value_stays_whole,
+    a_value_too_long_for_the_system_is_said,
+    many_variables_are_set,
+    too_few_descriptors_are_said,
+    a_removed_current_directory_is_no_matter,
+);
+
 /// Writes variables into the directory `e`, made anew.
-fn variables(scene: &Scene, files: &[(&str, &str)]) {
-    let _ = std::fs::remove_dir_all(scene.path("e"));
-    std::fs::create_dir(scene.path("e")).unwrap();
+fn variables(sandbox: &Sandbox, files: &[(&str, &str)]) {
+    let _ = std::fs::remove_dir_all(sandbox.path("e"));
+    std::fs::create_dir(sandbox.path("e")).unwrap();
     for (name, contents) in files {
-        scene.write(format!("e/{name}"), contents);
+        sandbox.write(format!("e/{name}"), contents);
     }
 }
 
 /// The value that a file makes of a variable that was set.
-fn value(scene: &Scene, contents: impl AsRef<[u8]>) -> String {
-    scene.write("e/V", contents);
-    let environment = environment_after(scene, &[b"V=old", b"W="], "envdir", &["e"]);
+fn value(sandbox: &Sandbox, contents: impl AsRef<[u8]>) -> String {
+    sandbox.write("e/V", contents);
+    let environment = environment_after(sandbox, &[b"V=old", b"W="], "envdir", &["e"]);
     environment.escape_ascii().to_string()
 }
 
-compliance! {
-    fn usage_is_for_missing_arguments(scene: &Scene) {
-        // Unlike every other program's it exits 111.
-        scene.sh("envdir").is(111, "", USAGE);
-        scene.sh("envdir .").is(111, "", USAGE);
-        scene.sh("envdir nowhere").is(111, "", USAGE);
-    }
+fn usage_is_for_missing_arguments(sandbox: &Sandbox) {
+    // Unlike every other program's it exits 111.
+    sandbox.sh("envdir").is(111, "", USAGE);
+    sandbox.sh("envdir .").is(111, "", USAGE);
+    sandbox.sh("envdir nowhere").is(111, "", USAGE);
+}
 
-    fn there_are_no_options(scene: &Scene) {
-        for word in ["-x", "--", "-"] {
-            scene.sh(&format!("exec envdir {word} true")).is(
-                111,
-                "",
-                format!(
-                    "envdir: fatal: unable to switch to directory {word}: file does not exist\n"
-                ),
-            );
-        }
-        scene.write("--/A", "a");
-        scene.sh("exec envdir -- sh -c 'echo $A'").prints("a\n");
-    }
-
-    fn each_file_is_a_variable(scene: &Scene) {
-        variables(
-            scene,
-            &[
-                ("NAME", "Fido\n"),
-                ("ANIMAL", "dog"),
-                ("with space", "x\n"),
-                ("9", "nine\n"),
-            ],
-        );
-        scene
-            .sh("exec envdir ./e sh -c 'echo My $ANIMAL is called $NAME'")
-            .prints("My dog is called Fido\n");
-        let sorted = "exec envdir e env | grep -E '^(NAME|ANIMAL|with space|9)=' | LC_ALL=C sort";
-        scene
-            .sh(sorted)
-            .prints("9=nine\nANIMAL=dog\nNAME=Fido\nwith space=x\n");
-    }
-
-    fn the_first_line_is_the_value(scene: &Scene) {
-        assert_eq!(value(scene, "a b\nsecond\n"), "W=\\x00V=a b\\x00");
-        assert_eq!(value(scene, "no newline"), "W=\\x00V=no newline\\x00");
-        assert_eq!(value(scene, "\nsecond\n"), "W=\\x00V=\\x00");
-        assert_eq!(value(scene, "V=x\n"), "W=\\x00V=V=x\\x00");
-    }
-
-    fn trailing_spaces_and_tabs_are_removed(scene: &Scene) {
-        assert_eq!(value(scene, "  a \t \n"), "W=\\x00V=  a\\x00");
-        assert_eq!(value(scene, " \t\t "), "W=\\x00V=\\x00");
-        assert_eq!(value(scene, "a \r\n"), "W=\\x00V=a \\r\\x00");
-        assert_eq!(value(scene, "a \x0b\x0c\n"), "W=\\x00V=a \\x0b\\x0c\\x00");
-    }
-
-    fn a_nul_becomes_a_newline(scene: &Scene) {
-        assert_eq!(value(scene, "a\0b\nc"), "W=\\x00V=a\\nb\\x00");
-        assert_eq!(value(scene, "\0"), "W=\\x00V=\\n\\x00");
-        assert_eq!(value(scene, "a \0 \n"), "W=\\x00V=a \\n\\x00");
-        assert_eq!(value(scene, "a\0 \t\0\n"), "W=\\x00V=a\\n \\t\\n\\x00");
-    }
-
-    fn all_other_bytes_stay(scene: &Scene) {
-        let bytes: Vec<u8> = (1..=255).filter(|&byte| byte != b'\n').collect();
-        assert_eq!(
-            value(scene, &bytes),
-            format!("W=\\x00V={}\\x00", bytes.escape_ascii())
+fn there_are_no_options(sandbox: &Sandbox) {
+    for word in ["-x", "--", "-"] {
+        sandbox.sh(&format!("exec envdir {word} true")).is(
+            111,
+            "",
+            format!("envdir: fatal: unable to switch to directory {word}: file does not exist\n"),
         );
     }
+    sandbox.write("--/A", "a");
+    sandbox.sh("exec envdir -- sh -c 'echo $A'").prints("a\n");
+}
 
-    fn an_empty_file_removes_the_variable(scene: &Scene) {
-        assert_eq!(value(scene, ""), "W=\\x00");
-    }
+fn each_file_is_a_variable(sandbox: &Sandbox) {
+    variables(
+        sandbox,
+        &[
+            ("NAME", "Fido\n"),
+            ("ANIMAL", "dog"),
+            ("with space", "x\n"),
+            ("9", "nine\n"),
+        ],
+    );
+    sandbox
+        .sh("exec envdir ./e sh -c 'echo My $ANIMAL is called $NAME'")
+        .prints("My dog is called Fido\n");
+    let sorted = "exec envdir e env | grep -E '^(NAME|ANIMAL|with space|9)=' | LC_ALL=C sort";
+    sandbox
+        .sh(sorted)
+        .prints("9=nine\nANIMAL=dog\nNAME=Fido\nwith space=x\n");
+}
 
-    fn a_newline_alone_sets_an_empty_one(scene: &Scene) {
-        assert_eq!(value(scene, "\n"), "W=\\x00V=\\x00");
-    }
+fn the_first_line_is_the_value(sandbox: &Sandbox) {
+    assert_eq!(value(sandbox, "a b\nsecond\n"), "W=\\x00V=a b\\x00");
+    assert_eq!(value(sandbox, "no newline"), "W=\\x00V=no newline\\x00");
+    assert_eq!(value(sandbox, "\nsecond\n"), "W=\\x00V=\\x00");
+    assert_eq!(value(sandbox, "V=x\n"), "W=\\x00V=V=x\\x00");
+}
 
-    fn names_that_begin_with_a_dot_are_skipped(scene: &Scene) {
-        variables(scene, &[(".A", "a\n"), ("..B", "b\n")]);
-        std::fs::create_dir(scene.path("e/.directory")).unwrap();
-        assert_eq!(
-            environment_after(scene, &[b".A=1"], "envdir", &["e"]),
-            b".A=1\0"
-        );
-    }
+fn trailing_spaces_and_tabs_are_removed(sandbox: &Sandbox) {
+    assert_eq!(value(sandbox, "  a \t \n"), "W=\\x00V=  a\\x00");
+    assert_eq!(value(sandbox, " \t\t "), "W=\\x00V=\\x00");
+    assert_eq!(value(sandbox, "a \r\n"), "W=\\x00V=a \\r\\x00");
+    assert_eq!(value(sandbox, "a \x0b\x0c\n"), "W=\\x00V=a \\x0b\\x0c\\x00");
+}
 
-    fn a_removed_entry_gives_its_place_to_the_last(scene: &Scene) {
-        variables(scene, &[("A", "new\n")]);
-        let environment: [&[u8]; 5] = [b"A=1", b"B=2", b"A=3", b"A", b"Z=9"];
-        assert_eq!(
-            environment_after(scene, &environment, "envdir", &["e"]),
-            b"Z=9\0B=2\0A=3\0A\0A=new\0"
-        );
-        variables(scene, &[("A", "")]);
-        assert_eq!(
-            environment_after(scene, &environment, "envdir", &["e"]),
-            b"Z=9\0B=2\0A=3\0A\0"
-        );
-        assert_eq!(environment_after(scene, &[b"A=1"], "envdir", &["e"]), b"");
-    }
+fn a_nul_becomes_a_newline(sandbox: &Sandbox) {
+    assert_eq!(value(sandbox, "a\0b\nc"), "W=\\x00V=a\\nb\\x00");
+    assert_eq!(value(sandbox, "\0"), "W=\\x00V=\\n\\x00");
+    assert_eq!(value(sandbox, "a \0 \n"), "W=\\x00V=a \\n\\x00");
+    assert_eq!(value(sandbox, "a\0 \t\0\n"), "W=\\x00V=a\\n \\t\\n\\x00");
+}
 
-    fn a_variable_without_equals_sign_is_not_removed(scene: &Scene) {
-        variables(scene, &[("A", "")]);
-        assert_eq!(
-            environment_after(scene, &[b"A", b"AA=1", b""], "envdir", &["e"]),
-            b"A\0AA=1\0\0"
-        );
-    }
+fn all_other_bytes_stay(sandbox: &Sandbox) {
+    let bytes: Vec<u8> = (1..=255).filter(|&byte| byte != b'\n').collect();
+    assert_eq!(
+        value(sandbox, &bytes),
+        format!("W=\\x00V={}\\x00", bytes.escape_ascii())
+    );
+}
 
-    fn an_equals_sign_in_a_name_ends_the_variables_name(scene: &Scene) {
-        let environment: [&[u8]; 4] = [b"A=1", b"A=B=2", b"=3", b"Z=9"];
-        variables(scene, &[("A=B", "v\n")]);
-        assert_eq!(
-            environment_after(scene, &environment, "envdir", &["e"]),
-            b"Z=9\0A=B=2\0=3\0A=B=v\0"
-        );
-        // What should remove it sets A to B.
-        variables(scene, &[("A=B", "")]);
-        assert_eq!(
-            environment_after(scene, &environment, "envdir", &["e"]),
-            b"Z=9\0A=B=2\0=3\0A=B\0"
-        );
-        variables(scene, &[("=", "v\n")]);
-        assert_eq!(
-            environment_after(scene, &environment, "envdir", &["e"]),
-            b"A=1\0A=B=2\0Z=9\0==v\0"
-        );
-        variables(scene, &[("A=", "")]);
-        assert_eq!(
-            environment_after(scene, &environment, "envdir", &["e"]),
-            b"Z=9\0A=B=2\0=3\0A=\0"
-        );
-    }
+fn an_empty_file_removes_the_variable(sandbox: &Sandbox) {
+    assert_eq!(value(sandbox, ""), "W=\\x00");
+}
 
-    fn names_are_bytes(scene: &Scene) {
-        variables(scene, &[]);
-        scene.write(format!("e/{}", "long".repeat(60)), "l");
-        assert_eq!(
-            environment_after(scene, &[], "envdir", &["e"]),
-            format!("{}=l\0", "long".repeat(60)).as_bytes(),
-        );
-        variables(scene, &[]);
-        scene.write(
-            scene.path("e").join(OsStr::from_bytes(b"\xff\n \x01-")),
-            "odd",
-        );
-        assert_eq!(
-            environment_after(scene, &[], "envdir", &["e"]),
-            b"\xff\n \x01-=odd\0"
-        );
-    }
+fn a_newline_alone_sets_an_empty_one(sandbox: &Sandbox) {
+    assert_eq!(value(sandbox, "\n"), "W=\\x00V=\\x00");
+}
 
-    fn the_path_that_it_was_started_with_is_searched(scene: &Scene) {
-        scene.script("old/tool", "#!/bin/sh\necho old $PATH\n");
-        scene.script("new/tool", "#!/bin/sh\necho new $PATH\n");
-        variables(scene, &[("PATH", "new\n")]);
-        scene
-            .run(with_environment(
-                scene,
-                &[b"PATH=old"],
-                "envdir",
-                &["e", "tool"],
-            ))
-            .prints("old new\n");
-        variables(scene, &[("PATH", "")]);
-        scene
-            .run(with_environment(
-                scene,
-                &[b"PATH=old"],
-                "envdir",
-                &["e", "sh", "-c", "echo"],
-            ))
-            .is(
-                111,
-                "",
-                "envdir: fatal: unable to run sh: file does not exist\n",
-            );
-    }
+fn names_that_begin_with_a_dot_are_skipped(sandbox: &Sandbox) {
+    variables(sandbox, &[(".A", "a\n"), ("..B", "b\n")]);
+    std::fs::create_dir(sandbox.path("e/.directory")).unwrap();
+    assert_eq!(
+        environment_after(sandbox, &[b".A=1"], "envdir", &["e"]),
+        b".A=1\0"
+    );
+}
 
-    fn the_child_runs_where_envdir_was_started(scene: &Scene) {
-        variables(scene, &[("A", "a\n")]);
-        scene.script("tool", "#!/bin/sh\npwd\n");
-        scene
-            .sh("exec envdir e ./tool")
-            .prints(format!("{}\n", scene.dir().display()));
-        scene.sh("mkdir -p deep/er; cd deep/er; exec envdir ../../e sh -c 'test ../../tool -ef $(pwd)/../../tool && echo $A'")
+fn a_removed_entry_gives_its_place_to_the_last(sandbox: &Sandbox) {
+    variables(sandbox, &[("A", "new\n")]);
+    let environment: [&[u8]; 5] = [b"A=1", b"B=2", b"A=3", b"A", b"Z=9"];
+    assert_eq!(
+        environment_after(sandbox, &environment, "envdir", &["e"]),
+        b"Z=9\0B=2\0A=3\0A\0A=new\0"
+    );
+    variables(sandbox, &[("A", "")]);
+    assert_eq!(
+        environment_after(sandbox, &environment, "envdir", &["e"]),
+        b"Z=9\0B=2\0A=3\0A\0"
+    );
+    assert_eq!(environment_after(sandbox, &[b"A=1"], "envdir", &["e"]), b"");
+}
+
+fn a_variable_without_equals_sign_is_not_removed(sandbox: &Sandbox) {
+    variables(sandbox, &[("A", "")]);
+    assert_eq!(
+        environment_after(sandbox, &[b"A", b"AA=1", b""], "envdir", &["e"]),
+        b"A\0AA=1\0\0"
+    );
+}
+
+fn an_equals_sign_in_a_name_ends_the_variables_name(sandbox: &Sandbox) {
+    let environment: [&[u8]; 4] = [b"A=1", b"A=B=2", b"=3", b"Z=9"];
+    variables(sandbox, &[("A=B", "v\n")]);
+    assert_eq!(
+        environment_after(sandbox, &environment, "envdir", &["e"]),
+        b"Z=9\0A=B=2\0=3\0A=B=v\0"
+    );
+    // What should remove it sets A to B.
+    variables(sandbox, &[("A=B", "")]);
+    assert_eq!(
+        environment_after(sandbox, &environment, "envdir", &["e"]),
+        b"Z=9\0A=B=2\0=3\0A=B\0"
+    );
+    variables(sandbox, &[("=", "v\n")]);
+    assert_eq!(
+        environment_after(sandbox, &environment, "envdir", &["e"]),
+        b"A=1\0A=B=2\0Z=9\0==v\0"
+    );
+    variables(sandbox, &[("A=", "")]);
+    assert_eq!(
+        environment_after(sandbox, &environment, "envdir", &["e"]),
+        b"Z=9\0A=B=2\0=3\0A=\0"
+    );
+}
+
+fn names_are_bytes(sandbox: &Sandbox) {
+    variables(sandbox, &[]);
+    sandbox.write(format!("e/{}", "long".repeat(60)), "l");
+    assert_eq!(
+        environment_after(sandbox, &[], "envdir", &["e"]),
+        format!("{}=l\0", "long".repeat(60)).as_bytes(),
+    );
+    variables(sandbox, &[]);
+    sandbox.write(
+        sandbox.path("e").join(OsStr::from_bytes(b"\xff\n \x01-")),
+        "odd",
+    );
+    assert_eq!(
+        environment_after(sandbox, &[], "envdir", &["e"]),
+        b"\xff\n \x01-=odd\0"
+    );
+}
+
+fn the_path_that_it_was_started_with_is_searched(sandbox: &Sandbox) {
+    sandbox.script("old/tool", "#!/bin/sh\necho old $PATH\n");
+    sandbox.script("new/tool", "#!/bin/sh\necho new $PATH\n");
+    variables(sandbox, &[("PATH", "new\n")]);
+    sandbox
+        .run(with_environment(
+            sandbox,
+            &[b"PATH=old"],
+            "envdir",
+            &["e", "tool"],
+        ))
+        .prints("old new\n");
+    variables(sandbox, &[("PATH", "")]);
+    sandbox
+        .run(with_environment(
+            sandbox,
+            &[b"PATH=old"],
+            "envdir",
+            &["e", "sh", "-c", "echo"],
+        ))
+        .is(
+            111,
+            "",
+            "envdir: fatal: unable to run sh: file does not exist\n",
+        );
+}
+
+fn the_child_runs_where_envdir_was_started(sandbox: &Sandbox) {
+    variables(sandbox, &[("A", "a\n")]);
+    sandbox.script("tool", "#!/bin/sh\npwd\n");
+    sandbox
+        .sh("exec envdir e ./tool")
+        .prints(format!("{}\n", sandbox.dir().display()));
+    sandbox.sh("mkdir -p deep/er; cd deep/er; exec envdir ../../e sh -c 'test ../../tool -ef $(pwd)/../../tool && echo $A'")
+        .prints("a\n");
+}
+
+fn the_directory_may_be_any_path(sandbox: &Sandbox) {
+    variables(sandbox, &[("A", "a\n")]);
+    symlink("e", sandbox.path("link")).unwrap();
+    for path in [
+        "e",
+        "./e/",
+        "link",
+        "e/../e",
+        &sandbox.path("e").display().to_string(),
+    ] {
+        sandbox
+            .sh(&format!("exec envdir {path} sh -c 'echo $A'"))
             .prints("a\n");
     }
+    sandbox.write("A", "here\n");
+    sandbox
+        .sh("rm -rf bin; exec envdir e/../e sh -c 'echo $A'")
+        .prints("a\n");
+}
 
-    fn the_directory_may_be_any_path(scene: &Scene) {
-        variables(scene, &[("A", "a\n")]);
-        symlink("e", scene.path("link")).unwrap();
-        for path in [
-            "e",
-            "./e/",
-            "link",
-            "e/../e",
-            &scene.path("e").display().to_string(),
-        ] {
-            scene
-                .sh(&format!("exec envdir {path} sh -c 'echo $A'"))
-                .prints("a\n");
+fn a_directory_that_cannot_be_entered_is_said(sandbox: &Sandbox) {
+    sandbox.write("file", "");
+    symlink("loop", sandbox.path("loop")).unwrap();
+    for (path, wording) in [
+        ("nope", "file does not exist"),
+        ("file", "not a directory"),
+        ("loop", "symbolic link loop"),
+    ] {
+        sandbox.sh(&format!("exec envdir {path} echo ran")).is(
+            111,
+            "",
+            format!("envdir: fatal: unable to switch to directory {path}: {wording}\n"),
+        );
+    }
+    sandbox.sh("exec envdir '' echo ran").is(
+        111,
+        "",
+        "envdir: fatal: unable to switch to directory : file does not exist\n",
+    );
+}
+
+fn permissions_count(sandbox: &Sandbox) {
+    variables(sandbox, &[("A", "a\n"), ("B", "b\n")]);
+    let run = if is_root("envdir without root") {
+        sandbox
+            .sh("cp -L $FIRST/envdir copy; chmod 755 copy")
+            .succeeds();
+        "exec setpriv --reuid=65534 --regid=65534 --clear-groups ./copy"
+    } else {
+        "exec envdir"
+    };
+    let run = format!("{run} e echo ran");
+    sandbox.sh(&run).prints("ran\n");
+    sandbox.mode("e/A", 0);
+    sandbox.sh(&run).is(
+        111,
+        "",
+        "envdir: fatal: unable to read e/A: access denied\n",
+    );
+    sandbox.mode("e", 0o444);
+    sandbox.sh(&run).is(
+        111,
+        "",
+        "envdir: fatal: unable to switch to directory e: access denied\n",
+    );
+    sandbox.mode("e", 0o111);
+    sandbox.sh(&run).is(
+        111,
+        "",
+        "envdir: fatal: unable to read directory e: access denied\n",
+    );
+    sandbox.mode("e", 0o755);
+    sandbox.mode("", 0o111);
+    let outcome = sandbox.sh(&run);
+    sandbox.mode("", 0o755);
+    outcome.is(
+        111,
+        "",
+        "envdir: fatal: unable to switch to current directory: access denied\n",
+    );
+}
+
+fn a_directory_is_unreadable(sandbox: &Sandbox) {
+    variables(sandbox, &[("directory/file", "")]);
+    sandbox.sh("exec envdir e echo ran").is(
+        111,
+        "",
+        "envdir: fatal: unable to read e/directory: is a directory\n",
+    );
+    sandbox.sh("exec envdir e/ echo ran").is(
+        111,
+        "",
+        "envdir: fatal: unable to read e//directory: is a directory\n",
+    );
+}
+
+fn a_dangling_link_alone_removes_the_variable(sandbox: &Sandbox) {
+    variables(sandbox, &[]);
+    symlink("nowhere", sandbox.path("e/A")).unwrap();
+    assert_eq!(
+        environment_after(sandbox, &[b"A=1", b"B=2"], "envdir", &["e"]),
+        b"B=2\0"
+    );
+}
+
+fn a_dangling_link_stands_for_the_file_before_it(sandbox: &Sandbox) {
+    // The file's contents, its value, and the values of the links that
+    // follow it in the directory, in turn; None removes.
+    type Values = [Option<&'static str>; 3];
+    let cases: [(&str, Values); 6] = [
+        ("abc \nsecond", [Some("abc"), Some("abc\n"), Some("abc")]),
+        ("abc", [Some("abc"), Some("abc\n"), Some("abc")]),
+        ("a\0b\0", [Some("a\nb\n"), Some("a"), Some("a\n")]),
+        ("\n", [Some(""), Some("\n"), Some("")]),
+        ("\0", [Some("\n"), Some(""), Some("\n")]),
+        ("", [None, None, None]),
+    ];
+    for (contents, [value, odd, even]) in cases {
+        variables(sandbox, &[("file", contents)]);
+        for name in ["A", "B", "C", "D", "E", "F"] {
+            symlink("nowhere", sandbox.path("e").join(name)).unwrap();
         }
-        scene.write("A", "here\n");
-        scene
-            .sh("rm -rf bin; exec envdir e/../e sh -c 'echo $A'")
-            .prints("a\n");
-    }
-
-    fn a_directory_that_cannot_be_entered_is_said(scene: &Scene) {
-        scene.write("file", "");
-        symlink("loop", scene.path("loop")).unwrap();
-        for (path, wording) in [
-            ("nope", "file does not exist"),
-            ("file", "not a directory"),
-            ("loop", "symbolic link loop"),
-        ] {
-            scene.sh(&format!("exec envdir {path} echo ran")).is(
-                111,
-                "",
-                format!("envdir: fatal: unable to switch to directory {path}: {wording}\n"),
-            );
-        }
-        scene.sh("exec envdir '' echo ran").is(
-            111,
-            "",
-            "envdir: fatal: unable to switch to directory : file does not exist\n",
-        );
-    }
-
-    fn permissions_count(scene: &Scene) {
-        variables(scene, &[("A", "a\n"), ("B", "b\n")]);
-        let run = if is_root("envdir without root") {
-            scene
-                .sh("cp -L $FIRST/envdir copy; chmod 755 copy")
-                .succeeds();
-            "exec setpriv --reuid=65534 --regid=65534 --clear-groups ./copy"
-        } else {
-            "exec envdir"
-        };
-        let run = format!("{run} e echo ran");
-        scene.sh(&run).prints("ran\n");
-        scene.mode("e/A", 0);
-        scene.sh(&run).is(
-            111,
-            "",
-            "envdir: fatal: unable to read e/A: access denied\n",
-        );
-        scene.mode("e", 0o444);
-        scene.sh(&run).is(
-            111,
-            "",
-            "envdir: fatal: unable to switch to directory e: access denied\n",
-        );
-        scene.mode("e", 0o111);
-        scene.sh(&run).is(
-            111,
-            "",
-            "envdir: fatal: unable to read directory e: access denied\n",
-        );
-        scene.mode("e", 0o755);
-        scene.mode("", 0o111);
-        let outcome = scene.sh(&run);
-        scene.mode("", 0o755);
-        outcome.is(
-            111,
-            "",
-            "envdir: fatal: unable to switch to current directory: access denied\n",
-        );
-    }
-
-    fn a_directory_is_unreadable(scene: &Scene) {
-        variables(scene, &[("directory/file", "")]);
-        scene.sh("exec envdir e echo ran").is(
-            111,
-            "",
-            "envdir: fatal: unable to read e/directory: is a directory\n",
-        );
-        scene.sh("exec envdir e/ echo ran").is(
-            111,
-            "",
-            "envdir: fatal: unable to read e//directory: is a directory\n",
-        );
-    }
-
-    fn a_dangling_link_alone_removes_the_variable(scene: &Scene) {
-        variables(scene, &[]);
-        symlink("nowhere", scene.path("e/A")).unwrap();
-        assert_eq!(
-            environment_after(scene, &[b"A=1", b"B=2"], "envdir", &["e"]),
-            b"B=2\0"
-        );
-    }
-
-    fn a_dangling_link_stands_for_the_file_before_it(scene: &Scene) {
-        // The file's contents, its value, and the values of the links that
-        // follow it in the directory, in turn; None removes.
-        type Values = [Option<&'static str>; 3];
-        let cases: [(&str, Values); 6] = [
-            ("abc \nsecond", [Some("abc"), Some("abc\n"), Some("abc")]),
-            ("abc", [Some("abc"), Some("abc\n"), Some("abc")]),
-            ("a\0b\0", [Some("a\nb\n"), Some("a"), Some("a\n")]),
-            ("\n", [Some(""), Some("\n"), Some("")]),
-            ("\0", [Some("\n"), Some(""), Some("\n")]),
-            ("", [None, None, None]),
-        ];
-        for (contents, [value, odd, even]) in cases {
-            variables(scene, &[("file", contents)]);
-            for name in ["A", "B", "C", "D", "E", "F"] {
-                symlink("nowhere", scene.path("e").join(name)).unwrap();
+        let mut expected = String::new();
+        let mut after = None;
+        for entry in std::fs::read_dir(sandbox.path("e")).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name == "file" {
+                after = Some(0);
             }
-            let mut expected = String::new();
-            let mut after = None;
-            for entry in std::fs::read_dir(scene.path("e")).unwrap() {
-                let name = entry.unwrap().file_name().into_string().unwrap();
-                if name == "file" {
-                    after = Some(0);
-                }
-                let value = match &mut after {
-                    // Before any file there is nothing to stand for.
-                    None => None,
-                    Some(links) => {
-                        *links += 1;
-                        if *links == 1 {
-                            value
-                        } else if *links % 2 == 0 {
-                            odd
-                        } else {
-                            even
-                        }
+            let value = match &mut after {
+                // Before any file there is nothing to stand for.
+                None => None,
+                Some(links) => {
+                    *links += 1;
+                    if *links == 1 {
+                        value
+                    } else if *links % 2 == 0 {
+                        odd
+                    } else {
+                        even
                     }
-                };
-                if let Some(value) = value {
-                    expected += &[&name, "=", value, "\0"].concat();
                 }
+            };
+            if let Some(value) = value {
+                expected += &[&name, "=", value, "\0"].concat();
             }
-            let seen = environment_after(scene, &[], "envdir", &["e"]);
-            assert_eq!(String::from_utf8(seen).unwrap(), expected, "{contents:?}");
         }
+        let seen = environment_after(sandbox, &[], "envdir", &["e"]);
+        assert_eq!(String::from_utf8(seen).unwrap(), expected, "{contents:?}");
     }
+}
 
-    fn a_link_is_followed(scene: &Scene) {
-        variables(scene, &[]);
-        scene.write("value", "linked\n");
-        symlink("../value", scene.path("e/A")).unwrap();
-        assert_eq!(
-            environment_after(scene, &[], "envdir", &["e"]),
-            b"A=linked\0"
-        );
-        std::fs::remove_file(scene.path("e/A")).unwrap();
-        symlink("A", scene.path("e/A")).unwrap();
-        scene.sh("exec envdir e echo ran").is(
-            111,
-            "",
-            "envdir: fatal: unable to read e/A: symbolic link loop\n",
-        );
-    }
+fn a_link_is_followed(sandbox: &Sandbox) {
+    variables(sandbox, &[]);
+    sandbox.write("value", "linked\n");
+    symlink("../value", sandbox.path("e/A")).unwrap();
+    assert_eq!(
+        environment_after(sandbox, &[], "envdir", &["e"]),
+        b"A=linked\0"
+    );
+    std::fs::remove_file(sandbox.path("e/A")).unwrap();
+    symlink("A", sandbox.path("e/A")).unwrap();
+    sandbox.sh("exec envdir e echo ran").is(
+        111,
+        "",
+        "envdir: fatal: unable to read e/A: symbolic link loop\n",
+    );
+}
 
-    fn a_fifo_does_not_block(scene: &Scene) {
-        variables(scene, &[]);
-        scene.sh("mkfifo e/A").succeeds();
-        // Nobody writes: nothing is there to be read.
-        assert_eq!(environment_after(scene, &[b"A=1"], "envdir", &["e"]), b"");
-        // Someone may still write: nobody knows what.
-        scene.sh("exec 9<>e/A; exec envdir e echo ran").is(
+fn a_fifo_does_not_block(sandbox: &Sandbox) {
+    variables(sandbox, &[]);
+    sandbox.sh("mkfifo e/A").succeeds();
+    // Nobody writes: nothing is there to be read.
+    assert_eq!(environment_after(sandbox, &[b"A=1"], "envdir", &["e"]), b"");
+    // Someone may still write: nobody knows what.
+    sandbox.sh("exec 9<>e/A; exec envdir e echo ran").is(
+        111,
+        "",
+        "envdir: fatal: unable to read e/A: temporary failure\n",
+    );
+    sandbox
+        .sh("exec 9<>e/A; printf 'line\\nline' >&9; exec envdir e echo ran")
+        .is(
             111,
             "",
             "envdir: fatal: unable to read e/A: temporary failure\n",
         );
-        scene
-            .sh("exec 9<>e/A; printf 'line\\nline' >&9; exec envdir e echo ran")
-            .is(
-                111,
-                "",
-                "envdir: fatal: unable to read e/A: temporary failure\n",
-            );
-    }
+}
 
-    fn sockets_and_devices_are_read_as_files(scene: &Scene) {
-        variables(scene, &[]);
-        symlink("/dev/null", scene.path("e/A")).unwrap();
-        assert_eq!(environment_after(scene, &[b"A=1"], "envdir", &["e"]), b"");
-        let _socket = std::os::unix::net::UnixListener::bind(scene.path("e/S")).unwrap();
-        scene.sh("exec envdir e echo ran").is(
-            111,
-            "",
-            "envdir: fatal: unable to read e/S: device not configured\n",
-        );
-    }
+fn sockets_and_devices_are_read_as_files(sandbox: &Sandbox) {
+    variables(sandbox, &[]);
+    symlink("/dev/null", sandbox.path("e/A")).unwrap();
+    assert_eq!(environment_after(sandbox, &[b"A=1"], "envdir", &["e"]), b"");
+    let _socket = std::os::unix::net::UnixListener::bind(sandbox.path("e/S")).unwrap();
+    sandbox.sh("exec envdir e echo ran").is(
+        111,
+        "",
+        "envdir: fatal: unable to read e/S: device not configured\n",
+    );
+}
 
-    fn a_long_value_stays_whole(scene: &Scene) {
-        let long = "x".repeat(100_000);
-        variables(
-            scene,
-            &[
-                ("A", &format!("{long}  \nrest")),
-                ("B", &format!("b\n{}", "y".repeat(3_000_000))),
-            ],
-        );
-        scene
-            .sh("exec envdir e sh -c 'echo ${#A} $B'")
-            .prints("100000 b\n");
-    }
+fn a_long_value_stays_whole(sandbox: &Sandbox) {
+    let long = "x".repeat(100_000);
+    variables(
+        sandbox,
+        &[
+            ("A", &format!("{long}  \nrest")),
+            ("B", &format!("b\n{}", "y".repeat(3_000_000))),
+        ],
+    );
+    sandbox
+        .sh("exec envdir e sh -c 'echo ${#A} $B'")
+        .prints("100000 b\n");
+}
 
-    fn a_value_too_long_for_the_system_is_said(scene: &Scene) {
-        variables(scene, &[("A", &"x".repeat(200_000))]);
-        scene.sh("exec envdir e /bin/echo ran").is(
-            111,
-            "",
-            "envdir: fatal: unable to run /bin/echo: argument list too long\n",
-        );
-        scene.sh("exec envdir e true").is(
-            111,
-            "",
-            "envdir: fatal: unable to run true: argument list too long\n",
-        );
-    }
+fn a_value_too_long_for_the_system_is_said(sandbox: &Sandbox) {
+    variables(sandbox, &[("A", &"x".repeat(200_000))]);
+    sandbox.sh("exec envdir e /bin/echo ran").is(
+        111,
+        "",
+        "envdir: fatal: unable to run /bin/echo: argument list too long\n",
+    );
+    sandbox.sh("exec envdir e true").is(
+        111,
+        "",
+        "envdir: fatal: unable to run true: argument list too long\n",
+    );
+}
 
-    fn many_variables_are_set(scene: &Scene) {
-        let names: Vec<_> = (0..2000).map(|n| format!("V{n}")).collect();
-        let files: Vec<_> = names.iter().map(|name| (name.as_str(), "v\n")).collect();
-        variables(scene, &files);
-        scene
-            .sh("exec envdir e env | grep -c '^V[0-9]*=v$'")
-            .prints("2000\n");
-    }
+fn many_variables_are_set(sandbox: &Sandbox) {
+    let names: Vec<_> = (0..2000).map(|n| format!("V{n}")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), "v\n")).collect();
+    variables(sandbox, &files);
+    sandbox
+        .sh("exec envdir e env | grep -c '^V[0-9]*=v$'")
+        .prints("2000\n");
+}
 
-    fn too_few_descriptors_are_said(scene: &Scene) {
-        variables(scene, &[("A", "a\n")]);
-        let limited = |descriptors: u32| {
-            scene.sh(&format!(
-                "exec 3>&- 4>&- 5>&- 6>&-; ulimit -n {descriptors}; exec envdir e true"
-            ))
-        };
-        let none = "process cannot open more files";
-        limited(4).is(
-            111,
-            "",
-            format!("envdir: fatal: unable to read directory e: {none}\n"),
-        );
-        limited(5).is(
-            111,
-            "",
-            format!("envdir: fatal: unable to read e/A: {none}\n"),
-        );
-        limited(6).succeeds();
-    }
+fn too_few_descriptors_are_said(sandbox: &Sandbox) {
+    variables(sandbox, &[("A", "a\n")]);
+    let limited = |descriptors: u32| {
+        sandbox.sh(&format!(
+            "exec 3>&- 4>&- 5>&- 6>&-; ulimit -n {descriptors}; exec envdir e true"
+        ))
+    };
+    let none = "process cannot open more files";
+    limited(4).is(
+        111,
+        "",
+        format!("envdir: fatal: unable to read directory e: {none}\n"),
+    );
+    limited(5).is(
+        111,
+        "",
+        format!("envdir: fatal: unable to read e/A: {none}\n"),
+    );
+    limited(6).succeeds();
+}
 
-    fn a_removed_current_directory_is_no_matter(scene: &Scene) {
-        variables(scene, &[("A", "a\n")]);
-        let e = scene.path("e");
-        scene
-            .sh(&format!(
-                "mkdir gone; cd gone; rmdir ../gone; exec envdir {} sh -c 'echo $A' 2>/dev/null",
-                e.display()
-            ))
-            .prints("a\n");
-    }
+fn a_removed_current_directory_is_no_matter(sandbox: &Sandbox) {
+    variables(sandbox, &[("A", "a\n")]);
+    let e = sandbox.path("e");
+    sandbox
+        .sh(&format!(
+            "mkdir gone; cd gone; rmdir ../gone; exec envdir {} sh -c 'echo $A' 2>/dev/null",
+            e.display()
+        ))
+        .prints("a\n");
 }

@@ -1,19 +1,53 @@
 //! What all chain programs have in common: how they find the program that
 //! they run, what they say if they cannot, and what it inherits.
 
-use testkit::{Scene, compliance};
+use testkit::{Sandbox, compliance};
 
 use super::chain::{
     descriptors, environment_after, inherited, injected, is_root, lines, not_shown, perl, programs,
     with_environment, without,
 };
 
+compliance!(
+    the_child_is_searched_for_in_path,
+    a_name_with_a_slash_is_run_as_it_is,
+    an_empty_element_is_the_current_directory,
+    without_path_the_child_is_searched_for_in_bin_and_usr_bin,
+    a_missing_child_is_said,
+    a_child_without_a_name_is_said,
+    a_file_that_is_not_executable_is_passed_over,
+    a_denied_access_is_remembered,
+    an_element_that_is_no_directory_ends_the_search,
+    a_loop_of_links_ends_the_search,
+    a_name_too_long_ends_the_search,
+    a_dangling_link_and_a_missing_interpreter_do_not_exist,
+    a_file_that_is_no_program_ends_the_search,
+    a_program_that_is_being_written_is_busy,
+    the_rest_of_path_is_not_looked_at,
+    a_denied_permission_is_remembered_too,
+    what_is_remembered_and_what_ends_the_search,
+    names_are_bytes,
+    the_first_path_of_the_environment_counts,
+    the_arguments_are_left_alone,
+    the_environment_is_left_alone,
+    an_empty_environment_stays_empty,
+    the_child_inherits_what_the_program_did,
+    descriptors_that_were_closed_stay_closed,
+    ignored_and_default_signals_are_inherited,
+    the_signal_mask_is_inherited,
+    a_child_dies_of_sigpipe_unless_it_was_ignored,
+    the_exit_code_is_the_childs,
+    chain_programs_chain,
+    a_closed_stderr_hides_the_message_and_nothing_else,
+    a_full_stderr_hides_the_message_and_nothing_else,
+);
+
 /// Runs `program` on every chain program, `setup` first, and asserts that it
 /// is refused with this wording.
 #[track_caller]
-fn refused(scene: &Scene, setup: &str, program: &str, name: &str, wording: &str) {
-    for (caller, words) in programs(scene) {
-        scene.sh(&format!("{setup}\nexec {words} {program}")).is(
+fn refused(sandbox: &Sandbox, setup: &str, program: &str, name: &str, wording: &str) {
+    for (caller, words) in programs(sandbox) {
+        sandbox.sh(&format!("{setup}\nexec {words} {program}")).is(
             111,
             "",
             format!("{caller}: fatal: unable to run {name}: {wording}\n"),
@@ -24,9 +58,9 @@ fn refused(scene: &Scene, setup: &str, program: &str, name: &str, wording: &str)
 /// Runs `program` on every chain program, `setup` first, and asserts that it
 /// runs and prints `stdout`.
 #[track_caller]
-fn found(scene: &Scene, setup: &str, program: &str, stdout: &str) {
-    for (_, words) in programs(scene) {
-        scene
+fn found(sandbox: &Sandbox, setup: &str, program: &str, stdout: &str) {
+    for (_, words) in programs(sandbox) {
+        sandbox
             .sh(&format!("{setup}\nexec {words} {program}"))
             .prints(stdout);
     }
@@ -39,11 +73,11 @@ fn arguments(words: &str) -> Vec<&str> {
 }
 
 /// Directories to search: `tool` in the second and third.
-fn tools(scene: &Scene) {
-    scene.write("1/other", "");
-    scene.script("2/tool", "#!/bin/sh\necho 2 \"$@\"\n");
-    scene.script("3/tool", "#!/bin/sh\necho 3 \"$@\"\n");
-    scene.script("tool", "#!/bin/sh\necho here \"$@\"\n");
+fn tools(sandbox: &Sandbox) {
+    sandbox.write("1/other", "");
+    sandbox.script("2/tool", "#!/bin/sh\necho 2 \"$@\"\n");
+    sandbox.script("3/tool", "#!/bin/sh\necho 3 \"$@\"\n");
+    sandbox.script("tool", "#!/bin/sh\necho here \"$@\"\n");
 }
 
 /// Sets PATH for the chain program and its child.
@@ -60,421 +94,438 @@ const SETXATTR: i32 = if cfg!(all(target_arch = "x86_64", target_pointer_width =
     226
 };
 
-compliance! {
-    fn the_child_is_searched_for_in_path(scene: &Scene) {
-        tools(scene);
-        found(scene, &path("1:2:3"), "tool a 'b c' ''", "2 a b c \n");
-    }
+fn the_child_is_searched_for_in_path(sandbox: &Sandbox) {
+    tools(sandbox);
+    found(sandbox, &path("1:2:3"), "tool a 'b c' ''", "2 a b c \n");
+}
 
-    fn a_name_with_a_slash_is_run_as_it_is(scene: &Scene) {
-        tools(scene);
-        found(scene, &path("2"), "./tool", "here\n");
-        found(scene, &path("2"), "3/tool", "3\n");
-        refused(
-            scene,
-            &path("2"),
-            "./other",
-            "./other",
-            "file does not exist",
-        );
-    }
+fn a_name_with_a_slash_is_run_as_it_is(sandbox: &Sandbox) {
+    tools(sandbox);
+    found(sandbox, &path("2"), "./tool", "here\n");
+    found(sandbox, &path("2"), "3/tool", "3\n");
+    refused(
+        sandbox,
+        &path("2"),
+        "./other",
+        "./other",
+        "file does not exist",
+    );
+}
 
-    fn an_empty_element_is_the_current_directory(scene: &Scene) {
-        tools(scene);
-        for value in ["''", ":2", "1::2", "1:"] {
-            found(scene, &path(value), "tool", "here\n");
+fn an_empty_element_is_the_current_directory(sandbox: &Sandbox) {
+    tools(sandbox);
+    for value in ["''", ":2", "1::2", "1:"] {
+        found(sandbox, &path(value), "tool", "here\n");
+    }
+}
+
+fn without_path_the_child_is_searched_for_in_bin_and_usr_bin(sandbox: &Sandbox) {
+    tools(sandbox);
+    let unset = format!("{}; unset PATH", path("2"));
+    found(sandbox, &unset, "echo found", "found\n");
+    found(sandbox, &unset, "env printf x", "x");
+    refused(sandbox, &unset, "tool", "tool", "file does not exist");
+}
+
+fn a_missing_child_is_said(sandbox: &Sandbox) {
+    tools(sandbox);
+    refused(
+        sandbox,
+        &path("1:2:nowhere"),
+        "nope",
+        "nope",
+        "file does not exist",
+    );
+}
+
+fn a_child_without_a_name_is_said(sandbox: &Sandbox) {
+    tools(sandbox);
+    refused(sandbox, &path("1:2"), "''", "", "access denied");
+    refused(sandbox, &path("nowhere"), "''", "", "file does not exist");
+}
+
+fn a_file_that_is_not_executable_is_passed_over(sandbox: &Sandbox) {
+    tools(sandbox);
+    sandbox.write("1/tool", "not executable");
+    found(sandbox, &path("1:3"), "tool", "3\n");
+    sandbox.write("4/tool/file", "a directory");
+    found(sandbox, &path("4:3"), "tool", "3\n");
+}
+
+fn a_denied_access_is_remembered(sandbox: &Sandbox) {
+    tools(sandbox);
+    sandbox.write("1/tool", "not executable");
+    sandbox.write("4/tool/file", "a directory");
+    for value in ["1", "1:nowhere", "nowhere:1:4", "4"] {
+        refused(sandbox, &path(value), "tool", "tool", "access denied");
+    }
+}
+
+fn an_element_that_is_no_directory_ends_the_search(sandbox: &Sandbox) {
+    tools(sandbox);
+    refused(
+        sandbox,
+        &path("1/other:2"),
+        "tool",
+        "tool",
+        "not a directory",
+    );
+}
+
+fn a_loop_of_links_ends_the_search(sandbox: &Sandbox) {
+    tools(sandbox);
+    std::os::unix::fs::symlink("tool", sandbox.path("1/tool")).unwrap();
+    refused(sandbox, &path("1:2"), "tool", "tool", "symbolic link loop");
+}
+
+fn a_name_too_long_ends_the_search(sandbox: &Sandbox) {
+    tools(sandbox);
+    let long = "l".repeat(256);
+    refused(
+        sandbox,
+        &path(&format!("{long}:2")),
+        "tool",
+        "tool",
+        "file name too long",
+    );
+    refused(sandbox, &path("1:2"), &long, &long, "file name too long");
+    let longer = "1/".repeat(2500);
+    refused(
+        sandbox,
+        &path("1:2"),
+        &longer,
+        &longer,
+        "file name too long",
+    );
+}
+
+fn a_dangling_link_and_a_missing_interpreter_do_not_exist(sandbox: &Sandbox) {
+    tools(sandbox);
+    std::os::unix::fs::symlink("nowhere", sandbox.path("1/tool")).unwrap();
+    sandbox.script("4/tool", "#!/no/interpreter\n");
+    found(sandbox, &path("1:4:2"), "tool", "2\n");
+    refused(sandbox, &path("1:4"), "tool", "tool", "file does not exist");
+    refused(
+        sandbox,
+        &path("4"),
+        "4/tool",
+        "4/tool",
+        "file does not exist",
+    );
+}
+
+fn a_file_that_is_no_program_ends_the_search(sandbox: &Sandbox) {
+    tools(sandbox);
+    sandbox.script("1/tool", "echo there is no fallback to a shell\n");
+    refused(sandbox, &path("1:2"), "tool", "tool", "exec format error");
+    sandbox.script("empty-file", "");
+    refused(
+        sandbox,
+        "",
+        "./empty-file",
+        "./empty-file",
+        "exec format error",
+    );
+}
+
+fn a_program_that_is_being_written_is_busy(sandbox: &Sandbox) {
+    sandbox.script("tool", "#!/bin/sh\n");
+    refused(sandbox, "exec 9>>tool", "./tool", "./tool", "text busy");
+}
+
+fn the_rest_of_path_is_not_looked_at(sandbox: &Sandbox) {
+    tools(sandbox);
+    sandbox.script("1/tool", "no program");
+    sandbox.write("4/tool", "not executable");
+    // A denied access that was remembered does not hide what ended the search.
+    refused(sandbox, &path("4:1:2"), "tool", "tool", "exec format error");
+}
+
+fn a_denied_permission_is_remembered_too(sandbox: &Sandbox) {
+    tools(sandbox);
+    sandbox.sh("cp /bin/true 1/tool").succeeds();
+    sandbox.write("4/tool", "not executable");
+    // A program whose file capabilities it may not have: EPERM.
+    let grant = format!(
+        "my ($file, $name) = (\"1/tool\", \"security.capability\"); my $value = pack(\"V5\", 0x02000001, 1 << 13, 0, 0, 0); \
+         syscall({SETXATTR}, $file, $name, $value, length $value, 0) == 0 or exit 1"
+    );
+    if sandbox.sh(&perl(&grant)).code() != Some(0) {
+        return not_shown("a program with file capabilities");
+    }
+    for (value, wording) in [
+        ("1", "permission denied"),
+        ("1:nowhere", "permission denied"),
+        ("4:1", "permission denied"),
+        ("1:4", "access denied"),
+    ] {
+        for (caller, words) in programs(sandbox) {
+            sandbox
+                .sh(&format!(
+                    "PATH={value} exec /usr/bin/setpriv --bounding-set -net_raw {words} tool"
+                ))
+                .is(
+                    111,
+                    "",
+                    format!("{caller}: fatal: unable to run tool: {wording}\n"),
+                );
         }
     }
+    sandbox
+        .sh(&format!(
+            "PATH=1:2 exec /usr/bin/setpriv --bounding-set -net_raw {}/pgrphack tool",
+            sandbox.bin().display()
+        ))
+        .prints("2\n");
+}
 
-    fn without_path_the_child_is_searched_for_in_bin_and_usr_bin(scene: &Scene) {
-        tools(scene);
-        let unset = format!("{}; unset PATH", path("2"));
-        found(scene, &unset, "echo found", "found\n");
-        found(scene, &unset, "env printf x", "x");
-        refused(scene, &unset, "tool", "tool", "file does not exist");
-    }
-
-    fn a_missing_child_is_said(scene: &Scene) {
-        tools(scene);
-        refused(
-            scene,
-            &path("1:2:nowhere"),
-            "nope",
-            "nope",
-            "file does not exist",
-        );
-    }
-
-    fn a_child_without_a_name_is_said(scene: &Scene) {
-        tools(scene);
-        refused(scene, &path("1:2"), "''", "", "access denied");
-        refused(scene, &path("nowhere"), "''", "", "file does not exist");
-    }
-
-    fn a_file_that_is_not_executable_is_passed_over(scene: &Scene) {
-        tools(scene);
-        scene.write("1/tool", "not executable");
-        found(scene, &path("1:3"), "tool", "3\n");
-        scene.write("4/tool/file", "a directory");
-        found(scene, &path("4:3"), "tool", "3\n");
-    }
-
-    fn a_denied_access_is_remembered(scene: &Scene) {
-        tools(scene);
-        scene.write("1/tool", "not executable");
-        scene.write("4/tool/file", "a directory");
-        for value in ["1", "1:nowhere", "nowhere:1:4", "4"] {
-            refused(scene, &path(value), "tool", "tool", "access denied");
+fn what_is_remembered_and_what_ends_the_search(sandbox: &Sandbox) {
+    tools(sandbox);
+    let pgrphack = sandbox.bin().join("pgrphack");
+    let pgrphack = pgrphack.display();
+    for (error, remembered, wording) in [
+        ("ENOENT", true, "file does not exist"),
+        ("EACCES", true, "access denied"),
+        ("EPERM", true, "permission denied"),
+        ("EISDIR", true, "is a directory"),
+        ("ENOTDIR", false, "not a directory"),
+        ("EIO", false, "input/output error"),
+        ("ENOMEM", false, "out of memory"),
+        ("EAGAIN", false, "temporary failure"),
+        ("EINVAL", false, "invalid argument"),
+    ] {
+        let message = format!("pgrphack: fatal: unable to run tool: {wording}\n");
+        let Some(injected) = injected("execve", error, "1") else {
+            return;
+        };
+        let search = |path| sandbox.sh(&format!("exec {injected} -E PATH={path} {pgrphack} tool"));
+        let outcome = search("2:3");
+        if remembered {
+            outcome.prints("3\n");
+        } else {
+            outcome.is(111, "", &message);
         }
+        // After the error, the last element has nothing.
+        search("2:1").is(111, "", &message);
     }
+}
 
-    fn an_element_that_is_no_directory_ends_the_search(scene: &Scene) {
-        tools(scene);
-        refused(scene, &path("1/other:2"), "tool", "tool", "not a directory");
-    }
+fn names_are_bytes(sandbox: &Sandbox) {
+    sandbox.sh("exec pgrphack \"$(printf 'a\\377\\nb')\"").is(
+        111,
+        "",
+        b"pgrphack: fatal: unable to run a\xff\nb: file does not exist\n",
+    );
+}
 
-    fn a_loop_of_links_ends_the_search(scene: &Scene) {
-        tools(scene);
-        std::os::unix::fs::symlink("tool", scene.path("1/tool")).unwrap();
-        refused(scene, &path("1:2"), "tool", "tool", "symbolic link loop");
-    }
-
-    fn a_name_too_long_ends_the_search(scene: &Scene) {
-        tools(scene);
-        let long = "l".repeat(256);
-        refused(
-            scene,
-            &path(&format!("{long}:2")),
-            "tool",
-            "tool",
-            "file name too long",
-        );
-        refused(scene, &path("1:2"), &long, &long, "file name too long");
-        let longer = "1/".repeat(2500);
-        refused(scene, &path("1:2"), &longer, &longer, "file name too long");
-    }
-
-    fn a_dangling_link_and_a_missing_interpreter_do_not_exist(scene: &Scene) {
-        tools(scene);
-        std::os::unix::fs::symlink("nowhere", scene.path("1/tool")).unwrap();
-        scene.script("4/tool", "#!/no/interpreter\n");
-        found(scene, &path("1:4:2"), "tool", "2\n");
-        refused(scene, &path("1:4"), "tool", "tool", "file does not exist");
-        refused(scene, &path("4"), "4/tool", "4/tool", "file does not exist");
-    }
-
-    fn a_file_that_is_no_program_ends_the_search(scene: &Scene) {
-        tools(scene);
-        scene.script("1/tool", "echo there is no fallback to a shell\n");
-        refused(scene, &path("1:2"), "tool", "tool", "exec format error");
-        scene.script("empty-file", "");
-        refused(
-            scene,
-            "",
-            "./empty-file",
-            "./empty-file",
-            "exec format error",
-        );
-    }
-
-    fn a_program_that_is_being_written_is_busy(scene: &Scene) {
-        scene.script("tool", "#!/bin/sh\n");
-        refused(scene, "exec 9>>tool", "./tool", "./tool", "text busy");
-    }
-
-    fn the_rest_of_path_is_not_looked_at(scene: &Scene) {
-        tools(scene);
-        scene.script("1/tool", "no program");
-        scene.write("4/tool", "not executable");
-        // A denied access that was remembered does not hide what ended the search.
-        refused(scene, &path("4:1:2"), "tool", "tool", "exec format error");
-    }
-
-    fn a_denied_permission_is_remembered_too(scene: &Scene) {
-        tools(scene);
-        scene.sh("cp /bin/true 1/tool").succeeds();
-        scene.write("4/tool", "not executable");
-        // A program whose file capabilities it may not have: EPERM.
-        let grant = format!(
-            "my ($file, $name) = (\"1/tool\", \"security.capability\"); my $value = pack(\"V5\", 0x02000001, 1 << 13, 0, 0, 0); \
-             syscall({SETXATTR}, $file, $name, $value, length $value, 0) == 0 or exit 1"
-        );
-        if scene.sh(&perl(&grant)).code() != Some(0) {
-            return not_shown("a program with file capabilities");
-        }
-        for (value, wording) in [
-            ("1", "permission denied"),
-            ("1:nowhere", "permission denied"),
-            ("4:1", "permission denied"),
-            ("1:4", "access denied"),
-        ] {
-            for (caller, words) in programs(scene) {
-                scene
-                    .sh(&format!(
-                        "PATH={value} exec /usr/bin/setpriv --bounding-set -net_raw {words} tool"
-                    ))
-                    .is(
-                        111,
-                        "",
-                        format!("{caller}: fatal: unable to run tool: {wording}\n"),
-                    );
-            }
-        }
-        scene
-            .sh(&format!(
-                "PATH=1:2 exec /usr/bin/setpriv --bounding-set -net_raw {}/pgrphack tool",
-                scene.bin().display()
-            ))
-            .prints("2\n");
-    }
-
-    fn what_is_remembered_and_what_ends_the_search(scene: &Scene) {
-        tools(scene);
-        let pgrphack = scene.bin().join("pgrphack");
-        let pgrphack = pgrphack.display();
-        for (error, remembered, wording) in [
-            ("ENOENT", true, "file does not exist"),
-            ("EACCES", true, "access denied"),
-            ("EPERM", true, "permission denied"),
-            ("EISDIR", true, "is a directory"),
-            ("ENOTDIR", false, "not a directory"),
-            ("EIO", false, "input/output error"),
-            ("ENOMEM", false, "out of memory"),
-            ("EAGAIN", false, "temporary failure"),
-            ("EINVAL", false, "invalid argument"),
-        ] {
-            let message = format!("pgrphack: fatal: unable to run tool: {wording}\n");
-            let Some(injected) = injected("execve", error, "1") else {
-                return;
-            };
-            let search =
-                |path| scene.sh(&format!("exec {injected} -E PATH={path} {pgrphack} tool"));
-            let outcome = search("2:3");
-            if remembered {
-                outcome.prints("3\n");
-            } else {
-                outcome.is(111, "", &message);
-            }
-            // After the error, the last element has nothing.
-            search("2:1").is(111, "", &message);
-        }
-    }
-
-    fn names_are_bytes(scene: &Scene) {
-        scene.sh("exec pgrphack \"$(printf 'a\\377\\nb')\"").is(
-            111,
-            "",
-            b"pgrphack: fatal: unable to run a\xff\nb: file does not exist\n",
-        );
-    }
-
-    fn the_first_path_of_the_environment_counts(scene: &Scene) {
-        tools(scene);
-        for (program, words) in programs(scene) {
-            let mut arguments = arguments(&words);
-            arguments.push("tool");
-            let environment: [&[u8]; 6] = [
-                b"PATHS=9", b"PATH", b"path=9", b"PATH=3", b"PATH=2", b"PATH=1",
-            ];
-            let command = with_environment(scene, &environment, program, &arguments);
-            scene.run(command).prints("3\n");
-        }
-    }
-
-    fn the_arguments_are_left_alone(scene: &Scene) {
-        for (_, words) in programs(scene) {
-            let command = format!(
-                "exec {words} /bin/cat -- /proc/self/cmdline '' '-x' \"$(printf '\\377 \\n.')\""
-            );
-            // cat prints its own command line, then misses the other files.
-            let seen = scene.sh(&command);
-            assert_eq!(
-                seen.stdout, b"/bin/cat\0--\0/proc/self/cmdline\0\0-x\0\xff \n.\0",
-                "{seen:?}",
-            );
-        }
-    }
-
-    fn the_environment_is_left_alone(scene: &Scene) {
-        let environment: [&[u8]; 9] = [
-            b"Z=1",
-            b"A=2",
-            b"PATH=/bin",
-            b"Z=3",
-            b"no equals sign",
-            b"=",
-            b"",
-            b"A=\xff\n",
-            b"=A=",
+fn the_first_path_of_the_environment_counts(sandbox: &Sandbox) {
+    tools(sandbox);
+    for (program, words) in programs(sandbox) {
+        let mut arguments = arguments(&words);
+        arguments.push("tool");
+        let environment: [&[u8]; 6] = [
+            b"PATHS=9", b"PATH", b"path=9", b"PATH=3", b"PATH=2", b"PATH=1",
         ];
-        for (program, words) in programs(scene) {
-            if program == "envuidgid" {
-                continue;
-            }
-            let seen = environment_after(scene, &environment, program, &arguments(&words));
-            let expected: Vec<u8> = environment
-                .iter()
-                .flat_map(|entry| [entry, &b"\0"[..]].concat())
-                .collect();
-            assert!(seen == expected, "{program}: {}", seen.escape_ascii());
-        }
+        let command = with_environment(sandbox, &environment, program, &arguments);
+        sandbox.run(command).prints("3\n");
     }
+}
 
-    fn an_empty_environment_stays_empty(scene: &Scene) {
-        for (program, words) in programs(scene) {
-            if program == "envuidgid" {
-                continue;
-            }
-            let seen = environment_after(scene, &[], program, &arguments(&words));
-            assert_eq!(seen, b"", "{program}");
-        }
+fn the_arguments_are_left_alone(sandbox: &Sandbox) {
+    for (_, words) in programs(sandbox) {
+        let command = format!(
+            "exec {words} /bin/cat -- /proc/self/cmdline '' '-x' \"$(printf '\\377 \\n.')\""
+        );
+        // cat prints its own command line, then misses the other files.
+        let seen = sandbox.sh(&command);
+        assert_eq!(
+            seen.stdout, b"/bin/cat\0--\0/proc/self/cmdline\0\0-x\0\xff \n.\0",
+            "{seen:?}",
+        );
     }
+}
 
-    fn the_child_inherits_what_the_program_did(scene: &Scene) {
-        let setup = "umask 027; ulimit -S -n 300; ulimit -S -c 0";
-        let expected = inherited(scene, setup, "");
-        for (program, words) in programs(scene) {
-            let seen = inherited(scene, setup, &words);
-            assert_eq!(
-                comparable(program, &seen),
-                comparable(program, &expected),
-                "{program}"
-            );
+fn the_environment_is_left_alone(sandbox: &Sandbox) {
+    let environment: [&[u8]; 9] = [
+        b"Z=1",
+        b"A=2",
+        b"PATH=/bin",
+        b"Z=3",
+        b"no equals sign",
+        b"=",
+        b"",
+        b"A=\xff\n",
+        b"=A=",
+    ];
+    for (program, words) in programs(sandbox) {
+        if program == "envuidgid" {
+            continue;
         }
+        let seen = environment_after(sandbox, &environment, program, &arguments(&words));
+        let expected: Vec<u8> = environment
+            .iter()
+            .flat_map(|entry| [entry, &b"\0"[..]].concat())
+            .collect();
+        assert!(seen == expected, "{program}: {}", seen.escape_ascii());
     }
+}
 
-    fn descriptors_that_were_closed_stay_closed(scene: &Scene) {
-        for closed in 0..8 {
-            let mut setup = "exec 5</dev/null 7>>file;".to_owned();
-            for (bit, close) in [(1, "exec 0<&-;"), (2, "exec 1>&-;"), (4, "exec 2>&-;")] {
-                if closed & bit != 0 {
-                    setup.push_str(close);
-                }
-            }
-            let direct = descriptors(scene, &setup, "");
-            for (program, words) in programs(scene) {
-                let mut expected = direct.clone();
-                let mut seen = descriptors(scene, &setup, &words);
-                // The lowest free descriptors are the program's own.
-                let (own, target) = match program {
-                    "setlock" => (1, "here/lock"),
-                    "fghack" => (31, "pipe:"),
-                    _ => (0, ""),
-                };
-                let is_free = |number: &u32| direct.iter().all(|(open, _)| open != number);
-                expected.extend(
-                    (0..)
-                        .filter(is_free)
-                        .take(own)
-                        .map(|number| (number, target.to_owned())),
-                );
-                expected.sort();
-                for descriptor in seen
-                    .iter_mut()
-                    .filter(|descriptor| !direct.contains(descriptor))
-                {
-                    if own > 0 && descriptor.1.contains(target) {
-                        target.clone_into(&mut descriptor.1);
-                    }
-                }
-                assert_eq!(seen, expected, "{setup} {program}");
-            }
+fn an_empty_environment_stays_empty(sandbox: &Sandbox) {
+    for (program, words) in programs(sandbox) {
+        if program == "envuidgid" {
+            continue;
         }
+        let seen = environment_after(sandbox, &[], program, &arguments(&words));
+        assert_eq!(seen, b"", "{program}");
     }
+}
 
-    fn ignored_and_default_signals_are_inherited(scene: &Scene) {
-        for setup in [
-            "",
-            "trap '' PIPE",
-            "trap '' HUP INT QUIT USR1 USR2 ALRM TERM CHLD CONT TSTP TTIN TTOU",
-            "trap '' SEGV BUS ILL XFSZ PIPE",
-        ] {
-            let direct = inherited(scene, setup, "");
-            for (program, words) in programs(scene) {
-                // fghack could not wait for its child.
-                if program == "fghack" && setup.contains("CHLD") {
-                    continue;
-                }
-                let seen = inherited(scene, setup, &words);
-                assert_eq!(
-                    lines(&seen, "Sig"),
-                    lines(&direct, "Sig"),
-                    "{setup} {program}"
-                );
+fn the_child_inherits_what_the_program_did(sandbox: &Sandbox) {
+    let setup = "umask 027; ulimit -S -n 300; ulimit -S -c 0";
+    let expected = inherited(sandbox, setup, "");
+    for (program, words) in programs(sandbox) {
+        let seen = inherited(sandbox, setup, &words);
+        assert_eq!(
+            comparable(program, &seen),
+            comparable(program, &expected),
+            "{program}"
+        );
+    }
+}
+
+fn descriptors_that_were_closed_stay_closed(sandbox: &Sandbox) {
+    for closed in 0..8 {
+        let mut setup = "exec 5</dev/null 7>>file;".to_owned();
+        for (bit, close) in [(1, "exec 0<&-;"), (2, "exec 1>&-;"), (4, "exec 2>&-;")] {
+            if closed & bit != 0 {
+                setup.push_str(close);
             }
         }
-    }
-
-    fn the_signal_mask_is_inherited(scene: &Scene) {
-        for signals in ["SIGTERM, SIGPIPE, SIGCHLD", "1 .. 31, 40"] {
-            let block = format!(
-                "use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new({signals})) or die; exec @ARGV"
-            );
-            let direct = inherited(scene, "", &perl(&block));
-            assert!(!direct.contains("SigBlk:\t0000000000000000"), "{direct}");
-            for (program, words) in programs(scene) {
-                let seen = inherited(scene, "", &format!("{} {words}", perl(&block)));
-                assert_eq!(
-                    lines(&seen, "Sig"),
-                    lines(&direct, "Sig"),
-                    "{signals} {program}"
-                );
-            }
-        }
-    }
-
-    fn a_child_dies_of_sigpipe_unless_it_was_ignored(scene: &Scene) {
-        for (program, words) in programs(scene) {
-            let crash = if program == "fghack" {
-                "111\n"
-            } else {
-                "141\n"
+        let direct = descriptors(sandbox, &setup, "");
+        for (program, words) in programs(sandbox) {
+            let mut expected = direct.clone();
+            let mut seen = descriptors(sandbox, &setup, &words);
+            // The lowest free descriptors are the program's own.
+            let (own, target) = match program {
+                "setlock" => (1, "here/lock"),
+                "fghack" => (31, "pipe:"),
+                _ => (0, ""),
             };
-            let script = format!(
-                "({words} yes 2>/dev/null; echo $? >status) | head -n 1 >/dev/null; cat status"
+            let is_free = |number: &u32| direct.iter().all(|(open, _)| open != number);
+            expected.extend(
+                (0..)
+                    .filter(is_free)
+                    .take(own)
+                    .map(|number| (number, target.to_owned())),
             );
-            scene.sh(&script).prints(crash);
-            scene.sh(&format!("trap '' PIPE; {script}")).prints("1\n");
-        }
-    }
-
-    fn the_exit_code_is_the_childs(scene: &Scene) {
-        for (_, words) in programs(scene) {
-            for code in [0, 1, 99, 100, 111, 255] {
-                scene
-                    .sh(&format!("exec {words} sh -c 'exit {code}'"))
-                    .is(code, "", "");
+            expected.sort();
+            for descriptor in seen
+                .iter_mut()
+                .filter(|descriptor| !direct.contains(descriptor))
+            {
+                if own > 0 && descriptor.1.contains(target) {
+                    target.clone_into(&mut descriptor.1);
+                }
             }
+            assert_eq!(seen, expected, "{setup} {program}");
         }
     }
+}
 
-    fn chain_programs_chain(scene: &Scene) {
-        scene.write("env/NAME", "value\n");
-        if is_root("a chain of all chain programs") {
-            scene
-                .sh(
-                    "exec pgrphack envuidgid root envdir env softlimit -c 0 setlock -n lock fghack \
-                     setuidgid nobody sh -c 'echo $UID $GID $NAME; ulimit -c; id -u; exit 3'",
-                )
-                .is(3, "0 0 value\n0\n65534\n", "");
-        }
-    }
-
-    fn a_closed_stderr_hides_the_message_and_nothing_else(scene: &Scene) {
-        for (program, words) in programs(scene) {
-            // Where setlock's file takes the place of stderr, see its tests.
-            if program != "setlock" {
-                scene.sh(&format!("exec {words} nope 2>&-")).is(111, "", "");
+fn ignored_and_default_signals_are_inherited(sandbox: &Sandbox) {
+    for setup in [
+        "",
+        "trap '' PIPE",
+        "trap '' HUP INT QUIT USR1 USR2 ALRM TERM CHLD CONT TSTP TTIN TTOU",
+        "trap '' SEGV BUS ILL XFSZ PIPE",
+    ] {
+        let direct = inherited(sandbox, setup, "");
+        for (program, words) in programs(sandbox) {
+            // fghack could not wait for its child.
+            if program == "fghack" && setup.contains("CHLD") {
+                continue;
             }
+            let seen = inherited(sandbox, setup, &words);
+            assert_eq!(
+                lines(&seen, "Sig"),
+                lines(&direct, "Sig"),
+                "{setup} {program}"
+            );
         }
     }
+}
 
-    fn a_full_stderr_hides_the_message_and_nothing_else(scene: &Scene) {
-        for (_, words) in programs(scene) {
-            scene
-                .sh(&format!("exec {words} nope 2>/dev/full"))
+fn the_signal_mask_is_inherited(sandbox: &Sandbox) {
+    for signals in ["SIGTERM, SIGPIPE, SIGCHLD", "1 .. 31, 40"] {
+        let block = format!(
+            "use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new({signals})) or die; exec @ARGV"
+        );
+        let direct = inherited(sandbox, "", &perl(&block));
+        assert!(!direct.contains("SigBlk:\t0000000000000000"), "{direct}");
+        for (program, words) in programs(sandbox) {
+            let seen = inherited(sandbox, "", &format!("{} {words}", perl(&block)));
+            assert_eq!(
+                lines(&seen, "Sig"),
+                lines(&direct, "Sig"),
+                "{signals} {program}"
+            );
+        }
+    }
+}
+
+fn a_child_dies_of_sigpipe_unless_it_was_ignored(sandbox: &Sandbox) {
+    for (program, words) in programs(sandbox) {
+        let crash = if program == "fghack" {
+            "111\n"
+        } else {
+            "141\n"
+        };
+        let script = format!(
+            "({words} yes 2>/dev/null; echo $? >status) | head -n 1 >/dev/null; cat status"
+        );
+        sandbox.sh(&script).prints(crash);
+        sandbox.sh(&format!("trap '' PIPE; {script}")).prints("1\n");
+    }
+}
+
+fn the_exit_code_is_the_childs(sandbox: &Sandbox) {
+    for (_, words) in programs(sandbox) {
+        for code in [0, 1, 99, 100, 111, 255] {
+            sandbox
+                .sh(&format!("exec {words} sh -c 'exit {code}'"))
+                .is(code, "", "");
+        }
+    }
+}
+
+fn chain_programs_chain(sandbox: &Sandbox) {
+    sandbox.write("env/NAME", "value\n");
+    if is_root("a chain of all chain programs") {
+        sandbox
+            .sh(
+                "exec pgrphack envuidgid root envdir env softlimit -c 0 setlock -n lock fghack \
+                 setuidgid nobody sh -c 'echo $UID $GID $NAME; ulimit -c; id -u; exit 3'",
+            )
+            .is(3, "0 0 value\n0\n65534\n", "");
+    }
+}
+
+fn a_closed_stderr_hides_the_message_and_nothing_else(sandbox: &Sandbox) {
+    for (program, words) in programs(sandbox) {
+        // Where setlock's file takes the place of stderr, see its tests.
+        if program != "setlock" {
+            sandbox
+                .sh(&format!("exec {words} nope 2>&-"))
                 .is(111, "", "");
         }
+    }
+}
+
+fn a_full_stderr_hides_the_message_and_nothing_else(sandbox: &Sandbox) {
+    for (_, words) in programs(sandbox) {
+        sandbox
+            .sh(&format!("exec {words} nope 2>/dev/full"))
+            .is(111, "", "");
     }
 }
 

@@ -3,9 +3,25 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
-use testkit::{compliance, skip};
+use testkit::{Sandbox, compliance, skip};
 
 const FILTERS: [&str; 2] = ["tai64n", "tai64nlocal"];
+
+compliance!(
+    no_input_is_no_output,
+    arguments_are_ignored,
+    all_bytes_pass_in_lines_of_any_length,
+    how_the_input_arrives_makes_no_difference,
+    a_partial_line_does_not_wait_for_its_end,
+    an_unreadable_input_ends_silently,
+    an_output_that_fails_ends_silently,
+    standard_error_is_not_needed,
+    input_that_is_not_there_yet_is_an_error_if_it_does_not_wait,
+    a_reader_that_left_ends_it_by_sigpipe,
+    a_reader_that_left_is_an_error_if_sigpipe_is_ignored,
+    an_interruption_ends_tai64n_and_not_tai64nlocal,
+    writes_go_on_where_they_stopped,
+);
 
 /// The stamped lines without their stamps: tai64n's output, of which every
 /// line must have one.
@@ -44,142 +60,164 @@ fn lines(length: usize) -> Vec<u8> {
     lines
 }
 
-compliance! {
-    fn no_input_is_no_output(scene: &Scene) {
-        for filter in FILTERS {
-            scene.feed("", filter).succeeds();
-        }
+fn no_input_is_no_output(sandbox: &Sandbox) {
+    for filter in FILTERS {
+        sandbox.feed("", filter).succeeds();
     }
+}
 
-    fn arguments_are_ignored(scene: &Scene) {
-        for filter in FILTERS {
-            scene.feed("", &format!("{filter} -x --help nonsense")).succeeds();
-        }
+fn arguments_are_ignored(sandbox: &Sandbox) {
+    for filter in FILTERS {
+        sandbox
+            .feed("", &format!("{filter} -x --help nonsense"))
+            .succeeds();
     }
+}
 
-    fn all_bytes_pass_in_lines_of_any_length(scene: &Scene) {
-        let mut input = lines(300_000);
-        input.extend(vec![b'\n'; 70_000]);
-        input.extend(vec![b'x'; 200_000]);
-        input.extend(vec![0; 70_000]);
-        for filter in FILTERS {
-            let outcome = scene.feed(&input, filter);
+fn all_bytes_pass_in_lines_of_any_length(sandbox: &Sandbox) {
+    let mut input = lines(300_000);
+    input.extend(vec![b'\n'; 70_000]);
+    input.extend(vec![b'x'; 200_000]);
+    input.extend(vec![0; 70_000]);
+    for filter in FILTERS {
+        let outcome = sandbox.feed(&input, filter);
+        let passed = passed_on(filter, &outcome.stdout);
+        assert!(outcome.code() == Some(0) && passed == input, "{filter}");
+    }
+}
+
+fn how_the_input_arrives_makes_no_difference(sandbox: &Sandbox) {
+    let input = lines(40_000);
+    for filter in FILTERS {
+        for size in [1, 2, 7, 1000, 1024] {
+            let input = if size < 3 { &input[..5000] } else { &input };
+            let outcome = sandbox.run_with_chunks(sandbox.command(filter), input.chunks(size));
             let passed = passed_on(filter, &outcome.stdout);
-            assert!(outcome.code() == Some(0) && passed == input, "{filter}");
+            assert!(
+                outcome.code() == Some(0) && passed == input,
+                "{filter}, {size} at once"
+            );
         }
     }
+}
 
-    fn how_the_input_arrives_makes_no_difference(scene: &Scene) {
-        let input = lines(40_000);
+fn a_partial_line_does_not_wait_for_its_end(sandbox: &Sandbox) {
+    for filter in FILTERS {
+        let (mut writer, reader) = UnixStream::pair().unwrap();
+        let mut command = sandbox.command(filter);
+        command.stdin(OwnedFd::from(reader));
+        let running = sandbox.start(command);
+        for (written, seen) in [("a", "a"), ("b\n", "ab\n"), ("\nc", "ab\n\nc")] {
+            std::io::Write::write_all(&mut writer, written.as_bytes()).unwrap();
+            let last = &written.as_bytes()[written.len() - 1..];
+            sandbox.wait_until("it is passed on", || running.stdout().ends_with(last));
+            assert_eq!(passed_on(filter, &running.stdout()), seen.as_bytes());
+        }
+        drop(writer);
+        let outcome = running.wait();
+        assert_eq!(passed_on(filter, &outcome.stdout), b"ab\n\nc");
+        assert_eq!(
+            (outcome.code(), outcome.stderr.as_slice()),
+            (Some(0), &b""[..])
+        );
+    }
+}
+
+fn an_unreadable_input_ends_silently(sandbox: &Sandbox) {
+    for filter in FILTERS {
+        sandbox.sh(&format!("{filter} </")).is(111, "", "");
+        sandbox.sh(&format!("{filter} <&-")).is(111, "", "");
+    }
+}
+
+fn an_output_that_fails_ends_silently(sandbox: &Sandbox) {
+    for filter in FILTERS {
+        sandbox
+            .feed("a\n", &format!("{filter} >/dev/full"))
+            .is(111, "", "");
+        sandbox
+            .feed("a\n", &format!("{filter} >&-"))
+            .is(111, "", "");
+        sandbox.feed("", &format!("{filter} >&-")).succeeds();
+    }
+}
+
+fn standard_error_is_not_needed(sandbox: &Sandbox) {
+    for filter in FILTERS {
+        let outcome = sandbox.feed("a\n", &format!("{filter} 2>&-"));
+        assert_eq!(passed_on(filter, &outcome.stdout), b"a\n");
+        assert_eq!(outcome.code(), Some(0));
+    }
+}
+
+fn input_that_is_not_there_yet_is_an_error_if_it_does_not_wait(sandbox: &Sandbox) {
+    for filter in FILTERS {
+        let (mut writer, reader) = UnixStream::pair().unwrap();
+        reader.set_nonblocking(true).unwrap();
+        std::io::Write::write_all(&mut writer, b"a\nb").unwrap();
+        let mut command = sandbox.command(filter);
+        command.stdin(OwnedFd::from(reader));
+        let outcome = sandbox.run(command);
+        assert_eq!(passed_on(filter, &outcome.stdout), b"a\nb");
+        assert_eq!(
+            (outcome.code(), outcome.stderr.as_slice()),
+            (Some(111), &b""[..])
+        );
+    }
+}
+
+fn a_reader_that_left_ends_it_by_sigpipe(sandbox: &Sandbox) {
+    for filter in FILTERS {
+        // Descriptor 4 is the writing end of a FIFO that nobody reads.
+        let nobody = "rm -f fifo; mkfifo fifo; exec 3<>fifo 4>fifo 3<&-";
+        sandbox
+            .feed("a\n", &format!("{nobody}; {filter} >&4; echo $?"))
+            .prints("141\n");
+    }
+}
+
+fn a_reader_that_left_is_an_error_if_sigpipe_is_ignored(sandbox: &Sandbox) {
+    for filter in FILTERS {
+        let nobody = "trap '' PIPE; rm -f fifo; mkfifo fifo; exec 3<>fifo 4>fifo 3<&-";
+        sandbox
+            .feed("a\n", &format!("{nobody}; {filter} >&4; echo $?"))
+            .prints("111\n");
+    }
+}
+
+fn an_interruption_ends_tai64n_and_not_tai64nlocal(sandbox: &Sandbox) {
+    if sandbox.sh("strace -o trace true").code() != Some(0) {
+        return skip("interrupted reads and writes", "strace cannot be used");
+    }
+    sandbox.write("in", "a\nb\n");
+    for (call, passed_by_tai64n) in [("read", ""), ("read:when=2", "a\nb\n"), ("write", "")] {
         for filter in FILTERS {
-            for size in [1, 2, 7, 1000, 1024] {
-                let input = if size < 3 { &input[..5000] } else { &input };
-                let outcome = scene.hand_over(scene.command(filter), input.chunks(size));
-                let passed = passed_on(filter, &outcome.stdout);
-                assert!(outcome.code() == Some(0) && passed == input, "{filter}, {size} at once");
-            }
+            let (call, when) = call.split_once(':').unwrap_or((call, "when=1"));
+            let outcome = sandbox.sh(&format!(
+                "touch out; strace -qq -o trace -P in -P out -e trace={call} \
+                 -e inject={call}:error=EINTR:{when} {filter} <in >out 2>err"
+            ));
+            let (code, passed) = match filter {
+                "tai64n" => (111, passed_by_tai64n),
+                _ => (0, "a\nb\n"),
+            };
+            assert_eq!(outcome.code(), Some(code), "{filter}, {call} {when}");
+            assert_eq!(passed_on(filter, &sandbox.read("out")), passed.as_bytes());
+            assert!(
+                sandbox
+                    .read("trace")
+                    .windows(5)
+                    .any(|word| word == b"EINTR")
+            );
         }
     }
+}
 
-    fn a_partial_line_does_not_wait_for_its_end(scene: &Scene) {
-        for filter in FILTERS {
-            let (mut writer, reader) = UnixStream::pair().unwrap();
-            let mut command = scene.command(filter);
-            command.stdin(OwnedFd::from(reader));
-            let running = scene.start(command);
-            for (written, seen) in [("a", "a"), ("b\n", "ab\n"), ("\nc", "ab\n\nc")] {
-                std::io::Write::write_all(&mut writer, written.as_bytes()).unwrap();
-                let last = &written.as_bytes()[written.len() - 1..];
-                scene.wait_until("it is passed on", || running.stdout().ends_with(last));
-                assert_eq!(passed_on(filter, &running.stdout()), seen.as_bytes());
-            }
-            drop(writer);
-            let outcome = running.wait();
-            assert_eq!(passed_on(filter, &outcome.stdout), b"ab\n\nc");
-            assert_eq!((outcome.code(), outcome.stderr.as_slice()), (Some(0), &b""[..]));
-        }
-    }
-
-    fn an_unreadable_input_ends_silently(scene: &Scene) {
-        for filter in FILTERS {
-            scene.sh(&format!("{filter} </")).is(111, "", "");
-            scene.sh(&format!("{filter} <&-")).is(111, "", "");
-        }
-    }
-
-    fn an_output_that_fails_ends_silently(scene: &Scene) {
-        for filter in FILTERS {
-            scene.feed("a\n", &format!("{filter} >/dev/full")).is(111, "", "");
-            scene.feed("a\n", &format!("{filter} >&-")).is(111, "", "");
-            scene.feed("", &format!("{filter} >&-")).succeeds();
-        }
-    }
-
-    fn standard_error_is_not_needed(scene: &Scene) {
-        for filter in FILTERS {
-            let outcome = scene.feed("a\n", &format!("{filter} 2>&-"));
-            assert_eq!(passed_on(filter, &outcome.stdout), b"a\n");
-            assert_eq!(outcome.code(), Some(0));
-        }
-    }
-
-    fn input_that_is_not_there_yet_is_an_error_if_it_does_not_wait(scene: &Scene) {
-        for filter in FILTERS {
-            let (mut writer, reader) = UnixStream::pair().unwrap();
-            reader.set_nonblocking(true).unwrap();
-            std::io::Write::write_all(&mut writer, b"a\nb").unwrap();
-            let mut command = scene.command(filter);
-            command.stdin(OwnedFd::from(reader));
-            let outcome = scene.run(command);
-            assert_eq!(passed_on(filter, &outcome.stdout), b"a\nb");
-            assert_eq!((outcome.code(), outcome.stderr.as_slice()), (Some(111), &b""[..]));
-        }
-    }
-
-    fn a_reader_that_left_ends_it_by_sigpipe(scene: &Scene) {
-        for filter in FILTERS {
-            // Descriptor 4 is the writing end of a FIFO that nobody reads.
-            let nobody = "rm -f fifo; mkfifo fifo; exec 3<>fifo 4>fifo 3<&-";
-            scene.feed("a\n", &format!("{nobody}; {filter} >&4; echo $?")).prints("141\n");
-        }
-    }
-
-    fn a_reader_that_left_is_an_error_if_sigpipe_is_ignored(scene: &Scene) {
-        for filter in FILTERS {
-            let nobody = "trap '' PIPE; rm -f fifo; mkfifo fifo; exec 3<>fifo 4>fifo 3<&-";
-            scene.feed("a\n", &format!("{nobody}; {filter} >&4; echo $?")).prints("111\n");
-        }
-    }
-
-    fn an_interruption_ends_tai64n_and_not_tai64nlocal(scene: &Scene) {
-        if scene.sh("strace -o trace true").code() != Some(0) {
-            return skip("interrupted reads and writes", "strace cannot be used");
-        }
-        scene.write("in", "a\nb\n");
-        for (call, passed_by_tai64n) in [("read", ""), ("read:when=2", "a\nb\n"), ("write", "")] {
-            for filter in FILTERS {
-                let (call, when) = call.split_once(':').unwrap_or((call, "when=1"));
-                let outcome = scene.sh(&format!(
-                    "touch out; strace -qq -o trace -P in -P out -e trace={call} \
-                     -e inject={call}:error=EINTR:{when} {filter} <in >out 2>err"
-                ));
-                let (code, passed) = match filter {
-                    "tai64n" => (111, passed_by_tai64n),
-                    _ => (0, "a\nb\n"),
-                };
-                assert_eq!(outcome.code(), Some(code), "{filter}, {call} {when}");
-                assert_eq!(passed_on(filter, &scene.read("out")), passed.as_bytes());
-                assert!(scene.read("trace").windows(5).any(|word| word == b"EINTR"));
-            }
-        }
-    }
-
-    fn writes_go_on_where_they_stopped(scene: &Scene) {
-        // A pipe that is full takes a part of each write.
-        let input = lines(400_000);
-        for filter in FILTERS {
-            let outcome = scene.feed(&input, &format!("{filter} | (exec dd bs=1000 2>/dev/null)"));
-            assert!(passed_on(filter, &outcome.stdout) == input, "{filter}");
-        }
+fn writes_go_on_where_they_stopped(sandbox: &Sandbox) {
+    // A pipe that is full takes a part of each write.
+    let input = lines(400_000);
+    for filter in FILTERS {
+        let outcome = sandbox.feed(&input, &format!("{filter} | (exec dd bs=1000 2>/dev/null)"));
+        assert!(passed_on(filter, &outcome.stdout) == input, "{filter}");
     }
 }

@@ -32,32 +32,32 @@ mod svwait;
 mod tai64n;
 mod tai64nlocal;
 
-use testkit::{Running, Scene};
+use testkit::{Running, Sandbox};
 
 /// A run script that stays up.
 const SLEEPER: &str = "#!/bin/sh\nexec sleep 1000\n";
 
 /// Starts supervise on the service directory `s` and waits until it runs.
-fn supervise(scene: &Scene) -> Running {
-    let running = scene.start(scene.shell("exec supervise s"));
-    scene.wait_until("supervise runs", || scene.sh("svok s").code() == Some(0));
+fn supervise(sandbox: &Sandbox) -> Running {
+    let running = sandbox.start(sandbox.shell("exec supervise s"));
+    sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));
     running
 }
 
 /// What the status record of `s` says, the label left out: whether there is a
 /// pid, paused, and want.
-fn status(scene: &Scene) -> (bool, u8, u8) {
-    let record = scene.read("s/supervise/status");
+fn status(sandbox: &Sandbox) -> (bool, u8, u8) {
+    let record = sandbox.read("s/supervise/status");
     assert_eq!(record.len(), 18);
     (record[12..16] != [0; 4], record[16], record[17])
 }
 
 /// Waits until the status record of `s` is as given.
 #[track_caller]
-fn wait_for_status(scene: &Scene, wanted: (bool, u8, u8)) {
+fn wait_for_status(sandbox: &Sandbox, wanted: (bool, u8, u8)) {
     let last = std::cell::Cell::new(None);
-    scene.wait_until(&format!("the status is {wanted:?}"), || {
-        last.set(Some(status(scene)));
+    sandbox.wait_until(&format!("the status is {wanted:?}"), || {
+        last.set(Some(status(sandbox)));
         last.get() == Some(wanted)
     });
 }
@@ -65,9 +65,9 @@ fn wait_for_status(scene: &Scene, wanted: (bool, u8, u8)) {
 /// Waits until a process sleeps whenever it is looked at: one that looks again
 /// and again does not.
 #[track_caller]
-fn wait_until_it_rests(scene: &Scene, process: &Running) {
+fn wait_until_it_rests(sandbox: &Sandbox, process: &Running) {
     let mut asleep = 0;
-    scene.wait_until("it rests", || {
+    sandbox.wait_until("it rests", || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
         let sleeps =
             status.contains("\nState:\tS") && status.contains("\nShdPnd:\t0000000000000000\n");

@@ -1,18 +1,65 @@
 use nix::sys::signal::Signal;
-use testkit::{Running, Scene, compliance, interop, kill};
+use testkit::{Running, Sandbox, compliance, interop, kill};
 
 use super::supervise::{probe_alone, probed};
 use super::{SLEEPER, may_change_identity, wait_until_it_rests};
+
+compliance!(
+    usage_is_for_anything_but_one_argument,
+    a_missing_directory_is_fatal,
+    what_stands_in_the_way_is_told,
+    missing_rights_are_told,
+    no_descriptors_no_runsv,
+    its_files_have_their_names_and_modes,
+    a_link_to_nothing_becomes_a_directory,
+    down_is_obeyed_at_the_start,
+    down_and_log_that_cannot_be_looked_at_are_none,
+    the_status_record_is_to_the_byte,
+    the_label_tells_the_start_and_the_end,
+    each_command_has_its_effect,
+    each_letter_sends_its_signal,
+    want_exit_can_be_taken_back,
+    term_is_a_command_to_exit,
+    other_signals_leave_the_service,
+    finish_is_told_how_the_service_ended,
+    what_cannot_be_started_is_told_and_finished,
+    a_finish_that_cannot_be_opened_is_none,
+    finish_gets_no_signals,
+    who_kills_at_finish_can_have_runsv_exit_without_it,
+    a_service_that_lives_short_is_started_a_second_later,
+    the_umask_applies,
+    programs_in_control_stand_in_for_signals,
+    programs_in_control_that_fail_leave_it_to_the_signals,
+    a_program_that_is_not_executable_is_not_asked,
+    a_program_asked_to_stop_may_do_it_in_its_way,
+    run_finish_and_control_are_joined_to_the_logger,
+    the_logger_is_there_first_and_stays,
+    no_line_is_lost_while_the_logger_is_away,
+    while_only_the_logger_is_left_it_rests,
+    the_logger_has_its_own_control,
+    at_the_end_the_logger_reads_to_the_end,
+    a_logger_that_is_down_is_not_waited_for,
+    a_logger_that_cannot_be_started_is_told,
+    what_cannot_be_written_is_a_warning,
+    a_failing_fork_is_a_warning,
+    the_service_gets_what_runsv_inherited,
+);
+
+interop!(
+    only_one_runs_in_a_directory,
+    another_takes_the_directory_over,
+    the_other_familys_programs_meet_it,
+);
 
 /// What runsv tells of a service: whether it has a pid, paused, want, got
 /// TERM, activity; and its line.
 type Told = (bool, u8, char, u8, u8, String);
 
 /// What runsv tells of a service, the label left out.
-fn told(scene: &Scene, service: &str) -> Told {
-    let record = scene.read(format!("{service}/supervise/status"));
+fn told(sandbox: &Sandbox, service: &str) -> Told {
+    let record = sandbox.read(format!("{service}/supervise/status"));
     assert_eq!(record.len(), 20);
-    let line = String::from_utf8(scene.read(format!("{service}/supervise/stat"))).unwrap();
+    let line = String::from_utf8(sandbox.read(format!("{service}/supervise/stat"))).unwrap();
     (
         record[12..16] != [0; 4],
         record[16],
@@ -26,7 +73,7 @@ fn told(scene: &Scene, service: &str) -> Told {
 /// Waits until runsv tells this of a service: the bytes of the record after
 /// the pid, and the line without its newline.
 #[track_caller]
-pub(super) fn wait_for(scene: &Scene, service: &str, bytes: (u8, char, u8, u8), line: &str) {
+pub(super) fn wait_for(sandbox: &Sandbox, service: &str, bytes: (u8, char, u8, u8), line: &str) {
     let (paused, want, term, activity) = bytes;
     let wanted = (
         activity != 0,
@@ -37,39 +84,39 @@ pub(super) fn wait_for(scene: &Scene, service: &str, bytes: (u8, char, u8, u8), 
         format!("{line}\n"),
     );
     let mut last = None;
-    scene.wait_until(&format!("{service} is {wanted:?}"), || {
-        let there = scene.exists(format!("{service}/supervise/status"));
-        last = there.then(|| told(scene, service));
+    sandbox.wait_until(&format!("{service} is {wanted:?}"), || {
+        let there = sandbox.exists(format!("{service}/supervise/status"));
+        last = there.then(|| told(sandbox, service));
         last.as_ref() == Some(&wanted)
     });
 }
 
 /// Waits until a service is up.
 #[track_caller]
-pub(super) fn wait_until_up(scene: &Scene, service: &str) {
-    wait_for(scene, service, (0, 'u', 0, 1), "run");
+pub(super) fn wait_until_up(sandbox: &Sandbox, service: &str) {
+    wait_for(sandbox, service, (0, 'u', 0, 1), "run");
 }
 
 /// Starts runsv on the service directory `s` and waits until it is there.
-pub(super) fn runsv(scene: &Scene) -> Running {
-    let running = scene.start(scene.shell("exec runsv s"));
-    scene.wait_until("runsv runs", || scene.sh("svok s").code() == Some(0));
+pub(super) fn runsv(sandbox: &Sandbox) -> Running {
+    let running = sandbox.start(sandbox.shell("exec runsv s"));
+    sandbox.wait_until("runsv runs", || sandbox.sh("svok s").code() == Some(0));
     running
 }
 
 /// Sends letters to a service.
 #[track_caller]
-fn send(scene: &Scene, service: &str, letters: &str) {
+fn send(sandbox: &Sandbox, service: &str, letters: &str) {
     let script = format!("printf {letters} >{service}/supervise/control");
-    scene.sh(&script).succeeds();
+    sandbox.sh(&script).succeeds();
 }
 
 /// Waits until the file `s/trace` has these words, or lines.
 #[track_caller]
-fn wait_for_trace(scene: &Scene, wanted: &str) {
+fn wait_for_trace(sandbox: &Sandbox, wanted: &str) {
     let wanted: Vec<_> = wanted.split_whitespace().collect();
     let script = "cat s/trace 2>/dev/null";
-    scene.wait_for(script, |trace| {
+    sandbox.wait_for(script, |trace| {
         trace.split_whitespace().eq(wanted.iter().copied())
     });
 }
@@ -87,10 +134,10 @@ fn recorder(name: &str) -> String {
 }
 
 /// A program in `control` that leaves its name in the trace.
-fn control(scene: &Scene, letters: &str, code: i32) {
+fn control(sandbox: &Sandbox, letters: &str, code: i32) {
     for letter in letters.chars() {
         let script = format!("#!/bin/sh\necho \"$0\" >>trace\nexit {code}\n");
-        scene.script(format!("s/control/{letter}"), &script);
+        sandbox.script(format!("s/control/{letter}"), &script);
     }
 }
 
@@ -99,675 +146,907 @@ const LOGGER: &str = "#!/bin/sh\nexec cat >>kept\n";
 
 const ALL: &str = "pchaiq12tkoudx";
 
-compliance! {
-    fn usage_is_for_anything_but_one_argument(scene: &Scene) {
-        for words in ["", " a b", " -- a"] {
-            scene.sh(&format!("runsv{words}")).is(1, "", "usage: runsv dir\n\n");
-        }
-    }
-
-    fn a_missing_directory_is_fatal(scene: &Scene) {
-        for word in ["nope", "--", "-x", ""] {
-            scene.sh(&format!("runsv '{word}'")).is(111, "",
-                format!("runsv {word}: fatal: unable to change to directory: file does not exist\n"));
-        }
-    }
-
-    fn what_stands_in_the_way_is_told(scene: &Scene) {
-        let cases = [
-            ("mkdir -p s/supervise/lock", "unable to open supervise/lock: is a directory"),
-            (": >s/supervise", "unable to open supervise/lock: not a directory"),
-            ("ln -s supervise s/supervise", "unable to open supervise/lock: symbolic link loop"),
-            ("ln -s /nonexistent/a s/supervise", "unable to open supervise/lock: file does not exist"),
-            ("mkdir s/log; ln -s /nonexistent/a s/log/supervise", "unable to open log/supervise/lock: file does not exist"),
-            ("mkdir s/log; : >s/log/supervise", "unable to open log/supervise/lock: not a directory"),
-            ("mkdir -p s/log/supervise/lock", "unable to open log/supervise/lock: is a directory"),
-            ("mkdir -p s/supervise/control", "supervise/control exists but is not a fifo"),
-            ("mkdir s/supervise; : >s/supervise/control", "supervise/control exists but is not a fifo"),
-            ("mkdir s/supervise; ln -s control s/supervise/control", "unable to stat supervise/control: symbolic link loop"),
-            ("mkdir s/supervise; ln -s nowhere s/supervise/control", "unable to stat supervise/control: file does not exist"),
-        ];
-        for (prepare, complaint) in cases {
-            scene.sh(&format!("rm -rf s; mkdir s; {prepare}")).succeeds();
-            scene.sh("runsv s").is(111, "", format!("runsv s: fatal: {complaint}\n"));
-        }
-    }
-
-    fn missing_rights_are_told(scene: &Scene) {
-        if !may_change_identity("missing_rights_are_told") {
-            return;
-        }
-        scene.script("s/run", SLEEPER);
-        let denied = |prepare: &str, complaint: &str| {
-            scene.sh(prepare).succeeds();
-            let outcome = scene.sh("exec setpriv --reuid 65534 --clear-groups runsv s");
-            outcome.is(111, "", format!("runsv s: fatal: unable to {complaint}\n"));
-        };
-        denied(":", "open supervise/lock: file does not exist");
-        denied("mkdir -m 700 s/supervise", "open supervise/lock: access denied");
-        denied("chown 65534 s/supervise; mkfifo -m 0 s/supervise/control", "open supervise/control: access denied");
-        denied("chown 65534 s/supervise/control; chmod 400 s/supervise/control", "open supervise/control: access denied");
-        denied("chmod 600 s/supervise/control; mkfifo -m 0 s/supervise/ok", "read supervise/ok: access denied");
-        denied("rm s/supervise/ok; mkdir -m 0 s/log", "readlink ./log/supervise: access denied");
-        denied("chmod 755 s/log", "open log/supervise/lock: file does not exist");
-        denied("chmod 0 s", "change to directory: access denied");
-    }
-
-    fn no_descriptors_no_runsv(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.sh("ulimit -n 4; exec runsv s").is(111, "",
-            "runsv s: fatal: unable to create selfpipe: process cannot open more files\n");
-    }
-
-    fn its_files_have_their_names_and_modes(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/log/run", LOGGER);
-        let _runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        wait_until_up(scene, "s/log");
-        let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
-        for (service, others) in [("s", 1), ("s/log", 0)] {
-            let pid = scene.service(service).to_string();
-            assert_eq!(scene.read(format!("{service}/supervise/pid")), format!("{pid}\n").as_bytes());
-            let listing = scene.listing(&format!("{service}/supervise"));
-            assert_eq!(
-                listing,
-                format!(
-                    "prw------- {me} 0 control\n-rw------- {me} 0 lock\nprw------- {me} 0 ok\n\
-                     -rw-r--r-- {me} {} pid\n-rw-r--r-- {me} 4 stat\n-rw-r--r-- {me} 20 status\n",
-                    pid.len() + 1,
-                )
-            );
-            let directories = scene.sh(&format!("find {service} -mindepth 1 -type d -printf '%M %f\\n' | grep -c supervise"));
-            directories.prints(format!("{}\n", others + 1));
-        }
-    }
-
-    fn a_link_to_nothing_becomes_a_directory(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/log/run", LOGGER);
-        scene.sh("ln -s ../elsewhere s/supervise; ln -s ../../elsewhere.log s/log/supervise").succeeds();
-        let _runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        wait_until_up(scene, "s/log");
-        scene.sh("stat -c '%a %F' elsewhere elsewhere.log").prints("700 directory\n700 directory\n");
-        scene.sh("ls elsewhere").prints("control\nlock\nok\npid\nstat\nstatus\n");
-    }
-
-    fn down_is_obeyed_at_the_start(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/log/run", LOGGER);
-        scene.write("s/down", "");
-        scene.write("s/log/down", "");
-        let _runsv = runsv(scene);
-        wait_for(scene, "s", (0, 'd', 0, 0), "down");
-        wait_for(scene, "s/log", (0, 'd', 0, 0), "down");
-        assert_eq!(scene.read("s/supervise/pid"), b"");
-        assert!(!scene.exists("s/log/supervise/pid"));
-        send(scene, "s", "u");
-        wait_until_up(scene, "s");
-        wait_for(scene, "s/log", (0, 'd', 0, 0), "down");
-        send(scene, "s/log", "u");
-        wait_until_up(scene, "s/log");
-    }
-
-    fn down_and_log_that_cannot_be_looked_at_are_none(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.sh("ln -s down s/down; ln -s log s/log").succeeds();
-        let first = runsv(scene);
-        wait_until_up(scene, "s");
-        assert_eq!(first.stderr(), b"runsv s: warning: unable to stat() ./log: : symbolic link loop\n");
-        send(scene, "s", "x");
-        first.wait();
-        scene.sh("rm s/log; : >s/log").succeeds();
-        let second = runsv(scene);
-        wait_until_up(scene, "s");
-        assert_eq!(second.stderr(), b"runsv s: warning: ./log: not a directory.\n");
-    }
-
-    fn the_status_record_is_to_the_byte(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let before = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        let _runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        let record = scene.read("s/supervise/status");
-        let seconds = u64::from_be_bytes(record[..8].try_into().unwrap()) - (1 << 62) - 10;
-        assert!((before..=before + 60).contains(&seconds), "{seconds} is not now, {before}");
-        assert_eq!(u32::from_be_bytes(record[8..12].try_into().unwrap()) % 1000, 500);
-        let running = format!("/proc/{}/cmdline", scene.service("s"));
-        scene.wait_until("the pid is that of the service", || {
-            std::fs::read(&running).unwrap() == b"sleep\x001000\0"
-        });
-    }
-
-    fn the_label_tells_the_start_and_the_end(scene: &Scene) {
-        let label = || scene.read("s/supervise/status")[..12].to_vec();
-        scene.script("s/run", SLEEPER);
-        scene.script("s/finish", SLEEPER);
-        let _runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        let started = label();
-        send(scene, "s", "d");
-        wait_for(scene, "s", (0, 'd', 0, 2), "finish, want down");
-        // It is not a moment of its own when finish begins.
-        assert_eq!(label(), started);
-        kill(scene.service("s"), Signal::SIGKILL).unwrap();
-        wait_for(scene, "s", (0, 'd', 0, 0), "down");
-        assert!(label() > started);
-    }
-
-    fn each_command_has_its_effect(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        for (letter, bytes, line) in [
-            ("p", (1, 'u', 0, 1), "run, paused"),
-            ("c", (0, 'u', 0, 1), "run"),
-            ("o", (0, 'd', 0, 1), "run, want down"),
-            ("u", (0, 'u', 0, 1), "run"),
-            ("p", (1, 'u', 0, 1), "run, paused"),
-            ("d", (1, 'd', 0, 0), "down, paused"),
-            ("p", (1, 'd', 0, 0), "down, paused"),
-            ("c", (0, 'd', 0, 0), "down"),
-            ("o", (0, 'd', 0, 1), "run, want down"),
-            ("u", (0, 'u', 0, 1), "run"),
-            ("o", (0, 'd', 0, 1), "run, want down"),
-            ("k", (0, 'd', 0, 0), "down"),
-        ] {
-            send(scene, "s", letter);
-            wait_for(scene, "s", bytes, line);
-        }
-        send(scene, "s", "x");
-        runsv.wait().succeeds();
-        assert_eq!(told(scene, "s").5, "down\n");
-    }
-
-    fn each_letter_sends_its_signal(scene: &Scene) {
-        scene.script("s/run", &recorder("run"));
-        let _runsv = runsv(scene);
-        wait_for_trace(scene, "run");
-        let mut trace = String::from("run");
-        for (letter, signals) in [
-            ("h", "HUP"), ("a", "ALRM"), ("i", "INT"), ("q", "QUIT"), ("1", "USR1"), ("2", "USR2"), ("c", "CONT"),
-            ("t", "TERM"), ("o", ""), ("u", ""), ("z", ""), ("w", ""),
-        ] {
-            send(scene, "s", letter);
-            trace = format!("{trace} {signals}");
-            wait_for_trace(scene, &trace);
-        }
-        wait_for(scene, "s", (0, 'u', 1, 1), "run, got TERM");
-        send(scene, "s", "d");
-        wait_for(scene, "s", (0, 'd', 1, 1), "run, got TERM, want down");
-        send(scene, "s", "x");
-        wait_for(scene, "s", (0, 'd', 1, 1), "run, got TERM, want exit");
-        send(scene, "s", "u");
-        wait_for(scene, "s", (0, 'u', 1, 1), "run, got TERM");
-        send(scene, "s", "p");
-        wait_for(scene, "s", (1, 'u', 1, 1), "run, paused, got TERM");
-        send(scene, "s", "k");
-        wait_for(scene, "s", (0, 'u', 0, 1), "run");
-    }
-
-    fn want_exit_can_be_taken_back(scene: &Scene) {
-        scene.script("s/run", &recorder("run"));
-        let mut runsv = runsv(scene);
-        wait_for_trace(scene, "run");
-        for (letter, line) in [("d", "run, got TERM, want down"), ("o", "run, got TERM, want down")] {
-            send(scene, "s", "x");
-            wait_for(scene, "s", (0, 'd', 1, 1), "run, got TERM, want exit");
-            send(scene, "s", letter);
-            wait_for(scene, "s", (0, 'd', 1, 1), line);
-        }
-        send(scene, "s", "k");
-        wait_for(scene, "s", (0, 'd', 0, 0), "down");
-        assert!(runsv.runs());
-    }
-
-    fn term_is_a_command_to_exit(scene: &Scene) {
-        scene.script("s/run", &recorder("run"));
-        let runsv = runsv(scene);
-        wait_for_trace(scene, "run");
-        runsv.signal(Signal::SIGTERM);
-        wait_for(scene, "s", (0, 'd', 1, 1), "run, got TERM, want exit");
-        send(scene, "s", "k");
-        runsv.wait().succeeds();
-    }
-
-    fn other_signals_leave_the_service(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGPIPE, Signal::SIGALRM] {
-            let runsv = runsv(scene);
-            wait_until_up(scene, "s");
-            runsv.signal(signal);
-            assert_eq!(runsv.wait().signal(), Some(signal as i32));
-            kill(scene.service("s"), Signal::SIGKILL).unwrap();
-        }
-    }
-
-    fn finish_is_told_how_the_service_ended(scene: &Scene) {
-        for (ending, arguments) in [
-            ("exit 0", "0 0"), ("exit 3", "3 0"), ("exit 255", "255 0"),
-            ("kill -TERM $$", "-1 15"), ("kill -KILL $$", "-1 9"), ("kill -40 $$", "-1 40"), ("exec /nonexistent", "127 0"),
-        ] {
-            scene.sh("rm -rf s").succeeds();
-            scene.script("s/run", &format!("#!/bin/sh\necho run $# >>trace\n{ending}\n"));
-            scene.script("s/finish", "#!/bin/sh\necho \"$0\" $* >>trace\n");
-            scene.write("s/down", "");
-            let runsv = runsv(scene);
-            send(scene, "s", "o");
-            wait_for_trace(scene, &format!("run 0 ./finish {arguments}"));
-            send(scene, "s", "x");
-            runsv.wait();
-        }
-    }
-
-    fn what_cannot_be_started_is_told_and_finished(scene: &Scene) {
-        let check = |prepare: &str, complaint: &str| {
-            scene.sh(&format!("rm -rf s; mkdir s; {prepare}")).succeeds();
-            scene.write("s/down", "");
-            let runsv = runsv(scene);
-            send(scene, "s", "o");
-            let line = format!("runsv s: fatal: unable to start {complaint}\n");
-            scene.wait_until(&line, || runsv.stderr() == line.as_bytes());
-            send(scene, "s", "x");
-            runsv.wait();
-        };
-        let finish = "printf '#!/bin/sh\\necho $* >>trace\\n' >s/finish; chmod 755 s/finish";
-        check(finish, "./run: file does not exist");
-        assert_eq!(scene.read("s/trace"), b"111 0\n");
-        check(": >s/run", "./run: access denied");
-        check(": >s/run; echo >s/run; chmod 755 s/run", "./run: exec format error");
-        check("printf '#!/bin/sh\\n' >s/run; chmod 755 s/run; : >s/finish", "./finish: access denied");
-    }
-
-    fn a_finish_that_cannot_be_opened_is_none(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.sh("ln -s finish s/finish").succeeds();
-        let runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        send(scene, "s", "d");
-        wait_for(scene, "s", (0, 'd', 0, 0), "down");
-        assert_eq!(runsv.stderr(), b"");
-    }
-
-    fn finish_gets_no_signals(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/finish", &recorder("finish"));
-        let _runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        send(scene, "s", "t");
-        wait_for_trace(scene, "finish -1 15");
-        send(scene, "s", "haiq12tc");
-        for (letter, bytes, line) in [
-            ("p", (1, 'u', 0, 2), "finish, paused"),
-            ("c", (0, 'u', 0, 2), "finish"),
-            ("o", (0, 'd', 0, 2), "finish, want down"),
-            ("u", (0, 'u', 0, 2), "finish"),
-            ("d", (0, 'd', 0, 2), "finish, want down"),
-            ("x", (0, 'd', 0, 2), "finish, want exit"),
-            ("d", (0, 'd', 0, 2), "finish, want down"),
-        ] {
-            send(scene, "s", letter);
-            wait_for(scene, "s", bytes, line);
-        }
-        wait_for_trace(scene, "finish -1 15");
-        // A signal from elsewhere would have been seen.
-        kill(scene.service("s"), Signal::SIGHUP).unwrap();
-        wait_for_trace(scene, "finish -1 15 HUP");
-        kill(scene.service("s"), Signal::SIGKILL).unwrap();
-        wait_for(scene, "s", (0, 'd', 0, 0), "down");
-    }
-
-    fn who_kills_at_finish_can_have_runsv_exit_without_it(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/finish", &recorder("finish"));
-        let runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        send(scene, "s", "x");
-        wait_for_trace(scene, "finish -1 15");
-        let finish = scene.service("s");
-        send(scene, "s", "k");
-        runsv.wait().succeeds();
-        kill(finish, Signal::SIGHUP).unwrap();
-        wait_for_trace(scene, "finish -1 15 HUP");
-    }
-
-    fn a_service_that_lives_short_is_started_a_second_later(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\ndate +%s%N >>starts\n");
-        scene.script("s/finish", "#!/bin/sh\ndate +%s%N >>ends\n");
-        let _runsv = runsv(scene);
-        let moments = |name: &str| -> Vec<u64> {
-            let text = std::fs::read_to_string(scene.path(name)).unwrap_or_default();
-            text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect()
-        };
-        scene.wait_until("it started three times", || moments("s/starts").len() >= 3);
-        // The second is counted from the end of finish.
-        for (start, end) in moments("s/starts")[1..].iter().zip(moments("s/ends")) {
-            assert!(start - end > 900_000_000, "{start} {end}");
-        }
-    }
-
-    fn the_umask_applies(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let _runsv = scene.start(scene.shell("umask 077; exec runsv s"));
-        scene.wait_until("it runs", || scene.sh("svok s").code() == Some(0));
-        wait_until_up(scene, "s");
-        scene.sh("stat -c '%a %n' s/supervise/status s/supervise/stat s/supervise/pid")
-            .prints("600 s/supervise/status\n600 s/supervise/stat\n600 s/supervise/pid\n");
-    }
-
-    fn programs_in_control_stand_in_for_signals(scene: &Scene) {
-        scene.script("s/run", &recorder("run"));
-        control(scene, ALL, 0);
-        let _runsv = runsv(scene);
-        let mut trace = String::from("control/u run");
-        wait_for_trace(scene, &trace);
-        for (letter, traced) in [
-            ("p", "control/p"), ("c", "control/c"), ("h", "control/h"), ("a", "control/a"), ("i", "control/i"),
-            ("q", "control/q"), ("1", "control/1"), ("2", "control/2"), ("t", "control/t"), ("o", ""), ("u", ""),
-            ("k", "control/k"),
-        ] {
-            send(scene, "s", letter);
-            trace = format!("{trace} {traced}");
-            wait_for_trace(scene, &trace);
-        }
-        wait_until_up(scene, "s");
-    }
-
-    fn programs_in_control_that_fail_leave_it_to_the_signals(scene: &Scene) {
-        scene.script("s/run", &recorder("run"));
-        control(scene, ALL, 1);
-        let _runsv = runsv(scene);
-        let mut trace = String::from("control/u run");
-        wait_for_trace(scene, &trace);
-        for (letter, traced) in [
-            ("c", "control/c CONT"), ("h", "control/h HUP"), ("a", "control/a ALRM"), ("i", "control/i INT"),
-            ("q", "control/q QUIT"), ("1", "control/1 USR1"), ("2", "control/2 USR2"), ("t", "control/t TERM"),
-        ] {
-            send(scene, "s", letter);
-            trace = format!("{trace} {traced}");
-            wait_for_trace(scene, &trace);
-        }
-        wait_for(scene, "s", (0, 'u', 1, 1), "run, got TERM");
-        send(scene, "s", "p");
-        wait_for(scene, "s", (1, 'u', 1, 1), "run, paused, got TERM");
-        send(scene, "s", "k");
-        wait_for_trace(scene, &format!("{trace} control/p control/k control/u run"));
-    }
-
-    fn a_program_that_is_not_executable_is_not_asked(scene: &Scene) {
-        scene.script("s/run", &recorder("run"));
-        control(scene, "h", 0);
-        scene.mode("s/control/h", 0o644);
-        let runsv = runsv(scene);
-        wait_for_trace(scene, "run");
-        send(scene, "s", "h");
-        wait_for_trace(scene, "run HUP");
-        scene.script("s/control/h", "no interpreter\n");
-        send(scene, "s", "h");
-        wait_for_trace(scene, "run HUP HUP");
-        // It does not say which program it was.
-        assert_eq!(runsv.stderr(), b"runsv s: fatal: unable to run control/?: exec format error\n");
-        scene.sh("rm s/control/h; ln -s h s/control/h").succeeds();
-        send(scene, "s", "h");
-        wait_for_trace(scene, "run HUP HUP HUP");
-        let stderr = String::from_utf8(runsv.stderr()).unwrap();
-        assert!(stderr.ends_with("runsv s: warning: unable to stat control/h: symbolic link loop\n"), "{stderr}");
-    }
-
-    fn a_program_asked_to_stop_may_do_it_in_its_way(scene: &Scene) {
-        // It is told by t, and CONT comes in any case; d or x comes last.
-        scene.script("s/run", &recorder("run"));
-        control(scene, "dx", 1);
-        scene.script("s/control/t", "#!/bin/sh\necho \"$0\" >>trace\ncat supervise/stat >>trace\n");
-        let runsv = runsv(scene);
-        wait_for_trace(scene, "run");
-        // CONT is seen before or after what comes next.
-        let sorted = || {
-            let trace = String::from_utf8(scene.read("s/trace")).unwrap();
-            let mut lines: Vec<_> = trace.lines().map(str::to_owned).collect();
-            lines.sort_unstable();
-            lines
-        };
-        send(scene, "s", "d");
-        let seen = ["CONT", "control/d", "control/t", "run", "run, want down"];
-        scene.wait_until("it is asked to stay down", || sorted() == seen);
-        scene.write("s/trace", "");
-        send(scene, "s", "t");
-        let seen = ["CONT", "control/d", "control/t", "run, want down"];
-        scene.wait_until("it is asked again", || sorted() == seen);
-        scene.write("s/trace", "");
-        send(scene, "s", "x");
-        let seen = ["CONT", "control/t", "control/x", "run, want exit"];
-        scene.wait_until("it is asked to exit", || sorted() == seen);
-        kill(scene.service("s"), Signal::SIGKILL).unwrap();
-        runsv.wait().succeeds();
-    }
-
-    fn run_finish_and_control_are_joined_to_the_logger(scene: &Scene) {
-        let says = |name: &str| format!("#!/bin/sh\necho {name} out; echo {name} err >&2\n");
-        scene.script("s/run", &(says("run") + "exec sleep 1000\n"));
-        scene.script("s/finish", &says("finish"));
-        scene.script("s/control/h", &says("control"));
-        scene.script("s/log/run", &format!("#!/bin/sh\necho log out; echo log err >&2\n{}", &LOGGER[10..]));
-        let runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        send(scene, "s", "h");
-        send(scene, "s", "x");
-        let outcome = runsv.wait();
-        assert_eq!(scene.read("s/log/kept"), b"run out\ncontrol out\nfinish out\n");
-        assert_eq!(outcome.stdout, b"log out\n");
-        let mut lines: Vec<_> = outcome.stderr.split(|&byte| byte == b'\n').collect();
-        lines.sort_unstable();
-        assert_eq!(lines, [&b""[..], b"control err", b"finish err", b"log err", b"run err"]);
-    }
-
-    fn the_logger_is_there_first_and_stays(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\ncat log/supervise/stat\nexec sleep 1000\n");
-        scene.script("s/log/run", LOGGER);
-        let _runsv = runsv(scene);
-        scene.wait_until("the service tells", || scene.exists("s/log/kept") && scene.read("s/log/kept") == b"run\n");
-        let logger = scene.service("s/log");
-        send(scene, "s", "k");
-        scene.wait_until("it tells again", || scene.read("s/log/kept") == b"run\nrun\n");
-        assert_eq!(scene.service("s/log"), logger);
-    }
-
-    fn no_line_is_lost_while_the_logger_is_away(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\nwhile :; do n=$((n + 1)); echo $n; sleep 0.01; done\n");
-        scene.script("s/log/run", LOGGER);
-        let runsv = runsv(scene);
-        let kept = || String::from_utf8(std::fs::read(scene.path("s/log/kept")).unwrap_or_default()).unwrap();
-        scene.wait_until("there is a log", || kept().lines().count() > 3);
-        // Held, the logger has nothing in its hands when it is killed.
-        send(scene, "s", "p");
-        wait_for(scene, "s", (1, 'u', 0, 1), "run, paused");
-        let mut length = usize::MAX;
-        scene.wait_until("it has written all that it read", || std::mem::replace(&mut length, kept().len()) == kept().len());
-        send(scene, "s/log", "d");
-        wait_for(scene, "s/log", (0, 'd', 0, 0), "down");
-        let before = kept().lines().count();
-        send(scene, "s", "c");
-        send(scene, "s/log", "u");
-        scene.wait_until("the log goes on", || kept().lines().count() > before + 3);
-        send(scene, "s", "x");
-        runsv.wait();
-        let kept = kept();
-        let numbers: Vec<usize> = kept.lines().map(|line| line.parse().unwrap()).collect();
-        assert!(numbers.iter().copied().eq(1..=numbers.len()), "{kept}");
-    }
-
-    fn while_only_the_logger_is_left_it_rests(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/log/run", "#!/bin/sh\nexec sleep 1000\n");
-        let runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        runsv.signal(Signal::SIGTERM);
-        wait_for(scene, "s", (0, 'd', 0, 0), "down");
-        wait_for(scene, "s/log", (0, 'd', 0, 1), "run, want exit");
-        runsv.signal(Signal::SIGTERM);
-        wait_until_it_rests(scene, &runsv);
-        kill(scene.service("s/log"), Signal::SIGKILL).unwrap();
-        runsv.wait().succeeds();
-    }
-
-    fn the_logger_has_its_own_control(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/log/run", &recorder("log"));
-        // None of these is for loggers.
-        scene.script("s/log/finish", "#!/bin/sh\necho finish >>../trace\n");
-        scene.script("s/log/control/h", "#!/bin/sh\necho control >>../trace\n");
-        scene.script("s/control/h", "#!/bin/sh\necho control >>trace\n");
-        let _runsv = runsv(scene);
-        let mut trace = String::from("log");
-        wait_for_trace(scene, &trace);
-        for (letter, signals) in [
-            ("h", "HUP"), ("a", "ALRM"), ("i", "INT"), ("q", "QUIT"), ("1", "USR1"), ("2", "USR2"), ("c", "CONT"),
-            ("t", "TERM"), ("x", ""),
-        ] {
-            send(scene, "s/log", letter);
-            trace = format!("{trace} {signals}");
-            wait_for_trace(scene, &trace);
-        }
-        wait_for(scene, "s/log", (0, 'u', 1, 1), "run, got TERM");
-        send(scene, "s/log", "p");
-        wait_for(scene, "s/log", (1, 'u', 1, 1), "run, paused, got TERM");
-        send(scene, "s/log", "o");
-        wait_for(scene, "s/log", (1, 'd', 1, 1), "run, paused, got TERM, want down");
-        send(scene, "s/log", "k");
-        wait_for(scene, "s/log", (1, 'd', 0, 0), "down, paused");
-        wait_for_trace(scene, &trace);
-        wait_until_up(scene, "s");
-    }
-
-    fn at_the_end_the_logger_reads_to_the_end(scene: &Scene) {
-        scene.script("s/run", &recorder("run"));
-        scene.script("s/log/run", "#!/bin/sh\ncat >kept\necho end >>kept\nuntil [ -e go ]; do sleep 0.02; done\n");
-        let runsv = runsv(scene);
-        wait_for_trace(scene, "run");
-        send(scene, "s", "x");
-        wait_for(scene, "s", (0, 'd', 1, 1), "run, got TERM, want exit");
-        wait_until_up(scene, "s/log");
-        send(scene, "s", "k");
-        wait_for(scene, "s", (0, 'd', 0, 0), "down");
-        wait_for(scene, "s/log", (0, 'd', 0, 1), "run, want exit");
-        scene.wait_until("it is at its end", || scene.read("s/log/kept") == b"end\n");
-        scene.write("s/log/go", "");
-        runsv.wait().succeeds();
-        assert_eq!(told(scene, "s/log").5, "down\n");
-    }
-
-    fn a_logger_that_is_down_is_not_waited_for(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/log/run", LOGGER);
-        scene.write("s/log/down", "");
-        let runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        send(scene, "s", "x");
-        runsv.wait().succeeds();
-        assert_eq!(told(scene, "s/log").5, "down\n");
-    }
-
-    fn a_logger_that_cannot_be_started_is_told(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.sh("mkdir s/log").succeeds();
-        let runsv = runsv(scene);
-        let line = b"runsv s: fatal: unable to start log/./run: file does not exist\n";
-        scene.wait_until("it warns", || runsv.stderr().starts_with(line));
-        wait_until_up(scene, "s");
-    }
-
-    fn what_cannot_be_written_is_a_warning(scene: &Scene) {
-        for (prepare, complaint) in [
-            ("s/supervise/status.new", "open supervise/status.new"),
-            ("s/supervise/stat.new", "open supervise/stat.new"),
-            ("s/supervise/pid.new", "open supervise/pid.new"),
-            ("s/supervise/status/full", "rename status.new to supervise/status"),
-            ("s/supervise/stat/full", "rename stat.new to supervise/stat"),
-            ("s/supervise/pid/full", "rename pid.new to supervise/pid"),
-        ] {
-            scene.sh(&format!("rm -rf s; mkdir -p {prepare}")).succeeds();
-            scene.script("s/run", SLEEPER);
-            let running = runsv(scene);
-            let line = format!("runsv s: warning: unable to {complaint}: is a directory\n");
-            scene.wait_until(&line, || running.stderr().starts_with(line.as_bytes()));
-            send(scene, "s", "x");
-            running.wait();
-        }
-    }
-
-    fn a_failing_fork_is_a_warning(scene: &Scene) {
-        if !may_change_identity("a_failing_fork_is_a_warning") {
-            return;
-        }
-        scene.script("s/run", SLEEPER);
-        scene.sh("chown -R 65533 s");
-        let runsv = scene.start(scene.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 runsv s"));
-        scene.wait_until("it warns", || !runsv.stderr().is_empty());
-        assert_eq!(runsv.stderr().escape_ascii().to_string(),
-            "runsv s: warning: unable to fork, sleeping: temporary failure\\n");
-        wait_for(scene, "s", (0, 'u', 0, 0), "down");
-    }
-
-    fn the_service_gets_what_runsv_inherited(scene: &Scene) {
-        let launch = "umask 027; exec env -i B=1 PATH=\"$PATH\" A=2 perl -MPOSIX -e '$SIG{HUP} = $SIG{TERM} = \"IGNORE\"; \
-            sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGCHLD, SIGUSR2, SIGTERM)); exec @ARGV' ";
-        let direct = probe_alone(scene, launch);
-        assert!(direct.contains("SigBlk:\t0000000000014800\n") && direct.contains("4081\nSigCgt"), "{direct}");
-        let _runsv = scene.start(scene.shell(&format!("{launch} runsv s")));
-        // TERM and CHLD are let through, and have their default action.
-        let wanted = direct.replace("SigBlk:\t0000000000014800", "SigBlk:\t0000000000000800");
-        assert_eq!(probed(scene), wanted.replace("4081\nSigCgt", "0081\nSigCgt"));
+fn usage_is_for_anything_but_one_argument(sandbox: &Sandbox) {
+    for words in ["", " a b", " -- a"] {
+        sandbox
+            .sh(&format!("runsv{words}"))
+            .is(1, "", "usage: runsv dir\n\n");
     }
 }
 
-interop! {
-    fn only_one_runs_in_a_directory(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let first = scene.start(scene.shell("exec \"$FIRST/runsv\" s"));
-        scene.wait_until("runsv runs", || scene.sh("svok s").code() == Some(0));
-        scene.sh("\"$THEN/runsv\" s").is(111, "", "runsv s: fatal: unable to lock supervise/lock: temporary failure\n");
-        scene.sh("\"$THEN/supervise\" s").is(111, "",
-            "supervise: fatal: unable to acquire s/supervise/lock: temporary failure\n");
-        scene.sh("sv exit ./s").succeeds();
-        first.wait().succeeds();
+fn a_missing_directory_is_fatal(sandbox: &Sandbox) {
+    for word in ["nope", "--", "-x", ""] {
+        sandbox.sh(&format!("runsv '{word}'")).is(
+            111,
+            "",
+            format!("runsv {word}: fatal: unable to change to directory: file does not exist\n"),
+        );
     }
+}
 
-    fn another_takes_the_directory_over(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/log/run", LOGGER);
-        let first = scene.start(scene.shell("exec \"$FIRST/runsv\" s"));
-        scene.wait_until("runsv runs", || scene.sh("svok s").code() == Some(0));
-        wait_until_up(scene, "s");
-        let orphan = scene.service("s");
-        first.signal(Signal::SIGKILL);
-        first.wait();
-        // What it started has its descriptors until it is another program.
-        scene.wait_until("nobody answers", || scene.sh("svok s").code() == Some(100));
-        let second = scene.start(scene.shell("exec \"$THEN/runsv\" s"));
-        scene.wait_until("it has its own service", || scene.service("s") != orphan);
-        kill(orphan, Signal::SIGKILL).unwrap();
-        wait_until_up(scene, "s");
-        scene.sh("sv exit ./s").succeeds();
-        second.wait().succeeds();
+fn what_stands_in_the_way_is_told(sandbox: &Sandbox) {
+    let cases = [
+        (
+            "mkdir -p s/supervise/lock",
+            "unable to open supervise/lock: is a directory",
+        ),
+        (
+            ": >s/supervise",
+            "unable to open supervise/lock: not a directory",
+        ),
+        (
+            "ln -s supervise s/supervise",
+            "unable to open supervise/lock: symbolic link loop",
+        ),
+        (
+            "ln -s /nonexistent/a s/supervise",
+            "unable to open supervise/lock: file does not exist",
+        ),
+        (
+            "mkdir s/log; ln -s /nonexistent/a s/log/supervise",
+            "unable to open log/supervise/lock: file does not exist",
+        ),
+        (
+            "mkdir s/log; : >s/log/supervise",
+            "unable to open log/supervise/lock: not a directory",
+        ),
+        (
+            "mkdir -p s/log/supervise/lock",
+            "unable to open log/supervise/lock: is a directory",
+        ),
+        (
+            "mkdir -p s/supervise/control",
+            "supervise/control exists but is not a fifo",
+        ),
+        (
+            "mkdir s/supervise; : >s/supervise/control",
+            "supervise/control exists but is not a fifo",
+        ),
+        (
+            "mkdir s/supervise; ln -s control s/supervise/control",
+            "unable to stat supervise/control: symbolic link loop",
+        ),
+        (
+            "mkdir s/supervise; ln -s nowhere s/supervise/control",
+            "unable to stat supervise/control: file does not exist",
+        ),
+    ];
+    for (prepare, complaint) in cases {
+        sandbox
+            .sh(&format!("rm -rf s; mkdir s; {prepare}"))
+            .succeeds();
+        sandbox
+            .sh("runsv s")
+            .is(111, "", format!("runsv s: fatal: {complaint}\n"));
     }
+}
 
-    fn the_other_familys_programs_meet_it(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        assert_eq!(scene.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
-        scene.sh("svc -p s").succeeds();
-        wait_for(scene, "s", (1, 'u', 0, 1), "run, paused");
-        assert_eq!(scene.sh("svstat s").masked(), "s: up (pid P) S seconds, paused\n");
-        scene.sh("svc -d s").succeeds();
-        wait_for(scene, "s", (1, 'd', 0, 0), "down, paused");
-        assert_eq!(scene.sh("svstat s").masked(), "s: down S seconds, normally up\n");
-        scene.sh("svc -o s").succeeds();
-        wait_for(scene, "s", (0, 'd', 0, 1), "run, want down");
-        assert_eq!(scene.sh("svstat s").masked(), "s: up (pid P) S seconds, want down\n");
-        scene.sh("svc -dx s").succeeds();
-        runsv.wait().succeeds();
-        scene.sh("svstat s").prints("s: supervise not running\n");
+fn missing_rights_are_told(sandbox: &Sandbox) {
+    if !may_change_identity("missing_rights_are_told") {
+        return;
     }
+    sandbox.script("s/run", SLEEPER);
+    let denied = |prepare: &str, complaint: &str| {
+        sandbox.sh(prepare).succeeds();
+        let outcome = sandbox.sh("exec setpriv --reuid 65534 --clear-groups runsv s");
+        outcome.is(111, "", format!("runsv s: fatal: unable to {complaint}\n"));
+    };
+    denied(":", "open supervise/lock: file does not exist");
+    denied(
+        "mkdir -m 700 s/supervise",
+        "open supervise/lock: access denied",
+    );
+    denied(
+        "chown 65534 s/supervise; mkfifo -m 0 s/supervise/control",
+        "open supervise/control: access denied",
+    );
+    denied(
+        "chown 65534 s/supervise/control; chmod 400 s/supervise/control",
+        "open supervise/control: access denied",
+    );
+    denied(
+        "chmod 600 s/supervise/control; mkfifo -m 0 s/supervise/ok",
+        "read supervise/ok: access denied",
+    );
+    denied(
+        "rm s/supervise/ok; mkdir -m 0 s/log",
+        "readlink ./log/supervise: access denied",
+    );
+    denied(
+        "chmod 755 s/log",
+        "open log/supervise/lock: file does not exist",
+    );
+    denied("chmod 0 s", "change to directory: access denied");
+}
+
+fn no_descriptors_no_runsv(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.sh("ulimit -n 4; exec runsv s").is(
+        111,
+        "",
+        "runsv s: fatal: unable to create selfpipe: process cannot open more files\n",
+    );
+}
+
+fn its_files_have_their_names_and_modes(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/log/run", LOGGER);
+    let _runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    wait_until_up(sandbox, "s/log");
+    let me = nix::unistd::User::from_uid(nix::unistd::geteuid())
+        .unwrap()
+        .unwrap()
+        .name;
+    for (service, others) in [("s", 1), ("s/log", 0)] {
+        let pid = sandbox.service(service).to_string();
+        assert_eq!(
+            sandbox.read(format!("{service}/supervise/pid")),
+            format!("{pid}\n").as_bytes()
+        );
+        let listing = sandbox.listing(&format!("{service}/supervise"));
+        assert_eq!(
+            listing,
+            format!(
+                "prw------- {me} 0 control\n-rw------- {me} 0 lock\nprw------- {me} 0 ok\n\
+                 -rw-r--r-- {me} {} pid\n-rw-r--r-- {me} 4 stat\n-rw-r--r-- {me} 20 status\n",
+                pid.len() + 1,
+            )
+        );
+        let directories = sandbox.sh(&format!(
+            "find {service} -mindepth 1 -type d -printf '%M %f\\n' | grep -c supervise"
+        ));
+        directories.prints(format!("{}\n", others + 1));
+    }
+}
+
+fn a_link_to_nothing_becomes_a_directory(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/log/run", LOGGER);
+    sandbox
+        .sh("ln -s ../elsewhere s/supervise; ln -s ../../elsewhere.log s/log/supervise")
+        .succeeds();
+    let _runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    wait_until_up(sandbox, "s/log");
+    sandbox
+        .sh("stat -c '%a %F' elsewhere elsewhere.log")
+        .prints("700 directory\n700 directory\n");
+    sandbox
+        .sh("ls elsewhere")
+        .prints("control\nlock\nok\npid\nstat\nstatus\n");
+}
+
+fn down_is_obeyed_at_the_start(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/log/run", LOGGER);
+    sandbox.write("s/down", "");
+    sandbox.write("s/log/down", "");
+    let _runsv = runsv(sandbox);
+    wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
+    wait_for(sandbox, "s/log", (0, 'd', 0, 0), "down");
+    assert_eq!(sandbox.read("s/supervise/pid"), b"");
+    assert!(!sandbox.exists("s/log/supervise/pid"));
+    send(sandbox, "s", "u");
+    wait_until_up(sandbox, "s");
+    wait_for(sandbox, "s/log", (0, 'd', 0, 0), "down");
+    send(sandbox, "s/log", "u");
+    wait_until_up(sandbox, "s/log");
+}
+
+fn down_and_log_that_cannot_be_looked_at_are_none(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.sh("ln -s down s/down; ln -s log s/log").succeeds();
+    let first = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    assert_eq!(
+        first.stderr(),
+        b"runsv s: warning: unable to stat() ./log: : symbolic link loop\n"
+    );
+    send(sandbox, "s", "x");
+    first.wait();
+    sandbox.sh("rm s/log; : >s/log").succeeds();
+    let second = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    assert_eq!(
+        second.stderr(),
+        b"runsv s: warning: ./log: not a directory.\n"
+    );
+}
+
+fn the_status_record_is_to_the_byte(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let before = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let _runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    let record = sandbox.read("s/supervise/status");
+    let seconds = u64::from_be_bytes(record[..8].try_into().unwrap()) - (1 << 62) - 10;
+    assert!(
+        (before..=before + 60).contains(&seconds),
+        "{seconds} is not now, {before}"
+    );
+    assert_eq!(
+        u32::from_be_bytes(record[8..12].try_into().unwrap()) % 1000,
+        500
+    );
+    let running = format!("/proc/{}/cmdline", sandbox.service("s"));
+    sandbox.wait_until("the pid is that of the service", || {
+        std::fs::read(&running).unwrap() == b"sleep\x001000\0"
+    });
+}
+
+fn the_label_tells_the_start_and_the_end(sandbox: &Sandbox) {
+    let label = || sandbox.read("s/supervise/status")[..12].to_vec();
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/finish", SLEEPER);
+    let _runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    let started = label();
+    send(sandbox, "s", "d");
+    wait_for(sandbox, "s", (0, 'd', 0, 2), "finish, want down");
+    // It is not a moment of its own when finish begins.
+    assert_eq!(label(), started);
+    kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
+    wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
+    assert!(label() > started);
+}
+
+fn each_command_has_its_effect(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    for (letter, bytes, line) in [
+        ("p", (1, 'u', 0, 1), "run, paused"),
+        ("c", (0, 'u', 0, 1), "run"),
+        ("o", (0, 'd', 0, 1), "run, want down"),
+        ("u", (0, 'u', 0, 1), "run"),
+        ("p", (1, 'u', 0, 1), "run, paused"),
+        ("d", (1, 'd', 0, 0), "down, paused"),
+        ("p", (1, 'd', 0, 0), "down, paused"),
+        ("c", (0, 'd', 0, 0), "down"),
+        ("o", (0, 'd', 0, 1), "run, want down"),
+        ("u", (0, 'u', 0, 1), "run"),
+        ("o", (0, 'd', 0, 1), "run, want down"),
+        ("k", (0, 'd', 0, 0), "down"),
+    ] {
+        send(sandbox, "s", letter);
+        wait_for(sandbox, "s", bytes, line);
+    }
+    send(sandbox, "s", "x");
+    runsv.wait().succeeds();
+    assert_eq!(told(sandbox, "s").5, "down\n");
+}
+
+fn each_letter_sends_its_signal(sandbox: &Sandbox) {
+    sandbox.script("s/run", &recorder("run"));
+    let _runsv = runsv(sandbox);
+    wait_for_trace(sandbox, "run");
+    let mut trace = String::from("run");
+    for (letter, signals) in [
+        ("h", "HUP"),
+        ("a", "ALRM"),
+        ("i", "INT"),
+        ("q", "QUIT"),
+        ("1", "USR1"),
+        ("2", "USR2"),
+        ("c", "CONT"),
+        ("t", "TERM"),
+        ("o", ""),
+        ("u", ""),
+        ("z", ""),
+        ("w", ""),
+    ] {
+        send(sandbox, "s", letter);
+        trace = format!("{trace} {signals}");
+        wait_for_trace(sandbox, &trace);
+    }
+    wait_for(sandbox, "s", (0, 'u', 1, 1), "run, got TERM");
+    send(sandbox, "s", "d");
+    wait_for(sandbox, "s", (0, 'd', 1, 1), "run, got TERM, want down");
+    send(sandbox, "s", "x");
+    wait_for(sandbox, "s", (0, 'd', 1, 1), "run, got TERM, want exit");
+    send(sandbox, "s", "u");
+    wait_for(sandbox, "s", (0, 'u', 1, 1), "run, got TERM");
+    send(sandbox, "s", "p");
+    wait_for(sandbox, "s", (1, 'u', 1, 1), "run, paused, got TERM");
+    send(sandbox, "s", "k");
+    wait_for(sandbox, "s", (0, 'u', 0, 1), "run");
+}
+
+fn want_exit_can_be_taken_back(sandbox: &Sandbox) {
+    sandbox.script("s/run", &recorder("run"));
+    let mut runsv = runsv(sandbox);
+    wait_for_trace(sandbox, "run");
+    for (letter, line) in [
+        ("d", "run, got TERM, want down"),
+        ("o", "run, got TERM, want down"),
+    ] {
+        send(sandbox, "s", "x");
+        wait_for(sandbox, "s", (0, 'd', 1, 1), "run, got TERM, want exit");
+        send(sandbox, "s", letter);
+        wait_for(sandbox, "s", (0, 'd', 1, 1), line);
+    }
+    send(sandbox, "s", "k");
+    wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
+    assert!(runsv.runs());
+}
+
+fn term_is_a_command_to_exit(sandbox: &Sandbox) {
+    sandbox.script("s/run", &recorder("run"));
+    let runsv = runsv(sandbox);
+    wait_for_trace(sandbox, "run");
+    runsv.signal(Signal::SIGTERM);
+    wait_for(sandbox, "s", (0, 'd', 1, 1), "run, got TERM, want exit");
+    send(sandbox, "s", "k");
+    runsv.wait().succeeds();
+}
+
+fn other_signals_leave_the_service(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    for signal in [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGUSR1,
+        Signal::SIGPIPE,
+        Signal::SIGALRM,
+    ] {
+        let runsv = runsv(sandbox);
+        wait_until_up(sandbox, "s");
+        runsv.signal(signal);
+        assert_eq!(runsv.wait().signal(), Some(signal as i32));
+        kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
+    }
+}
+
+fn finish_is_told_how_the_service_ended(sandbox: &Sandbox) {
+    for (ending, arguments) in [
+        ("exit 0", "0 0"),
+        ("exit 3", "3 0"),
+        ("exit 255", "255 0"),
+        ("kill -TERM $$", "-1 15"),
+        ("kill -KILL $$", "-1 9"),
+        ("kill -40 $$", "-1 40"),
+        ("exec /nonexistent", "127 0"),
+    ] {
+        sandbox.sh("rm -rf s").succeeds();
+        sandbox.script(
+            "s/run",
+            &format!("#!/bin/sh\necho run $# >>trace\n{ending}\n"),
+        );
+        sandbox.script("s/finish", "#!/bin/sh\necho \"$0\" $* >>trace\n");
+        sandbox.write("s/down", "");
+        let runsv = runsv(sandbox);
+        send(sandbox, "s", "o");
+        wait_for_trace(sandbox, &format!("run 0 ./finish {arguments}"));
+        send(sandbox, "s", "x");
+        runsv.wait();
+    }
+}
+
+fn what_cannot_be_started_is_told_and_finished(sandbox: &Sandbox) {
+    let check = |prepare: &str, complaint: &str| {
+        sandbox
+            .sh(&format!("rm -rf s; mkdir s; {prepare}"))
+            .succeeds();
+        sandbox.write("s/down", "");
+        let runsv = runsv(sandbox);
+        send(sandbox, "s", "o");
+        let line = format!("runsv s: fatal: unable to start {complaint}\n");
+        sandbox.wait_until(&line, || runsv.stderr() == line.as_bytes());
+        send(sandbox, "s", "x");
+        runsv.wait();
+    };
+    let finish = "printf '#!/bin/sh\\necho $* >>trace\\n' >s/finish; chmod 755 s/finish";
+    check(finish, "./run: file does not exist");
+    assert_eq!(sandbox.read("s/trace"), b"111 0\n");
+    check(": >s/run", "./run: access denied");
+    check(
+        ": >s/run; echo >s/run; chmod 755 s/run",
+        "./run: exec format error",
+    );
+    check(
+        "printf '#!/bin/sh\\n' >s/run; chmod 755 s/run; : >s/finish",
+        "./finish: access denied",
+    );
+}
+
+fn a_finish_that_cannot_be_opened_is_none(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.sh("ln -s finish s/finish").succeeds();
+    let runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    send(sandbox, "s", "d");
+    wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
+    assert_eq!(runsv.stderr(), b"");
+}
+
+fn finish_gets_no_signals(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/finish", &recorder("finish"));
+    let _runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    send(sandbox, "s", "t");
+    wait_for_trace(sandbox, "finish -1 15");
+    send(sandbox, "s", "haiq12tc");
+    for (letter, bytes, line) in [
+        ("p", (1, 'u', 0, 2), "finish, paused"),
+        ("c", (0, 'u', 0, 2), "finish"),
+        ("o", (0, 'd', 0, 2), "finish, want down"),
+        ("u", (0, 'u', 0, 2), "finish"),
+        ("d", (0, 'd', 0, 2), "finish, want down"),
+        ("x", (0, 'd', 0, 2), "finish, want exit"),
+        ("d", (0, 'd', 0, 2), "finish, want down"),
+    ] {
+        send(sandbox, "s", letter);
+        wait_for(sandbox, "s", bytes, line);
+    }
+    wait_for_trace(sandbox, "finish -1 15");
+    // A signal from elsewhere would have been seen.
+    kill(sandbox.service("s"), Signal::SIGHUP).unwrap();
+    wait_for_trace(sandbox, "finish -1 15 HUP");
+    kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
+    wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
+}
+
+fn who_kills_at_finish_can_have_runsv_exit_without_it(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/finish", &recorder("finish"));
+    let runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    send(sandbox, "s", "x");
+    wait_for_trace(sandbox, "finish -1 15");
+    let finish = sandbox.service("s");
+    send(sandbox, "s", "k");
+    runsv.wait().succeeds();
+    kill(finish, Signal::SIGHUP).unwrap();
+    wait_for_trace(sandbox, "finish -1 15 HUP");
+}
+
+fn a_service_that_lives_short_is_started_a_second_later(sandbox: &Sandbox) {
+    sandbox.script("s/run", "#!/bin/sh\ndate +%s%N >>starts\n");
+    sandbox.script("s/finish", "#!/bin/sh\ndate +%s%N >>ends\n");
+    let _runsv = runsv(sandbox);
+    let moments = |name: &str| -> Vec<u64> {
+        let text = std::fs::read_to_string(sandbox.path(name)).unwrap_or_default();
+        text.split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n')?.parse().ok())
+            .collect()
+    };
+    sandbox.wait_until("it started three times", || moments("s/starts").len() >= 3);
+    // The second is counted from the end of finish.
+    for (start, end) in moments("s/starts")[1..].iter().zip(moments("s/ends")) {
+        assert!(start - end > 900_000_000, "{start} {end}");
+    }
+}
+
+fn the_umask_applies(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let _runsv = sandbox.start(sandbox.shell("umask 077; exec runsv s"));
+    sandbox.wait_until("it runs", || sandbox.sh("svok s").code() == Some(0));
+    wait_until_up(sandbox, "s");
+    sandbox
+        .sh("stat -c '%a %n' s/supervise/status s/supervise/stat s/supervise/pid")
+        .prints("600 s/supervise/status\n600 s/supervise/stat\n600 s/supervise/pid\n");
+}
+
+fn programs_in_control_stand_in_for_signals(sandbox: &Sandbox) {
+    sandbox.script("s/run", &recorder("run"));
+    control(sandbox, ALL, 0);
+    let _runsv = runsv(sandbox);
+    let mut trace = String::from("control/u run");
+    wait_for_trace(sandbox, &trace);
+    for (letter, traced) in [
+        ("p", "control/p"),
+        ("c", "control/c"),
+        ("h", "control/h"),
+        ("a", "control/a"),
+        ("i", "control/i"),
+        ("q", "control/q"),
+        ("1", "control/1"),
+        ("2", "control/2"),
+        ("t", "control/t"),
+        ("o", ""),
+        ("u", ""),
+        ("k", "control/k"),
+    ] {
+        send(sandbox, "s", letter);
+        trace = format!("{trace} {traced}");
+        wait_for_trace(sandbox, &trace);
+    }
+    wait_until_up(sandbox, "s");
+}
+
+fn programs_in_control_that_fail_leave_it_to_the_signals(sandbox: &Sandbox) {
+    sandbox.script("s/run", &recorder("run"));
+    control(sandbox, ALL, 1);
+    let _runsv = runsv(sandbox);
+    let mut trace = String::from("control/u run");
+    wait_for_trace(sandbox, &trace);
+    for (letter, traced) in [
+        ("c", "control/c CONT"),
+        ("h", "control/h HUP"),
+        ("a", "control/a ALRM"),
+        ("i", "control/i INT"),
+        ("q", "control/q QUIT"),
+        ("1", "control/1 USR1"),
+        ("2", "control/2 USR2"),
+        ("t", "control/t TERM"),
+    ] {
+        send(sandbox, "s", letter);
+        trace = format!("{trace} {traced}");
+        wait_for_trace(sandbox, &trace);
+    }
+    wait_for(sandbox, "s", (0, 'u', 1, 1), "run, got TERM");
+    send(sandbox, "s", "p");
+    wait_for(sandbox, "s", (1, 'u', 1, 1), "run, paused, got TERM");
+    send(sandbox, "s", "k");
+    wait_for_trace(
+        sandbox,
+        &format!("{trace} control/p control/k control/u run"),
+    );
+}
+
+fn a_program_that_is_not_executable_is_not_asked(sandbox: &Sandbox) {
+    sandbox.script("s/run", &recorder("run"));
+    control(sandbox, "h", 0);
+    sandbox.mode("s/control/h", 0o644);
+    let runsv = runsv(sandbox);
+    wait_for_trace(sandbox, "run");
+    send(sandbox, "s", "h");
+    wait_for_trace(sandbox, "run HUP");
+    sandbox.script("s/control/h", "no interpreter\n");
+    send(sandbox, "s", "h");
+    wait_for_trace(sandbox, "run HUP HUP");
+    // It does not say which program it was.
+    assert_eq!(
+        runsv.stderr(),
+        b"runsv s: fatal: unable to run control/?: exec format error\n"
+    );
+    sandbox.sh("rm s/control/h; ln -s h s/control/h").succeeds();
+    send(sandbox, "s", "h");
+    wait_for_trace(sandbox, "run HUP HUP HUP");
+    let stderr = String::from_utf8(runsv.stderr()).unwrap();
+    assert!(
+        stderr.ends_with("runsv s: warning: unable to stat control/h: symbolic link loop\n"),
+        "{stderr}"
+    );
+}
+
+fn a_program_asked_to_stop_may_do_it_in_its_way(sandbox: &Sandbox) {
+    // It is told by t, and CONT comes in any case; d or x comes last.
+    sandbox.script("s/run", &recorder("run"));
+    control(sandbox, "dx", 1);
+    sandbox.script(
+        "s/control/t",
+        "#!/bin/sh\necho \"$0\" >>trace\ncat supervise/stat >>trace\n",
+    );
+    let runsv = runsv(sandbox);
+    wait_for_trace(sandbox, "run");
+    // CONT is seen before or after what comes next.
+    let sorted = || {
+        let trace = String::from_utf8(sandbox.read("s/trace")).unwrap();
+        let mut lines: Vec<_> = trace.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    send(sandbox, "s", "d");
+    let seen = ["CONT", "control/d", "control/t", "run", "run, want down"];
+    sandbox.wait_until("it is asked to stay down", || sorted() == seen);
+    sandbox.write("s/trace", "");
+    send(sandbox, "s", "t");
+    let seen = ["CONT", "control/d", "control/t", "run, want down"];
+    sandbox.wait_until("it is asked again", || sorted() == seen);
+    sandbox.write("s/trace", "");
+    send(sandbox, "s", "x");
+    let seen = ["CONT", "control/t", "control/x", "run, want exit"];
+    sandbox.wait_until("it is asked to exit", || sorted() == seen);
+    kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
+    runsv.wait().succeeds();
+}
+
+fn run_finish_and_control_are_joined_to_the_logger(sandbox: &Sandbox) {
+    let says = |name: &str| format!("#!/bin/sh\necho {name} out; echo {name} err >&2\n");
+    sandbox.script("s/run", &(says("run") + "exec sleep 1000\n"));
+    sandbox.script("s/finish", &says("finish"));
+    sandbox.script("s/control/h", &says("control"));
+    sandbox.script(
+        "s/log/run",
+        &format!(
+            "#!/bin/sh\necho log out; echo log err >&2\n{}",
+            &LOGGER[10..]
+        ),
+    );
+    let runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    send(sandbox, "s", "h");
+    send(sandbox, "s", "x");
+    let outcome = runsv.wait();
+    assert_eq!(
+        sandbox.read("s/log/kept"),
+        b"run out\ncontrol out\nfinish out\n"
+    );
+    assert_eq!(outcome.stdout, b"log out\n");
+    let mut lines: Vec<_> = outcome.stderr.split(|&byte| byte == b'\n').collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            &b""[..],
+            b"control err",
+            b"finish err",
+            b"log err",
+            b"run err"
+        ]
+    );
+}
+
+fn the_logger_is_there_first_and_stays(sandbox: &Sandbox) {
+    sandbox.script(
+        "s/run",
+        "#!/bin/sh\ncat log/supervise/stat\nexec sleep 1000\n",
+    );
+    sandbox.script("s/log/run", LOGGER);
+    let _runsv = runsv(sandbox);
+    sandbox.wait_until("the service tells", || {
+        sandbox.exists("s/log/kept") && sandbox.read("s/log/kept") == b"run\n"
+    });
+    let logger = sandbox.service("s/log");
+    send(sandbox, "s", "k");
+    sandbox.wait_until("it tells again", || {
+        sandbox.read("s/log/kept") == b"run\nrun\n"
+    });
+    assert_eq!(sandbox.service("s/log"), logger);
+}
+
+fn no_line_is_lost_while_the_logger_is_away(sandbox: &Sandbox) {
+    sandbox.script(
+        "s/run",
+        "#!/bin/sh\nwhile :; do n=$((n + 1)); echo $n; sleep 0.01; done\n",
+    );
+    sandbox.script("s/log/run", LOGGER);
+    let runsv = runsv(sandbox);
+    let kept = || {
+        String::from_utf8(std::fs::read(sandbox.path("s/log/kept")).unwrap_or_default()).unwrap()
+    };
+    sandbox.wait_until("there is a log", || kept().lines().count() > 3);
+    // Held, the logger has nothing in its hands when it is killed.
+    send(sandbox, "s", "p");
+    wait_for(sandbox, "s", (1, 'u', 0, 1), "run, paused");
+    let mut length = usize::MAX;
+    sandbox.wait_until("it has written all that it read", || {
+        std::mem::replace(&mut length, kept().len()) == kept().len()
+    });
+    send(sandbox, "s/log", "d");
+    wait_for(sandbox, "s/log", (0, 'd', 0, 0), "down");
+    let before = kept().lines().count();
+    send(sandbox, "s", "c");
+    send(sandbox, "s/log", "u");
+    sandbox.wait_until("the log goes on", || kept().lines().count() > before + 3);
+    send(sandbox, "s", "x");
+    runsv.wait();
+    let kept = kept();
+    let numbers: Vec<usize> = kept.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.iter().copied().eq(1..=numbers.len()), "{kept}");
+}
+
+fn while_only_the_logger_is_left_it_rests(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/log/run", "#!/bin/sh\nexec sleep 1000\n");
+    let runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    runsv.signal(Signal::SIGTERM);
+    wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
+    wait_for(sandbox, "s/log", (0, 'd', 0, 1), "run, want exit");
+    runsv.signal(Signal::SIGTERM);
+    wait_until_it_rests(sandbox, &runsv);
+    kill(sandbox.service("s/log"), Signal::SIGKILL).unwrap();
+    runsv.wait().succeeds();
+}
+
+fn the_logger_has_its_own_control(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/log/run", &recorder("log"));
+    // None of these is for loggers.
+    sandbox.script("s/log/finish", "#!/bin/sh\necho finish >>../trace\n");
+    sandbox.script("s/log/control/h", "#!/bin/sh\necho control >>../trace\n");
+    sandbox.script("s/control/h", "#!/bin/sh\necho control >>trace\n");
+    let _runsv = runsv(sandbox);
+    let mut trace = String::from("log");
+    wait_for_trace(sandbox, &trace);
+    for (letter, signals) in [
+        ("h", "HUP"),
+        ("a", "ALRM"),
+        ("i", "INT"),
+        ("q", "QUIT"),
+        ("1", "USR1"),
+        ("2", "USR2"),
+        ("c", "CONT"),
+        ("t", "TERM"),
+        ("x", ""),
+    ] {
+        send(sandbox, "s/log", letter);
+        trace = format!("{trace} {signals}");
+        wait_for_trace(sandbox, &trace);
+    }
+    wait_for(sandbox, "s/log", (0, 'u', 1, 1), "run, got TERM");
+    send(sandbox, "s/log", "p");
+    wait_for(sandbox, "s/log", (1, 'u', 1, 1), "run, paused, got TERM");
+    send(sandbox, "s/log", "o");
+    wait_for(
+        sandbox,
+        "s/log",
+        (1, 'd', 1, 1),
+        "run, paused, got TERM, want down",
+    );
+    send(sandbox, "s/log", "k");
+    wait_for(sandbox, "s/log", (1, 'd', 0, 0), "down, paused");
+    wait_for_trace(sandbox, &trace);
+    wait_until_up(sandbox, "s");
+}
+
+fn at_the_end_the_logger_reads_to_the_end(sandbox: &Sandbox) {
+    sandbox.script("s/run", &recorder("run"));
+    sandbox.script(
+        "s/log/run",
+        "#!/bin/sh\ncat >kept\necho end >>kept\nuntil [ -e go ]; do sleep 0.02; done\n",
+    );
+    let runsv = runsv(sandbox);
+    wait_for_trace(sandbox, "run");
+    send(sandbox, "s", "x");
+    wait_for(sandbox, "s", (0, 'd', 1, 1), "run, got TERM, want exit");
+    wait_until_up(sandbox, "s/log");
+    send(sandbox, "s", "k");
+    wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
+    wait_for(sandbox, "s/log", (0, 'd', 0, 1), "run, want exit");
+    sandbox.wait_until("it is at its end", || {
+        sandbox.read("s/log/kept") == b"end\n"
+    });
+    sandbox.write("s/log/go", "");
+    runsv.wait().succeeds();
+    assert_eq!(told(sandbox, "s/log").5, "down\n");
+}
+
+fn a_logger_that_is_down_is_not_waited_for(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/log/run", LOGGER);
+    sandbox.write("s/log/down", "");
+    let runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    send(sandbox, "s", "x");
+    runsv.wait().succeeds();
+    assert_eq!(told(sandbox, "s/log").5, "down\n");
+}
+
+fn a_logger_that_cannot_be_started_is_told(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.sh("mkdir s/log").succeeds();
+    let runsv = runsv(sandbox);
+    let line = b"runsv s: fatal: unable to start log/./run: file does not exist\n";
+    sandbox.wait_until("it warns", || runsv.stderr().starts_with(line));
+    wait_until_up(sandbox, "s");
+}
+
+fn what_cannot_be_written_is_a_warning(sandbox: &Sandbox) {
+    for (prepare, complaint) in [
+        ("s/supervise/status.new", "open supervise/status.new"),
+        ("s/supervise/stat.new", "open supervise/stat.new"),
+        ("s/supervise/pid.new", "open supervise/pid.new"),
+        (
+            "s/supervise/status/full",
+            "rename status.new to supervise/status",
+        ),
+        ("s/supervise/stat/full", "rename stat.new to supervise/stat"),
+        ("s/supervise/pid/full", "rename pid.new to supervise/pid"),
+    ] {
+        sandbox
+            .sh(&format!("rm -rf s; mkdir -p {prepare}"))
+            .succeeds();
+        sandbox.script("s/run", SLEEPER);
+        let running = runsv(sandbox);
+        let line = format!("runsv s: warning: unable to {complaint}: is a directory\n");
+        sandbox.wait_until(&line, || running.stderr().starts_with(line.as_bytes()));
+        send(sandbox, "s", "x");
+        running.wait();
+    }
+}
+
+fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
+    if !may_change_identity("a_failing_fork_is_a_warning") {
+        return;
+    }
+    sandbox.script("s/run", SLEEPER);
+    sandbox.sh("chown -R 65533 s");
+    let runsv = sandbox.start(
+        sandbox.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 runsv s"),
+    );
+    sandbox.wait_until("it warns", || !runsv.stderr().is_empty());
+    assert_eq!(
+        runsv.stderr().escape_ascii().to_string(),
+        "runsv s: warning: unable to fork, sleeping: temporary failure\\n"
+    );
+    wait_for(sandbox, "s", (0, 'u', 0, 0), "down");
+}
+
+fn the_service_gets_what_runsv_inherited(sandbox: &Sandbox) {
+    let launch = "umask 027; exec env -i B=1 PATH=\"$PATH\" A=2 perl -MPOSIX -e '$SIG{HUP} = $SIG{TERM} = \"IGNORE\"; \
+        sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGCHLD, SIGUSR2, SIGTERM)); exec @ARGV' ";
+    let direct = probe_alone(sandbox, launch);
+    assert!(
+        direct.contains("SigBlk:\t0000000000014800\n") && direct.contains("4081\nSigCgt"),
+        "{direct}"
+    );
+    let _runsv = sandbox.start(sandbox.shell(&format!("{launch} runsv s")));
+    // TERM and CHLD are let through, and have their default action.
+    let wanted = direct.replace("SigBlk:\t0000000000014800", "SigBlk:\t0000000000000800");
+    assert_eq!(
+        probed(sandbox),
+        wanted.replace("4081\nSigCgt", "0081\nSigCgt")
+    );
+}
+
+fn only_one_runs_in_a_directory(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let first = sandbox.start(sandbox.shell("exec \"$FIRST/runsv\" s"));
+    sandbox.wait_until("runsv runs", || sandbox.sh("svok s").code() == Some(0));
+    sandbox.sh("\"$THEN/runsv\" s").is(
+        111,
+        "",
+        "runsv s: fatal: unable to lock supervise/lock: temporary failure\n",
+    );
+    sandbox.sh("\"$THEN/supervise\" s").is(
+        111,
+        "",
+        "supervise: fatal: unable to acquire s/supervise/lock: temporary failure\n",
+    );
+    sandbox.sh("sv exit ./s").succeeds();
+    first.wait().succeeds();
+}
+
+fn another_takes_the_directory_over(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/log/run", LOGGER);
+    let first = sandbox.start(sandbox.shell("exec \"$FIRST/runsv\" s"));
+    sandbox.wait_until("runsv runs", || sandbox.sh("svok s").code() == Some(0));
+    wait_until_up(sandbox, "s");
+    let orphan = sandbox.service("s");
+    first.signal(Signal::SIGKILL);
+    first.wait();
+    // What it started has its descriptors until it is another program.
+    sandbox.wait_until("nobody answers", || {
+        sandbox.sh("svok s").code() == Some(100)
+    });
+    let second = sandbox.start(sandbox.shell("exec \"$THEN/runsv\" s"));
+    sandbox.wait_until("it has its own service", || sandbox.service("s") != orphan);
+    kill(orphan, Signal::SIGKILL).unwrap();
+    wait_until_up(sandbox, "s");
+    sandbox.sh("sv exit ./s").succeeds();
+    second.wait().succeeds();
+}
+
+fn the_other_familys_programs_meet_it(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    assert_eq!(sandbox.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
+    sandbox.sh("svc -p s").succeeds();
+    wait_for(sandbox, "s", (1, 'u', 0, 1), "run, paused");
+    assert_eq!(
+        sandbox.sh("svstat s").masked(),
+        "s: up (pid P) S seconds, paused\n"
+    );
+    sandbox.sh("svc -d s").succeeds();
+    wait_for(sandbox, "s", (1, 'd', 0, 0), "down, paused");
+    assert_eq!(
+        sandbox.sh("svstat s").masked(),
+        "s: down S seconds, normally up\n"
+    );
+    sandbox.sh("svc -o s").succeeds();
+    wait_for(sandbox, "s", (0, 'd', 0, 1), "run, want down");
+    assert_eq!(
+        sandbox.sh("svstat s").masked(),
+        "s: up (pid P) S seconds, want down\n"
+    );
+    sandbox.sh("svc -dx s").succeeds();
+    runsv.wait().succeeds();
+    sandbox.sh("svstat s").prints("s: supervise not running\n");
 }

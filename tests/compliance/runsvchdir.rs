@@ -1,109 +1,153 @@
-use testkit::{Outcome, Scene, compliance};
+use testkit::{Outcome, Sandbox, compliance};
 
 use super::chain::{injected, not_shown};
 
 const PLACE: &str = "/etc/runit/runsvdir";
 
-/// Runs a script where the directories of services are those of the scene:
+compliance!(
+    usage_has_the_name_it_was_called_by,
+    current_is_switched_and_the_last_one_kept,
+    what_is_current_stays_so,
+    what_is_left_over_is_replaced,
+    what_cannot_be_current_is_said,
+    a_failing_call_is_said,
+);
+
+/// Runs a script where the directories of services are those of the sandbox:
 /// `one`, `two` and the link `current` to `one`. None if that cannot be done
 /// here.
-fn here(scene: &Scene, script: &str) -> Option<Outcome> {
-    let can = scene.sh(&format!("exec unshare -m sh -c 'mount --bind . {PLACE}'"));
+fn here(sandbox: &Sandbox, script: &str) -> Option<Outcome> {
+    let can = sandbox.sh(&format!("exec unshare -m sh -c 'mount --bind . {PLACE}'"));
     if can.code() != Some(0) {
         not_shown("runsvchdir in a mount namespace");
         return None;
     }
-    scene
+    sandbox
         .sh("rm -rf one two current* previous; mkdir one two; ln -s one current")
         .succeeds();
-    Some(scene.sh(&format!(
+    Some(sandbox.sh(&format!(
         "exec unshare -m sh -c 'mount --bind . {PLACE} || exit 99; {script}'"
     )))
 }
 
 /// The links, each as `name -> target`.
-fn links(scene: &Scene) -> String {
-    scene
+fn links(sandbox: &Sandbox) -> String {
+    sandbox
         .sh("find . -type l -printf '%P -> %l\\n' | LC_ALL=C sort")
         .text()
 }
 
-compliance! {
-    fn usage_has_the_name_it_was_called_by(scene: &Scene) {
-        scene.sh("runsvchdir").is(1, "", "usage: runsvchdir dir\n\n");
-        scene
-            .sh("ln -s $(readlink -f $(command -v runsvchdir)) x; ./x; ./x .y")
-            .is(111, "", "usage: ./x dir\n\n./x: fatal: .y: must not start with a dot.\n");
-    }
+fn usage_has_the_name_it_was_called_by(sandbox: &Sandbox) {
+    sandbox
+        .sh("runsvchdir")
+        .is(1, "", "usage: runsvchdir dir\n\n");
+    sandbox
+        .sh("ln -s $(readlink -f $(command -v runsvchdir)) x; ./x; ./x .y")
+        .is(
+            111,
+            "",
+            "usage: ./x dir\n\n./x: fatal: .y: must not start with a dot.\n",
+        );
+}
 
-    fn current_is_switched_and_the_last_one_kept(scene: &Scene) {
-        if let Some(outcome) = here(scene, "runsvchdir two ignored") {
-            outcome.prints("runsvchdir: two: now current.\n");
-            assert_eq!(links(scene), "current -> two\nprevious -> one\n");
+fn current_is_switched_and_the_last_one_kept(sandbox: &Sandbox) {
+    if let Some(outcome) = here(sandbox, "runsvchdir two ignored") {
+        outcome.prints("runsvchdir: two: now current.\n");
+        assert_eq!(links(sandbox), "current -> two\nprevious -> one\n");
+    }
+    if let Some(outcome) = here(sandbox, "runsvchdir two; runsvchdir one/; runsvchdir /tmp") {
+        outcome.prints(
+            "runsvchdir: two: now current.\nrunsvchdir: one/: now current.\n\
+             runsvchdir: /tmp: now current.\n",
+        );
+        assert_eq!(links(sandbox), "current -> /tmp\nprevious -> one/\n");
+    }
+}
+
+fn what_is_current_stays_so(sandbox: &Sandbox) {
+    if let Some(outcome) = here(sandbox, "runsvchdir one; runsvchdir $PWD/one") {
+        let dir = sandbox.dir();
+        outcome.prints(format!(
+            "runsvchdir: one: current.\nrunsvchdir: {}/one: current.\n",
+            dir.display()
+        ));
+        assert_eq!(links(sandbox), "current -> one\n");
+    }
+}
+
+fn what_is_left_over_is_replaced(sandbox: &Sandbox) {
+    if let Some(outcome) = here(
+        sandbox,
+        "ln -s x current.new; ln -s y previous; runsvchdir two",
+    ) {
+        outcome.prints("runsvchdir: two: now current.\n");
+        assert_eq!(links(sandbox), "current -> two\nprevious -> one\n");
+    }
+}
+
+fn what_cannot_be_current_is_said(sandbox: &Sandbox) {
+    for (setup, directory, message) in [
+        (":", "nope", "nope: file does not exist"),
+        (":", ".", ".: must not start with a dot."),
+        (":", "\"\"", ": file does not exist"),
+        ("echo >file", "file", "filenot a directory."),
+        (
+            "ln -s loop loop",
+            "loop",
+            "unable to stat: loop: symbolic link loop",
+        ),
+        (
+            "rm current",
+            "two",
+            "unable to stat: current: file does not exist",
+        ),
+        (
+            "mkdir current.new",
+            "two",
+            "unable to unlink: current.new: is a directory",
+        ),
+        (
+            "mkdir previous",
+            "two",
+            "unable to unlink: previous: is a directory",
+        ),
+    ] {
+        if let Some(outcome) = here(sandbox, &format!("{setup}; runsvchdir {directory}")) {
+            outcome.is(111, "", format!("runsvchdir: fatal: {message}\n"));
         }
-        if let Some(outcome) = here(scene, "runsvchdir two; runsvchdir one/; runsvchdir /tmp") {
-            outcome.prints(
-                "runsvchdir: two: now current.\nrunsvchdir: one/: now current.\n\
-                 runsvchdir: /tmp: now current.\n",
+    }
+}
+
+fn a_failing_call_is_said(sandbox: &Sandbox) {
+    for (call, when, message) in [
+        ("chdir", "1", "unable to chdir: /etc/runit/runsvdir"),
+        ("unlink,unlinkat", "1", "unable to unlink: current.new"),
+        ("unlink,unlinkat", "2", "unable to unlink: previous"),
+        (
+            "symlink,symlinkat",
+            "1",
+            "unable to create: current.new -> two",
+        ),
+        (
+            "rename,renameat",
+            "1",
+            "unable to copy: current to previous",
+        ),
+        (
+            "rename,renameat",
+            "2",
+            "unable to move: current.new to current",
+        ),
+    ] {
+        let Some(strace) = injected(call, "EIO", when) else {
+            return;
+        };
+        if let Some(outcome) = here(sandbox, &format!("{strace} runsvchdir two")) {
+            outcome.is(
+                111,
+                "",
+                format!("runsvchdir: fatal: {message}: input/output error\n"),
             );
-            assert_eq!(links(scene), "current -> /tmp\nprevious -> one/\n");
-        }
-    }
-
-    fn what_is_current_stays_so(scene: &Scene) {
-        if let Some(outcome) = here(scene, "runsvchdir one; runsvchdir $PWD/one") {
-            let dir = scene.dir();
-            outcome.prints(format!(
-                "runsvchdir: one: current.\nrunsvchdir: {}/one: current.\n",
-                dir.display()
-            ));
-            assert_eq!(links(scene), "current -> one\n");
-        }
-    }
-
-    fn what_is_left_over_is_replaced(scene: &Scene) {
-        if let Some(outcome) = here(scene, "ln -s x current.new; ln -s y previous; runsvchdir two") {
-            outcome.prints("runsvchdir: two: now current.\n");
-            assert_eq!(links(scene), "current -> two\nprevious -> one\n");
-        }
-    }
-
-    fn what_cannot_be_current_is_said(scene: &Scene) {
-        for (setup, directory, message) in [
-            (":", "nope", "nope: file does not exist"),
-            (":", ".", ".: must not start with a dot."),
-            (":", "\"\"", ": file does not exist"),
-            ("echo >file", "file", "filenot a directory."),
-            ("ln -s loop loop", "loop", "unable to stat: loop: symbolic link loop"),
-            ("rm current", "two", "unable to stat: current: file does not exist"),
-            ("mkdir current.new", "two", "unable to unlink: current.new: is a directory"),
-            ("mkdir previous", "two", "unable to unlink: previous: is a directory"),
-        ] {
-            if let Some(outcome) = here(scene, &format!("{setup}; runsvchdir {directory}")) {
-                outcome.is(111, "", format!("runsvchdir: fatal: {message}\n"));
-            }
-        }
-    }
-
-    fn a_failing_call_is_said(scene: &Scene) {
-        for (call, when, message) in [
-            ("chdir", "1", "unable to chdir: /etc/runit/runsvdir"),
-            ("unlink,unlinkat", "1", "unable to unlink: current.new"),
-            ("unlink,unlinkat", "2", "unable to unlink: previous"),
-            ("symlink,symlinkat", "1", "unable to create: current.new -> two"),
-            ("rename,renameat", "1", "unable to copy: current to previous"),
-            ("rename,renameat", "2", "unable to move: current.new to current"),
-        ] {
-            let Some(strace) = injected(call, "EIO", when) else {
-                return;
-            };
-            if let Some(outcome) = here(scene, &format!("{strace} runsvchdir two")) {
-                outcome.is(
-                    111,
-                    "",
-                    format!("runsvchdir: fatal: {message}: input/output error\n"),
-                );
-            }
         }
     }
 }

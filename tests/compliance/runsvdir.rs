@@ -1,12 +1,35 @@
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Scene, compliance, interop, kill};
+use testkit::{Running, Sandbox, compliance, interop, kill};
 
 use super::{SLEEPER, may_change_identity, wait_until_it_rests};
 
+compliance!(
+    usage_is_for_no_directory,
+    only_the_first_word_may_be_an_option,
+    each_directory_is_a_service,
+    services_come_and_go,
+    a_new_name_is_the_same_service,
+    the_directory_may_be_a_link_that_is_switched,
+    a_directory_that_is_gone_leaves_the_services,
+    what_cannot_be_entered_or_read_is_a_warning,
+    runsv_that_is_not_on_path_is_told,
+    a_runsv_that_ends_is_replaced,
+    it_looks_each_second_for_a_directory_that_was_never_there,
+    while_its_directory_is_away_it_rests,
+    with_p_each_has_a_session_of_its_own,
+    hup_ends_the_services_and_term_leaves_them,
+    alrm_makes_it_look_and_leave_a_note,
+    a_note_that_cannot_be_left_is_told,
+    the_log_shows_what_was_written_to_standard_error,
+    the_log_has_seven_characters_or_more,
+);
+
+interop!(its_services_are_met_by_name,);
+
 /// Starts runsvdir on the directory `scan`.
-fn runsvdir(scene: &Scene) -> Running {
-    scene.start(scene.shell("exec runsvdir scan"))
+fn runsvdir(sandbox: &Sandbox) -> Running {
+    sandbox.start(sandbox.shell("exec runsvdir scan"))
 }
 
 /// The arguments of a process as ps sees them.
@@ -15,32 +38,32 @@ fn title(running: &Running) -> Vec<u8> {
 }
 
 #[track_caller]
-fn wait_until_supervised(scene: &Scene, service: &str) {
-    scene.wait_until(&format!("{service} is supervised"), || {
-        scene.sh(&format!("svok {service}")).code() == Some(0)
+fn wait_until_supervised(sandbox: &Sandbox, service: &str) {
+    sandbox.wait_until(&format!("{service} is supervised"), || {
+        sandbox.sh(&format!("svok {service}")).code() == Some(0)
     });
 }
 
 #[track_caller]
-fn wait_until_left(scene: &Scene, service: &str) {
-    scene.wait_until(&format!("{service} is not supervised"), || {
-        scene.sh(&format!("svok {service}")).code() == Some(100)
+fn wait_until_left(sandbox: &Sandbox, service: &str) {
+    sandbox.wait_until(&format!("{service} is not supervised"), || {
+        sandbox.sh(&format!("svok {service}")).code() == Some(100)
     });
 }
 
 /// What ps tells of the parent of the service in a directory, once it is a
 /// runsv.
-fn runsv(scene: &Scene, dir: &str, field: &str) -> i32 {
+fn runsv(sandbox: &Sandbox, dir: &str, field: &str) -> i32 {
     let mut told = None;
-    scene.wait_until(&format!("{dir} has a runsv"), || {
-        let parent = scene
-            .sh(&format!("ps -o ppid= {}", scene.service(dir)))
+    sandbox.wait_until(&format!("{dir} has a runsv"), || {
+        let parent = sandbox
+            .sh(&format!("ps -o ppid= {}", sandbox.service(dir)))
             .text();
         let parent = parent.trim();
         if parent.is_empty() {
             return false;
         }
-        let line = scene.sh(&format!("ps -o {field}=,comm= {parent}")).text();
+        let line = sandbox.sh(&format!("ps -o {field}=,comm= {parent}")).text();
         told = line
             .trim()
             .strip_suffix("runsv")
@@ -50,262 +73,305 @@ fn runsv(scene: &Scene, dir: &str, field: &str) -> i32 {
     told.unwrap()
 }
 
-compliance! {
-    fn usage_is_for_no_directory(scene: &Scene) {
-        for words in ["", " -P", " -Px", " --", " --x"] {
-            scene.sh(&format!("runsvdir{words}")).is(1, "", "usage: runsvdir [-P] dir\n\n");
-        }
-    }
-
-    fn only_the_first_word_may_be_an_option(scene: &Scene) {
-        for (words, directory) in [("-x", "-x"), ("-", "-"), ("-P -P", "-P"), ("-- --", "--"), ("nope", "nope")] {
-            let running = scene.start(scene.shell(&format!("exec runsvdir {words}")));
-            let line = format!("runsvdir {directory}: warning: unable to stat {directory}: file does not exist\n");
-            scene.wait_until(&line, || running.stderr().starts_with(line.as_bytes()));
-        }
-    }
-
-    fn each_directory_is_a_service(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        scene.script("scan/a/log/run", SLEEPER);
-        scene.script("scan/.hidden/run", SLEEPER);
-        scene.script("elsewhere/run", SLEEPER);
-        scene.write("scan/file", "");
-        scene.sh("ln -s ../elsewhere scan/link; ln -s ../elsewhere scan/again; ln -s nowhere scan/n").succeeds();
-        let runsvdir = runsvdir(scene);
-        for name in ["scan/a", "scan/a/log", "elsewhere"] {
-            wait_until_supervised(scene, name);
-        }
-        assert!(!scene.exists("scan/.hidden/supervise"));
-        let line = "runsvdir scan: warning: unable to stat n: file does not exist\n";
-        scene.wait_until("it warns", || !runsvdir.stderr().is_empty());
-        // A second runsv would have complained of the lock.
-        assert_eq!(String::from_utf8(runsvdir.stderr()).unwrap().replace(line, ""), "");
-    }
-
-    fn services_come_and_go(scene: &Scene) {
-        scene.script("a/run", SLEEPER);
-        scene.script("scan/b/run", SLEEPER);
-        scene.sh("ln -s ../a scan/a").succeeds();
-        let runsvdir = runsvdir(scene);
-        wait_until_supervised(scene, "a");
-        wait_until_supervised(scene, "scan/b");
-        scene.sh("rm scan/a; mv scan/b b").succeeds();
-        wait_until_left(scene, "a");
-        wait_until_left(scene, "b");
-        assert_eq!(scene.read("a/supervise/stat"), b"down\n");
-        scene.sh("ln -s ../a scan/c; mv b scan/d").succeeds();
-        wait_until_supervised(scene, "a");
-        wait_until_supervised(scene, "scan/d");
-        assert_eq!(runsvdir.stderr(), b"");
-    }
-
-    fn a_new_name_is_the_same_service(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let _runsvdir = runsvdir(scene);
-        wait_until_supervised(scene, "scan/a");
-        let before = scene.service("scan/a");
-        scene.script("new/run", SLEEPER);
-        scene.sh("mv scan/a scan/b; mv new scan").succeeds();
-        wait_until_supervised(scene, "scan/new");
-        assert_eq!(scene.service("scan/b"), before);
-    }
-
-    fn the_directory_may_be_a_link_that_is_switched(scene: &Scene) {
-        scene.script("one/a/run", SLEEPER);
-        scene.script("two/b/run", SLEEPER);
-        scene.sh("ln -s one scan").succeeds();
-        let _runsvdir = runsvdir(scene);
-        wait_until_supervised(scene, "one/a");
-        scene.sh("ln -s two new; mv -T new scan").succeeds();
-        wait_until_supervised(scene, "two/b");
-        wait_until_left(scene, "one/a");
-    }
-
-    fn a_directory_that_is_gone_leaves_the_services(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let runsvdir = runsvdir(scene);
-        wait_until_supervised(scene, "scan/a");
-        scene.sh("mv scan away").succeeds();
-        let line = b"runsvdir scan: warning: unable to stat scan: file does not exist\n";
-        scene.wait_until("it warns", || runsvdir.stderr().starts_with(line));
-        scene.sh("svok away/a").succeeds();
-    }
-
-    fn what_cannot_be_entered_or_read_is_a_warning(scene: &Scene) {
-        scene.write("scan", "");
-        let warns = |script: &str, warning: &str| {
-            let running = scene.start(scene.shell(script));
-            let line = format!("runsvdir scan: warning: unable to {warning}\n");
-            scene.wait_until(&line, || running.stderr().starts_with(line.as_bytes()));
-        };
-        warns("exec runsvdir scan", "change directory to scan: not a directory");
-        scene.sh("rm scan; ln -s scan scan").succeeds();
-        warns("exec runsvdir scan", "stat scan: symbolic link loop");
-        if may_change_identity("what_cannot_be_entered_or_read_is_a_warning") {
-            scene.sh("rm scan; mkdir -m 711 scan").succeeds();
-            let nobody = "exec setpriv --reuid 65534 --clear-groups runsvdir scan";
-            warns(nobody, "open directory scan: access denied");
-            scene.sh("chmod 700 scan").succeeds();
-            warns(nobody, "change directory to scan: access denied");
-            scene.sh("mkdir scan/a; chown -R 65533 scan").succeeds();
-            warns("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 runsvdir scan",
-                "fork for a: temporary failure");
-        }
-    }
-
-    fn runsv_that_is_not_on_path_is_told(scene: &Scene) {
-        scene.sh("mkdir -p scan/a").succeeds();
-        let running = scene.start(scene.shell("exec env PATH=/nonexistent $FIRST/runsvdir scan"));
-        let line = b"runsvdir scan: fatal: unable to start runsv a: file does not exist\n";
-        scene.wait_until("it complains", || running.stderr().starts_with(line));
-    }
-
-    fn a_runsv_that_ends_is_replaced(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let _runsvdir = runsvdir(scene);
-        let first = runsv(scene, "scan/a", "pid");
-        scene.sh("sv exit ./scan/a").succeeds();
-        scene.wait_until("there is another", || !scene.processes().contains(&Pid::from_raw(first)));
-        let second = runsv(scene, "scan/a", "pid");
-        assert_ne!(first, second);
-        let orphan = scene.service("scan/a");
-        kill(Pid::from_raw(second), Signal::SIGKILL).unwrap();
-        kill(orphan, Signal::SIGKILL).unwrap();
-        scene.wait_until("there is one more", || scene.service("scan/a") != orphan);
-        wait_until_supervised(scene, "scan/a");
-    }
-
-    fn it_looks_each_second_for_a_directory_that_was_never_there(scene: &Scene) {
-        // Not each five seconds, as later on.
-        let mut late = scene.start(scene.shell("exec sleep 4"));
-        let runsvdir = scene.start(scene.shell("exec runsvdir scan"));
-        let line = "runsvdir scan: warning: unable to stat scan: file does not exist\n";
-        scene.wait_until("it has looked three times", || runsvdir.stderr().len() >= 3 * line.len());
-        assert!(late.runs());
-        assert!(String::from_utf8(runsvdir.stderr()).unwrap().starts_with(line));
-        scene.script("scan/a/run", SLEEPER);
-        wait_until_supervised(scene, "scan/a");
-    }
-
-    fn while_its_directory_is_away_it_rests(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let runsvdir = runsvdir(scene);
-        let runsv = runsv(scene, "scan/a", "pid");
-        scene.sh("mv scan away; mkdir away/b").succeeds();
-        wait_until_it_rests(scene, &runsvdir);
-        // Those that die meanwhile are taken leave of.
-        kill(Pid::from_raw(runsv), Signal::SIGKILL).unwrap();
-        scene.wait_until("it is gone", || kill(Pid::from_raw(runsv), None).is_err());
-        // It is found again by its name.
-        scene.sh("mv away scan").succeeds();
-        wait_until_supervised(scene, "scan/b");
-        wait_until_supervised(scene, "scan/a");
-        wait_until_it_rests(scene, &runsvdir);
-    }
-
-    fn with_p_each_has_a_session_of_its_own(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let mut sessions = Vec::new();
-        for option in ["", "-P"] {
-            let running = scene.start(scene.shell(&format!("exec runsvdir {option} scan")));
-            wait_until_supervised(scene, "scan/a");
-            sessions.push(runsv(scene, "scan/a", "sid") == runsv(scene, "scan/a", "pid"));
-            running.signal(Signal::SIGHUP);
-            running.wait().is(111, "", "");
-            wait_until_left(scene, "scan/a");
-        }
-        assert_eq!(sessions, [false, true]);
-    }
-
-    fn hup_ends_the_services_and_term_leaves_them(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        scene.script("scan/b/run", SLEEPER);
-        let first = runsvdir(scene);
-        for name in ["scan/a", "scan/b"] {
-            scene.service(name);
-        }
-        first.signal(Signal::SIGTERM);
-        first.wait().succeeds();
-        for name in ["scan/a", "scan/b"] {
-            scene.sh(&format!("svok {name}")).succeeds();
-            scene.sh(&format!("sv exit ./{name}")).succeeds();
-            wait_until_left(scene, name);
-        }
-        let second = runsvdir(scene);
-        for name in ["scan/a", "scan/b"] {
-            wait_until_supervised(scene, name);
-        }
-        second.signal(Signal::SIGHUP);
-        second.wait().is(111, "", "");
-        for name in ["scan/a", "scan/b"] {
-            wait_until_left(scene, name);
-            assert_eq!(scene.read(format!("{name}/supervise/stat")), b"down\n");
-        }
-    }
-
-    fn alrm_makes_it_look_and_leave_a_note(scene: &Scene) {
-        scene.sh("mkdir scan; ln -s nowhere scan/n").succeeds();
-        let runsvdir = runsvdir(scene);
-        let line = "runsvdir scan: warning: unable to stat n: file does not exist\n";
-        scene.wait_until("it looks", || !runsvdir.stderr().is_empty());
-        assert!(!scene.exists("scan/.forced-rescan"));
-        runsvdir.signal(Signal::SIGALRM);
-        scene.wait_until("it leaves a note", || {
-            scene.exists("scan/.forced-rescan") && scene.read("scan/.forced-rescan").len() == 25
-        });
-        let note = String::from_utf8(scene.read("scan/.forced-rescan")).unwrap();
-        assert!(note.starts_with("@4000000"), "{note}");
-        assert_eq!(scene.sh("stat -c %a scan/.forced-rescan").text(), "644\n");
-        assert!(String::from_utf8(runsvdir.stderr()).unwrap().starts_with(&line.repeat(2)));
-    }
-
-    fn a_note_that_cannot_be_left_is_told(scene: &Scene) {
-        scene.sh("mkdir -p scan/.forced-rescan; ln -s nowhere scan/n").succeeds();
-        let runsvdir = runsvdir(scene);
-        scene.wait_until("it looks", || !runsvdir.stderr().is_empty());
-        runsvdir.signal(Signal::SIGALRM);
-        let told = || String::from_utf8(runsvdir.stderr()).unwrap();
-        let words = "runsvdir scan: warning: failed to open./.forced-rescan@4000000";
-        scene.wait_until("it complains", || told().contains(words));
-    }
-
-    fn the_log_shows_what_was_written_to_standard_error(scene: &Scene) {
-        scene.script("scan/a/run", "#!/bin/sh\necho out; echo a long complaint >&2\nexec sleep 1000\n");
-        let log = format!("log: {}", ".".repeat(30));
-        let running = scene.start(scene.shell(&format!("exec runsvdir scan '{log}'")));
-        let shown = format!("runsvdir\0scan\0log: {}a long complaint\n\0", ".".repeat(13));
-        scene.wait_until(&shown, || title(&running) == shown.as_bytes());
-        scene.wait_until("the service has its output", || running.stdout() == b"out\n");
-        scene.sh("ln -s nowhere scan/n").succeeds();
-        let shown = "runsvdir\0scan\0log: o stat n: file does not exist\n\0";
-        scene.wait_until(shown, || title(&running) == shown.as_bytes());
-        assert_eq!(running.stderr(), b"");
-    }
-
-    fn the_log_has_seven_characters_or_more(scene: &Scene) {
-        scene.sh("mkdir scan").succeeds();
-        for word in ["short.", ""] {
-            let running = scene.start(scene.shell(&format!("exec runsvdir scan '{word}'")));
-            let lines = b"runsvdir scan: warning: log must have at least seven characters.\n\
-                runsvdir scan: warning: log service disabled.\n";
-            scene.wait_until("it warns", || running.stderr() == lines);
-        }
-        let running = scene.start(scene.shell("exec runsvdir -P scan 1234567 another"));
-        // A dot is put in at once, and every fifteen minutes.
-        let shown = b"runsvdir\0-P\0scan\x00123457.\0another\0";
-        scene.wait_until("there is a dot", || title(&running) == shown);
+fn usage_is_for_no_directory(sandbox: &Sandbox) {
+    for words in ["", " -P", " -Px", " --", " --x"] {
+        sandbox
+            .sh(&format!("runsvdir{words}"))
+            .is(1, "", "usage: runsvdir [-P] dir\n\n");
     }
 }
 
-interop! {
-    fn its_services_are_met_by_name(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let _runsvdir = runsvdir(scene);
-        wait_until_supervised(scene, "scan/a");
-        scene.service("scan/a");
-        scene.sh("SVDIR=scan sv -w 30 down a").code();
-        let told = scene.sh("SVDIR=$PWD/scan sv status a").text();
-        assert!(told.starts_with("down: a: ") && told.ends_with("s, normally up\n"), "{told}");
+fn only_the_first_word_may_be_an_option(sandbox: &Sandbox) {
+    for (words, directory) in [
+        ("-x", "-x"),
+        ("-", "-"),
+        ("-P -P", "-P"),
+        ("-- --", "--"),
+        ("nope", "nope"),
+    ] {
+        let running = sandbox.start(sandbox.shell(&format!("exec runsvdir {words}")));
+        let line = format!(
+            "runsvdir {directory}: warning: unable to stat {directory}: file does not exist\n"
+        );
+        sandbox.wait_until(&line, || running.stderr().starts_with(line.as_bytes()));
     }
+}
+
+fn each_directory_is_a_service(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.script("scan/a/log/run", SLEEPER);
+    sandbox.script("scan/.hidden/run", SLEEPER);
+    sandbox.script("elsewhere/run", SLEEPER);
+    sandbox.write("scan/file", "");
+    sandbox
+        .sh("ln -s ../elsewhere scan/link; ln -s ../elsewhere scan/again; ln -s nowhere scan/n")
+        .succeeds();
+    let runsvdir = runsvdir(sandbox);
+    for name in ["scan/a", "scan/a/log", "elsewhere"] {
+        wait_until_supervised(sandbox, name);
+    }
+    assert!(!sandbox.exists("scan/.hidden/supervise"));
+    let line = "runsvdir scan: warning: unable to stat n: file does not exist\n";
+    sandbox.wait_until("it warns", || !runsvdir.stderr().is_empty());
+    // A second runsv would have complained of the lock.
+    assert_eq!(
+        String::from_utf8(runsvdir.stderr())
+            .unwrap()
+            .replace(line, ""),
+        ""
+    );
+}
+
+fn services_come_and_go(sandbox: &Sandbox) {
+    sandbox.script("a/run", SLEEPER);
+    sandbox.script("scan/b/run", SLEEPER);
+    sandbox.sh("ln -s ../a scan/a").succeeds();
+    let runsvdir = runsvdir(sandbox);
+    wait_until_supervised(sandbox, "a");
+    wait_until_supervised(sandbox, "scan/b");
+    sandbox.sh("rm scan/a; mv scan/b b").succeeds();
+    wait_until_left(sandbox, "a");
+    wait_until_left(sandbox, "b");
+    assert_eq!(sandbox.read("a/supervise/stat"), b"down\n");
+    sandbox.sh("ln -s ../a scan/c; mv b scan/d").succeeds();
+    wait_until_supervised(sandbox, "a");
+    wait_until_supervised(sandbox, "scan/d");
+    assert_eq!(runsvdir.stderr(), b"");
+}
+
+fn a_new_name_is_the_same_service(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let _runsvdir = runsvdir(sandbox);
+    wait_until_supervised(sandbox, "scan/a");
+    let before = sandbox.service("scan/a");
+    sandbox.script("new/run", SLEEPER);
+    sandbox.sh("mv scan/a scan/b; mv new scan").succeeds();
+    wait_until_supervised(sandbox, "scan/new");
+    assert_eq!(sandbox.service("scan/b"), before);
+}
+
+fn the_directory_may_be_a_link_that_is_switched(sandbox: &Sandbox) {
+    sandbox.script("one/a/run", SLEEPER);
+    sandbox.script("two/b/run", SLEEPER);
+    sandbox.sh("ln -s one scan").succeeds();
+    let _runsvdir = runsvdir(sandbox);
+    wait_until_supervised(sandbox, "one/a");
+    sandbox.sh("ln -s two new; mv -T new scan").succeeds();
+    wait_until_supervised(sandbox, "two/b");
+    wait_until_left(sandbox, "one/a");
+}
+
+fn a_directory_that_is_gone_leaves_the_services(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let runsvdir = runsvdir(sandbox);
+    wait_until_supervised(sandbox, "scan/a");
+    sandbox.sh("mv scan away").succeeds();
+    let line = b"runsvdir scan: warning: unable to stat scan: file does not exist\n";
+    sandbox.wait_until("it warns", || runsvdir.stderr().starts_with(line));
+    sandbox.sh("svok away/a").succeeds();
+}
+
+fn what_cannot_be_entered_or_read_is_a_warning(sandbox: &Sandbox) {
+    sandbox.write("scan", "");
+    let warns = |script: &str, warning: &str| {
+        let running = sandbox.start(sandbox.shell(script));
+        let line = format!("runsvdir scan: warning: unable to {warning}\n");
+        sandbox.wait_until(&line, || running.stderr().starts_with(line.as_bytes()));
+    };
+    warns(
+        "exec runsvdir scan",
+        "change directory to scan: not a directory",
+    );
+    sandbox.sh("rm scan; ln -s scan scan").succeeds();
+    warns("exec runsvdir scan", "stat scan: symbolic link loop");
+    if may_change_identity("what_cannot_be_entered_or_read_is_a_warning") {
+        sandbox.sh("rm scan; mkdir -m 711 scan").succeeds();
+        let nobody = "exec setpriv --reuid 65534 --clear-groups runsvdir scan";
+        warns(nobody, "open directory scan: access denied");
+        sandbox.sh("chmod 700 scan").succeeds();
+        warns(nobody, "change directory to scan: access denied");
+        sandbox.sh("mkdir scan/a; chown -R 65533 scan").succeeds();
+        warns(
+            "exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 runsvdir scan",
+            "fork for a: temporary failure",
+        );
+    }
+}
+
+fn runsv_that_is_not_on_path_is_told(sandbox: &Sandbox) {
+    sandbox.sh("mkdir -p scan/a").succeeds();
+    let running = sandbox.start(sandbox.shell("exec env PATH=/nonexistent $FIRST/runsvdir scan"));
+    let line = b"runsvdir scan: fatal: unable to start runsv a: file does not exist\n";
+    sandbox.wait_until("it complains", || running.stderr().starts_with(line));
+}
+
+fn a_runsv_that_ends_is_replaced(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let _runsvdir = runsvdir(sandbox);
+    let first = runsv(sandbox, "scan/a", "pid");
+    sandbox.sh("sv exit ./scan/a").succeeds();
+    sandbox.wait_until("there is another", || {
+        !sandbox.processes().contains(&Pid::from_raw(first))
+    });
+    let second = runsv(sandbox, "scan/a", "pid");
+    assert_ne!(first, second);
+    let orphan = sandbox.service("scan/a");
+    kill(Pid::from_raw(second), Signal::SIGKILL).unwrap();
+    kill(orphan, Signal::SIGKILL).unwrap();
+    sandbox.wait_until("there is one more", || sandbox.service("scan/a") != orphan);
+    wait_until_supervised(sandbox, "scan/a");
+}
+
+fn it_looks_each_second_for_a_directory_that_was_never_there(sandbox: &Sandbox) {
+    // Not each five seconds, as later on.
+    let mut late = sandbox.start(sandbox.shell("exec sleep 4"));
+    let runsvdir = sandbox.start(sandbox.shell("exec runsvdir scan"));
+    let line = "runsvdir scan: warning: unable to stat scan: file does not exist\n";
+    sandbox.wait_until("it has looked three times", || {
+        runsvdir.stderr().len() >= 3 * line.len()
+    });
+    assert!(late.runs());
+    assert!(
+        String::from_utf8(runsvdir.stderr())
+            .unwrap()
+            .starts_with(line)
+    );
+    sandbox.script("scan/a/run", SLEEPER);
+    wait_until_supervised(sandbox, "scan/a");
+}
+
+fn while_its_directory_is_away_it_rests(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let runsvdir = runsvdir(sandbox);
+    let runsv = runsv(sandbox, "scan/a", "pid");
+    sandbox.sh("mv scan away; mkdir away/b").succeeds();
+    wait_until_it_rests(sandbox, &runsvdir);
+    // Those that die meanwhile are taken leave of.
+    kill(Pid::from_raw(runsv), Signal::SIGKILL).unwrap();
+    sandbox.wait_until("it is gone", || kill(Pid::from_raw(runsv), None).is_err());
+    // It is found again by its name.
+    sandbox.sh("mv away scan").succeeds();
+    wait_until_supervised(sandbox, "scan/b");
+    wait_until_supervised(sandbox, "scan/a");
+    wait_until_it_rests(sandbox, &runsvdir);
+}
+
+fn with_p_each_has_a_session_of_its_own(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let mut sessions = Vec::new();
+    for option in ["", "-P"] {
+        let running = sandbox.start(sandbox.shell(&format!("exec runsvdir {option} scan")));
+        wait_until_supervised(sandbox, "scan/a");
+        sessions.push(runsv(sandbox, "scan/a", "sid") == runsv(sandbox, "scan/a", "pid"));
+        running.signal(Signal::SIGHUP);
+        running.wait().is(111, "", "");
+        wait_until_left(sandbox, "scan/a");
+    }
+    assert_eq!(sessions, [false, true]);
+}
+
+fn hup_ends_the_services_and_term_leaves_them(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.script("scan/b/run", SLEEPER);
+    let first = runsvdir(sandbox);
+    for name in ["scan/a", "scan/b"] {
+        sandbox.service(name);
+    }
+    first.signal(Signal::SIGTERM);
+    first.wait().succeeds();
+    for name in ["scan/a", "scan/b"] {
+        sandbox.sh(&format!("svok {name}")).succeeds();
+        sandbox.sh(&format!("sv exit ./{name}")).succeeds();
+        wait_until_left(sandbox, name);
+    }
+    let second = runsvdir(sandbox);
+    for name in ["scan/a", "scan/b"] {
+        wait_until_supervised(sandbox, name);
+    }
+    second.signal(Signal::SIGHUP);
+    second.wait().is(111, "", "");
+    for name in ["scan/a", "scan/b"] {
+        wait_until_left(sandbox, name);
+        assert_eq!(sandbox.read(format!("{name}/supervise/stat")), b"down\n");
+    }
+}
+
+fn alrm_makes_it_look_and_leave_a_note(sandbox: &Sandbox) {
+    sandbox.sh("mkdir scan; ln -s nowhere scan/n").succeeds();
+    let runsvdir = runsvdir(sandbox);
+    let line = "runsvdir scan: warning: unable to stat n: file does not exist\n";
+    sandbox.wait_until("it looks", || !runsvdir.stderr().is_empty());
+    assert!(!sandbox.exists("scan/.forced-rescan"));
+    runsvdir.signal(Signal::SIGALRM);
+    sandbox.wait_until("it leaves a note", || {
+        sandbox.exists("scan/.forced-rescan") && sandbox.read("scan/.forced-rescan").len() == 25
+    });
+    let note = String::from_utf8(sandbox.read("scan/.forced-rescan")).unwrap();
+    assert!(note.starts_with("@4000000"), "{note}");
+    assert_eq!(sandbox.sh("stat -c %a scan/.forced-rescan").text(), "644\n");
+    assert!(
+        String::from_utf8(runsvdir.stderr())
+            .unwrap()
+            .starts_with(&line.repeat(2))
+    );
+}
+
+fn a_note_that_cannot_be_left_is_told(sandbox: &Sandbox) {
+    sandbox
+        .sh("mkdir -p scan/.forced-rescan; ln -s nowhere scan/n")
+        .succeeds();
+    let runsvdir = runsvdir(sandbox);
+    sandbox.wait_until("it looks", || !runsvdir.stderr().is_empty());
+    runsvdir.signal(Signal::SIGALRM);
+    let told = || String::from_utf8(runsvdir.stderr()).unwrap();
+    let words = "runsvdir scan: warning: failed to open./.forced-rescan@4000000";
+    sandbox.wait_until("it complains", || told().contains(words));
+}
+
+fn the_log_shows_what_was_written_to_standard_error(sandbox: &Sandbox) {
+    sandbox.script(
+        "scan/a/run",
+        "#!/bin/sh\necho out; echo a long complaint >&2\nexec sleep 1000\n",
+    );
+    let log = format!("log: {}", ".".repeat(30));
+    let running = sandbox.start(sandbox.shell(&format!("exec runsvdir scan '{log}'")));
+    let shown = format!(
+        "runsvdir\0scan\0log: {}a long complaint\n\0",
+        ".".repeat(13)
+    );
+    sandbox.wait_until(&shown, || title(&running) == shown.as_bytes());
+    sandbox.wait_until("the service has its output", || {
+        running.stdout() == b"out\n"
+    });
+    sandbox.sh("ln -s nowhere scan/n").succeeds();
+    let shown = "runsvdir\0scan\0log: o stat n: file does not exist\n\0";
+    sandbox.wait_until(shown, || title(&running) == shown.as_bytes());
+    assert_eq!(running.stderr(), b"");
+}
+
+fn the_log_has_seven_characters_or_more(sandbox: &Sandbox) {
+    sandbox.sh("mkdir scan").succeeds();
+    for word in ["short.", ""] {
+        let running = sandbox.start(sandbox.shell(&format!("exec runsvdir scan '{word}'")));
+        let lines = b"runsvdir scan: warning: log must have at least seven characters.\n\
+            runsvdir scan: warning: log service disabled.\n";
+        sandbox.wait_until("it warns", || running.stderr() == lines);
+    }
+    let running = sandbox.start(sandbox.shell("exec runsvdir -P scan 1234567 another"));
+    // A dot is put in at once, and every fifteen minutes.
+    let shown = b"runsvdir\0-P\0scan\x00123457.\0another\0";
+    sandbox.wait_until("there is a dot", || title(&running) == shown);
+}
+
+fn its_services_are_met_by_name(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let _runsvdir = runsvdir(sandbox);
+    wait_until_supervised(sandbox, "scan/a");
+    sandbox.service("scan/a");
+    sandbox.sh("SVDIR=scan sv -w 30 down a").code();
+    let told = sandbox.sh("SVDIR=$PWD/scan sv status a").text();
+    assert!(
+        told.starts_with("down: a: ") && told.ends_with("s, normally up\n"),
+        "{told}"
+    );
 }

@@ -1,4 +1,4 @@
-use testkit::{Outcome, Scene, compliance};
+use testkit::{Outcome, Sandbox, compliance};
 
 use super::chain::{injected, with_environment};
 
@@ -29,13 +29,32 @@ const OPTIONS: [(&str, &[&str]); 11] = [
     ("t", &["Max cpu time"]),
 ];
 
+compliance!(
+    usage_is_for_a_missing_child,
+    a_bad_option_is_said_by_the_name_it_was_called_by,
+    options_end_at_two_dashes_or_an_operand,
+    without_options_nothing_changes,
+    each_option_sets_its_soft_limits,
+    an_equals_sign_is_the_hard_limit,
+    a_value_above_the_hard_limit_is_cut_to_it,
+    the_last_of_several_options_wins,
+    a_number_is_decimal_digits_and_nothing_else,
+    the_highest_number_is_no_limit,
+    a_value_may_look_like_an_option,
+    options_act_as_they_are_read,
+    a_message_that_is_too_long_ends_silently_if_the_signal_is_ignored,
+    messages_need_no_memory,
+    a_limit_that_the_system_does_not_tell_is_said,
+    a_limit_holds_for_the_child,
+);
+
 /// A limit: its name, and its soft and hard value.
 type Limit = (String, String, String);
 
 /// The limits under which a command runs cat.
 #[track_caller]
-fn limits(scene: &Scene, script: &str) -> Vec<Limit> {
-    let outcome = scene.sh(&format!("{script} cat /proc/self/limits"));
+fn limits(sandbox: &Sandbox, script: &str) -> Vec<Limit> {
+    let outcome = sandbox.sh(&format!("{script} cat /proc/self/limits"));
     assert!(
         outcome.status.success() && outcome.stderr.is_empty(),
         "{outcome:?}"
@@ -80,273 +99,269 @@ fn killed(outcome: &Outcome, signal: i32) {
 
 const SIGXFSZ: i32 = 25;
 
-compliance! {
-    fn usage_is_for_a_missing_child(scene: &Scene) {
-        for script in [
-            "softlimit",
-            "softlimit -c 0",
-            "softlimit --",
-            "softlimit -c 0 --",
-        ] {
-            scene.sh(script).is(100, "", USAGE);
-        }
+fn usage_is_for_a_missing_child(sandbox: &Sandbox) {
+    for script in [
+        "softlimit",
+        "softlimit -c 0",
+        "softlimit --",
+        "softlimit -c 0 --",
+    ] {
+        sandbox.sh(script).is(100, "", USAGE);
     }
+}
 
-    fn a_bad_option_is_said_by_the_name_it_was_called_by(scene: &Scene) {
-        scene.sh("softlimit -z true").is(
-            100,
-            "",
-            format!("softlimit: illegal option -- z\n{USAGE}"),
-        );
-        scene.sh("softlimit -c0 -: true").is(
-            100,
-            "",
-            format!("softlimit: illegal option -- :\n{USAGE}"),
-        );
-        scene.sh("softlimit -m").is(
-            100,
-            "",
-            format!("softlimit: option requires an argument -- m\n{USAGE}"),
-        );
-        scene.sh("ln -s $FIRST/softlimit other; ./other -z true; ./other -a")
-            .is(100, "", format!("other: illegal option -- z\n{USAGE}other: option requires an argument -- a\n{USAGE}"));
-    }
+fn a_bad_option_is_said_by_the_name_it_was_called_by(sandbox: &Sandbox) {
+    sandbox
+        .sh("softlimit -z true")
+        .is(100, "", format!("softlimit: illegal option -- z\n{USAGE}"));
+    sandbox.sh("softlimit -c0 -: true").is(
+        100,
+        "",
+        format!("softlimit: illegal option -- :\n{USAGE}"),
+    );
+    sandbox.sh("softlimit -m").is(
+        100,
+        "",
+        format!("softlimit: option requires an argument -- m\n{USAGE}"),
+    );
+    sandbox.sh("ln -s $FIRST/softlimit other; ./other -z true; ./other -a")
+        .is(100, "", format!("other: illegal option -- z\n{USAGE}other: option requires an argument -- a\n{USAGE}"));
+}
 
-    fn options_end_at_two_dashes_or_an_operand(scene: &Scene) {
-        scene
-            .sh("exec softlimit -c 0 -- echo -c 1")
-            .prints("-c 1\n");
-        scene.sh("exec softlimit -c 0 - -c 1").is(
-            111,
-            "",
-            "softlimit: fatal: unable to run -: file does not exist\n",
-        );
-        scene.sh("exec softlimit echo -c 1").prints("-c 1\n");
-    }
+fn options_end_at_two_dashes_or_an_operand(sandbox: &Sandbox) {
+    sandbox
+        .sh("exec softlimit -c 0 -- echo -c 1")
+        .prints("-c 1\n");
+    sandbox.sh("exec softlimit -c 0 - -c 1").is(
+        111,
+        "",
+        "softlimit: fatal: unable to run -: file does not exist\n",
+    );
+    sandbox.sh("exec softlimit echo -c 1").prints("-c 1\n");
+}
 
-    fn without_options_nothing_changes(scene: &Scene) {
-        assert_eq!(limits(scene, "exec softlimit"), limits(scene, "exec"));
-    }
+fn without_options_nothing_changes(sandbox: &Sandbox) {
+    assert_eq!(limits(sandbox, "exec softlimit"), limits(sandbox, "exec"));
+}
 
-    fn each_option_sets_its_soft_limits(scene: &Scene) {
-        let before = limits(scene, "exec");
-        for (letter, names) in OPTIONS {
-            // Enough for cat in any unit.
-            let value = if letter == "o" { "100" } else { "1000000003" };
-            for words in [format!("-{letter} {value}"), format!("-{letter}{value}")] {
-                assert_eq!(
-                    limits(scene, &format!("exec softlimit {words}")),
-                    with(&before, names, value),
-                    "{words}"
-                );
-            }
-        }
-    }
-
-    fn an_equals_sign_is_the_hard_limit(scene: &Scene) {
-        let lower = "ulimit -S -c 1; ulimit -S -n 77; ulimit -S -s 4444; exec";
-        let before = limits(scene, lower);
-        for (letter, names) in OPTIONS {
-            let seen = limits(scene, &format!("{lower} softlimit -{letter} ="));
-            assert_eq!(seen, with(&before, names, "="), "{letter}");
-        }
-    }
-
-    fn a_value_above_the_hard_limit_is_cut_to_it(scene: &Scene) {
-        let hard = "ulimit -S -c 3; ulimit -H -c 5; ulimit -S -n 50; ulimit -H -n 60; exec";
-        let before = limits(scene, hard);
-        for (words, names) in [
-            ("-c 99999", ["Max core file size"]),
-            ("-o 61", ["Max open files"]),
-        ] {
+fn each_option_sets_its_soft_limits(sandbox: &Sandbox) {
+    let before = limits(sandbox, "exec");
+    for (letter, names) in OPTIONS {
+        // Enough for cat in any unit.
+        let value = if letter == "o" { "100" } else { "1000000003" };
+        for words in [format!("-{letter} {value}"), format!("-{letter}{value}")] {
             assert_eq!(
-                limits(scene, &format!("{hard} softlimit {words}")),
-                with(&before, &names, "="),
+                limits(sandbox, &format!("exec softlimit {words}")),
+                with(&before, names, value),
                 "{words}"
             );
         }
     }
+}
 
-    fn the_last_of_several_options_wins(scene: &Scene) {
-        let before = limits(scene, "exec");
-        let seen = limits(
-            scene,
-            "exec softlimit -m 900000000 -s 800000000 -a700000000 -a =",
+fn an_equals_sign_is_the_hard_limit(sandbox: &Sandbox) {
+    let lower = "ulimit -S -c 1; ulimit -S -n 77; ulimit -S -s 4444; exec";
+    let before = limits(sandbox, lower);
+    for (letter, names) in OPTIONS {
+        let seen = limits(sandbox, &format!("{lower} softlimit -{letter} ="));
+        assert_eq!(seen, with(&before, names, "="), "{letter}");
+    }
+}
+
+fn a_value_above_the_hard_limit_is_cut_to_it(sandbox: &Sandbox) {
+    let hard = "ulimit -S -c 3; ulimit -H -c 5; ulimit -S -n 50; ulimit -H -n 60; exec";
+    let before = limits(sandbox, hard);
+    for (words, names) in [
+        ("-c 99999", ["Max core file size"]),
+        ("-o 61", ["Max open files"]),
+    ] {
+        assert_eq!(
+            limits(sandbox, &format!("{hard} softlimit {words}")),
+            with(&before, &names, "="),
+            "{words}"
         );
-        let after = with(&before, OPTIONS[5].1, "900000000");
+    }
+}
+
+fn the_last_of_several_options_wins(sandbox: &Sandbox) {
+    let before = limits(sandbox, "exec");
+    let seen = limits(
+        sandbox,
+        "exec softlimit -m 900000000 -s 800000000 -a700000000 -a =",
+    );
+    let after = with(&before, OPTIONS[5].1, "900000000");
+    assert_eq!(
+        seen,
+        with(
+            &with(&after, &["Max stack size"], "800000000"),
+            &["Max address space"],
+            "="
+        )
+    );
+    let seen = limits(sandbox, "exec softlimit -s 800000000 -m 900000000");
+    assert_eq!(seen, after);
+}
+
+fn a_number_is_decimal_digits_and_nothing_else(sandbox: &Sandbox) {
+    let before = limits(sandbox, "exec");
+    for (words, value) in [
+        ("-c ''", "0"),
+        ("-c 0", "0"),
+        ("-c 007", "7"),
+        ("-c 18446744073709551616", "0"),
+        ("-c 18446744073709551623", "7"),
+        ("-c 1844674407370955161500000001", "18446744073609551617"),
+    ] {
+        let seen = limits(sandbox, &format!("exec softlimit {words}"));
         assert_eq!(
             seen,
-            with(
-                &with(&after, &["Max stack size"], "800000000"),
-                &["Max address space"],
-                "="
-            )
-        );
-        let seen = limits(scene, "exec softlimit -s 800000000 -m 900000000");
-        assert_eq!(seen, after);
-    }
-
-    fn a_number_is_decimal_digits_and_nothing_else(scene: &Scene) {
-        let before = limits(scene, "exec");
-        for (words, value) in [
-            ("-c ''", "0"),
-            ("-c 0", "0"),
-            ("-c 007", "7"),
-            ("-c 18446744073709551616", "0"),
-            ("-c 18446744073709551623", "7"),
-            ("-c 1844674407370955161500000001", "18446744073609551617"),
-        ] {
-            let seen = limits(scene, &format!("exec softlimit {words}"));
-            assert_eq!(
-                seen,
-                with(&before, &["Max core file size"], value),
-                "{words}"
-            );
-        }
-        for word in [
-            "5x",
-            "5k",
-            "'5 '",
-            "' 5'",
-            "+5",
-            "-1",
-            "0x5",
-            "5.0",
-            "==",
-            "=5",
-            "5=",
-            "k",
-            "\"$(printf '5\\n')x\"",
-        ] {
-            scene
-                .sh(&format!("exec softlimit -c {word} true"))
-                .is(100, "", USAGE);
-            scene
-                .sh(&format!("exec softlimit -c{word} true"))
-                .is(100, "", USAGE);
-        }
-    }
-
-    fn the_highest_number_is_no_limit(scene: &Scene) {
-        let before = limits(scene, "exec");
-        let seen = limits(scene, "exec softlimit -c 18446744073709551615");
-        assert_eq!(seen, with(&before, &["Max core file size"], "unlimited"));
-    }
-
-    fn a_value_may_look_like_an_option(scene: &Scene) {
-        scene.sh("exec softlimit -c -- true").is(100, "", USAGE);
-        scene.sh("exec softlimit -cm true").is(100, "", USAGE);
-        scene.sh("exec softlimit -c 5 -o true").is(100, "", USAGE);
-    }
-
-    fn options_act_as_they_are_read(scene: &Scene) {
-        let long = "softlimit: illegal option -- z\n";
-        for (words, said) in [
-            ("-f 4 -z true", "soft"),
-            ("-f 0 -c 5x true", ""),
-            ("-f 12 -m", "softlimit: o"),
-            ("-f 31 -z true", long),
-            ("-f 5", "softl"),
-            ("-f 7 nope", "softlim"),
-        ] {
-            killed(
-                &scene.sh(&format!("ulimit -c 0; exec softlimit {words} 2>said")),
-                SIGXFSZ,
-            );
-            assert_eq!(
-                String::from_utf8(scene.read("said")).unwrap(),
-                said,
-                "{words}"
-            );
-        }
-        // What comes after the bad one has no effect.
-        scene
-            .sh("exec softlimit -z -f 0 true 2>said")
-            .is(100, "", "");
-        assert_eq!(
-            String::from_utf8(scene.read("said")).unwrap(),
-            format!("{long}{USAGE}")
+            with(&before, &["Max core file size"], value),
+            "{words}"
         );
     }
-
-    fn a_message_that_is_too_long_ends_silently_if_the_signal_is_ignored(scene: &Scene) {
-        scene
-            .sh("trap '' XFSZ; exec softlimit -f 9 nope 2>said")
-            .is(111, "", "");
-        assert_eq!(scene.read("said"), b"softlimit");
+    for word in [
+        "5x",
+        "5k",
+        "'5 '",
+        "' 5'",
+        "+5",
+        "-1",
+        "0x5",
+        "5.0",
+        "==",
+        "=5",
+        "5=",
+        "k",
+        "\"$(printf '5\\n')x\"",
+    ] {
+        sandbox
+            .sh(&format!("exec softlimit -c {word} true"))
+            .is(100, "", USAGE);
+        sandbox
+            .sh(&format!("exec softlimit -c{word} true"))
+            .is(100, "", USAGE);
     }
+}
 
-    fn messages_need_no_memory(scene: &Scene) {
-        let entry = vec![b'e'; 100_000];
-        let environment: Vec<&[u8]> = std::iter::once(&b"PATH=/no:/nowhere"[..])
-            .chain(std::iter::repeat_n(&entry[..], 8))
-            .chain(std::iter::repeat_n(&b"A=1"[..], 6000))
-            .collect();
-        let long = "n".repeat(250);
-        for option in ["-a", "-d", "-m", "-s", "-l"] {
-            for name in ["nope", &long] {
-                scene
-                    .run(with_environment(
-                        scene,
-                        &environment,
-                        "softlimit",
-                        &[option, "0", name],
-                    ))
-                    .is(
-                        111,
-                        "",
-                        format!("softlimit: fatal: unable to run {name}: file does not exist\n"),
-                    );
-            }
-            scene
-                .run(with_environment(
-                    scene,
-                    &environment,
-                    "softlimit",
-                    &[option, "0", "-z"],
-                ))
-                .is(100, "", format!("softlimit: illegal option -- z\n{USAGE}"));
-            let longest = "/n".repeat(60_000);
-            scene
-                .run(with_environment(
-                    scene,
-                    &environment,
-                    "softlimit",
-                    &[option, "0", &longest],
-                ))
-                .is(
-                    111,
-                    "",
-                    format!("softlimit: fatal: unable to run {longest}: file name too long\n"),
-                );
-        }
-    }
+fn the_highest_number_is_no_limit(sandbox: &Sandbox) {
+    let before = limits(sandbox, "exec");
+    let seen = limits(sandbox, "exec softlimit -c 18446744073709551615");
+    assert_eq!(seen, with(&before, &["Max core file size"], "unlimited"));
+}
 
-    fn a_limit_that_the_system_does_not_tell_is_said(scene: &Scene) {
-        if let Some(injected) = injected("prlimit64", "EPERM", "1+") {
-            let softlimit = scene.bin().join("softlimit");
-            scene
-                .sh(&format!(
-                    "exec {injected} {} -c 0 echo ran",
-                    softlimit.display()
-                ))
-                .is(
-                    111,
-                    "",
-                    "softlimit: fatal: getrlimit failed: permission denied\n",
-                );
-        }
-    }
+fn a_value_may_look_like_an_option(sandbox: &Sandbox) {
+    sandbox.sh("exec softlimit -c -- true").is(100, "", USAGE);
+    sandbox.sh("exec softlimit -cm true").is(100, "", USAGE);
+    sandbox.sh("exec softlimit -c 5 -o true").is(100, "", USAGE);
+}
 
-    fn a_limit_holds_for_the_child(scene: &Scene) {
+fn options_act_as_they_are_read(sandbox: &Sandbox) {
+    let long = "softlimit: illegal option -- z\n";
+    for (words, said) in [
+        ("-f 4 -z true", "soft"),
+        ("-f 0 -c 5x true", ""),
+        ("-f 12 -m", "softlimit: o"),
+        ("-f 31 -z true", long),
+        ("-f 5", "softl"),
+        ("-f 7 nope", "softlim"),
+    ] {
         killed(
-            &scene.sh("ulimit -c 0; exec softlimit -f 3 sh -c 'exec echo 12345 >file'"),
+            &sandbox.sh(&format!("ulimit -c 0; exec softlimit {words} 2>said")),
             SIGXFSZ,
         );
-        assert_eq!(scene.read("file"), b"123");
-        killed(&scene.sh("ulimit -c 0; exec softlimit -a 0 true"), 11);
-        scene
-            .sh("exec softlimit -o 3 sh -c 'exec 3</dev/null' 2>/dev/null")
-            .is(127, "", "");
+        assert_eq!(
+            String::from_utf8(sandbox.read("said")).unwrap(),
+            said,
+            "{words}"
+        );
     }
+    // What comes after the bad one has no effect.
+    sandbox
+        .sh("exec softlimit -z -f 0 true 2>said")
+        .is(100, "", "");
+    assert_eq!(
+        String::from_utf8(sandbox.read("said")).unwrap(),
+        format!("{long}{USAGE}")
+    );
+}
+
+fn a_message_that_is_too_long_ends_silently_if_the_signal_is_ignored(sandbox: &Sandbox) {
+    sandbox
+        .sh("trap '' XFSZ; exec softlimit -f 9 nope 2>said")
+        .is(111, "", "");
+    assert_eq!(sandbox.read("said"), b"softlimit");
+}
+
+fn messages_need_no_memory(sandbox: &Sandbox) {
+    let entry = vec![b'e'; 100_000];
+    let environment: Vec<&[u8]> = std::iter::once(&b"PATH=/no:/nowhere"[..])
+        .chain(std::iter::repeat_n(&entry[..], 8))
+        .chain(std::iter::repeat_n(&b"A=1"[..], 6000))
+        .collect();
+    let long = "n".repeat(250);
+    for option in ["-a", "-d", "-m", "-s", "-l"] {
+        for name in ["nope", &long] {
+            sandbox
+                .run(with_environment(
+                    sandbox,
+                    &environment,
+                    "softlimit",
+                    &[option, "0", name],
+                ))
+                .is(
+                    111,
+                    "",
+                    format!("softlimit: fatal: unable to run {name}: file does not exist\n"),
+                );
+        }
+        sandbox
+            .run(with_environment(
+                sandbox,
+                &environment,
+                "softlimit",
+                &[option, "0", "-z"],
+            ))
+            .is(100, "", format!("softlimit: illegal option -- z\n{USAGE}"));
+        let longest = "/n".repeat(60_000);
+        sandbox
+            .run(with_environment(
+                sandbox,
+                &environment,
+                "softlimit",
+                &[option, "0", &longest],
+            ))
+            .is(
+                111,
+                "",
+                format!("softlimit: fatal: unable to run {longest}: file name too long\n"),
+            );
+    }
+}
+
+fn a_limit_that_the_system_does_not_tell_is_said(sandbox: &Sandbox) {
+    if let Some(injected) = injected("prlimit64", "EPERM", "1+") {
+        let softlimit = sandbox.bin().join("softlimit");
+        sandbox
+            .sh(&format!(
+                "exec {injected} {} -c 0 echo ran",
+                softlimit.display()
+            ))
+            .is(
+                111,
+                "",
+                "softlimit: fatal: getrlimit failed: permission denied\n",
+            );
+    }
+}
+
+fn a_limit_holds_for_the_child(sandbox: &Sandbox) {
+    killed(
+        &sandbox.sh("ulimit -c 0; exec softlimit -f 3 sh -c 'exec echo 12345 >file'"),
+        SIGXFSZ,
+    );
+    assert_eq!(sandbox.read("file"), b"123");
+    killed(&sandbox.sh("ulimit -c 0; exec softlimit -a 0 true"), 11);
+    sandbox
+        .sh("exec softlimit -o 3 sh -c 'exec 3</dev/null' 2>/dev/null")
+        .is(127, "", "");
 }

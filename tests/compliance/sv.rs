@@ -2,12 +2,41 @@ use std::fmt::Write;
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use testkit::{Outcome, Scene, compliance, interop};
+use testkit::{Outcome, Sandbox, compliance, interop};
 
 use super::runsv::{runsv, wait_for, wait_until_up};
 use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
 
 const VERSION: &str = "$Id: 900314260c6d52c986c5357673bea2f3bd3f4698 $\n";
+
+compliance!(
+    usage,
+    there_may_be_more_services_than_descriptors,
+    each_service_that_cannot_be_asked_is_told_and_counted,
+    the_record_must_be_whole,
+    every_clause_of_the_sentence,
+    down_may_be_unreadable,
+    the_logger_is_told_of,
+    names_and_paths,
+    words_and_the_letters_that_they_send,
+    what_is_so_already_is_not_sent,
+    a_fifo_that_is_full_is_not_waited_for,
+    waiting_in_vain,
+    runsv_not_running_is_what_exit_asks_for,
+    check_says_whether_the_service_is_available,
+    a_check_that_cannot_be_run_is_a_warning,
+    by_another_name_it_is_an_init_script,
+    the_last_word_of_a_status_is_an_init_scripts_code,
+    nobody_reading_is_no_failure,
+    the_current_directory_must_be_readable,
+);
+
+interop!(
+    it_controls_a_running_service,
+    it_waits_for_finish_and_for_the_logger,
+    what_ignores_term_is_killed_by_force,
+    it_cannot_read_what_supervise_tells,
+);
 
 /// What runsv may tell of a service, without a runsv.
 #[derive(Clone, Copy)]
@@ -61,10 +90,10 @@ impl Held {
 }
 
 /// Makes a service that seems to have a runsv, which tells this.
-pub(crate) fn pretend(scene: &Scene, service: &str, record: Record) -> Held {
-    scene.write(format!("{service}/supervise/status"), record.bytes());
+pub(crate) fn pretend(sandbox: &Sandbox, service: &str, record: Record) -> Held {
+    sandbox.write(format!("{service}/supervise/status"), record.bytes());
     let hold = |name: &str| {
-        let fifo = scene.path(format!("{service}/supervise/{name}"));
+        let fifo = sandbox.path(format!("{service}/supervise/{name}"));
         let _ = nix::unistd::mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR);
         open(
             &fifo,
@@ -107,8 +136,8 @@ fn masked(outcome: &Outcome) -> String {
 /// Asserts what a shell script of sv says, pids and seconds masked, and its
 /// exit code.
 #[track_caller]
-fn says(scene: &Scene, script: &str, code: i32, wanted: &str) {
-    let outcome = scene.sh(script);
+fn says(sandbox: &Sandbox, script: &str, code: i32, wanted: &str) {
+    let outcome = sandbox.sh(script);
     assert_eq!(
         (
             outcome.code(),
@@ -120,370 +149,800 @@ fn says(scene: &Scene, script: &str, code: i32, wanted: &str) {
     );
 }
 
-compliance! {
-    fn usage(scene: &Scene) {
-        for words in ["", "status", "foo", "foo ./s", "'' ./s", "-v", "-w 1", "-w status", "-w 1 status", "reloa ./s",
-            "force-x ./s", "force ./s", "restartx ./s", "log ./s"] {
-            scene.sh(&format!("sv {words}")).is(100, "", USAGE);
-        }
-        scene.sh("sv -x status s").is(100, "", format!("sv: illegal option -- x\n{USAGE}"));
-        scene.sh("sv -w").is(100, "", format!("sv: option requires an argument -- w\n{USAGE}"));
-        for words in ["-V", "-V -x", "-vV status s", "-w 1 -V status s"] {
-            scene.sh(&format!("sv {words}")).is(100, "", format!("{VERSION}{USAGE}"));
-        }
-        scene.sh("ln -s $THEN/sv zz; ./zz -V").is(2, "", format!("{VERSION}usage: zz [-w sec] command\n\n"));
+fn usage(sandbox: &Sandbox) {
+    for words in [
+        "",
+        "status",
+        "foo",
+        "foo ./s",
+        "'' ./s",
+        "-v",
+        "-w 1",
+        "-w status",
+        "-w 1 status",
+        "reloa ./s",
+        "force-x ./s",
+        "force ./s",
+        "restartx ./s",
+        "log ./s",
+    ] {
+        sandbox.sh(&format!("sv {words}")).is(100, "", USAGE);
     }
-
-    fn there_may_be_more_services_than_descriptors(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let _runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        let names: Vec<_> = (0..60).map(|n| format!("./l{n}")).collect();
-        scene.sh(&format!("for l in {}; do ln -s s $l; done", names.join(" "))).succeeds();
-        let outcome = scene.sh(&format!("ulimit -n 12; exec sv -w 60 stop {}", names.join(" ")));
-        assert_eq!((outcome.code(), outcome.error_text().as_str()), (Some(0), ""), "{outcome:?}");
-        assert_eq!(outcome.text().matches("ok: down: ./l").count(), names.len(), "{outcome:?}");
+    sandbox
+        .sh("sv -x status s")
+        .is(100, "", format!("sv: illegal option -- x\n{USAGE}"));
+    sandbox.sh("sv -w").is(
+        100,
+        "",
+        format!("sv: option requires an argument -- w\n{USAGE}"),
+    );
+    for words in ["-V", "-V -x", "-vV status s", "-w 1 -V status s"] {
+        sandbox
+            .sh(&format!("sv {words}"))
+            .is(100, "", format!("{VERSION}{USAGE}"));
     }
+    sandbox.sh("ln -s $THEN/sv zz; ./zz -V").is(
+        2,
+        "",
+        format!("{VERSION}usage: zz [-w sec] command\n\n"),
+    );
+}
 
-    fn each_service_that_cannot_be_asked_is_told_and_counted(scene: &Scene) {
-        scene.write("file", "");
-        scene.sh("ln -s loop loop; mkdir s; mkdir -p no/supervise; mkfifo no/supervise/ok; mkdir -p d/supervise/ok").succeeds();
-        let told = "fail: ./nope: unable to change to service directory: file does not exist\n\
-            fail: ./file: unable to change to service directory: not a directory\n\
-            fail: ./loop: unable to change to service directory: symbolic link loop\n\
-            warning: ./s: unable to open supervise/ok: file does not exist\n\
-            fail: ./no: runsv not running\n\
-            warning: ./d: unable to open supervise/ok: is a directory\n";
-        for word in ["status", "up", "-v hup", "start", "-w 0 force-stop"] {
-            scene.sh(&format!("sv {word} ./nope ./file ./loop ./s ./no ./d")).is(6, told, "");
-        }
-        let many = scene.sh("sv status $(yes ./nope | head -150)");
-        assert_eq!((many.code(), many.text().lines().count()), (Some(99), 150));
+fn there_may_be_more_services_than_descriptors(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let _runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    let names: Vec<_> = (0..60).map(|n| format!("./l{n}")).collect();
+    sandbox
+        .sh(&format!(
+            "for l in {}; do ln -s s $l; done",
+            names.join(" ")
+        ))
+        .succeeds();
+    let outcome = sandbox.sh(&format!(
+        "ulimit -n 12; exec sv -w 60 stop {}",
+        names.join(" ")
+    ));
+    assert_eq!(
+        (outcome.code(), outcome.error_text().as_str()),
+        (Some(0), ""),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        outcome.text().matches("ok: down: ./l").count(),
+        names.len(),
+        "{outcome:?}"
+    );
+}
+
+fn each_service_that_cannot_be_asked_is_told_and_counted(sandbox: &Sandbox) {
+    sandbox.write("file", "");
+    sandbox.sh("ln -s loop loop; mkdir s; mkdir -p no/supervise; mkfifo no/supervise/ok; mkdir -p d/supervise/ok").succeeds();
+    let told = "fail: ./nope: unable to change to service directory: file does not exist\n\
+        fail: ./file: unable to change to service directory: not a directory\n\
+        fail: ./loop: unable to change to service directory: symbolic link loop\n\
+        warning: ./s: unable to open supervise/ok: file does not exist\n\
+        fail: ./no: runsv not running\n\
+        warning: ./d: unable to open supervise/ok: is a directory\n";
+    for word in ["status", "up", "-v hup", "start", "-w 0 force-stop"] {
+        sandbox
+            .sh(&format!("sv {word} ./nope ./file ./loop ./s ./no ./d"))
+            .is(6, told, "");
     }
+    let many = sandbox.sh("sv status $(yes ./nope | head -150)");
+    assert_eq!((many.code(), many.text().lines().count()), (Some(99), 150));
+}
 
-    fn the_record_must_be_whole(scene: &Scene) {
-        let _held = pretend(scene, "s", RUNS);
-        scene.sh("sv status ./s").prints("run: ./s: (pid 77) 0s\n");
-        scene.sh("printf xxxx >>s/supervise/status; sv status ./s").prints("run: ./s: (pid 77) 0s\n");
-        for length in [0, 18, 19] {
-            scene.write("s/supervise/status", &RUNS.bytes()[..length]);
-            for word in ["status", "up"] {
-                scene.sh(&format!("sv {word} ./s")).is(1, "warning: ./s: unable to read supervise/status: bad format\n", "");
-            }
-        }
-        scene.sh("rm s/supervise/status; sv status ./s").is(1,
-            "warning: ./s: unable to open supervise/status: file does not exist\n", "");
-    }
-
-    fn every_clause_of_the_sentence(scene: &Scene) {
-        let _held = pretend(scene, "s", RUNS);
-        let say = |record: Record| {
-            scene.write("s/supervise/status", record.bytes());
-            let outcome = scene.sh("sv status ./s");
-            assert_eq!((outcome.code(), outcome.error_text()), (Some(0), String::new()));
-            outcome.text()
-        };
-        assert_eq!(say(RUNS), "run: ./s: (pid 77) 0s\n");
-        assert_eq!(say(Record { activity: 2, ..RUNS }), "finish: ./s: (pid 77) 0s\n");
-        assert_eq!(say(Record { activity: 7, ..RUNS }), "./s: (pid 77) 0s\n");
-        assert_eq!(say(Record { pid: u32::MAX, ..RUNS }), "run: ./s: (pid 18446744073709551615) 0s\n");
-        assert_eq!(say(Record { paused: 1, want: b'd', got_term: 1, ..RUNS }), "run: ./s: (pid 77) 0s, paused, want down, got TERM\n");
-        assert_eq!(say(Record { pid: 0, activity: 2, want: b'd', paused: 1, got_term: 1 }), "finish: ./s: (pid 0) 0s, normally up\n");
-        assert_eq!(say(DOWN), "down: ./s: 0s, normally up, want up\n");
-        assert_eq!(say(Record { want: b'd', paused: 1, ..DOWN }), "down: ./s: 0s, normally up\n");
-        scene.write("s/down", "");
-        assert_eq!(say(DOWN), "down: ./s: 0s, want up\n");
-        assert_eq!(say(RUNS), "run: ./s: (pid 77) 0s, normally down\n");
-        assert_eq!(say(Record { paused: 1, ..RUNS }), "run: ./s: (pid 77) 0s, normally down, paused\n");
-    }
-
-    fn down_may_be_unreadable(scene: &Scene) {
-        let _held = pretend(scene, "s", RUNS);
-        scene.sh("ln -s down s/down").succeeds();
-        scene.sh("sv status ./s").is(0, "\n", "warning: unable to stat ./s/down: symbolic link loop\n");
-        scene.sh("sv -v hup ./s").is(0, "ok: \n", "warning: unable to stat ./s/down: symbolic link loop\n");
-    }
-
-    fn the_logger_is_told_of(scene: &Scene) {
-        let _held = pretend(scene, "s", RUNS);
-        let logger = pretend(scene, "s/log", Record { pid: 78, ..RUNS });
-        scene.sh("sv status ./s").prints("run: ./s: (pid 77) 0s; run: log: (pid 78) 0s\n");
-        scene.sh("sv -v hup ./s").prints("ok: run: ./s: (pid 77) 0s\n");
-        scene.sh("sv status ./s/log").prints("run: ./s/log: (pid 78) 0s\n");
-        scene.write("s/log/down", "");
-        scene.sh("sv status ./s").prints("run: ./s: (pid 77) 0s; run: log: (pid 78) 0s, normally down\n");
-        scene.sh("rm s/log/down; ln -s down s/log/down").succeeds();
-        scene.sh("sv status ./s").is(0, "run: ./s: (pid 77) 0s; \n", "warning: unable to stat ./s/down: symbolic link loop\n");
-        scene.sh("rm s/log/down").succeeds();
-        // What cannot be read shows as what was read last.
-        let told = |script: &str, told: &str| {
-            scene.sh(script).is(1, format!("run: ./s: (pid 77) 0s; {told}"), "");
-        };
-        told("printf x >s/log/supervise/status; sv status ./s",
-            "warning: ./s/log: unable to read supervise/status: bad format\nrun: log: (pid 77) 0s\n");
-        told("rm s/log/supervise/status; sv status ./s",
-            "warning: ./s/log: unable to open supervise/status: file does not exist\nrun: log: (pid 77) 0s\n");
-        drop(logger);
-        // A child of another test may have it until it has become a program.
-        let gone = || scene.sh("sv status ./s/log").text().ends_with("runsv not running\n");
-        scene.wait_until("nobody holds it", gone);
-        told("sv status ./s", "fail: ./s/log: runsv not running\n");
-        told("rm -r s/log/supervise; sv status ./s",
-            "warning: ./s/log: unable to open supervise/ok: file does not exist\nrun: log: (pid 77) 0s\n");
-        told("rmdir s/log; : >s/log; sv status ./s", "warning: ./s/log: unable to change directory: not a directory\n");
-        told("rm s/log; ln -s log s/log; sv status ./s", "warning: ./s/log: unable to change directory: symbolic link loop\n");
-    }
-
-    fn names_and_paths(scene: &Scene) {
-        let _held = [pretend(scene, "a", RUNS), pretend(scene, "sv/a", DOWN), pretend(scene, "sv/b", RUNS)];
-        let run = |name: &str| format!("run: {name}: (pid 77) 0s\n");
-        let nope = |name: &str| format!("fail: {name}: unable to change to service directory: file does not exist\n");
-        let down = "down: a: 0s, normally up, want up\n";
-        scene.sh("SVDIR=sv sv status a b a/ ./a sv/b sv/b/ c ''").is(3,
-            [down, &run("b"), &run("a/"), &run("./a"), &nope("sv/b"), &run("sv/b/"), &nope("c"), &nope("")].concat(), "");
-        scene.sh("SVDIR=$PWD/sv/ sv status a").prints(down);
-        scene.sh("SVDIR=. sv status a .").is(1,
-            run("a") + "warning: .: unable to open supervise/ok: file does not exist\n", "");
-        scene.sh("SVDIR=/nonexistent sv status a ./a").is(1, nope("a") + &run("./a"), "");
-        scene.sh("SVDIR= sv status a").is(1, nope("a"), "");
-        scene.sh("cd sv/b; sv status . ../a").is(0, "run: .: (pid 77) 0s\ndown: ../a: 0s, normally up, want up\n", "");
-    }
-
-    fn words_and_the_letters_that_they_send(scene: &Scene) {
-        let held = pretend(scene, "s", Record { want: 0, ..RUNS });
-        let mut sent = String::new();
-        for word in ["up", "uzz", "down", "d", "once", "ok", "pause", "p", "cont", "c", "checkx", "hup", "alarm", "a", "interrupt", "i",
-            "quit", "q", "1", "1x", "2", "term", "t", "try", "kill", "k", "exit", "e", "x", "status", "s", "stat", "startx", "shutdow"] {
-            scene.sh(&format!("sv {word} ./s >/dev/null")).succeeds();
-            writeln!(sent, "{word} {}", held.letters()).unwrap();
-        }
-        assert_eq!(sent,
-            "up u\nuzz u\ndown d\nd d\nonce o\nok o\npause p\np p\ncont c\nc c\ncheckx c\nhup h\nalarm a\na a\ninterrupt i\ni i\n\
-             quit q\nq q\n1 1\n1x 1\n2 2\nterm t\nt t\ntry t\nkill k\nk k\nexit x\ne x\nx x\nstatus \ns \nstat \nstartx \nshutdow \n");
-        let mut sent = String::new();
-        for word in ["start", "stop", "restart", "reload", "shutdown", "check", "try-restart",
-            "force-stop", "force-reload", "force-restart", "force-shutdown"] {
-            let code = scene.sh(&format!("sv -w 0 {word} ./s >/dev/null")).code().unwrap();
-            writeln!(sent, "{word} {} {code}", held.letters()).unwrap();
-        }
-        assert_eq!(sent,
-            "start u 0\nstop d 1\nrestart tcu 0\nreload h 0\nshutdown x 1\ncheck  0\ntry-restart tc 0\n\
-             force-stop dk 1\nforce-reload tc 0\nforce-restart tcu 0\nforce-shutdown xk 1\n");
-    }
-
-    fn what_is_so_already_is_not_sent(scene: &Scene) {
-        for (word, record, letters) in [
-            ("up", RUNS, ""), ("up", DOWN, ""), ("up", Record { want: b'd', ..RUNS }, "u"),
-            ("down", RUNS, "d"), ("down", Record { want: b'd', ..RUNS }, "d"),
-            ("down", Record { want: b'd', got_term: 1, ..RUNS }, ""), ("once", Record { want: b'd', ..RUNS }, "o"),
-            ("restart", RUNS, "tcu"),
-        ] {
-            let held = pretend(scene, "s", record);
-            scene.sh(&format!("sv -w 0 {word} ./s >/dev/null")).code();
-            assert_eq!(held.letters(), letters, "{word}");
+fn the_record_must_be_whole(sandbox: &Sandbox) {
+    let _held = pretend(sandbox, "s", RUNS);
+    sandbox
+        .sh("sv status ./s")
+        .prints("run: ./s: (pid 77) 0s\n");
+    sandbox
+        .sh("printf xxxx >>s/supervise/status; sv status ./s")
+        .prints("run: ./s: (pid 77) 0s\n");
+    for length in [0, 18, 19] {
+        sandbox.write("s/supervise/status", &RUNS.bytes()[..length]);
+        for word in ["status", "up"] {
+            sandbox.sh(&format!("sv {word} ./s")).is(
+                1,
+                "warning: ./s: unable to read supervise/status: bad format\n",
+                "",
+            );
         }
     }
+    sandbox.sh("rm s/supervise/status; sv status ./s").is(
+        1,
+        "warning: ./s: unable to open supervise/status: file does not exist\n",
+        "",
+    );
+}
 
-    fn a_fifo_that_is_full_is_not_waited_for(scene: &Scene) {
-        let held = pretend(scene, "s", RUNS);
-        while nix::unistd::write(&held.control, &[b'z'; 4096]).is_ok() {}
-        scene.sh("sv hup ./s").is(1, "warning: ./s: unable to write to supervise/control: temporary failure\n", "");
-        scene.sh("rm s/supervise/control; sv hup ./s").is(1,
-            "warning: ./s: unable to open supervise/control: file does not exist\n", "");
-        scene.sh("mkfifo s/supervise/control; sv hup ./s").is(1, "fail: ./s: runsv not running\n", "");
+fn every_clause_of_the_sentence(sandbox: &Sandbox) {
+    let _held = pretend(sandbox, "s", RUNS);
+    let say = |record: Record| {
+        sandbox.write("s/supervise/status", record.bytes());
+        let outcome = sandbox.sh("sv status ./s");
+        assert_eq!(
+            (outcome.code(), outcome.error_text()),
+            (Some(0), String::new())
+        );
+        outcome.text()
+    };
+    assert_eq!(say(RUNS), "run: ./s: (pid 77) 0s\n");
+    assert_eq!(
+        say(Record {
+            activity: 2,
+            ..RUNS
+        }),
+        "finish: ./s: (pid 77) 0s\n"
+    );
+    assert_eq!(
+        say(Record {
+            activity: 7,
+            ..RUNS
+        }),
+        "./s: (pid 77) 0s\n"
+    );
+    assert_eq!(
+        say(Record {
+            pid: u32::MAX,
+            ..RUNS
+        }),
+        "run: ./s: (pid 18446744073709551615) 0s\n"
+    );
+    assert_eq!(
+        say(Record {
+            paused: 1,
+            want: b'd',
+            got_term: 1,
+            ..RUNS
+        }),
+        "run: ./s: (pid 77) 0s, paused, want down, got TERM\n"
+    );
+    assert_eq!(
+        say(Record {
+            pid: 0,
+            activity: 2,
+            want: b'd',
+            paused: 1,
+            got_term: 1
+        }),
+        "finish: ./s: (pid 0) 0s, normally up\n"
+    );
+    assert_eq!(say(DOWN), "down: ./s: 0s, normally up, want up\n");
+    assert_eq!(
+        say(Record {
+            want: b'd',
+            paused: 1,
+            ..DOWN
+        }),
+        "down: ./s: 0s, normally up\n"
+    );
+    sandbox.write("s/down", "");
+    assert_eq!(say(DOWN), "down: ./s: 0s, want up\n");
+    assert_eq!(say(RUNS), "run: ./s: (pid 77) 0s, normally down\n");
+    assert_eq!(
+        say(Record { paused: 1, ..RUNS }),
+        "run: ./s: (pid 77) 0s, normally down, paused\n"
+    );
+}
+
+fn down_may_be_unreadable(sandbox: &Sandbox) {
+    let _held = pretend(sandbox, "s", RUNS);
+    sandbox.sh("ln -s down s/down").succeeds();
+    sandbox.sh("sv status ./s").is(
+        0,
+        "\n",
+        "warning: unable to stat ./s/down: symbolic link loop\n",
+    );
+    sandbox.sh("sv -v hup ./s").is(
+        0,
+        "ok: \n",
+        "warning: unable to stat ./s/down: symbolic link loop\n",
+    );
+}
+
+fn the_logger_is_told_of(sandbox: &Sandbox) {
+    let _held = pretend(sandbox, "s", RUNS);
+    let logger = pretend(sandbox, "s/log", Record { pid: 78, ..RUNS });
+    sandbox
+        .sh("sv status ./s")
+        .prints("run: ./s: (pid 77) 0s; run: log: (pid 78) 0s\n");
+    sandbox
+        .sh("sv -v hup ./s")
+        .prints("ok: run: ./s: (pid 77) 0s\n");
+    sandbox
+        .sh("sv status ./s/log")
+        .prints("run: ./s/log: (pid 78) 0s\n");
+    sandbox.write("s/log/down", "");
+    sandbox
+        .sh("sv status ./s")
+        .prints("run: ./s: (pid 77) 0s; run: log: (pid 78) 0s, normally down\n");
+    sandbox
+        .sh("rm s/log/down; ln -s down s/log/down")
+        .succeeds();
+    sandbox.sh("sv status ./s").is(
+        0,
+        "run: ./s: (pid 77) 0s; \n",
+        "warning: unable to stat ./s/down: symbolic link loop\n",
+    );
+    sandbox.sh("rm s/log/down").succeeds();
+    // What cannot be read shows as what was read last.
+    let told = |script: &str, told: &str| {
+        sandbox
+            .sh(script)
+            .is(1, format!("run: ./s: (pid 77) 0s; {told}"), "");
+    };
+    told(
+        "printf x >s/log/supervise/status; sv status ./s",
+        "warning: ./s/log: unable to read supervise/status: bad format\nrun: log: (pid 77) 0s\n",
+    );
+    told(
+        "rm s/log/supervise/status; sv status ./s",
+        "warning: ./s/log: unable to open supervise/status: file does not exist\nrun: log: (pid 77) 0s\n",
+    );
+    drop(logger);
+    // A child of another test may have it until it has become a program.
+    let gone = || {
+        sandbox
+            .sh("sv status ./s/log")
+            .text()
+            .ends_with("runsv not running\n")
+    };
+    sandbox.wait_until("nobody holds it", gone);
+    told("sv status ./s", "fail: ./s/log: runsv not running\n");
+    told(
+        "rm -r s/log/supervise; sv status ./s",
+        "warning: ./s/log: unable to open supervise/ok: file does not exist\nrun: log: (pid 77) 0s\n",
+    );
+    told(
+        "rmdir s/log; : >s/log; sv status ./s",
+        "warning: ./s/log: unable to change directory: not a directory\n",
+    );
+    told(
+        "rm s/log; ln -s log s/log; sv status ./s",
+        "warning: ./s/log: unable to change directory: symbolic link loop\n",
+    );
+}
+
+fn names_and_paths(sandbox: &Sandbox) {
+    let _held = [
+        pretend(sandbox, "a", RUNS),
+        pretend(sandbox, "sv/a", DOWN),
+        pretend(sandbox, "sv/b", RUNS),
+    ];
+    let run = |name: &str| format!("run: {name}: (pid 77) 0s\n");
+    let nope = |name: &str| {
+        format!("fail: {name}: unable to change to service directory: file does not exist\n")
+    };
+    let down = "down: a: 0s, normally up, want up\n";
+    sandbox
+        .sh("SVDIR=sv sv status a b a/ ./a sv/b sv/b/ c ''")
+        .is(
+            3,
+            [
+                down,
+                &run("b"),
+                &run("a/"),
+                &run("./a"),
+                &nope("sv/b"),
+                &run("sv/b/"),
+                &nope("c"),
+                &nope(""),
+            ]
+            .concat(),
+            "",
+        );
+    sandbox.sh("SVDIR=$PWD/sv/ sv status a").prints(down);
+    sandbox.sh("SVDIR=. sv status a .").is(
+        1,
+        run("a") + "warning: .: unable to open supervise/ok: file does not exist\n",
+        "",
+    );
+    sandbox
+        .sh("SVDIR=/nonexistent sv status a ./a")
+        .is(1, nope("a") + &run("./a"), "");
+    sandbox.sh("SVDIR= sv status a").is(1, nope("a"), "");
+    sandbox.sh("cd sv/b; sv status . ../a").is(
+        0,
+        "run: .: (pid 77) 0s\ndown: ../a: 0s, normally up, want up\n",
+        "",
+    );
+}
+
+fn words_and_the_letters_that_they_send(sandbox: &Sandbox) {
+    let held = pretend(sandbox, "s", Record { want: 0, ..RUNS });
+    let mut sent = String::new();
+    for word in [
+        "up",
+        "uzz",
+        "down",
+        "d",
+        "once",
+        "ok",
+        "pause",
+        "p",
+        "cont",
+        "c",
+        "checkx",
+        "hup",
+        "alarm",
+        "a",
+        "interrupt",
+        "i",
+        "quit",
+        "q",
+        "1",
+        "1x",
+        "2",
+        "term",
+        "t",
+        "try",
+        "kill",
+        "k",
+        "exit",
+        "e",
+        "x",
+        "status",
+        "s",
+        "stat",
+        "startx",
+        "shutdow",
+    ] {
+        sandbox.sh(&format!("sv {word} ./s >/dev/null")).succeeds();
+        writeln!(sent, "{word} {}", held.letters()).unwrap();
     }
-
-    fn waiting_in_vain(scene: &Scene) {
-        let a = pretend(scene, "a", RUNS);
-        let b = pretend(scene, "b", DOWN);
-        let down = "down: ./b: 0s, normally up, want up\n";
-        scene.sh("sv -w 0 start ./a ./nope ./b").is(2,
-            format!("fail: ./nope: unable to change to service directory: file does not exist\nok: run: ./a: (pid 77) 0s\ntimeout: {down}"), "");
-        scene.sh("SVWAIT=0 sv force-restart ./a ./b").is(1, format!("ok: run: ./a: (pid 77) 0s\nkill: {down}"), "");
-        assert_eq!((a.letters(), b.letters()), ("tcu".to_owned(), "tcuk".to_owned()));
-        scene.sh("SVWAIT=1000 sv -w0x start ./b").is(1, format!("timeout: {down}"), "");
-        scene.sh("SVWAIT=x sv start ./b").is(1, format!("timeout: {down}"), "");
-        scene.sh("SVWAIT=1 sv -v up ./b").is(1, format!("timeout: {down}"), "");
+    assert_eq!(
+        sent,
+        "up u\nuzz u\ndown d\nd d\nonce o\nok o\npause p\np p\ncont c\nc c\ncheckx c\nhup h\nalarm a\na a\ninterrupt i\ni i\n\
+         quit q\nq q\n1 1\n1x 1\n2 2\nterm t\nt t\ntry t\nkill k\nk k\nexit x\ne x\nx x\nstatus \ns \nstat \nstartx \nshutdow \n"
+    );
+    let mut sent = String::new();
+    for word in [
+        "start",
+        "stop",
+        "restart",
+        "reload",
+        "shutdown",
+        "check",
+        "try-restart",
+        "force-stop",
+        "force-reload",
+        "force-restart",
+        "force-shutdown",
+    ] {
+        let code = sandbox
+            .sh(&format!("sv -w 0 {word} ./s >/dev/null"))
+            .code()
+            .unwrap();
+        writeln!(sent, "{word} {} {code}", held.letters()).unwrap();
     }
+    assert_eq!(
+        sent,
+        "start u 0\nstop d 1\nrestart tcu 0\nreload h 0\nshutdown x 1\ncheck  0\ntry-restart tc 0\n\
+         force-stop dk 1\nforce-reload tc 0\nforce-restart tcu 0\nforce-shutdown xk 1\n"
+    );
+}
 
-    fn runsv_not_running_is_what_exit_asks_for(scene: &Scene) {
-        scene.sh("mkdir -p s/supervise; mkfifo s/supervise/ok").succeeds();
-        for word in ["exit", "-v exit", "shutdown", "force-shutdown"] {
-            scene.sh(&format!("sv {word} ./s")).prints("ok: ./s: runsv not running\n");
-        }
-        for word in ["up", "stop", "force-stop", "check", "status", "-v kill"] {
-            scene.sh(&format!("sv {word} ./s")).is(1, "fail: ./s: runsv not running\n", "");
-        }
-    }
-
-    fn check_says_whether_the_service_is_available(scene: &Scene) {
-        let _held = pretend(scene, "s", RUNS);
-        let check = |code: i32| scene.script("s/check", &format!("#!/bin/sh\necho \"$0\" >>ran\necho $(pwd -P) >>ran\necho err >&2\nexit {code}\n"));
-        check(0);
-        for word in ["check", "start", "restart", "-v up", "-v term", "-v kill", "try-restart"] {
-            let outcome = scene.sh(&format!("sv {word} ./s"));
-            assert_eq!((outcome.code(), outcome.text().as_str()), (Some(0), "ok: run: ./s: (pid 77) 0s\n"), "{word}");
-            assert!(outcome.error_text().starts_with("err\n"));
-        }
-        let here = scene.path("s").canonicalize().unwrap();
-        let ran = String::from_utf8(scene.read("s/ran")).unwrap();
-        assert!(ran.starts_with(&format!("./check\n{}\n", here.display())) || ran.starts_with(&format!("check\n{}\n", here.display())), "{ran}");
-        check(3);
-        for word in ["check", "start", "restart"] {
-            let outcome = scene.sh(&format!("sv -w 0 {word} ./s 2>/dev/null"));
-            outcome.is(1, "timeout: run: ./s: (pid 77) 0s\n", "");
-        }
-        scene.sh("rm s/ran").succeeds();
-        for word in ["stop", "-v once", "-v cont", "reload", "status", "up", "term"] {
-            scene.sh(&format!("sv -w 0 {word} ./s")).code();
-        }
-        // Only -w makes a difference for the last two.
-        assert!(scene.exists("s/ran"));
-        scene.sh("rm s/ran; sv up ./s; sv hup ./s; sv -w 0 stop ./s").code();
-        assert!(!scene.exists("s/ran"));
-        scene.write("s/supervise/status", DOWN.bytes());
-        scene.sh("sv check ./s").prints("ok: down: ./s: 0s, normally up, want up\n");
-        assert!(!scene.exists("s/ran"));
-    }
-
-    fn a_check_that_cannot_be_run_is_a_warning(scene: &Scene) {
-        let _held = pretend(scene, "s", RUNS);
-        let ok = "ok: run: ./s: (pid 77) 0s\n";
-        scene.script("s/check", "no interpreter\n");
-        scene.sh("sv check ./s").is(0, ok, "warning: unable to run ./s/check: exec format error\n");
-        scene.mode("s/check", 0o644);
-        scene.sh("sv check ./s").is(0, ok, "warning: unable to run ./s/check: access denied\n");
-        scene.script("s/check", "#!/bin/sh\nkill -9 $$\n");
-        scene.sh("sv check ./s").prints(ok);
-        scene.script("s/check", "#!/bin/sh\necho lost 2>/dev/null && exit 1\nexit 0\n");
-        scene.sh("sv check ./s").prints(ok);
-        scene.sh("rm s/check; ln -s check s/check").succeeds();
-        let outcome = scene.sh("sv -w 0 check ./s");
-        assert_eq!((outcome.code(), outcome.text().as_str()), (Some(1), "timeout: run: ./s: (pid 77) 0s\n"));
-        assert!(outcome.error_text().starts_with("warning: unable to stat ./s/check: symbolic link loop\n"));
-    }
-
-    fn by_another_name_it_is_an_init_script(scene: &Scene) {
-        let _held = [pretend(scene, "sv/up", RUNS), pretend(scene, "sv/dn", DOWN)];
-        scene.sh("mkdir -p init.d sv/no/supervise sv/none; mkfifo sv/no/supervise/ok; \
-            for name in up dn no none nope; do ln -s $THEN/sv init.d/$name; done").succeeds();
-        let script = |words: &str, code: i32, stdout: &str| {
-            scene.sh(&format!("export SVDIR=sv SVWAIT=0; init.d/{words}")).is(code, stdout, "");
-        };
-        script("up status", 0, "run: up: (pid 77) 0s\n");
-        script("up start", 0, "ok: run: up: (pid 77) 0s\n");
-        script("up stop", 1, "timeout: run: up: (pid 77) 0s\n");
-        script("up restart", 0, "ok: run: up: (pid 77) 0s\n");
-        script("up reload", 0, "ok: run: up: (pid 77) 0s\n");
-        script("up hup", 0, "");
-        script("up force-stop", 1, "kill: run: up: (pid 77) 0s\n");
-        script("up status dn", 0, "run: up: (pid 77) 0s\n");
-        script("up -w 0 stop", 1, "timeout: run: up: (pid 77) 0s\n");
-        script("dn status", 3, "down: dn: 0s, normally up, want up\n");
-        script("dn stop", 0, "ok: down: dn: 0s, normally up, want up\n");
-        script("dn start", 1, "timeout: down: dn: 0s, normally up, want up\n");
-        script("no status", 1, "fail: no: runsv not running\n");
-        script("no start", 1, "fail: no: runsv not running\n");
-        script("no shutdown", 0, "ok: no: runsv not running\n");
-        script("none status", 4, "warning: none: unable to open supervise/ok: file does not exist\n");
-        script("none start", 1, "warning: none: unable to open supervise/ok: file does not exist\n");
-        script("nope status", 1, "fail: nope: unable to change to service directory: file does not exist\n");
-        let usage = "usage: up [-w sec] command\n\n";
-        for words in ["", " foo", " -v"] {
-            scene.sh(&format!("init.d/up{words}")).is(2, "", usage);
-        }
-        scene.sh("init.d/up -x status").is(2, "", format!("up: illegal option -- x\n{usage}"));
-    }
-
-    fn the_last_word_of_a_status_is_an_init_scripts_code(scene: &Scene) {
-        let _held = pretend(scene, "sv/up", RUNS);
-        let logger = pretend(scene, "sv/up/log", DOWN);
-        scene.sh("mkdir init.d; ln -s $THEN/sv init.d/up").succeeds();
-        let code = |prepare: &str| scene.sh(&format!("{prepare}; SVDIR=sv init.d/up status >/dev/null 2>&1")).code();
-        assert_eq!(code(":"), Some(3));
-        scene.write("sv/up/log/supervise/status", RUNS.bytes());
-        assert_eq!(code(":"), Some(0));
-        assert_eq!(code("ln -s down sv/up/log/down"), Some(4));
-        assert_eq!(code("rm sv/up/log/down sv/up/log/supervise/status"), Some(0));
-        drop(logger);
-        assert_eq!(code(":"), Some(0));
-    }
-
-    fn nobody_reading_is_no_failure(scene: &Scene) {
-        let _held = pretend(scene, "s", RUNS);
-        scene.sh("sv status ./s >/dev/full").succeeds();
-        scene.sh("sv status ./s >&-").succeeds();
-    }
-
-    fn the_current_directory_must_be_readable(scene: &Scene) {
-        if !may_change_identity("the_current_directory_must_be_readable") {
-            return;
-        }
-        scene.sh("mkdir s; chmod 711 s; ln -s $THEN/sv zz").succeeds();
-        let nobody = "cd s && exec setpriv --reuid 65534 --clear-groups";
-        let fatal = "fatal: unable to open current directory: access denied\n";
-        scene.sh(&format!("{nobody} sv status x")).is(100, "", fatal);
-        scene.sh(&format!("{nobody} ../zz status")).is(151, "", fatal);
+fn what_is_so_already_is_not_sent(sandbox: &Sandbox) {
+    for (word, record, letters) in [
+        ("up", RUNS, ""),
+        ("up", DOWN, ""),
+        ("up", Record { want: b'd', ..RUNS }, "u"),
+        ("down", RUNS, "d"),
+        ("down", Record { want: b'd', ..RUNS }, "d"),
+        (
+            "down",
+            Record {
+                want: b'd',
+                got_term: 1,
+                ..RUNS
+            },
+            "",
+        ),
+        ("once", Record { want: b'd', ..RUNS }, "o"),
+        ("restart", RUNS, "tcu"),
+    ] {
+        let held = pretend(sandbox, "s", record);
+        sandbox.sh(&format!("sv -w 0 {word} ./s >/dev/null")).code();
+        assert_eq!(held.letters(), letters, "{word}");
     }
 }
 
-interop! {
-    fn it_controls_a_running_service(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        says(scene, "sv status ./s", 0, "run: ./s: (pid N) Ns\n");
-        says(scene, "sv up ./s", 0, "");
-        says(scene, "sv -w 60 pause ./s", 0, "ok: run: ./s: (pid N) Ns, paused\n");
-        says(scene, "sv -w 60 cont ./s", 0, "ok: run: ./s: (pid N) Ns\n");
-        says(scene, "sv -w 60 once ./s", 0, "ok: run: ./s: (pid N) Ns, want down\n");
-        says(scene, "sv -w 60 up ./s", 0, "ok: run: ./s: (pid N) Ns, want down\n");
-        wait_until_up(scene, "s");
-        says(scene, "sv -w 60 stop ./s", 0, "ok: down: ./s: Ns, normally up\n");
-        says(scene, "sv -w 60 start ./s", 0, "ok: run: ./s: (pid N) Ns\n");
-        let before = scene.service("s");
-        // Only the second of the start counts: one may see the old service.
-        scene.wait_until("a second has passed", || !masked_is_new(scene));
-        says(scene, "sv -w 60 restart ./s", 0, "ok: run: ./s: (pid N) Ns\n");
-        assert_ne!(scene.service("s"), before);
-        says(scene, "sv -w 60 force-stop ./s", 0, "ok: down: ./s: Ns, normally up\n");
-        says(scene, "sv -w 60 shutdown ./s", 0, "ok: ./s: runsv not running\n");
-        runsv.wait().succeeds();
-        says(scene, "sv status ./s", 1, "fail: ./s: runsv not running\n");
-    }
+fn a_fifo_that_is_full_is_not_waited_for(sandbox: &Sandbox) {
+    let held = pretend(sandbox, "s", RUNS);
+    while nix::unistd::write(&held.control, &[b'z'; 4096]).is_ok() {}
+    sandbox.sh("sv hup ./s").is(
+        1,
+        "warning: ./s: unable to write to supervise/control: temporary failure\n",
+        "",
+    );
+    sandbox.sh("rm s/supervise/control; sv hup ./s").is(
+        1,
+        "warning: ./s: unable to open supervise/control: file does not exist\n",
+        "",
+    );
+    sandbox.sh("mkfifo s/supervise/control; sv hup ./s").is(
+        1,
+        "fail: ./s: runsv not running\n",
+        "",
+    );
+}
 
-    fn it_waits_for_finish_and_for_the_logger(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/finish", "#!/bin/sh\nsleep 0.7\n");
-        scene.script("s/log/run", "#!/bin/sh\ncat\nsleep 0.7\n");
-        let runsv = runsv(scene);
-        wait_until_up(scene, "s");
-        says(scene, "sv -w 60 stop ./s; sv status ./s", 0,
-            "ok: down: ./s: Ns, normally up\ndown: ./s: Ns, normally up; run: log: (pid N) Ns\n");
-        says(scene, "sv -w 60 shutdown ./s", 0, "ok: ./s: runsv not running\n");
-        runsv.wait().succeeds();
-    }
+fn waiting_in_vain(sandbox: &Sandbox) {
+    let a = pretend(sandbox, "a", RUNS);
+    let b = pretend(sandbox, "b", DOWN);
+    let down = "down: ./b: 0s, normally up, want up\n";
+    sandbox.sh("sv -w 0 start ./a ./nope ./b").is(2,
+        format!("fail: ./nope: unable to change to service directory: file does not exist\nok: run: ./a: (pid 77) 0s\ntimeout: {down}"), "");
+    sandbox.sh("SVWAIT=0 sv force-restart ./a ./b").is(
+        1,
+        format!("ok: run: ./a: (pid 77) 0s\nkill: {down}"),
+        "",
+    );
+    assert_eq!(
+        (a.letters(), b.letters()),
+        ("tcu".to_owned(), "tcuk".to_owned())
+    );
+    sandbox
+        .sh("SVWAIT=1000 sv -w0x start ./b")
+        .is(1, format!("timeout: {down}"), "");
+    sandbox
+        .sh("SVWAIT=x sv start ./b")
+        .is(1, format!("timeout: {down}"), "");
+    sandbox
+        .sh("SVWAIT=1 sv -v up ./b")
+        .is(1, format!("timeout: {down}"), "");
+}
 
-    fn what_ignores_term_is_killed_by_force(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\ntrap '' TERM\necho >ready\nwhile :; do sleep 0.1; done\n");
-        let runsv = runsv(scene);
-        scene.wait_until("it ignores TERM", || scene.exists("s/ready"));
-        says(scene, "sv -w 0 stop ./s", 1, "timeout: run: ./s: (pid N) Ns, want down, got TERM\n");
-        says(scene, "sv -w 0 force-stop ./s", 1, "kill: run: ./s: (pid N) Ns, want down, got TERM\n");
-        wait_for(scene, "s", (0, 'd', 0, 0), "down");
-        scene.sh("sv exit ./s").succeeds();
-        runsv.wait().succeeds();
+fn runsv_not_running_is_what_exit_asks_for(sandbox: &Sandbox) {
+    sandbox
+        .sh("mkdir -p s/supervise; mkfifo s/supervise/ok")
+        .succeeds();
+    for word in ["exit", "-v exit", "shutdown", "force-shutdown"] {
+        sandbox
+            .sh(&format!("sv {word} ./s"))
+            .prints("ok: ./s: runsv not running\n");
     }
+    for word in ["up", "stop", "force-stop", "check", "status", "-v kill"] {
+        sandbox
+            .sh(&format!("sv {word} ./s"))
+            .is(1, "fail: ./s: runsv not running\n", "");
+    }
+}
 
-    fn it_cannot_read_what_supervise_tells(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let _supervise = supervise(scene);
-        wait_for_status(scene, (true, 0, b'u'));
-        says(scene, "sv status ./s", 1, "warning: ./s: unable to read supervise/status: bad format\n");
+fn check_says_whether_the_service_is_available(sandbox: &Sandbox) {
+    let _held = pretend(sandbox, "s", RUNS);
+    let check = |code: i32| {
+        sandbox.script(
+            "s/check",
+            &format!(
+                "#!/bin/sh\necho \"$0\" >>ran\necho $(pwd -P) >>ran\necho err >&2\nexit {code}\n"
+            ),
+        );
+    };
+    check(0);
+    for word in [
+        "check",
+        "start",
+        "restart",
+        "-v up",
+        "-v term",
+        "-v kill",
+        "try-restart",
+    ] {
+        let outcome = sandbox.sh(&format!("sv {word} ./s"));
+        assert_eq!(
+            (outcome.code(), outcome.text().as_str()),
+            (Some(0), "ok: run: ./s: (pid 77) 0s\n"),
+            "{word}"
+        );
+        assert!(outcome.error_text().starts_with("err\n"));
     }
+    let here = sandbox.path("s").canonicalize().unwrap();
+    let ran = String::from_utf8(sandbox.read("s/ran")).unwrap();
+    assert!(
+        ran.starts_with(&format!("./check\n{}\n", here.display()))
+            || ran.starts_with(&format!("check\n{}\n", here.display())),
+        "{ran}"
+    );
+    check(3);
+    for word in ["check", "start", "restart"] {
+        let outcome = sandbox.sh(&format!("sv -w 0 {word} ./s 2>/dev/null"));
+        outcome.is(1, "timeout: run: ./s: (pid 77) 0s\n", "");
+    }
+    sandbox.sh("rm s/ran").succeeds();
+    for word in [
+        "stop", "-v once", "-v cont", "reload", "status", "up", "term",
+    ] {
+        sandbox.sh(&format!("sv -w 0 {word} ./s")).code();
+    }
+    // Only -w makes a difference for the last two.
+    assert!(sandbox.exists("s/ran"));
+    sandbox
+        .sh("rm s/ran; sv up ./s; sv hup ./s; sv -w 0 stop ./s")
+        .code();
+    assert!(!sandbox.exists("s/ran"));
+    sandbox.write("s/supervise/status", DOWN.bytes());
+    sandbox
+        .sh("sv check ./s")
+        .prints("ok: down: ./s: 0s, normally up, want up\n");
+    assert!(!sandbox.exists("s/ran"));
+}
+
+fn a_check_that_cannot_be_run_is_a_warning(sandbox: &Sandbox) {
+    let _held = pretend(sandbox, "s", RUNS);
+    let ok = "ok: run: ./s: (pid 77) 0s\n";
+    sandbox.script("s/check", "no interpreter\n");
+    sandbox.sh("sv check ./s").is(
+        0,
+        ok,
+        "warning: unable to run ./s/check: exec format error\n",
+    );
+    sandbox.mode("s/check", 0o644);
+    sandbox
+        .sh("sv check ./s")
+        .is(0, ok, "warning: unable to run ./s/check: access denied\n");
+    sandbox.script("s/check", "#!/bin/sh\nkill -9 $$\n");
+    sandbox.sh("sv check ./s").prints(ok);
+    sandbox.script(
+        "s/check",
+        "#!/bin/sh\necho lost 2>/dev/null && exit 1\nexit 0\n",
+    );
+    sandbox.sh("sv check ./s").prints(ok);
+    sandbox.sh("rm s/check; ln -s check s/check").succeeds();
+    let outcome = sandbox.sh("sv -w 0 check ./s");
+    assert_eq!(
+        (outcome.code(), outcome.text().as_str()),
+        (Some(1), "timeout: run: ./s: (pid 77) 0s\n")
+    );
+    assert!(
+        outcome
+            .error_text()
+            .starts_with("warning: unable to stat ./s/check: symbolic link loop\n")
+    );
+}
+
+fn by_another_name_it_is_an_init_script(sandbox: &Sandbox) {
+    let _held = [
+        pretend(sandbox, "sv/up", RUNS),
+        pretend(sandbox, "sv/dn", DOWN),
+    ];
+    sandbox
+        .sh(
+            "mkdir -p init.d sv/no/supervise sv/none; mkfifo sv/no/supervise/ok; \
+        for name in up dn no none nope; do ln -s $THEN/sv init.d/$name; done",
+        )
+        .succeeds();
+    let script = |words: &str, code: i32, stdout: &str| {
+        sandbox
+            .sh(&format!("export SVDIR=sv SVWAIT=0; init.d/{words}"))
+            .is(code, stdout, "");
+    };
+    script("up status", 0, "run: up: (pid 77) 0s\n");
+    script("up start", 0, "ok: run: up: (pid 77) 0s\n");
+    script("up stop", 1, "timeout: run: up: (pid 77) 0s\n");
+    script("up restart", 0, "ok: run: up: (pid 77) 0s\n");
+    script("up reload", 0, "ok: run: up: (pid 77) 0s\n");
+    script("up hup", 0, "");
+    script("up force-stop", 1, "kill: run: up: (pid 77) 0s\n");
+    script("up status dn", 0, "run: up: (pid 77) 0s\n");
+    script("up -w 0 stop", 1, "timeout: run: up: (pid 77) 0s\n");
+    script("dn status", 3, "down: dn: 0s, normally up, want up\n");
+    script("dn stop", 0, "ok: down: dn: 0s, normally up, want up\n");
+    script(
+        "dn start",
+        1,
+        "timeout: down: dn: 0s, normally up, want up\n",
+    );
+    script("no status", 1, "fail: no: runsv not running\n");
+    script("no start", 1, "fail: no: runsv not running\n");
+    script("no shutdown", 0, "ok: no: runsv not running\n");
+    script(
+        "none status",
+        4,
+        "warning: none: unable to open supervise/ok: file does not exist\n",
+    );
+    script(
+        "none start",
+        1,
+        "warning: none: unable to open supervise/ok: file does not exist\n",
+    );
+    script(
+        "nope status",
+        1,
+        "fail: nope: unable to change to service directory: file does not exist\n",
+    );
+    let usage = "usage: up [-w sec] command\n\n";
+    for words in ["", " foo", " -v"] {
+        sandbox.sh(&format!("init.d/up{words}")).is(2, "", usage);
+    }
+    sandbox
+        .sh("init.d/up -x status")
+        .is(2, "", format!("up: illegal option -- x\n{usage}"));
+}
+
+fn the_last_word_of_a_status_is_an_init_scripts_code(sandbox: &Sandbox) {
+    let _held = pretend(sandbox, "sv/up", RUNS);
+    let logger = pretend(sandbox, "sv/up/log", DOWN);
+    sandbox
+        .sh("mkdir init.d; ln -s $THEN/sv init.d/up")
+        .succeeds();
+    let code = |prepare: &str| {
+        sandbox
+            .sh(&format!(
+                "{prepare}; SVDIR=sv init.d/up status >/dev/null 2>&1"
+            ))
+            .code()
+    };
+    assert_eq!(code(":"), Some(3));
+    sandbox.write("sv/up/log/supervise/status", RUNS.bytes());
+    assert_eq!(code(":"), Some(0));
+    assert_eq!(code("ln -s down sv/up/log/down"), Some(4));
+    assert_eq!(
+        code("rm sv/up/log/down sv/up/log/supervise/status"),
+        Some(0)
+    );
+    drop(logger);
+    assert_eq!(code(":"), Some(0));
+}
+
+fn nobody_reading_is_no_failure(sandbox: &Sandbox) {
+    let _held = pretend(sandbox, "s", RUNS);
+    sandbox.sh("sv status ./s >/dev/full").succeeds();
+    sandbox.sh("sv status ./s >&-").succeeds();
+}
+
+fn the_current_directory_must_be_readable(sandbox: &Sandbox) {
+    if !may_change_identity("the_current_directory_must_be_readable") {
+        return;
+    }
+    sandbox
+        .sh("mkdir s; chmod 711 s; ln -s $THEN/sv zz")
+        .succeeds();
+    let nobody = "cd s && exec setpriv --reuid 65534 --clear-groups";
+    let fatal = "fatal: unable to open current directory: access denied\n";
+    sandbox
+        .sh(&format!("{nobody} sv status x"))
+        .is(100, "", fatal);
+    sandbox
+        .sh(&format!("{nobody} ../zz status"))
+        .is(151, "", fatal);
+}
+
+fn it_controls_a_running_service(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    says(sandbox, "sv status ./s", 0, "run: ./s: (pid N) Ns\n");
+    says(sandbox, "sv up ./s", 0, "");
+    says(
+        sandbox,
+        "sv -w 60 pause ./s",
+        0,
+        "ok: run: ./s: (pid N) Ns, paused\n",
+    );
+    says(
+        sandbox,
+        "sv -w 60 cont ./s",
+        0,
+        "ok: run: ./s: (pid N) Ns\n",
+    );
+    says(
+        sandbox,
+        "sv -w 60 once ./s",
+        0,
+        "ok: run: ./s: (pid N) Ns, want down\n",
+    );
+    says(
+        sandbox,
+        "sv -w 60 up ./s",
+        0,
+        "ok: run: ./s: (pid N) Ns, want down\n",
+    );
+    wait_until_up(sandbox, "s");
+    says(
+        sandbox,
+        "sv -w 60 stop ./s",
+        0,
+        "ok: down: ./s: Ns, normally up\n",
+    );
+    says(
+        sandbox,
+        "sv -w 60 start ./s",
+        0,
+        "ok: run: ./s: (pid N) Ns\n",
+    );
+    let before = sandbox.service("s");
+    // Only the second of the start counts: one may see the old service.
+    sandbox.wait_until("a second has passed", || !masked_is_new(sandbox));
+    says(
+        sandbox,
+        "sv -w 60 restart ./s",
+        0,
+        "ok: run: ./s: (pid N) Ns\n",
+    );
+    assert_ne!(sandbox.service("s"), before);
+    says(
+        sandbox,
+        "sv -w 60 force-stop ./s",
+        0,
+        "ok: down: ./s: Ns, normally up\n",
+    );
+    says(
+        sandbox,
+        "sv -w 60 shutdown ./s",
+        0,
+        "ok: ./s: runsv not running\n",
+    );
+    runsv.wait().succeeds();
+    says(
+        sandbox,
+        "sv status ./s",
+        1,
+        "fail: ./s: runsv not running\n",
+    );
+}
+
+fn it_waits_for_finish_and_for_the_logger(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/finish", "#!/bin/sh\nsleep 0.7\n");
+    sandbox.script("s/log/run", "#!/bin/sh\ncat\nsleep 0.7\n");
+    let runsv = runsv(sandbox);
+    wait_until_up(sandbox, "s");
+    says(
+        sandbox,
+        "sv -w 60 stop ./s; sv status ./s",
+        0,
+        "ok: down: ./s: Ns, normally up\ndown: ./s: Ns, normally up; run: log: (pid N) Ns\n",
+    );
+    says(
+        sandbox,
+        "sv -w 60 shutdown ./s",
+        0,
+        "ok: ./s: runsv not running\n",
+    );
+    runsv.wait().succeeds();
+}
+
+fn what_ignores_term_is_killed_by_force(sandbox: &Sandbox) {
+    sandbox.script(
+        "s/run",
+        "#!/bin/sh\ntrap '' TERM\necho >ready\nwhile :; do sleep 0.1; done\n",
+    );
+    let runsv = runsv(sandbox);
+    sandbox.wait_until("it ignores TERM", || sandbox.exists("s/ready"));
+    says(
+        sandbox,
+        "sv -w 0 stop ./s",
+        1,
+        "timeout: run: ./s: (pid N) Ns, want down, got TERM\n",
+    );
+    says(
+        sandbox,
+        "sv -w 0 force-stop ./s",
+        1,
+        "kill: run: ./s: (pid N) Ns, want down, got TERM\n",
+    );
+    wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
+    sandbox.sh("sv exit ./s").succeeds();
+    runsv.wait().succeeds();
+}
+
+fn it_cannot_read_what_supervise_tells(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let _supervise = supervise(sandbox);
+    wait_for_status(sandbox, (true, 0, b'u'));
+    says(
+        sandbox,
+        "sv status ./s",
+        1,
+        "warning: ./s: unable to read supervise/status: bad format\n",
+    );
 }
 
 /// Whether sv says that the service is as old as no second.
-fn masked_is_new(scene: &Scene) -> bool {
-    scene.sh("sv status ./s").text().ends_with(") 0s\n")
+fn masked_is_new(sandbox: &Sandbox) -> bool {
+    sandbox.sh("sv status ./s").text().ends_with(") 0s\n")
 }

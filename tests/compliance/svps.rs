@@ -1,26 +1,37 @@
-use testkit::{Running, Scene, ours_meets};
+use testkit::{Running, Sandbox, ours_on_theirs};
 
 use super::{SLEEPER, may_change_identity};
 
 const USAGE: &str = "svps: usage: svps [-j] [scandir]\n";
 
+ours_on_theirs!(
+    each_service_has_a_row_and_its_logger_below,
+    json_can_be_read,
+    names_reach_no_terminal_as_they_are,
+    services_of_runsv_are_shown,
+    what_supervise_e_tells_is_shown,
+    what_cannot_be_read_is_told,
+    what_is_closed_to_others_is_unknown_to_them,
+    colours_are_for_terminals,
+);
+
 /// A service with a logger, one that is down, and one that nobody supervises.
-fn three(scene: &Scene) -> Running {
-    scene.script("scan/a/run", SLEEPER);
-    scene.script("scan/a/log/run", SLEEPER);
-    scene.script("scan/b/run", SLEEPER);
-    scene.write("scan/b/down", "");
-    scene.write("scan/file", "");
-    scene.script("scan/.hidden/run", SLEEPER);
-    let svscan = scene.start(scene.shell("exec svscan scan"));
-    scene.wait_until("all are supervised", || {
-        scene
+fn three(sandbox: &Sandbox) -> Running {
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.script("scan/a/log/run", SLEEPER);
+    sandbox.script("scan/b/run", SLEEPER);
+    sandbox.write("scan/b/down", "");
+    sandbox.write("scan/file", "");
+    sandbox.script("scan/.hidden/run", SLEEPER);
+    let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
+    sandbox.wait_until("all are supervised", || {
+        sandbox
             .sh("svok scan/a && svok scan/a/log && svok scan/b")
             .code()
             == Some(0)
     });
-    scene.wait_until("what is to run does", || {
-        scene
+    sandbox.wait_until("what is to run does", || {
+        sandbox
             .sh("svstat scan/a scan/a/log")
             .text()
             .matches(": up ")
@@ -52,148 +63,256 @@ fn words(text: &str) -> Vec<String> {
     text.lines().map(row).collect()
 }
 
-ours_meets! {
-    fn each_service_has_a_row_and_its_logger_below(scene: &Scene) {
-        let _svscan = three(scene);
-        scene.script("scan/c/run", SLEEPER);
-        let text = scene.sh("svps scan | cat; cd scan; svps >../here").text();
-        let rows = ["SERVICE STATE PID FOR RESTARTS EXIT PRIVATE RSS",
-            "a up N N - - N N", "log up N N - - N N", "b down - N - - - -", "c unsupervised - - - - - -"];
-        assert_eq!(words(&text), rows, "{text}");
-        assert_eq!(words(&String::from_utf8(scene.read("here")).unwrap()), rows);
-        scene.sh("svc -p scan/a").succeeds();
-        scene.wait_for("svps scan", |text| words(text)[1] == "a paused N N - - N N");
-    }
+fn each_service_has_a_row_and_its_logger_below(sandbox: &Sandbox) {
+    let _svscan = three(sandbox);
+    sandbox.script("scan/c/run", SLEEPER);
+    let text = sandbox.sh("svps scan | cat; cd scan; svps >../here").text();
+    let rows = [
+        "SERVICE STATE PID FOR RESTARTS EXIT PRIVATE RSS",
+        "a up N N - - N N",
+        "log up N N - - N N",
+        "b down - N - - - -",
+        "c unsupervised - - - - - -",
+    ];
+    assert_eq!(words(&text), rows, "{text}");
+    assert_eq!(
+        words(&String::from_utf8(sandbox.read("here")).unwrap()),
+        rows
+    );
+    sandbox.sh("svc -p scan/a").succeeds();
+    sandbox.wait_for("svps scan", |text| words(text)[1] == "a paused N N - - N N");
+}
 
-    fn json_can_be_read(scene: &Scene) {
-        let _svscan = three(scene);
-        scene.sh(r#"cd scan; for n in "$(printf '\377"\\\n\033')" "$(printf '"\\\t\302\233\303\244')"; do mkdir "$n"; touch "$n/run"; done"#)
+fn json_can_be_read(sandbox: &Sandbox) {
+    let _svscan = three(sandbox);
+    sandbox.sh(r#"cd scan; for n in "$(printf '\377"\\\n\033')" "$(printf '"\\\t\302\233\303\244')"; do mkdir "$n"; touch "$n/run"; done"#)
+        .succeeds();
+    let one = sandbox.sh("svps -j scan | head -n 2 | tail -n 1").text();
+    assert!(
+        one.starts_with(
+            r#"{"name":"a","logger":false,"supervised":true,"state":"up","want":"up","pid":"#
+        ),
+        "{one}"
+    );
+    if sandbox.sh("jq -n 1").code() != Some(0) {
+        return testkit::skip("svps -j is read by jq", "jq is not installed");
+    }
+    let keys = "[.name, .name_hex, .logger, .supervised, .state, .want, .pid > 0, .rss_bytes > 0, .exit_code]";
+    sandbox.sh(&format!("svps -j scan | jq -c '{keys}'")).prints(
+        "[\"\\\"\\\\\\t\u{9b}\u{e4}\",null,false,false,\"unsupervised\",null,false,false,null]\n\
+         [\"a\",null,false,true,\"up\",\"up\",true,true,null]\n\
+         [\"a/log\",null,true,true,\"up\",\"up\",true,true,null]\n\
+         [\"b\",null,false,true,\"down\",\"down\",false,false,null]\n\
+         [\"\u{fffd}\\\"\\\\\\n\\u001b\",\"ff225c0a1b\",false,false,\"unsupervised\",null,false,false,null]\n",
+    );
+    // On a line by itself each, whatever is in a name.
+    sandbox
+        .sh("svps -j scan | while read -r line; do echo \"$line\" | jq .logger; done")
+        .prints("false\nfalse\ntrue\nfalse\nfalse\n");
+}
+
+fn names_reach_no_terminal_as_they_are(sandbox: &Sandbox) {
+    sandbox.sh(r#"mkdir scan; cd scan; n="$(printf 'a\033[2Jb\302\233c\377d\342\200\256e')"; mkdir "$n"; echo 123 >"$n/supervise"; mkdir "$n/log" "$n/log/supervise"; : >"$n/log/supervise/status""#)
+        .succeeds();
+    let outcome = sandbox.sh("svps scan");
+    let shown = r"a\x1b[2Jb\xc2\x9bc\xffd\xe2\x80\xaee";
+    assert!(
+        outcome
+            .text()
+            .contains(&format!("\n{shown}  unsupervised ")),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        outcome.error_text(),
+        format!("svps: warning: unable to read {shown}/log/supervise/status: bad format\n")
+    );
+}
+
+fn services_of_runsv_are_shown(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.script("scan/a/finish", SLEEPER);
+    sandbox.script("scan/a/log/run", SLEEPER);
+    let _runsvdir = sandbox.start(sandbox.shell("exec runsvdir scan"));
+    sandbox.wait_for("svps scan", |text| {
+        words(text)[1..] == ["a up N N - - N N", "log up N N - - N N"]
+    });
+    sandbox.sh("svc -d scan/a").succeeds();
+    sandbox.wait_for("svps scan", |text| words(text)[1] == "a finish N N - - N N");
+    sandbox.wait_for("svps -j scan", |text| {
+        text.contains(r#""state":"finish","want":"down","pid":"#)
+    });
+}
+
+fn what_supervise_e_tells_is_shown(sandbox: &Sandbox) {
+    let _svscan = three(sandbox);
+    let state = "state=failed\nsince=@4fffffffffffffff00000000\nrestarts=7\nexit_code=3\n";
+    sandbox.write("scan/b/supervise/state", state);
+    let text = sandbox.sh("svps scan").text();
+    assert_eq!(words(&text)[3], "b failed - N N N - -", "{text}");
+    sandbox.write(
+        "scan/b/supervise/state",
+        state.replace("exit_code=3", "signal=9"),
+    );
+    let text = sandbox.sh("svps scan").text();
+    assert_eq!(words(&text)[3], "b failed - N N SIGKILL - -", "{text}");
+    // One that is older than the record is of another supervise.
+    sandbox.write("scan/b/supervise/state", state.replace("@4f", "@3f"));
+    assert_eq!(
+        words(&sandbox.sh("svps scan").text())[3],
+        "b down - N - - - -"
+    );
+}
+
+fn what_cannot_be_read_is_told(sandbox: &Sandbox) {
+    sandbox.sh("mkdir -p scan/a/supervise scan/b/supervise; cd scan; ln -s loop loop; ln -s nowhere gone").succeeds();
+    let bad = |making: &str, error: &str| {
+        sandbox
+            .sh(&format!("cd scan/a/supervise; rm -rf *; {making}"))
             .succeeds();
-        let one = scene.sh("svps -j scan | head -n 2 | tail -n 1").text();
-        assert!(one.starts_with(r#"{"name":"a","logger":false,"supervised":true,"state":"up","want":"up","pid":"#), "{one}");
-        if scene.sh("jq -n 1").code() != Some(0) {
-            return testkit::skip("svps -j is read by jq", "jq is not installed");
-        }
-        let keys = "[.name, .name_hex, .logger, .supervised, .state, .want, .pid > 0, .rss_bytes > 0, .exit_code]";
-        scene.sh(&format!("svps -j scan | jq -c '{keys}'")).prints(
-            "[\"\\\"\\\\\\t\u{9b}\u{e4}\",null,false,false,\"unsupervised\",null,false,false,null]\n\
-             [\"a\",null,false,true,\"up\",\"up\",true,true,null]\n\
-             [\"a/log\",null,true,true,\"up\",\"up\",true,true,null]\n\
-             [\"b\",null,false,true,\"down\",\"down\",false,false,null]\n\
-             [\"\u{fffd}\\\"\\\\\\n\\u001b\",\"ff225c0a1b\",false,false,\"unsupervised\",null,false,false,null]\n",
+        let outcome = sandbox.sh("svps scan");
+        assert_eq!(outcome.code(), Some(0));
+        assert_eq!(
+            outcome.error_text(),
+            format!("svps: warning: unable to read a/supervise/{error}\n")
         );
-        // On a line by itself each, whatever is in a name.
-        scene.sh("svps -j scan | while read -r line; do echo \"$line\" | jq .logger; done")
-            .prints("false\nfalse\ntrue\nfalse\nfalse\n");
-    }
+        assert_eq!(
+            words(&outcome.text())[1..],
+            ["a unknown - - - - - -", "b unsupervised - - - - - -"]
+        );
+    };
+    bad("printf 123 >status", "status: bad format");
+    bad("printf 12345678901234567 >status", "status: bad format");
+    bad("mkdir status", "status: is a directory");
+    bad("mkfifo status", "status: bad format");
+    bad("ln -s status status", "status: symbolic link loop");
+    bad("mkdir ok", "ok: is a directory");
+    // Noise is shown for what it is, and nothing is read for ever.
+    sandbox.sh("cd scan/a/supervise; rmdir ok; printf '%20s' '' | tr ' ' '\\377' >status; ln -s /dev/zero state; : >ok").succeeds();
+    let outcome = sandbox.sh("svps scan && svps -j scan | cat");
+    assert_eq!(
+        (outcome.code(), outcome.error_text().as_str()),
+        (Some(0), "")
+    );
+    assert_eq!(
+        words(&outcome.text())[1],
+        "a paused -1 N - - - -",
+        "{outcome:?}"
+    );
+    sandbox
+        .sh("cd scan/a/supervise; rm state status ok; ln -s /dev/zero status; mkfifo state")
+        .succeeds();
+    assert_eq!(
+        words(&sandbox.sh("svps scan").text())[1],
+        "a unsupervised - - - - - -"
+    );
+    sandbox.sh("svps nope").is(
+        111,
+        "",
+        "svps: fatal: unable to read nope: file does not exist\n",
+    );
+    sandbox.sh("svps ''").is(
+        111,
+        "",
+        "svps: fatal: unable to read : file does not exist\n",
+    );
+    sandbox.sh("svps scan/loop").is(
+        111,
+        "",
+        "svps: fatal: unable to read scan/loop: symbolic link loop\n",
+    );
+    sandbox.write("file", "");
+    sandbox.sh("svps file").is(
+        111,
+        "",
+        "svps: fatal: unable to read file: not a directory\n",
+    );
+    sandbox
+        .sh("svps -Z")
+        .is(100, "", format!("svps: illegal option -- Z\n{USAGE}"));
+    sandbox.sh("svps a b").is(100, "", USAGE);
+    sandbox.sh("exec svps scan 2>/dev/null >&-").is(111, "", "");
+    sandbox
+        .sh("exec svps -j scan 2>/dev/null >/dev/full")
+        .is(111, "", "");
+    sandbox.sh("mkdir empty; svps -j empty").succeeds();
+    sandbox
+        .sh("svps empty")
+        .prints("SERVICE  STATE  PID  FOR  RESTARTS  EXIT  PRIVATE  RSS\n");
+}
 
-    fn names_reach_no_terminal_as_they_are(scene: &Scene) {
-        scene.sh(r#"mkdir scan; cd scan; n="$(printf 'a\033[2Jb\302\233c\377d\342\200\256e')"; mkdir "$n"; echo 123 >"$n/supervise"; mkdir "$n/log" "$n/log/supervise"; : >"$n/log/supervise/status""#)
-            .succeeds();
-        let outcome = scene.sh("svps scan");
-        let shown = r"a\x1b[2Jb\xc2\x9bc\xffd\xe2\x80\xaee";
-        assert!(outcome.text().contains(&format!("\n{shown}  unsupervised ")), "{outcome:?}");
-        assert_eq!(outcome.error_text(), format!("svps: warning: unable to read {shown}/log/supervise/status: bad format\n"));
+fn what_is_closed_to_others_is_unknown_to_them(sandbox: &Sandbox) {
+    let _svscan = three(sandbox);
+    if !may_change_identity("svps by another user") {
+        return;
     }
+    sandbox.copy_program("svps", &sandbox.path("svps"));
+    let outcome = sandbox.sh("setuidgid nobody ./svps scan");
+    assert_eq!(
+        words(&outcome.text())[1..],
+        [
+            "a unknown - - - - - -",
+            "log unknown - - - - - -",
+            "b unknown - - - - - -"
+        ]
+    );
+    assert_eq!(outcome.error_text().lines().count(), 3, "{outcome:?}");
+    // Nor what they may not enter; where they may not look about either,
+    // anything but a file may be a service.
+    sandbox.sh("mkdir -p more/c more/d/log; >more/file; ln -s file more/link; chmod 600 more/c; chmod 0 more/d/log").succeeds();
+    let unable = |name| format!("svps: warning: unable to read {name}: access denied\n");
+    let outcome = sandbox.sh("setuidgid nobody ./svps more");
+    assert_eq!(
+        words(&outcome.text())[1..],
+        [
+            "c unknown - - - - - -",
+            "d unsupervised - - - - - -",
+            "log unknown - - - - - -"
+        ]
+    );
+    assert_eq!(outcome.error_text(), ["c", "d/log"].map(unable).concat());
+    sandbox.mode("more", 0o744);
+    let outcome = sandbox.sh("setuidgid nobody ./svps more");
+    let rows = ["c", "d", "link"].map(|name| format!("{name} unknown - - - - - -"));
+    assert_eq!(words(&outcome.text())[1..], rows);
+    assert_eq!(
+        outcome.error_text(),
+        ["c", "d", "link"].map(unable).concat()
+    );
+}
 
-    fn services_of_runsv_are_shown(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        scene.script("scan/a/finish", SLEEPER);
-        scene.script("scan/a/log/run", SLEEPER);
-        let _runsvdir = scene.start(scene.shell("exec runsvdir scan"));
-        scene.wait_for("svps scan", |text| {
-            words(text)[1..] == ["a up N N - - N N", "log up N N - - N N"]
-        });
-        scene.sh("svc -d scan/a").succeeds();
-        scene.wait_for("svps scan", |text| words(text)[1] == "a finish N N - - N N");
-        scene.wait_for("svps -j scan", |text| text.contains(r#""state":"finish","want":"down","pid":"#));
-    }
-
-    fn what_supervise_e_tells_is_shown(scene: &Scene) {
-        let _svscan = three(scene);
-        let state = "state=failed\nsince=@4fffffffffffffff00000000\nrestarts=7\nexit_code=3\n";
-        scene.write("scan/b/supervise/state", state);
-        let text = scene.sh("svps scan").text();
-        assert_eq!(words(&text)[3], "b failed - N N N - -", "{text}");
-        scene.write("scan/b/supervise/state", state.replace("exit_code=3", "signal=9"));
-        let text = scene.sh("svps scan").text();
-        assert_eq!(words(&text)[3], "b failed - N N SIGKILL - -", "{text}");
-        // One that is older than the record is of another supervise.
-        scene.write("scan/b/supervise/state", state.replace("@4f", "@3f"));
-        assert_eq!(words(&scene.sh("svps scan").text())[3], "b down - N - - - -");
-    }
-
-    fn what_cannot_be_read_is_told(scene: &Scene) {
-        scene.sh("mkdir -p scan/a/supervise scan/b/supervise; cd scan; ln -s loop loop; ln -s nowhere gone").succeeds();
-        let bad = |making: &str, error: &str| {
-            scene.sh(&format!("cd scan/a/supervise; rm -rf *; {making}")).succeeds();
-            let outcome = scene.sh("svps scan");
-            assert_eq!(outcome.code(), Some(0));
-            assert_eq!(outcome.error_text(), format!("svps: warning: unable to read a/supervise/{error}\n"));
-            assert_eq!(words(&outcome.text())[1..], ["a unknown - - - - - -", "b unsupervised - - - - - -"]);
-        };
-        bad("printf 123 >status", "status: bad format");
-        bad("printf 12345678901234567 >status", "status: bad format");
-        bad("mkdir status", "status: is a directory");
-        bad("mkfifo status", "status: bad format");
-        bad("ln -s status status", "status: symbolic link loop");
-        bad("mkdir ok", "ok: is a directory");
-        // Noise is shown for what it is, and nothing is read for ever.
-        scene.sh("cd scan/a/supervise; rmdir ok; printf '%20s' '' | tr ' ' '\\377' >status; ln -s /dev/zero state; : >ok").succeeds();
-        let outcome = scene.sh("svps scan && svps -j scan | cat");
-        assert_eq!((outcome.code(), outcome.error_text().as_str()), (Some(0), ""));
-        assert_eq!(words(&outcome.text())[1], "a paused -1 N - - - -", "{outcome:?}");
-        scene.sh("cd scan/a/supervise; rm state status ok; ln -s /dev/zero status; mkfifo state").succeeds();
-        assert_eq!(words(&scene.sh("svps scan").text())[1], "a unsupervised - - - - - -");
-        scene.sh("svps nope").is(111, "", "svps: fatal: unable to read nope: file does not exist\n");
-        scene.sh("svps ''").is(111, "", "svps: fatal: unable to read : file does not exist\n");
-        scene.sh("svps scan/loop").is(111, "", "svps: fatal: unable to read scan/loop: symbolic link loop\n");
-        scene.write("file", "");
-        scene.sh("svps file").is(111, "", "svps: fatal: unable to read file: not a directory\n");
-        scene.sh("svps -Z").is(100, "", format!("svps: illegal option -- Z\n{USAGE}"));
-        scene.sh("svps a b").is(100, "", USAGE);
-        scene.sh("exec svps scan 2>/dev/null >&-").is(111, "", "");
-        scene.sh("exec svps -j scan 2>/dev/null >/dev/full").is(111, "", "");
-        scene.sh("mkdir empty; svps -j empty").succeeds();
-        scene.sh("svps empty").prints("SERVICE  STATE  PID  FOR  RESTARTS  EXIT  PRIVATE  RSS\n");
-    }
-
-    fn what_is_closed_to_others_is_unknown_to_them(scene: &Scene) {
-        let _svscan = three(scene);
-        if !may_change_identity("svps by another user") {
-            return;
-        }
-        scene.copy_program("svps", &scene.path("svps"));
-        let outcome = scene.sh("setuidgid nobody ./svps scan");
-        assert_eq!(words(&outcome.text())[1..], ["a unknown - - - - - -", "log unknown - - - - - -", "b unknown - - - - - -"]);
-        assert_eq!(outcome.error_text().lines().count(), 3, "{outcome:?}");
-        // Nor what they may not enter; where they may not look about either,
-        // anything but a file may be a service.
-        scene.sh("mkdir -p more/c more/d/log; >more/file; ln -s file more/link; chmod 600 more/c; chmod 0 more/d/log").succeeds();
-        let unable = |name| format!("svps: warning: unable to read {name}: access denied\n");
-        let outcome = scene.sh("setuidgid nobody ./svps more");
-        assert_eq!(words(&outcome.text())[1..], ["c unknown - - - - - -", "d unsupervised - - - - - -", "log unknown - - - - - -"]);
-        assert_eq!(outcome.error_text(), ["c", "d/log"].map(unable).concat());
-        scene.mode("more", 0o744);
-        let outcome = scene.sh("setuidgid nobody ./svps more");
-        let rows = ["c", "d", "link"].map(|name| format!("{name} unknown - - - - - -"));
-        assert_eq!(words(&outcome.text())[1..], rows);
-        assert_eq!(outcome.error_text(), ["c", "d", "link"].map(unable).concat());
-    }
-
-    fn colours_are_for_terminals(scene: &Scene) {
-        scene.sh("mkdir -p scan/a; touch scan/a/run").succeeds();
-        let on_terminal = |before: &str| {
-            scene.sh(&format!("{before} script -qec 'stty cols 40; exec svps scan' /dev/null </dev/null")).text()
-        };
-        let plain = "SERVICE  STATE         PID  FOR\r\na        unsupervised    -    -\r\n";
-        assert_eq!(on_terminal("TERM=xterm NO_COLOR=1"), plain);
-        assert_eq!(on_terminal("TERM=dumb"), on_terminal("NO_COLOR=1"));
-        let coloured = on_terminal("TERM=xterm NO_COLOR=");
-        assert_eq!(coloured.replace("\x1b[1m", "").replace("\x1b[1;31m", "").replace("\x1b[0m", ""), on_terminal("NO_COLOR=1"));
-        assert!(coloured.contains("\x1b[1;31ma "), "{coloured:?}");
-        scene.sh("mkdir scan/a-name-that-is-too-long-for-a-terminal; exec svps scan >piped").succeeds();
-        assert!(scene.read("piped").windows(8).any(|window| window == b"terminal"));
-        assert!(on_terminal("NO_COLOR=1").contains("\r\na-name-that-is-~  unsupervised"), "{}", on_terminal("NO_COLOR=1"));
-    }
+fn colours_are_for_terminals(sandbox: &Sandbox) {
+    sandbox.sh("mkdir -p scan/a; touch scan/a/run").succeeds();
+    let on_terminal = |before: &str| {
+        sandbox
+            .sh(&format!(
+                "{before} script -qec 'stty cols 40; exec svps scan' /dev/null </dev/null"
+            ))
+            .text()
+    };
+    let plain = "SERVICE  STATE         PID  FOR\r\na        unsupervised    -    -\r\n";
+    assert_eq!(on_terminal("TERM=xterm NO_COLOR=1"), plain);
+    assert_eq!(on_terminal("TERM=dumb"), on_terminal("NO_COLOR=1"));
+    let coloured = on_terminal("TERM=xterm NO_COLOR=");
+    assert_eq!(
+        coloured
+            .replace("\x1b[1m", "")
+            .replace("\x1b[1;31m", "")
+            .replace("\x1b[0m", ""),
+        on_terminal("NO_COLOR=1")
+    );
+    assert!(coloured.contains("\x1b[1;31ma "), "{coloured:?}");
+    sandbox
+        .sh("mkdir scan/a-name-that-is-too-long-for-a-terminal; exec svps scan >piped")
+        .succeeds();
+    assert!(
+        sandbox
+            .read("piped")
+            .windows(8)
+            .any(|window| window == b"terminal")
+    );
+    assert!(
+        on_terminal("NO_COLOR=1").contains("\r\na-name-that-is-~  unsupervised"),
+        "{}",
+        on_terminal("NO_COLOR=1")
+    );
 }

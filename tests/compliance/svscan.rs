@@ -1,12 +1,34 @@
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Scene, compliance, interop, kill};
+use testkit::{Running, Sandbox, compliance, interop, kill};
 
 use super::{SLEEPER, may_change_identity};
 
+compliance!(
+    a_missing_directory_is_fatal,
+    it_scans_the_current_directory_without_an_argument,
+    further_arguments_are_ignored,
+    what_is_no_service_is_left_alone,
+    what_cannot_be_looked_at_is_a_warning,
+    a_directory_that_cannot_be_read_is_a_warning,
+    supervise_that_is_not_on_path_is_a_warning,
+    no_processes_and_no_descriptors_are_warnings,
+    supervise_is_run_as_it_was_inherited,
+    log_is_looked_for_at_first_sight_only,
+    what_is_gone_is_forgotten_and_may_come_back,
+    two_names_of_a_directory_are_one_service,
+    its_death_leaves_the_services,
+);
+
+interop!(
+    a_service_and_its_logger_are_joined,
+    no_line_is_lost_when_either_side_is_restarted,
+    a_dead_supervise_is_started_again,
+);
+
 /// Starts svscan on the directory `scan`.
-fn svscan(scene: &Scene) -> Running {
-    scene.start(scene.shell("exec svscan scan"))
+fn svscan(sandbox: &Sandbox) -> Running {
+    sandbox.start(sandbox.shell("exec svscan scan"))
 }
 
 /// How many lines of complaint there are so far.
@@ -16,20 +38,20 @@ fn lines(running: &Running) -> usize {
 
 /// Waits until supervise runs in each of the directories.
 #[track_caller]
-fn wait_for_services(scene: &Scene, names: &[&str]) {
+fn wait_for_services(sandbox: &Sandbox, names: &[&str]) {
     for name in names {
-        scene.wait_until(&format!("{name} is supervised"), || {
-            scene.sh(&format!("svok {name}")).code() == Some(0)
+        sandbox.wait_until(&format!("{name} is supervised"), || {
+            sandbox.sh(&format!("svok {name}")).code() == Some(0)
         });
     }
 }
 
 /// The pid of the supervise of a directory: the parent of its service.
-fn supervise_pid(scene: &Scene, dir: &str) -> Pid {
+fn supervise_pid(sandbox: &Sandbox, dir: &str) -> Pid {
     let mut supervise = None;
-    scene.wait_until(&format!("{dir} is supervised and up"), || {
-        let parent = scene
-            .sh(&format!("ps -o ppid=,comm= {}", scene.service(dir)))
+    sandbox.wait_until(&format!("{dir} is supervised and up"), || {
+        let parent = sandbox
+            .sh(&format!("ps -o ppid=,comm= {}", sandbox.service(dir)))
             .text();
         supervise = parent
             .split_whitespace()
@@ -46,20 +68,20 @@ fn supervise_pid(scene: &Scene, dir: &str) -> Pid {
 
 /// Waits until a process is in a state, as /proc tells it: `T` stopped, `S`
 /// asleep.
-fn wait_for_state(scene: &Scene, pid: Pid, state: char) {
-    scene.wait_until(&format!("{pid} is in state {state}"), || {
+fn wait_for_state(sandbox: &Sandbox, pid: Pid, state: char) {
+    sandbox.wait_until(&format!("{pid} is in state {state}"), || {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.contains(&format!("State:\t{state}"))
     });
 }
 
 /// A service that numbers its lines, and a logger that keeps them.
-fn counting_service(scene: &Scene, dir: &str) {
-    scene.script(
+fn counting_service(sandbox: &Sandbox, dir: &str) {
+    sandbox.script(
         format!("{dir}/run"),
         "#!/bin/sh\nwhile :; do n=$((n + 1)); echo line $$ $n; sleep 0.01; done\n",
     );
-    scene.script(format!("{dir}/log/run"), "#!/bin/sh\nexec cat >>kept\n");
+    sandbox.script(format!("{dir}/log/run"), "#!/bin/sh\nexec cat >>kept\n");
 }
 
 /// A stand-in for supervise that tells how it was run, in the file `$OUT`
@@ -68,7 +90,7 @@ const TELLING: &str = r#"#!/usr/bin/perl
 use Cwd;
 my @fds = map { readlink "/proc/self/fd/$_" } 0 .. 9;
 # perl holds this script open.
-@fds = map { s/^pipe:.*/pipe/r } map { s/.*scene.*/file/r } grep { defined && !/bin2/ } @fds;
+@fds = map { s/^pipe:.*/pipe/r } map { s/.*sandbox.*/file/r } grep { defined && !/bin2/ } @fds;
 open my $out, ">", "$ENV{OUT}.new.$ARGV[0]";
 print $out "$0 @ARGV\n", getcwd, "\n", map({ "$_ $fds[$_]\n" } 0 .. $#fds), sprintf("umask %o\n", umask);
 close $out;
@@ -77,224 +99,262 @@ sleep 1000;
 "#;
 
 /// What the logger of `scan/a` kept, complete lines only.
-fn kept(scene: &Scene) -> String {
-    let kept = String::from_utf8(scene.read("scan/a/log/kept")).unwrap();
+fn kept(sandbox: &Sandbox) -> String {
+    let kept = String::from_utf8(sandbox.read("scan/a/log/kept")).unwrap();
     let end = kept.rfind('\n').map_or(0, |newline| newline + 1);
     kept[..end].to_owned()
 }
 
-compliance! {
-    fn a_missing_directory_is_fatal(scene: &Scene) {
-        scene.sh("svscan nope").is(111, "", "svscan: fatal: unable to chdir to nope: file does not exist\n");
-        scene.sh("svscan -x y").is(111, "", "svscan: fatal: unable to chdir to -x: file does not exist\n");
-    }
+fn a_missing_directory_is_fatal(sandbox: &Sandbox) {
+    sandbox.sh("svscan nope").is(
+        111,
+        "",
+        "svscan: fatal: unable to chdir to nope: file does not exist\n",
+    );
+    sandbox.sh("svscan -x y").is(
+        111,
+        "",
+        "svscan: fatal: unable to chdir to -x: file does not exist\n",
+    );
+}
 
-    fn it_scans_the_current_directory_without_an_argument(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let _svscan = scene.start(scene.shell("exec svscan"));
-        wait_for_services(scene, &["s"]);
-    }
+fn it_scans_the_current_directory_without_an_argument(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let _svscan = sandbox.start(sandbox.shell("exec svscan"));
+    wait_for_services(sandbox, &["s"]);
+}
 
-    fn further_arguments_are_ignored(scene: &Scene) {
-        scene.script("scan/s/run", SLEEPER);
-        let _svscan = scene.start(scene.shell("exec svscan scan nope"));
-        wait_for_services(scene, &["scan/s"]);
-    }
+fn further_arguments_are_ignored(sandbox: &Sandbox) {
+    sandbox.script("scan/s/run", SLEEPER);
+    let _svscan = sandbox.start(sandbox.shell("exec svscan scan nope"));
+    wait_for_services(sandbox, &["scan/s"]);
+}
 
-    fn what_is_no_service_is_left_alone(scene: &Scene) {
-        scene.script("scan/.hidden/run", SLEEPER);
-        scene.script("scan/a/run", SLEEPER);
-        scene.script("elsewhere/run", SLEEPER);
-        scene.write("scan/file", "");
-        scene.sh("ln -s ../elsewhere scan/link");
-        let svscan = svscan(scene);
-        wait_for_services(scene, &["scan/a", "scan/link"]);
-        assert!(!scene.exists("scan/.hidden/supervise"));
-        assert_eq!(svscan.stderr(), b"");
-    }
+fn what_is_no_service_is_left_alone(sandbox: &Sandbox) {
+    sandbox.script("scan/.hidden/run", SLEEPER);
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.script("elsewhere/run", SLEEPER);
+    sandbox.write("scan/file", "");
+    sandbox.sh("ln -s ../elsewhere scan/link");
+    let svscan = svscan(sandbox);
+    wait_for_services(sandbox, &["scan/a", "scan/link"]);
+    assert!(!sandbox.exists("scan/.hidden/supervise"));
+    assert_eq!(svscan.stderr(), b"");
+}
 
-    fn what_cannot_be_looked_at_is_a_warning(scene: &Scene) {
-        scene.sh("mkdir -p scan/c; ln -s log scan/c/log; ln -s nowhere scan/d; ln -s e scan/e");
-        let svscan = svscan(scene);
-        scene.wait_until("it warns", || lines(&svscan) >= 3);
-        let stderr = String::from_utf8(svscan.stderr()).unwrap();
-        let mut lines: Vec<_> = stderr.lines().take(3).collect();
-        lines.sort_unstable();
-        assert_eq!(lines, [
+fn what_cannot_be_looked_at_is_a_warning(sandbox: &Sandbox) {
+    sandbox.sh("mkdir -p scan/c; ln -s log scan/c/log; ln -s nowhere scan/d; ln -s e scan/e");
+    let svscan = svscan(sandbox);
+    sandbox.wait_until("it warns", || lines(&svscan) >= 3);
+    let stderr = String::from_utf8(svscan.stderr()).unwrap();
+    let mut lines: Vec<_> = stderr.lines().take(3).collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
             "svscan: warning: unable to stat c/log: symbolic link loop",
             "svscan: warning: unable to stat d: file does not exist",
             "svscan: warning: unable to stat e: symbolic link loop",
-        ]);
-    }
+        ]
+    );
+}
 
-    fn a_directory_that_cannot_be_read_is_a_warning(scene: &Scene) {
-        if !may_change_identity("a_directory_that_cannot_be_read_is_a_warning") {
-            return;
-        }
-        scene.sh("mkdir -m 711 scan");
-        let svscan = scene.start(scene.shell("exec setpriv --reuid 65534 --clear-groups svscan scan"));
-        let warning = "svscan: warning: unable to read directory: access denied\n";
-        scene.wait_until("it warns", || svscan.stderr() == warning.as_bytes());
+fn a_directory_that_cannot_be_read_is_a_warning(sandbox: &Sandbox) {
+    if !may_change_identity("a_directory_that_cannot_be_read_is_a_warning") {
+        return;
     }
+    sandbox.sh("mkdir -m 711 scan");
+    let svscan =
+        sandbox.start(sandbox.shell("exec setpriv --reuid 65534 --clear-groups svscan scan"));
+    let warning = "svscan: warning: unable to read directory: access denied\n";
+    sandbox.wait_until("it warns", || svscan.stderr() == warning.as_bytes());
+}
 
-    fn supervise_that_is_not_on_path_is_a_warning(scene: &Scene) {
-        scene.sh("mkdir -p scan/a/log");
-        let svscan = scene.start(scene.shell("exec env PATH=/nonexistent $FIRST/svscan scan"));
-        scene.wait_until("it warns", || lines(&svscan) >= 2);
-        let stderr = String::from_utf8(svscan.stderr()).unwrap();
-        let mut lines: Vec<_> = stderr.lines().take(2).collect();
-        lines.sort_unstable();
-        assert_eq!(lines, [
+fn supervise_that_is_not_on_path_is_a_warning(sandbox: &Sandbox) {
+    sandbox.sh("mkdir -p scan/a/log");
+    let svscan = sandbox.start(sandbox.shell("exec env PATH=/nonexistent $FIRST/svscan scan"));
+    sandbox.wait_until("it warns", || lines(&svscan) >= 2);
+    let stderr = String::from_utf8(svscan.stderr()).unwrap();
+    let mut lines: Vec<_> = stderr.lines().take(2).collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
             "svscan: warning: unable to start supervise a/log: file does not exist",
             "svscan: warning: unable to start supervise a: file does not exist",
-        ]);
-    }
+        ]
+    );
+}
 
-    fn no_processes_and_no_descriptors_are_warnings(scene: &Scene) {
-        if !may_change_identity("no_processes_and_no_descriptors_are_warnings") {
-            return;
-        }
-        scene.sh("mkdir -p scan/a/log; chown -R 65533 scan");
-        let none = scene.start(scene.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 svscan scan"));
-        let warning = "svscan: warning: unable to fork for a: temporary failure\n";
-        scene.wait_until("it warns", || none.stderr() == warning.as_bytes());
-        for n in 0..12 {
-            scene.sh(&format!("mkdir -p many/{n:02}/log"));
-        }
-        let full = scene.start(scene.shell("PATH=$PWD/nothing; ulimit -n 20; exec $FIRST/svscan many"));
-        scene.wait_until("it warns", || {
-            let complaints = String::from_utf8(full.stderr()).unwrap();
-            complaints.lines().any(|line| {
-                let name = line.strip_prefix("svscan: warning: unable to create pipe for ");
-                name.is_some_and(|name| name.ends_with(": process cannot open more files"))
-            })
+fn no_processes_and_no_descriptors_are_warnings(sandbox: &Sandbox) {
+    if !may_change_identity("no_processes_and_no_descriptors_are_warnings") {
+        return;
+    }
+    sandbox.sh("mkdir -p scan/a/log; chown -R 65533 scan");
+    let none = sandbox.start(
+        sandbox.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 svscan scan"),
+    );
+    let warning = "svscan: warning: unable to fork for a: temporary failure\n";
+    sandbox.wait_until("it warns", || none.stderr() == warning.as_bytes());
+    for n in 0..12 {
+        sandbox.sh(&format!("mkdir -p many/{n:02}/log"));
+    }
+    let full =
+        sandbox.start(sandbox.shell("PATH=$PWD/nothing; ulimit -n 20; exec $FIRST/svscan many"));
+    sandbox.wait_until("it warns", || {
+        let complaints = String::from_utf8(full.stderr()).unwrap();
+        complaints.lines().any(|line| {
+            let name = line.strip_prefix("svscan: warning: unable to create pipe for ");
+            name.is_some_and(|name| name.ends_with(": process cannot open more files"))
+        })
+    });
+}
+
+fn supervise_is_run_as_it_was_inherited(sandbox: &Sandbox) {
+    sandbox.sh("mkdir -p scan/a/log");
+    sandbox.script("bin2/supervise", TELLING);
+    // The shell closes what it does not know of.
+    let _svscan = sandbox.start(sandbox.shell(
+        "umask 027; export OUT=$PWD/out; PATH=$PWD/bin2:$PATH; \
+         exec perl -MPOSIX -e 'POSIX::close $_ for 3 .. 1023; exec qw(svscan scan)'",
+    ));
+    let told = |name: &str| {
+        sandbox.wait_until("supervise tells", || sandbox.exists(name));
+        String::from_utf8(sandbox.read(name)).unwrap()
+    };
+    let scan = sandbox.path("scan").canonicalize().unwrap();
+    let program = sandbox.path("bin2/supervise");
+    let (program, scan) = (program.display(), scan.display());
+    assert_eq!(
+        told("out.a"),
+        format!("{program} a\n{scan}\n0 /dev/null\n1 pipe\n2 file\numask 27\n")
+    );
+    assert_eq!(
+        told("out.log"),
+        format!("{program} log\n{scan}/a\n0 pipe\n1 file\n2 file\numask 27\n")
+    );
+}
+
+fn log_is_looked_for_at_first_sight_only(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let _svscan = svscan(sandbox);
+    wait_for_services(sandbox, &["scan/a"]);
+    sandbox.script("scan/a/log/run", SLEEPER);
+    // By the time a later service runs, another look has passed.
+    sandbox.script("scan/b/run", SLEEPER);
+    wait_for_services(sandbox, &["scan/b"]);
+    sandbox.sh("svok scan/a/log").is(100, "", "");
+}
+
+fn what_is_gone_is_forgotten_and_may_come_back(sandbox: &Sandbox) {
+    sandbox.script("a/run", SLEEPER);
+    sandbox.sh("mkdir scan; ln -s ../a scan/a");
+    let svscan = svscan(sandbox);
+    wait_for_services(sandbox, &["a"]);
+    sandbox.sh("rm scan/a; svc -dx a");
+    sandbox.wait_until("supervise ends", || {
+        sandbox.sh("svok a").code() == Some(100)
+    });
+    sandbox.script("scan/b/run", SLEEPER);
+    wait_for_services(sandbox, &["scan/b"]);
+    sandbox.sh("svok a").is(100, "", "");
+    sandbox.script("a/log/run", SLEEPER);
+    sandbox.sh("ln -s ../a scan/c");
+    wait_for_services(sandbox, &["a", "a/log"]);
+    assert_eq!(svscan.stderr(), b"");
+}
+
+fn two_names_of_a_directory_are_one_service(sandbox: &Sandbox) {
+    sandbox.script("a/run", SLEEPER);
+    sandbox.sh("mkdir scan; ln -s ../a scan/one; ln -s ../a scan/two");
+    let svscan = svscan(sandbox);
+    wait_for_services(sandbox, &["a"]);
+    sandbox.script("scan/b/run", SLEEPER);
+    wait_for_services(sandbox, &["scan/b"]);
+    // A second supervise would have complained about the lock.
+    assert_eq!(svscan.stderr(), b"");
+}
+
+fn its_death_leaves_the_services(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let svscan = svscan(sandbox);
+    let service = sandbox.service("scan/a");
+    svscan.signal(Signal::SIGTERM);
+    assert_eq!(svscan.wait().signal(), Some(Signal::SIGTERM as i32));
+    sandbox.sh("svok scan/a").succeeds();
+    assert_eq!(sandbox.service("scan/a"), service);
+}
+
+fn a_service_and_its_logger_are_joined(sandbox: &Sandbox) {
+    counting_service(sandbox, "scan/a");
+    let _svscan = svscan(sandbox);
+    wait_for_services(sandbox, &["scan/a", "scan/a/log"]);
+    sandbox.wait_until("lines are logged", || {
+        sandbox.exists("scan/a/log/kept") && sandbox.read("scan/a/log/kept").len() > 100
+    });
+}
+
+fn no_line_is_lost_when_either_side_is_restarted(sandbox: &Sandbox) {
+    counting_service(sandbox, "scan/a");
+    let _svscan = svscan(sandbox);
+    wait_for_services(sandbox, &["scan/a", "scan/a/log"]);
+    let mut services = vec![sandbox.service("scan/a")];
+    for victim in [
+        sandbox.service("scan/a/log"),
+        supervise_pid(sandbox, "scan/a/log"),
+        sandbox.service("scan/a"),
+    ] {
+        // What cat has read and not yet written would die with it, so
+        // this is done when it has nothing: the pipe is what is tried.
+        let writer = sandbox.service("scan/a");
+        kill(writer, Signal::SIGSTOP).unwrap();
+        wait_for_state(sandbox, writer, 'T');
+        wait_for_state(sandbox, sandbox.service("scan/a/log"), 'S');
+        kill(victim, Signal::SIGKILL).unwrap();
+        sandbox.wait_until("it is replaced", || {
+            let pids = [
+                sandbox.service("scan/a"),
+                sandbox.service("scan/a/log"),
+                supervise_pid(sandbox, "scan/a/log"),
+            ];
+            sandbox.sh("svok scan/a/log").code() == Some(0) && !pids.contains(&victim)
         });
+        // Only now: a read may still take lines while its process dies.
+        // The writer may have been the victim itself.
+        let _ = kill(writer, Signal::SIGCONT);
+        services.push(sandbox.service("scan/a"));
     }
-
-    fn supervise_is_run_as_it_was_inherited(scene: &Scene) {
-        scene.sh("mkdir -p scan/a/log");
-        scene.script("bin2/supervise", TELLING);
-        // The shell closes what it does not know of.
-        let _svscan = scene.start(scene.shell(
-            "umask 027; export OUT=$PWD/out; PATH=$PWD/bin2:$PATH; \
-             exec perl -MPOSIX -e 'POSIX::close $_ for 3 .. 1023; exec qw(svscan scan)'"));
-        let told = |name: &str| {
-            scene.wait_until("supervise tells", || scene.exists(name));
-            String::from_utf8(scene.read(name)).unwrap()
-        };
-        let scan = scene.path("scan").canonicalize().unwrap();
-        let program = scene.path("bin2/supervise");
-        let (program, scan) = (program.display(), scan.display());
-        assert_eq!(told("out.a"), format!("{program} a\n{scan}\n0 /dev/null\n1 pipe\n2 file\numask 27\n"));
-        assert_eq!(told("out.log"), format!("{program} log\n{scan}/a\n0 pipe\n1 file\n2 file\numask 27\n"));
-    }
-
-    fn log_is_looked_for_at_first_sight_only(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let _svscan = svscan(scene);
-        wait_for_services(scene, &["scan/a"]);
-        scene.script("scan/a/log/run", SLEEPER);
-        // By the time a later service runs, another look has passed.
-        scene.script("scan/b/run", SLEEPER);
-        wait_for_services(scene, &["scan/b"]);
-        scene.sh("svok scan/a/log").is(100, "", "");
-    }
-
-    fn what_is_gone_is_forgotten_and_may_come_back(scene: &Scene) {
-        scene.script("a/run", SLEEPER);
-        scene.sh("mkdir scan; ln -s ../a scan/a");
-        let svscan = svscan(scene);
-        wait_for_services(scene, &["a"]);
-        scene.sh("rm scan/a; svc -dx a");
-        scene.wait_until("supervise ends", || scene.sh("svok a").code() == Some(100));
-        scene.script("scan/b/run", SLEEPER);
-        wait_for_services(scene, &["scan/b"]);
-        scene.sh("svok a").is(100, "", "");
-        scene.script("a/log/run", SLEEPER);
-        scene.sh("ln -s ../a scan/c");
-        wait_for_services(scene, &["a", "a/log"]);
-        assert_eq!(svscan.stderr(), b"");
-    }
-
-    fn two_names_of_a_directory_are_one_service(scene: &Scene) {
-        scene.script("a/run", SLEEPER);
-        scene.sh("mkdir scan; ln -s ../a scan/one; ln -s ../a scan/two");
-        let svscan = svscan(scene);
-        wait_for_services(scene, &["a"]);
-        scene.script("scan/b/run", SLEEPER);
-        wait_for_services(scene, &["scan/b"]);
-        // A second supervise would have complained about the lock.
-        assert_eq!(svscan.stderr(), b"");
-    }
-
-    fn its_death_leaves_the_services(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let svscan = svscan(scene);
-        let service = scene.service("scan/a");
-        svscan.signal(Signal::SIGTERM);
-        assert_eq!(svscan.wait().signal(), Some(Signal::SIGTERM as i32));
-        scene.sh("svok scan/a").succeeds();
-        assert_eq!(scene.service("scan/a"), service);
+    services.dedup();
+    let last = format!("line {} 50\n", services.last().unwrap());
+    sandbox.wait_until("the last one's lines are logged", || {
+        kept(sandbox).contains(&last)
+    });
+    for pid in services {
+        // An orphan beside its successor may leave lines out of order,
+        // and be late with one that it has read.
+        sandbox.wait_until(&format!("every line of {pid} is there, once"), || {
+            let kept = kept(sandbox);
+            let numbers = kept
+                .lines()
+                .filter_map(|line| line.strip_prefix(&format!("line {pid} ")));
+            let mut numbers: Vec<u32> = numbers.map(|number| number.parse().unwrap()).collect();
+            numbers.sort_unstable();
+            !numbers.is_empty()
+                && (1..)
+                    .zip(numbers)
+                    .all(|(expected, number)| number == expected)
+        });
     }
 }
 
-interop! {
-    fn a_service_and_its_logger_are_joined(scene: &Scene) {
-        counting_service(scene, "scan/a");
-        let _svscan = svscan(scene);
-        wait_for_services(scene, &["scan/a", "scan/a/log"]);
-        scene.wait_until("lines are logged", || scene.exists("scan/a/log/kept") && scene.read("scan/a/log/kept").len() > 100);
-    }
-
-    fn no_line_is_lost_when_either_side_is_restarted(scene: &Scene) {
-        counting_service(scene, "scan/a");
-        let _svscan = svscan(scene);
-        wait_for_services(scene, &["scan/a", "scan/a/log"]);
-        let mut services = vec![scene.service("scan/a")];
-        for victim in [
-            scene.service("scan/a/log"),
-            supervise_pid(scene, "scan/a/log"),
-            scene.service("scan/a"),
-        ] {
-            // What cat has read and not yet written would die with it, so
-            // this is done when it has nothing: the pipe is what is tried.
-            let writer = scene.service("scan/a");
-            kill(writer, Signal::SIGSTOP).unwrap();
-            wait_for_state(scene, writer, 'T');
-            wait_for_state(scene, scene.service("scan/a/log"), 'S');
-            kill(victim, Signal::SIGKILL).unwrap();
-            scene.wait_until("it is replaced", || {
-                let pids = [scene.service("scan/a"), scene.service("scan/a/log"), supervise_pid(scene, "scan/a/log")];
-                scene.sh("svok scan/a/log").code() == Some(0) && !pids.contains(&victim)
-            });
-            // Only now: a read may still take lines while its process dies.
-            // The writer may have been the victim itself.
-            let _ = kill(writer, Signal::SIGCONT);
-            services.push(scene.service("scan/a"));
-        }
-        services.dedup();
-        let last = format!("line {} 50\n", services.last().unwrap());
-        scene.wait_until("the last one's lines are logged", || kept(scene).contains(&last));
-        for pid in services {
-            // An orphan beside its successor may leave lines out of order,
-            // and be late with one that it has read.
-            scene.wait_until(&format!("every line of {pid} is there, once"), || {
-                let kept = kept(scene);
-                let numbers = kept.lines().filter_map(|line| line.strip_prefix(&format!("line {pid} ")));
-                let mut numbers: Vec<u32> = numbers.map(|number| number.parse().unwrap()).collect();
-                numbers.sort_unstable();
-                !numbers.is_empty() && (1..).zip(numbers).all(|(expected, number)| number == expected)
-            });
-        }
-    }
-
-    fn a_dead_supervise_is_started_again(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        scene.write("scan/a/down", "");
-        let _svscan = svscan(scene);
-        wait_for_services(scene, &["scan/a"]);
-        scene.sh("svc -x scan/a").succeeds();
-        scene.wait_until("supervise ends", || scene.sh("svok scan/a").code() == Some(100));
-        wait_for_services(scene, &["scan/a"]);
-    }
+fn a_dead_supervise_is_started_again(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.write("scan/a/down", "");
+    let _svscan = svscan(sandbox);
+    wait_for_services(sandbox, &["scan/a"]);
+    sandbox.sh("svc -x scan/a").succeeds();
+    sandbox.wait_until("supervise ends", || {
+        sandbox.sh("svok scan/a").code() == Some(100)
+    });
+    wait_for_services(sandbox, &["scan/a"]);
 }

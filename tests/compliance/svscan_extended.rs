@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Outcome, Running, Scene, compliance, kill, ours};
+use testkit::{Outcome, Running, Sandbox, compliance, kill, ours};
 
 use super::SLEEPER;
 use super::boot::{process_one, signal_inside};
@@ -55,39 +55,62 @@ open my $kept, ">>", "kept";
 while (sysread STDIN, my $bytes, 4096) { sleep 0.001; syswrite $kept, $bytes }
 "#;
 
-fn svscan(scene: &Scene) -> Running {
-    scene.start(scene.shell("exec svscan -e scan"))
+ours!(
+    it_runs_supervise_e_for_services_and_loggers,
+    only_a_first_e_is_an_option,
+    told_to_end_it_ends_services_before_their_loggers,
+    each_logger_ends_after_its_service,
+    nothing_is_lost_on_the_way_to_a_slow_logger,
+    a_logger_that_is_lost_meanwhile_is_replaced,
+    what_a_logger_left_unread_is_read_by_the_next,
+    what_takes_too_long_is_killed,
+    told_again_it_kills_all,
+    a_service_that_cleans_up_is_not_disturbed,
+    hup_ends_what_is_gone_and_nothing_else,
+    what_comes_back_while_it_ends_is_started_again_at_once,
+    alrm_looks_now,
+    an_essential_service_ends_all_with_its_code,
+    an_essential_service_that_may_run_again_ends_nothing,
+    signals_that_were_ignored_are_so_for_the_services,
+    process_one_exits_with_the_code_of_an_essential_service,
+    process_one_without_e_kills_what_takes_too_long_and_reaps_meanwhile,
+);
+
+compliance!(without_e_signals_end_svscan_alone,);
+
+fn svscan(sandbox: &Sandbox) -> Running {
+    sandbox.start(sandbox.shell("exec svscan -e scan"))
 }
 
 /// Waits until each file is there: services make them when they are up.
 #[track_caller]
-fn wait_for_files(scene: &Scene, files: &[&str]) {
+fn wait_for_files(sandbox: &Sandbox, files: &[&str]) {
     for file in files {
-        scene.wait_until(&format!("{file} is there"), || scene.exists(file));
+        sandbox.wait_until(&format!("{file} is there"), || sandbox.exists(file));
     }
 }
 
-fn text(scene: &Scene, file: &str) -> String {
-    String::from_utf8(fs::read(scene.path(file)).unwrap_or_default()).unwrap()
+fn text(sandbox: &Sandbox, file: &str) -> String {
+    String::from_utf8(fs::read(sandbox.path(file)).unwrap_or_default()).unwrap()
 }
 
 /// Waits for the end of svscan, after which nothing may be left of the tree.
 #[track_caller]
-fn ends(scene: &Scene, svscan: Running) -> Outcome {
+fn ends(sandbox: &Sandbox, svscan: Running) -> Outcome {
     let outcome = svscan.wait();
     assert!(
-        scene.processes().is_empty(),
+        sandbox.processes().is_empty(),
         "{outcome:?}: something is left"
     );
     outcome
 }
 
 /// The pid of the supervise of a service, from its record.
-fn supervise_of(scene: &Scene, dir: &str) -> Pid {
+fn supervise_of(sandbox: &Sandbox, dir: &str) -> Pid {
     let mut supervise = None;
-    scene.wait_until(&format!("{dir} is up"), || {
-        let parent = format!("ps -o ppid= {}", scene.service(dir));
-        supervise = scene
+    sandbox.wait_until(&format!("{dir} is up"), || {
+        let parent = format!("ps -o ppid= {}", sandbox.service(dir));
+        supervise = sandbox
             .sh(&parent)
             .text()
             .trim()
@@ -101,9 +124,9 @@ fn supervise_of(scene: &Scene, dir: &str) -> Pid {
 
 /// Asserts that the logger of `scan/a` has kept every line, in order.
 #[track_caller]
-fn assert_all_is_kept(scene: &Scene) {
-    let last: usize = text(scene, "scan/a/last").parse().unwrap();
-    let kept = text(scene, "scan/a/log/kept");
+fn assert_all_is_kept(sandbox: &Sandbox) {
+    let last: usize = text(sandbox, "scan/a/last").parse().unwrap();
+    let kept = text(sandbox, "scan/a/log/kept");
     let mut expected = String::new();
     for n in 1..=last {
         writeln!(expected, "{n}").unwrap();
@@ -111,286 +134,382 @@ fn assert_all_is_kept(scene: &Scene) {
     assert!(kept == expected, "{} lines of {last}", kept.lines().count());
 }
 
-ours! {
-    fn it_runs_supervise_e_for_services_and_loggers(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        scene.script("scan/a/log/run", SLEEPER);
-        let svscan = svscan(scene);
-        let children = format!("ps -o args= --ppid {} | sort", svscan.pid());
-        scene.wait_for(&children, |args| args == "supervise -e a\nsupervise -e log\n");
-        // What is typed to interrupt svscan does not reach them.
-        let sessions = format!("ps -o sid= --ppid {} | grep -vc $(ps -o sid= {})", svscan.pid(), svscan.pid());
-        scene.wait_for(&sessions, |others| others == "2\n");
-    }
+fn it_runs_supervise_e_for_services_and_loggers(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.script("scan/a/log/run", SLEEPER);
+    let svscan = svscan(sandbox);
+    let children = format!("ps -o args= --ppid {} | sort", svscan.pid());
+    sandbox.wait_for(&children, |args| {
+        args == "supervise -e a\nsupervise -e log\n"
+    });
+    // What is typed to interrupt svscan does not reach them.
+    let sessions = format!(
+        "ps -o sid= --ppid {} | grep -vc $(ps -o sid= {})",
+        svscan.pid(),
+        svscan.pid()
+    );
+    sandbox.wait_for(&sessions, |others| others == "2\n");
+}
 
-    fn only_a_first_e_is_an_option(scene: &Scene) {
-        for (words, dir) in [("-e nope", "nope"), ("-e -e", "-e"), ("-ee", "-ee"), ("-- -e", "--"), ("-e -- scan", "--")] {
-            let message = format!("svscan: fatal: unable to chdir to {dir}: file does not exist\n");
-            scene.sh(&format!("svscan {words}")).is(111, "", message);
+fn only_a_first_e_is_an_option(sandbox: &Sandbox) {
+    for (words, dir) in [
+        ("-e nope", "nope"),
+        ("-e -e", "-e"),
+        ("-ee", "-ee"),
+        ("-- -e", "--"),
+        ("-e -- scan", "--"),
+    ] {
+        let message = format!("svscan: fatal: unable to chdir to {dir}: file does not exist\n");
+        sandbox.sh(&format!("svscan {words}")).is(111, "", message);
+    }
+    sandbox.script("scan/a/run", POLITE);
+    let svscan = sandbox.start(sandbox.shell("cd scan; exec svscan -e"));
+    wait_for_files(sandbox, &["scan/a/up"]);
+    svscan.signal(Signal::SIGTERM);
+    ends(sandbox, svscan).prints("first\nlast words\n");
+}
+
+fn told_to_end_it_ends_services_before_their_loggers(sandbox: &Sandbox) {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        for name in ["a", "b", "c"] {
+            sandbox.script(format!("scan/{name}/run"), POLITE);
+            sandbox.script(format!("scan/{name}/log/run"), KEEPER);
         }
-        scene.script("scan/a/run", POLITE);
-        let svscan = scene.start(scene.shell("cd scan; exec svscan -e"));
-        wait_for_files(scene, &["scan/a/up"]);
-        svscan.signal(Signal::SIGTERM);
-        ends(scene, svscan).prints("first\nlast words\n");
-    }
-
-    fn told_to_end_it_ends_services_before_their_loggers(scene: &Scene) {
-        for signal in [Signal::SIGTERM, Signal::SIGINT] {
-            for name in ["a", "b", "c"] {
-                scene.script(format!("scan/{name}/run"), POLITE);
-                scene.script(format!("scan/{name}/log/run"), KEEPER);
-            }
-            scene.script("scan/alone/run", POLITE);
-            scene.script("scan/down/run", SLEEPER);
-            scene.write("scan/down/down", "");
-            let svscan = svscan(scene);
-            wait_for_files(scene, &["scan/a/up", "scan/b/up", "scan/c/up", "scan/alone/up"]);
-            svscan.signal(signal);
-            ends(scene, svscan).prints("first\nlast words\n");
-            for name in ["a", "b", "c"] {
-                assert_eq!(text(scene, &format!("scan/{name}/log/kept")), "first\nlast words\n");
-            }
-            let said = text(scene, "said");
-            let mut lines: Vec<_> = said.lines().collect();
-            // How often each was started and ended.
-            lines.sort_unstable();
-            assert_eq!(lines, ["logger", "logger", "logger", "service", "service", "service", "service"]);
-            assert!(said.starts_with("service\n"), "{said}");
-            scene.sh("rm -r scan said").succeeds();
+        sandbox.script("scan/alone/run", POLITE);
+        sandbox.script("scan/down/run", SLEEPER);
+        sandbox.write("scan/down/down", "");
+        let svscan = svscan(sandbox);
+        wait_for_files(
+            sandbox,
+            &["scan/a/up", "scan/b/up", "scan/c/up", "scan/alone/up"],
+        );
+        svscan.signal(signal);
+        ends(sandbox, svscan).prints("first\nlast words\n");
+        for name in ["a", "b", "c"] {
+            assert_eq!(
+                text(sandbox, &format!("scan/{name}/log/kept")),
+                "first\nlast words\n"
+            );
         }
+        let said = text(sandbox, "said");
+        let mut lines: Vec<_> = said.lines().collect();
+        // How often each was started and ended.
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "logger", "logger", "logger", "service", "service", "service", "service"
+            ]
+        );
+        assert!(said.starts_with("service\n"), "{said}");
+        sandbox.sh("rm -r scan said").succeeds();
     }
+}
 
-    fn each_logger_ends_after_its_service(scene: &Scene) {
-        scene.script("scan/a/run", "#!/bin/sh\ntrap 'sleep 0.3; echo a >>../../said; exit' TERM\necho >up\nwhile :; do sleep 0.02; done\n");
-        scene.script("scan/a/log/run", KEEPER);
-        scene.script("scan/b/run", POLITE);
-        let svscan = svscan(scene);
-        wait_for_files(scene, &["scan/a/up", "scan/b/up"]);
-        svscan.signal(Signal::SIGTERM);
-        ends(scene, svscan).prints("first\nlast words\n");
-        assert_eq!(text(scene, "said"), "service\na\nlogger\n");
-    }
+fn each_logger_ends_after_its_service(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", "#!/bin/sh\ntrap 'sleep 0.3; echo a >>../../said; exit' TERM\necho >up\nwhile :; do sleep 0.02; done\n");
+    sandbox.script("scan/a/log/run", KEEPER);
+    sandbox.script("scan/b/run", POLITE);
+    let svscan = svscan(sandbox);
+    wait_for_files(sandbox, &["scan/a/up", "scan/b/up"]);
+    svscan.signal(Signal::SIGTERM);
+    ends(sandbox, svscan).prints("first\nlast words\n");
+    assert_eq!(text(sandbox, "said"), "service\na\nlogger\n");
+}
 
-    fn nothing_is_lost_on_the_way_to_a_slow_logger(scene: &Scene) {
-        for files in ["", "timeout-kill", "down-signal"] {
-            scene.script("scan/a/run", COUNTING);
-            scene.script("scan/a/log/run", SLOW);
-            // Either makes supervise -e stop the logger when it is told to exit.
-            match files {
-                "timeout-kill" => scene.write("scan/a/log/timeout-kill", "60000\n"),
-                "down-signal" => scene.write("scan/a/log/down-signal", "TERM\n"),
-                _ => {}
-            }
-            let svscan = svscan(scene);
-            wait_for_files(scene, &["scan/a/up"]);
-            svscan.signal(Signal::SIGTERM);
-            ends(scene, svscan).succeeds();
-            assert_all_is_kept(scene);
-            scene.sh("rm -r scan").succeeds();
+fn nothing_is_lost_on_the_way_to_a_slow_logger(sandbox: &Sandbox) {
+    for files in ["", "timeout-kill", "down-signal"] {
+        sandbox.script("scan/a/run", COUNTING);
+        sandbox.script("scan/a/log/run", SLOW);
+        // Either makes supervise -e stop the logger when it is told to exit.
+        match files {
+            "timeout-kill" => sandbox.write("scan/a/log/timeout-kill", "60000\n"),
+            "down-signal" => sandbox.write("scan/a/log/down-signal", "TERM\n"),
+            _ => {}
         }
-    }
-
-    fn a_logger_that_is_lost_meanwhile_is_replaced(scene: &Scene) {
-        scene.script("scan/a/run", COUNTING);
-        // The first one stops before it has read anything.
-        scene.script("scan/a/log/run", "#!/bin/sh\n[ -e second ] && exec cat >kept\necho $$ >second\nkill -STOP $$\n");
-        let svscan = svscan(scene);
-        wait_for_files(scene, &["scan/a/log/second"]);
-        // It has as much to say as a pipe takes.
-        let logger = supervise_of(scene, "scan/a/log");
+        let svscan = svscan(sandbox);
+        wait_for_files(sandbox, &["scan/a/up"]);
         svscan.signal(Signal::SIGTERM);
-        scene.wait_until("the service is told", || text(scene, "scan/a/supervise/state").contains("\npid=") && fs::read(scene.path("scan/a/supervise/status")).unwrap()[17] == b'd');
-        let pid = text(scene, "scan/a/log/second").trim().parse().unwrap();
-        kill(logger, Signal::SIGKILL).unwrap();
-        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-        ends(scene, svscan).succeeds();
-        assert_all_is_kept(scene);
+        ends(sandbox, svscan).succeeds();
+        assert_all_is_kept(sandbox);
+        sandbox.sh("rm -r scan").succeeds();
     }
+}
 
-    fn what_a_logger_left_unread_is_read_by_the_next(scene: &Scene) {
-        scene.script("scan/a/run", POLITE);
-        // It ends, and leaves what comes after the first line.
-        scene.script("scan/a/log/run", "#!/bin/sh\nread line; echo $line >>kept; sleep 0.05\n");
-        scene.write("scan/a/log/restart-delay", "100");
-        let svscan = svscan(scene);
-        wait_for_files(scene, &["scan/a/up", "scan/a/log/kept"]);
-        svscan.signal(Signal::SIGTERM);
-        ends(scene, svscan).succeeds();
-        assert_eq!(text(scene, "scan/a/log/kept"), "first\nlast words\n");
-    }
+fn a_logger_that_is_lost_meanwhile_is_replaced(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", COUNTING);
+    // The first one stops before it has read anything.
+    sandbox.script(
+        "scan/a/log/run",
+        "#!/bin/sh\n[ -e second ] && exec cat >kept\necho $$ >second\nkill -STOP $$\n",
+    );
+    let svscan = svscan(sandbox);
+    wait_for_files(sandbox, &["scan/a/log/second"]);
+    // It has as much to say as a pipe takes.
+    let logger = supervise_of(sandbox, "scan/a/log");
+    svscan.signal(Signal::SIGTERM);
+    sandbox.wait_until("the service is told", || {
+        text(sandbox, "scan/a/supervise/state").contains("\npid=")
+            && fs::read(sandbox.path("scan/a/supervise/status")).unwrap()[17] == b'd'
+    });
+    let pid = text(sandbox, "scan/a/log/second").trim().parse().unwrap();
+    kill(logger, Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    ends(sandbox, svscan).succeeds();
+    assert_all_is_kept(sandbox);
+}
 
-    fn what_takes_too_long_is_killed(scene: &Scene) {
-        scene.script("scan/a/run", STUBBORN);
-        scene.write("scan/a/timeout-kill", "200\n");
-        // It holds the pipe of another, who has ended.
-        scene.script("scan/b/run", "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM; exec sleep 1000' &\necho >up\nexec sleep 1000\n");
-        scene.script("scan/b/log/run", "#!/bin/sh\necho >up\ncat >kept\n");
-        scene.write("scan/b/log/timeout-kill", "200");
-        let svscan = svscan(scene);
-        wait_for_files(scene, &["scan/a/up", "scan/b/up", "scan/b/log/up"]);
-        svscan.signal(Signal::SIGTERM);
-        let outcome = svscan.wait();
-        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
-        assert!(scene.exists("scan/a/told"));
-        let complaints = outcome.error_text();
-        assert!(complaints.contains("svscan: warning: unable to stop b/log: timed out\n"), "{complaints}");
-    }
+fn what_a_logger_left_unread_is_read_by_the_next(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", POLITE);
+    // It ends, and leaves what comes after the first line.
+    sandbox.script(
+        "scan/a/log/run",
+        "#!/bin/sh\nread line; echo $line >>kept; sleep 0.05\n",
+    );
+    sandbox.write("scan/a/log/restart-delay", "100");
+    let svscan = svscan(sandbox);
+    wait_for_files(sandbox, &["scan/a/up", "scan/a/log/kept"]);
+    svscan.signal(Signal::SIGTERM);
+    ends(sandbox, svscan).succeeds();
+    assert_eq!(text(sandbox, "scan/a/log/kept"), "first\nlast words\n");
+}
 
-    fn told_again_it_kills_all(scene: &Scene) {
-        use Signal::{SIGINT, SIGTERM};
-        for (first, second) in [(SIGTERM, SIGTERM), (SIGINT, SIGTERM), (SIGTERM, SIGINT)] {
-            scene.script("scan/a/run", STUBBORN);
-            scene.script("scan/a/log/run", "#!/bin/sh\ntrap '' TERM\ncat >kept\nexec sleep 1000\n");
-            for file in ["scan/a/timeout-kill", "scan/a/log/timeout-kill"] {
-                scene.write(file, "0");
-            }
-            let svscan = svscan(scene);
-            wait_for_files(scene, &["scan/a/up"]);
-            svscan.signal(first);
-            wait_for_files(scene, &["scan/a/told"]);
-            svscan.signal(second);
-            ends(scene, svscan).succeeds();
-            scene.sh("rm -r scan").succeeds();
+fn what_takes_too_long_is_killed(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", STUBBORN);
+    sandbox.write("scan/a/timeout-kill", "200\n");
+    // It holds the pipe of another, who has ended.
+    sandbox.script(
+        "scan/b/run",
+        "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM; exec sleep 1000' &\necho >up\nexec sleep 1000\n",
+    );
+    sandbox.script("scan/b/log/run", "#!/bin/sh\necho >up\ncat >kept\n");
+    sandbox.write("scan/b/log/timeout-kill", "200");
+    let svscan = svscan(sandbox);
+    wait_for_files(sandbox, &["scan/a/up", "scan/b/up", "scan/b/log/up"]);
+    svscan.signal(Signal::SIGTERM);
+    let outcome = svscan.wait();
+    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    assert!(sandbox.exists("scan/a/told"));
+    let complaints = outcome.error_text();
+    assert!(
+        complaints.contains("svscan: warning: unable to stop b/log: timed out\n"),
+        "{complaints}"
+    );
+}
+
+fn told_again_it_kills_all(sandbox: &Sandbox) {
+    use Signal::{SIGINT, SIGTERM};
+    for (first, second) in [(SIGTERM, SIGTERM), (SIGINT, SIGTERM), (SIGTERM, SIGINT)] {
+        sandbox.script("scan/a/run", STUBBORN);
+        sandbox.script(
+            "scan/a/log/run",
+            "#!/bin/sh\ntrap '' TERM\ncat >kept\nexec sleep 1000\n",
+        );
+        for file in ["scan/a/timeout-kill", "scan/a/log/timeout-kill"] {
+            sandbox.write(file, "0");
         }
+        let svscan = svscan(sandbox);
+        wait_for_files(sandbox, &["scan/a/up"]);
+        svscan.signal(first);
+        wait_for_files(sandbox, &["scan/a/told"]);
+        svscan.signal(second);
+        ends(sandbox, svscan).succeeds();
+        sandbox.sh("rm -r scan").succeeds();
     }
+}
 
-    fn a_service_that_cleans_up_is_not_disturbed(scene: &Scene) {
-        scene.script("scan/a/run", "#!/bin/sh\necho >up\nexec sleep 1000\n");
-        scene.script("scan/a/finish", "#!/bin/sh\nsleep 0.5\necho clean >../../said\n");
-        scene.write("scan/a/timeout-kill", "100");
-        let svscan = svscan(scene);
-        wait_for_files(scene, &["scan/a/up"]);
-        svscan.signal(Signal::SIGTERM);
-        assert_eq!(ends(scene, svscan).code(), Some(0));
-        assert_eq!(text(scene, "said"), "clean\n");
+fn a_service_that_cleans_up_is_not_disturbed(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", "#!/bin/sh\necho >up\nexec sleep 1000\n");
+    sandbox.script(
+        "scan/a/finish",
+        "#!/bin/sh\nsleep 0.5\necho clean >../../said\n",
+    );
+    sandbox.write("scan/a/timeout-kill", "100");
+    let svscan = svscan(sandbox);
+    wait_for_files(sandbox, &["scan/a/up"]);
+    svscan.signal(Signal::SIGTERM);
+    assert_eq!(ends(sandbox, svscan).code(), Some(0));
+    assert_eq!(text(sandbox, "said"), "clean\n");
+}
+
+fn hup_ends_what_is_gone_and_nothing_else(sandbox: &Sandbox) {
+    for name in ["a", "b"] {
+        sandbox.script(
+            format!("{name}/run"),
+            POLITE.replace("../../", "../").as_str(),
+        );
+        sandbox.script(
+            format!("{name}/log/run"),
+            KEEPER.replace("../../../", "../../").as_str(),
+        );
     }
+    sandbox.sh("mkdir scan; ln -s ../a ../b scan").succeeds();
+    let svscan = svscan(sandbox);
+    wait_for_files(sandbox, &["a/up", "b/up"]);
+    let other = supervise_of(sandbox, "b");
+    sandbox.sh("rm scan/a").succeeds();
+    svscan.signal(Signal::SIGHUP);
+    sandbox.wait_until("both have ended", || {
+        sandbox.sh("svok a || svok a/log").code() == Some(100)
+    });
+    assert_eq!(text(sandbox, "said"), "service\nlogger\n");
+    assert_eq!(text(sandbox, "a/log/kept"), "first\nlast words\n");
+    assert_eq!(supervise_of(sandbox, "b"), other);
+    // It may come back.
+    sandbox.sh("rm a/up; ln -s ../a scan").succeeds();
+    wait_for_files(sandbox, &["a/up"]);
+    assert_eq!(svscan.stderr(), b"");
+}
 
-    fn hup_ends_what_is_gone_and_nothing_else(scene: &Scene) {
-        for name in ["a", "b"] {
-            scene.script(format!("{name}/run"), POLITE.replace("../../", "../").as_str());
-            scene.script(format!("{name}/log/run"), KEEPER.replace("../../../", "../../").as_str());
-        }
-        scene.sh("mkdir scan; ln -s ../a ../b scan").succeeds();
-        let svscan = svscan(scene);
-        wait_for_files(scene, &["a/up", "b/up"]);
-        let other = supervise_of(scene, "b");
-        scene.sh("rm scan/a").succeeds();
-        svscan.signal(Signal::SIGHUP);
-        scene.wait_until("both have ended", || scene.sh("svok a || svok a/log").code() == Some(100));
-        assert_eq!(text(scene, "said"), "service\nlogger\n");
-        assert_eq!(text(scene, "a/log/kept"), "first\nlast words\n");
-        assert_eq!(supervise_of(scene, "b"), other);
-        // It may come back.
-        scene.sh("rm a/up; ln -s ../a scan").succeeds();
-        wait_for_files(scene, &["a/up"]);
-        assert_eq!(svscan.stderr(), b"");
-    }
-
-    fn what_comes_back_while_it_ends_is_started_again_at_once(scene: &Scene) {
-        scene.script("a/run", "#!/bin/sh\ntrap 'echo >told; while ! [ -e go ]; do sleep 0.02; done; exit' TERM\necho $$ >up\nwhile :; do sleep 0.02; done\n");
-        scene.sh("mkdir scan; ln -s ../a scan").succeeds();
-        let svscan = svscan(scene);
-        wait_for_files(scene, &["a/up"]);
-        scene.wait_until("three times take less time than there is between two looks", || {
+fn what_comes_back_while_it_ends_is_started_again_at_once(sandbox: &Sandbox) {
+    sandbox.script("a/run", "#!/bin/sh\ntrap 'echo >told; while ! [ -e go ]; do sleep 0.02; done; exit' TERM\necho $$ >up\nwhile :; do sleep 0.02; done\n");
+    sandbox.sh("mkdir scan; ln -s ../a scan").succeeds();
+    let svscan = svscan(sandbox);
+    wait_for_files(sandbox, &["a/up"]);
+    sandbox.wait_until(
+        "three times take less time than there is between two looks",
+        || {
             let start = Instant::now();
             for _ in 0..3 {
-                scene.sh("rm scan/a").succeeds();
+                sandbox.sh("rm scan/a").succeeds();
                 svscan.signal(Signal::SIGHUP);
-                wait_for_files(scene, &["a/told"]);
-                scene.sh("ln -s ../a scan; rm a/up; touch a/go").succeeds();
-                wait_for_files(scene, &["a/up"]);
-                scene.sh("rm a/told a/go").succeeds();
+                wait_for_files(sandbox, &["a/told"]);
+                sandbox
+                    .sh("ln -s ../a scan; rm a/up; touch a/go")
+                    .succeeds();
+                wait_for_files(sandbox, &["a/up"]);
+                sandbox.sh("rm a/told a/go").succeeds();
             }
             start.elapsed() < Duration::from_secs(4)
-        });
-    }
+        },
+    );
+}
 
-    fn alrm_looks_now(scene: &Scene) {
-        scene.script("template/run", "#!/bin/sh\necho >up\nexec sleep 1000\n");
-        scene.sh("mkdir scan; cp -r template scan/0").succeeds();
-        let svscan = svscan(scene);
-        wait_for_files(scene, &["scan/0/up"]);
-        let mut n = 0;
-        scene.wait_until("five looks take less time than there is between two", || {
+fn alrm_looks_now(sandbox: &Sandbox) {
+    sandbox.script("template/run", "#!/bin/sh\necho >up\nexec sleep 1000\n");
+    sandbox.sh("mkdir scan; cp -r template scan/0").succeeds();
+    let svscan = svscan(sandbox);
+    wait_for_files(sandbox, &["scan/0/up"]);
+    let mut n = 0;
+    sandbox.wait_until(
+        "five looks take less time than there is between two",
+        || {
             let start = Instant::now();
             for _ in 0..5 {
                 n += 1;
-                scene.sh(&format!("cp -r template new; mv new scan/{n}")).succeeds();
+                sandbox
+                    .sh(&format!("cp -r template new; mv new scan/{n}"))
+                    .succeeds();
                 svscan.signal(Signal::SIGALRM);
-                wait_for_files(scene, &[&format!("scan/{n}/up")]);
+                wait_for_files(sandbox, &[&format!("scan/{n}/up")]);
             }
             start.elapsed() < Duration::from_secs(4)
-        });
-    }
+        },
+    );
+}
 
-    fn an_essential_service_ends_all_with_its_code(scene: &Scene) {
-        for (run, code) in [("exit 7", 7), ("exit 0", 0), ("kill -KILL $$", 137), ("kill -TERM $$", 143)] {
-            for how in ["limit", "finish", "once"] {
-                scene.script("scan/main/run", &format!("#!/bin/sh\nwhile ! [ -e ../a/up ]; do sleep 0.02; done\n{run}\n"));
-                scene.write("scan/main/essential", "");
-                match how {
-                    "limit" => scene.write("scan/main/restart-limit-count", "1"),
-                    "finish" => scene.script("scan/main/finish", "#!/bin/sh\nexit 125\n"),
-                    _ => scene.write("scan/main/down", ""),
-                }
-                scene.script("scan/a/run", POLITE);
-                scene.script("scan/a/log/run", KEEPER);
-                let svscan = svscan(scene);
-                if how == "once" {
-                    scene.wait_until("it can be told", || scene.sh("svok scan/main").code() == Some(0));
-                    scene.sh("svc -o scan/main").succeeds();
-                }
-                let outcome = ends(scene, svscan);
-                outcome.is(code, "", "");
-                assert_eq!(text(scene, "scan/a/log/kept"), "first\nlast words\n");
-                assert_eq!(text(scene, "said"), "service\nlogger\n");
-                scene.sh("rm -r scan said").succeeds();
+fn an_essential_service_ends_all_with_its_code(sandbox: &Sandbox) {
+    for (run, code) in [
+        ("exit 7", 7),
+        ("exit 0", 0),
+        ("kill -KILL $$", 137),
+        ("kill -TERM $$", 143),
+    ] {
+        for how in ["limit", "finish", "once"] {
+            sandbox.script(
+                "scan/main/run",
+                &format!("#!/bin/sh\nwhile ! [ -e ../a/up ]; do sleep 0.02; done\n{run}\n"),
+            );
+            sandbox.write("scan/main/essential", "");
+            match how {
+                "limit" => sandbox.write("scan/main/restart-limit-count", "1"),
+                "finish" => sandbox.script("scan/main/finish", "#!/bin/sh\nexit 125\n"),
+                _ => sandbox.write("scan/main/down", ""),
             }
+            sandbox.script("scan/a/run", POLITE);
+            sandbox.script("scan/a/log/run", KEEPER);
+            let svscan = svscan(sandbox);
+            if how == "once" {
+                sandbox.wait_until("it can be told", || {
+                    sandbox.sh("svok scan/main").code() == Some(0)
+                });
+                sandbox.sh("svc -o scan/main").succeeds();
+            }
+            let outcome = ends(sandbox, svscan);
+            outcome.is(code, "", "");
+            assert_eq!(text(sandbox, "scan/a/log/kept"), "first\nlast words\n");
+            assert_eq!(text(sandbox, "said"), "service\nlogger\n");
+            sandbox.sh("rm -r scan said").succeeds();
         }
     }
+}
 
-    fn an_essential_service_that_may_run_again_ends_nothing(scene: &Scene) {
-        scene.script("scan/main/run", "#!/bin/sh\necho >>runs\n[ $(wc -l <runs) -lt 3 ] || exec sleep 1000\n");
-        scene.write("scan/main/essential", "");
-        // Of one that was told to be down, this is no failure.
-        scene.script("scan/main/finish", "#!/bin/sh\n[ $(wc -l <runs) -lt 3 ] || exit 125\n");
-        // It had failed, under another supervise.
-        scene.write("scan/main/supervise/state", "state=failed\nexit_code=9\nsince=@400000004d52960a0ebe121c\n");
-        let svscan = svscan(scene);
-        scene.wait_until("it has come up again", || text(scene, "scan/main/runs").len() == 3);
-        scene.sh("svc -d scan/main").succeeds();
-        scene.wait_until("it is down", || text(scene, "scan/main/supervise/state").starts_with("state=down\n"));
-        // svscan has gone on, if it looks.
-        scene.script("scan/b/run", POLITE);
-        svscan.signal(Signal::SIGALRM);
-        wait_for_files(scene, &["scan/b/up"]);
-        svscan.signal(Signal::SIGTERM);
-        ends(scene, svscan).prints("first\nlast words\n");
-    }
+fn an_essential_service_that_may_run_again_ends_nothing(sandbox: &Sandbox) {
+    sandbox.script(
+        "scan/main/run",
+        "#!/bin/sh\necho >>runs\n[ $(wc -l <runs) -lt 3 ] || exec sleep 1000\n",
+    );
+    sandbox.write("scan/main/essential", "");
+    // Of one that was told to be down, this is no failure.
+    sandbox.script(
+        "scan/main/finish",
+        "#!/bin/sh\n[ $(wc -l <runs) -lt 3 ] || exit 125\n",
+    );
+    // It had failed, under another supervise.
+    sandbox.write(
+        "scan/main/supervise/state",
+        "state=failed\nexit_code=9\nsince=@400000004d52960a0ebe121c\n",
+    );
+    let svscan = svscan(sandbox);
+    sandbox.wait_until("it has come up again", || {
+        text(sandbox, "scan/main/runs").len() == 3
+    });
+    sandbox.sh("svc -d scan/main").succeeds();
+    sandbox.wait_until("it is down", || {
+        text(sandbox, "scan/main/supervise/state").starts_with("state=down\n")
+    });
+    // svscan has gone on, if it looks.
+    sandbox.script("scan/b/run", POLITE);
+    svscan.signal(Signal::SIGALRM);
+    wait_for_files(sandbox, &["scan/b/up"]);
+    svscan.signal(Signal::SIGTERM);
+    ends(sandbox, svscan).prints("first\nlast words\n");
+}
 
-    fn signals_that_were_ignored_are_so_for_the_services(scene: &Scene) {
-        scene.script("scan/a/run", "#!/bin/sh\ngrep -h ^Sig[BI] /proc/self/status >masks\necho >up\nexec sleep 1000\n");
-        let svscan = scene.start(scene.shell("trap '' HUP INT; exec svscan -e scan"));
-        wait_for_files(scene, &["scan/a/up"]);
-        let masks = text(scene, "scan/a/masks");
-        assert_eq!(masks, scene.sh("trap '' HUP INT; grep -h ^Sig[BI] /proc/self/status").text());
-        svscan.signal(Signal::SIGINT);
-        ends(scene, svscan).succeeds();
-    }
+fn signals_that_were_ignored_are_so_for_the_services(sandbox: &Sandbox) {
+    sandbox.script(
+        "scan/a/run",
+        "#!/bin/sh\ngrep -h ^Sig[BI] /proc/self/status >masks\necho >up\nexec sleep 1000\n",
+    );
+    let svscan = sandbox.start(sandbox.shell("trap '' HUP INT; exec svscan -e scan"));
+    wait_for_files(sandbox, &["scan/a/up"]);
+    let masks = text(sandbox, "scan/a/masks");
+    assert_eq!(
+        masks,
+        sandbox
+            .sh("trap '' HUP INT; grep -h ^Sig[BI] /proc/self/status")
+            .text()
+    );
+    svscan.signal(Signal::SIGINT);
+    ends(sandbox, svscan).succeeds();
+}
 
-    fn process_one_exits_with_the_code_of_an_essential_service(scene: &Scene) {
-        scene.script("scan/main/run", "#!/bin/sh\nexit 9\n");
-        scene.script("scan/main/finish", "#!/bin/sh\nexit 125\n");
-        scene.write("scan/main/essential", "");
-        scene.script("scan/a/run", POLITE);
-        scene.script("scan/a/log/run", KEEPER);
-        let Some(unshare) = process_one(scene, "-e") else { return };
-        ends(scene, unshare).is(9, "", "");
-    }
+fn process_one_exits_with_the_code_of_an_essential_service(sandbox: &Sandbox) {
+    sandbox.script("scan/main/run", "#!/bin/sh\nexit 9\n");
+    sandbox.script("scan/main/finish", "#!/bin/sh\nexit 125\n");
+    sandbox.write("scan/main/essential", "");
+    sandbox.script("scan/a/run", POLITE);
+    sandbox.script("scan/a/log/run", KEEPER);
+    let Some(unshare) = process_one(sandbox, "-e") else {
+        return;
+    };
+    ends(sandbox, unshare).is(9, "", "");
+}
 
-    fn process_one_without_e_kills_what_takes_too_long_and_reaps_meanwhile(scene: &Scene) {
-        scene.script("scan/a/run", "#!/bin/sh
+fn process_one_without_e_kills_what_takes_too_long_and_reaps_meanwhile(sandbox: &Sandbox) {
+    sandbox.script(
+        "scan/a/run",
+        "#!/bin/sh
 trap 'echo >told' TERM
 echo >up
 while :; do
@@ -398,27 +517,34 @@ while :; do
     while kill -0 $orphan 2>/dev/null; do sleep 0.01; done
     [ -e told ] && echo >reaped
 done
-");
-        scene.write("scan/a/timeout-kill", "2000");
-        let Some(unshare) = process_one(scene, "") else { return };
-        wait_for_files(scene, &["scan/a/up"]);
-        signal_inside(scene, &unshare, "TERM");
-        ends(scene, unshare).is(0, "", "svscan: warning: unable to stop a: timed out\n");
-        assert!(scene.exists("scan/a/reaped"));
-    }
+",
+    );
+    sandbox.write("scan/a/timeout-kill", "2000");
+    let Some(unshare) = process_one(sandbox, "") else {
+        return;
+    };
+    wait_for_files(sandbox, &["scan/a/up"]);
+    signal_inside(sandbox, &unshare, "TERM");
+    ends(sandbox, unshare).is(0, "", "svscan: warning: unable to stop a: timed out\n");
+    assert!(sandbox.exists("scan/a/reaped"));
 }
 
-compliance! {
-    fn without_e_signals_end_svscan_alone(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        scene.write("scan/a/essential", "");
-        for signal in [Signal::SIGHUP, Signal::SIGALRM, Signal::SIGINT, Signal::SIGTERM] {
-            let svscan = scene.start(scene.shell("exec env --default-signal svscan scan"));
-            scene.wait_until("it runs", || scene.sh("svok scan/a").code() == Some(0));
-            svscan.signal(signal);
-            assert_eq!(svscan.wait().signal(), Some(signal as i32));
-            scene.sh("svok scan/a && svc -dx scan/a").succeeds();
-            scene.wait_until("supervise ends", || scene.sh("svok scan/a").code() == Some(100));
-        }
+fn without_e_signals_end_svscan_alone(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.write("scan/a/essential", "");
+    for signal in [
+        Signal::SIGHUP,
+        Signal::SIGALRM,
+        Signal::SIGINT,
+        Signal::SIGTERM,
+    ] {
+        let svscan = sandbox.start(sandbox.shell("exec env --default-signal svscan scan"));
+        sandbox.wait_until("it runs", || sandbox.sh("svok scan/a").code() == Some(0));
+        svscan.signal(signal);
+        assert_eq!(svscan.wait().signal(), Some(signal as i32));
+        sandbox.sh("svok scan/a && svc -dx scan/a").succeeds();
+        sandbox.wait_until("supervise ends", || {
+            sandbox.sh("svok scan/a").code() == Some(100)
+        });
     }
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use testkit::{Running, Scene, Subject, compliance, say};
+use testkit::{Running, Sandbox, Subject, compliance, say};
 
 /// Where svscanboot looks for programs, and all that it hands on of its
 /// environment.
@@ -15,26 +15,33 @@ const PATH: &str = "PATH=/command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr
 /// How a service says that it cannot be started.
 const MESSAGE: &str = "supervise: fatal: unable to start broken/run: file does not exist\n";
 
+compliance!(
+    svscan_and_readproctitle_get_path_alone_and_a_pipe_between_them,
+    an_error_is_seen_in_the_process_list,
+    services_left_over_are_ended,
+    it_needs_no_services,
+);
+
 /// Starts the subject's svscanboot on the services in `etc/service`; None, and
 /// said aloud, where that is not permitted.
-fn boot(scene: &Scene) -> Option<Running> {
+fn boot(sandbox: &Sandbox) -> Option<Running> {
     let namespaces = "unshare --mount --pid --fork --kill-child --mount-proc";
     let mounts = "mount --bind etc /etc && mount --bind ../bin /usr/local/bin";
-    if scene.sh(&format!("{namespaces} sh -c '{mounts}'")).code() != Some(0) {
+    if sandbox.sh(&format!("{namespaces} sh -c '{mounts}'")).code() != Some(0) {
         say("skipped, not permitted to mount: svscanboot");
         return None;
     }
     let reference = "/usr/bin/svscanboot";
-    let script = match scene.subject() {
+    let script = match sandbox.subject() {
         Subject::Reference => fs::read_to_string(reference).unwrap(),
         _ => include_str!("../../src/bin/svscanboot.sh").replace("@SERVICEDIR@", "/etc/service"),
     };
-    scene.script("svscanboot", &script);
-    let mut command = scene.shell(&format!(
+    sandbox.script("svscanboot", &script);
+    let mut command = sandbox.shell(&format!(
         "exec {namespaces} sh -c '{mounts} && ./svscanboot; exit 1'"
     ));
     command.env("SECRET", "not for services");
-    Some(scene.start(command))
+    Some(sandbox.start(command))
 }
 
 /// What the process is: its directory in /proc.
@@ -54,9 +61,9 @@ impl Process {
     }
 
     /// The first process of this name below `ancestor`, once there is one.
-    fn wait_for(scene: &Scene, ancestor: &Running, name: &str) -> Process {
+    fn wait_for(sandbox: &Sandbox, ancestor: &Running, name: &str) -> Process {
         let mut found = None;
-        scene.wait_until(&format!("{name} runs"), || {
+        sandbox.wait_until(&format!("{name} runs"), || {
             found = Process::all().into_iter().find(|process| {
                 process.arguments().starts_with(&format!("{name}\0"))
                     && process.is_below(ancestor.pid().as_raw())
@@ -95,70 +102,93 @@ impl Process {
     }
 }
 
-compliance! {
-    fn svscan_and_readproctitle_get_path_alone_and_a_pipe_between_them(scene: &Scene) {
-        // Not a shell, which would add to the environment.
-        scene.script("etc/service/s/run", "#!/usr/bin/tail -fn0\n");
-        let Some(boot) = boot(scene) else { return };
-        let svscan = Process::wait_for(scene, &boot, "svscan");
-        let title = Process::wait_for(scene, &boot, "readproctitle");
-        let service = Process::wait_for(scene, &boot, "/usr/bin/tail");
+fn svscan_and_readproctitle_get_path_alone_and_a_pipe_between_them(sandbox: &Sandbox) {
+    // Not a shell, which would add to the environment.
+    sandbox.script("etc/service/s/run", "#!/usr/bin/tail -fn0\n");
+    let Some(boot) = boot(sandbox) else { return };
+    let svscan = Process::wait_for(sandbox, &boot, "svscan");
+    let title = Process::wait_for(sandbox, &boot, "readproctitle");
+    let service = Process::wait_for(sandbox, &boot, "/usr/bin/tail");
 
-        assert_eq!(svscan.arguments(), "svscan\0/etc/service\0");
-        assert_eq!(title.arguments(), format!("readproctitle\0service\0errors:\0{}\0", ".".repeat(400)));
-        for process in [&svscan, &title, &service] {
-            assert_eq!(process.environment(), format!("{PATH}\0"));
-        }
-        let pipe = title.descriptor(0);
-        assert!(pipe.starts_with("pipe:"), "{pipe}");
-        let (null, pipe) = ("/dev/null", pipe.as_str());
-        assert_eq!([0, 1, 2].map(|number| svscan.descriptor(number)), [null, pipe, pipe]);
-        assert_eq!([0, 1, 2].map(|number| title.descriptor(number)), [pipe, null, null]);
-        assert_eq!([0, 1, 2].map(|number| service.descriptor(number)), [null, pipe, pipe]);
-
-        // Nothing of it is shown where it was started.
-        assert_eq!((boot.stdout(), boot.stderr()), (vec![], vec![]));
+    assert_eq!(svscan.arguments(), "svscan\0/etc/service\0");
+    assert_eq!(
+        title.arguments(),
+        format!("readproctitle\0service\0errors:\0{}\0", ".".repeat(400))
+    );
+    for process in [&svscan, &title, &service] {
+        assert_eq!(process.environment(), format!("{PATH}\0"));
     }
+    let pipe = title.descriptor(0);
+    assert!(pipe.starts_with("pipe:"), "{pipe}");
+    let (null, pipe) = ("/dev/null", pipe.as_str());
+    assert_eq!(
+        [0, 1, 2].map(|number| svscan.descriptor(number)),
+        [null, pipe, pipe]
+    );
+    assert_eq!(
+        [0, 1, 2].map(|number| title.descriptor(number)),
+        [pipe, null, null]
+    );
+    assert_eq!(
+        [0, 1, 2].map(|number| service.descriptor(number)),
+        [null, pipe, pipe]
+    );
 
-    fn an_error_is_seen_in_the_process_list(scene: &Scene) {
-        fs::create_dir_all(scene.path("etc/service/broken")).unwrap();
-        let Some(boot) = boot(scene) else { return };
-        let title = Process::wait_for(scene, &boot, "readproctitle");
-        scene.wait_until("the error is seen", || title.arguments().contains(MESSAGE));
-        // It comes again every second, so ps is asked once. For a newline it
-        // shows a space or a question mark.
-        let pid = title.0.file_name().unwrap().to_str().unwrap();
-        let shown = scene.sh(&format!("ps -ww -o args= -p {pid}")).text().replace('?', " ");
-        let possible = |times: usize| {
-            let dots = ".".repeat(400 - times * MESSAGE.len());
-            format!("readproctitle service errors: {dots}{}\n", MESSAGE.replace('\n', " ").repeat(times))
-        };
-        assert!((1..=6).any(|times| shown == possible(times)), "{shown}");
-    }
+    // Nothing of it is shown where it was started.
+    assert_eq!((boot.stdout(), boot.stderr()), (vec![], vec![]));
+}
 
-    fn services_left_over_are_ended(scene: &Scene) {
-        scene.script("etc/service/s/run", "#!/bin/sh\nexec sleep 1000\n");
-        scene.script("etc/service/s/log/run", "#!/bin/sh\nexec sleep 1000\n");
-        let left = ["s", "s/log"].map(|service| {
-            let supervise = scene.start(scene.shell(&format!("exec supervise etc/service/{service}")));
-            scene.wait_until("it is up", || {
-                scene.sh(&format!("svstat etc/service/{service}")).text().contains(" up ")
-            });
-            supervise
+fn an_error_is_seen_in_the_process_list(sandbox: &Sandbox) {
+    fs::create_dir_all(sandbox.path("etc/service/broken")).unwrap();
+    let Some(boot) = boot(sandbox) else { return };
+    let title = Process::wait_for(sandbox, &boot, "readproctitle");
+    sandbox.wait_until("the error is seen", || title.arguments().contains(MESSAGE));
+    // It comes again every second, so ps is asked once. For a newline it
+    // shows a space or a question mark.
+    let pid = title.0.file_name().unwrap().to_str().unwrap();
+    let shown = sandbox
+        .sh(&format!("ps -ww -o args= -p {pid}"))
+        .text()
+        .replace('?', " ");
+    let possible = |times: usize| {
+        let dots = ".".repeat(400 - times * MESSAGE.len());
+        format!(
+            "readproctitle service errors: {dots}{}\n",
+            MESSAGE.replace('\n', " ").repeat(times)
+        )
+    };
+    assert!((1..=6).any(|times| shown == possible(times)), "{shown}");
+}
+
+fn services_left_over_are_ended(sandbox: &Sandbox) {
+    sandbox.script("etc/service/s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("etc/service/s/log/run", "#!/bin/sh\nexec sleep 1000\n");
+    let left = ["s", "s/log"].map(|service| {
+        let supervise =
+            sandbox.start(sandbox.shell(&format!("exec supervise etc/service/{service}")));
+        sandbox.wait_until("it is up", || {
+            sandbox
+                .sh(&format!("svstat etc/service/{service}"))
+                .text()
+                .contains(" up ")
         });
-        let Some(_boot) = boot(scene) else { return };
-        for supervise in left {
-            supervise.wait().succeeds();
-        }
+        supervise
+    });
+    let Some(_boot) = boot(sandbox) else { return };
+    for supervise in left {
+        supervise.wait().succeeds();
     }
+}
 
-    fn it_needs_no_services(scene: &Scene) {
-        fs::create_dir_all(scene.path("etc/service")).unwrap();
-        let Some(boot) = boot(scene) else { return };
-        let svscan = Process::wait_for(scene, &boot, "svscan");
-        let title = Process::wait_for(scene, &boot, "readproctitle");
-        scene.wait_until("svscan waits", || svscan.status("State:").starts_with('S'));
-        // What svc said about `*` is not shown.
-        assert_eq!(title.arguments(), format!("readproctitle\0service\0errors:\0{}\0", ".".repeat(400)));
-    }
+fn it_needs_no_services(sandbox: &Sandbox) {
+    fs::create_dir_all(sandbox.path("etc/service")).unwrap();
+    let Some(boot) = boot(sandbox) else { return };
+    let svscan = Process::wait_for(sandbox, &boot, "svscan");
+    let title = Process::wait_for(sandbox, &boot, "readproctitle");
+    sandbox.wait_until("svscan waits", || svscan.status("State:").starts_with('S'));
+    // What svc said about `*` is not shown.
+    assert_eq!(
+        title.arguments(),
+        format!("readproctitle\0service\0errors:\0{}\0", ".".repeat(400))
+    );
 }

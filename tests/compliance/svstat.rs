@@ -1,8 +1,27 @@
 //! svstat, and svc's and svstat's common way with directories.
 
-use testkit::{compliance, interop};
+use testkit::{Sandbox, compliance, interop};
 
 use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
+
+compliance!(
+    no_arguments_no_output,
+    there_are_no_options,
+    each_directory_has_its_line_on_standard_output,
+    the_current_directory_is_set_back_between,
+    down_may_be_unreadable,
+    ok_may_be_anything,
+    a_short_record_is_a_bad_format,
+    what_follows_the_record_is_ignored,
+    a_status_that_cannot_be_read_shows_the_one_before,
+    every_clause_of_the_sentence,
+    seconds_are_of_whole_seconds,
+    seconds_of_a_record_of_noise,
+    nobody_reading_is_no_failure,
+    the_current_directory_must_be_readable,
+);
+
+interop!(it_describes_a_running_service,);
 
 /// A perl command that writes a status record, the label, pid, paused and
 /// want of which are given in hexadecimal.
@@ -17,140 +36,205 @@ fn record(label: &str, pid: &str, flags: &str) -> String {
 const LONG_AGO: &str = "000000000000000000000000";
 const IN_FUTURE: &str = "4fffffffffffffff00000000";
 
-compliance! {
-    fn no_arguments_no_output(scene: &Scene) {
-        scene.sh("svstat").succeeds();
-    }
+fn no_arguments_no_output(sandbox: &Sandbox) {
+    sandbox.sh("svstat").succeeds();
+}
 
-    fn there_are_no_options(scene: &Scene) {
-        scene.sh("svstat -Z --").prints(
-            "-Z: unable to chdir: file does not exist\n--: unable to chdir: file does not exist\n");
-    }
+fn there_are_no_options(sandbox: &Sandbox) {
+    sandbox.sh("svstat -Z --").prints(
+        "-Z: unable to chdir: file does not exist\n--: unable to chdir: file does not exist\n",
+    );
+}
 
-    fn each_directory_has_its_line_on_standard_output(scene: &Scene) {
-        scene.write("file", "");
-        scene.write("s/run", "");
-        scene.write("fifo/supervise/status", "");
-        scene.sh("mkfifo fifo/supervise/ok");
-        scene.sh("svstat nope file s fifo").prints(
-            "nope: unable to chdir: file does not exist\n\
-             file: unable to chdir: not a directory\n\
-             s: unable to open supervise/ok: file does not exist\n\
-             fifo: supervise not running\n");
-    }
+fn each_directory_has_its_line_on_standard_output(sandbox: &Sandbox) {
+    sandbox.write("file", "");
+    sandbox.write("s/run", "");
+    sandbox.write("fifo/supervise/status", "");
+    sandbox.sh("mkfifo fifo/supervise/ok");
+    sandbox.sh("svstat nope file s fifo").prints(
+        "nope: unable to chdir: file does not exist\n\
+         file: unable to chdir: not a directory\n\
+         s: unable to open supervise/ok: file does not exist\n\
+         fifo: supervise not running\n",
+    );
+}
 
-    fn the_current_directory_is_set_back_between(scene: &Scene) {
-        scene.write("a/b/run", "");
-        scene.write("a/supervise/x", "");
-        scene.sh("svstat a a/b ../here/a").prints(
-            "a: unable to open supervise/ok: file does not exist\n\
-             a/b: unable to open supervise/ok: file does not exist\n\
-             ../here/a: unable to open supervise/ok: file does not exist\n");
-    }
+fn the_current_directory_is_set_back_between(sandbox: &Sandbox) {
+    sandbox.write("a/b/run", "");
+    sandbox.write("a/supervise/x", "");
+    sandbox.sh("svstat a a/b ../here/a").prints(
+        "a: unable to open supervise/ok: file does not exist\n\
+         a/b: unable to open supervise/ok: file does not exist\n\
+         ../here/a: unable to open supervise/ok: file does not exist\n",
+    );
+}
 
-    fn down_may_be_unreadable(scene: &Scene) {
-        scene.sh("mkdir s; ln -s down s/down");
-        scene.sh("svstat s").prints("s: unable to stat down: symbolic link loop\n");
-    }
+fn down_may_be_unreadable(sandbox: &Sandbox) {
+    sandbox.sh("mkdir s; ln -s down s/down");
+    sandbox
+        .sh("svstat s")
+        .prints("s: unable to stat down: symbolic link loop\n");
+}
 
-    fn ok_may_be_anything(scene: &Scene) {
-        scene.sh("mkdir -p s/supervise/ok");
-        scene.sh("svstat s").prints("s: unable to open supervise/ok: is a directory\n");
-        scene.sh("rmdir s/supervise/ok; echo >s/supervise/ok");
-        scene.sh("svstat s").prints("s: unable to open supervise/status: file does not exist\n");
-    }
+fn ok_may_be_anything(sandbox: &Sandbox) {
+    sandbox.sh("mkdir -p s/supervise/ok");
+    sandbox
+        .sh("svstat s")
+        .prints("s: unable to open supervise/ok: is a directory\n");
+    sandbox.sh("rmdir s/supervise/ok; echo >s/supervise/ok");
+    sandbox
+        .sh("svstat s")
+        .prints("s: unable to open supervise/status: file does not exist\n");
+}
 
-    fn a_short_record_is_a_bad_format(scene: &Scene) {
-        scene.sh("mkdir -p s/supervise; : >s/supervise/ok; : >s/supervise/status");
-        scene.sh("svstat s").prints("s: unable to read supervise/status: bad format\n");
-        scene.sh("printf 12345678901234567 >s/supervise/status");
-        scene.sh("svstat s").prints("s: unable to read supervise/status: bad format\n");
-    }
+fn a_short_record_is_a_bad_format(sandbox: &Sandbox) {
+    sandbox.sh("mkdir -p s/supervise; : >s/supervise/ok; : >s/supervise/status");
+    sandbox
+        .sh("svstat s")
+        .prints("s: unable to read supervise/status: bad format\n");
+    sandbox.sh("printf 12345678901234567 >s/supervise/status");
+    sandbox
+        .sh("svstat s")
+        .prints("s: unable to read supervise/status: bad format\n");
+}
 
-    fn what_follows_the_record_is_ignored(scene: &Scene) {
-        scene.sh(&record(IN_FUTURE, "00000000", "006475757575")).prints("s: down 0 seconds, normally up\n");
-    }
+fn what_follows_the_record_is_ignored(sandbox: &Sandbox) {
+    sandbox
+        .sh(&record(IN_FUTURE, "00000000", "006475757575"))
+        .prints("s: down 0 seconds, normally up\n");
+}
 
-    fn a_status_that_cannot_be_read_shows_the_one_before(scene: &Scene) {
-        scene.sh("mkdir -p d/supervise/status; : >d/supervise/ok");
-        scene.sh("svstat d").prints(format!("d: down {} seconds, normally up\n", seconds_since_label_zero()));
-        scene.sh(&record(IN_FUTURE, "07000000", "0175").replace("svstat s", "svstat s d"))
-            .prints("s: up (pid 7) 0 seconds, paused\nd: up (pid 7) 0 seconds, paused\n");
-    }
+fn a_status_that_cannot_be_read_shows_the_one_before(sandbox: &Sandbox) {
+    sandbox.sh("mkdir -p d/supervise/status; : >d/supervise/ok");
+    sandbox.sh("svstat d").prints(format!(
+        "d: down {} seconds, normally up\n",
+        seconds_since_label_zero()
+    ));
+    sandbox
+        .sh(&record(IN_FUTURE, "07000000", "0175").replace("svstat s", "svstat s d"))
+        .prints("s: up (pid 7) 0 seconds, paused\nd: up (pid 7) 0 seconds, paused\n");
+}
 
-    fn every_clause_of_the_sentence(scene: &Scene) {
-        let say = |pid: &str, flags: &str| scene.sh(&record(IN_FUTURE, pid, flags)).text();
-        assert_eq!(say("00000000", "0000"), "s: down 0 seconds, normally up\n");
-        assert_eq!(say("00000000", "0175"), "s: down 0 seconds, normally up, want up\n");
-        assert_eq!(say("00000000", "0064"), "s: down 0 seconds, normally up\n");
-        assert_eq!(say("01000000", "0564"), "s: up (pid 1) 0 seconds, paused, want down\n");
-        assert_eq!(say("01000000", "0075"), "s: up (pid 1) 0 seconds\n");
-        assert_eq!(say("ffffffff", "00ff"), "s: up (pid 4294967295) 0 seconds\n");
-        assert_eq!(say("00000080", "0044"), "s: up (pid 2147483648) 0 seconds\n");
-        scene.write("s/down", "");
-        assert_eq!(say("00000000", "0000"), "s: down 0 seconds\n");
-        assert_eq!(say("00000000", "0075"), "s: down 0 seconds, want up\n");
-        assert_eq!(say("01000000", "0075"), "s: up (pid 1) 0 seconds, normally down\n");
-        assert_eq!(say("01000000", "0164"), "s: up (pid 1) 0 seconds, normally down, paused, want down\n");
-    }
+fn every_clause_of_the_sentence(sandbox: &Sandbox) {
+    let say = |pid: &str, flags: &str| sandbox.sh(&record(IN_FUTURE, pid, flags)).text();
+    assert_eq!(say("00000000", "0000"), "s: down 0 seconds, normally up\n");
+    assert_eq!(
+        say("00000000", "0175"),
+        "s: down 0 seconds, normally up, want up\n"
+    );
+    assert_eq!(say("00000000", "0064"), "s: down 0 seconds, normally up\n");
+    assert_eq!(
+        say("01000000", "0564"),
+        "s: up (pid 1) 0 seconds, paused, want down\n"
+    );
+    assert_eq!(say("01000000", "0075"), "s: up (pid 1) 0 seconds\n");
+    assert_eq!(
+        say("ffffffff", "00ff"),
+        "s: up (pid 4294967295) 0 seconds\n"
+    );
+    assert_eq!(
+        say("00000080", "0044"),
+        "s: up (pid 2147483648) 0 seconds\n"
+    );
+    sandbox.write("s/down", "");
+    assert_eq!(say("00000000", "0000"), "s: down 0 seconds\n");
+    assert_eq!(say("00000000", "0075"), "s: down 0 seconds, want up\n");
+    assert_eq!(
+        say("01000000", "0075"),
+        "s: up (pid 1) 0 seconds, normally down\n"
+    );
+    assert_eq!(
+        say("01000000", "0164"),
+        "s: up (pid 1) 0 seconds, normally down, paused, want down\n"
+    );
+}
 
-    fn seconds_are_of_whole_seconds(scene: &Scene) {
-        let script = record("4000000000000000ffffffff", "00000000", "0000");
-        let script = script.replace("print pack", "print pack(\"NN\", 0x40000000, time + 9), pack")
-            .replace("4000000000000000ffffffff", "3b9ac9ff");
-        // The clock may tick between the two looks at it.
-        let seen = scene.sh(&script).text();
-        assert!(["s: down 1 seconds, normally up\n", "s: down 2 seconds, normally up\n"].contains(&&*seen), "{seen}");
-    }
+fn seconds_are_of_whole_seconds(sandbox: &Sandbox) {
+    let script = record("4000000000000000ffffffff", "00000000", "0000");
+    let script = script
+        .replace(
+            "print pack",
+            "print pack(\"NN\", 0x40000000, time + 9), pack",
+        )
+        .replace("4000000000000000ffffffff", "3b9ac9ff");
+    // The clock may tick between the two looks at it.
+    let seen = sandbox.sh(&script).text();
+    assert!(
+        [
+            "s: down 1 seconds, normally up\n",
+            "s: down 2 seconds, normally up\n"
+        ]
+        .contains(&&*seen),
+        "{seen}"
+    );
+}
 
-    fn seconds_of_a_record_of_noise(scene: &Scene) {
-        scene.sh(&record(LONG_AGO, "00000000", "0000"))
-            .prints(format!("s: down {} seconds, normally up\n", seconds_since_label_zero()));
-        scene.sh(&record("ffffffffffffffffffffffff", "00000000", "0000"))
-            .prints("s: down 0 seconds, normally up\n");
-    }
+fn seconds_of_a_record_of_noise(sandbox: &Sandbox) {
+    sandbox
+        .sh(&record(LONG_AGO, "00000000", "0000"))
+        .prints(format!(
+            "s: down {} seconds, normally up\n",
+            seconds_since_label_zero()
+        ));
+    sandbox
+        .sh(&record("ffffffffffffffffffffffff", "00000000", "0000"))
+        .prints("s: down 0 seconds, normally up\n");
+}
 
-    fn nobody_reading_is_no_failure(scene: &Scene) {
-        scene.sh("svstat nope >/dev/full").succeeds();
-        scene.sh("svstat nope >&-").succeeds();
-    }
+fn nobody_reading_is_no_failure(sandbox: &Sandbox) {
+    sandbox.sh("svstat nope >/dev/full").succeeds();
+    sandbox.sh("svstat nope >&-").succeeds();
+}
 
-    fn the_current_directory_must_be_readable(scene: &Scene) {
-        if !may_change_identity("the_current_directory_must_be_readable") {
-            return;
-        }
-        scene.sh("mkdir s; chmod 711 s");
-        for program in ["svc", "svstat"] {
-            let script = format!("cd s && exec setpriv --reuid 65534 --clear-groups {program} x");
-            scene.sh(&script).is(111, "", format!("{program}: fatal: unable to open current directory: access denied\n"));
-        }
+fn the_current_directory_must_be_readable(sandbox: &Sandbox) {
+    if !may_change_identity("the_current_directory_must_be_readable") {
+        return;
+    }
+    sandbox.sh("mkdir s; chmod 711 s");
+    for program in ["svc", "svstat"] {
+        let script = format!("cd s && exec setpriv --reuid 65534 --clear-groups {program} x");
+        sandbox.sh(&script).is(
+            111,
+            "",
+            format!("{program}: fatal: unable to open current directory: access denied\n"),
+        );
     }
 }
 
-interop! {
-    fn it_describes_a_running_service(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let supervise = supervise(scene);
-        wait_for_status(scene, (true, 0, b'u'));
-        assert_eq!(scene.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
-        scene.sh("svc -p s").succeeds();
-        wait_for_status(scene, (true, 1, b'u'));
-        assert_eq!(scene.sh("svstat s").masked(), "s: up (pid P) S seconds, paused\n");
-        scene.sh("svc -o s").succeeds();
-        wait_for_status(scene, (true, 1, 0));
-        assert_eq!(scene.sh("svstat s").masked(), "s: up (pid P) S seconds, paused\n");
-        scene.sh("svc -d s").succeeds();
-        wait_for_status(scene, (false, 0, b'd'));
-        assert_eq!(scene.sh("svstat s").masked(), "s: down S seconds, normally up\n");
-        scene.write("s/down", "");
-        assert_eq!(scene.sh("svstat s").masked(), "s: down S seconds\n");
-        scene.sh("svc -u s").succeeds();
-        wait_for_status(scene, (true, 0, b'u'));
-        assert_eq!(scene.sh("svstat s").masked(), "s: up (pid P) S seconds, normally down\n");
-        scene.sh("svc -dx s").succeeds();
-        supervise.wait().succeeds();
-        scene.sh("svstat s").prints("s: supervise not running\n");
-    }
+fn it_describes_a_running_service(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let supervise = supervise(sandbox);
+    wait_for_status(sandbox, (true, 0, b'u'));
+    assert_eq!(sandbox.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
+    sandbox.sh("svc -p s").succeeds();
+    wait_for_status(sandbox, (true, 1, b'u'));
+    assert_eq!(
+        sandbox.sh("svstat s").masked(),
+        "s: up (pid P) S seconds, paused\n"
+    );
+    sandbox.sh("svc -o s").succeeds();
+    wait_for_status(sandbox, (true, 1, 0));
+    assert_eq!(
+        sandbox.sh("svstat s").masked(),
+        "s: up (pid P) S seconds, paused\n"
+    );
+    sandbox.sh("svc -d s").succeeds();
+    wait_for_status(sandbox, (false, 0, b'd'));
+    assert_eq!(
+        sandbox.sh("svstat s").masked(),
+        "s: down S seconds, normally up\n"
+    );
+    sandbox.write("s/down", "");
+    assert_eq!(sandbox.sh("svstat s").masked(), "s: down S seconds\n");
+    sandbox.sh("svc -u s").succeeds();
+    wait_for_status(sandbox, (true, 0, b'u'));
+    assert_eq!(
+        sandbox.sh("svstat s").masked(),
+        "s: up (pid P) S seconds, normally down\n"
+    );
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait().succeeds();
+    sandbox.sh("svstat s").prints("s: supervise not running\n");
 }
 
 /// Seconds from the zero label to now, as they are printed: in double

@@ -3,7 +3,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use testkit::compliance;
+use testkit::{Sandbox, compliance};
+
+compliance!(
+    each_line_gets_the_label_of_now_and_a_space,
+    a_label_tells_when_the_first_byte_of_the_line_came,
+);
 
 /// Microseconds of Unix time.
 type Moment = u128;
@@ -33,45 +38,60 @@ fn read(line: &[u8]) -> (Moment, &[u8]) {
     (seconds * 1_000_000 + nanoseconds / 1000, rest)
 }
 
-compliance! {
-    fn each_line_gets_the_label_of_now_and_a_space(scene: &Scene) {
-        let before = now();
-        let outcome = scene.feed("a\n\n@400000006b018a5a0a5030ac b\npartial", "tai64n");
-        let after = now();
-        assert_eq!(outcome.code(), Some(0));
-        let mut last = before;
-        let rests: Vec<&[u8]> = outcome.stdout.split_inclusive(|&byte| byte == b'\n').map(|line| {
+fn each_line_gets_the_label_of_now_and_a_space(sandbox: &Sandbox) {
+    let before = now();
+    let outcome = sandbox.feed("a\n\n@400000006b018a5a0a5030ac b\npartial", "tai64n");
+    let after = now();
+    assert_eq!(outcome.code(), Some(0));
+    let mut last = before;
+    let rests: Vec<&[u8]> = outcome
+        .stdout
+        .split_inclusive(|&byte| byte == b'\n')
+        .map(|line| {
             let (moment, rest) = read(line);
             assert!(last <= moment && moment <= after, "{outcome:?}");
             last = moment;
             rest
-        }).collect();
-        assert_eq!(rests, [&b"a\n"[..], b"\n", b"@400000006b018a5a0a5030ac b\n", b"partial"]);
-    }
+        })
+        .collect();
+    assert_eq!(
+        rests,
+        [
+            &b"a\n"[..],
+            b"\n",
+            b"@400000006b018a5a0a5030ac b\n",
+            b"partial"
+        ]
+    );
+}
 
-    fn a_label_tells_when_the_first_byte_of_the_line_came(scene: &Scene) {
-        let (mut writer, reader) = UnixStream::pair().unwrap();
-        let mut command = scene.command("tai64n");
-        command.stdin(OwnedFd::from(reader));
-        let running = scene.start(command);
-        let write_and_see = |writer: &mut UnixStream, bytes: &str| {
-            let before = now();
-            writer.write_all(bytes.as_bytes()).unwrap();
-            scene.wait_until("it is passed on", || running.stdout().ends_with(bytes.as_bytes()));
-            (before, now())
-        };
-        let mut writer_and = |bytes| write_and_see(&mut writer, bytes);
-        let first = writer_and("par");
-        let end = writer_and("tial\n");
-        let second = writer_and("second");
-        drop(writer);
-        let outcome = running.wait();
-        let (line, rest) = outcome.stdout.split_at(outcome.stdout.len() - 26 - 6);
-        let (moment, text) = read(line);
-        assert!(first.0 <= moment && moment <= first.1, "{outcome:?}");
-        assert_eq!(text, b"partial\n");
-        let (moment, text) = read(rest);
-        assert!(end.1 <= second.0 && second.0 <= moment && moment <= second.1, "{outcome:?}");
-        assert_eq!(text, b"second");
-    }
+fn a_label_tells_when_the_first_byte_of_the_line_came(sandbox: &Sandbox) {
+    let (mut writer, reader) = UnixStream::pair().unwrap();
+    let mut command = sandbox.command("tai64n");
+    command.stdin(OwnedFd::from(reader));
+    let running = sandbox.start(command);
+    let write_and_see = |writer: &mut UnixStream, bytes: &str| {
+        let before = now();
+        writer.write_all(bytes.as_bytes()).unwrap();
+        sandbox.wait_until("it is passed on", || {
+            running.stdout().ends_with(bytes.as_bytes())
+        });
+        (before, now())
+    };
+    let mut writer_and = |bytes| write_and_see(&mut writer, bytes);
+    let first = writer_and("par");
+    let end = writer_and("tial\n");
+    let second = writer_and("second");
+    drop(writer);
+    let outcome = running.wait();
+    let (line, rest) = outcome.stdout.split_at(outcome.stdout.len() - 26 - 6);
+    let (moment, text) = read(line);
+    assert!(first.0 <= moment && moment <= first.1, "{outcome:?}");
+    assert_eq!(text, b"partial\n");
+    let (moment, text) = read(rest);
+    assert!(
+        end.1 <= second.0 && second.0 <= moment && moment <= second.1,
+        "{outcome:?}"
+    );
+    assert_eq!(text, b"second");
 }

@@ -4,10 +4,35 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use testkit::{Scene, Subject, compliance, interop, say, skip};
+use testkit::{Sandbox, Subject, compliance, interop, say, skip};
 
 /// 2026-11-21 12:10:56.173027500 in UTC.
 const LABEL: &str = "@400000006b018a5a0a5030ac";
+
+interop!(what_one_stamps_the_other_reads,);
+
+compliance!(
+    g_shows_utc,
+    i_shows_rfc_3339,
+    other_arguments_are_ignored,
+    what_rfc_3339_cannot_say_is_printed_unchanged,
+    a_label_becomes_local_time,
+    a_zone_may_be_described_in_tz,
+    a_summer_may_last_less_than_a_minute,
+    a_zone_that_cannot_be_read_is_utc,
+    lines_without_a_label_pass_unchanged,
+    only_the_label_at_the_beginning_is_converted,
+    any_other_byte_ends_the_digits,
+    only_the_last_24_digits_count,
+    nanoseconds_are_whatever_number_the_digits_are,
+    a_label_that_the_input_ends_in_is_not_printed,
+    how_a_label_arrives_makes_no_difference,
+    years_have_as_many_digits_as_they_need,
+    a_label_without_a_year_is_printed_unchanged,
+    another_zone_of_the_machine_is_noticed,
+    a_zone_file_is_read_once,
+    a_zone_is_not_read_for_lines_without_labels,
+);
 
 fn label(moment: i64) -> String {
     format!(
@@ -17,8 +42,8 @@ fn label(moment: i64) -> String {
 }
 
 #[track_caller]
-fn converts(scene: &Scene, zone: &str, input: impl AsRef<[u8]>, output: impl AsRef<[u8]>) {
-    scene
+fn converts(sandbox: &Sandbox, zone: &str, input: impl AsRef<[u8]>, output: impl AsRef<[u8]>) {
+    sandbox
         .feed(input, &format!("TZ='{zone}' tai64nlocal"))
         .prints(output);
 }
@@ -34,16 +59,16 @@ fn zone_is_here(zone: &str) -> bool {
 
 /// Sends lines, each time after something was done, and returns all that was
 /// made of them.
-fn converse(scene: &Scene, mut command: Command, turns: &[(&dyn Fn(), &str)]) -> String {
+fn converse(sandbox: &Sandbox, mut command: Command, turns: &[(&dyn Fn(), &str)]) -> String {
     let (mut writer, reader) = UnixStream::pair().unwrap();
     command.stdin(OwnedFd::from(reader));
-    let running = scene.start(command);
+    let running = sandbox.start(command);
     let mut lines = 0;
     for (act, line) in turns {
         act();
         writer.write_all(line.as_bytes()).unwrap();
         lines += line.lines().count();
-        scene.wait_until("the line is converted", || {
+        sandbox.wait_until("the line is converted", || {
             running.stdout().split(|&byte| byte == b'\n').count() > lines
         });
     }
@@ -74,33 +99,37 @@ fn mixture(lines: usize) -> String {
     (0..lines).map(&mut line).collect()
 }
 
-interop! {
-    fn what_one_stamps_the_other_reads(scene: &Scene) {
-        let now = || scene.sh("date -u '+%F %T'").text().trim_end().to_owned();
-        let before = now();
-        let outcome = scene.feed("a\n\nb", "$FIRST/tai64n | TZ=UTC $THEN/tai64nlocal");
-        let after = now();
-        let mut rests = Vec::new();
-        for line in outcome.text().split_inclusive('\n') {
-            let (date, rest) = line.split_at(19);
-            assert!(before.as_str() <= date && date <= after.as_str(), "{outcome:?}");
-            let (nanoseconds, rest) = rest.split_at(10);
-            assert!(nanoseconds.starts_with('.') && nanoseconds.ends_with("500"), "{outcome:?}");
-            rests.push(rest.to_owned());
-        }
-        assert_eq!(rests, [" a\n", " \n", " b"]);
+fn what_one_stamps_the_other_reads(sandbox: &Sandbox) {
+    let now = || sandbox.sh("date -u '+%F %T'").text().trim_end().to_owned();
+    let before = now();
+    let outcome = sandbox.feed("a\n\nb", "$FIRST/tai64n | TZ=UTC $THEN/tai64nlocal");
+    let after = now();
+    let mut rests = Vec::new();
+    for line in outcome.text().split_inclusive('\n') {
+        let (date, rest) = line.split_at(19);
+        assert!(
+            before.as_str() <= date && date <= after.as_str(),
+            "{outcome:?}"
+        );
+        let (nanoseconds, rest) = rest.split_at(10);
+        assert!(
+            nanoseconds.starts_with('.') && nanoseconds.ends_with("500"),
+            "{outcome:?}"
+        );
+        rests.push(rest.to_owned());
     }
+    assert_eq!(rests, [" a\n", " \n", " b"]);
 }
 
 /// What `tai64nlocal WORDS` makes of lines; the reference ignores the words.
 #[track_caller]
-fn converts_by(scene: &Scene, words: &str, input: &str, reference: &str, ours: &str) {
-    let output = if scene.subject() == Subject::Reference {
+fn converts_by(sandbox: &Sandbox, words: &str, input: &str, reference: &str, ours: &str) {
+    let output = if sandbox.subject() == Subject::Reference {
         reference
     } else {
         ours
     };
-    scene
+    sandbox
         .feed(
             input,
             &format!("TZ=EST5EDT,M3.2.0,M11.1.0 tai64nlocal {words}"),
@@ -108,265 +137,374 @@ fn converts_by(scene: &Scene, words: &str, input: &str, reference: &str, ours: &
         .prints(output);
 }
 
-compliance! {
-    fn g_shows_utc(scene: &Scene) {
-        let input = format!("{LABEL} a\n{LABEL} b\nc\n");
-        let reference = "2026-11-21 07:10:56.173027500 a\n2026-11-21 07:10:56.173027500 b\nc\n";
-        let ours = "2026-11-21 12:10:56.173027500 a\n2026-11-21 12:10:56.173027500 b\nc\n";
-        converts_by(scene, "-g", &input, reference, ours);
-    }
+fn g_shows_utc(sandbox: &Sandbox) {
+    let input = format!("{LABEL} a\n{LABEL} b\nc\n");
+    let reference = "2026-11-21 07:10:56.173027500 a\n2026-11-21 07:10:56.173027500 b\nc\n";
+    let ours = "2026-11-21 12:10:56.173027500 a\n2026-11-21 12:10:56.173027500 b\nc\n";
+    converts_by(sandbox, "-g", &input, reference, ours);
+}
 
-    fn i_shows_rfc_3339(scene: &Scene) {
-        // Both sides of the end of daylight saving time, and the zone's noon.
-        let (before, after) = (label(1_793_512_799), label(1_793_512_800));
-        let input = format!("{before} a\n{after} b\n{LABEL}\n");
-        let reference = "2026-11-01 01:59:59.000000000 a\n2026-11-01 01:00:00.000000000 b\n\
-            2026-11-21 07:10:56.173027500\n";
-        let ours = "2026-11-01T01:59:59.000000000-04:00 a\n2026-11-01T01:00:00.000000000-05:00 b\n\
-            2026-11-21T07:10:56.173027500-05:00\n";
-        converts_by(scene, "-i", &input, reference, ours);
-        let ours = "2026-11-01T05:59:59.000000000+00:00 a\n2026-11-01T06:00:00.000000000+00:00 b\n\
-            2026-11-21T12:10:56.173027500+00:00\n";
-        for words in ["-gi", "-i -g", "-ggii -- -x"] {
-            converts_by(scene, words, &input, reference, ours);
-        }
-    }
-
-    fn other_arguments_are_ignored(scene: &Scene) {
-        let local = "2026-11-21 07:10:56.173027500 a\n";
-        for words in ["-x", "-gx", "-ix", "- -i", "-- -i", "x -g", "''", "-g -: -i"] {
-            converts_by(scene, words, &format!("{LABEL} a\n"), local, local);
-        }
-    }
-
-    fn what_rfc_3339_cannot_say_is_printed_unchanged(scene: &Scene) {
-        if scene.subject() == Subject::Reference {
-            return;
-        }
-        // Nanoseconds of more than a second, and the years -1, 10000 and 0.
-        let labels = ["@400000006b018a5affffffff", &label(-62_198_755_200), &label(253_402_350_000)];
-        for label in labels {
-            converts_by(scene, "-gi", &format!("{label} a\n"), "", &format!("{label} a\n"));
-        }
-        let zero = format!("{}\n", label(-62_167_219_200));
-        converts_by(scene, "-gi", &zero, "", "0000-01-01T00:00:00.000000000+00:00\n");
-        // No offset of a day is in it, and seconds of one are cut.
-        let feed = |zone: &str| scene.feed(&zero, &format!("TZ={zone} tai64nlocal -i"));
-        feed("XXX-24").prints(&zero);
-        feed("XXX-1:02:59").prints("0000-01-01T01:02:00.000000000+01:02\n");
-        let year = format!("{}\n", label(0));
-        scene.feed(year, "TZ=XXX1:02:59 tai64nlocal -i").prints("1969-12-31T22:58:00.000000000-01:02\n");
+fn i_shows_rfc_3339(sandbox: &Sandbox) {
+    // Both sides of the end of daylight saving time, and the zone's noon.
+    let (before, after) = (label(1_793_512_799), label(1_793_512_800));
+    let input = format!("{before} a\n{after} b\n{LABEL}\n");
+    let reference = "2026-11-01 01:59:59.000000000 a\n2026-11-01 01:00:00.000000000 b\n\
+        2026-11-21 07:10:56.173027500\n";
+    let ours = "2026-11-01T01:59:59.000000000-04:00 a\n2026-11-01T01:00:00.000000000-05:00 b\n\
+        2026-11-21T07:10:56.173027500-05:00\n";
+    converts_by(sandbox, "-i", &input, reference, ours);
+    let ours = "2026-11-01T05:59:59.000000000+00:00 a\n2026-11-01T06:00:00.000000000+00:00 b\n\
+        2026-11-21T12:10:56.173027500+00:00\n";
+    for words in ["-gi", "-i -g", "-ggii -- -x"] {
+        converts_by(sandbox, words, &input, reference, ours);
     }
 }
 
-compliance! {
-    fn a_label_becomes_local_time(scene: &Scene) {
-        converts(scene, "UTC", format!("{LABEL} a line\n"), "2026-11-21 12:10:56.173027500 a line\n");
-        converts(scene, "", format!("{LABEL}\n"), "2026-11-21 12:10:56.173027500\n");
-        if zone_is_here("Europe/Berlin") {
-            let berlin = "2026-11-21 13:10:56.173027500\n";
-            for zone in ["Europe/Berlin", ":Europe/Berlin", "/usr/share/zoneinfo/Europe/Berlin"] {
-                converts(scene, zone, format!("{LABEL}\n"), berlin);
-            }
-        }
+fn other_arguments_are_ignored(sandbox: &Sandbox) {
+    let local = "2026-11-21 07:10:56.173027500 a\n";
+    for words in [
+        "-x", "-gx", "-ix", "- -i", "-- -i", "x -g", "''", "-g -: -i",
+    ] {
+        converts_by(sandbox, words, &format!("{LABEL} a\n"), local, local);
     }
+}
 
-    fn a_zone_may_be_described_in_tz(scene: &Scene) {
-        for (zone, time) in [
-            ("AAA3", "09:10:56"),
-            ("AAA-3:30", "15:40:56"),
-            ("<+0330>-3:30:15", "15:41:11"),
-            ("EST5EDT4,0/0,J365/25", "08:10:56"),
-            ("CET-1CEST,M3.5.0,M10.5.0/3", "13:10:56"),
+fn what_rfc_3339_cannot_say_is_printed_unchanged(sandbox: &Sandbox) {
+    if sandbox.subject() == Subject::Reference {
+        return;
+    }
+    // Nanoseconds of more than a second, and the years -1, 10000 and 0.
+    let labels = [
+        "@400000006b018a5affffffff",
+        &label(-62_198_755_200),
+        &label(253_402_350_000),
+    ];
+    for label in labels {
+        converts_by(
+            sandbox,
+            "-gi",
+            &format!("{label} a\n"),
+            "",
+            &format!("{label} a\n"),
+        );
+    }
+    let zero = format!("{}\n", label(-62_167_219_200));
+    converts_by(
+        sandbox,
+        "-gi",
+        &zero,
+        "",
+        "0000-01-01T00:00:00.000000000+00:00\n",
+    );
+    // No offset of a day is in it, and seconds of one are cut.
+    let feed = |zone: &str| sandbox.feed(&zero, &format!("TZ={zone} tai64nlocal -i"));
+    feed("XXX-24").prints(&zero);
+    feed("XXX-1:02:59").prints("0000-01-01T01:02:00.000000000+01:02\n");
+    let year = format!("{}\n", label(0));
+    sandbox
+        .feed(year, "TZ=XXX1:02:59 tai64nlocal -i")
+        .prints("1969-12-31T22:58:00.000000000-01:02\n");
+}
+
+fn a_label_becomes_local_time(sandbox: &Sandbox) {
+    converts(
+        sandbox,
+        "UTC",
+        format!("{LABEL} a line\n"),
+        "2026-11-21 12:10:56.173027500 a line\n",
+    );
+    converts(
+        sandbox,
+        "",
+        format!("{LABEL}\n"),
+        "2026-11-21 12:10:56.173027500\n",
+    );
+    if zone_is_here("Europe/Berlin") {
+        let berlin = "2026-11-21 13:10:56.173027500\n";
+        for zone in [
+            "Europe/Berlin",
+            ":Europe/Berlin",
+            "/usr/share/zoneinfo/Europe/Berlin",
         ] {
-            converts(scene, zone, format!("{LABEL}\n"), format!("2026-11-21 {time}.173027500\n"));
+            converts(sandbox, zone, format!("{LABEL}\n"), berlin);
         }
     }
+}
 
-    fn a_summer_may_last_less_than_a_minute(scene: &Scene) {
-        // From 2026-03-01 02:00:10 on, for ten seconds.
-        let zone = "AAA0BBB,J60/2:00:10,J60/3:00:20";
-        let (mut input, mut output) = (String::new(), String::new());
-        for second in [0, 59, 5, 10, 19, 20, 9, 15] {
-            let hour = if (10..20).contains(&second) { 3 } else { 2 };
-            input = format!("{input}{}\n", label(1_772_330_400 + second));
-            output = format!("{output}2026-03-01 0{hour}:00:{second:02}.000000000\n");
-        }
-        converts(scene, zone, input, output);
+fn a_zone_may_be_described_in_tz(sandbox: &Sandbox) {
+    for (zone, time) in [
+        ("AAA3", "09:10:56"),
+        ("AAA-3:30", "15:40:56"),
+        ("<+0330>-3:30:15", "15:41:11"),
+        ("EST5EDT4,0/0,J365/25", "08:10:56"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "13:10:56"),
+    ] {
+        converts(
+            sandbox,
+            zone,
+            format!("{LABEL}\n"),
+            format!("2026-11-21 {time}.173027500\n"),
+        );
     }
+}
 
-    fn a_zone_that_cannot_be_read_is_utc(scene: &Scene) {
-        for zone in ["nonsense", "No/Where", "/dev/null", "/", "../..", ":", "::", "AA3", ",,,"] {
-            converts(scene, zone, format!("{LABEL}\n"), "2026-11-21 12:10:56.173027500\n");
-        }
+fn a_summer_may_last_less_than_a_minute(sandbox: &Sandbox) {
+    // From 2026-03-01 02:00:10 on, for ten seconds.
+    let zone = "AAA0BBB,J60/2:00:10,J60/3:00:20";
+    let (mut input, mut output) = (String::new(), String::new());
+    for second in [0, 59, 5, 10, 19, 20, 9, 15] {
+        let hour = if (10..20).contains(&second) { 3 } else { 2 };
+        input = format!("{input}{}\n", label(1_772_330_400 + second));
+        output = format!("{output}2026-03-01 0{hour}:00:{second:02}.000000000\n");
     }
+    converts(sandbox, zone, input, output);
+}
 
-    fn lines_without_a_label_pass_unchanged(scene: &Scene) {
-        let lines = format!("\n\na\n x{LABEL}\n {LABEL}\n\0{LABEL}\nno newline");
-        converts(scene, "UTC", &lines, &lines);
+fn a_zone_that_cannot_be_read_is_utc(sandbox: &Sandbox) {
+    for zone in [
+        "nonsense",
+        "No/Where",
+        "/dev/null",
+        "/",
+        "../..",
+        ":",
+        "::",
+        "AA3",
+        ",,,",
+    ] {
+        converts(
+            sandbox,
+            zone,
+            format!("{LABEL}\n"),
+            "2026-11-21 12:10:56.173027500\n",
+        );
     }
+}
 
-    fn only_the_label_at_the_beginning_is_converted(scene: &Scene) {
-        let (utc, day) = ("UTC", "2026-11-21 12:10:56.173027500");
-        converts(scene, utc, format!("{LABEL}{LABEL}\n"), format!("{day}{LABEL}\n"));
-        converts(scene, utc, format!("{LABEL} {LABEL}\n{LABEL}"), format!("{day} {LABEL}\n"));
-        converts(scene, utc, format!("{LABEL}\n{LABEL}\n"), format!("{day}\n{day}\n"));
-    }
+fn lines_without_a_label_pass_unchanged(sandbox: &Sandbox) {
+    let lines = format!("\n\na\n x{LABEL}\n {LABEL}\n\0{LABEL}\nno newline");
+    converts(sandbox, "UTC", &lines, &lines);
+}
 
-    fn any_other_byte_ends_the_digits(scene: &Scene) {
-        let (mut input, mut output) = (Vec::new(), Vec::new());
-        for byte in (0..=255).filter(|byte| !b"0123456789abcdef".contains(byte)) {
-            for (text, start) in [(&mut input, LABEL), (&mut output, "2026-11-21 12:10:56.173027500")] {
-                text.extend_from_slice(start.as_bytes());
-                text.extend([byte, b'a', byte, b'\n']);
-            }
-        }
-        converts(scene, "UTC", input, output);
-    }
+fn only_the_label_at_the_beginning_is_converted(sandbox: &Sandbox) {
+    let (utc, day) = ("UTC", "2026-11-21 12:10:56.173027500");
+    converts(
+        sandbox,
+        utc,
+        format!("{LABEL}{LABEL}\n"),
+        format!("{day}{LABEL}\n"),
+    );
+    converts(
+        sandbox,
+        utc,
+        format!("{LABEL} {LABEL}\n{LABEL}"),
+        format!("{day} {LABEL}\n"),
+    );
+    converts(
+        sandbox,
+        utc,
+        format!("{LABEL}\n{LABEL}\n"),
+        format!("{day}\n{day}\n"),
+    );
+}
 
-    fn only_the_last_24_digits_count(scene: &Scene) {
-        let day = "2026-11-21 12:10:56.173027500";
-        for more in ["0", "1", "f", "123456789abcdef0", &"f".repeat(20_000)] {
-            let long = format!("@{more}{}\n", &LABEL[1..]);
-            converts(scene, "UTC", &long, format!("{day}\n"));
-        }
-    }
-
-    fn nanoseconds_are_whatever_number_the_digits_are(scene: &Scene) {
-        for (digits, number) in [
-            ("00000000", "000000000"),
-            ("00000001", "000000001"),
-            ("3b9ac9ff", "999999999"),
-            ("3b9aca00", "1000000000"),
-            ("ffffffff", "4294967295"),
+fn any_other_byte_ends_the_digits(sandbox: &Sandbox) {
+    let (mut input, mut output) = (Vec::new(), Vec::new());
+    for byte in (0..=255).filter(|byte| !b"0123456789abcdef".contains(byte)) {
+        for (text, start) in [
+            (&mut input, LABEL),
+            (&mut output, "2026-11-21 12:10:56.173027500"),
         ] {
-            let input = format!("{}{digits}\n", &LABEL[..17]);
-            converts(scene, "UTC", input, format!("2026-11-21 12:10:56.{number}\n"));
+            text.extend_from_slice(start.as_bytes());
+            text.extend([byte, b'a', byte, b'\n']);
         }
     }
+    converts(sandbox, "UTC", input, output);
+}
 
-    fn a_label_that_the_input_ends_in_is_not_printed(scene: &Scene) {
-        for end in ["@", "@4", "@400000006b018a5a0a5030a", LABEL, &format!("{LABEL}00")] {
-            converts(scene, "UTC", format!("a\n{end}"), "a\n");
-        }
+fn only_the_last_24_digits_count(sandbox: &Sandbox) {
+    let day = "2026-11-21 12:10:56.173027500";
+    for more in ["0", "1", "f", "123456789abcdef0", &"f".repeat(20_000)] {
+        let long = format!("@{more}{}\n", &LABEL[1..]);
+        converts(sandbox, "UTC", &long, format!("{day}\n"));
     }
+}
 
-    fn how_a_label_arrives_makes_no_difference(scene: &Scene) {
-        for (lines, size) in [(50, 1), (100, 7), (500, 100), (500, 4096), (500, 8192)] {
-            let input = mixture(lines);
-            let command = || {
-                let mut command = scene.command("tai64nlocal");
-                command.env("TZ", "AAA3BBB");
-                command
-            };
-            let mut at_once = command();
-            scene.write("in", &input);
-            at_once.stdin(fs::File::open(scene.path("in")).unwrap());
-            let wanted = scene.run(at_once).stdout;
-            let outcome = scene.hand_over(command(), input.as_bytes().chunks(size));
-            assert!(outcome.code() == Some(0) && outcome.stdout == wanted, "{size} at once");
-        }
+fn nanoseconds_are_whatever_number_the_digits_are(sandbox: &Sandbox) {
+    for (digits, number) in [
+        ("00000000", "000000000"),
+        ("00000001", "000000001"),
+        ("3b9ac9ff", "999999999"),
+        ("3b9aca00", "1000000000"),
+        ("ffffffff", "4294967295"),
+    ] {
+        let input = format!("{}{digits}\n", &LABEL[..17]);
+        converts(
+            sandbox,
+            "UTC",
+            input,
+            format!("2026-11-21 12:10:56.{number}\n"),
+        );
     }
+}
 
-    fn years_have_as_many_digits_as_they_need(scene: &Scene) {
-        for (moment, text) in [
-            (0, "1970-01-01 00:00:00"),
-            (-1, "1969-12-31 23:59:59"),
-            (253_402_300_800, "10000-01-01 00:00:00"),
-            (-62_135_596_801, "0-12-31 23:59:59"),
-            (-62_167_219_201, "18446744073709551615-12-31 23:59:59"),
-            (67_767_976_233_532_799, "2147483647-12-31 23:59:59"),
-            (67_767_976_233_532_800, "18446744071562067968-01-01 00:00:00"),
-            (67_768_036_191_676_799, "18446744071562069867-12-31 23:59:59"),
-            (-67_768_040_609_740_800, "18446744071562069868-01-01 00:00:00"),
-        ] {
-            converts(scene, "UTC", format!("{}\n", label(moment)), format!("{text}.000000000\n"));
-        }
+fn a_label_that_the_input_ends_in_is_not_printed(sandbox: &Sandbox) {
+    for end in [
+        "@",
+        "@4",
+        "@400000006b018a5a0a5030a",
+        LABEL,
+        &format!("{LABEL}00"),
+    ] {
+        converts(sandbox, "UTC", format!("a\n{end}"), "a\n");
     }
+}
 
-    /// A deliberate difference: 0.76 dies.
-    fn a_label_without_a_year_is_printed_unchanged(scene: &Scene) {
-        let beyond = [
-            label(67_768_036_191_676_800),
-            label(-67_768_040_609_740_801),
-            label(i64::MAX),
-            label(i64::MIN),
-            "@".to_owned(),
-            "@0".to_owned(),
-            "@@".to_owned(),
-            "@ABCDEF".to_owned(),
-            LABEL.to_uppercase().replace("6B", "6b"),
-            format!("@{}", "e".repeat(100_000)),
-        ];
-        for bad in beyond {
-            let input = format!("before\n{bad} and {bad}\n{LABEL} after\n");
-            let outcome = scene.feed(&input, "exec env TZ=UTC tai64nlocal");
-            if scene.subject() == Subject::Reference {
-                // SIGSEGV; what it had read and not written is lost.
-                assert_eq!(outcome.signal(), Some(11), "{outcome:?}");
-            } else {
-                outcome.prints(format!(
-                    "before\n{bad} and {bad}\n2026-11-21 12:10:56.173027500 after\n"
-                ));
-            }
-        }
-    }
-
-    /// While TZ is not set, the next line is in the machine's new zone.
-    fn another_zone_of_the_machine_is_noticed(scene: &Scene) {
-        if !zone_is_here("Europe/Berlin") || !zone_is_here("Asia/Tokyo") {
-            return;
-        }
-        // In a mount namespace of its own, with a directory of ours as /etc.
-        if scene.sh("unshare -m mount --bind . /etc").code() != Some(0) {
-            return say("skipped, not permitted to mount: another zone of the machine");
-        }
-        let (new, etc) = (scene.path("new"), scene.path("etc/localtime"));
-        scene.write("etc/hosts", "");
-        let install = |zone: &str| {
-            fs::copy(format!("/usr/share/zoneinfo/{zone}"), &new).unwrap();
-            fs::rename(&new, &etc).unwrap();
+fn how_a_label_arrives_makes_no_difference(sandbox: &Sandbox) {
+    for (lines, size) in [(50, 1), (100, 7), (500, 100), (500, 4096), (500, 8192)] {
+        let input = mixture(lines);
+        let command = || {
+            let mut command = sandbox.command("tai64nlocal");
+            command.env("TZ", "AAA3BBB");
+            command
         };
-        let spoil = || {
-            scene.write("new", "not a zone");
-            fs::rename(&new, &etc).unwrap();
-        };
-        let remove = || fs::remove_file(&etc).unwrap();
-        let command = scene.shell("exec unshare -m sh -c 'mount --bind etc /etc; exec tai64nlocal'");
-        let line = format!("{LABEL}\n{LABEL}\n");
-        let seen = converse(scene, command, &[
+        let mut at_once = command();
+        sandbox.write("in", &input);
+        at_once.stdin(fs::File::open(sandbox.path("in")).unwrap());
+        let wanted = sandbox.run(at_once).stdout;
+        let outcome = sandbox.run_with_chunks(command(), input.as_bytes().chunks(size));
+        assert!(
+            outcome.code() == Some(0) && outcome.stdout == wanted,
+            "{size} at once"
+        );
+    }
+}
+
+fn years_have_as_many_digits_as_they_need(sandbox: &Sandbox) {
+    for (moment, text) in [
+        (0, "1970-01-01 00:00:00"),
+        (-1, "1969-12-31 23:59:59"),
+        (253_402_300_800, "10000-01-01 00:00:00"),
+        (-62_135_596_801, "0-12-31 23:59:59"),
+        (-62_167_219_201, "18446744073709551615-12-31 23:59:59"),
+        (67_767_976_233_532_799, "2147483647-12-31 23:59:59"),
+        (
+            67_767_976_233_532_800,
+            "18446744071562067968-01-01 00:00:00",
+        ),
+        (
+            67_768_036_191_676_799,
+            "18446744071562069867-12-31 23:59:59",
+        ),
+        (
+            -67_768_040_609_740_800,
+            "18446744071562069868-01-01 00:00:00",
+        ),
+    ] {
+        converts(
+            sandbox,
+            "UTC",
+            format!("{}\n", label(moment)),
+            format!("{text}.000000000\n"),
+        );
+    }
+}
+
+/// A deliberate difference: 0.76 dies.
+fn a_label_without_a_year_is_printed_unchanged(sandbox: &Sandbox) {
+    let beyond = [
+        label(67_768_036_191_676_800),
+        label(-67_768_040_609_740_801),
+        label(i64::MAX),
+        label(i64::MIN),
+        "@".to_owned(),
+        "@0".to_owned(),
+        "@@".to_owned(),
+        "@ABCDEF".to_owned(),
+        LABEL.to_uppercase().replace("6B", "6b"),
+        format!("@{}", "e".repeat(100_000)),
+    ];
+    for bad in beyond {
+        let input = format!("before\n{bad} and {bad}\n{LABEL} after\n");
+        let outcome = sandbox.feed(&input, "exec env TZ=UTC tai64nlocal");
+        if sandbox.subject() == Subject::Reference {
+            // SIGSEGV; what it had read and not written is lost.
+            assert_eq!(outcome.signal(), Some(11), "{outcome:?}");
+        } else {
+            outcome.prints(format!(
+                "before\n{bad} and {bad}\n2026-11-21 12:10:56.173027500 after\n"
+            ));
+        }
+    }
+}
+
+/// While TZ is not set, the next line is in the machine's new zone.
+fn another_zone_of_the_machine_is_noticed(sandbox: &Sandbox) {
+    if !zone_is_here("Europe/Berlin") || !zone_is_here("Asia/Tokyo") {
+        return;
+    }
+    // In a mount namespace of its own, with a directory of ours as /etc.
+    if sandbox.sh("unshare -m mount --bind . /etc").code() != Some(0) {
+        return say("skipped, not permitted to mount: another zone of the machine");
+    }
+    let (new, etc) = (sandbox.path("new"), sandbox.path("etc/localtime"));
+    sandbox.write("etc/hosts", "");
+    let install = |zone: &str| {
+        fs::copy(format!("/usr/share/zoneinfo/{zone}"), &new).unwrap();
+        fs::rename(&new, &etc).unwrap();
+    };
+    let spoil = || {
+        sandbox.write("new", "not a zone");
+        fs::rename(&new, &etc).unwrap();
+    };
+    let remove = || fs::remove_file(&etc).unwrap();
+    let command = sandbox.shell("exec unshare -m sh -c 'mount --bind etc /etc; exec tai64nlocal'");
+    let line = format!("{LABEL}\n{LABEL}\n");
+    let seen = converse(
+        sandbox,
+        command,
+        &[
             (&|| install("Europe/Berlin"), &line),
             (&|| install("Asia/Tokyo"), &line),
             (&spoil, &line),
             (&|| install("Europe/Berlin"), &line),
             (&remove, &line),
             (&|| install("Asia/Tokyo"), &line),
-        ]);
-        let hours = ["13", "21", "12", "13", "12", "21"];
-        let wanted = hours.map(|hour| format!("2026-11-21 {hour}:10:56.173027500\n").repeat(2));
-        assert_eq!(seen, wanted.concat());
-    }
+        ],
+    );
+    let hours = ["13", "21", "12", "13", "12", "21"];
+    let wanted = hours.map(|hour| format!("2026-11-21 {hour}:10:56.173027500\n").repeat(2));
+    assert_eq!(seen, wanted.concat());
+}
 
-    fn a_zone_file_is_read_once(scene: &Scene) {
-        if !zone_is_here("Europe/Berlin") || !zone_is_here("Asia/Tokyo") {
-            return;
-        }
-        let install = |zone: &str| {
-            fs::copy(format!("/usr/share/zoneinfo/{zone}"), scene.path("new")).unwrap();
-            fs::rename(scene.path("new"), scene.path("zone")).unwrap();
-        };
-        let mut command = scene.command("tai64nlocal");
-        command.env("TZ", scene.path("zone"));
-        let seen = converse(scene, command, &[
+fn a_zone_file_is_read_once(sandbox: &Sandbox) {
+    if !zone_is_here("Europe/Berlin") || !zone_is_here("Asia/Tokyo") {
+        return;
+    }
+    let install = |zone: &str| {
+        fs::copy(format!("/usr/share/zoneinfo/{zone}"), sandbox.path("new")).unwrap();
+        fs::rename(sandbox.path("new"), sandbox.path("zone")).unwrap();
+    };
+    let mut command = sandbox.command("tai64nlocal");
+    command.env("TZ", sandbox.path("zone"));
+    let seen = converse(
+        sandbox,
+        command,
+        &[
             (&|| install("Europe/Berlin"), "@400000006b018a5a0a5030ac\n"),
             (&|| install("Asia/Tokyo"), "@400000006b018a5a0a5030ac\n"),
-        ]);
-        assert_eq!(seen, "2026-11-21 13:10:56.173027500\n".repeat(2));
-    }
+        ],
+    );
+    assert_eq!(seen, "2026-11-21 13:10:56.173027500\n".repeat(2));
+}
 
-    fn a_zone_is_not_read_for_lines_without_labels(scene: &Scene) {
-        // Reading this zone would wait for a writer of the FIFO.
-        scene.sh("mkfifo zone").succeeds();
-        converts(scene, &scene.path("zone").display().to_string(), "a\n", "a\n");
-    }
+fn a_zone_is_not_read_for_lines_without_labels(sandbox: &Sandbox) {
+    // Reading this zone would wait for a writer of the FIFO.
+    sandbox.sh("mkfifo zone").succeeds();
+    converts(
+        sandbox,
+        &sandbox.path("zone").display().to_string(),
+        "a\n",
+        "a\n",
+    );
 }

@@ -17,7 +17,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testkit::{Outcome, Scene, compliance, kill, say};
+use testkit::{Outcome, Sandbox, compliance, kill, say};
 
 use crate::compliance::multilog::line;
 
@@ -30,6 +30,13 @@ const DAY: i64 = 86_400 * SECOND;
 /// something that it need not know.
 const AT_SYSINFO_EHDR: c_long = 33;
 const AT_IGNORE: c_long = 1;
+
+compliance!(
+    tai64n_writes_what_the_clock_says,
+    multilog_stamps_what_the_clock_says,
+    old_files_are_called_after_the_clock_and_none_is_lost,
+    with_a_clock_that_goes_back_the_oldest_is_still_the_least_label,
+);
 
 /// A stopped process, whose memory is read and written.
 struct Memory(Pid);
@@ -92,18 +99,18 @@ impl Memory {
 /// whose looks at the clock sees the next of `moments`; returns how many of
 /// them were left. None if processes cannot be traced here.
 fn run(
-    scene: &Scene,
+    sandbox: &Sandbox,
     program: &str,
     chunks: &[Vec<u8>],
     moments: &[i64],
 ) -> Option<(Outcome, usize)> {
     let (sender, receiver) = UnixDatagram::pair().unwrap();
-    let mut command = scene.shell(&format!("kill -STOP $$; exec $FIRST/{program}"));
+    let mut command = sandbox.shell(&format!("kill -STOP $$; exec $FIRST/{program}"));
     command.stdin(OwnedFd::from(receiver));
-    let running = scene.start(command);
+    let running = sandbox.start(command);
     let pid = running.pid();
     let stat = format!("/proc/{pid}/stat");
-    scene.wait_until("the shell has stopped", || {
+    sandbox.wait_until("the shell has stopped", || {
         std::fs::read_to_string(&stat).unwrap().contains(") T ")
     });
     if ptrace::attach(pid).is_err() {
@@ -188,55 +195,58 @@ fn lines() -> (Vec<Vec<u8>>, String) {
     )
 }
 
-compliance! {
-    fn tai64n_writes_what_the_clock_says(scene: &Scene) {
-        let (lines, stamped) = lines();
-        let Some((outcome, left)) = run(scene, "tai64n", &lines, &MOMENTS) else {
-            return skip();
-        };
-        outcome.prints(stamped);
-        assert_eq!(left, 0);
-    }
+fn tai64n_writes_what_the_clock_says(sandbox: &Sandbox) {
+    let (lines, stamped) = lines();
+    let Some((outcome, left)) = run(sandbox, "tai64n", &lines, &MOMENTS) else {
+        return skip();
+    };
+    outcome.prints(stamped);
+    assert_eq!(left, 0);
+}
 
-    fn multilog_stamps_what_the_clock_says(scene: &Scene) {
-        let (lines, stamped) = lines();
-        let Some((outcome, left)) = run(scene, "multilog t ./m", &lines, &MOMENTS) else {
-            return skip();
-        };
-        outcome.succeeds();
-        assert_eq!(scene.read("m/current"), stamped.as_bytes());
-        assert_eq!(left, 0);
-    }
+fn multilog_stamps_what_the_clock_says(sandbox: &Sandbox) {
+    let (lines, stamped) = lines();
+    let Some((outcome, left)) = run(sandbox, "multilog t ./m", &lines, &MOMENTS) else {
+        return skip();
+    };
+    outcome.succeeds();
+    assert_eq!(sandbox.read("m/current"), stamped.as_bytes());
+    assert_eq!(left, 0);
+}
 
-    fn old_files_are_called_after_the_clock_and_none_is_lost(scene: &Scene) {
-        let chunks: Vec<_> = (0..16).map(|_| line(1000)).collect();
-        let Some((outcome, left)) = run(scene, "multilog s4096 n100 ./m", &chunks, &MOMENTS) else {
-            return skip();
-        };
-        outcome.succeeds();
-        assert_eq!(left, 0);
-        for moment in MOMENTS {
-            assert_eq!(scene.read(format!("m/{}.s", label(moment))), line(1000).repeat(3));
-        }
-        assert_eq!(scene.read("m/current"), line(1000));
+fn old_files_are_called_after_the_clock_and_none_is_lost(sandbox: &Sandbox) {
+    let chunks: Vec<_> = (0..16).map(|_| line(1000)).collect();
+    let Some((outcome, left)) = run(sandbox, "multilog s4096 n100 ./m", &chunks, &MOMENTS) else {
+        return skip();
+    };
+    outcome.succeeds();
+    assert_eq!(left, 0);
+    for moment in MOMENTS {
+        assert_eq!(
+            sandbox.read(format!("m/{}.s", label(moment))),
+            line(1000).repeat(3)
+        );
     }
+    assert_eq!(sandbox.read("m/current"), line(1000));
+}
 
-    fn with_a_clock_that_goes_back_the_oldest_is_still_the_least_label(scene: &Scene) {
-        let chunks: Vec<_> = (b'a'..=b'p').map(|byte| {
+fn with_a_clock_that_goes_back_the_oldest_is_still_the_least_label(sandbox: &Sandbox) {
+    let chunks: Vec<_> = (b'a'..=b'p')
+        .map(|byte| {
             let mut line = line(1000);
             line[0] = byte;
             line
-        }).collect();
-        let Some((outcome, left)) = run(scene, "multilog s4096 n3 ./m", &chunks, &MOMENTS) else {
-            return skip();
-        };
-        outcome.succeeds();
-        assert_eq!(left, 0);
-        // Two are kept: what ended a day ago went as soon as there were three.
-        let first = |name: String| scene.read(format!("m/{name}"))[0];
-        assert_eq!(scene.sh("ls m | grep @").stdout.len(), 2 * 28);
-        assert_eq!(first(format!("{}.s", label(NOW + DAY))), b'g');
-        assert_eq!(first(format!("{}.s", label(NOW + 1))), b'm');
-        assert_eq!(first("current".into()), b'p');
-    }
+        })
+        .collect();
+    let Some((outcome, left)) = run(sandbox, "multilog s4096 n3 ./m", &chunks, &MOMENTS) else {
+        return skip();
+    };
+    outcome.succeeds();
+    assert_eq!(left, 0);
+    // Two are kept: what ended a day ago went as soon as there were three.
+    let first = |name: String| sandbox.read(format!("m/{name}"))[0];
+    assert_eq!(sandbox.sh("ls m | grep @").stdout.len(), 2 * 28);
+    assert_eq!(first(format!("{}.s", label(NOW + DAY))), b'g');
+    assert_eq!(first(format!("{}.s", label(NOW + 1))), b'm');
+    assert_eq!(first("current".into()), b'p');
 }

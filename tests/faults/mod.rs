@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use tempfile::TempDir;
-use testkit::Scene;
+use testkit::Sandbox;
 
 /// A run script that stays up.
 const SLEEPER: &str = "#!/bin/sh\nexec sleep 1000\n";
@@ -45,8 +45,8 @@ fn in_memory() -> TempDir {
 }
 
 /// The status record in a service directory, if there is one to be read.
-fn record(scene: &Scene, dir: &str) -> Option<[u8; 18]> {
-    let record = fs::read(scene.path(format!("{dir}/supervise/status"))).ok()?;
+fn record(sandbox: &Sandbox, dir: &str) -> Option<[u8; 18]> {
+    let record = fs::read(sandbox.path(format!("{dir}/supervise/status"))).ok()?;
     record.try_into().ok()
 }
 
@@ -56,8 +56,8 @@ fn pid_of(record: [u8; 18]) -> i32 {
 }
 
 /// Whether supervise runs in a service directory.
-fn is_supervised(scene: &Scene, dir: &str) -> bool {
-    scene.sh(&format!("svok {dir}")).code() == Some(0)
+fn is_supervised(sandbox: &Sandbox, dir: &str) -> bool {
+    sandbox.sh(&format!("svok {dir}")).code() == Some(0)
 }
 
 /// The children of a process, dead ones among them that it has not taken

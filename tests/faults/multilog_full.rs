@@ -1,9 +1,14 @@
 //! A file system that is full: multilog says so and waits, and when there is
 //! room again every byte is there.
 
-use testkit::{Scene, compliance, say};
+use testkit::{Sandbox, compliance, say};
 
 use crate::compliance::multilog::{contents, files, masked};
+
+compliance!(
+    when_there_is_room_again_every_byte_is_there,
+    one_told_to_end_waits_for_room_and_then_ends_with_a_line,
+);
 
 /// A file system that is full from the start, and what multilog says of it
 /// before it has room again.
@@ -98,18 +103,18 @@ fn scripts(then: &str) -> impl Iterator<Item = String> {
 
 /// Runs one script for each file system that is full, all at once; None if
 /// none can be made.
-pub(crate) fn run(scene: &Scene, scripts: impl IntoIterator<Item = String>) -> Option<()> {
-    scene.write("input", input());
+pub(crate) fn run(sandbox: &Sandbox, scripts: impl IntoIterator<Item = String>) -> Option<()> {
+    sandbox.write("input", input());
     let start = |script: String| {
-        let mut command = scene.command("unshare");
+        let mut command = sandbox.command("unshare");
         command.args(["-rm", "sh", "-c", &script]);
         command.env("LC_ALL", "C");
-        scene.start(command)
+        sandbox.start(command)
     };
     let running: Vec<_> = scripts.into_iter().map(start).collect();
     for (n, running) in running.into_iter().enumerate() {
         let outcome = running.wait();
-        if !scene.exists(format!("{n}/log")) && outcome.code() != Some(0) {
+        if !sandbox.exists(format!("{n}/log")) && outcome.code() != Some(0) {
             // Where no name space can be made, unshare itself says so.
             assert!(
                 outcome.code() == Some(99) || outcome.error_text().starts_with("unshare: "),
@@ -127,8 +132,8 @@ pub(crate) fn run(scene: &Scene, scripts: impl IntoIterator<Item = String>) -> O
 }
 
 /// What a log holds, without labels and the changes of its processor.
-pub(crate) fn text(scene: &Scene, n: usize) -> String {
-    let text = masked(contents(scene, &format!("{n}/log")).concat());
+pub(crate) fn text(sandbox: &Sandbox, n: usize) -> String {
+    let text = masked(contents(sandbox, &format!("{n}/log")).concat());
     text.replace("@LABEL ", "").to_lowercase()
 }
 
@@ -138,36 +143,34 @@ pub(crate) fn finished(line: &str) -> bool {
     line.starts_with("-rwxr--r-- ") || line.ends_with(" lock") || line.ends_with(" state")
 }
 
-compliance! {
-    fn when_there_is_room_again_every_byte_is_there(scene: &Scene) {
-        if run(scene, scripts("")).is_none() {
-            return;
-        }
-        let input = input();
-        for (n, full) in ALL.iter().enumerate() {
-            assert_eq!(masked(scene.read(format!("{n}/said"))), full.says, "{n}");
-            assert!(text(scene, n) == input, "{}", full.words);
-            let log = files(scene, &format!("{n}/log"));
-            assert!(log.lines().all(finished), "{log}");
-        }
-        say(&format!(
-            "multilog, {:?}: {} full file systems, {} bytes fed to each; lost nothing",
-            scene.subject(),
-            ALL.len(),
-            input.len()
-        ));
+fn when_there_is_room_again_every_byte_is_there(sandbox: &Sandbox) {
+    if run(sandbox, scripts("")).is_none() {
+        return;
     }
+    let input = input();
+    for (n, full) in ALL.iter().enumerate() {
+        assert_eq!(masked(sandbox.read(format!("{n}/said"))), full.says, "{n}");
+        assert!(text(sandbox, n) == input, "{}", full.words);
+        let log = files(sandbox, &format!("{n}/log"));
+        assert!(log.lines().all(finished), "{log}");
+    }
+    say(&format!(
+        "multilog, {:?}: {} full file systems, {} bytes fed to each; lost nothing",
+        sandbox.subject(),
+        ALL.len(),
+        input.len()
+    ));
+}
 
-    fn one_told_to_end_waits_for_room_and_then_ends_with_a_line(scene: &Scene) {
-        if run(scene, scripts("kill $PID")).is_none() {
-            return;
-        }
-        let input = input();
-        for (n, full) in ALL.iter().enumerate() {
-            let text = text(scene, n);
-            assert!(input.starts_with(&text), "{}", full.words);
-            assert!(text.ends_with('\n'), "{}", full.words);
-            assert!(files(scene, &format!("{n}/log")).contains("-rwxr--r--"));
-        }
+fn one_told_to_end_waits_for_room_and_then_ends_with_a_line(sandbox: &Sandbox) {
+    if run(sandbox, scripts("kill $PID")).is_none() {
+        return;
+    }
+    let input = input();
+    for (n, full) in ALL.iter().enumerate() {
+        let text = text(sandbox, n);
+        assert!(input.starts_with(&text), "{}", full.words);
+        assert!(text.ends_with('\n'), "{}", full.words);
+        assert!(files(sandbox, &format!("{n}/log")).contains("-rwxr--r--"));
     }
 }

@@ -18,21 +18,28 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
 use nix::unistd::pipe2;
-use testkit::{Running, Scene, Subject, interop, say};
+use testkit::{Running, Sandbox, Subject, interop, say};
 
 use super::{in_memory, span};
 
-interop! {
-    fn killed_loggers_lose_what_one_read_held_at_most(scene: &Scene) {
-        for script in ["s32768 n1000000 ./m", "t s32768 n1000000 ./m", "s32768 n1000000 '!cat' ./m"] {
-            Trial::new(scene, script).killed();
-        }
-    }
+interop!(
+    killed_loggers_lose_what_one_read_held_at_most,
+    loggers_told_to_end_lose_nothing,
+);
 
-    fn loggers_told_to_end_lose_nothing(scene: &Scene) {
-        for script in ["s32768 n1000000 ./m", "t s32768 n1000000 '!cat' ./m"] {
-            Trial::new(scene, script).told_to_end();
-        }
+fn killed_loggers_lose_what_one_read_held_at_most(sandbox: &Sandbox) {
+    for script in [
+        "s32768 n1000000 ./m",
+        "t s32768 n1000000 ./m",
+        "s32768 n1000000 '!cat' ./m",
+    ] {
+        Trial::new(sandbox, script).killed();
+    }
+}
+
+fn loggers_told_to_end_lose_nothing(sandbox: &Sandbox) {
+    for script in ["s32768 n1000000 ./m", "t s32768 n1000000 '!cat' ./m"] {
+        Trial::new(sandbox, script).told_to_end();
     }
 }
 
@@ -131,7 +138,7 @@ struct Run {
 }
 
 struct Trial<'a> {
-    scene: &'a Scene,
+    sandbox: &'a Sandbox,
     script: &'a str,
     place: tempfile::TempDir,
     stream: Stream,
@@ -143,9 +150,9 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(scene: &'a Scene, script: &'a str) -> Self {
+    fn new(sandbox: &'a Sandbox, script: &'a str) -> Self {
         Trial {
-            scene,
+            sandbox,
             script,
             place: in_memory(),
             stream: Stream::new(),
@@ -160,12 +167,12 @@ impl<'a> Trial<'a> {
         let whose = ["FIRST", "THEN"][self.started % 2];
         self.started += 1;
         let mut command = self
-            .scene
+            .sandbox
             .shell(&format!("exec ${whose}/multilog {}", self.script));
         command
             .current_dir(self.place.path())
             .stdin(self.stream.reader.try_clone().unwrap());
-        self.scene.start(command)
+        self.sandbox.start(command)
     }
 
     /// Starts a logger and ends it after it was given something to do.
@@ -191,8 +198,8 @@ impl<'a> Trial<'a> {
 
     /// Lets a last logger read to the end.
     fn end(&mut self) {
-        let orphans = || !self.scene.processes().is_empty();
-        self.scene.wait_until("all have ended", || !orphans());
+        let orphans = || !self.sandbox.processes().is_empty();
+        self.sandbox.wait_until("all have ended", || !orphans());
         let last = self.start();
         self.stream.end();
         last.wait().succeeds();
@@ -243,7 +250,7 @@ impl<'a> Trial<'a> {
             losing += usize::from(!missing.is_empty());
             lines += missing.split(|&byte| byte == b'\n').count() - 1;
         }
-        let read = match self.scene.subject() {
+        let read = match self.sandbox.subject() {
             Subject::Reference => ITS_READ,
             _ => PIPE,
         };
@@ -252,7 +259,7 @@ impl<'a> Trial<'a> {
             "multilog {}, {:?}: killed {} times ({} found the lock held), {} lines of {} bytes fed; lost {lines} lines, {lost} bytes, by \
              {losing} kills, {greatest} bytes at most; {}",
             self.script,
-            self.scene.subject(),
+            self.sandbox.subject(),
             self.runs.len() - 1,
             self.locked_out,
             self.stream.lines,
@@ -293,7 +300,7 @@ impl<'a> Trial<'a> {
             "multilog {}, {:?}: told to end {restarts} times ({early} before it listened), {} lines of {} bytes \
              fed; lost nothing; {}",
             self.script,
-            self.scene.subject(),
+            self.sandbox.subject(),
             self.stream.lines,
             self.stream.made.len(),
             self.files(),

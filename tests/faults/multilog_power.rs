@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use testkit::{Scene, Subject, say};
+use testkit::{Sandbox, Subject, say};
 
 use super::in_memory;
 use super::power::{Call, Directory, Journal, Wreck, joined};
@@ -171,10 +171,10 @@ impl Work {
     }
 
     /// What `$FIRST/multilog` or `$THEN/multilog` does, call by call.
-    fn record(&self, scene: &Scene, whose: &str) -> Vec<Call> {
+    fn record(&self, sandbox: &Sandbox, whose: &str) -> Vec<Call> {
         let place = in_memory();
         make(&self.wreck(), place.path());
-        let mut command = scene.shell(&format!(
+        let mut command = sandbox.shell(&format!(
             "exec strace -f -y -qq -s 70000 -o trace -e trace=\
             ?open,openat,?creat,write,?pwrite64,?writev,?copy_file_range,?sendfile,?splice,fsync,fdatasync,\
             ?rename,?renameat,renameat2,?chmod,fchmod,fchmodat,?link,linkat,?unlink,unlinkat,ftruncate \
@@ -183,7 +183,7 @@ impl Work {
         ));
         command.current_dir(place.path());
         let chunks = chunks();
-        let outcome = scene.hand_over(command, chunks.iter().map(Vec::as_slice));
+        let outcome = sandbox.run_with_chunks(command, chunks.iter().map(Vec::as_slice));
         outcome.succeeds();
         let trace = fs::read_to_string(place.path().join("trace")).unwrap();
         let mut known: Vec<String> = self.before.iter().map(|file| file.0.to_owned()).collect();
@@ -321,13 +321,13 @@ fn shown(calls: &[Call]) -> Vec<String> {
 
 #[test]
 fn what_was_fsynced_outlives_a_loss_of_power() {
-    fn check(scene: &Scene) {
-        if !strace_works(scene) {
+    fn check(sandbox: &Sandbox) {
+        if !strace_works(sandbox) {
             return;
         }
         for work in WORKS {
             for journal in [Journal::Kept, Journal::None] {
-                lose_power(scene, work, journal);
+                lose_power(sandbox, work, journal);
             }
         }
     }
@@ -336,9 +336,9 @@ fn what_was_fsynced_outlives_a_loss_of_power() {
 }
 
 /// Records both, and has both recover from all that may be left.
-fn lose_power(scene: &Scene, work: &Work, journal: Journal) {
-    let calls = work.record(scene, "FIRST");
-    let ours = work.record(scene, "THEN");
+fn lose_power(sandbox: &Sandbox, work: &Work, journal: Journal) {
+    let calls = work.record(sandbox, "FIRST");
+    let ours = work.record(sandbox, "THEN");
     let alike = shown(&calls) == shown(&ours);
     assert_eq!(alike, work.new != New::Age, "{}", work.name);
 
@@ -369,13 +369,13 @@ fn lose_power(scene: &Scene, work: &Work, journal: Journal) {
         }
     }
     fs::write(place.path().join("after"), AFTER).unwrap();
-    let mut command = scene.shell(
+    let mut command = sandbox.shell(
         "for place in FIRST*; do cd $place; $FIRST/multilog n100 $WORD ./m <../after || exit; cd ..; done
         for place in THEN*; do cd $place; $THEN/multilog n100 $WORD ./m <../after || exit; cd ..; done",
     );
     command.env("WORD", if work.new == New::Code { "wgz" } else { "" });
     command.current_dir(place.path());
-    scene.run(command).succeeds();
+    sandbox.run(command).succeeds();
 
     let mut states = BTreeMap::new();
     for (number, (wreck, safe)) in wrecks.iter().enumerate() {

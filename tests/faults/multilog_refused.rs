@@ -5,7 +5,7 @@
 //! That each call is made again is in `compliance::multilog::calls`.
 
 use nix::sys::signal::Signal::SIGKILL;
-use testkit::{Running, Scene, Subject, interop, say};
+use testkit::{Running, Sandbox, Subject, interop, say};
 
 use crate::compliance::multilog::calls::{REFUSALS, Refusal, strace_works};
 use crate::compliance::multilog::{Feed, contents, files, line, masked};
@@ -40,9 +40,11 @@ const LEFT: [&str; 25] = [
     "current, state",
 ];
 
+interop!(what_exceeds_a_quota_is_continued_by_either,);
+
 /// Starts multilog so that a call is refused, once or `ever` after, and feeds
 /// it a rotation.
-fn start(scene: &Scene, place: &str, refusal: &Refusal, ever: &str) -> (Running, Feed) {
+fn start(sandbox: &Sandbox, place: &str, refusal: &Refusal, ever: &str) -> (Running, Feed) {
     let Refusal {
         calls,
         file,
@@ -51,14 +53,14 @@ fn start(scene: &Scene, place: &str, refusal: &Refusal, ever: &str) -> (Running,
         ..
     } = refusal;
     // With -D it is multilog, and not strace, that is this process's child.
-    let mut command = scene.shell(&format!(
+    let mut command = sandbox.shell(&format!(
         "mkdir {place}; cd {place}
         set -f
         exec strace -D -qq -o trace -P {file} -P \"$PWD/{file}\" \
         -e inject={calls}:error=EDQUOT:when={which}{ever} $FIRST/multilog {script}"
     ));
     command.env("LC_ALL", "C");
-    let (running, mut feed) = Feed::start(scene, command);
+    let (running, mut feed) = Feed::start(sandbox, command);
     feed.write(line(1000).repeat(3));
     feed.end();
     (running, feed)
@@ -67,13 +69,13 @@ fn start(scene: &Scene, place: &str, refusal: &Refusal, ever: &str) -> (Running,
 /// Has the other multilog go on in a directory with what nobody has read and
 /// one more line; returns how many bytes of the first three lines are lost.
 #[track_caller]
-fn go_on(scene: &Scene, place: &str, refusal: &Refusal, unread: &[u8]) -> usize {
+fn go_on(sandbox: &Sandbox, place: &str, refusal: &Refusal, unread: &[u8]) -> usize {
     let rest = [unread, b"more\n"].concat();
     let script = format!("cd {place}; set -f; exec $THEN/multilog {}", refusal.script);
-    scene.feed(&rest, &script).succeeds();
-    let text = contents(scene, &format!("{place}/m")).concat();
+    sandbox.feed(&rest, &script).succeeds();
+    let text = contents(sandbox, &format!("{place}/m")).concat();
     let kept = text.strip_suffix(&rest[..]).unwrap();
-    let finished = files(scene, &format!("{place}/m"));
+    let finished = files(sandbox, &format!("{place}/m"));
     assert!(finished.contains("\n-rwxr--r-- ") || finished.starts_with("-rwxr--r-- "));
     assert!(!finished.contains(" previous\n") && !finished.contains(" processed\n"));
     assert!(line(1000).repeat(3).starts_with(kept));
@@ -81,7 +83,7 @@ fn go_on(scene: &Scene, place: &str, refusal: &Refusal, unread: &[u8]) -> usize 
 }
 
 /// What a log directory holds, as [`LEFT`] has it.
-fn left(scene: &Scene, place: &str) -> String {
+fn left(sandbox: &Sandbox, place: &str) -> String {
     let name = |line: &str| {
         let mut fields = line.split(' ');
         let (mode, name) = (fields.next().unwrap(), fields.next_back().unwrap());
@@ -91,59 +93,57 @@ fn left(scene: &Scene, place: &str) -> String {
             _ => Some(format!("{name} {mode}")),
         }
     };
-    let names: Vec<_> = files(scene, &format!("{place}/m"))
+    let names: Vec<_> = files(sandbox, &format!("{place}/m"))
         .lines()
         .filter_map(name)
         .collect();
     names.join(", ")
 }
 
-interop! {
-    fn what_exceeds_a_quota_is_continued_by_either(scene: &Scene) {
-        if !strace_works(scene) {
-            return;
-        }
-        let all = |name: &str, ever: &str| -> Vec<_> {
-            let start = |(n, refusal)| start(scene, &format!("{name}{n}"), refusal, ever);
-            REFUSALS.iter().enumerate().map(start).collect()
-        };
-        let killed = all("killed", "+");
-        // In five seconds these go on; meanwhile the others are looked at.
-        let waiting = match scene.subject() {
-            Subject::Reference | Subject::Ours => Vec::new(),
-            Subject::TheirsThenOurs | Subject::OursThenTheirs => all("waiting", ""),
-        };
-        let says = |refusal: &Refusal| {
-            format!(
-                "multilog: warning: {}, pausing: disk quota exceeded\n",
-                refusal.says
-            )
-        };
-        let mut greatest = 0;
-        for (n, (refusal, (running, feed))) in REFUSALS.iter().zip(killed).enumerate() {
-            let place = format!("killed{n}");
-            scene.wait_until("it pauses", || masked(running.stderr()) == says(refusal));
-            running.signal(SIGKILL);
-            assert_eq!(running.wait().signal(), Some(SIGKILL as i32));
-            assert_eq!(left(scene, &place), LEFT[n], "{}", refusal.says);
-            let lost = go_on(scene, &place, refusal, &feed.left());
-            // What was read is written before anything else is done with it,
-            // but for a line that is shown first.
-            let unwritten = refusal.calls == "write" || refusal.script.starts_with('=');
-            assert!(lost == 0 || unwritten, "{}: {lost} bytes", refusal.says);
-            greatest = greatest.max(lost);
-        }
-        for (n, (refusal, (running, feed))) in REFUSALS.iter().zip(waiting).enumerate() {
-            let outcome = running.wait();
-            assert_eq!(outcome.code(), Some(0), "{outcome:?}");
-            assert_eq!(masked(&outcome.stderr), says(refusal));
-            let lost = go_on(scene, &format!("waiting{n}"), refusal, &feed.left());
-            assert_eq!(lost, 0, "{}", refusal.says);
-        }
-        say(&format!(
-            "multilog, {:?}: killed in {} pauses for a quota; {greatest} bytes lost at most, by a first write",
-            scene.subject(),
-            REFUSALS.len(),
-        ));
+fn what_exceeds_a_quota_is_continued_by_either(sandbox: &Sandbox) {
+    if !strace_works(sandbox) {
+        return;
     }
+    let all = |name: &str, ever: &str| -> Vec<_> {
+        let start = |(n, refusal)| start(sandbox, &format!("{name}{n}"), refusal, ever);
+        REFUSALS.iter().enumerate().map(start).collect()
+    };
+    let killed = all("killed", "+");
+    // In five seconds these go on; meanwhile the others are looked at.
+    let waiting = match sandbox.subject() {
+        Subject::Reference | Subject::Ours => Vec::new(),
+        Subject::TheirsThenOurs | Subject::OursThenTheirs => all("waiting", ""),
+    };
+    let says = |refusal: &Refusal| {
+        format!(
+            "multilog: warning: {}, pausing: disk quota exceeded\n",
+            refusal.says
+        )
+    };
+    let mut greatest = 0;
+    for (n, (refusal, (running, feed))) in REFUSALS.iter().zip(killed).enumerate() {
+        let place = format!("killed{n}");
+        sandbox.wait_until("it pauses", || masked(running.stderr()) == says(refusal));
+        running.signal(SIGKILL);
+        assert_eq!(running.wait().signal(), Some(SIGKILL as i32));
+        assert_eq!(left(sandbox, &place), LEFT[n], "{}", refusal.says);
+        let lost = go_on(sandbox, &place, refusal, &feed.left());
+        // What was read is written before anything else is done with it,
+        // but for a line that is shown first.
+        let unwritten = refusal.calls == "write" || refusal.script.starts_with('=');
+        assert!(lost == 0 || unwritten, "{}: {lost} bytes", refusal.says);
+        greatest = greatest.max(lost);
+    }
+    for (n, (refusal, (running, feed))) in REFUSALS.iter().zip(waiting).enumerate() {
+        let outcome = running.wait();
+        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        assert_eq!(masked(&outcome.stderr), says(refusal));
+        let lost = go_on(sandbox, &format!("waiting{n}"), refusal, &feed.left());
+        assert_eq!(lost, 0, "{}", refusal.says);
+    }
+    say(&format!(
+        "multilog, {:?}: killed in {} pauses for a quota; {greatest} bytes lost at most, by a first write",
+        sandbox.subject(),
+        REFUSALS.len(),
+    ));
 }

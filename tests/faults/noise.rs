@@ -57,7 +57,7 @@ fn noise_is_passed_on_as_ever() {
         let input = noise(random);
         bytes += input.len();
         for script in ["exec tai64n", "exec readproctitle x ............"] {
-            pair.same(|scene| ended(&scene.feed(&input, script)));
+            pair.same(|sandbox| ended(&sandbox.feed(&input, script)));
         }
         // A label without a year is the end of 0.76: see COMPATIBILITY.md.
         let script = "export TZ=UTC0; exec tai64nlocal";
@@ -70,16 +70,16 @@ fn noise_is_passed_on_as_ever() {
             assert!(ended(&theirs) == ours, "{theirs:?}\nours: {ours:?}");
         }
         let words = *random.choice(&SCRIPTS).unwrap();
-        pair.same(|scene| {
+        pair.same(|sandbox| {
             let place = in_memory();
             let file = place.path().join("input");
             fs::write(&file, &input).unwrap();
-            let mut command = scene.command("multilog");
+            let mut command = sandbox.command("multilog");
             command
                 .args(words)
                 .current_dir(place.path())
                 .stdin(fs::File::open(file).unwrap());
-            let ended = ended(&scene.run(command));
+            let ended = ended(&sandbox.run(command));
             let status = fs::read(place.path().join("status")).unwrap_or_default();
             let mut names: Vec<_> = fs::read_dir(place.path().join("m"))
                 .into_iter()

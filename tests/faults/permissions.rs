@@ -1,6 +1,13 @@
-use testkit::{Subject, compliance, interop, say};
+use testkit::{Sandbox, Subject, compliance, interop, say};
 
 use super::{SLEEPER, children, is_supervised, pid_of, record};
+
+interop!(who_has_no_rights_controls_and_blocks_nothing,);
+
+compliance!(
+    a_hostile_directory_harms_only_itself,
+    no_privilege_is_left_whatever_was_inherited,
+);
 
 /// Whether the tests may act as another user; if not, `test` is skipped.
 fn may_change_identity(test: &str) -> bool {
@@ -11,126 +18,167 @@ fn may_change_identity(test: &str) -> bool {
     root
 }
 
-interop! {
-    fn who_has_no_rights_controls_and_blocks_nothing(scene: &Scene) {
-        if !may_change_identity("a user without rights") {
-            return;
-        }
-        scene.script("s/run", SLEEPER);
-        let supervise = scene.start(scene.shell("exec supervise s"));
-        scene.wait_until("it is up", || record(scene, "s").is_some_and(|record| pid_of(record) != 0));
-        let before = (scene.listing("s"), record(scene, "s"));
-        let as_nobody = |command: &str| {
-            // The clients are where only some may go.
-            let program = scene.path("client");
-            scene.copy_program(command.split(' ').next().unwrap(), &program);
-            let arguments = command.split_once(' ').unwrap().1;
-            scene.sh(&format!("exec setpriv --reuid 65534 --regid 65534 --clear-groups ./client {arguments}"))
-        };
-        as_nobody("svc -dxk s").is(0, "", "svc: warning: unable to control s: access denied\n");
-        as_nobody("svok s").is(111, "", "svok: fatal: unable to open s/supervise/ok: access denied\n");
-        as_nobody("svstat s").prints("s: unable to open supervise/ok: access denied\n");
-        for attempt in [
-            "exec 3<s/supervise/control", "exec 3<s/supervise/ok", "flock -n s/supervise/lock true",
-            "echo d >s/supervise/control", "rm -f s/supervise/status", ": >s/supervise/status.new",
-            "mv s/supervise s/elsewhere", ": >s/down", "kill -9 $(cat pid)",
-        ] {
-            scene.write("pid", supervise.pid().to_string());
-            let tried = scene.sh(&format!(
-                "exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -c '{attempt}' 2>/dev/null"));
-            assert_ne!(tried.code(), Some(0), "{attempt}");
-        }
-        assert_eq!((scene.listing("s"), record(scene, "s")), before);
-        scene.sh("svc -dx s").succeeds();
-        supervise.wait().succeeds();
+fn who_has_no_rights_controls_and_blocks_nothing(sandbox: &Sandbox) {
+    if !may_change_identity("a user without rights") {
+        return;
     }
+    sandbox.script("s/run", SLEEPER);
+    let supervise = sandbox.start(sandbox.shell("exec supervise s"));
+    sandbox.wait_until("it is up", || {
+        record(sandbox, "s").is_some_and(|record| pid_of(record) != 0)
+    });
+    let before = (sandbox.listing("s"), record(sandbox, "s"));
+    let as_nobody = |command: &str| {
+        // The clients are where only some may go.
+        let program = sandbox.path("client");
+        sandbox.copy_program(command.split(' ').next().unwrap(), &program);
+        let arguments = command.split_once(' ').unwrap().1;
+        sandbox.sh(&format!(
+            "exec setpriv --reuid 65534 --regid 65534 --clear-groups ./client {arguments}"
+        ))
+    };
+    as_nobody("svc -dxk s").is(0, "", "svc: warning: unable to control s: access denied\n");
+    as_nobody("svok s").is(
+        111,
+        "",
+        "svok: fatal: unable to open s/supervise/ok: access denied\n",
+    );
+    as_nobody("svstat s").prints("s: unable to open supervise/ok: access denied\n");
+    for attempt in [
+        "exec 3<s/supervise/control",
+        "exec 3<s/supervise/ok",
+        "flock -n s/supervise/lock true",
+        "echo d >s/supervise/control",
+        "rm -f s/supervise/status",
+        ": >s/supervise/status.new",
+        "mv s/supervise s/elsewhere",
+        ": >s/down",
+        "kill -9 $(cat pid)",
+    ] {
+        sandbox.write("pid", supervise.pid().to_string());
+        let tried = sandbox.sh(&format!(
+            "exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -c '{attempt}' 2>/dev/null"
+        ));
+        assert_ne!(tried.code(), Some(0), "{attempt}");
+    }
+    assert_eq!((sandbox.listing("s"), record(sandbox, "s")), before);
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait().succeeds();
 }
 
-compliance! {
-    fn a_hostile_directory_harms_only_itself(scene: &Scene) {
-        // What stands in the place of what svscan and supervise use.
-        let hostile = [
-            ("control-dir", "mkdir -p supervise/control"),
-            ("down-loop", "ln -s down down"),
-            ("lock-fifo", "mkdir supervise; mkfifo supervise/lock"),
-            ("log-fifo", "mkfifo log"),
-            ("log-loop", "ln -s log log"),
-            ("ok-dir-locked", "mkdir supervise; ln -s /nonexistent/ok supervise/ok"),
-            ("run-dir", "rm run; mkdir run"),
-            ("run-fifo", "rm run; mkfifo -m 755 run"),
-            ("run-loop", "rm run; ln -s run run"),
-            ("status-dir", "mkdir -p supervise/status/full"),
-            ("status-fifo", "mkdir supervise; mkfifo supervise/status.new"),
-            ("supervise-file", ": >supervise"),
-            ("supervise-link", "ln -s ../scan/good/supervise supervise"),
-        ];
-        scene.script("scan/good/run", SLEEPER);
-        scene.script("scan/good/log/run", SLEEPER);
-        let svscan = scene.start(scene.shell("exec svscan scan"));
-        let is_good = || ["scan/good", "scan/good/log"].into_iter().all(|dir| is_supervised(scene, dir));
-        scene.wait_until("the good one runs", is_good);
-        let good = |dir| record(scene, dir).map(pid_of);
-        scene.wait_until("and is up", || good("scan/good").is_some_and(|pid| pid != 0));
-        let before = (good("scan/good"), good("scan/good/log"));
-        for (name, prepare) in hostile {
-            // Links, so that a directory is whole when it is seen.
-            scene.script(format!("{name}/run"), SLEEPER);
-            scene.sh(&format!("cd {name} && {prepare}")).succeeds();
-        }
-        scene.sh("for d in *-*; do ln -s ../$d scan/; done").succeeds();
-        let complaints = [
-            "supervise: fatal: unable to acquire lock-fifo/supervise/lock: device not configured",
-            "supervise: fatal: unable to acquire supervise-file/supervise/lock: not a directory",
-            "supervise: fatal: unable to acquire supervise-link/supervise/lock: temporary failure",
-            "supervise: fatal: unable to chdir to log: not a directory",
-            "supervise: fatal: unable to read ok-dir-locked/supervise/ok: file does not exist",
-            "supervise: fatal: unable to start run-dir/run: access denied",
-            "supervise: fatal: unable to start run-fifo/run: access denied",
-            "supervise: fatal: unable to start run-loop/run: symbolic link loop",
-            "supervise: fatal: unable to stat down-loop/down: symbolic link loop",
-            "supervise: fatal: unable to write control-dir/supervise/control: is a directory",
-            "supervise: warning: unable to open status-fifo/supervise/status.new: device not configured",
-            "supervise: warning: unable to rename status-dir/supervise/status.new to status: is a directory",
-            "svscan: warning: unable to stat log-loop/log: symbolic link loop",
-        ];
-        let told = || {
-            let stderr = String::from_utf8(svscan.stderr()).unwrap();
-            let mut lines: Vec<_> = stderr.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect();
-            lines.sort_unstable();
-            lines.dedup();
-            lines
-        };
-        scene.wait_until("each complains", || told().len() >= complaints.len());
-        scene.script("scan/late/run", SLEEPER);
-        scene.wait_until("svscan goes on", || is_supervised(scene, "scan/late"));
-        assert_eq!(told(), complaints);
-        assert!(is_good());
-        assert_eq!((good("scan/good"), good("scan/good/log")), before);
-        say(&format!("{:?}: {} hostile directories, {} supervises run", scene.subject(), hostile.len(), children(svscan.pid()).len()));
+fn a_hostile_directory_harms_only_itself(sandbox: &Sandbox) {
+    // What stands in the place of what svscan and supervise use.
+    let hostile = [
+        ("control-dir", "mkdir -p supervise/control"),
+        ("down-loop", "ln -s down down"),
+        ("lock-fifo", "mkdir supervise; mkfifo supervise/lock"),
+        ("log-fifo", "mkfifo log"),
+        ("log-loop", "ln -s log log"),
+        (
+            "ok-dir-locked",
+            "mkdir supervise; ln -s /nonexistent/ok supervise/ok",
+        ),
+        ("run-dir", "rm run; mkdir run"),
+        ("run-fifo", "rm run; mkfifo -m 755 run"),
+        ("run-loop", "rm run; ln -s run run"),
+        ("status-dir", "mkdir -p supervise/status/full"),
+        (
+            "status-fifo",
+            "mkdir supervise; mkfifo supervise/status.new",
+        ),
+        ("supervise-file", ": >supervise"),
+        ("supervise-link", "ln -s ../scan/good/supervise supervise"),
+    ];
+    sandbox.script("scan/good/run", SLEEPER);
+    sandbox.script("scan/good/log/run", SLEEPER);
+    let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
+    let is_good = || {
+        ["scan/good", "scan/good/log"]
+            .into_iter()
+            .all(|dir| is_supervised(sandbox, dir))
+    };
+    sandbox.wait_until("the good one runs", is_good);
+    let good = |dir| record(sandbox, dir).map(pid_of);
+    sandbox.wait_until("and is up", || {
+        good("scan/good").is_some_and(|pid| pid != 0)
+    });
+    let before = (good("scan/good"), good("scan/good/log"));
+    for (name, prepare) in hostile {
+        // Links, so that a directory is whole when it is seen.
+        sandbox.script(format!("{name}/run"), SLEEPER);
+        sandbox.sh(&format!("cd {name} && {prepare}")).succeeds();
     }
+    sandbox
+        .sh("for d in *-*; do ln -s ../$d scan/; done")
+        .succeeds();
+    let complaints = [
+        "supervise: fatal: unable to acquire lock-fifo/supervise/lock: device not configured",
+        "supervise: fatal: unable to acquire supervise-file/supervise/lock: not a directory",
+        "supervise: fatal: unable to acquire supervise-link/supervise/lock: temporary failure",
+        "supervise: fatal: unable to chdir to log: not a directory",
+        "supervise: fatal: unable to read ok-dir-locked/supervise/ok: file does not exist",
+        "supervise: fatal: unable to start run-dir/run: access denied",
+        "supervise: fatal: unable to start run-fifo/run: access denied",
+        "supervise: fatal: unable to start run-loop/run: symbolic link loop",
+        "supervise: fatal: unable to stat down-loop/down: symbolic link loop",
+        "supervise: fatal: unable to write control-dir/supervise/control: is a directory",
+        "supervise: warning: unable to open status-fifo/supervise/status.new: device not configured",
+        "supervise: warning: unable to rename status-dir/supervise/status.new to status: is a directory",
+        "svscan: warning: unable to stat log-loop/log: symbolic link loop",
+    ];
+    let told = || {
+        let stderr = String::from_utf8(svscan.stderr()).unwrap();
+        let mut lines: Vec<_> = stderr
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+            .map(str::to_owned)
+            .collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    };
+    sandbox.wait_until("each complains", || told().len() >= complaints.len());
+    sandbox.script("scan/late/run", SLEEPER);
+    sandbox.wait_until("svscan goes on", || is_supervised(sandbox, "scan/late"));
+    assert_eq!(told(), complaints);
+    assert!(is_good());
+    assert_eq!((good("scan/good"), good("scan/good/log")), before);
+    say(&format!(
+        "{:?}: {} hostile directories, {} supervises run",
+        sandbox.subject(),
+        hostile.len(),
+        children(svscan.pid()).len()
+    ));
+}
 
-    fn no_privilege_is_left_whatever_was_inherited(scene: &Scene) {
-        if !may_change_identity("setuidgid leaves no privilege") {
-            return;
-        }
-        let accounts: &[&str] = match scene.subject() {
-            Subject::Reference => &["nobody"],
-            _ => &["nobody", "-s nobody", ":65534", ":65534:65534", "-s :65534"],
-        };
-        let fields = "^(Uid|Gid|Groups|CapPrm|CapEff|CapAmb):";
-        let nothing = "Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\nGroups:\t65534 \n\
-            CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapAmb:\t0000000000000000\n";
-        let mut tried = 0;
-        for account in accounts {
-            for inherited in ["", "--groups 1,2,3", "--inh-caps +net_raw,+setuid --ambient-caps +net_raw,+setuid"] {
-                scene.sh(&format!("exec setpriv {inherited} setuidgid {account} grep -E '{fields}' /proc/self/status")).prints(nothing);
-                tried += 1;
-            }
-            // It is for good: nothing of what it was can be had again.
-            scene.sh(&format!("exec setuidgid {account} perl -MPOSIX -e \
-                'print 0 + !setuid(0), 0 + !setgid(0), \"\\n\"; $> = 0; $) = \"0 0\"; print \"$< $> $( $)\\n\"'"))
-                .prints("11\n65534 65534 65534 65534 65534 65534\n");
-        }
-        say(&format!("{:?}: {tried} ways to inherit a privilege, none is left", scene.subject()));
+fn no_privilege_is_left_whatever_was_inherited(sandbox: &Sandbox) {
+    if !may_change_identity("setuidgid leaves no privilege") {
+        return;
     }
+    let accounts: &[&str] = match sandbox.subject() {
+        Subject::Reference => &["nobody"],
+        _ => &["nobody", "-s nobody", ":65534", ":65534:65534", "-s :65534"],
+    };
+    let fields = "^(Uid|Gid|Groups|CapPrm|CapEff|CapAmb):";
+    let nothing = "Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\nGroups:\t65534 \n\
+        CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapAmb:\t0000000000000000\n";
+    let mut tried = 0;
+    for account in accounts {
+        for inherited in [
+            "",
+            "--groups 1,2,3",
+            "--inh-caps +net_raw,+setuid --ambient-caps +net_raw,+setuid",
+        ] {
+            sandbox.sh(&format!("exec setpriv {inherited} setuidgid {account} grep -E '{fields}' /proc/self/status")).prints(nothing);
+            tried += 1;
+        }
+        // It is for good: nothing of what it was can be had again.
+        sandbox.sh(&format!("exec setuidgid {account} perl -MPOSIX -e \
+            'print 0 + !setuid(0), 0 + !setgid(0), \"\\n\"; $> = 0; $) = \"0 0\"; print \"$< $> $( $)\\n\"'"))
+            .prints("11\n65534 65534 65534 65534 65534 65534\n");
+    }
+    say(&format!(
+        "{:?}: {tried} ways to inherit a privilege, none is left",
+        sandbox.subject()
+    ));
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::{self, SIGALRM, SIGCONT, SIGSTOP, SIGURG, SIGWINCH};
-use testkit::{Outcome, Scene, compliance, kill, say};
+use testkit::{Outcome, Sandbox, compliance, kill, say};
 
 use super::in_memory;
 use crate::compliance::multilog::{Feed, masked};
@@ -19,12 +19,17 @@ const STORM: [Signal; 5] = [SIGWINCH, SIGSTOP, SIGCONT, SIGALRM, SIGURG];
 /// How many of these there are at least.
 const LEAST: usize = 500;
 
+compliance!(
+    filters_lose_nothing_in_a_storm_of_signals,
+    multilog_loses_nothing_in_a_storm_of_signals,
+);
+
 /// Feeds a program, all the time under signals; returns its end, and how many
 /// signals there were.
-fn storm(scene: &Scene, command: Command, input: &[u8]) -> (Outcome, usize) {
-    let (mut running, mut feed) = Feed::start(scene, command);
+fn storm(sandbox: &Sandbox, command: Command, input: &[u8]) -> (Outcome, usize) {
+    let (mut running, mut feed) = Feed::start(sandbox, command);
     feed.write("first\n");
-    feed.settle(scene, &running);
+    feed.settle(sandbox, &running);
     let pid = running.pid();
     let done = AtomicBool::new(false);
     let signals = thread::scope(|scope| {
@@ -60,55 +65,59 @@ fn input() -> Vec<u8> {
     (0..600).map(line).collect::<String>().into_bytes()
 }
 
-compliance! {
-    fn filters_lose_nothing_in_a_storm_of_signals(scene: &Scene) {
-        let input = input();
-        let expected = format!("first\n{}", String::from_utf8_lossy(&input));
-        let mut all = 0;
-        for filter in ["tai64n", "tai64nlocal"] {
-            let script = format!("trap '' ALRM; exec {filter}");
-            let (outcome, signals) = storm(scene, scene.shell(&script), &input);
-            let passed = masked(&outcome.stdout).replace("@LABEL ", "");
-            assert!(passed == expected, "{filter}: {}", outcome.status);
-            assert_eq!(outcome.code(), Some(0));
-            all += signals;
-        }
-        let script = "trap '' ALRM; exec readproctitle .....";
-        let (outcome, signals) = storm(scene, scene.shell(script), &input);
-        outcome.succeeds();
+fn filters_lose_nothing_in_a_storm_of_signals(sandbox: &Sandbox) {
+    let input = input();
+    let expected = format!("first\n{}", String::from_utf8_lossy(&input));
+    let mut all = 0;
+    for filter in ["tai64n", "tai64nlocal"] {
+        let script = format!("trap '' ALRM; exec {filter}");
+        let (outcome, signals) = storm(sandbox, sandbox.shell(&script), &input);
+        let passed = masked(&outcome.stdout).replace("@LABEL ", "");
+        assert!(passed == expected, "{filter}: {}", outcome.status);
+        assert_eq!(outcome.code(), Some(0));
         all += signals;
-        say(&format!(
-            "filters, {:?}: {all} signals, {} bytes fed to each; lost nothing",
-            scene.subject(),
-            expected.len()
-        ));
     }
+    let script = "trap '' ALRM; exec readproctitle .....";
+    let (outcome, signals) = storm(sandbox, sandbox.shell(script), &input);
+    outcome.succeeds();
+    all += signals;
+    say(&format!(
+        "filters, {:?}: {all} signals, {} bytes fed to each; lost nothing",
+        sandbox.subject(),
+        expected.len()
+    ));
+}
 
-    fn multilog_loses_nothing_in_a_storm_of_signals(scene: &Scene) {
-        let input = input();
-        let expected = format!("first\n{}", String::from_utf8_lossy(&input));
-        for script in ["n1000000 ./m", "t s4096 n1000000 ./m", "s4096 n1000000 '!cat' ./m"] {
-            let place = in_memory();
-            let mut command = scene.shell(&format!("exec multilog {script}"));
-            command.current_dir(place.path());
-            let (outcome, signals) = storm(scene, command, &input);
-            outcome.succeeds();
-            let mut names: Vec<_> = std::fs::read_dir(place.path().join("m"))
-                .unwrap()
-                .map(|entry| entry.unwrap().path())
-                .filter(|path| !path.ends_with("lock") && !path.ends_with("state"))
-                .collect();
-            names.sort();
-            let text: Vec<u8> =
-                names.iter().flat_map(|name| std::fs::read(name).unwrap()).collect();
-            let text = masked(text).replace("@LABEL ", "");
-            assert!(text == expected, "{script}: {names:?}");
-            say(&format!(
-                "multilog {script}, {:?}: {signals} signals, {} bytes fed, {} files; lost nothing",
-                scene.subject(),
-                expected.len(),
-                names.len()
-            ));
-        }
+fn multilog_loses_nothing_in_a_storm_of_signals(sandbox: &Sandbox) {
+    let input = input();
+    let expected = format!("first\n{}", String::from_utf8_lossy(&input));
+    for script in [
+        "n1000000 ./m",
+        "t s4096 n1000000 ./m",
+        "s4096 n1000000 '!cat' ./m",
+    ] {
+        let place = in_memory();
+        let mut command = sandbox.shell(&format!("exec multilog {script}"));
+        command.current_dir(place.path());
+        let (outcome, signals) = storm(sandbox, command, &input);
+        outcome.succeeds();
+        let mut names: Vec<_> = std::fs::read_dir(place.path().join("m"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| !path.ends_with("lock") && !path.ends_with("state"))
+            .collect();
+        names.sort();
+        let text: Vec<u8> = names
+            .iter()
+            .flat_map(|name| std::fs::read(name).unwrap())
+            .collect();
+        let text = masked(text).replace("@LABEL ", "");
+        assert!(text == expected, "{script}: {names:?}");
+        say(&format!(
+            "multilog {script}, {:?}: {signals} signals, {} bytes fed, {} files; lost nothing",
+            sandbox.subject(),
+            expected.len(),
+            names.len()
+        ));
     }
 }

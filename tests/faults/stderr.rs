@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
-use testkit::compliance;
+use testkit::{Sandbox, compliance};
 
 use crate::compliance::multilog::{Feed, contents, files, line};
 
@@ -22,77 +22,91 @@ const NOWHERE: [(&str, Option<i32>); 4] = [
     ("trap '' PIPE; mkfifo fifo; exec 3<>fifo 2>fifo 3<&-", None),
 ];
 
-compliance! {
-    fn alerts_that_go_nowhere_do_not_touch_the_log(scene: &Scene) {
-        for (n, (before, signal)) in NOWHERE.into_iter().enumerate() {
-            for (m, script) in ["e ./m", "./m e", "t e =status ./m"].into_iter().enumerate() {
-                let outcome = scene.feed("a\nb\n", &format!(
-                    "mkdir {n}.{m}; cd {n}.{m}; {before}; exec multilog {script}"));
-                assert_eq!(outcome.signal(), signal, "{before}: {script}");
-                assert_eq!((outcome.text(), outcome.error_text()), (String::new(), String::new()));
-                let kept = scene.read(format!("{n}.{m}/m/current"));
-                if signal.is_none() {
-                    assert_eq!(outcome.code(), Some(0));
-                    let lines = if m == 2 { 2 * 28 } else { 4 };
-                    assert_eq!(kept.len(), lines, "{before}: {script}");
-                } else {
-                    assert_eq!(kept, b"", "{before}: {script}");
-                }
-                let lock = files(scene, &format!("{n}.{m}/m"));
-                assert!(lock.contains("-rw------- 0 lock\n"), "{before}: {lock}");
-            }
-        }
-    }
+compliance!(
+    alerts_that_go_nowhere_do_not_touch_the_log,
+    an_alert_waits_for_its_reader_and_nothing_is_lost,
+    warnings_that_go_nowhere_do_not_end_the_pause,
+);
 
-    fn an_alert_waits_for_its_reader_and_nothing_is_lost(scene: &Scene) {
-        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        let line = |n| format!("{n} {}\n", "x".repeat(150));
-        let lines: String = (0..1000).map(line).collect();
-        scene.write("input", &lines);
-        // A scene's standard error is a file; the pipe comes as standard input.
-        let mut command = scene.shell("exec multilog e s1000000 ./m 2>&0 <input");
-        command.stdin(writer.try_clone().unwrap());
-        let mut running = scene.start(command);
-        scene.wait_until("there is no room for more", || {
-            let mut room = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
-            poll(&mut room, PollTimeout::ZERO).unwrap() == 0
-        });
-        drop(writer);
-        assert!(running.runs() && scene.read("m/current").len() < lines.len());
-        let mut alerts = String::new();
-        File::from(reader).read_to_string(&mut alerts).unwrap();
-        running.wait().succeeds();
-        assert!(alerts == lines);
-        assert!(scene.read("m/current") == lines.as_bytes());
-    }
-
-    fn warnings_that_go_nowhere_do_not_end_the_pause(scene: &Scene) {
-        let start = |(n, (before, _)): (usize, (&str, Option<i32>))| {
-            let command = scene.shell(&format!(
-                "mkdir {n}; cd {n}; {before}
-                exec multilog s4096 '!: >../tried; test -e ../mended && tr x y' ./m"
-            ));
-            let (running, mut feed) = Feed::start(scene, command);
-            feed.write([line(2500), b"more\n".to_vec()].concat());
-            feed.end();
-            running
-        };
-        let running: Vec<_> = NOWHERE.into_iter().enumerate().map(start).collect();
-        for n in 0..NOWHERE.len() {
-            scene.wait_until("the processor failed", || scene.exists(format!("{n}/tried")));
-            scene.write(format!("{n}/mended"), "");
-        }
-        for (n, ((before, signal), running)) in NOWHERE.into_iter().zip(running).enumerate() {
-            let outcome = running.wait();
-            assert_eq!(outcome.signal(), signal, "{before}");
-            let log = files(scene, &format!("{n}/m"));
+fn alerts_that_go_nowhere_do_not_touch_the_log(sandbox: &Sandbox) {
+    for (n, (before, signal)) in NOWHERE.into_iter().enumerate() {
+        for (m, script) in ["e ./m", "./m e", "t e =status ./m"]
+            .into_iter()
+            .enumerate()
+        {
+            let outcome = sandbox.feed(
+                "a\nb\n",
+                &format!("mkdir {n}.{m}; cd {n}.{m}; {before}; exec multilog {script}"),
+            );
+            assert_eq!(outcome.signal(), signal, "{before}: {script}");
+            assert_eq!(
+                (outcome.text(), outcome.error_text()),
+                (String::new(), String::new())
+            );
+            let kept = sandbox.read(format!("{n}.{m}/m/current"));
             if signal.is_none() {
                 assert_eq!(outcome.code(), Some(0));
-                let text = contents(scene, &format!("{n}/m")).concat();
-                assert_eq!(text, ["y".repeat(2499).as_bytes(), b"\nmore\n"].concat());
+                let lines = if m == 2 { 2 * 28 } else { 4 };
+                assert_eq!(kept.len(), lines, "{before}: {script}");
             } else {
-                assert!(log.contains("-rwxr--r-- 2505 previous\n"), "{log}");
+                assert_eq!(kept, b"", "{before}: {script}");
             }
+            let lock = files(sandbox, &format!("{n}.{m}/m"));
+            assert!(lock.contains("-rw------- 0 lock\n"), "{before}: {lock}");
+        }
+    }
+}
+
+fn an_alert_waits_for_its_reader_and_nothing_is_lost(sandbox: &Sandbox) {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let line = |n| format!("{n} {}\n", "x".repeat(150));
+    let lines: String = (0..1000).map(line).collect();
+    sandbox.write("input", &lines);
+    // A sandbox's standard error is a file; the pipe comes as standard input.
+    let mut command = sandbox.shell("exec multilog e s1000000 ./m 2>&0 <input");
+    command.stdin(writer.try_clone().unwrap());
+    let mut running = sandbox.start(command);
+    sandbox.wait_until("there is no room for more", || {
+        let mut room = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut room, PollTimeout::ZERO).unwrap() == 0
+    });
+    drop(writer);
+    assert!(running.runs() && sandbox.read("m/current").len() < lines.len());
+    let mut alerts = String::new();
+    File::from(reader).read_to_string(&mut alerts).unwrap();
+    running.wait().succeeds();
+    assert!(alerts == lines);
+    assert!(sandbox.read("m/current") == lines.as_bytes());
+}
+
+fn warnings_that_go_nowhere_do_not_end_the_pause(sandbox: &Sandbox) {
+    let start = |(n, (before, _)): (usize, (&str, Option<i32>))| {
+        let command = sandbox.shell(&format!(
+            "mkdir {n}; cd {n}; {before}
+                exec multilog s4096 '!: >../tried; test -e ../mended && tr x y' ./m"
+        ));
+        let (running, mut feed) = Feed::start(sandbox, command);
+        feed.write([line(2500), b"more\n".to_vec()].concat());
+        feed.end();
+        running
+    };
+    let running: Vec<_> = NOWHERE.into_iter().enumerate().map(start).collect();
+    for n in 0..NOWHERE.len() {
+        sandbox.wait_until("the processor failed", || {
+            sandbox.exists(format!("{n}/tried"))
+        });
+        sandbox.write(format!("{n}/mended"), "");
+    }
+    for (n, ((before, signal), running)) in NOWHERE.into_iter().zip(running).enumerate() {
+        let outcome = running.wait();
+        assert_eq!(outcome.signal(), signal, "{before}");
+        let log = files(sandbox, &format!("{n}/m"));
+        if signal.is_none() {
+            assert_eq!(outcome.code(), Some(0));
+            let text = contents(sandbox, &format!("{n}/m")).concat();
+            assert_eq!(text, ["y".repeat(2499).as_bytes(), b"\nmore\n"].concat());
+        } else {
+            assert!(log.contains("-rwxr--r-- 2505 previous\n"), "{log}");
         }
     }
 }

@@ -6,32 +6,39 @@ use std::time::Instant;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
 
-use testkit::{Running, Scene, Subject, compliance, kill, run, say};
+use testkit::{Running, Sandbox, Subject, compliance, kill, run, say};
 
 use super::{
     SLEEPER, children, descriptors, is_supervised, is_zombie, memory, pid_of, record, span,
 };
 
+compliance!(
+    restarts_take_nothing_that_they_do_not_give_back,
+    a_storm_of_signals_blinds_nobody,
+    a_standard_error_that_takes_nothing_changes_nothing,
+    what_is_found_in_the_place_of_the_status_is_replaced,
+);
+
 /// Starts supervise on the service directory `s` and waits until it runs.
-fn supervise(scene: &Scene) -> Running {
-    let running = scene.start(scene.shell("exec supervise s"));
-    scene.wait_until("supervise runs", || is_supervised(scene, "s"));
+fn supervise(sandbox: &Sandbox) -> Running {
+    let running = sandbox.start(sandbox.shell("exec supervise s"));
+    sandbox.wait_until("supervise runs", || is_supervised(sandbox, "s"));
     running
 }
 
 /// Waits until the status record of `s` is as given: whether there is a pid,
 /// paused, and want.
 #[track_caller]
-fn wait_for_status(scene: &Scene, wanted: (bool, u8, u8)) {
-    scene.wait_until(&format!("the status is {wanted:?}"), || {
-        record(scene, "s").map(|status| (pid_of(status) != 0, status[16], status[17]))
+fn wait_for_status(sandbox: &Sandbox, wanted: (bool, u8, u8)) {
+    sandbox.wait_until(&format!("the status is {wanted:?}"), || {
+        record(sandbox, "s").map(|status| (pid_of(status) != 0, status[16], status[17]))
             == Some(wanted)
     });
 }
 
 /// Runs a test with our programs alone: what 0.76 does at length would take
 /// minutes to show.
-fn ours(check: fn(&Scene)) {
+fn ours(check: fn(&Sandbox)) {
     run(
         Subject::Ours,
         env!("CARGO_BIN_EXE_svok"),
@@ -40,112 +47,149 @@ fn ours(check: fn(&Scene)) {
     );
 }
 
-compliance! {
-    fn restarts_take_nothing_that_they_do_not_give_back(scene: &Scene) {
-        const SERVICES: usize = 60;
-        let pgrphack = scene.bin().join("pgrphack").canonicalize().unwrap();
-        for n in 0..SERVICES {
-            // It says how it is used, and ends.
-            scene.sh(&format!("mkdir -p scan/{n}; ln -s {} scan/{n}/run", pgrphack.display())).succeeds();
-        }
-        let svscan = scene.start(scene.shell("exec svscan scan"));
-        let starts = || svscan.stderr().split(|&byte| byte == b'\n').count() - 1;
-        scene.wait_until("each was restarted", || starts() >= 3 * SERVICES);
-        let supervises = children(svscan.pid());
-        assert_eq!(supervises.len(), SERVICES);
-        let look = || -> Vec<_> {
-            let kept = |&pid| (descriptors(pid), memory(pid).unwrap());
-            supervises.iter().chain([&svscan.pid()]).map(kept).collect()
-        };
-        let (first, before) = (starts(), look());
-        let start = Instant::now();
-        let enough = || starts() >= first + 4 * SERVICES && start.elapsed() >= span(0);
-        while !enough() {
-            // In minutes there is no end to this that wait_until could await.
-            let now = starts();
-            scene.wait_until("they are restarted", || starts() > now || enough());
-        }
-        let after = look();
-        for ((fds_before, before), (fds_after, after)) in before.iter().zip(&after) {
-            assert_eq!(fds_before, fds_after);
-            assert!(*after <= before + 16, "{before} KB before, {after} KB after");
-        }
-        assert_eq!(children(svscan.pid()), supervises);
-        let total = |looked: &[(usize, u64)]| looked.iter().map(|(_, memory)| memory).sum::<u64>();
-        say(&format!("{:?}: {} restarts of {SERVICES} services; their supervises kept {} KB before, {} KB after",
-            scene.subject(), starts() - first, total(&before), total(&after)));
+fn restarts_take_nothing_that_they_do_not_give_back(sandbox: &Sandbox) {
+    const SERVICES: usize = 60;
+    let pgrphack = sandbox.bin().join("pgrphack").canonicalize().unwrap();
+    for n in 0..SERVICES {
+        // It says how it is used, and ends.
+        sandbox
+            .sh(&format!(
+                "mkdir -p scan/{n}; ln -s {} scan/{n}/run",
+                pgrphack.display()
+            ))
+            .succeeds();
     }
+    let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
+    let starts = || svscan.stderr().split(|&byte| byte == b'\n').count() - 1;
+    sandbox.wait_until("each was restarted", || starts() >= 3 * SERVICES);
+    let supervises = children(svscan.pid());
+    assert_eq!(supervises.len(), SERVICES);
+    let look = || -> Vec<_> {
+        let kept = |&pid| (descriptors(pid), memory(pid).unwrap());
+        supervises.iter().chain([&svscan.pid()]).map(kept).collect()
+    };
+    let (first, before) = (starts(), look());
+    let start = Instant::now();
+    let enough = || starts() >= first + 4 * SERVICES && start.elapsed() >= span(0);
+    while !enough() {
+        // In minutes there is no end to this that wait_until could await.
+        let now = starts();
+        sandbox.wait_until("they are restarted", || starts() > now || enough());
+    }
+    let after = look();
+    for ((fds_before, before), (fds_after, after)) in before.iter().zip(&after) {
+        assert_eq!(fds_before, fds_after);
+        assert!(
+            *after <= before + 16,
+            "{before} KB before, {after} KB after"
+        );
+    }
+    assert_eq!(children(svscan.pid()), supervises);
+    let total = |looked: &[(usize, u64)]| looked.iter().map(|(_, memory)| memory).sum::<u64>();
+    say(&format!(
+        "{:?}: {} restarts of {SERVICES} services; their supervises kept {} KB before, {} KB after",
+        sandbox.subject(),
+        starts() - first,
+        total(&before),
+        total(&after)
+    ));
+}
 
-    fn a_storm_of_signals_blinds_nobody(scene: &Scene) {
-        scene.script("scan/s/run", SLEEPER);
-        let svscan = scene.start(scene.shell("exec svscan scan"));
-        scene.wait_until("supervise runs", || is_supervised(scene, "scan/s"));
-        let supervise = children(svscan.pid())[0];
-        let mut sent = 0;
-        let mut storm = || {
-            for signal in [Signal::SIGCHLD, Signal::SIGWINCH, Signal::SIGURG, Signal::SIGSTOP, Signal::SIGCHLD, Signal::SIGCONT] {
-                for pid in [supervise, svscan.pid()] {
-                    kill(pid, signal).unwrap();
-                    sent += 1;
-                }
+fn a_storm_of_signals_blinds_nobody(sandbox: &Sandbox) {
+    sandbox.script("scan/s/run", SLEEPER);
+    let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
+    sandbox.wait_until("supervise runs", || is_supervised(sandbox, "scan/s"));
+    let supervise = children(svscan.pid())[0];
+    let mut sent = 0;
+    let mut storm = || {
+        for signal in [
+            Signal::SIGCHLD,
+            Signal::SIGWINCH,
+            Signal::SIGURG,
+            Signal::SIGSTOP,
+            Signal::SIGCHLD,
+            Signal::SIGCONT,
+        ] {
+            for pid in [supervise, svscan.pid()] {
+                kill(pid, signal).unwrap();
+                sent += 1;
             }
-        };
-        for (command, wanted) in [("-p", (true, 1, b'u')), ("-c", (true, 0, b'u')), ("-d", (false, 0, b'd')), ("-u", (true, 0, b'u'))] {
-            (0..500).for_each(|_| storm());
-            scene.sh(&format!("svc {command} scan/s")).succeeds();
-            scene.wait_until("it obeys", || {
-                storm();
-                record(scene, "scan/s").map(|status| (pid_of(status) != 0, status[16], status[17])) == Some(wanted)
-            });
         }
-        scene.script("scan/t/run", SLEEPER);
-        scene.wait_until("svscan looks", || {
+    };
+    for (command, wanted) in [
+        ("-p", (true, 1, b'u')),
+        ("-c", (true, 0, b'u')),
+        ("-d", (false, 0, b'd')),
+        ("-u", (true, 0, b'u')),
+    ] {
+        (0..500).for_each(|_| storm());
+        sandbox.sh(&format!("svc {command} scan/s")).succeeds();
+        sandbox.wait_until("it obeys", || {
             storm();
-            is_supervised(scene, "scan/t")
+            record(sandbox, "scan/s").map(|status| (pid_of(status) != 0, status[16], status[17]))
+                == Some(wanted)
         });
-        scene.wait_until("the dead are gone", || !children(supervise).into_iter().any(is_zombie));
-        assert_eq!(svscan.stderr(), b"");
-        say(&format!("{:?}: {sent} signals, every command obeyed", scene.subject()));
     }
+    sandbox.script("scan/t/run", SLEEPER);
+    sandbox.wait_until("svscan looks", || {
+        storm();
+        is_supervised(sandbox, "scan/t")
+    });
+    sandbox.wait_until("the dead are gone", || {
+        !children(supervise).into_iter().any(is_zombie)
+    });
+    assert_eq!(svscan.stderr(), b"");
+    say(&format!(
+        "{:?}: {sent} signals, every command obeyed",
+        sandbox.subject()
+    ));
+}
 
-    fn a_standard_error_that_takes_nothing_changes_nothing(scene: &Scene) {
-        for stderr in ["2>&-", "2>/dev/full", "2</dev/null"] {
-            scene.sh("rm -rf s; mkdir -p s/supervise/status.new").succeeds();
-            scene.script("s/run", "#!/bin/sh\n: >ran; exec sleep 1000\n");
-            // Its status, its service, and at last its program make trouble.
-            let supervise = scene.start(scene.shell(&format!("exec supervise s {stderr}")));
-            scene.wait_until("it runs", || scene.exists("s/ran"));
-            scene.sh("rm -r s/run s/supervise/status.new; svc -t s").succeeds();
-            wait_for_status(scene, (false, 0, b'u'));
-            scene.script("s/run", SLEEPER);
-            wait_for_status(scene, (true, 0, b'u'));
-            scene.sh("svc -dx s").succeeds();
-            supervise.wait().is(0, "", "");
-        }
+fn a_standard_error_that_takes_nothing_changes_nothing(sandbox: &Sandbox) {
+    for stderr in ["2>&-", "2>/dev/full", "2</dev/null"] {
+        sandbox
+            .sh("rm -rf s; mkdir -p s/supervise/status.new")
+            .succeeds();
+        sandbox.script("s/run", "#!/bin/sh\n: >ran; exec sleep 1000\n");
+        // Its status, its service, and at last its program make trouble.
+        let supervise = sandbox.start(sandbox.shell(&format!("exec supervise s {stderr}")));
+        sandbox.wait_until("it runs", || sandbox.exists("s/ran"));
+        sandbox
+            .sh("rm -r s/run s/supervise/status.new; svc -t s")
+            .succeeds();
+        wait_for_status(sandbox, (false, 0, b'u'));
+        sandbox.script("s/run", SLEEPER);
+        wait_for_status(sandbox, (true, 0, b'u'));
+        sandbox.sh("svc -dx s").succeeds();
+        supervise.wait().is(0, "", "");
     }
+}
 
-    fn what_is_found_in_the_place_of_the_status_is_replaced(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let mut random = fastrand::Rng::with_seed(1);
-        for length in [0, 1, 17, 18, 19, 70_000] {
-            let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(length).collect();
-            scene.write("s/supervise/status", &noise);
-            scene.write("s/supervise/status.new", &noise);
-            let supervise = supervise(scene);
-            wait_for_status(scene, (true, 0, b'u'));
-            scene.sh("svc -dx s").succeeds();
-            supervise.wait().succeeds();
-            scene.sh("ls s/supervise").prints("control\nlock\nok\nstatus\n");
-        }
+fn what_is_found_in_the_place_of_the_status_is_replaced(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let mut random = fastrand::Rng::with_seed(1);
+    for length in [0, 1, 17, 18, 19, 70_000] {
+        let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+            .take(length)
+            .collect();
+        sandbox.write("s/supervise/status", &noise);
+        sandbox.write("s/supervise/status.new", &noise);
+        let supervise = supervise(sandbox);
+        wait_for_status(sandbox, (true, 0, b'u'));
+        sandbox.sh("svc -dx s").succeeds();
+        supervise.wait().succeeds();
+        sandbox
+            .sh("ls s/supervise")
+            .prints("control\nlock\nok\nstatus\n");
     }
 }
 
 #[test]
 fn a_megabyte_of_noise_is_obeyed_and_survived() {
-    ours(|scene| {
-        scene.script("s/run", SLEEPER);
-        let supervise = supervise(scene);
-        wait_for_status(scene, (true, 0, b'u'));
+    ours(|sandbox| {
+        sandbox.script("s/run", SLEEPER);
+        let supervise = supervise(sandbox);
+        wait_for_status(sandbox, (true, 0, b'u'));
         let mut random = fastrand::Rng::with_seed(1);
         // Every byte but the one that tells it to exit.
         let noise = std::iter::repeat_with(|| random.u8(..)).filter(|&byte| byte != b'x');
@@ -153,15 +197,15 @@ fn a_megabyte_of_noise_is_obeyed_and_survived() {
         let (before, start) = (memory(supervise.pid()).unwrap(), Instant::now());
         let mut control = fs::File::options()
             .write(true)
-            .open(scene.path("s/supervise/control"))
+            .open(sandbox.path("s/supervise/control"))
             .unwrap();
         control.write_all(&noise).unwrap();
         let elapsed = start.elapsed();
-        scene.sh("svc -uc s").succeeds();
-        wait_for_status(scene, (true, 0, b'u'));
+        sandbox.sh("svc -uc s").succeeds();
+        wait_for_status(sandbox, (true, 0, b'u'));
         let after = memory(supervise.pid()).unwrap();
         assert!(after <= before + 16, "{before} KB before, {after} KB after");
-        scene.sh("svc -dx s").succeeds();
+        sandbox.sh("svc -dx s").succeeds();
         supervise.wait().succeeds();
         say(&format!(
             "Ours: {} bytes of noise obeyed in {elapsed:?}",
@@ -172,20 +216,20 @@ fn a_megabyte_of_noise_is_obeyed_and_survived() {
 
 #[test]
 fn a_burst_is_obeyed_in_order_and_told_once() {
-    ours(|scene| {
-        scene.script("s/run", SLEEPER);
-        let _supervise = supervise(scene);
-        wait_for_status(scene, (true, 0, b'u'));
+    ours(|sandbox| {
+        sandbox.script("s/run", SLEEPER);
+        let _supervise = supervise(sandbox);
+        wait_for_status(sandbox, (true, 0, b'u'));
         let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
         watch
             .add_watch(
-                &scene.path("s/supervise"),
+                &sandbox.path("s/supervise"),
                 AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO,
             )
             .unwrap();
         let mut control = fs::File::options()
             .write(true)
-            .open(scene.path("s/supervise/control"))
+            .open(sandbox.path("s/supervise/control"))
             .unwrap();
         let mut told = 0;
         for last in [b'p', b'c'] {
@@ -193,12 +237,12 @@ fn a_burst_is_obeyed_in_order_and_told_once() {
             let mut burst = b"pc".repeat(2047);
             burst.push(last);
             control.write_all(&burst).unwrap();
-            wait_for_status(scene, (true, u8::from(last == b'p'), b'u'));
+            wait_for_status(sandbox, (true, u8::from(last == b'p'), b'u'));
             // What more it had to tell would be told before this.
-            scene.sh("svc -o s").succeeds();
-            wait_for_status(scene, (true, u8::from(last == b'p'), 0));
-            scene.sh("svc -u s").succeeds();
-            wait_for_status(scene, (true, u8::from(last == b'p'), b'u'));
+            sandbox.sh("svc -o s").succeeds();
+            wait_for_status(sandbox, (true, u8::from(last == b'p'), 0));
+            sandbox.sh("svc -u s").succeeds();
+            wait_for_status(sandbox, (true, u8::from(last == b'p'), b'u'));
             while let Ok(events) = watch.read_events() {
                 // The same event twice in a row would be told once: what comes
                 // between is that the next record is made.
@@ -216,12 +260,12 @@ fn a_burst_is_obeyed_in_order_and_told_once() {
 
 #[test]
 fn those_who_do_not_read_or_write_block_nobody() {
-    ours(|scene| {
-        scene.script("s/run", SLEEPER);
-        let supervise = supervise(scene);
-        wait_for_status(scene, (true, 0, b'u'));
+    ours(|sandbox| {
+        sandbox.script("s/run", SLEEPER);
+        let supervise = supervise(sandbox);
+        wait_for_status(sandbox, (true, 0, b'u'));
         let open = |name: &str, flags| {
-            let path = scene.path(format!("s/supervise/{name}"));
+            let path = sandbox.path(format!("s/supervise/{name}"));
             fs::File::options()
                 .read(true)
                 .write(true)
@@ -234,9 +278,9 @@ fn those_who_do_not_read_or_write_block_nobody() {
             .into_iter()
             .map(|name| open(name, 0))
             .collect();
-        scene.sh("svc -p s").succeeds();
-        wait_for_status(scene, (true, 1, b'u'));
-        scene.sh("svc -dx s").succeeds();
+        sandbox.sh("svc -p s").succeeds();
+        wait_for_status(sandbox, (true, 1, b'u'));
+        sandbox.sh("svc -dx s").succeeds();
         supervise.wait().succeeds();
     });
 }

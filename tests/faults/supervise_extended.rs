@@ -6,23 +6,31 @@ use std::os::unix::fs::symlink;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Scene, kill, on_subjects};
+use testkit::{Running, Sandbox, kill, ours};
 
 use super::{SLEEPER, children, descriptors, is_supervised, is_zombie, record};
 
-/// supervise -e, which the reference has not.
-macro_rules! extended {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $(on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours,
-        })*
-    };
-}
+ours!(
+    who_never_stops_saying_that_it_is_ready_keeps_nobody_from_being_heard,
+    each_is_given_its_descriptors_and_no_others,
+    restarts_leave_no_descriptors_and_no_dead,
+    with_few_descriptors_it_refuses_at_once_or_runs_the_service,
+    what_is_said_of_a_service_is_not_said_by_it,
+    what_cannot_be_kept_is_reported_and_keeps_nothing_from_being_done,
+    of_a_longer_tally_the_last_deaths_are_kept,
+    who_waits_for_an_orphan_ends_with_its_supervise,
+    a_finish_that_stops_itself_is_killed_in_time,
+    a_finish_has_five_seconds_unless_it_says_otherwise,
+    a_service_that_is_paused_is_killed_in_time,
+    what_is_told_of_a_death_can_be_looked_at,
+    finish_and_notify_get_the_signals_that_run_gets,
+    all_of_a_group_is_reached,
+    what_a_service_leaves_behind_speaks_for_no_other,
+);
 
-fn supervise(scene: &Scene, dir: &str) -> Running {
-    let running = scene.start(scene.shell(&format!("exec supervise -e {dir}")));
-    scene.wait_until("supervise runs", || is_supervised(scene, dir));
+fn supervise(sandbox: &Sandbox, dir: &str) -> Running {
+    let running = sandbox.start(sandbox.shell(&format!("exec supervise -e {dir}")));
+    sandbox.wait_until("supervise runs", || is_supervised(sandbox, dir));
     running
 }
 
@@ -32,10 +40,10 @@ fn said(supervise: &Running) -> String {
 }
 
 #[track_caller]
-fn wait_for_stage(scene: &Scene, dir: &str, wanted: &str) {
+fn wait_for_stage(sandbox: &Sandbox, dir: &str, wanted: &str) {
     let wanted = format!("state={wanted}\n");
-    scene.wait_until(&format!("{dir} is at {wanted:?}"), || {
-        let state = fs::read_to_string(scene.path(format!("{dir}/supervise/state")));
+    sandbox.wait_until(&format!("{dir} is at {wanted:?}"), || {
+        let state = fs::read_to_string(sandbox.path(format!("{dir}/supervise/state")));
         state.is_ok_and(|state| state.starts_with(&wanted))
     });
 }
@@ -59,350 +67,447 @@ fn opened(process: Pid) -> BTreeMap<i32, String> {
     entries.collect()
 }
 
-extended! {
-    fn who_never_stops_saying_that_it_is_ready_keeps_nobody_from_being_heard(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\nexec cat /dev/zero >&3\n");
-        scene.write("s/notification-fd", "3");
-        let supervise = supervise(scene, "s");
-        wait_for_stage(scene, "s", "starting");
-        // Not one newline in gigabytes.
-        scene.sh("svc -dx s").succeeds();
-        supervise.wait().is(0, "", "");
-        wait_for_stage(scene, "s", "down");
-    }
+fn who_never_stops_saying_that_it_is_ready_keeps_nobody_from_being_heard(sandbox: &Sandbox) {
+    sandbox.script("s/run", "#!/bin/sh\nexec cat /dev/zero >&3\n");
+    sandbox.write("s/notification-fd", "3");
+    let supervise = supervise(sandbox, "s");
+    wait_for_stage(sandbox, "s", "starting");
+    // Not one newline in gigabytes.
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait().is(0, "", "");
+    wait_for_stage(sandbox, "s", "down");
+}
 
-    fn each_is_given_its_descriptors_and_no_others(scene: &Scene) {
-        const NUMBERS: i32 = 30;
-        // Every number that supervise may use itself, and all of them crossing.
-        let lock_of = |number| if number == NUMBERS { 1 } else { number + 1 };
-        for number in 1..=NUMBERS {
-            let dir = format!("s{number}");
-            scene.script(format!("{dir}/run"), &format!(
-                "#!/bin/sh\necho >/proc/self/fd/{number}\nexec sleep 1000\n"));
-            for program in ["notify", "finish"] {
-                scene.script(format!("{dir}/{program}"), &format!("#!/bin/sh\necho $$ >{program}ing\nexec sleep 1000\n"));
-            }
-            scene.write(format!("{dir}/notification-fd"), number.to_string());
-            scene.write(format!("{dir}/lock-fd"), lock_of(number).to_string());
-            // It is looked at when all are, however long that takes.
-            scene.write(format!("{dir}/timeout-finish"), "0");
-        }
-        let _all: Vec<_> = (1..=NUMBERS)
-            .map(|number| scene.start(scene.shell(&format!("exec supervise -e s{number}"))))
-            .collect();
-        // What anybody has who is started from here.
-        let other = scene.start(scene.shell("exec sleep 1000"));
-        // A program that is being loaded has its libraries open.
-        let runs = |pid: Pid| {
-            let waits = fs::read_to_string(format!("/proc/{pid}/wchan"));
-            waits.is_ok_and(|waits| waits.contains("nanosleep"))
-        };
-        scene.wait_until("it has become its program", || runs(other.pid()));
-        let inherited = opened(other.pid());
-        for number in 1..=NUMBERS {
-            let dir = format!("s{number}");
-            scene.wait_until("it runs", || scene.exists(format!("{dir}/supervise/state")));
-            wait_for_stage(scene, &dir, "ready");
-            let run = scene.service(&dir);
-            let mut wanted: BTreeSet<_> = inherited.keys().copied().collect();
-            wanted.extend([number, lock_of(number)]);
-            scene.wait_until("it has become its program", || runs(run));
-            let has = opened(run);
-            assert_eq!(has.keys().copied().collect::<BTreeSet<_>>(), wanted, "{has:?}");
-            assert_eq!((&*has[&number], &*has[&lock_of(number)]), ("pipe", "service-lock"));
-        }
-        for number in 1..=NUMBERS {
-            kill(scene.service(&format!("s{number}")), Signal::SIGKILL).unwrap();
-        }
-        for number in 1..=NUMBERS {
-            let dir = format!("s{number}");
-            for program in ["notify", "finish"] {
-                let text = || fs::read_to_string(scene.path(format!("{dir}/{program}ing"))).unwrap_or_default();
-                scene.wait_until("it is run", || text().ends_with('\n'));
-                let process = Pid::from_raw(text().trim().parse().unwrap());
-                scene.wait_until("it has become its program", || runs(process));
-                assert!(opened(process).keys().eq(inherited.keys()), "{program}: {:?}", opened(process));
-            }
-        }
-    }
-
-    fn restarts_leave_no_descriptors_and_no_dead(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\necho >&3\necho start >>starts\n");
-        scene.write("s/notification-fd", "3");
-        scene.write("s/lock-fd", "4");
+fn each_is_given_its_descriptors_and_no_others(sandbox: &Sandbox) {
+    const NUMBERS: i32 = 30;
+    // Every number that supervise may use itself, and all of them crossing.
+    let lock_of = |number| if number == NUMBERS { 1 } else { number + 1 };
+    for number in 1..=NUMBERS {
+        let dir = format!("s{number}");
+        sandbox.script(
+            format!("{dir}/run"),
+            &format!("#!/bin/sh\necho >/proc/self/fd/{number}\nexec sleep 1000\n"),
+        );
         for program in ["notify", "finish"] {
-            scene.script(format!("s/{program}"), "#!/bin/sh\nexit 0\n");
+            sandbox.script(
+                format!("{dir}/{program}"),
+                &format!("#!/bin/sh\necho $$ >{program}ing\nexec sleep 1000\n"),
+            );
         }
-        let supervise = supervise(scene, "s");
-        let starts = || fs::read_to_string(scene.path("s/starts")).unwrap_or_default().lines().count();
-        let waits = || {
-            wait_for_stage(scene, "s", "delay");
-            scene.wait_until("the dead are gone", || children(supervise.pid()).is_empty());
-            assert!(!children(supervise.pid()).into_iter().any(is_zombie));
-            descriptors(supervise.pid())
-        };
-        scene.wait_until("it was started", || starts() == 1);
-        let before = waits();
-        scene.wait_until("it was started again and again", || starts() == 3);
-        assert_eq!(waits(), before);
+        sandbox.write(format!("{dir}/notification-fd"), number.to_string());
+        sandbox.write(format!("{dir}/lock-fd"), lock_of(number).to_string());
+        // It is looked at when all are, however long that takes.
+        sandbox.write(format!("{dir}/timeout-finish"), "0");
     }
-
-    fn with_few_descriptors_it_refuses_at_once_or_runs_the_service(scene: &Scene) {
-        let limits = 7..=20;
-        scene.sh("mkfifo fifo").succeeds();
-        let start = |limit| {
-            fs::create_dir(scene.path(format!("s{limit}"))).unwrap();
-            // A program that needs none itself, and stays.
-            symlink("/bin/cat", scene.path(format!("s{limit}/run"))).unwrap();
-            scene.write(format!("s{limit}/notification-fd"), "1");
-            scene.start(scene.shell(&format!("exec <>fifo; ulimit -n {limit}; exec supervise -e s{limit}")))
-        };
-        let all: Vec<_> = limits.clone().map(start).collect();
-        let (mut refused, mut warned) = (0, 0);
-        for (limit, mut supervise) in limits.clone().zip(all) {
-            let dir = format!("s{limit}");
-            let runs = |supervise: &Running| {
-                let name = |pid: &Pid| fs::read(format!("/proc/{pid}/comm"));
-                let names = children(supervise.pid());
-                names.iter().any(|pid| name(pid).is_ok_and(|name| name == b"run\n"))
+    let _all: Vec<_> = (1..=NUMBERS)
+        .map(|number| sandbox.start(sandbox.shell(&format!("exec supervise -e s{number}"))))
+        .collect();
+    // What anybody has who is started from here.
+    let other = sandbox.start(sandbox.shell("exec sleep 1000"));
+    // A program that is being loaded has its libraries open.
+    let runs = |pid: Pid| {
+        let waits = fs::read_to_string(format!("/proc/{pid}/wchan"));
+        waits.is_ok_and(|waits| waits.contains("nanosleep"))
+    };
+    sandbox.wait_until("it has become its program", || runs(other.pid()));
+    let inherited = opened(other.pid());
+    for number in 1..=NUMBERS {
+        let dir = format!("s{number}");
+        sandbox.wait_until("it runs", || {
+            sandbox.exists(format!("{dir}/supervise/state"))
+        });
+        wait_for_stage(sandbox, &dir, "ready");
+        let run = sandbox.service(&dir);
+        let mut wanted: BTreeSet<_> = inherited.keys().copied().collect();
+        wanted.extend([number, lock_of(number)]);
+        sandbox.wait_until("it has become its program", || runs(run));
+        let has = opened(run);
+        assert_eq!(
+            has.keys().copied().collect::<BTreeSet<_>>(),
+            wanted,
+            "{has:?}"
+        );
+        assert_eq!(
+            (&*has[&number], &*has[&lock_of(number)]),
+            ("pipe", "service-lock")
+        );
+    }
+    for number in 1..=NUMBERS {
+        kill(sandbox.service(&format!("s{number}")), Signal::SIGKILL).unwrap();
+    }
+    for number in 1..=NUMBERS {
+        let dir = format!("s{number}");
+        for program in ["notify", "finish"] {
+            let text = || {
+                fs::read_to_string(sandbox.path(format!("{dir}/{program}ing"))).unwrap_or_default()
             };
-            scene.wait_until("it refuses or runs", || runs(&supervise) || !supervise.runs());
-            if !runs(&supervise) {
-                refused += 1;
-                assert_eq!(supervise.wait().code(), Some(111));
-            } else if said(&supervise).contains("unable to create pipe for") {
-                warned += 1;
-                let warning = format!("supervise: warning: unable to create pipe for {dir}/notification-fd: \
-                    process cannot open more files\n");
-                assert_eq!(said(&supervise), warning);
-                // Who cannot be heard is not waited for.
-                wait_for_stage(scene, &dir, "up");
-            } else if said(&supervise).is_empty() {
-                wait_for_stage(scene, &dir, "starting");
-            }
+            sandbox.wait_until("it is run", || text().ends_with('\n'));
+            let process = Pid::from_raw(text().trim().parse().unwrap());
+            sandbox.wait_until("it has become its program", || runs(process));
+            assert!(
+                opened(process).keys().eq(inherited.keys()),
+                "{program}: {:?}",
+                opened(process)
+            );
         }
-        assert!(refused > 0 && warned > 0 && refused + warned < limits.count());
     }
+}
 
-    fn what_is_said_of_a_service_is_not_said_by_it(scene: &Scene) {
-        // Its standard error is where it says that it is ready.
-        scene.write("s/notification-fd", "2");
-        scene.write("s/restart-limit-count", "1");
-        let supervise_once = supervise(scene, "s");
-        wait_for_stage(scene, "s", "failed");
-        scene.sh("svc -x s").succeeds();
-        let line = "supervise: fatal: unable to start s/run: file does not exist\n";
-        supervise_once.wait().is(0, "", line.repeat(2));
-        // Nor by standard error, wherever that is kept meanwhile.
-        scene.write("s/lock-fd", "2");
-        for number in 3..20 {
-            scene.write("s/notification-fd", number.to_string());
-            let supervise_once = supervise(scene, "s");
-            scene.wait_until("it is said", || !supervise_once.stderr().is_empty());
-            scene.sh("svc -dx s").succeeds();
-            let said = supervise_once.wait().error_text();
-            assert!(said.starts_with(line), "{number}: {said}");
+fn restarts_leave_no_descriptors_and_no_dead(sandbox: &Sandbox) {
+    sandbox.script("s/run", "#!/bin/sh\necho >&3\necho start >>starts\n");
+    sandbox.write("s/notification-fd", "3");
+    sandbox.write("s/lock-fd", "4");
+    for program in ["notify", "finish"] {
+        sandbox.script(format!("s/{program}"), "#!/bin/sh\nexit 0\n");
+    }
+    let supervise = supervise(sandbox, "s");
+    let starts = || {
+        fs::read_to_string(sandbox.path("s/starts"))
+            .unwrap_or_default()
+            .lines()
+            .count()
+    };
+    let waits = || {
+        wait_for_stage(sandbox, "s", "delay");
+        sandbox.wait_until("the dead are gone", || children(supervise.pid()).is_empty());
+        assert!(!children(supervise.pid()).into_iter().any(is_zombie));
+        descriptors(supervise.pid())
+    };
+    sandbox.wait_until("it was started", || starts() == 1);
+    let before = waits();
+    sandbox.wait_until("it was started again and again", || starts() == 3);
+    assert_eq!(waits(), before);
+}
+
+fn with_few_descriptors_it_refuses_at_once_or_runs_the_service(sandbox: &Sandbox) {
+    let limits = 7..=20;
+    sandbox.sh("mkfifo fifo").succeeds();
+    let start = |limit| {
+        fs::create_dir(sandbox.path(format!("s{limit}"))).unwrap();
+        // A program that needs none itself, and stays.
+        symlink("/bin/cat", sandbox.path(format!("s{limit}/run"))).unwrap();
+        sandbox.write(format!("s{limit}/notification-fd"), "1");
+        sandbox.start(sandbox.shell(&format!(
+            "exec <>fifo; ulimit -n {limit}; exec supervise -e s{limit}"
+        )))
+    };
+    let all: Vec<_> = limits.clone().map(start).collect();
+    let (mut refused, mut warned) = (0, 0);
+    for (limit, mut supervise) in limits.clone().zip(all) {
+        let dir = format!("s{limit}");
+        let runs = |supervise: &Running| {
+            let name = |pid: &Pid| fs::read(format!("/proc/{pid}/comm"));
+            let names = children(supervise.pid());
+            names
+                .iter()
+                .any(|pid| name(pid).is_ok_and(|name| name == b"run\n"))
+        };
+        sandbox.wait_until("it refuses or runs", || {
+            runs(&supervise) || !supervise.runs()
+        });
+        if !runs(&supervise) {
+            refused += 1;
+            assert_eq!(supervise.wait().code(), Some(111));
+        } else if said(&supervise).contains("unable to create pipe for") {
+            warned += 1;
+            let warning = format!(
+                "supervise: warning: unable to create pipe for {dir}/notification-fd: \
+                process cannot open more files\n"
+            );
+            assert_eq!(said(&supervise), warning);
+            // Who cannot be heard is not waited for.
+            wait_for_stage(sandbox, &dir, "up");
+        } else if said(&supervise).is_empty() {
+            wait_for_stage(sandbox, &dir, "starting");
         }
-        scene.write("s/notification-fd", "2");
-        scene.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
-        scene.write("s/lock-fd", "9");
-        let first = supervise(scene, "s");
-        wait_for_stage(scene, "s", "starting");
-        let orphan = scene.service("s");
-        first.signal(Signal::SIGKILL);
-        let _ = first.wait();
-        // Until it has become its program, it holds what supervise had locked.
-        scene.wait_until("nobody is there", || !is_supervised(scene, "s"));
-        let second = supervise(scene, "s");
-        scene.wait_until("it waits", || said(&second).ends_with("s/supervise/service-lock\n"));
-        scene.sh("svc -p s").succeeds();
-        scene.wait_until("it is heard", || record(scene, "s").is_some_and(|record| record[16] == 1));
-        wait_for_stage(scene, "s", "starting");
-        kill(orphan, Signal::SIGKILL).unwrap();
     }
+    assert!(refused > 0 && warned > 0 && refused + warned < limits.count());
+}
 
-    fn what_cannot_be_kept_is_reported_and_keeps_nothing_from_being_done(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/finish", "#!/bin/sh\n>finished\n");
-        fs::create_dir_all(scene.path("s/supervise")).unwrap();
-        for file in ["state", "death_tally"] {
-            symlink("/dev/full", scene.path(format!("s/supervise/{file}.new"))).unwrap();
-        }
-        let supervise = supervise(scene, "s");
-        let first = scene.service("s");
-        kill(first, Signal::SIGKILL).unwrap();
-        scene.wait_until("it is started again", || scene.service("s") != first);
-        assert!(scene.exists("s/finished"));
-        let full = |file| format!("supervise: warning: unable to write s/supervise/{file}.new: out of disk space\n");
-        let lines: BTreeSet<_> = said(&supervise).split_inclusive('\n').map(str::to_owned).collect();
-        assert_eq!(lines, BTreeSet::from([full("state"), full("death_tally")]));
-        // With room again, all the deaths are there.
-        scene.sh("rm s/supervise/*.new").succeeds();
-        kill(scene.service("s"), Signal::SIGTERM).unwrap();
-        scene.wait_until("it is kept", || scene.exists("s/supervise/death_tally"));
-        assert_eq!(scene.read("s/supervise/death_tally").len(), 28);
-        // A directory in place of the state stays there.
-        scene.sh("until rm -f s/supervise/state && mkdir s/supervise/state 2>/dev/null; do :; done; svc -dx s").succeeds();
-        let last = "supervise: warning: unable to rename s/supervise/state.new to state: is a directory\n";
-        assert!(supervise.wait().error_text().ends_with(last));
+fn what_is_said_of_a_service_is_not_said_by_it(sandbox: &Sandbox) {
+    // Its standard error is where it says that it is ready.
+    sandbox.write("s/notification-fd", "2");
+    sandbox.write("s/restart-limit-count", "1");
+    let supervise_once = supervise(sandbox, "s");
+    wait_for_stage(sandbox, "s", "failed");
+    sandbox.sh("svc -x s").succeeds();
+    let line = "supervise: fatal: unable to start s/run: file does not exist\n";
+    supervise_once.wait().is(0, "", line.repeat(2));
+    // Nor by standard error, wherever that is kept meanwhile.
+    sandbox.write("s/lock-fd", "2");
+    for number in 3..20 {
+        sandbox.write("s/notification-fd", number.to_string());
+        let supervise_once = supervise(sandbox, "s");
+        sandbox.wait_until("it is said", || !supervise_once.stderr().is_empty());
+        sandbox.sh("svc -dx s").succeeds();
+        let said = supervise_once.wait().error_text();
+        assert!(said.starts_with(line), "{number}: {said}");
     }
+    sandbox.write("s/notification-fd", "2");
+    sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.write("s/lock-fd", "9");
+    let first = supervise(sandbox, "s");
+    wait_for_stage(sandbox, "s", "starting");
+    let orphan = sandbox.service("s");
+    first.signal(Signal::SIGKILL);
+    let _ = first.wait();
+    // Until it has become its program, it holds what supervise had locked.
+    sandbox.wait_until("nobody is there", || !is_supervised(sandbox, "s"));
+    let second = supervise(sandbox, "s");
+    sandbox.wait_until("it waits", || {
+        said(&second).ends_with("s/supervise/service-lock\n")
+    });
+    sandbox.sh("svc -p s").succeeds();
+    sandbox.wait_until("it is heard", || {
+        record(sandbox, "s").is_some_and(|record| record[16] == 1)
+    });
+    wait_for_stage(sandbox, "s", "starting");
+    kill(orphan, Signal::SIGKILL).unwrap();
+}
 
-    fn of_a_longer_tally_the_last_deaths_are_kept(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        let tally: Vec<u8> = (0..700_000_u32).flat_map(|number| {
+fn what_cannot_be_kept_is_reported_and_keeps_nothing_from_being_done(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/finish", "#!/bin/sh\n>finished\n");
+    fs::create_dir_all(sandbox.path("s/supervise")).unwrap();
+    for file in ["state", "death_tally"] {
+        symlink("/dev/full", sandbox.path(format!("s/supervise/{file}.new"))).unwrap();
+    }
+    let supervise = supervise(sandbox, "s");
+    let first = sandbox.service("s");
+    kill(first, Signal::SIGKILL).unwrap();
+    sandbox.wait_until("it is started again", || sandbox.service("s") != first);
+    assert!(sandbox.exists("s/finished"));
+    let full = |file| {
+        format!("supervise: warning: unable to write s/supervise/{file}.new: out of disk space\n")
+    };
+    let lines: BTreeSet<_> = said(&supervise)
+        .split_inclusive('\n')
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(lines, BTreeSet::from([full("state"), full("death_tally")]));
+    // With room again, all the deaths are there.
+    sandbox.sh("rm s/supervise/*.new").succeeds();
+    kill(sandbox.service("s"), Signal::SIGTERM).unwrap();
+    sandbox.wait_until("it is kept", || sandbox.exists("s/supervise/death_tally"));
+    assert_eq!(sandbox.read("s/supervise/death_tally").len(), 28);
+    // A directory in place of the state stays there.
+    sandbox.sh("until rm -f s/supervise/state && mkdir s/supervise/state 2>/dev/null; do :; done; svc -dx s").succeeds();
+    let last =
+        "supervise: warning: unable to rename s/supervise/state.new to state: is a directory\n";
+    assert!(supervise.wait().error_text().ends_with(last));
+}
+
+fn of_a_longer_tally_the_last_deaths_are_kept(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let tally: Vec<u8> = (0..700_000_u32)
+        .flat_map(|number| {
             let mut record = [0; 14];
             record[8..12].copy_from_slice(&number.to_be_bytes());
             record
-        }).collect();
-        scene.write("s/supervise/death_tally", &tally);
-        let supervise_once = supervise(scene, "s");
-        scene.service("s");
-        scene.sh("svc -dx s").succeeds();
-        supervise_once.wait().is(0, "", "");
-        let kept = scene.read("s/supervise/death_tally");
-        assert_eq!(kept.len(), 1400);
-        assert_eq!(kept[..1386], tally[tally.len() - 1386..]);
-        assert_eq!(kept[1398..], [0, 15]);
-        for (make, warning) in [
-            ("head -c 13 /dev/zero >s/supervise/death_tally", "s/supervise/death_tally is not a tally of deaths: ignored\n"),
-            ("mkfifo s/supervise/death_tally", "unable to read s/supervise/death_tally: unseekable descriptor\n"),
-        ] {
-            scene.sh(&format!("rm s/supervise/death_tally; {make}")).succeeds();
-            let supervise = supervise(scene, "s");
-            scene.service("s");
-            scene.sh("svc -dx s").succeeds();
-            supervise.wait().is(0, "", format!("supervise: warning: {warning}"));
-            assert_eq!(scene.read("s/supervise/death_tally").len(), 14);
-        }
+        })
+        .collect();
+    sandbox.write("s/supervise/death_tally", &tally);
+    let supervise_once = supervise(sandbox, "s");
+    sandbox.service("s");
+    sandbox.sh("svc -dx s").succeeds();
+    supervise_once.wait().is(0, "", "");
+    let kept = sandbox.read("s/supervise/death_tally");
+    assert_eq!(kept.len(), 1400);
+    assert_eq!(kept[..1386], tally[tally.len() - 1386..]);
+    assert_eq!(kept[1398..], [0, 15]);
+    for (make, warning) in [
+        (
+            "head -c 13 /dev/zero >s/supervise/death_tally",
+            "s/supervise/death_tally is not a tally of deaths: ignored\n",
+        ),
+        (
+            "mkfifo s/supervise/death_tally",
+            "unable to read s/supervise/death_tally: unseekable descriptor\n",
+        ),
+    ] {
+        sandbox
+            .sh(&format!("rm s/supervise/death_tally; {make}"))
+            .succeeds();
+        let supervise = supervise(sandbox, "s");
+        sandbox.service("s");
+        sandbox.sh("svc -dx s").succeeds();
+        supervise
+            .wait()
+            .is(0, "", format!("supervise: warning: {warning}"));
+        assert_eq!(sandbox.read("s/supervise/death_tally").len(), 14);
     }
+}
 
-    fn who_waits_for_an_orphan_ends_with_its_supervise(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
-        scene.write("s/lock-fd", "9");
-        let first = supervise(scene, "s");
-        scene.wait_until("it runs", || scene.exists("s/starts"));
-        let orphan = scene.service("s");
-        first.signal(Signal::SIGKILL);
-        let _ = first.wait();
-        let warning = "supervise: warning: waiting for what holds s/supervise/service-lock\n";
-        for _ in 0..2 {
-            // Of the one before, nothing holds the directory.
-            let next = supervise(scene, "s");
-            scene.wait_until("it waits", || next.stderr() == warning.as_bytes());
-            next.signal(Signal::SIGKILL);
-            let _ = next.wait();
-            scene.wait_until("nobody is there", || !is_supervised(scene, "s"));
-        }
-        let next = supervise(scene, "s");
-        scene.wait_until("it waits", || next.stderr() == warning.as_bytes());
-        kill(orphan, Signal::SIGKILL).unwrap();
-        let starts = || scene.read("s/starts").len() / "start\n".len();
-        scene.wait_until("it is started", || starts() == 2);
-        // Now it is the service, and is left behind as ever.
+fn who_waits_for_an_orphan_ends_with_its_supervise(sandbox: &Sandbox) {
+    sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
+    sandbox.write("s/lock-fd", "9");
+    let first = supervise(sandbox, "s");
+    sandbox.wait_until("it runs", || sandbox.exists("s/starts"));
+    let orphan = sandbox.service("s");
+    first.signal(Signal::SIGKILL);
+    let _ = first.wait();
+    let warning = "supervise: warning: waiting for what holds s/supervise/service-lock\n";
+    for _ in 0..2 {
+        // Of the one before, nothing holds the directory.
+        let next = supervise(sandbox, "s");
+        sandbox.wait_until("it waits", || next.stderr() == warning.as_bytes());
         next.signal(Signal::SIGKILL);
         let _ = next.wait();
-        let last = supervise(scene, "s");
-        scene.wait_until("it waits", || last.stderr() == warning.as_bytes());
-        assert_eq!(starts(), 2);
+        sandbox.wait_until("nobody is there", || !is_supervised(sandbox, "s"));
     }
+    let next = supervise(sandbox, "s");
+    sandbox.wait_until("it waits", || next.stderr() == warning.as_bytes());
+    kill(orphan, Signal::SIGKILL).unwrap();
+    let starts = || sandbox.read("s/starts").len() / "start\n".len();
+    sandbox.wait_until("it is started", || starts() == 2);
+    // Now it is the service, and is left behind as ever.
+    next.signal(Signal::SIGKILL);
+    let _ = next.wait();
+    let last = supervise(sandbox, "s");
+    sandbox.wait_until("it waits", || last.stderr() == warning.as_bytes());
+    assert_eq!(starts(), 2);
+}
 
-    fn a_finish_that_stops_itself_is_killed_in_time(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\necho start >>starts\n");
-        scene.script("s/finish", "#!/bin/sh\nkill -STOP $$\n");
-        scene.write("s/timeout-finish", "100");
-        let supervise = supervise(scene, "s");
-        let starts = || fs::read_to_string(scene.path("s/starts")).unwrap_or_default().lines().count();
-        scene.wait_until("it is started again", || starts() == 2);
-        scene.sh("svc -dx s").succeeds();
-        supervise.wait().is(0, "", "");
-    }
+fn a_finish_that_stops_itself_is_killed_in_time(sandbox: &Sandbox) {
+    sandbox.script("s/run", "#!/bin/sh\necho start >>starts\n");
+    sandbox.script("s/finish", "#!/bin/sh\nkill -STOP $$\n");
+    sandbox.write("s/timeout-finish", "100");
+    let supervise = supervise(sandbox, "s");
+    let starts = || {
+        fs::read_to_string(sandbox.path("s/starts"))
+            .unwrap_or_default()
+            .lines()
+            .count()
+    };
+    sandbox.wait_until("it is started again", || starts() == 2);
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait().is(0, "", "");
+}
 
-    fn a_finish_has_five_seconds_unless_it_says_otherwise(scene: &Scene) {
-        let all = [("four", Some("4000")), ("five", None), ("six", Some("6000"))];
-        let _all = all.map(|(dir, limit)| {
-            scene.script(format!("{dir}/run"), &format!("#!/bin/sh\n[ -e been ] && echo {dir} >>../again\n>been\n"));
-            scene.script(format!("{dir}/finish"), "#!/bin/sh\nexec sleep 1000\n");
-            if let Some(limit) = limit {
-                scene.write(format!("{dir}/timeout-finish"), limit);
-            }
-            scene.start(scene.shell(&format!("exec supervise -e {dir}")))
-        });
-        let again = || fs::read_to_string(scene.path("again")).unwrap_or_default();
-        scene.wait_until("all run again", || again().lines().count() == all.len());
-        assert_eq!(again(), "four\nfive\nsix\n");
-    }
-
-    fn a_service_that_is_paused_is_killed_in_time(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\ntrap '' TERM\n>there\nwhile :; do sleep 1000; done\n");
-        scene.write("s/timeout-kill", "100");
-        let supervise = supervise(scene, "s");
-        scene.wait_until("it is there", || scene.exists("s/there"));
-        let process = scene.service("s");
-        scene.sh("svc -d s").succeeds();
-        kill(process, Signal::SIGSTOP).unwrap();
-        scene.sh("svc -xp s").succeeds();
-        supervise.wait().is(0, "", "");
-    }
-
-    fn what_is_told_of_a_death_can_be_looked_at(scene: &Scene) {
-        scene.script("s/run", SLEEPER);
-        scene.script("s/finish", "#!/bin/sh\n{ grep -v since= supervise/state; svstat .; wc -c <supervise/death_tally; } >seen.new\n\
-            mv seen.new seen\nexec sleep 1000\n");
-        scene.script("s/notify", "#!/bin/sh\n[ $2 = start ] || { grep state= supervise/state >noticed.new; mv noticed.new noticed; }\n");
-        let _supervise = supervise(scene, "s");
-        kill(scene.service("s"), Signal::SIGKILL).unwrap();
-        scene.wait_until("it is told", || scene.exists("s/seen") && scene.exists("s/noticed"));
-        let seen = String::from_utf8(scene.read("s/seen")).unwrap();
-        let (state, more) = seen.split_once(".: ").unwrap();
-        assert_eq!(state, "state=finish\npid=\nrestarts=0\nexit_code=\nsignal=9\nnext_start=\n");
-        assert!(more.starts_with("down ") && more.ends_with(" seconds, normally up, want up\n14\n"), "{more}");
-        assert_eq!(scene.read("s/noticed"), b"state=finish\n");
-    }
-
-    fn finish_and_notify_get_the_signals_that_run_gets(scene: &Scene) {
-        let programs = ["run", "finish", "notify"];
-        for program in programs {
-            scene.script(format!("s/{program}"), &format!("#!/bin/sh\n\
-                [ -e {program}.saw ] || {{ grep -E '^Sig(Blk|Ign)' /proc/self/status >{program}.new; mv {program}.new {program}.saw; }}\n\
-                [ {program} != run ] || exec sleep 1000\n"));
+fn a_finish_has_five_seconds_unless_it_says_otherwise(sandbox: &Sandbox) {
+    let all = [
+        ("four", Some("4000")),
+        ("five", None),
+        ("six", Some("6000")),
+    ];
+    let _all = all.map(|(dir, limit)| {
+        sandbox.script(
+            format!("{dir}/run"),
+            &format!("#!/bin/sh\n[ -e been ] && echo {dir} >>../again\n>been\n"),
+        );
+        sandbox.script(format!("{dir}/finish"), "#!/bin/sh\nexec sleep 1000\n");
+        if let Some(limit) = limit {
+            sandbox.write(format!("{dir}/timeout-finish"), limit);
         }
-        let _supervise = scene.start(scene.shell("trap '' PIPE HUP USR1 CHLD; exec supervise -e s"));
-        scene.wait_until("run and notify have seen", || scene.exists("s/run.saw") && scene.exists("s/notify.saw"));
-        kill(scene.service("s"), Signal::SIGKILL).unwrap();
-        scene.wait_until("finish has seen", || scene.exists("s/finish.saw"));
-        for program in programs {
-            assert_eq!(scene.read(format!("s/{program}.saw")), scene.read("s/run.saw"), "{program}");
-        }
-        let ignored = String::from_utf8(scene.read("s/run.saw")).unwrap();
-        assert!(ignored.starts_with("SigBlk:\t0000000000000000\n"), "{ignored}");
-    }
+        sandbox.start(sandbox.shell(&format!("exec supervise -e {dir}")))
+    });
+    let again = || fs::read_to_string(sandbox.path("again")).unwrap_or_default();
+    sandbox.wait_until("all run again", || again().lines().count() == all.len());
+    assert_eq!(again(), "four\nfive\nsix\n");
+}
 
-    fn all_of_a_group_is_reached(scene: &Scene) {
-        scene.script("s/run", "#!/bin/sh\nfor i in 1 2 3; do sleep 1000 & echo $!; done >children\n>there\nwait\n");
-        let supervise = supervise(scene, "s");
-        scene.wait_until("they are there", || scene.exists("s/there"));
-        let children = String::from_utf8(scene.read("s/children")).unwrap();
-        let group: Vec<_> = children.lines().map(|line| Pid::from_raw(line.parse().unwrap())).collect();
-        assert!(group.iter().all(|&pid| kill(pid, None).is_ok()));
-        scene.sh("svc -+kdx s").succeeds();
-        supervise.wait().is(0, "", "");
-        let gone = |pid: &Pid| kill(*pid, None).is_err() || is_zombie(*pid);
-        scene.wait_until("all have ended", || group.iter().all(gone));
-    }
+fn a_service_that_is_paused_is_killed_in_time(sandbox: &Sandbox) {
+    sandbox.script(
+        "s/run",
+        "#!/bin/sh\ntrap '' TERM\n>there\nwhile :; do sleep 1000; done\n",
+    );
+    sandbox.write("s/timeout-kill", "100");
+    let supervise = supervise(sandbox, "s");
+    sandbox.wait_until("it is there", || sandbox.exists("s/there"));
+    let process = sandbox.service("s");
+    sandbox.sh("svc -d s").succeeds();
+    kill(process, Signal::SIGSTOP).unwrap();
+    sandbox.sh("svc -xp s").succeeds();
+    supervise.wait().is(0, "", "");
+}
 
-    fn what_a_service_leaves_behind_speaks_for_no_other(scene: &Scene) {
-        // The one before is dead; its child says that it is ready.
-        scene.script("s/run", "#!/bin/sh\n[ -e second ] && exec sleep 1000\n>second\n\
-            (trap '' PIPE; until [ -e speak ]; do sleep 0.05; done; echo >&3; >spoken) &\n");
-        scene.write("s/notification-fd", "3");
-        let _supervise = supervise(scene, "s");
-        scene.wait_until("it is started again", || scene.exists("s/second"));
-        wait_for_stage(scene, "s", "delay");
-        wait_for_stage(scene, "s", "starting");
-        scene.write("s/speak", "");
-        scene.wait_until("it has spoken", || scene.exists("s/spoken"));
-        scene.sh("svc -p s").succeeds();
-        scene.wait_until("it is heard", || record(scene, "s").is_some_and(|record| record[16] == 1));
-        wait_for_stage(scene, "s", "starting");
+fn what_is_told_of_a_death_can_be_looked_at(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    sandbox.script("s/finish", "#!/bin/sh\n{ grep -v since= supervise/state; svstat .; wc -c <supervise/death_tally; } >seen.new\n\
+        mv seen.new seen\nexec sleep 1000\n");
+    sandbox.script("s/notify", "#!/bin/sh\n[ $2 = start ] || { grep state= supervise/state >noticed.new; mv noticed.new noticed; }\n");
+    let _supervise = supervise(sandbox, "s");
+    kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
+    sandbox.wait_until("it is told", || {
+        sandbox.exists("s/seen") && sandbox.exists("s/noticed")
+    });
+    let seen = String::from_utf8(sandbox.read("s/seen")).unwrap();
+    let (state, more) = seen.split_once(".: ").unwrap();
+    assert_eq!(
+        state,
+        "state=finish\npid=\nrestarts=0\nexit_code=\nsignal=9\nnext_start=\n"
+    );
+    assert!(
+        more.starts_with("down ") && more.ends_with(" seconds, normally up, want up\n14\n"),
+        "{more}"
+    );
+    assert_eq!(sandbox.read("s/noticed"), b"state=finish\n");
+}
+
+fn finish_and_notify_get_the_signals_that_run_gets(sandbox: &Sandbox) {
+    let programs = ["run", "finish", "notify"];
+    for program in programs {
+        sandbox.script(format!("s/{program}"), &format!("#!/bin/sh\n\
+            [ -e {program}.saw ] || {{ grep -E '^Sig(Blk|Ign)' /proc/self/status >{program}.new; mv {program}.new {program}.saw; }}\n\
+            [ {program} != run ] || exec sleep 1000\n"));
     }
+    let _supervise =
+        sandbox.start(sandbox.shell("trap '' PIPE HUP USR1 CHLD; exec supervise -e s"));
+    sandbox.wait_until("run and notify have seen", || {
+        sandbox.exists("s/run.saw") && sandbox.exists("s/notify.saw")
+    });
+    kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
+    sandbox.wait_until("finish has seen", || sandbox.exists("s/finish.saw"));
+    for program in programs {
+        assert_eq!(
+            sandbox.read(format!("s/{program}.saw")),
+            sandbox.read("s/run.saw"),
+            "{program}"
+        );
+    }
+    let ignored = String::from_utf8(sandbox.read("s/run.saw")).unwrap();
+    assert!(
+        ignored.starts_with("SigBlk:\t0000000000000000\n"),
+        "{ignored}"
+    );
+}
+
+fn all_of_a_group_is_reached(sandbox: &Sandbox) {
+    sandbox.script(
+        "s/run",
+        "#!/bin/sh\nfor i in 1 2 3; do sleep 1000 & echo $!; done >children\n>there\nwait\n",
+    );
+    let supervise = supervise(sandbox, "s");
+    sandbox.wait_until("they are there", || sandbox.exists("s/there"));
+    let children = String::from_utf8(sandbox.read("s/children")).unwrap();
+    let group: Vec<_> = children
+        .lines()
+        .map(|line| Pid::from_raw(line.parse().unwrap()))
+        .collect();
+    assert!(group.iter().all(|&pid| kill(pid, None).is_ok()));
+    sandbox.sh("svc -+kdx s").succeeds();
+    supervise.wait().is(0, "", "");
+    let gone = |pid: &Pid| kill(*pid, None).is_err() || is_zombie(*pid);
+    sandbox.wait_until("all have ended", || group.iter().all(gone));
+}
+
+fn what_a_service_leaves_behind_speaks_for_no_other(sandbox: &Sandbox) {
+    // The one before is dead; its child says that it is ready.
+    sandbox.script(
+        "s/run",
+        "#!/bin/sh\n[ -e second ] && exec sleep 1000\n>second\n\
+        (trap '' PIPE; until [ -e speak ]; do sleep 0.05; done; echo >&3; >spoken) &\n",
+    );
+    sandbox.write("s/notification-fd", "3");
+    let _supervise = supervise(sandbox, "s");
+    sandbox.wait_until("it is started again", || sandbox.exists("s/second"));
+    wait_for_stage(sandbox, "s", "delay");
+    wait_for_stage(sandbox, "s", "starting");
+    sandbox.write("s/speak", "");
+    sandbox.wait_until("it has spoken", || sandbox.exists("s/spoken"));
+    sandbox.sh("svc -p s").succeeds();
+    sandbox.wait_until("it is heard", || {
+        record(sandbox, "s").is_some_and(|record| record[16] == 1)
+    });
+    wait_for_stage(sandbox, "s", "starting");
 }

@@ -1,10 +1,15 @@
 //! A file system that is full: svlogd removes old files as far as it may, and
 //! else says so and waits; when there is room again every byte is there.
 
-use testkit::{Scene, compliance, say};
+use testkit::{Sandbox, compliance, say};
 
 use super::multilog_full::{finished, input, run, text};
 use crate::compliance::multilog::{contents, files, masked};
+
+compliance!(
+    when_there_is_room_again_svlogd_has_every_byte,
+    old_files_go_first_as_far_as_they_may,
+);
 
 /// A file system that is full, and what svlogd says of it.
 struct Full {
@@ -77,9 +82,9 @@ fn script(n: usize, full: &Full) -> String {
 }
 
 /// What was said, without what was said before.
-fn said(scene: &Scene, n: usize) -> String {
+fn said(sandbox: &Sandbox, n: usize) -> String {
     let mut seen: Vec<String> = Vec::new();
-    for line in masked(scene.read(format!("{n}/said"))).split_inclusive('\n') {
+    for line in masked(sandbox.read(format!("{n}/said"))).split_inclusive('\n') {
         if !seen.iter().any(|before| before == line) {
             seen.push(line.to_owned());
         }
@@ -87,35 +92,33 @@ fn said(scene: &Scene, n: usize) -> String {
     seen.concat()
 }
 
-compliance! {
-    fn when_there_is_room_again_svlogd_has_every_byte(scene: &Scene) {
-        let scripts = WAITING.iter().enumerate();
-        if run(scene, scripts.map(|(n, full)| script(n, full))).is_none() {
-            return;
-        }
-        let input = input();
-        for (n, full) in WAITING.iter().enumerate() {
-            assert_eq!(said(scene, n), full.says, "{n}");
-            assert!(text(scene, n) == input, "{}", full.config);
-            let log = files(scene, &format!("{n}/log"));
-            assert!(log.lines().all(finished), "{log}");
-        }
-        say(&format!(
-            "svlogd, {:?}: {} full file systems, {} bytes fed to each; lost nothing",
-            scene.subject(),
-            WAITING.len(),
-            input.len()
-        ));
+fn when_there_is_room_again_svlogd_has_every_byte(sandbox: &Sandbox) {
+    let scripts = WAITING.iter().enumerate();
+    if run(sandbox, scripts.map(|(n, full)| script(n, full))).is_none() {
+        return;
     }
+    let input = input();
+    for (n, full) in WAITING.iter().enumerate() {
+        assert_eq!(said(sandbox, n), full.says, "{n}");
+        assert!(text(sandbox, n) == input, "{}", full.config);
+        let log = files(sandbox, &format!("{n}/log"));
+        assert!(log.lines().all(finished), "{log}");
+    }
+    say(&format!(
+        "svlogd, {:?}: {} full file systems, {} bytes fed to each; lost nothing",
+        sandbox.subject(),
+        WAITING.len(),
+        input.len()
+    ));
+}
 
-    fn old_files_go_first_as_far_as_they_may(scene: &Scene) {
-        if run(scene, [script(0, &REMOVING)]).is_none() {
-            return;
-        }
-        assert_eq!(said(scene, 0), REMOVING.says);
-        let left = String::from_utf8(scene.read("0/left")).unwrap();
-        let old: Vec<_> = left.lines().filter(|name| name.starts_with('@')).collect();
-        assert_eq!((old.len(), old[0]), (12, "@400000000000000000000012.s"));
-        assert!(contents(scene, "0/log").concat() == input().as_bytes());
+fn old_files_go_first_as_far_as_they_may(sandbox: &Sandbox) {
+    if run(sandbox, [script(0, &REMOVING)]).is_none() {
+        return;
     }
+    assert_eq!(said(sandbox, 0), REMOVING.says);
+    let left = String::from_utf8(sandbox.read("0/left")).unwrap();
+    let old: Vec<_> = left.lines().filter(|name| name.starts_with('@')).collect();
+    assert_eq!((old.len(), old[0]), (12, "@400000000000000000000012.s"));
+    assert!(contents(sandbox, "0/log").concat() == input().as_bytes());
 }

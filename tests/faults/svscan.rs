@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Scene, Subject, compliance, kill, run, say};
+use testkit::{Running, Sandbox, Subject, compliance, kill, run, say};
 
 use super::{
     SLEEPER, children, descriptors, directory, is_supervised, is_zombie, memory, pid_of, record,
@@ -27,9 +27,14 @@ print "$name end $n\n";
 /// How many services are disturbed, each with a logger.
 const DISTURBED: usize = 6;
 
+compliance!(
+    no_line_is_lost_however_often_they_are_killed,
+    a_new_svscan_takes_over_what_the_last_one_left,
+);
+
 /// A directory of services, their svscan, and what was seen of them.
 struct Trial<'a> {
-    scene: &'a Scene,
+    sandbox: &'a Sandbox,
     random: fastrand::Rng,
     kills: usize,
     longest: Duration,
@@ -46,7 +51,7 @@ impl Trial<'_> {
         let supervises = children(svscan);
         let services: Vec<Pid> = supervises.iter().flat_map(|&pid| children(pid)).collect();
         let is_up = |dir: String| {
-            record(self.scene, &dir)
+            record(self.sandbox, &dir)
                 .is_some_and(|record| services.contains(&Pid::from_raw(pid_of(record))))
         };
         supervises.len() == 2 * DISTURBED
@@ -60,7 +65,7 @@ impl Trial<'_> {
 
     fn wait_until_whole(&mut self, svscan: Pid) {
         let start = Instant::now();
-        self.scene
+        self.sandbox
             .wait_until("the tree is whole again", || self.is_whole(svscan));
         self.longest = self.longest.max(start.elapsed());
     }
@@ -83,15 +88,15 @@ impl Trial<'_> {
     fn written(&self) -> usize {
         Self::dirs()
             .map(|dir| {
-                fs::read(self.scene.path(format!("{dir}/kept"))).map_or(0, |kept| kept.len())
+                fs::read(self.sandbox.path(format!("{dir}/kept"))).map_or(0, |kept| kept.len())
             })
             .sum()
     }
 }
 
 /// Starts svscan on the directory `scan`.
-fn svscan(scene: &Scene) -> Running {
-    scene.start(scene.shell("exec svscan scan"))
+fn svscan(sandbox: &Sandbox) -> Running {
+    sandbox.start(sandbox.shell("exec svscan scan"))
 }
 
 /// How many descriptors svscan and all of its supervises have.
@@ -107,10 +112,10 @@ fn all_descriptors(svscan: Pid) -> Vec<(Option<std::path::PathBuf>, usize)> {
 
 /// Asserts that each writer's lines are there, once, to its last; how many
 /// lines and writers there were.
-fn count_lines(scene: &Scene) -> (usize, usize) {
+fn count_lines(sandbox: &Sandbox) -> (usize, usize) {
     let (mut lines, mut writers) = (0, 0);
     for n in 0..DISTURBED {
-        let kept = String::from_utf8(scene.read(format!("scan/{n}/log/kept"))).unwrap();
+        let kept = String::from_utf8(sandbox.read(format!("scan/{n}/log/kept"))).unwrap();
         let mut numbers: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         let mut ends = BTreeMap::new();
         for line in kept.lines() {
@@ -145,55 +150,82 @@ fn count_lines(scene: &Scene) -> (usize, usize) {
     (lines, writers)
 }
 
-compliance! {
-    fn no_line_is_lost_however_often_they_are_killed(scene: &Scene) {
-        for dir in Trial::dirs() {
-            let logger = "#!/bin/sh\nexec cat >>kept\n";
-            scene.script(format!("{dir}/run"), if dir.ends_with("log") { logger } else { COUNTING });
-        }
-        let mut trial = Trial { scene, random: fastrand::Rng::with_seed(1), kills: 0, longest: Duration::ZERO };
-        for round in 0..2 {
-            let svscan = svscan(scene);
-            scene.wait_until("all are up", || trial.is_whole(svscan.pid()));
-            let before = all_descriptors(svscan.pid());
-            trial.kill_supervises(svscan.pid());
-            let after = all_descriptors(svscan.pid());
-            assert_eq!(before, after);
-
-            // svscan's own death disturbs nobody: the pipes are still there.
-            svscan.signal(Signal::SIGKILL);
-            let complaints = svscan.wait().error_text();
-            assert!(complaints.is_empty(), "{complaints}");
-            let written = trial.written();
-            scene.wait_until("the services write on", || trial.written() > written + 10_000);
-            // The loggers end when nobody can write to them any more.
-            scene.sh("svc -dx scan/*; svc -x scan/*/log").succeeds();
-            scene.wait_until("all have ended", || scene.processes().is_empty());
-            say(&format!("{:?}: svscan {} killed after {} kills of supervises", scene.subject(), round + 1, trial.kills));
-        }
-        let (lines, writers) = count_lines(scene);
-        say(&format!("{:?}: {} kills, whole again after {:?} at most; {lines} lines of {writers} writers, none lost",
-            scene.subject(), trial.kills, trial.longest));
+fn no_line_is_lost_however_often_they_are_killed(sandbox: &Sandbox) {
+    for dir in Trial::dirs() {
+        let logger = "#!/bin/sh\nexec cat >>kept\n";
+        sandbox.script(
+            format!("{dir}/run"),
+            if dir.ends_with("log") {
+                logger
+            } else {
+                COUNTING
+            },
+        );
     }
+    let mut trial = Trial {
+        sandbox,
+        random: fastrand::Rng::with_seed(1),
+        kills: 0,
+        longest: Duration::ZERO,
+    };
+    for round in 0..2 {
+        let svscan = svscan(sandbox);
+        sandbox.wait_until("all are up", || trial.is_whole(svscan.pid()));
+        let before = all_descriptors(svscan.pid());
+        trial.kill_supervises(svscan.pid());
+        let after = all_descriptors(svscan.pid());
+        assert_eq!(before, after);
 
-    fn a_new_svscan_takes_over_what_the_last_one_left(scene: &Scene) {
-        scene.script("scan/a/run", SLEEPER);
-        let first = svscan(scene);
-        scene.wait_until("it is supervised", || is_supervised(scene, "scan/a"));
-        let supervise = children(first.pid())[0];
-        first.signal(Signal::SIGKILL);
-        first.wait();
-        let second = svscan(scene);
-        let held = "supervise: fatal: unable to acquire a/supervise/lock: temporary failure\n";
-        scene.wait_until("the lock is held", || second.stderr() == held.as_bytes());
-        kill(supervise, Signal::SIGKILL).unwrap();
-        scene.wait_until("it is supervised again", || is_supervised(scene, "scan/a"));
-        scene.wait_until("by the new one's", || children(second.pid()).iter().any(|&pid| !children(pid).is_empty()));
+        // svscan's own death disturbs nobody: the pipes are still there.
+        svscan.signal(Signal::SIGKILL);
+        let complaints = svscan.wait().error_text();
+        assert!(complaints.is_empty(), "{complaints}");
+        let written = trial.written();
+        sandbox.wait_until("the services write on", || {
+            trial.written() > written + 10_000
+        });
+        // The loggers end when nobody can write to them any more.
+        sandbox.sh("svc -dx scan/*; svc -x scan/*/log").succeeds();
+        sandbox.wait_until("all have ended", || sandbox.processes().is_empty());
+        say(&format!(
+            "{:?}: svscan {} killed after {} kills of supervises",
+            sandbox.subject(),
+            round + 1,
+            trial.kills
+        ));
     }
+    let (lines, writers) = count_lines(sandbox);
+    say(&format!(
+        "{:?}: {} kills, whole again after {:?} at most; {lines} lines of {writers} writers, none lost",
+        sandbox.subject(),
+        trial.kills,
+        trial.longest
+    ));
+}
+
+fn a_new_svscan_takes_over_what_the_last_one_left(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let first = svscan(sandbox);
+    sandbox.wait_until("it is supervised", || is_supervised(sandbox, "scan/a"));
+    let supervise = children(first.pid())[0];
+    first.signal(Signal::SIGKILL);
+    first.wait();
+    let second = svscan(sandbox);
+    let held = "supervise: fatal: unable to acquire a/supervise/lock: temporary failure\n";
+    sandbox.wait_until("the lock is held", || second.stderr() == held.as_bytes());
+    kill(supervise, Signal::SIGKILL).unwrap();
+    sandbox.wait_until("it is supervised again", || {
+        is_supervised(sandbox, "scan/a")
+    });
+    sandbox.wait_until("by the new one's", || {
+        children(second.pid())
+            .iter()
+            .any(|&pid| !children(pid).is_empty())
+    });
 }
 
 /// Runs a test with our programs alone, where 0.76 cannot follow.
-fn ours(check: fn(&Scene)) {
+fn ours(check: fn(&Sandbox)) {
     run(
         Subject::Ours,
         env!("CARGO_BIN_EXE_svok"),
@@ -205,33 +237,33 @@ fn ours(check: fn(&Scene)) {
 #[test]
 fn more_services_than_0_76_takes_start_and_stay_up() {
     const SERVICES: usize = 1010;
-    ours(|scene| {
-        let waiting = scene.bin().join("tai64n").canonicalize().unwrap();
+    ours(|sandbox| {
+        let waiting = sandbox.bin().join("tai64n").canonicalize().unwrap();
         for n in 0..SERVICES {
-            let dir = scene.path(format!("scan/{n}"));
+            let dir = sandbox.path(format!("scan/{n}"));
             fs::create_dir_all(&dir).unwrap();
             std::os::unix::fs::symlink(&waiting, dir.join("run")).unwrap();
         }
         // Each service waits for input that does not come.
         let start = Instant::now();
-        let svscan = scene.start(scene.shell("mkfifo never; exec svscan scan <>never"));
+        let svscan = sandbox.start(sandbox.shell("mkfifo never; exec svscan scan <>never"));
         let is_up = |n: usize| {
-            record(scene, &format!("scan/{n}")).is_some_and(|record| pid_of(record) != 0)
+            record(sandbox, &format!("scan/{n}")).is_some_and(|record| pid_of(record) != 0)
         };
-        scene.wait_until("each is up", || (0..SERVICES).all(is_up));
+        sandbox.wait_until("each is up", || (0..SERVICES).all(is_up));
         let elapsed = start.elapsed();
         let supervises = children(svscan.pid());
         assert_eq!(supervises.len(), SERVICES);
         // Here come more, with loggers, at the next look.
         let wait_for_look = |name: &str| {
-            scene.script(
+            sandbox.script(
                 format!("{name}/run"),
                 "#!/bin/sh\necho line; exec sleep 1000\n",
             );
-            scene.script(format!("{name}/log/run"), "#!/bin/sh\nexec cat >kept\n");
-            fs::rename(scene.path(name), scene.path(format!("scan/{name}"))).unwrap();
-            scene.wait_until("it runs, and its logger", || {
-                let kept = fs::read(scene.path(format!("scan/{name}/log/kept")));
+            sandbox.script(format!("{name}/log/run"), "#!/bin/sh\nexec cat >kept\n");
+            fs::rename(sandbox.path(name), sandbox.path(format!("scan/{name}"))).unwrap();
+            sandbox.wait_until("it runs, and its logger", || {
+                let kept = fs::read(sandbox.path(format!("scan/{name}/log/kept")));
                 kept.is_ok_and(|kept| kept == b"line\n")
             });
         };
@@ -264,22 +296,23 @@ fn more_services_than_0_76_takes_start_and_stay_up() {
 #[test]
 fn services_have_the_limit_on_descriptors_that_svscan_was_started_with() {
     const SERVICES: usize = 40;
-    ours(|scene| {
+    ours(|sandbox| {
         for n in 0..SERVICES {
-            scene.script(
+            sandbox.script(
                 format!("scan/{n}/run"),
                 "#!/bin/sh\nexec >limits; ulimit -Sn; ulimit -Hn; exec sleep 1000\n",
             );
-            scene.script(
+            sandbox.script(
                 format!("scan/{n}/log/run"),
                 "#!/bin/sh\nexec >limits; ulimit -Sn; ulimit -Hn; exec sleep 1000\n",
             );
         }
-        let svscan = scene.start(scene.shell("ulimit -Sn 24; ulimit -Hn 100; exec svscan scan"));
+        let svscan =
+            sandbox.start(sandbox.shell("ulimit -Sn 24; ulimit -Hn 100; exec svscan scan"));
         for n in 0..SERVICES {
             for dir in [format!("scan/{n}"), format!("scan/{n}/log")] {
-                let limits = scene.path(format!("{dir}/limits"));
-                scene.wait_until("it tells", || {
+                let limits = sandbox.path(format!("{dir}/limits"));
+                sandbox.wait_until("it tells", || {
                     fs::read(&limits).is_ok_and(|limits| limits == b"24\n100\n")
                 });
             }
@@ -298,12 +331,12 @@ fn services_have_the_limit_on_descriptors_that_svscan_was_started_with() {
 
 #[test]
 fn where_descriptors_run_out_what_runs_is_kept_running() {
-    ours(|scene| {
+    ours(|sandbox| {
         for n in 0..30 {
-            scene.script(format!("scan/{n}/run"), SLEEPER);
-            scene.script(format!("scan/{n}/log/run"), SLEEPER);
+            sandbox.script(format!("scan/{n}/run"), SLEEPER);
+            sandbox.script(format!("scan/{n}/log/run"), SLEEPER);
         }
-        let svscan = scene.start(scene.shell("ulimit -n 24; exec svscan scan"));
+        let svscan = sandbox.start(sandbox.shell("ulimit -n 24; exec svscan scan"));
         let refused = || {
             let stderr = String::from_utf8(svscan.stderr()).unwrap();
             stderr
@@ -318,14 +351,14 @@ fn where_descriptors_run_out_what_runs_is_kept_running() {
                 })
                 .count()
         };
-        scene.wait_until("some are refused", || refused() >= 10);
+        sandbox.wait_until("some are refused", || refused() >= 10);
         let first = children(svscan.pid());
-        scene.wait_until("it looks again", || refused() >= 20);
+        sandbox.wait_until("it looks again", || refused() >= 20);
         assert_eq!(children(svscan.pid()), first);
         for &pid in &first {
             kill(pid, Signal::SIGKILL).unwrap();
         }
-        scene.wait_until("all are replaced", || {
+        sandbox.wait_until("all are replaced", || {
             let now = children(svscan.pid());
             now.len() == first.len() && !now.iter().any(|pid| first.contains(pid))
         });
@@ -339,24 +372,24 @@ fn where_descriptors_run_out_what_runs_is_kept_running() {
 
 #[test]
 fn what_the_system_does_not_offer_is_done_without() {
-    ours(|scene| {
+    ours(|sandbox| {
         // In turn there are no events, and no /proc.
         for (n, without) in [
             "strace -f -qq -o /dev/null -e trace=inotify_init1 -e inject=inotify_init1:error=EMFILE",
             r#"unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh"#,
         ].into_iter().enumerate() {
-            if scene.sh(&format!("{without} true 2>/dev/null")).code() != Some(0) {
+            if sandbox.sh(&format!("{without} true 2>/dev/null")).code() != Some(0) {
                 say(&format!("cannot be tried here: {without}"));
                 continue;
             }
-            scene.script(format!("s{n}/run"), "#!/bin/sh\necho line; exec sleep 1000\n");
-            scene.script(format!("s{n}/log/run"), "#!/bin/sh\nexec cat >kept\n");
-            scene.sh(&format!("mkdir scan{n}")).succeeds();
-            let svscan = scene.start(scene.shell(&format!("exec {without} svscan scan{n}")));
+            sandbox.script(format!("s{n}/run"), "#!/bin/sh\necho line; exec sleep 1000\n");
+            sandbox.script(format!("s{n}/log/run"), "#!/bin/sh\nexec cat >kept\n");
+            sandbox.sh(&format!("mkdir scan{n}")).succeeds();
+            let svscan = sandbox.start(sandbox.shell(&format!("exec {without} svscan scan{n}")));
             // By now it has looked at an empty directory, or will soon.
-            scene.sh(&format!("ln -s ../s{n} scan{n}/")).succeeds();
-            scene.wait_until("a new link runs all the same, with its logger", || {
-                fs::read(scene.path(format!("s{n}/log/kept"))).is_ok_and(|kept| kept == b"line\n")
+            sandbox.sh(&format!("ln -s ../s{n} scan{n}/")).succeeds();
+            sandbox.wait_until("a new link runs all the same, with its logger", || {
+                fs::read(sandbox.path(format!("s{n}/log/kept"))).is_ok_and(|kept| kept == b"line\n")
             });
             assert_eq!(svscan.stderr(), b"");
         }

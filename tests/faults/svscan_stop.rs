@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::sys::signal::Signal;
-use testkit::{Outcome, Running, Scene, Subject, kill, run, say};
+use testkit::{Outcome, Running, Sandbox, Subject, kill, run, say};
 
 use super::children;
 
@@ -20,7 +20,7 @@ while :; do sleep 0.02; done
 const KEEPER: &str = "#!/bin/sh\nexec cat >>kept\n";
 
 /// Runs a test with our programs, of which alone svscan -e is one.
-fn ours(check: fn(&Scene)) {
+fn ours(check: fn(&Sandbox)) {
     run(
         Subject::Ours,
         env!("CARGO_BIN_EXE_svok"),
@@ -30,35 +30,35 @@ fn ours(check: fn(&Scene)) {
 }
 
 /// Makes services with loggers.
-fn make(scene: &Scene, names: &[&str]) {
+fn make(sandbox: &Sandbox, names: &[&str]) {
     for name in names {
-        scene.script(format!("scan/{name}/run"), POLITE);
-        scene.script(format!("scan/{name}/log/run"), KEEPER);
-        scene.write(format!("scan/{name}/timeout-kill"), "2000");
+        sandbox.script(format!("scan/{name}/run"), POLITE);
+        sandbox.script(format!("scan/{name}/log/run"), KEEPER);
+        sandbox.write(format!("scan/{name}/timeout-kill"), "2000");
     }
 }
 
 /// Starts svscan -e by a command, and waits until its services are up.
-fn start(scene: &Scene, names: &[&str], command: &str) -> Running {
-    let svscan = scene.start(scene.shell(command));
+fn start(sandbox: &Sandbox, names: &[&str], command: &str) -> Running {
+    let svscan = sandbox.start(sandbox.shell(command));
     for name in names {
         let up = format!("scan/{name}/up");
-        scene.wait_until("it is up", || scene.exists(&up));
+        sandbox.wait_until("it is up", || sandbox.exists(&up));
         // So is its logger.
-        scene.service(&format!("scan/{name}/log"));
+        sandbox.service(&format!("scan/{name}/log"));
     }
     svscan
 }
 
 /// Makes services with loggers, and starts svscan -e on them.
-fn up(scene: &Scene, names: &[&str]) -> Running {
-    make(scene, names);
-    start(scene, names, "exec svscan -e scan")
+fn up(sandbox: &Sandbox, names: &[&str]) -> Running {
+    make(sandbox, names);
+    start(sandbox, names, "exec svscan -e scan")
 }
 
 /// The supervise of a service, a child of svscan.
-fn supervise(scene: &Scene, svscan: &Running, dir: &str) -> nix::unistd::Pid {
-    let service = scene.service(dir);
+fn supervise(sandbox: &Sandbox, svscan: &Running, dir: &str) -> nix::unistd::Pid {
+    let service = sandbox.service(dir);
     let supervises = children(svscan.pid());
     let mut its = supervises.into_iter();
     its.find(|&pid| children(pid).contains(&service)).unwrap()
@@ -66,17 +66,17 @@ fn supervise(scene: &Scene, svscan: &Running, dir: &str) -> nix::unistd::Pid {
 
 /// Tells svscan to end, and waits for that: nothing is left.
 #[track_caller]
-fn end(scene: &Scene, svscan: Running) -> Outcome {
+fn end(sandbox: &Sandbox, svscan: Running) -> Outcome {
     svscan.signal(Signal::SIGTERM);
     let outcome = svscan.wait();
     assert_eq!(outcome.code(), Some(0), "{outcome:?}");
-    assert!(scene.processes().is_empty(), "{outcome:?}");
+    assert!(sandbox.processes().is_empty(), "{outcome:?}");
     outcome
 }
 
 #[track_caller]
-fn assert_all_is_kept(scene: &Scene, name: &str) {
-    let kept = scene.read(format!("scan/{name}/log/kept"));
+fn assert_all_is_kept(sandbox: &Sandbox, name: &str) {
+    let kept = sandbox.read(format!("scan/{name}/log/kept"));
     assert_eq!(kept, b"first\nlast words\n", "{name}");
 }
 
@@ -87,116 +87,116 @@ fn unable_to_stop(whom: &str) -> String {
 
 #[test]
 fn a_stopped_supervise_with_a_full_fifo_is_waked() {
-    ours(|scene| {
-        let svscan = up(scene, &["a"]);
+    ours(|sandbox| {
+        let svscan = up(sandbox, &["a"]);
         for dir in ["scan/a", "scan/a/log"] {
-            kill(supervise(scene, &svscan, dir), Signal::SIGSTOP).unwrap();
+            kill(supervise(sandbox, &svscan, dir), Signal::SIGSTOP).unwrap();
             // Bytes that supervise ignores, as many as there is room for.
             let fifo = fs::OpenOptions::new()
                 .write(true)
                 .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-                .open(scene.path(format!("{dir}/supervise/control")));
+                .open(sandbox.path(format!("{dir}/supervise/control")));
             let mut fifo = fifo.unwrap();
             while fifo.write(&[b'.'; 4096]).is_ok() {}
             while fifo.write(b".").is_ok() {}
         }
-        end(scene, svscan).succeeds();
-        assert_all_is_kept(scene, "a");
+        end(sandbox, svscan).succeeds();
+        assert_all_is_kept(sandbox, "a");
     });
 }
 
 #[test]
 fn a_supervise_that_cannot_be_told_is_killed_with_its_service() {
-    ours(|scene| {
-        let svscan = up(scene, &["a", "b"]);
-        scene
+    ours(|sandbox| {
+        let svscan = up(sandbox, &["a", "b"]);
+        sandbox
             .sh("rm scan/a/supervise/control; rm -r scan/b/supervise")
             .succeeds();
-        let outcome = end(scene, svscan);
+        let outcome = end(sandbox, svscan);
         let complaints = outcome.error_text();
         for name in ["a", "b"] {
             assert!(complaints.contains(&unable_to_stop(name)), "{complaints}");
             // It was killed, but its logger ends as ever.
-            assert_eq!(scene.read(format!("scan/{name}/log/kept")), b"first\n");
+            assert_eq!(sandbox.read(format!("scan/{name}/log/kept")), b"first\n");
         }
     });
 }
 
 #[test]
 fn told_again_it_does_not_wait_for_finish() {
-    ours(|scene| {
-        make(scene, &["a"]);
-        scene.script(
+    ours(|sandbox| {
+        make(sandbox, &["a"]);
+        sandbox.script(
             "scan/a/finish",
             "#!/bin/sh\necho >finishing\nexec sleep 1000\n",
         );
-        scene.write("scan/a/timeout-finish", "0");
-        let svscan = start(scene, &["a"], "exec svscan -e scan");
+        sandbox.write("scan/a/timeout-finish", "0");
+        let svscan = start(sandbox, &["a"], "exec svscan -e scan");
         svscan.signal(Signal::SIGTERM);
-        scene.wait_until("finish runs", || scene.exists("scan/a/finishing"));
-        end(scene, svscan).succeeds();
-        assert_all_is_kept(scene, "a");
+        sandbox.wait_until("finish runs", || sandbox.exists("scan/a/finishing"));
+        end(sandbox, svscan).succeeds();
+        assert_all_is_kept(sandbox, "a");
     });
 }
 
 #[test]
 fn while_all_ends_nothing_is_started() {
-    ours(|scene| {
-        make(scene, &["a"]);
+    ours(|sandbox| {
+        make(sandbox, &["a"]);
         let told = "echo >told; until [ -e go ]; do sleep 0.02; done; ";
-        scene.script(
+        sandbox.script(
             "scan/a/run",
             &POLITE.replace("trap '", &format!("trap '{told}")),
         );
-        scene.write("scan/a/timeout-kill", "0");
-        let svscan = start(scene, &["a"], "exec svscan -e scan");
+        sandbox.write("scan/a/timeout-kill", "0");
+        let svscan = start(sandbox, &["a"], "exec svscan -e scan");
         svscan.signal(Signal::SIGTERM);
-        scene.wait_until("it is told", || scene.exists("scan/a/told"));
-        scene.script("new/run", "#!/bin/sh\n");
-        scene.sh("ln -s ../new scan/link; mv new scan").succeeds();
+        sandbox.wait_until("it is told", || sandbox.exists("scan/a/told"));
+        sandbox.script("new/run", "#!/bin/sh\n");
+        sandbox.sh("ln -s ../new scan/link; mv new scan").succeeds();
         for signal in [Signal::SIGHUP, Signal::SIGALRM] {
             svscan.signal(signal);
         }
         let status = format!("/proc/{}/status", svscan.pid());
-        scene.wait_until("it is told that as well", || {
+        sandbox.wait_until("it is told that as well", || {
             let status = fs::read_to_string(&status).unwrap();
             status.contains("\nShdPnd:\t0000000000000000\n")
         });
-        scene.write("scan/a/go", "");
+        sandbox.write("scan/a/go", "");
         let outcome = svscan.wait();
         outcome.succeeds();
-        assert!(!scene.exists("scan/new/supervise"));
-        assert_all_is_kept(scene, "a");
+        assert!(!sandbox.exists("scan/new/supervise"));
+        assert_all_is_kept(sandbox, "a");
     });
 }
 
 #[test]
 fn who_says_nothing_has_ten_seconds() {
-    ours(|scene| {
+    ours(|sandbox| {
         for (name, limit) in [
             ("nine", Some("9000")),
             ("ten", None),
             ("eleven", Some("11000")),
         ] {
-            scene.script(
+            sandbox.script(
                 format!("scan/{name}/run"),
                 "#!/bin/sh\ntrap '' TERM\necho >up\nwhile :; do sleep 1000; done\n",
             );
-            scene.script(
+            sandbox.script(
                 format!("scan/{name}/finish"),
                 "#!/bin/sh\necho $3 >>../../ended\n",
             );
             if let Some(limit) = limit {
-                scene.write(format!("scan/{name}/timeout-kill"), limit);
+                sandbox.write(format!("scan/{name}/timeout-kill"), limit);
             }
         }
-        let svscan = scene.start(scene.shell("exec svscan -e scan"));
+        let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
         for name in ["nine", "ten", "eleven"] {
-            scene.wait_until("it is up", || scene.exists(format!("scan/{name}/up")));
+            sandbox.wait_until("it is up", || sandbox.exists(format!("scan/{name}/up")));
         }
         svscan.signal(Signal::SIGTERM);
         assert_eq!(svscan.wait().code(), Some(0));
-        assert_eq!(scene.read("ended"), b"nine\nten\neleven\n");
+        assert_eq!(sandbox.read("ended"), b"nine\nten\neleven\n");
     });
 }
 
@@ -211,27 +211,27 @@ ln -s 1001 /proc/self
 
 #[test]
 fn the_numbers_in_a_proc_of_others_are_not_killed() {
-    ours(|scene| {
+    ours(|sandbox| {
         let namespace = "unshare --mount --pid --fork --kill-child sh";
-        scene.write("start", format!("{ANOTHERS_PROC}exec $@"));
-        if scene.sh(&format!("{namespace} start true")).code() != Some(0) {
+        sandbox.write("start", format!("{ANOTHERS_PROC}exec $@"));
+        if sandbox.sh(&format!("{namespace} start true")).code() != Some(0) {
             return say("skipped, not permitted to make a process namespace: a foreign /proc");
         }
-        make(scene, &["a", "b"]);
-        scene.write("scan/a/log/timeout-kill", "200");
+        make(sandbox, &["a", "b"]);
+        sandbox.write("scan/a/log/timeout-kill", "200");
         // It ends after the supervise that is killed.
         let killed = "until setlock -n ../a/supervise/lock true; do sleep 0.02; done 2>/dev/null";
-        scene.script(
+        sandbox.script(
             "scan/b/run",
             &POLITE.replace("trap '", &format!("trap '{killed}; ")),
         );
-        scene.write("scan/b/timeout-kill", "0");
+        sandbox.write("scan/b/timeout-kill", "0");
         let unshare = start(
-            scene,
+            sandbox,
             &["a", "b"],
             &format!("exec {namespace} start svscan -e scan"),
         );
-        scene.sh("rm scan/a/supervise/control").succeeds();
+        sandbox.sh("rm scan/a/supervise/control").succeeds();
         kill(children(unshare.pid())[0], Signal::SIGTERM).unwrap();
         let outcome = unshare.wait();
         assert_eq!(outcome.code(), Some(0), "{outcome:?}");
@@ -239,56 +239,56 @@ fn the_numbers_in_a_proc_of_others_are_not_killed() {
             outcome.error_text().contains(&unable_to_stop("a")),
             "{outcome:?}"
         );
-        assert_all_is_kept(scene, "b");
+        assert_all_is_kept(sandbox, "b");
     });
 }
 
 #[test]
 fn a_killed_supervise_is_not_waited_for() {
-    ours(|scene| {
-        let svscan = up(scene, &["a", "b"]);
+    ours(|sandbox| {
+        let svscan = up(sandbox, &["a", "b"]);
         // What it leaves behind holds the pipe, until the logger's time is up.
-        scene.write("scan/a/log/timeout-kill", "200");
-        kill(supervise(scene, &svscan, "scan/a"), Signal::SIGKILL).unwrap();
-        kill(supervise(scene, &svscan, "scan/b/log"), Signal::SIGKILL).unwrap();
+        sandbox.write("scan/a/log/timeout-kill", "200");
+        kill(supervise(sandbox, &svscan, "scan/a"), Signal::SIGKILL).unwrap();
+        kill(supervise(sandbox, &svscan, "scan/b/log"), Signal::SIGKILL).unwrap();
         svscan.signal(Signal::SIGTERM);
         let outcome = svscan.wait();
         assert_eq!(outcome.code(), Some(0), "{outcome:?}");
-        assert_all_is_kept(scene, "b");
+        assert_all_is_kept(sandbox, "b");
     });
 }
 
 #[test]
 fn directories_may_be_renamed_and_moved() {
-    ours(|scene| {
-        scene.write("elsewhere/left", "");
-        let svscan = up(scene, &["a", "b"]);
-        scene
+    ours(|sandbox| {
+        sandbox.write("elsewhere/left", "");
+        let svscan = up(sandbox, &["a", "b"]);
+        sandbox
             .sh("mv scan/a scan/.a; mv scan/b elsewhere")
             .succeeds();
-        end(scene, svscan).succeeds();
-        scene
+        end(sandbox, svscan).succeeds();
+        sandbox
             .sh("mv elsewhere/b scan; mv scan/.a scan/a")
             .succeeds();
-        assert_all_is_kept(scene, "a");
-        assert_all_is_kept(scene, "b");
+        assert_all_is_kept(sandbox, "a");
+        assert_all_is_kept(sandbox, "b");
     });
 }
 
 #[test]
 fn a_directory_may_be_removed_while_its_service_ends() {
-    ours(|scene| {
+    ours(|sandbox| {
         // It takes until its directory is gone.
         let waiting = "#!/bin/sh\ntrap 'echo >told; while [ -e ../a ]; do sleep 0.02; done; exit' TERM\n\
             echo >up\nwhile :; do sleep 0.02; done\n";
-        scene.script("scan/a/run", waiting);
-        scene.script("scan/a/log/run", KEEPER);
-        scene.write("scan/a/log/timeout-kill", "300");
-        let svscan = scene.start(scene.shell("exec svscan -e scan"));
-        scene.wait_until("it is up", || scene.exists("scan/a/up"));
+        sandbox.script("scan/a/run", waiting);
+        sandbox.script("scan/a/log/run", KEEPER);
+        sandbox.write("scan/a/log/timeout-kill", "300");
+        let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
+        sandbox.wait_until("it is up", || sandbox.exists("scan/a/up"));
         svscan.signal(Signal::SIGTERM);
-        scene.wait_until("it is told", || scene.exists("scan/a/told"));
-        scene.sh("rm -r scan/a").succeeds();
+        sandbox.wait_until("it is told", || sandbox.exists("scan/a/told"));
+        sandbox.sh("rm -r scan/a").succeeds();
         let outcome = svscan.wait();
         assert_eq!(outcome.code(), Some(0), "{outcome:?}");
         let complaints = outcome.error_text();
@@ -300,30 +300,30 @@ fn a_directory_may_be_removed_while_its_service_ends() {
             complaints.eq([unable_to_stop("a/log").trim_end()]),
             "{outcome:?}"
         );
-        assert!(scene.processes().is_empty());
+        assert!(sandbox.processes().is_empty());
     });
 }
 
 #[test]
 fn two_hundred_services_end_at_once() {
     const SERVICES: usize = 200;
-    ours(|scene| {
+    ours(|sandbox| {
         for n in 0..SERVICES {
-            scene.script(
+            sandbox.script(
                 format!("scan/{n}/run"),
                 "#!/bin/sh\necho first\nexec sleep 1000\n",
             );
-            scene.script(format!("scan/{n}/log/run"), KEEPER);
+            sandbox.script(format!("scan/{n}/log/run"), KEEPER);
         }
-        let svscan = scene.start(scene.shell("exec svscan -e scan"));
+        let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
         for n in 0..SERVICES {
-            let kept = scene.path(format!("scan/{n}/log/kept"));
-            scene.wait_until("it is logged", || {
+            let kept = sandbox.path(format!("scan/{n}/log/kept"));
+            sandbox.wait_until("it is logged", || {
                 fs::read(&kept).is_ok_and(|kept| kept == b"first\n")
             });
         }
         let start = std::time::Instant::now();
-        end(scene, svscan).succeeds();
+        end(sandbox, svscan).succeeds();
         say(&format!(
             "Ours: {SERVICES} services with loggers ended in {:?}",
             start.elapsed()
@@ -333,61 +333,61 @@ fn two_hundred_services_end_at_once() {
 
 #[test]
 fn told_while_it_starts_services_it_ends_them() {
-    ours(|scene| {
+    ours(|sandbox| {
         for n in 0..40 {
-            scene.script(format!("scan/{n}/run"), "#!/bin/sh\nexec sleep 1000\n");
-            scene.script(format!("scan/{n}/log/run"), KEEPER);
+            sandbox.script(format!("scan/{n}/run"), "#!/bin/sh\nexec sleep 1000\n");
+            sandbox.script(format!("scan/{n}/log/run"), KEEPER);
         }
         for services in [0, 1, 20, 60] {
-            let svscan = scene.start(scene.shell("exec svscan -e scan"));
+            let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
             // As long as it is a shell still, it does not know what to obey.
             let held = format!("grep -h ^SigBlk /proc/{}/status", svscan.pid());
-            scene.wait_for(&held, |held| !held.ends_with("0000\n"));
-            scene.wait_until("some are started", || {
+            sandbox.wait_for(&held, |held| !held.ends_with("0000\n"));
+            sandbox.wait_until("some are started", || {
                 children(svscan.pid()).len() >= services
             });
-            end(scene, svscan).succeeds();
+            end(sandbox, svscan).succeeds();
         }
     });
 }
 
 #[test]
 fn what_another_svscan_left_behind_is_told_too() {
-    ours(|scene| {
-        let first = up(scene, &["a"]);
+    ours(|sandbox| {
+        let first = up(sandbox, &["a"]);
         first.signal(Signal::SIGKILL);
         first.wait();
-        let second = scene.start(scene.shell("exec svscan -e scan"));
+        let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
         let held = "supervise: fatal: unable to acquire";
-        scene.wait_until("the lock is held", || {
+        sandbox.wait_until("the lock is held", || {
             String::from_utf8(second.stderr())
                 .unwrap()
                 .matches(held)
                 .count()
                 >= 2
         });
-        end(scene, second);
-        assert_all_is_kept(scene, "a");
+        end(sandbox, second);
+        assert_all_is_kept(sandbox, "a");
     });
 }
 
 #[test]
 fn malformed_timeout_kill_counts_as_absent() {
-    ours(|scene| {
-        make(scene, &["a"]);
-        scene.write("scan/a/log/timeout-kill", "soon");
-        let first = start(scene, &["a"], "exec svscan -e scan");
+    ours(|sandbox| {
+        make(sandbox, &["a"]);
+        sandbox.write("scan/a/log/timeout-kill", "soon");
+        let first = start(sandbox, &["a"], "exec svscan -e scan");
         first.signal(Signal::SIGKILL);
         first.wait();
-        let second = scene.start(scene.shell("exec svscan -e scan"));
+        let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
         let locked = "supervise: fatal: unable to acquire";
-        scene.wait_until("both locks are held", || {
+        sandbox.wait_until("both locks are held", || {
             let text = String::from_utf8(second.stderr()).unwrap();
             text.matches(locked).count() >= 2
         });
         // With a valid file, svscan would send no `x` to the foreign supervise
         // of the logger: the logger could be stopped before it has read all.
-        end(scene, second);
-        assert_all_is_kept(scene, "a");
+        end(sandbox, second);
+        assert_all_is_kept(sandbox, "a");
     });
 }

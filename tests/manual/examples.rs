@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use testkit::{Scene, Subject, compliance, ours_meets};
+use testkit::{Sandbox, Subject, compliance, ours_on_theirs};
 
 use super::session::{Session, Step};
 
@@ -25,7 +25,7 @@ const OURS_ALONE: &[&str] = &[
 ];
 
 /// Types the examples of a document.
-fn play(scene: &Scene, document: &str) {
+fn play(sandbox: &Sandbox, document: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     let source = fs::read_to_string(&file).unwrap();
     let sessions = if file.extension().is_some_and(|end| end == "md") {
@@ -37,8 +37,8 @@ fn play(scene: &Scene, document: &str) {
     // The sections have nothing to do with each other.
     std::thread::scope(|threads| {
         for session in sessions {
-            if scene.subject() == Subject::Ours || !OURS_ALONE.contains(&&*session.title) {
-                threads.spawn(move || session.play(scene));
+            if sandbox.subject() == Subject::Ours || !OURS_ALONE.contains(&&*session.title) {
+                threads.spawn(move || session.play(sandbox));
             }
         }
     });
@@ -49,16 +49,15 @@ macro_rules! documents {
     ($($tests:ident! { $($name:ident: $document:literal,)* })*) => {
         const DOCUMENTS: &[&str] = &[$($($document),*),*];
 
-        $($tests! {
-            $(fn $name(scene: &Scene) {
-                play(scene, $document);
-            })*
-        })*
+        $($tests!($($name),*);
+        $(fn $name(sandbox: &Sandbox) {
+            play(sandbox, $document);
+        })*)*
     };
 }
 
 documents! {
-    ours_meets! {
+    ours_on_theirs! {
         migration: "doc/migration.md",
         troubleshooting: "doc/troubleshooting.md",
     }
@@ -89,7 +88,7 @@ documents! {
         tai64n: "man/tai64n.8",
         tai64nlocal: "man/tai64nlocal.8",
     }
-    ours_meets! {
+    ours_on_theirs! {
         svps: "man/svps.8",
         svwait: "man/svwait.8",
     }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
-use testkit::{Running, Scene};
+use testkit::{Running, Sandbox};
 
 use super::mask::alike;
 
@@ -171,11 +171,11 @@ impl Session {
     }
 
     /// Types the session, and compares what it prints.
-    pub(super) fn play(&self, scene: &Scene) {
+    pub(super) fn play(&self, sandbox: &Sandbox) {
         if self.steps.iter().any(|step| step.as_root) && !geteuid().is_root() {
             return testkit::skip(&self.title, "these examples are for root");
         }
-        let shell = Shell::start(scene, &self.title);
+        let shell = Shell::start(sandbox, &self.title);
         let mut typed = String::new();
         for step in &self.steps {
             writeln!(typed, "$ {}", step.command).unwrap();
@@ -219,28 +219,28 @@ fn unescaped(line: &str) -> String {
 
 /// A shell that is typed into.
 struct Shell<'a> {
-    scene: &'a Scene,
+    sandbox: &'a Sandbox,
     _running: Running,
     fifo: fs::File,
 }
 
 impl<'a> Shell<'a> {
-    fn start(scene: &'a Scene, title: &str) -> Self {
-        let (home, session) = (scene.path(title), scene.path("session"));
+    fn start(sandbox: &'a Sandbox, title: &str) -> Self {
+        let (home, session) = (sandbox.path(title), sandbox.path("session"));
         fs::create_dir_all(&home).unwrap();
         fs::create_dir_all(&session).unwrap();
         let fifo = session.join(title);
         mkfifo(&fifo, Mode::S_IRWXU).unwrap();
         let both = fs::OpenOptions::new().read(true).write(true).open(&fifo);
-        let mut shell = scene.command("sh");
+        let mut shell = sandbox.command("sh");
         shell.args(["-c", SHELL, "sh"]).arg(session).arg(fifo);
         shell.current_dir(&home).env("HOME", &home);
         shell.env("TZ", "UTC").env("LC_ALL", "C");
         // As in a terminal: what signals its group does not reach the tests.
         shell.process_group(0);
         Shell {
-            scene,
-            _running: scene.start(shell),
+            sandbox,
+            _running: sandbox.start(shell),
             fifo: both.unwrap(),
         }
     }
@@ -250,13 +250,13 @@ impl<'a> Shell<'a> {
         static STEPS: AtomicU32 = AtomicU32::new(0);
         let step = STEPS.fetch_add(1, Ordering::Relaxed);
         let file = |end| format!("session/{step}{end}");
-        self.scene.write(file(""), line.to_owned() + "\n");
+        self.sandbox.write(file(""), line.to_owned() + "\n");
         (&self.fifo)
             .write_all(format!("{step}\n").as_bytes())
             .unwrap();
-        self.scene.wait_until(&format!("{line} is done"), || {
-            self.scene.exists(file(".done"))
+        self.sandbox.wait_until(&format!("{line} is done"), || {
+            self.sandbox.exists(file(".done"))
         });
-        String::from_utf8(self.scene.read(file(".out"))).unwrap()
+        String::from_utf8(self.sandbox.read(file(".out"))).unwrap()
     }
 }

@@ -5,14 +5,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use testkit::random::Pair;
-use testkit::{Outcome, Scene};
+use testkit::{Outcome, Sandbox};
 
 use crate::compliance::chain::EXECVE;
 
 /// One run of a program, with a raw argv and a raw environment.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
-    /// The program's name, under which it is found in the scene.
+    /// The program's name, under which it is found in the sandbox.
     pub(super) program: &'static str,
     /// All of argv, the program's name first.
     pub(super) argv: Vec<Vec<u8>>,
@@ -66,14 +66,14 @@ impl std::fmt::Debug for Ended {
     }
 }
 
-fn results(scene: &Scene, wrapper: &str, runs: &[Run]) -> Vec<Ended> {
-    let outside = scene.dir().parent().unwrap().to_owned();
+fn results(sandbox: &Sandbox, wrapper: &str, runs: &[Run]) -> Vec<Ended> {
+    let outside = sandbox.dir().parent().unwrap().to_owned();
     let mut list = String::new();
     for run in runs {
         // A copy, since the account that runs it may not go where it is.
         let copy = outside.join(run.program);
         if !copy.exists() {
-            scene.copy_program(run.program, &copy);
+            sandbox.copy_program(run.program, &copy);
         }
         let hex = |bytes: &[u8]| {
             bytes
@@ -99,7 +99,7 @@ fn results(scene: &Scene, wrapper: &str, runs: &[Run]) -> Vec<Ended> {
     );
     fs::write(&ends, "").unwrap();
     fs::set_permissions(&ends, fs::Permissions::from_mode(0o666)).unwrap();
-    let outcome: Outcome = scene.sh(&script);
+    let outcome: Outcome = sandbox.sh(&script);
     assert!(outcome.status.success(), "{outcome:?}");
     let (mut stdout, mut stderr) = (&outcome.stdout[..], &outcome.stderr[..]);
     let mut take = |up_to: [usize; 2]| {

@@ -157,17 +157,17 @@ fn words(random: &mut fastrand::Rng, called: &[u8]) -> Vec<Vec<u8>> {
 
 /// The files that some words name, on both sides.
 fn furnish(pair: &Pair) {
-    for scene in [&pair.reference, &pair.ours] {
-        scene.write("env/A", "a \t\nsecond");
-        scene.write("env/PATH", "/nope");
-        scene.write("env/UID", "x\0y\n");
-        scene.write("env/EMPTY", "");
-        scene.write("env/SUB/B", "b");
-        scene.sh("ln -s nope env/DANGLES; mkdir empty").succeeds();
-        scene.write("more/A=B", "\n");
-        scene.write("more/.A", "\n");
-        scene.sh("ln -s A=B more/LINK").succeeds();
-        scene.write("file", "");
+    for sandbox in [&pair.reference, &pair.ours] {
+        sandbox.write("env/A", "a \t\nsecond");
+        sandbox.write("env/PATH", "/nope");
+        sandbox.write("env/UID", "x\0y\n");
+        sandbox.write("env/EMPTY", "");
+        sandbox.write("env/SUB/B", "b");
+        sandbox.sh("ln -s nope env/DANGLES; mkdir empty").succeeds();
+        sandbox.write("more/A=B", "\n");
+        sandbox.write("more/.A", "\n");
+        sandbox.sh("ln -s A=B more/LINK").succeeds();
+        sandbox.write("file", "");
     }
 }
 

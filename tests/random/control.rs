@@ -2,7 +2,7 @@
 //! status says and the service gets after each.
 
 use testkit::random::compare;
-use testkit::{Scene, Subject};
+use testkit::{Sandbox, Subject};
 
 /// Services that are supervised at the same time: what each of them waits
 /// for, the others wait for as well.
@@ -26,13 +26,13 @@ sleep 1000 while 1;
 /// What there is to see of a service: whether it is up, paused and want from
 /// its status, and its log with the pids left out. None while commands wait
 /// for supervise, or signals for the service, or its death for supervise.
-fn look(scene: &Scene, name: &str) -> Option<(bool, u8, u8, String)> {
-    if !commands_are_read(scene, name) {
+fn look(sandbox: &Sandbox, name: &str) -> Option<(bool, u8, u8, String)> {
+    if !commands_are_read(sandbox, name) {
         return None;
     }
-    let record = std::fs::read(scene.path(format!("{name}/supervise/status"))).ok()?;
+    let record = std::fs::read(sandbox.path(format!("{name}/supervise/status"))).ok()?;
     let pid = u32::from_le_bytes(record[12..16].try_into().ok()?);
-    let log = std::fs::read_to_string(scene.path(format!("{name}/log"))).unwrap_or_default();
+    let log = std::fs::read_to_string(sandbox.path(format!("{name}/log"))).unwrap_or_default();
     let last_start = log
         .lines()
         .rev()
@@ -89,23 +89,23 @@ fn same_after_each(name: &str, ours: &str) {
         let names: Vec<String> = (0..SERVICES).map(|n| format!("s{run}-{n}")).collect();
         let down: Vec<bool> = names.iter().map(|_| random.bool()).collect();
         let both = [&pair.reference, &pair.ours];
-        for scene in both {
+        for sandbox in both {
             for (name, down) in names.iter().zip(&down) {
-                scene.script(format!("{name}/run"), RECORDER);
+                sandbox.script(format!("{name}/run"), RECORDER);
                 if *down {
-                    scene.write(format!("{name}/down"), "");
+                    sandbox.write(format!("{name}/down"), "");
                 }
             }
         }
         let _running: Vec<_> = both
             .iter()
-            .flat_map(|scene| {
-                let program = match scene.subject() {
+            .flat_map(|sandbox| {
+                let program = match sandbox.subject() {
                     Subject::Ours => ours,
                     _ => "supervise",
                 };
-                let start = move |name| scene.shell(&format!("exec {program} {name}"));
-                names.iter().map(move |name| scene.start(start(name)))
+                let start = move |name| sandbox.shell(&format!("exec {program} {name}"));
+                names.iter().map(move |name| sandbox.start(start(name)))
             })
             .collect();
         let mut sent = vec![String::new(); SERVICES];
@@ -124,15 +124,15 @@ fn same_after_each(name: &str, ours: &str) {
                 // Those that change the state come more often.
                 let letter = char::from(*random.choice(b"uuddooppcchaitk+").unwrap());
                 sent[n].push(letter);
-                for scene in both {
-                    scene
+                for sandbox in both {
+                    sandbox
                         .sh(&format!("printf {letter} >{name}/supervise/control"))
                         .succeeds();
                 }
             }
         }
-        for scene in both {
-            scene
+        for sandbox in both {
+            sandbox
                 .sh(&format!("svc -dxck {}", names.join(" ")))
                 .succeeds();
         }
@@ -140,13 +140,13 @@ fn same_after_each(name: &str, ours: &str) {
 }
 
 /// Whether supervise has taken all commands that were sent.
-pub(super) fn commands_are_read(scene: &Scene, name: &str) -> bool {
+pub(super) fn commands_are_read(sandbox: &Sandbox, name: &str) -> bool {
     use nix::fcntl::{OFlag, open};
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use nix::sys::stat::Mode;
     use std::os::fd::AsFd;
 
-    let control = scene.path(format!("{name}/supervise/control"));
+    let control = sandbox.path(format!("{name}/supervise/control"));
     let Ok(fifo) = open(&control, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()) else {
         return false;
     };

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use testkit::Scene;
+use testkit::Sandbox;
 use testkit::random::compare;
 
 use super::batch::{Run, bytes, compare_runs};
@@ -59,8 +59,8 @@ fn file(random: &mut fastrand::Rng) -> File {
     }
 }
 
-fn make(scene: &Scene, directory: &str, files: &[(Vec<u8>, File)]) {
-    let directory = scene.path(directory);
+fn make(sandbox: &Sandbox, directory: &str, files: &[(Vec<u8>, File)]) {
+    let directory = sandbox.path(directory);
     if directory.exists() {
         fs::remove_dir_all(&directory).unwrap();
     }
@@ -115,9 +115,9 @@ fn directories_for_envdir() {
                     .map(|_| (name(random), file(random)))
                     .filter(|(name, _)| name != b"." && name != b"..")
                     .collect();
-                for scene in [&pair.reference, &pair.ours] {
-                    scene.write("value", "from a link\n");
-                    make(scene, &directory, &files);
+                for sandbox in [&pair.reference, &pair.ours] {
+                    sandbox.write("value", "from a link\n");
+                    make(sandbox, &directory, &files);
                 }
                 let argument = match random.u8(0..40) {
                     0 => "nowhere".to_owned(),

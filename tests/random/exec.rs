@@ -3,30 +3,30 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use testkit::Scene;
+use testkit::Sandbox;
 use testkit::random::compare;
 
 use super::batch::{Run, compare_runs};
 
 /// Makes the file `t` in a directory, of one of the kinds that execve tells
 /// apart.
-fn make(scene: &Scene, directory: &str, kind: u8) {
-    let path = scene.path(directory);
+fn make(sandbox: &Sandbox, directory: &str, kind: u8) {
+    let path = sandbox.path(directory);
     if path.exists() {
         fs::remove_dir_all(&path).unwrap();
     }
     fs::create_dir(&path).unwrap();
     let tool = format!("{directory}/t");
     match kind {
-        0 => scene.script(&tool, &format!("#!/bin/sh\necho {directory} $0 $#\n")),
-        1 => scene.write(&tool, "#!/bin/sh\necho not executable\n"),
-        2 => scene.script(&tool, "echo no program\n"),
-        3 => scene.script(&tool, "#!/no/interpreter\n"),
-        4 => fs::create_dir(scene.path(&tool)).unwrap(),
-        5 => symlink("t", scene.path(&tool)).unwrap(),
-        6 => symlink("nowhere", scene.path(&tool)).unwrap(),
-        7 => symlink("../value/t", scene.path(&tool)).unwrap(),
-        8 => symlink("/bin/echo", scene.path(&tool)).unwrap(),
+        0 => sandbox.script(&tool, &format!("#!/bin/sh\necho {directory} $0 $#\n")),
+        1 => sandbox.write(&tool, "#!/bin/sh\necho not executable\n"),
+        2 => sandbox.script(&tool, "echo no program\n"),
+        3 => sandbox.script(&tool, "#!/no/interpreter\n"),
+        4 => fs::create_dir(sandbox.path(&tool)).unwrap(),
+        5 => symlink("t", sandbox.path(&tool)).unwrap(),
+        6 => symlink("nowhere", sandbox.path(&tool)).unwrap(),
+        7 => symlink("../value/t", sandbox.path(&tool)).unwrap(),
+        8 => symlink("/bin/echo", sandbox.path(&tool)).unwrap(),
         _ => {}
     }
 }
@@ -42,9 +42,9 @@ fn programs_for_pgrphack() {
         |random, pair| {
             for directory in ["p", "q", "r"] {
                 let kind = random.u8(0..12);
-                for scene in [&pair.reference, &pair.ours] {
-                    scene.write("value", "");
-                    make(scene, directory, kind);
+                for sandbox in [&pair.reference, &pair.ours] {
+                    sandbox.write("value", "");
+                    make(sandbox, directory, kind);
                 }
             }
             let runs: Vec<_> = (0..RUNS)

@@ -15,7 +15,7 @@ mod tai64n;
 mod tai64nlocal;
 
 use testkit::random::Pair;
-use testkit::{Outcome, Scene};
+use testkit::{Outcome, Sandbox};
 
 /// How a run ended, and its output in a form that can be read.
 fn ended(outcome: &Outcome) -> (std::process::ExitStatus, String, String) {
@@ -30,9 +30,9 @@ fn ended(outcome: &Outcome) -> (std::process::ExitStatus, String, String) {
 /// Runs a program with the same words on both sides and compares how it ends.
 #[track_caller]
 fn same_end(pair: &Pair, program: &str, words: &[impl AsRef<std::ffi::OsStr>]) {
-    pair.same(|scene: &Scene| {
-        let mut command = scene.command(program);
+    pair.same(|sandbox: &Sandbox| {
+        let mut command = sandbox.command(program);
         command.args(words);
-        ended(&scene.run(command))
+        ended(&sandbox.run(command))
     });
 }

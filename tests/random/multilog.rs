@@ -9,7 +9,7 @@ use std::path::Path;
 
 use fastrand::Rng;
 use tempfile::TempDir;
-use testkit::{Outcome, Scene, Subject, random};
+use testkit::{Outcome, Sandbox, Subject, random};
 
 const LOGS: [&str; 2] = ["m", "n"];
 const STATUS: &str = "status";
@@ -22,11 +22,11 @@ fn scripts_and_lines() {
     random::compare("multilog", env!("CARGO_BIN_EXE_svok"), 4000, |rng, pair| {
         let rounds = 1 + usize::from(rng.u8(..3) == 0);
         let rounds: Vec<_> = (0..rounds).map(|_| Round::generate(rng)).collect();
-        pair.same(|scene| {
-            let place = memory.path().join(format!("{:?}", scene.subject()));
+        pair.same(|sandbox| {
+            let place = memory.path().join(format!("{:?}", sandbox.subject()));
             let _ = fs::remove_dir_all(&place);
             fs::create_dir(&place).unwrap();
-            let run = |round: &Round| round.run(scene, &place);
+            let run = |round: &Round| round.run(sandbox, &place);
             rounds.iter().map(run).collect::<Vec<_>>()
         });
     });
@@ -57,18 +57,18 @@ fn words_that_are_new() {
         ];
         rng.shuffle(&mut words);
         let inputs: Vec<_> = (0..2).map(|_| input(rng, 60_000)).collect();
-        let run = |scene: &Scene, words: &[String]| {
-            let place = memory.path().join(format!("{:?}", scene.subject()));
+        let run = |sandbox: &Sandbox, words: &[String]| {
+            let place = memory.path().join(format!("{:?}", sandbox.subject()));
             let _ = fs::remove_dir_all(&place);
             fs::create_dir(&place).unwrap();
             for input in &inputs {
-                let mut command = scene.command("multilog");
+                let mut command = sandbox.command("multilog");
                 command.args(words).args(processor).arg("./m");
                 command.current_dir(&place);
                 let path = place.join("input");
                 fs::write(&path, input).unwrap();
                 command.stdin(File::open(path).unwrap());
-                scene.run(command).succeeds();
+                sandbox.run(command).succeeds();
             }
             listing(&place.join("m"), |text| text)
                 .into_iter()
@@ -225,7 +225,7 @@ impl Round {
         }
     }
 
-    fn run(&self, scene: &Scene, place: &Path) -> Seen {
+    fn run(&self, sandbox: &Sandbox, place: &Path) -> Seen {
         for change in &self.changes {
             change.make(place);
         }
@@ -236,7 +236,7 @@ impl Round {
                 fs::write(state, "").unwrap();
             }
         }
-        let outcome = self.multilog(scene, place);
+        let outcome = self.multilog(sandbox, place);
         Seen {
             code: outcome.code(),
             stderr: Text(concealed(outcome.stderr)),
@@ -245,20 +245,20 @@ impl Round {
         }
     }
 
-    fn multilog(&self, scene: &Scene, place: &Path) -> Outcome {
-        let mut command = scene.command("multilog");
+    fn multilog(&self, sandbox: &Sandbox, place: &Path) -> Outcome {
+        let mut command = sandbox.command("multilog");
         command.args(&self.script).current_dir(place);
-        let longest = match scene.subject() {
+        let longest = match sandbox.subject() {
             Subject::Ours => usize::MAX,
             _ => ITS_READ,
         };
         if let Some(chunk) = self.chunk.filter(|chunk| *chunk <= longest) {
-            return scene.hand_over(command, self.input.chunks(chunk));
+            return sandbox.run_with_chunks(command, self.input.chunks(chunk));
         }
         let input = place.join("input");
         fs::write(&input, &self.input).unwrap();
         command.stdin(File::open(input).unwrap());
-        scene.run(command)
+        sandbox.run(command)
     }
 }
 

@@ -133,10 +133,10 @@ fn setlock_words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
 
 /// Has the lock `held` held on both sides.
 fn hold(pair: &Pair) {
-    for scene in [&pair.reference, &pair.ours] {
+    for sandbox in [&pair.reference, &pair.ours] {
         let script = "mkfifo fifo; exec setlock held sh -c '>taken; exec sleep 1000'";
-        drop(scene.start(scene.shell(script)));
-        scene.wait_until("the lock is taken", || scene.exists("taken"));
+        drop(sandbox.start(sandbox.shell(script)));
+        sandbox.wait_until("the lock is taken", || sandbox.exists("taken"));
     }
 }
 
@@ -159,7 +159,7 @@ fn words_for_setlock() {
                 })
                 .collect();
             compare_runs(pair, "", &runs);
-            pair.same(|scene| scene.listing("."));
+            pair.same(|sandbox| sandbox.listing("."));
         },
     );
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use testkit::Scene;
+use testkit::Sandbox;
 use testkit::random::compare;
 
 /// The last byte of each message in turn, which is nowhere else: once it is
@@ -40,11 +40,15 @@ fn argument(random: &mut Rng, most: usize) -> String {
 }
 
 /// The titles seen after each message, and the exit code.
-fn titles(scene: &Scene, arguments: &[String], messages: &[Vec<u8>]) -> (Vec<String>, Option<i32>) {
+fn titles(
+    sandbox: &Sandbox,
+    arguments: &[String],
+    messages: &[Vec<u8>],
+) -> (Vec<String>, Option<i32>) {
     let (mut writer, reader) = UnixStream::pair().unwrap();
-    let mut command = scene.command("readproctitle");
+    let mut command = sandbox.command("readproctitle");
     command.args(arguments).stdin(OwnedFd::from(reader));
-    let mut running = scene.start(command);
+    let mut running = sandbox.start(command);
     let cmdline = format!("/proc/{}/cmdline", running.pid());
     let title = || fs::read(&cmdline).unwrap_or_default();
     let mut titles = Vec::new();
@@ -93,6 +97,6 @@ fn messages_of_all_kinds() {
             .iter()
             .map(|&end| message(random, end))
             .collect();
-        pair.same(|scene| titles(scene, &arguments, &messages));
+        pair.same(|sandbox| titles(sandbox, &arguments, &messages));
     });
 }

@@ -1,7 +1,7 @@
 //! Sequences of control bytes, sent to runsv one by one, to the service or its
 //! logger, with what is told of both and what they get after each.
 
-use testkit::Scene;
+use testkit::Sandbox;
 use testkit::random::compare;
 
 use super::control::{RECORDER, commands_are_read, is_calm};
@@ -38,11 +38,11 @@ struct Made {
 /// What there is to see of a service or a logger: the record after its pid,
 /// the line, whether `pid` has its pid, and its trace without pids. None while
 /// commands wait for runsv, or signals for what it runs, or a death for it.
-fn look(scene: &Scene, name: &str) -> Option<(Vec<u8>, String, bool, String)> {
-    if !commands_are_read(scene, name) {
+fn look(sandbox: &Sandbox, name: &str) -> Option<(Vec<u8>, String, bool, String)> {
+    if !commands_are_read(sandbox, name) {
         return None;
     }
-    let read = |file: &str| std::fs::read(scene.path(format!("{name}/{file}")));
+    let read = |file: &str| std::fs::read(sandbox.path(format!("{name}/{file}")));
     let record = read("supervise/status").ok()?;
     let pid = u32::from_le_bytes(record.get(12..16)?.try_into().ok()?);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
@@ -97,29 +97,29 @@ fn sequences_of_control_bytes_for_runsv() {
                 })
                 .collect();
             let both = [&pair.reference, &pair.ours];
-            for scene in both {
+            for sandbox in both {
                 for (name, made) in &services {
-                    scene.script(
+                    sandbox.script(
                         format!("{name}/run"),
                         &RECORDER.replace("\"log\"", "\"trace\""),
                     );
                     if made.down {
-                        scene.write(format!("{name}/down"), "");
+                        sandbox.write(format!("{name}/down"), "");
                     }
                     if made.finish {
-                        scene.script(format!("{name}/finish"), FINISH);
+                        sandbox.script(format!("{name}/finish"), FINISH);
                     }
                     if made.logger {
-                        scene.script(format!("{name}/log/run"), LOGGER);
+                        sandbox.script(format!("{name}/log/run"), LOGGER);
                     }
                 }
             }
             let running: Vec<_> = both
                 .iter()
-                .flat_map(|scene| {
-                    services
-                        .iter()
-                        .map(|(name, _)| scene.start(scene.shell(&format!("exec runsv {name}"))))
+                .flat_map(|sandbox| {
+                    services.iter().map(|(name, _)| {
+                        sandbox.start(sandbox.shell(&format!("exec runsv {name}")))
+                    })
                 })
                 .collect();
             let mut sent = vec![String::new(); SERVICES];
@@ -130,8 +130,8 @@ fn sequences_of_control_bytes_for_runsv() {
                     let names = [name.clone(), format!("{name}/log")];
                     let names = &names[..if made.logger { 2 } else { 1 }];
                     pair.ours.wait_until(&what, || {
-                        let all = |scene| -> Option<Vec<_>> {
-                            names.iter().map(|name| look(scene, name)).collect()
+                        let all = |sandbox| -> Option<Vec<_>> {
+                            names.iter().map(|name| look(sandbox, name)).collect()
                         };
                         seen = (all(&pair.reference), all(&pair.ours));
                         seen.0.is_some() && seen.0 == seen.1
@@ -148,21 +148,21 @@ fn sequences_of_control_bytes_for_runsv() {
                     sent.push_str(if logger { " log:" } else { " " });
                     sent.push(letter);
                     let path = if logger { "/log" } else { "" };
-                    for scene in both {
-                        scene
+                    for sandbox in both {
+                        sandbox
                             .sh(&format!("printf {letter} >{name}{path}/supervise/control"))
                             .succeeds();
                     }
                 }
             }
-            for scene in both {
+            for sandbox in both {
                 for (name, made) in &services {
                     let log = if made.logger {
                         format!("{name}/log")
                     } else {
                         name.clone()
                     };
-                    scene
+                    sandbox
                         .sh(&format!(
                             "printf ck >{name}/supervise/control; printf c >{log}/supervise/control; \
                              printf x >{name}/supervise/control"

@@ -64,24 +64,24 @@ fn what_runsv_may_tell() {
                 }
                 records.push((record, bytes, random.bool(), random.u8(0..6) == 0));
             }
-            pair.same(|scene| {
+            pair.same(|sandbox| {
                 let held: Vec<_> = names
                     .iter()
                     .zip(&records)
                     .map(|(name, (record, bytes, down, logger))| {
-                        let held = pretend(scene, name, *record);
-                        scene.write(format!("{name}/supervise/status"), bytes);
-                        let _ = std::fs::remove_file(scene.path(format!("{name}/down")));
+                        let held = pretend(sandbox, name, *record);
+                        sandbox.write(format!("{name}/supervise/status"), bytes);
+                        let _ = std::fs::remove_file(sandbox.path(format!("{name}/down")));
                         if *down {
-                            scene.write(format!("{name}/down"), "");
+                            sandbox.write(format!("{name}/down"), "");
                         }
-                        let logger = logger.then(|| pretend(scene, &format!("{name}/log"), RUNS));
+                        let logger = logger.then(|| pretend(sandbox, &format!("{name}/log"), RUNS));
                         (held, logger)
                     })
                     .collect();
-                let mut command = scene.command("sv");
+                let mut command = sandbox.command("sv");
                 command.args(&words).args(&names);
-                let (status, stdout, stderr) = ended(&scene.run(command));
+                let (status, stdout, stderr) = ended(&sandbox.run(command));
                 // Ours believes a restart a look later, if nothing new is told.
                 let mut lines: Vec<_> = stdout.split("\\n").map(str::to_owned).collect();
                 lines.sort_unstable();

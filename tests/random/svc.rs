@@ -38,13 +38,13 @@ fn words_for_svc() {
                 })
                 .collect();
             let words: Vec<String> = words.into_iter().chain(["s".to_owned()]).collect();
-            for scene in [&pair.reference, &pair.ours] {
-                scene.write("file", "");
-                scene.write("s/supervise/control", "");
-                fs::create_dir_all(scene.path("none")).unwrap();
+            for sandbox in [&pair.reference, &pair.ours] {
+                sandbox.write("file", "");
+                sandbox.write("s/supervise/control", "");
+                fs::create_dir_all(sandbox.path("none")).unwrap();
             }
             same_end(pair, "svc", &words);
-            pair.same(|scene| scene.read("s/supervise/control"));
+            pair.same(|sandbox| sandbox.read("s/supervise/control"));
         },
     );
 }

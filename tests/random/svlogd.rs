@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use fastrand::Rng;
-use testkit::{Scene, random};
+use testkit::{Sandbox, random};
 
 use super::multilog::{Entry, Text, concealed, input, listing, memory, pick};
 
@@ -23,14 +23,14 @@ fn configurations_and_lines() {
         let rounds: Vec<_> = (0..rounds)
             .map(|_| Round::generate(rng, processors))
             .collect();
-        pair.same(|scene| {
-            let place = memory.path().join(format!("{:?}", scene.subject()));
+        pair.same(|sandbox| {
+            let place = memory.path().join(format!("{:?}", sandbox.subject()));
             let _ = fs::remove_dir_all(&place);
             fs::create_dir(&place).unwrap();
             for log in LOGS {
                 fs::create_dir(place.join(log)).unwrap();
             }
-            let run = |round: &Round| round.run(scene, &place);
+            let run = |round: &Round| round.run(sandbox, &place);
             rounds.iter().map(run).collect::<Vec<_>>()
         });
     });
@@ -63,19 +63,19 @@ fn patterns() {
                 .collect();
             lines.sort_by_key(Vec::len);
             let lines = [lines.join(&b'\n'), b"\n".to_vec()].concat();
-            pair.same(|scene| {
-                let place = memory.path().join(format!("{:?}", scene.subject()));
+            pair.same(|sandbox| {
+                let place = memory.path().join(format!("{:?}", sandbox.subject()));
                 let _ = fs::remove_dir_all(&place);
                 fs::create_dir_all(place.join("m")).unwrap();
                 fs::write(place.join("m/config"), &config).unwrap();
-                let mut command = scene.command("svlogd");
+                let mut command = sandbox.command("svlogd");
                 let input = place.join("input");
                 fs::write(&input, &lines).unwrap();
                 command
                     .arg("m")
                     .current_dir(&place)
                     .stdin(File::open(input).unwrap());
-                scene.run(command).succeeds();
+                sandbox.run(command).succeeds();
                 fs::read(place.join("m/current")).unwrap()
             });
         },
@@ -115,7 +115,7 @@ impl Round {
         }
     }
 
-    fn run(&self, scene: &Scene, place: &Path) -> Seen {
+    fn run(&self, sandbox: &Sandbox, place: &Path) -> Seen {
         for (name, mode, text) in &self.files {
             let path = place.join(name);
             fs::write(&path, text).unwrap();
@@ -123,12 +123,12 @@ impl Round {
         }
         let input = place.join("input");
         fs::write(&input, &self.input).unwrap();
-        let mut command = scene.command("svlogd");
+        let mut command = sandbox.command("svlogd");
         command
             .args(&self.words)
             .current_dir(place)
             .stdin(File::open(input).unwrap());
-        let outcome = scene.run(command);
+        let outcome = sandbox.run(command);
         Seen {
             code: outcome.code(),
             stderr: Text(self.said(undated(outcome.stderr))),

@@ -34,12 +34,12 @@ fn status_records_of_any_bytes() {
                 }
             }
             let down = random.bool();
-            for scene in [&pair.reference, &pair.ours] {
-                scene.write("s/supervise/ok", "");
-                scene.write("s/supervise/status", &record);
-                let _ = fs::remove_file(scene.path("s/down"));
+            for sandbox in [&pair.reference, &pair.ours] {
+                sandbox.write("s/supervise/ok", "");
+                sandbox.write("s/supervise/status", &record);
+                let _ = fs::remove_file(sandbox.path("s/down"));
                 if down {
-                    scene.write("s/down", "");
+                    sandbox.write("s/down", "");
                 }
             }
             same_end(pair, "svstat", &["s"]);

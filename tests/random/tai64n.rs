@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use testkit::random::compare;
-use testkit::{Scene, Subject};
+use testkit::{Sandbox, Subject};
 
 /// What 0.76 reads at once.
 const ITS_READ: usize = 1024;
@@ -11,15 +11,15 @@ const ITS_READ: usize = 1024;
 const STAMP: usize = 26;
 
 /// What comes out, the digits of the stamps overwritten.
-fn stamped(scene: &Scene, input: &[u8], chunk: usize) -> Vec<u8> {
-    let command = scene.command("tai64n");
-    let outcome = if chunk > ITS_READ && scene.subject() == Subject::Reference {
-        scene.write("in", input);
+fn stamped(sandbox: &Sandbox, input: &[u8], chunk: usize) -> Vec<u8> {
+    let command = sandbox.command("tai64n");
+    let outcome = if chunk > ITS_READ && sandbox.subject() == Subject::Reference {
+        sandbox.write("in", input);
         let mut command = command;
-        command.stdin(File::open(scene.path("in")).unwrap());
-        scene.run(command)
+        command.stdin(File::open(sandbox.path("in")).unwrap());
+        sandbox.run(command)
     } else {
-        scene.hand_over(command, input.chunks(chunk))
+        sandbox.run_with_chunks(command, input.chunks(chunk))
     };
     assert_eq!((outcome.code(), &outcome.stderr[..]), (Some(0), &b""[..]));
     let mut text = outcome.stdout;

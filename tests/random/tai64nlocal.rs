@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fastrand::Rng;
 use testkit::random::compare;
-use testkit::{Outcome, Scene, say, skip};
+use testkit::{Outcome, Sandbox, say, skip};
 
 const ZONES: &str = "/usr/share/zoneinfo";
 
@@ -265,17 +265,17 @@ fn line(random: &mut Rng, moment: i64) -> Vec<u8> {
 }
 
 /// Runs it on the input, as a file or in the chunks whose lengths are given.
-fn run(scene: &Scene, zone: Option<&str>, input: &[u8], chunks: Option<usize>) -> Outcome {
-    let mut command = scene.command("tai64nlocal");
+fn run(sandbox: &Sandbox, zone: Option<&str>, input: &[u8], chunks: Option<usize>) -> Outcome {
+    let mut command = sandbox.command("tai64nlocal");
     if let Some(zone) = zone {
         command.env("TZ", zone);
     }
     let mut outcome = if let Some(length) = chunks {
-        scene.hand_over(command, input.chunks(length))
+        sandbox.run_with_chunks(command, input.chunks(length))
     } else {
-        scene.write("in", input);
-        command.stdin(fs::File::open(scene.path("in")).unwrap());
-        scene.run(command)
+        sandbox.write("in", input);
+        command.stdin(fs::File::open(sandbox.path("in")).unwrap());
+        sandbox.run(command)
     };
     outcome.what.clear();
     outcome
@@ -305,7 +305,8 @@ fn all_zones_of_tzdata_at_random_moments_and_around_their_changes() {
                 .map(|moment| format!("{} {moment}\n", label(moment, 123_456_500)))
                 .collect();
             let input = lines.concat();
-            let outcome = pair.same(|scene| run(scene, Some(&zone.name), input.as_bytes(), None));
+            let outcome =
+                pair.same(|sandbox| run(sandbox, Some(&zone.name), input.as_bytes(), None));
             assert_eq!(outcome.code(), Some(0), "{}", zone.name);
         },
     );
@@ -357,8 +358,8 @@ fn lines_of_all_kinds_in_all_zones() {
             // machine is busy.
             let length = random.usize(1..most).max(input.len() / 1000);
             let chunks = random.bool().then_some(length);
-            pair.same(|scene| {
-                let outcome = run(scene, name.as_deref(), &input, chunks);
+            pair.same(|sandbox| {
+                let outcome = run(sandbox, name.as_deref(), &input, chunks);
                 assert_eq!(
                     outcome.code(),
                     Some(0),

@@ -8,28 +8,28 @@ mod supervision;
 
 use std::fs;
 
-use testkit::{Outcome, Running, Scene};
+use testkit::{Outcome, Running, Sandbox};
 
-/// Where a document's directories are found in the scene.
+/// Where a document's directories are found in the sandbox.
 const MOVED: [&str; 3] = ["/etc/", "/usr/local/", "/var/"];
 
 /// A machine with empty /etc/sv and /etc/service, svscan running on the
 /// latter.
-fn machine(scene: &Scene) -> Running {
-    typed(scene, "mkdir -p /etc/sv /etc/service").succeeds();
-    let mut svscan = scene.command("svscan");
-    svscan.arg(scene.path("etc/service"));
-    scene.start(svscan)
+fn machine(sandbox: &Sandbox) -> Running {
+    typed(sandbox, "mkdir -p /etc/sv /etc/service").succeeds();
+    let mut svscan = sandbox.command("svscan");
+    svscan.arg(sandbox.path("etc/service"));
+    sandbox.start(svscan)
 }
 
 /// Types lines of a document into bash, its margin removed.
 #[track_caller]
-fn typed(scene: &Scene, lines: &str) -> Outcome {
-    scene.run(terminal(scene, lines))
+fn typed(sandbox: &Sandbox, lines: &str) -> Outcome {
+    sandbox.run(terminal(sandbox, lines))
 }
 
 /// A bash in the home directory that is to run lines of a document.
-fn terminal(scene: &Scene, lines: &str) -> std::process::Command {
+fn terminal(sandbox: &Sandbox, lines: &str) -> std::process::Command {
     let margin = lines
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -40,26 +40,26 @@ fn terminal(scene: &Scene, lines: &str) -> std::process::Command {
         script + line.get(margin..).unwrap_or("") + "\n"
     });
     for place in MOVED {
-        script = script.replace(place, &format!("{}{place}", scene.dir().display()));
+        script = script.replace(place, &format!("{}{place}", sandbox.dir().display()));
     }
-    let mut bash = scene.command("bash");
-    bash.arg("-c").arg(script).env("HOME", scene.dir());
+    let mut bash = sandbox.command("bash");
+    bash.arg("-c").arg(script).env("HOME", sandbox.dir());
     bash
 }
 
 /// Types lines until they print what is wanted, `N` standing for any number.
 #[track_caller]
-fn awaited(scene: &Scene, lines: &str, wanted: &str) {
+fn awaited(sandbox: &Sandbox, lines: &str, wanted: &str) {
     let mut last = String::new();
-    scene.wait_until(&format!("{lines} prints {wanted}"), || {
-        last = shown(scene, &typed(scene, lines).stdout);
+    sandbox.wait_until(&format!("{lines} prints {wanted}"), || {
+        last = shown(sandbox, &typed(sandbox, lines).stdout);
         last == wanted
     });
 }
 
 /// Output as the document has it: in its directories, `N` for any number.
-fn shown(scene: &Scene, output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output).replace(&*scene.dir().to_string_lossy(), "");
+fn shown(sandbox: &Sandbox, output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output).replace(&*sandbox.dir().to_string_lossy(), "");
     let mut masked = String::new();
     for character in text.chars() {
         if !character.is_ascii_digit() {
@@ -81,14 +81,14 @@ fn number_after(word: &str, sentence: &str) -> Option<i32> {
 }
 
 /// The pid of a service that is up.
-fn pid(scene: &Scene, service: &str) -> Option<i32> {
-    number_after("(pid", &typed(scene, &format!("svstat {service}")).text())
+fn pid(sandbox: &Sandbox, service: &str) -> Option<i32> {
+    number_after("(pid", &typed(sandbox, &format!("svstat {service}")).text())
 }
 
 /// What a logger has kept, without the time stamps.
-fn log(scene: &Scene, current: &str) -> String {
+fn log(sandbox: &Sandbox, current: &str) -> String {
     typed(
-        scene,
+        sandbox,
         &format!("tai64nlocal < {current} | cut -d ' ' -f 3-"),
     )
     .text()
@@ -96,7 +96,7 @@ fn log(scene: &Scene, current: &str) -> String {
 
 /// The commands of a process and its descendants, each below its parent, as
 /// `ps -AH` prints them.
-fn tree(scene: &Scene, root: nix::unistd::Pid) -> String {
+fn tree(sandbox: &Sandbox, root: nix::unistd::Pid) -> String {
     fn grow(processes: &[(i32, i32, String)], pid: i32, depth: usize) -> String {
         let mut children: Vec<_> = processes
             .iter()
@@ -108,7 +108,7 @@ fn tree(scene: &Scene, root: nix::unistd::Pid) -> String {
         let command = own.map_or("", |(_, _, command)| command);
         format!("{}{command}\n{}", "  ".repeat(depth), children.concat())
     }
-    let processes: Vec<_> = scene
+    let processes: Vec<_> = sandbox
         .processes()
         .into_iter()
         .filter_map(|pid| {
@@ -117,7 +117,7 @@ fn tree(scene: &Scene, root: nix::unistd::Pid) -> String {
             let parent = after_name.split_whitespace().nth(1)?.parse().ok()?;
             let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
-            let command = command.replace(&*scene.dir().to_string_lossy(), "");
+            let command = command.replace(&*sandbox.dir().to_string_lossy(), "");
             Some((pid.as_raw(), parent, command.trim_end().to_owned()))
         })
         .collect();

@@ -6,16 +6,22 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use testkit::{Running, Scene, ours, skip};
+use testkit::{Running, Sandbox, ours, skip};
+
+ours!(
+    a_service_waits_until_the_server_that_it_needs_is_ready,
+    who_waits_in_vain_tries_again,
+    who_flaps_backs_off_and_is_given_up_reported_and_seen,
+);
 
 /// svscan -e on the directory `service`.
-fn svscan(scene: &Scene) -> Running {
-    scene.start(scene.shell("exec svscan -e service"))
+fn svscan(sandbox: &Sandbox) -> Running {
+    sandbox.start(sandbox.shell("exec svscan -e service"))
 }
 
 /// What svps shows of a service: the words of its row.
-fn row(scene: &Scene, name: &str) -> Vec<String> {
-    let rows = scene.sh("svps service").text();
+fn row(sandbox: &Sandbox, name: &str) -> Vec<String> {
+    let rows = sandbox.sh("svps service").text();
     let row = rows.lines().find(|row| row.split(' ').next() == Some(name));
     row.unwrap_or_default()
         .split_whitespace()
@@ -23,67 +29,131 @@ fn row(scene: &Scene, name: &str) -> Vec<String> {
         .collect()
 }
 
-ours! {
-    fn a_service_waits_until_the_server_that_it_needs_is_ready(scene: &Scene) {
-        if !Path::new("/usr/bin/s6-ipcserver").exists() {
-            skip("a_service_waits_until_the_server_that_it_needs_is_ready", "s6-ipcserver is not there");
-            return;
-        }
-        // It writes a newline on its standard output when it listens.
-        scene.script("service/db/run", "#!/bin/sh\nread go <go\nexec /usr/bin/s6-ipcserver -1 ./socket cat\n");
-        scene.write("service/db/notification-fd", "1");
-        scene.script("service/web/run", "#!/bin/sh\nsvwait -U -t 60000 ../db || exit 1\n\
-            ls ../db/socket >served\nexec sleep 1000\n");
-        scene.sh("mkfifo service/db/go").succeeds();
-        let _svscan = svscan(scene);
-        scene.wait_until("both are up", || {
-            row(scene, "db").get(1).is_some_and(|state| state == "starting")
-                && row(scene, "web").get(1).is_some_and(|state| state == "up")
-        });
-        assert!(!scene.exists("service/web/served"));
-        scene.sh("echo >service/db/go").succeeds();
-        scene.wait_until("web has waited long enough", || scene.exists("service/web/served"));
-        scene.wait_until("it saw the socket", || scene.read("service/web/served") == b"../db/socket\n");
-        assert_eq!(row(scene, "db")[1], "ready");
-        // Who is told that it is ready finds it so.
-        let mut socket = UnixStream::connect(scene.path("service/db/socket")).unwrap();
-        socket.write_all(b"hello").unwrap();
-        socket.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "hello");
+fn a_service_waits_until_the_server_that_it_needs_is_ready(sandbox: &Sandbox) {
+    if !Path::new("/usr/bin/s6-ipcserver").exists() {
+        skip(
+            "a_service_waits_until_the_server_that_it_needs_is_ready",
+            "s6-ipcserver is not there",
+        );
+        return;
     }
+    // It writes a newline on its standard output when it listens.
+    sandbox.script(
+        "service/db/run",
+        "#!/bin/sh\nread go <go\nexec /usr/bin/s6-ipcserver -1 ./socket cat\n",
+    );
+    sandbox.write("service/db/notification-fd", "1");
+    sandbox.script(
+        "service/web/run",
+        "#!/bin/sh\nsvwait -U -t 60000 ../db || exit 1\n\
+        ls ../db/socket >served\nexec sleep 1000\n",
+    );
+    sandbox.sh("mkfifo service/db/go").succeeds();
+    let _svscan = svscan(sandbox);
+    sandbox.wait_until("both are up", || {
+        row(sandbox, "db")
+            .get(1)
+            .is_some_and(|state| state == "starting")
+            && row(sandbox, "web")
+                .get(1)
+                .is_some_and(|state| state == "up")
+    });
+    assert!(!sandbox.exists("service/web/served"));
+    sandbox.sh("echo >service/db/go").succeeds();
+    sandbox.wait_until("web has waited long enough", || {
+        sandbox.exists("service/web/served")
+    });
+    sandbox.wait_until("it saw the socket", || {
+        sandbox.read("service/web/served") == b"../db/socket\n"
+    });
+    assert_eq!(row(sandbox, "db")[1], "ready");
+    // Who is told that it is ready finds it so.
+    let mut socket = UnixStream::connect(sandbox.path("service/db/socket")).unwrap();
+    socket.write_all(b"hello").unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "hello");
+}
 
-    fn who_waits_in_vain_tries_again(scene: &Scene) {
-        scene.script("service/db/run", "#!/bin/sh\n[ -e mended ] && echo >&3\nexec sleep 1000\n");
-        scene.write("service/db/notification-fd", "3");
-        scene.script("service/web/run", "#!/bin/sh\nsvwait -U -t 300 ../db || exit 1\n>served\nexec sleep 1000\n");
-        let _svscan = svscan(scene);
-        scene.wait_until("web has tried", || row(scene, "web").get(4).is_some_and(|restarts| restarts != "0"));
-        assert!(!scene.exists("service/web/served"));
-        scene.sh(">service/db/mended; svc -t service/db").succeeds();
-        scene.wait_until("web has waited long enough", || scene.exists("service/web/served"));
-    }
+fn who_waits_in_vain_tries_again(sandbox: &Sandbox) {
+    sandbox.script(
+        "service/db/run",
+        "#!/bin/sh\n[ -e mended ] && echo >&3\nexec sleep 1000\n",
+    );
+    sandbox.write("service/db/notification-fd", "3");
+    sandbox.script(
+        "service/web/run",
+        "#!/bin/sh\nsvwait -U -t 300 ../db || exit 1\n>served\nexec sleep 1000\n",
+    );
+    let _svscan = svscan(sandbox);
+    sandbox.wait_until("web has tried", || {
+        row(sandbox, "web")
+            .get(4)
+            .is_some_and(|restarts| restarts != "0")
+    });
+    assert!(!sandbox.exists("service/web/served"));
+    sandbox
+        .sh(">service/db/mended; svc -t service/db")
+        .succeeds();
+    sandbox.wait_until("web has waited long enough", || {
+        sandbox.exists("service/web/served")
+    });
+}
 
-    fn who_flaps_backs_off_and_is_given_up_reported_and_seen(scene: &Scene) {
-        scene.script("service/flaky/run", "#!/bin/sh\nexit 3\n");
-        scene.script("service/flaky/notify", "#!/bin/sh\n[ \"$2\" = start ] || echo \"$PWD: $2 with $4\" >>../../mail\n");
-        scene.write("service/flaky/restart-delay-max", "8");
-        scene.write("service/flaky/restart-limit-count", "2");
-        scene.write("service/flaky/restart-limit-interval", "60");
-        scene.script("service/steady/run", "#!/bin/sh\nexec sleep 1000\n");
-        let _svscan = svscan(scene);
-        scene.wait_until("it is to be restarted", || row(scene, "flaky").get(1).is_some_and(|state| state == "restarting"));
-        scene.wait_until("it has failed", || row(scene, "flaky").get(1).is_some_and(|state| state == "failed"));
-        let line = format!("{}: exit with 3\n", scene.dir().canonicalize().unwrap().join("service/flaky").display());
-        scene.wait_until("all of it is in the mail", || scene.read("mail") == line.repeat(3).as_bytes());
-        assert_eq!(row(scene, "flaky")[4], "2");
-        assert_eq!(scene.sh("svstat service/flaky").masked(), "service/flaky: down S seconds, normally up, failed\n");
-        // In colour, it is the row that stands out.
-        let shown = scene.sh("script -qec 'TERM=xterm stty cols 100; TERM=xterm svps service' /dev/null </dev/null").text();
-        let of = |name: &str| shown.lines().find(|row| row.contains(name)).unwrap_or_default().to_owned();
-        let red = "\x1b[1;31m";
-        assert!(of("flaky").starts_with(red), "{shown:?}");
-        assert!(of("steady").contains("steady") && !of("steady").contains(red), "{shown:?}");
-    }
+fn who_flaps_backs_off_and_is_given_up_reported_and_seen(sandbox: &Sandbox) {
+    sandbox.script("service/flaky/run", "#!/bin/sh\nexit 3\n");
+    sandbox.script(
+        "service/flaky/notify",
+        "#!/bin/sh\n[ \"$2\" = start ] || echo \"$PWD: $2 with $4\" >>../../mail\n",
+    );
+    sandbox.write("service/flaky/restart-delay-max", "8");
+    sandbox.write("service/flaky/restart-limit-count", "2");
+    sandbox.write("service/flaky/restart-limit-interval", "60");
+    sandbox.script("service/steady/run", "#!/bin/sh\nexec sleep 1000\n");
+    let _svscan = svscan(sandbox);
+    sandbox.wait_until("it is to be restarted", || {
+        row(sandbox, "flaky")
+            .get(1)
+            .is_some_and(|state| state == "restarting")
+    });
+    sandbox.wait_until("it has failed", || {
+        row(sandbox, "flaky")
+            .get(1)
+            .is_some_and(|state| state == "failed")
+    });
+    let line = format!(
+        "{}: exit with 3\n",
+        sandbox
+            .dir()
+            .canonicalize()
+            .unwrap()
+            .join("service/flaky")
+            .display()
+    );
+    sandbox.wait_until("all of it is in the mail", || {
+        sandbox.read("mail") == line.repeat(3).as_bytes()
+    });
+    assert_eq!(row(sandbox, "flaky")[4], "2");
+    assert_eq!(
+        sandbox.sh("svstat service/flaky").masked(),
+        "service/flaky: down S seconds, normally up, failed\n"
+    );
+    // In colour, it is the row that stands out.
+    let shown = sandbox
+        .sh("script -qec 'TERM=xterm stty cols 100; TERM=xterm svps service' /dev/null </dev/null")
+        .text();
+    let of = |name: &str| {
+        shown
+            .lines()
+            .find(|row| row.contains(name))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let red = "\x1b[1;31m";
+    assert!(of("flaky").starts_with(red), "{shown:?}");
+    assert!(
+        of("steady").contains("steady") && !of("steady").contains(red),
+        "{shown:?}"
+    );
 }

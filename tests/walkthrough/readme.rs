@@ -1,8 +1,12 @@
 //! What README.md shows, typed.
 
-use testkit::{interop, ours};
+use testkit::{Sandbox, interop, ours};
 
 use super::{awaited, shown, typed};
+
+interop!(one_minute, the_same_in_the_way_of_runit,);
+
+ours!(by_request_only,);
 
 /// The pieces of shell in a chapter.
 fn pieces<const N: usize>(title: &str) -> [String; N] {
@@ -24,76 +28,94 @@ fn pieces<const N: usize>(title: &str) -> [String; N] {
     pieces.try_into().unwrap()
 }
 
-interop! {
-    fn one_minute(scene: &Scene) {
-        let [make, run, remove] = pieces("One minute");
-        typed(scene, &make).succeeds();
+fn one_minute(sandbox: &Sandbox) {
+    let [make, run, remove] = pieces("One minute");
+    typed(sandbox, &make).succeeds();
 
-        let mut lines = run.lines().filter(|line| !line.trim().is_empty());
-        assert_eq!(lines.next(), Some("    svscan service &"));
-        let _svscan = scene.start(scene.shell("exec svscan service"));
-        for line in lines {
-            if let Some((svstat, says)) = line.split_once(" # service/clock: ") {
-                assert_eq!(says, "up (pid 4242) 3 seconds");
-                awaited(scene, svstat, "service/clock: up (pid N) N seconds\n");
-            } else if line.contains("tail -F") {
-                let once = line.replace("-F", "-n +1");
-                let log = || shown(scene, &typed(scene, &once).stdout);
-                scene.wait_until("the log has the time", || log().contains(" N:N:N "));
-            } else {
-                typed(scene, line).succeeds();
-            }
+    let mut lines = run.lines().filter(|line| !line.trim().is_empty());
+    assert_eq!(lines.next(), Some("    svscan service &"));
+    let _svscan = sandbox.start(sandbox.shell("exec svscan service"));
+    for line in lines {
+        if let Some((svstat, says)) = line.split_once(" # service/clock: ") {
+            assert_eq!(says, "up (pid 4242) 3 seconds");
+            awaited(sandbox, svstat, "service/clock: up (pid N) N seconds\n");
+        } else if line.contains("tail -F") {
+            let once = line.replace("-F", "-n +1");
+            let log = || shown(sandbox, &typed(sandbox, &once).stdout);
+            sandbox.wait_until("the log has the time", || log().contains(" N:N:N "));
+        } else {
+            typed(sandbox, line).succeeds();
         }
-        awaited(scene, "svstat service/clock", "service/clock: up (pid N) N seconds\n");
-
-        typed(scene, &remove).succeeds();
-        typed(scene, "svstat sv/clock").prints("sv/clock: supervise not running\n");
     }
+    awaited(
+        sandbox,
+        "svstat service/clock",
+        "service/clock: up (pid N) N seconds\n",
+    );
 
-    fn the_same_in_the_way_of_runit(scene: &Scene) {
-        let [make, _, _] = pieces("One minute");
-        typed(scene, &make).succeeds();
-        typed(scene, "mkdir sv/clock/log/main").succeeds();
-        let [run] = pieces("The same with runit");
-        let mut lines = run.lines().filter(|line| !line.trim().is_empty());
-        typed(scene, lines.next().unwrap()).succeeds();
-        assert_eq!(lines.next(), Some("    runsvdir service &"));
-        let _runsvdir = scene.start(scene.shell("exec runsvdir service"));
-        typed(scene, lines.next().unwrap()).succeeds();
-        let directory = lines.next().unwrap();
-        awaited(scene, &format!("{directory}; sv status clock >/dev/null && echo there"), "there\n");
-        for line in lines {
-            let (command, says) = line.split_once('#').unwrap_or((line, ""));
-            let shown = shown(scene, &typed(scene, &format!("{directory}\n{command}")).stdout);
-            if says.starts_with(" ok: ") {
-                let says = says.trim().replace("4242", "N").replace("2s", "Ns").replace("0s", "Ns");
-                // It may have a logger to tell of.
-                assert!(shown.starts_with(&says), "{shown:?}");
-            }
-        }
-        // The reference does not see two changes within one second.
-        scene.wait_until("runsv ends", || scene.sh("touch service; svok sv/clock").code() == Some(100));
-    }
+    typed(sandbox, &remove).succeeds();
+    typed(sandbox, "svstat sv/clock").prints("sv/clock: supervise not running\n");
 }
 
-ours! {
-    fn by_request_only(scene: &Scene) {
-        typed(scene, "mkdir -p sv/db sv/web service bin").succeeds();
-        scene.script("sv/db/run", "#!/bin/sh\necho >&3\nexec sleep 1000\n");
-        scene.script("bin/web-server", "#!/bin/sh\nexec sleep 1000\n");
-        let [files, script, run] = pieces("Extensions with -e");
-        typed(scene, &files).succeeds();
-        typed(scene, &script).succeeds();
-        typed(scene, "chmod +x sv/web/run; ln -s ../sv/db ../sv/web service").succeeds();
-        let mut lines = run.lines().filter(|line| !line.trim().is_empty());
-        assert_eq!(lines.next(), Some("    svscan -e service &"));
-        let _svscan = scene.start(scene.shell("PATH=$PWD/bin:$PATH; exec svscan -e service"));
-        let svps = lines.next().unwrap();
-        let row = |name: &str, state: &str| {
-            let rows = String::from_utf8(typed(scene, svps).stdout).unwrap();
-            rows.lines().any(|row| row.starts_with(name) && row.contains(state))
-        };
-        scene.wait_until("both are up", || row("db", " ready ") && row("web", " up "));
-        assert_eq!(lines.next(), None);
+fn the_same_in_the_way_of_runit(sandbox: &Sandbox) {
+    let [make, _, _] = pieces("One minute");
+    typed(sandbox, &make).succeeds();
+    typed(sandbox, "mkdir sv/clock/log/main").succeeds();
+    let [run] = pieces("The same with runit");
+    let mut lines = run.lines().filter(|line| !line.trim().is_empty());
+    typed(sandbox, lines.next().unwrap()).succeeds();
+    assert_eq!(lines.next(), Some("    runsvdir service &"));
+    let _runsvdir = sandbox.start(sandbox.shell("exec runsvdir service"));
+    typed(sandbox, lines.next().unwrap()).succeeds();
+    let directory = lines.next().unwrap();
+    awaited(
+        sandbox,
+        &format!("{directory}; sv status clock >/dev/null && echo there"),
+        "there\n",
+    );
+    for line in lines {
+        let (command, says) = line.split_once('#').unwrap_or((line, ""));
+        let shown = shown(
+            sandbox,
+            &typed(sandbox, &format!("{directory}\n{command}")).stdout,
+        );
+        if says.starts_with(" ok: ") {
+            let says = says
+                .trim()
+                .replace("4242", "N")
+                .replace("2s", "Ns")
+                .replace("0s", "Ns");
+            // It may have a logger to tell of.
+            assert!(shown.starts_with(&says), "{shown:?}");
+        }
     }
+    // The reference does not see two changes within one second.
+    sandbox.wait_until("runsv ends", || {
+        sandbox.sh("touch service; svok sv/clock").code() == Some(100)
+    });
+}
+
+fn by_request_only(sandbox: &Sandbox) {
+    typed(sandbox, "mkdir -p sv/db sv/web service bin").succeeds();
+    sandbox.script("sv/db/run", "#!/bin/sh\necho >&3\nexec sleep 1000\n");
+    sandbox.script("bin/web-server", "#!/bin/sh\nexec sleep 1000\n");
+    let [files, script, run] = pieces("Extensions with -e");
+    typed(sandbox, &files).succeeds();
+    typed(sandbox, &script).succeeds();
+    typed(
+        sandbox,
+        "chmod +x sv/web/run; ln -s ../sv/db ../sv/web service",
+    )
+    .succeeds();
+    let mut lines = run.lines().filter(|line| !line.trim().is_empty());
+    assert_eq!(lines.next(), Some("    svscan -e service &"));
+    let _svscan = sandbox.start(sandbox.shell("PATH=$PWD/bin:$PATH; exec svscan -e service"));
+    let svps = lines.next().unwrap();
+    let row = |name: &str, state: &str| {
+        let rows = String::from_utf8(typed(sandbox, svps).stdout).unwrap();
+        rows.lines()
+            .any(|row| row.starts_with(name) && row.contains(state))
+    };
+    sandbox.wait_until("both are up", || row("db", " ready ") && row("web", " up "));
+    assert_eq!(lines.next(), None);
 }

@@ -1,4 +1,4 @@
-//! Programs under test, scenes to run them in, and outcomes compared byte for
+//! Programs under test, sandboxes to run them in, and outcomes compared byte for
 //! byte.
 //!
 //! A compliance test is one function that runs on several subjects: the
@@ -19,93 +19,75 @@
 mod outcome;
 mod programs;
 pub mod random;
-mod scene;
+mod sandbox;
 mod signal;
 mod subject;
 
 pub use outcome::Outcome;
 pub use programs::programs;
-pub use scene::{Running, Scene};
+pub use sandbox::{Running, Sandbox};
 pub use signal::{kill, killpg};
 pub use subject::{Subject, run, say, skip};
 
-/// Makes tests of functions `fn name(scene: &Scene) { … }`: each runs on the
+/// Makes tests of functions `fn name(sandbox: &Sandbox)`: each runs on the
 /// reference and on ours.
 #[macro_export]
 macro_rules! compliance {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $($crate::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            reference: Reference, ours: Ours,
-        })*
+    ($($name:ident),* $(,)?) => {
+        $($crate::on_subjects! { $name reference: Reference, ours: Ours, })*
     };
 }
 
-/// As [`compliance!`], and with the two mixed: ours meets what theirs made,
-/// theirs meets what ours made.
+/// As [`compliance!`], and with the two mixed: ours uses the state that theirs
+/// made, and theirs uses the state that ours made.
 #[macro_export]
 macro_rules! interop {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
+    ($($name:ident),* $(,)?) => {
         $($crate::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
+            $name
             reference: Reference, ours: Ours,
             theirs_then_ours: TheirsThenOurs, ours_then_theirs: OursThenTheirs,
         })*
     };
 }
 
-/// Tests of what the reference has not, on ours.
+/// Makes tests of features that the reference lacks: each runs on ours alone.
 #[macro_export]
 macro_rules! ours {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $($crate::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours,
-        })*
+    ($($name:ident),* $(,)?) => {
+        $($crate::on_subjects! { $name ours: Ours, })*
     };
 }
 
-/// As [`ours!`], where it meets what ours made, and what the reference made.
+/// As [`ours!`], and our clients also use the state that theirs made.
 #[macro_export]
-macro_rules! ours_meets {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $($crate::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours, theirs_then_ours: TheirsThenOurs,
-        })*
+macro_rules! ours_on_theirs {
+    ($($name:ident),* $(,)?) => {
+        $($crate::on_subjects! { $name ours: Ours, theirs_then_ours: TheirsThenOurs, })*
     };
 }
 
-/// As [`ours!`], where what it makes is met by ours, and by the reference.
+/// As [`ours!`], and their clients also use the state that ours made.
 #[macro_export]
-macro_rules! ours_is_met {
-    ($($(#[$meta:meta])* fn $name:ident($scene:ident: &Scene) $body:block)*) => {
-        $($crate::on_subjects! {
-            $(#[$meta])* fn $name($scene) $body
-            ours: Ours, ours_then_theirs: OursThenTheirs,
-        })*
+macro_rules! theirs_on_ours {
+    ($($name:ident),* $(,)?) => {
+        $($crate::on_subjects! { $name ours: Ours, ours_then_theirs: OursThenTheirs, })*
     };
 }
 
-/// The tests of one function, a module of them.
+/// The module of one test function: a test for each subject.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! on_subjects {
-    ($(#[$meta:meta])* fn $name:ident($scene:ident) $body:block $($test:ident: $subject:ident,)*) => {
-        $(#[$meta])*
+    ($name:ident $($test:ident: $subject:ident,)*) => {
         mod $name {
-            #[allow(unused_imports, reason = "some tests need nothing of their module")]
-            use super::*;
-
-            fn check($scene: &$crate::Scene) $body
-
             $(#[test]
             fn $test() {
                 $crate::run(
                     $crate::Subject::$subject,
                     env!("CARGO_BIN_EXE_svok"),
                     module_path!(),
-                    check,
+                    super::$name,
                 );
             })*
         }

@@ -8,21 +8,21 @@
 use std::time::{Duration, Instant};
 
 use crate::subject::{ours_beside, reference_is_here, say};
-use crate::{Scene, Subject};
+use crate::{Sandbox, Subject};
 
-/// The two sides of a comparison, each in a scene of its own.
+/// The two sides of a comparison, each in a sandbox of its own.
 #[derive(Debug)]
 pub struct Pair {
     /// With the reference programs.
-    pub reference: Scene,
+    pub reference: Sandbox,
     /// With our programs.
-    pub ours: Scene,
+    pub ours: Sandbox,
 }
 
 impl Pair {
     /// Does the same on both sides and asserts that the results are equal.
     #[track_caller]
-    pub fn same<T: PartialEq + std::fmt::Debug>(&self, mut act: impl FnMut(&Scene) -> T) -> T {
+    pub fn same<T: PartialEq + std::fmt::Debug>(&self, mut act: impl FnMut(&Sandbox) -> T) -> T {
         let (theirs, ours) = (act(&self.reference), act(&self.ours));
         assert!(theirs == ours, "reference: {theirs:#?}\nours: {ours:#?}");
         ours
@@ -45,8 +45,8 @@ pub fn compare(
     }
     let ours = ours_beside(built);
     let pair = Pair {
-        reference: Scene::new(Subject::Reference, &ours),
-        ours: Scene::new(Subject::Ours, &ours),
+        reference: Sandbox::new(Subject::Reference, &ours),
+        ours: Sandbox::new(Subject::Ours, &ours),
     };
     let seed = number("DAEMONTOOLS_SEED", 1);
     let cases = cases * number("DAEMONTOOLS_CASES", 1);

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::Scene;
+use crate::Sandbox;
 
 /// Which programs leave things behind, and which meet them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +79,10 @@ pub fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Runs `check` on a subject, in a scene of its own. `built` is the path of
+/// Runs `check` on a subject, in a sandbox of its own. `built` is the path of
 /// one of the programs built by Cargo.
-pub fn run(subject: Subject, built: &str, test: &str, check: fn(&Scene)) {
+pub fn run(subject: Subject, built: &str, test: &str, check: fn(&Sandbox)) {
     if subject == Subject::Ours || reference_is_here(test) {
-        check(&Scene::new(subject, &ours_beside(built)));
+        check(&Sandbox::new(subject, &ours_beside(built)));
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! strace watches, and refuses in the system's place.
 
-use testkit::{Running, Scene, compliance, say};
+use testkit::{Running, Sandbox, compliance, say};
 
 use super::{contents, files, line, masked};
 
@@ -25,11 +25,16 @@ const ROTATION: &[&str] = &[
     "chmod current 0744",
 ];
 
+compliance!(
+    nothing_gets_its_name_before_it_is_safely_on_disk,
+    each_call_that_fails_is_made_again,
+);
+
 /// A call that fails once.
 pub(crate) struct Refusal {
     /// The system call, under all its names.
     pub(crate) calls: &'static str,
-    /// The file that it is about: its name in the scene, or as it is given.
+    /// The file that it is about: its name in the sandbox, or as it is given.
     pub(crate) file: &'static str,
     /// Which such call it is.
     pub(crate) which: u32,
@@ -223,8 +228,8 @@ const fn refusal(
 }
 
 /// Whether strace can do its work here; if not, says what is skipped.
-pub(crate) fn strace_works(scene: &Scene) -> bool {
-    let works = scene
+pub(crate) fn strace_works(sandbox: &Sandbox) -> bool {
+    let works = sandbox
         .sh("strace -qq -e inject=getppid:error=EIO true")
         .code()
         == Some(0);
@@ -236,8 +241,8 @@ pub(crate) fn strace_works(scene: &Scene) -> bool {
 
 /// What a trace says, one call a line: its name, whatever its variant, then
 /// names of files without directories, then the mode.
-fn summary(scene: &Scene, trace: &str) -> Vec<String> {
-    let trace = masked(scene.read(trace));
+fn summary(sandbox: &Sandbox, trace: &str) -> Vec<String> {
+    let trace = masked(sandbox.read(trace));
     let successes = trace
         .lines()
         .filter_map(|line| line.trim_end().strip_suffix(" = 0"));
@@ -271,7 +276,7 @@ fn summary(scene: &Scene, trace: &str) -> Vec<String> {
         .collect()
 }
 
-fn start(scene: &Scene, n: usize, refusal: &Refusal) -> Running {
+fn start(sandbox: &Sandbox, n: usize, refusal: &Refusal) -> Running {
     let Refusal {
         calls,
         file,
@@ -285,57 +290,55 @@ fn start(scene: &Scene, n: usize, refusal: &Refusal) -> Running {
         exec strace -qq -o trace -P {file} -P \"$PWD/{file}\" \
         -e inject={calls}:error=EIO:when={which} $FIRST/multilog {script} <../input"
     );
-    scene.start(scene.shell(&script))
+    sandbox.start(sandbox.shell(&script))
 }
 
-compliance! {
-    fn nothing_gets_its_name_before_it_is_safely_on_disk(scene: &Scene) {
-        if !strace_works(scene) {
-            return;
-        }
-        scene.write("input", line(2500));
-        // A directory that exists is not looked at while it is made.
-        scene
-            .sh("mkdir m; touch m/state m/current; chmod 744 m/current")
-            .succeeds();
-        scene.sh("exec strace -qq -y -o trace \
-            -e trace=fsync,fdatasync,?rename,?renameat,renameat2,?chmod,fchmod,fchmodat,?link,linkat,?unlink,unlinkat \
-            $FIRST/multilog s4096 '!cat' ./m <input").succeeds();
-        let calls = summary(scene, "trace");
-        assert_eq!(calls[0], "chmod current 0644");
-        assert_eq!(calls[1..], *ROTATION);
+fn nothing_gets_its_name_before_it_is_safely_on_disk(sandbox: &Sandbox) {
+    if !strace_works(sandbox) {
+        return;
     }
+    sandbox.write("input", line(2500));
+    // A directory that exists is not looked at while it is made.
+    sandbox
+        .sh("mkdir m; touch m/state m/current; chmod 744 m/current")
+        .succeeds();
+    sandbox.sh("exec strace -qq -y -o trace \
+        -e trace=fsync,fdatasync,?rename,?renameat,renameat2,?chmod,fchmod,fchmodat,?link,linkat,?unlink,unlinkat \
+        $FIRST/multilog s4096 '!cat' ./m <input").succeeds();
+    let calls = summary(sandbox, "trace");
+    assert_eq!(calls[0], "chmod current 0644");
+    assert_eq!(calls[1..], *ROTATION);
+}
 
-    fn each_call_that_fails_is_made_again(scene: &Scene) {
-        if !strace_works(scene) {
-            return;
-        }
-        // One read, and one rotation.
-        scene.write("input", line(1000).repeat(3));
-        let running: Vec<_> = REFUSALS
-            .iter()
-            .enumerate()
-            .map(|(n, refusal)| start(scene, n, refusal))
-            .collect();
-        for (n, (refusal, running)) in REFUSALS.iter().zip(running).enumerate() {
-            let outcome = running.wait();
-            let expected = format!(
-                "multilog: warning: {}, pausing: input/output error\n",
-                refusal.says
-            );
-            assert_eq!(masked(&outcome.stderr), expected, "{outcome:?}");
-            assert_eq!(outcome.code(), Some(0), "{outcome:?}");
-            let log = format!("{n}/m");
-            assert_eq!(
-                contents(scene, &log).concat(),
-                line(1000).repeat(3),
-                "{expected}"
-            );
-            assert!(
-                files(scene, &log).contains("-rwxr--r-- 0 current\n")
-                    || refusal.script.starts_with('='),
-                "{expected}"
-            );
-        }
+fn each_call_that_fails_is_made_again(sandbox: &Sandbox) {
+    if !strace_works(sandbox) {
+        return;
+    }
+    // One read, and one rotation.
+    sandbox.write("input", line(1000).repeat(3));
+    let running: Vec<_> = REFUSALS
+        .iter()
+        .enumerate()
+        .map(|(n, refusal)| start(sandbox, n, refusal))
+        .collect();
+    for (n, (refusal, running)) in REFUSALS.iter().zip(running).enumerate() {
+        let outcome = running.wait();
+        let expected = format!(
+            "multilog: warning: {}, pausing: input/output error\n",
+            refusal.says
+        );
+        assert_eq!(masked(&outcome.stderr), expected, "{outcome:?}");
+        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        let log = format!("{n}/m");
+        assert_eq!(
+            contents(sandbox, &log).concat(),
+            line(1000).repeat(3),
+            "{expected}"
+        );
+        assert!(
+            files(sandbox, &log).contains("-rwxr--r-- 0 current\n")
+                || refusal.script.starts_with('='),
+            "{expected}"
+        );
     }
 }

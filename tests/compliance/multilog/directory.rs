@@ -2,394 +2,444 @@
 //! begins, and which old ones go.
 
 use daemontools_core::label::Label;
-use testkit::{Scene, compliance};
+use testkit::{Sandbox, compliance};
 
 use super::{Feed, contents, files, line, masked, sizes};
 
 const FRESH: &str = "-rw------- 0 lock\n-rw-r--r-- 0 state\n";
 
+compliance!(
+    a_directory_is_made,
+    a_directory_keeps_its_mode,
+    current_is_not_executable_while_it_is_written,
+    the_directory_is_locked,
+    one_directory_can_be_named_once,
+    a_file_is_closed_at_a_line_end_near_its_size,
+    a_file_is_closed_anywhere_at_its_size,
+    what_is_buffered_decides_which_line_end_it_is,
+    a_write_is_cut_at_the_last_line_end_in_it,
+    selected_lines_are_cut_as_if_they_were_alone,
+    a_big_current_is_continued_and_closed_by_the_next_line,
+    old_files_are_executable_and_labelled,
+    the_oldest_files_go,
+    old_files_are_known_by_an_at_sign_and_25_bytes,
+    old_files_of_one_label_are_one_age,
+    every_directory_rotates_by_itself,
+    a_directory_that_cannot_be_opened_is_fatal,
+    a_link_to_a_directory_is_followed,
+    a_lock_that_cannot_be_opened_is_fatal,
+    files_that_cannot_be_opened_are_fatal,
+    status_files_that_cannot_be_opened_are_fatal,
+    a_starting_directory_that_cannot_be_read_is_fatal,
+);
+
 /// The sizes of the files that `input` becomes, one chunk a read.
-fn cut(scene: &Scene, size: u32, chunks: &[&[u8]]) -> Vec<usize> {
-    scene.sh("rm -rf m").succeeds();
-    let mut command = scene.command("multilog");
+fn cut(sandbox: &Sandbox, size: u32, chunks: &[&[u8]]) -> Vec<usize> {
+    sandbox.sh("rm -rf m").succeeds();
+    let mut command = sandbox.command("multilog");
     command.args([&format!("s{size}"), "n100", "./m"]);
-    scene.hand_over(command, chunks.iter().copied()).succeeds();
-    assert_eq!(contents(scene, "m").concat(), chunks.concat());
-    sizes(scene, "m")
+    sandbox
+        .run_with_chunks(command, chunks.iter().copied())
+        .succeeds();
+    assert_eq!(contents(sandbox, "m").concat(), chunks.concat());
+    sizes(sandbox, "m")
 }
 
-compliance! {
-    fn a_directory_is_made(scene: &Scene) {
-        scene.feed("a\n", "umask 077; multilog ./m").succeeds();
-        assert_eq!(scene.sh("stat -c %A m").text(), "drwx------\n");
-        assert_eq!(files(scene, "m"), format!("-rwxr--r-- 2 current\n{FRESH}"));
-    }
+fn a_directory_is_made(sandbox: &Sandbox) {
+    sandbox.feed("a\n", "umask 077; multilog ./m").succeeds();
+    assert_eq!(sandbox.sh("stat -c %A m").text(), "drwx------\n");
+    assert_eq!(
+        files(sandbox, "m"),
+        format!("-rwxr--r-- 2 current\n{FRESH}")
+    );
+}
 
-    fn a_directory_keeps_its_mode(scene: &Scene) {
-        scene
-            .feed("a\n", "umask 0; mkdir -m 755 m; multilog ./m")
+fn a_directory_keeps_its_mode(sandbox: &Sandbox) {
+    sandbox
+        .feed("a\n", "umask 0; mkdir -m 755 m; multilog ./m")
+        .succeeds();
+    assert_eq!(sandbox.sh("stat -c %A m").text(), "drwxr-xr-x\n");
+    assert_eq!(
+        files(sandbox, "m"),
+        format!("-rwxr--r-- 2 current\n{FRESH}")
+    );
+}
+
+fn current_is_not_executable_while_it_is_written(sandbox: &Sandbox) {
+    let mut command = sandbox.command("multilog");
+    command.arg("./m");
+    let (running, mut feed) = Feed::start(sandbox, command);
+    feed.settle(sandbox, &running);
+    assert_eq!(
+        files(sandbox, "m"),
+        format!("-rw-r--r-- 0 current\n{FRESH}")
+    );
+    feed.write("a\n");
+    feed.settle(sandbox, &running);
+    assert_eq!(
+        files(sandbox, "m"),
+        format!("-rw-r--r-- 2 current\n{FRESH}")
+    );
+    feed.end();
+    running.wait().succeeds();
+    assert_eq!(
+        files(sandbox, "m"),
+        format!("-rwxr--r-- 2 current\n{FRESH}")
+    );
+}
+
+fn the_directory_is_locked(sandbox: &Sandbox) {
+    let mut command = sandbox.command("multilog");
+    command.arg("./m");
+    let (running, mut feed) = Feed::start(sandbox, command);
+    feed.settle(sandbox, &running);
+    let refusal = "multilog: fatal: unable to lock directory ./m: temporary failure\n";
+    sandbox.feed("b\n", "multilog ./m").is(111, "", refusal);
+    sandbox.feed("b\n", "multilog ./n ./m").is(111, "", refusal);
+    sandbox.sh("flock -n m/lock true").is(1, "", "");
+    feed.end();
+    running.wait().succeeds();
+    sandbox.feed("b\n", "multilog ./m").succeeds();
+    assert_eq!(sandbox.read("m/current"), b"b\n");
+}
+
+fn one_directory_can_be_named_once(sandbox: &Sandbox) {
+    sandbox.feed("b\n", "multilog ./m ./m").is(
+        111,
+        "",
+        "multilog: fatal: unable to lock directory ./m: temporary failure\n",
+    );
+}
+
+fn a_file_is_closed_at_a_line_end_near_its_size(sandbox: &Sandbox) {
+    // Each chunk is a read, and what a read brings is written before the
+    // next: a file whose last byte written is a line end, and that lacks
+    // no more than 2000 bytes, is closed.
+    let [thousand, last] = [line(1000), line(96)];
+    assert_eq!(
+        cut(sandbox, 4096, &[&thousand, &thousand, &last]),
+        [2096, 0]
+    );
+    assert_eq!(cut(sandbox, 4097, &[&thousand, &thousand, &last]), [2096]);
+    assert_eq!(
+        cut(sandbox, 4096, &[&thousand, &thousand, &line(95)]),
+        [2095]
+    );
+    assert_eq!(
+        cut(sandbox, 4096, &[&thousand, &thousand, &line(1000), b"a\n"]),
+        [3000, 2]
+    );
+}
+
+fn a_file_is_closed_anywhere_at_its_size(sandbox: &Sandbox) {
+    let long = vec![b'x'; 1024];
+    let chunks = [&long[..], &long, &long, &long];
+    assert_eq!(
+        cut(sandbox, 4096, &[&chunks[..], &[b"\n"]].concat()),
+        [4096, 1]
+    );
+    assert_eq!(
+        cut(sandbox, 4100, &[&chunks[..], &[b"xxx\n"]].concat()),
+        [4100, 0]
+    );
+    assert_eq!(
+        cut(sandbox, 4099, &[&chunks[..], &[b"xxx\n"]].concat()),
+        [4099, 1]
+    );
+    assert_eq!(
+        cut(
+            sandbox,
+            4096,
+            &[&chunks[..], &chunks[..], &[b"\n"]].concat()
+        ),
+        [4096, 4096, 1]
+    );
+    // At its size a file waits for the next byte.
+    let mut command = sandbox.command("multilog");
+    command.args(["s4096", "./n"]);
+    let (running, mut feed) = Feed::start(sandbox, command);
+    feed.write("x".repeat(4096));
+    feed.settle(sandbox, &running);
+    assert_eq!(sizes(sandbox, "n"), [4096]);
+    feed.write("y");
+    feed.settle(sandbox, &running);
+    assert_eq!(sizes(sandbox, "n"), [4096, 1]);
+}
+
+fn what_is_buffered_decides_which_line_end_it_is(sandbox: &Sandbox) {
+    // 0.76 writes up to 512 bytes at once, and the last line end in them
+    // counts: lines of 100 bytes are written by fives.
+    let lines: Vec<u8> = line(100).repeat(90);
+    sandbox.feed(&lines, "multilog s4096 ./m").succeeds();
+    assert_eq!(sizes(sandbox, "m"), [2500, 2500, 2100, 1900]);
+    assert_eq!(
+        cut(sandbox, 4096, &lines.chunks(100).collect::<Vec<_>>()),
+        [2100, 2100, 2100, 2100, 600]
+    );
+    assert_eq!(
+        cut(sandbox, 4096, &lines.chunks(1000).collect::<Vec<_>>()),
+        [2500, 2500, 2500, 1500]
+    );
+}
+
+fn a_write_is_cut_at_the_last_line_end_in_it(sandbox: &Sandbox) {
+    let lines = [
+        line(500),
+        line(500),
+        line(500),
+        line(500),
+        vec![b'x'; 600],
+        b"\n".to_vec(),
+    ]
+    .concat();
+    sandbox.feed(&lines, "multilog s4096 ./m").succeeds();
+    assert_eq!(sizes(sandbox, "m"), [2601, 0]);
+    let lines = [
+        line(500).repeat(4),
+        line(2).repeat(180),
+        line(400),
+        line(100),
+    ]
+    .concat();
+    sandbox.feed(&lines, "multilog s4096 ./n").succeeds();
+    assert_eq!(sizes(sandbox, "n"), [2360, 500]);
+}
+
+fn selected_lines_are_cut_as_if_they_were_alone(sandbox: &Sandbox) {
+    // What is not selected ends in the midst of any read, and the next
+    // line, which is kept together, has begun in an earlier one.
+    let lines = ("z".repeat(99) + "\n").repeat(9);
+    let input = [
+        line(131_395),
+        vec![b'y'; 701],
+        b"\n".to_vec(),
+        lines.into_bytes(),
+    ]
+    .concat();
+    sandbox
+        .sh("mkdir m; head -c 2000 /dev/zero >m/current; chmod 744 m/current")
+        .succeeds();
+    sandbox.feed(&input, "multilog s4096 '-x*' ./m").succeeds();
+    assert_eq!(sizes(sandbox, "m"), [3202, 400]);
+}
+
+fn a_big_current_is_continued_and_closed_by_the_next_line(sandbox: &Sandbox) {
+    for (length, expected) in [
+        (2000, vec![2010]),
+        (2085, vec![2095]),
+        (2086, vec![2096, 0]),
+        (3000, vec![3010, 0]),
+        (4086, vec![4096, 0]),
+        (4090, vec![4096, 4]),
+        (4096, vec![4096, 10]),
+        (9000, vec![9000, 10]),
+    ] {
+        sandbox
+            .sh(&format!(
+                "rm -rf m; mkdir m; head -c {length} /dev/zero >m/current; chmod 744 m/current"
+            ))
             .succeeds();
-        assert_eq!(scene.sh("stat -c %A m").text(), "drwxr-xr-x\n");
-        assert_eq!(files(scene, "m"), format!("-rwxr--r-- 2 current\n{FRESH}"));
+        sandbox.feed(line(10), "multilog s4096 ./m").succeeds();
+        assert_eq!(sizes(sandbox, "m"), expected, "{length}");
     }
+}
 
-    fn current_is_not_executable_while_it_is_written(scene: &Scene) {
-        let mut command = scene.command("multilog");
-        command.arg("./m");
-        let (running, mut feed) = Feed::start(scene, command);
-        feed.settle(scene, &running);
-        assert_eq!(files(scene, "m"), format!("-rw-r--r-- 0 current\n{FRESH}"));
-        feed.write("a\n");
-        feed.settle(scene, &running);
-        assert_eq!(files(scene, "m"), format!("-rw-r--r-- 2 current\n{FRESH}"));
-        feed.end();
-        running.wait().succeeds();
-        assert_eq!(files(scene, "m"), format!("-rwxr--r-- 2 current\n{FRESH}"));
+fn old_files_are_executable_and_labelled(sandbox: &Sandbox) {
+    let start = Label::now().text();
+    sandbox
+        .feed(line(100).repeat(65), "multilog t s4096 ./m")
+        .succeeds();
+    let end = Label::now().text();
+    assert_eq!(
+        files(sandbox, "m"),
+        format!(
+            "-rwxr--r-- 2268 @LABEL.s\n-rwxr--r-- 2520 @LABEL.s\n-rwxr--r-- 2142 @LABEL.s\n\
+             -rwxr--r-- 1260 current\n{FRESH}"
+        )
+    );
+    let names = sandbox.sh("cd m; ls @*").text();
+    let names: Vec<_> = names.lines().collect();
+    assert!(names.is_sorted());
+    for (name, text) in names.iter().zip(contents(sandbox, "m")) {
+        let label = &name.as_bytes()[..25];
+        let last = &text[text.len() - 126..text.len() - 101];
+        assert!(start.as_slice() <= last && last <= label && label <= end.as_slice());
     }
+}
 
-    fn the_directory_is_locked(scene: &Scene) {
-        let mut command = scene.command("multilog");
-        command.arg("./m");
-        let (running, mut feed) = Feed::start(scene, command);
-        feed.settle(scene, &running);
-        let refusal = "multilog: fatal: unable to lock directory ./m: temporary failure\n";
-        scene.feed("b\n", "multilog ./m").is(111, "", refusal);
-        scene.feed("b\n", "multilog ./n ./m").is(111, "", refusal);
-        scene.sh("flock -n m/lock true").is(1, "", "");
-        feed.end();
-        running.wait().succeeds();
-        scene.feed("b\n", "multilog ./m").succeeds();
-        assert_eq!(scene.read("m/current"), b"b\n");
+fn the_oldest_files_go(sandbox: &Sandbox) {
+    for n in 1..6 {
+        sandbox.write(format!("m/@40000000000000000000000{n}.s"), "");
     }
+    let rotate = |n: u32| {
+        sandbox
+            .feed(line(3000), &format!("multilog s4096 n{n} ./m; ls m"))
+            .text()
+    };
+    assert_eq!(
+        masked(rotate(6)),
+        "@LABEL.s\n@LABEL.s\n@LABEL.s\n@LABEL.s\n@LABEL.s\ncurrent\nlock\nstate\n"
+    );
+    assert!(sandbox.exists("m/@400000000000000000000002.s"));
+    assert!(!sandbox.exists("m/@400000000000000000000001.s"));
+    let left = rotate(3);
+    assert!(left.starts_with("@4") && !left.contains("@400000000000000000000005.s"));
+    assert_eq!(masked(left), "@LABEL.s\n@LABEL.s\ncurrent\nlock\nstate\n");
+}
 
-    fn one_directory_can_be_named_once(scene: &Scene) {
-        scene.feed("b\n", "multilog ./m ./m").is(
+fn old_files_are_known_by_an_at_sign_and_25_bytes(sandbox: &Sandbox) {
+    let label = "@40000000000000000000000";
+    let kept = ["@", "@x", "a@", label, "%400000000000000000000001.s"];
+    let gone = [
+        format!("{label}0"),
+        format!("{label}1.s"),
+        format!("{label}2.u"),
+        format!("{label}3.t"),
+        format!("{label}4.s.gz"),
+        format!("{label}5-and-more"),
+        "@".repeat(25),
+        "@".to_owned() + &"0".repeat(30),
+    ];
+    for name in kept.iter().copied().chain(gone.iter().map(String::as_str)) {
+        sandbox.write(format!("m/{name}"), name);
+    }
+    // What sorts after the new file counts as newer than it.
+    let newer = "@zzzzzzzzzzzzzzzzzzzzzzzz.s";
+    sandbox.write(format!("m/{newer}"), "");
+    sandbox.feed(line(3000), "multilog s4096 n2 ./m").succeeds();
+    let mut left: Vec<&str> = kept
+        .into_iter()
+        .chain([newer, "current", "lock", "state"])
+        .collect();
+    left.sort_unstable();
+    assert_eq!(sandbox.sh("LC_ALL=C ls m").text(), left.join("\n") + "\n");
+}
+
+fn old_files_of_one_label_are_one_age(sandbox: &Sandbox) {
+    for name in ["1.a", "1.b", "1.c", "2.s"] {
+        sandbox.write(format!("m/@40000000000000000000000{name}"), "");
+    }
+    sandbox
+        .feed(line(3000), "multilog s4096 n5 ./m; ls m >left")
+        .succeeds();
+    assert_eq!(masked(sandbox.read("left")).matches("@LABEL").count(), 4);
+    sandbox
+        .feed(line(3000), "multilog s4096 n3 ./m; ls m >left")
+        .succeeds();
+    let left = String::from_utf8(sandbox.read("left")).unwrap();
+    assert!(!left.contains("@40000000000000000000000"), "{left}");
+}
+
+fn every_directory_rotates_by_itself(sandbox: &Sandbox) {
+    let input = [line(1000), line(10)].concat().repeat(9);
+    sandbox
+        .feed(&input, "multilog s4096 n100 ./a s8192 ./b '-x*' ./c")
+        .succeeds();
+    assert_eq!(contents(sandbox, "a").concat(), input);
+    assert_eq!(contents(sandbox, "b").concat(), input);
+    assert_eq!(sizes(sandbox, "a"), [3030, 3030, 3030, 0]);
+    assert_eq!(sizes(sandbox, "b"), [7070, 2020]);
+    assert_eq!(sizes(sandbox, "c"), [0]);
+}
+
+fn a_directory_that_cannot_be_opened_is_fatal(sandbox: &Sandbox) {
+    sandbox.write("file", "");
+    sandbox.feed("a\n", "multilog ./file").is(
+        111,
+        "",
+        "multilog: fatal: unable to open directory ./file: not a directory\n",
+    );
+    sandbox.feed("a\n", "multilog ./no/such").is(
+        111,
+        "",
+        "multilog: fatal: unable to open directory ./no/such: file does not exist\n",
+    );
+    sandbox.feed("a\n", "ln -s loop loop; multilog ./loop").is(
+        111,
+        "",
+        "multilog: fatal: unable to open directory ./loop: symbolic link loop\n",
+    );
+    let long = "./".to_owned() + &"x".repeat(300);
+    sandbox.feed("a\n", &format!("multilog {long}")).is(
+        111,
+        "",
+        format!("multilog: fatal: unable to open directory {long}: file name too long\n"),
+    );
+}
+
+fn a_link_to_a_directory_is_followed(sandbox: &Sandbox) {
+    sandbox
+        .feed("a\n", "mkdir real; ln -s real m; multilog ./m")
+        .succeeds();
+    assert_eq!(sandbox.read("real/current"), b"a\n");
+}
+
+fn a_lock_that_cannot_be_opened_is_fatal(sandbox: &Sandbox) {
+    sandbox.write("m/lock/file", "");
+    sandbox.feed("a\n", "multilog ./m").is(
+        111,
+        "",
+        "multilog: fatal: unable to lock directory ./m: is a directory\n",
+    );
+}
+
+fn files_that_cannot_be_opened_are_fatal(sandbox: &Sandbox) {
+    sandbox.write("c/current/file", "");
+    sandbox.feed("a\n", "multilog ./c").is(
+        111,
+        "",
+        "multilog: fatal: unable to append to ./c/current: is a directory\n",
+    );
+    sandbox.write("s/state/file", "");
+    sandbox.feed("a\n", "multilog ./s").is(
+        111,
+        "",
+        "multilog: fatal: unable to write to ./s/state: is a directory\n",
+    );
+    sandbox
+        .feed("a\n", "mkdir l; ln -s current l/current; multilog ./l")
+        .is(
             111,
             "",
-            "multilog: fatal: unable to lock directory ./m: temporary failure\n",
+            "multilog: fatal: unable to stat ./l/current: symbolic link loop\n",
         );
-    }
-
-    fn a_file_is_closed_at_a_line_end_near_its_size(scene: &Scene) {
-        // Each chunk is a read, and what a read brings is written before the
-        // next: a file whose last byte written is a line end, and that lacks
-        // no more than 2000 bytes, is closed.
-        let [thousand, last] = [line(1000), line(96)];
-        assert_eq!(cut(scene, 4096, &[&thousand, &thousand, &last]), [2096, 0]);
-        assert_eq!(cut(scene, 4097, &[&thousand, &thousand, &last]), [2096]);
-        assert_eq!(cut(scene, 4096, &[&thousand, &thousand, &line(95)]), [2095]);
-        assert_eq!(
-            cut(scene, 4096, &[&thousand, &thousand, &line(1000), b"a\n"]),
-            [3000, 2]
-        );
-    }
-
-    fn a_file_is_closed_anywhere_at_its_size(scene: &Scene) {
-        let long = vec![b'x'; 1024];
-        let chunks = [&long[..], &long, &long, &long];
-        assert_eq!(
-            cut(scene, 4096, &[&chunks[..], &[b"\n"]].concat()),
-            [4096, 1]
-        );
-        assert_eq!(
-            cut(scene, 4100, &[&chunks[..], &[b"xxx\n"]].concat()),
-            [4100, 0]
-        );
-        assert_eq!(
-            cut(scene, 4099, &[&chunks[..], &[b"xxx\n"]].concat()),
-            [4099, 1]
-        );
-        assert_eq!(
-            cut(scene, 4096, &[&chunks[..], &chunks[..], &[b"\n"]].concat()),
-            [4096, 4096, 1]
-        );
-        // At its size a file waits for the next byte.
-        let mut command = scene.command("multilog");
-        command.args(["s4096", "./n"]);
-        let (running, mut feed) = Feed::start(scene, command);
-        feed.write("x".repeat(4096));
-        feed.settle(scene, &running);
-        assert_eq!(sizes(scene, "n"), [4096]);
-        feed.write("y");
-        feed.settle(scene, &running);
-        assert_eq!(sizes(scene, "n"), [4096, 1]);
-    }
-
-    fn what_is_buffered_decides_which_line_end_it_is(scene: &Scene) {
-        // 0.76 writes up to 512 bytes at once, and the last line end in them
-        // counts: lines of 100 bytes are written by fives.
-        let lines: Vec<u8> = line(100).repeat(90);
-        scene.feed(&lines, "multilog s4096 ./m").succeeds();
-        assert_eq!(sizes(scene, "m"), [2500, 2500, 2100, 1900]);
-        assert_eq!(
-            cut(scene, 4096, &lines.chunks(100).collect::<Vec<_>>()),
-            [2100, 2100, 2100, 2100, 600]
-        );
-        assert_eq!(
-            cut(scene, 4096, &lines.chunks(1000).collect::<Vec<_>>()),
-            [2500, 2500, 2500, 1500]
-        );
-    }
-
-    fn a_write_is_cut_at_the_last_line_end_in_it(scene: &Scene) {
-        let lines = [
-            line(500),
-            line(500),
-            line(500),
-            line(500),
-            vec![b'x'; 600],
-            b"\n".to_vec(),
-        ]
-        .concat();
-        scene.feed(&lines, "multilog s4096 ./m").succeeds();
-        assert_eq!(sizes(scene, "m"), [2601, 0]);
-        let lines = [
-            line(500).repeat(4),
-            line(2).repeat(180),
-            line(400),
-            line(100),
-        ]
-        .concat();
-        scene.feed(&lines, "multilog s4096 ./n").succeeds();
-        assert_eq!(sizes(scene, "n"), [2360, 500]);
-    }
-
-    fn selected_lines_are_cut_as_if_they_were_alone(scene: &Scene) {
-        // What is not selected ends in the midst of any read, and the next
-        // line, which is kept together, has begun in an earlier one.
-        let lines = ("z".repeat(99) + "\n").repeat(9);
-        let input = [
-            line(131_395),
-            vec![b'y'; 701],
-            b"\n".to_vec(),
-            lines.into_bytes(),
-        ]
-        .concat();
-        scene
-            .sh("mkdir m; head -c 2000 /dev/zero >m/current; chmod 744 m/current")
-            .succeeds();
-        scene.feed(&input, "multilog s4096 '-x*' ./m").succeeds();
-        assert_eq!(sizes(scene, "m"), [3202, 400]);
-    }
-
-    fn a_big_current_is_continued_and_closed_by_the_next_line(scene: &Scene) {
-        for (length, expected) in [
-            (2000, vec![2010]),
-            (2085, vec![2095]),
-            (2086, vec![2096, 0]),
-            (3000, vec![3010, 0]),
-            (4086, vec![4096, 0]),
-            (4090, vec![4096, 4]),
-            (4096, vec![4096, 10]),
-            (9000, vec![9000, 10]),
-        ] {
-            scene
-                .sh(&format!(
-                    "rm -rf m; mkdir m; head -c {length} /dev/zero >m/current; chmod 744 m/current"
-                ))
-                .succeeds();
-            scene.feed(line(10), "multilog s4096 ./m").succeeds();
-            assert_eq!(sizes(scene, "m"), expected, "{length}");
-        }
-    }
-
-    fn old_files_are_executable_and_labelled(scene: &Scene) {
-        let start = Label::now().text();
-        scene
-            .feed(line(100).repeat(65), "multilog t s4096 ./m")
-            .succeeds();
-        let end = Label::now().text();
-        assert_eq!(
-            files(scene, "m"),
-            format!(
-                "-rwxr--r-- 2268 @LABEL.s\n-rwxr--r-- 2520 @LABEL.s\n-rwxr--r-- 2142 @LABEL.s\n\
-                 -rwxr--r-- 1260 current\n{FRESH}"
-            )
-        );
-        let names = scene.sh("cd m; ls @*").text();
-        let names: Vec<_> = names.lines().collect();
-        assert!(names.is_sorted());
-        for (name, text) in names.iter().zip(contents(scene, "m")) {
-            let label = &name.as_bytes()[..25];
-            let last = &text[text.len() - 126..text.len() - 101];
-            assert!(start.as_slice() <= last && last <= label && label <= end.as_slice());
-        }
-    }
-
-    fn the_oldest_files_go(scene: &Scene) {
-        for n in 1..6 {
-            scene.write(format!("m/@40000000000000000000000{n}.s"), "");
-        }
-        let rotate = |n: u32| {
-            scene
-                .feed(line(3000), &format!("multilog s4096 n{n} ./m; ls m"))
-                .text()
-        };
-        assert_eq!(
-            masked(rotate(6)),
-            "@LABEL.s\n@LABEL.s\n@LABEL.s\n@LABEL.s\n@LABEL.s\ncurrent\nlock\nstate\n"
-        );
-        assert!(scene.exists("m/@400000000000000000000002.s"));
-        assert!(!scene.exists("m/@400000000000000000000001.s"));
-        let left = rotate(3);
-        assert!(left.starts_with("@4") && !left.contains("@400000000000000000000005.s"));
-        assert_eq!(masked(left), "@LABEL.s\n@LABEL.s\ncurrent\nlock\nstate\n");
-    }
-
-    fn old_files_are_known_by_an_at_sign_and_25_bytes(scene: &Scene) {
-        let label = "@40000000000000000000000";
-        let kept = ["@", "@x", "a@", label, "%400000000000000000000001.s"];
-        let gone = [
-            format!("{label}0"),
-            format!("{label}1.s"),
-            format!("{label}2.u"),
-            format!("{label}3.t"),
-            format!("{label}4.s.gz"),
-            format!("{label}5-and-more"),
-            "@".repeat(25),
-            "@".to_owned() + &"0".repeat(30),
-        ];
-        for name in kept.iter().copied().chain(gone.iter().map(String::as_str)) {
-            scene.write(format!("m/{name}"), name);
-        }
-        // What sorts after the new file counts as newer than it.
-        let newer = "@zzzzzzzzzzzzzzzzzzzzzzzz.s";
-        scene.write(format!("m/{newer}"), "");
-        scene.feed(line(3000), "multilog s4096 n2 ./m").succeeds();
-        let mut left: Vec<&str> = kept
-            .into_iter()
-            .chain([newer, "current", "lock", "state"])
-            .collect();
-        left.sort_unstable();
-        assert_eq!(scene.sh("LC_ALL=C ls m").text(), left.join("\n") + "\n");
-    }
-
-    fn old_files_of_one_label_are_one_age(scene: &Scene) {
-        for name in ["1.a", "1.b", "1.c", "2.s"] {
-            scene.write(format!("m/@40000000000000000000000{name}"), "");
-        }
-        scene
-            .feed(line(3000), "multilog s4096 n5 ./m; ls m >left")
-            .succeeds();
-        assert_eq!(masked(scene.read("left")).matches("@LABEL").count(), 4);
-        scene
-            .feed(line(3000), "multilog s4096 n3 ./m; ls m >left")
-            .succeeds();
-        let left = String::from_utf8(scene.read("left")).unwrap();
-        assert!(!left.contains("@40000000000000000000000"), "{left}");
-    }
-
-    fn every_directory_rotates_by_itself(scene: &Scene) {
-        let input = [line(1000), line(10)].concat().repeat(9);
-        scene
-            .feed(&input, "multilog s4096 n100 ./a s8192 ./b '-x*' ./c")
-            .succeeds();
-        assert_eq!(contents(scene, "a").concat(), input);
-        assert_eq!(contents(scene, "b").concat(), input);
-        assert_eq!(sizes(scene, "a"), [3030, 3030, 3030, 0]);
-        assert_eq!(sizes(scene, "b"), [7070, 2020]);
-        assert_eq!(sizes(scene, "c"), [0]);
-    }
-
-    fn a_directory_that_cannot_be_opened_is_fatal(scene: &Scene) {
-        scene.write("file", "");
-        scene.feed("a\n", "multilog ./file").is(
+    sandbox
+        .feed("a\n", "mkdir p; ln -s processed p/processed; multilog ./p")
+        .is(
             111,
             "",
-            "multilog: fatal: unable to open directory ./file: not a directory\n",
+            "multilog: fatal: unable to stat ./p/processed: symbolic link loop\n",
         );
-        scene.feed("a\n", "multilog ./no/such").is(
+    sandbox
+        .feed("a\n", "mkdir n; ln -s no/such n/current; multilog ./n")
+        .is(
             111,
             "",
-            "multilog: fatal: unable to open directory ./no/such: file does not exist\n",
+            "multilog: fatal: unable to write to ./n/current: file does not exist\n",
         );
-        scene.feed("a\n", "ln -s loop loop; multilog ./loop").is(
-            111,
-            "",
-            "multilog: fatal: unable to open directory ./loop: symbolic link loop\n",
-        );
-        let long = "./".to_owned() + &"x".repeat(300);
-        scene.feed("a\n", &format!("multilog {long}")).is(
-            111,
-            "",
-            format!("multilog: fatal: unable to open directory {long}: file name too long\n"),
-        );
-    }
+}
 
-    fn a_link_to_a_directory_is_followed(scene: &Scene) {
-        scene
-            .feed("a\n", "mkdir real; ln -s real m; multilog ./m")
-            .succeeds();
-        assert_eq!(scene.read("real/current"), b"a\n");
+fn status_files_that_cannot_be_opened_are_fatal(sandbox: &Sandbox) {
+    sandbox.write("d/file", "");
+    for (word, message) in [
+        ("=d", "unable to create d: is a directory"),
+        ("=", "unable to create : file does not exist"),
+        ("=no/such", "unable to create no/such: file does not exist"),
+        ("=fifo", "unable to create fifo: device not configured"),
+    ] {
+        let script = format!("[ -p fifo ] || mkfifo fifo; multilog {word}");
+        sandbox
+            .feed("a\n", &script)
+            .is(111, "", format!("multilog: fatal: {message}\n"));
     }
+}
 
-    fn a_lock_that_cannot_be_opened_is_fatal(scene: &Scene) {
-        scene.write("m/lock/file", "");
-        scene.feed("a\n", "multilog ./m").is(
-            111,
-            "",
-            "multilog: fatal: unable to lock directory ./m: is a directory\n",
-        );
-    }
-
-    fn files_that_cannot_be_opened_are_fatal(scene: &Scene) {
-        scene.write("c/current/file", "");
-        scene.feed("a\n", "multilog ./c").is(
-            111,
-            "",
-            "multilog: fatal: unable to append to ./c/current: is a directory\n",
-        );
-        scene.write("s/state/file", "");
-        scene.feed("a\n", "multilog ./s").is(
-            111,
-            "",
-            "multilog: fatal: unable to write to ./s/state: is a directory\n",
-        );
-        scene
-            .feed("a\n", "mkdir l; ln -s current l/current; multilog ./l")
-            .is(
-                111,
-                "",
-                "multilog: fatal: unable to stat ./l/current: symbolic link loop\n",
-            );
-        scene
-            .feed("a\n", "mkdir p; ln -s processed p/processed; multilog ./p")
-            .is(
-                111,
-                "",
-                "multilog: fatal: unable to stat ./p/processed: symbolic link loop\n",
-            );
-        scene
-            .feed("a\n", "mkdir n; ln -s no/such n/current; multilog ./n")
-            .is(
-                111,
-                "",
-                "multilog: fatal: unable to write to ./n/current: file does not exist\n",
-            );
-    }
-
-    fn status_files_that_cannot_be_opened_are_fatal(scene: &Scene) {
-        scene.write("d/file", "");
-        for (word, message) in [
-            ("=d", "unable to create d: is a directory"),
-            ("=", "unable to create : file does not exist"),
-            ("=no/such", "unable to create no/such: file does not exist"),
-            ("=fifo", "unable to create fifo: device not configured"),
-        ] {
-            let script = format!("[ -p fifo ] || mkfifo fifo; multilog {word}");
-            scene
-                .feed("a\n", &script)
-                .is(111, "", format!("multilog: fatal: {message}\n"));
-        }
-    }
-
-    fn a_starting_directory_that_cannot_be_read_is_fatal(scene: &Scene) {
-        // Only the system itself can refuse root: the directory is gone.
-        let gone = "mkdir gone; cd gone; rmdir ../gone; ";
-        scene.feed("a\n", &format!("{gone} multilog ./m")).is(
-            111,
-            "",
-            "multilog: fatal: unable to open directory ./m: file does not exist\n",
-        );
-    }
+fn a_starting_directory_that_cannot_be_read_is_fatal(sandbox: &Sandbox) {
+    // Only the system itself can refuse root: the directory is gone.
+    let gone = "mkdir gone; cd gone; rmdir ../gone; ";
+    sandbox.feed("a\n", &format!("{gone} multilog ./m")).is(
+        111,
+        "",
+        "multilog: fatal: unable to open directory ./m: file does not exist\n",
+    );
 }

@@ -2,136 +2,145 @@
 //! them.
 
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
-use testkit::{Scene, interop};
+use testkit::{Sandbox, interop};
 
 use super::{Feed, contents, files, line};
 
+interop!(
+    a_clean_directory_is_continued,
+    rotation_goes_on_where_the_other_stopped,
+    what_a_kill_leaves_is_kept,
+    a_kill_in_a_processor_leaves_previous,
+    the_state_of_a_processor_goes_on,
+    the_lock_holds_between_them,
+    a_pipe_is_handed_on_without_a_byte_lost,
+    a_status_file_is_taken_over,
+);
+
 /// Runs the multilog that meets what the other made.
-fn meet(scene: &Scene, script: &str, input: impl AsRef<[u8]>) {
-    scene
+fn meet(sandbox: &Sandbox, script: &str, input: impl AsRef<[u8]>) {
+    sandbox
         .feed(input, &format!("$THEN/multilog {script}"))
         .succeeds();
 }
 
-interop! {
-    fn a_clean_directory_is_continued(scene: &Scene) {
-        scene.feed("one\n", "multilog ./m").succeeds();
-        meet(scene, "./m", "two\n");
-        assert_eq!(scene.read("m/current"), b"one\ntwo\n");
-        assert_eq!(
-            files(scene, "m"),
-            "-rwxr--r-- 8 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
-        );
-    }
+fn a_clean_directory_is_continued(sandbox: &Sandbox) {
+    sandbox.feed("one\n", "multilog ./m").succeeds();
+    meet(sandbox, "./m", "two\n");
+    assert_eq!(sandbox.read("m/current"), b"one\ntwo\n");
+    assert_eq!(
+        files(sandbox, "m"),
+        "-rwxr--r-- 8 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
+    );
+}
 
-    fn rotation_goes_on_where_the_other_stopped(scene: &Scene) {
-        let lines = line(100);
-        for n in 0..10 {
-            let who = if n % 2 == 0 {
-                "multilog"
-            } else {
-                "$THEN/multilog"
-            };
-            scene
-                .feed(lines.repeat(17), &format!("{who} s4096 n3 ./m"))
-                .succeeds();
-        }
-        let sizes: Vec<_> = contents(scene, "m").iter().map(Vec::len).collect();
-        assert_eq!(sizes, [2200, 2400, 1200]);
-    }
-
-    fn what_a_kill_leaves_is_kept(scene: &Scene) {
-        let mut command = scene.command("multilog");
-        command.args(["t", "s4096", "./m"]);
-        let (running, mut feed) = Feed::start(scene, command);
-        feed.write(line(2500));
-        feed.settle(scene, &running);
-        feed.write("second\nbegun");
-        feed.settle(scene, &running);
-        running.signal(SIGKILL);
-        assert_eq!(running.wait().signal(), Some(9));
-        meet(scene, "s4096 ./m", "third\n");
-        assert_eq!(
-            files(scene, "m"),
-            "-rwxr--r-- 2526 @LABEL.s\n-rw-r--r-- 33 @LABEL.u\n-rwxr--r-- 6 current\n\
-             -rw------- 0 lock\n-rw-r--r-- 0 state\n"
-        );
-    }
-
-    fn a_kill_in_a_processor_leaves_previous(scene: &Scene) {
-        // The processor never ends, so that it is killed in its midst.
-        let mut command =
-            scene.shell("exec multilog s4096 '!echo half; echo new >&5; kill -STOP $$' ./m");
-        command.env("LC_ALL", "C");
-        let (running, mut feed) = Feed::start(scene, command);
-        feed.write(line(2500));
-        scene.wait_until("the processor runs", || {
-            scene.exists("m/newstate") && scene.read("m/newstate") == b"new\n"
-        });
-        running.signal(SIGKILL);
-        running.wait();
-        for pid in scene.processes() {
-            let _ = testkit::kill(pid, SIGKILL);
-        }
-        assert_eq!(
-            files(scene, "m"),
-            "-rw-r--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 4 newstate\n\
-             -rwxr--r-- 2500 previous\n-rw-r--r-- 5 processed\n-rw-r--r-- 0 state\n"
-        );
-        meet(scene, "./m", "third\n");
-        assert_eq!(
-            files(scene, "m"),
-            "-rwxr--r-- 2500 @LABEL.u\n-rw-r--r-- 0 @LABEL.u\n-rwxr--r-- 6 current\n\
-             -rw------- 0 lock\n-rw-r--r-- 0 state\n"
-        );
-    }
-
-    fn the_state_of_a_processor_goes_on(scene: &Scene) {
-        let script = "s4096 '!cat; { cat <&4; echo run; } >&5' ./m";
-        scene
-            .feed(line(2500), &format!("multilog {script}"))
+fn rotation_goes_on_where_the_other_stopped(sandbox: &Sandbox) {
+    let lines = line(100);
+    for n in 0..10 {
+        let who = if n % 2 == 0 {
+            "multilog"
+        } else {
+            "$THEN/multilog"
+        };
+        sandbox
+            .feed(lines.repeat(17), &format!("{who} s4096 n3 ./m"))
             .succeeds();
-        meet(scene, script, line(2500));
-        assert_eq!(scene.read("m/state"), b"run\nrun\n");
     }
+    let sizes: Vec<_> = contents(sandbox, "m").iter().map(Vec::len).collect();
+    assert_eq!(sizes, [2200, 2400, 1200]);
+}
 
-    fn the_lock_holds_between_them(scene: &Scene) {
-        let mut command = scene.command("multilog");
-        command.arg("./m");
-        let (running, feed) = Feed::start(scene, command);
-        feed.settle(scene, &running);
-        scene.sh("$THEN/multilog ./m").is(
-            111,
-            "",
-            "multilog: fatal: unable to lock directory ./m: temporary failure\n",
-        );
-        running.signal(SIGTERM);
-        running.wait().succeeds();
-        meet(scene, "./m", "a\n");
-    }
+fn what_a_kill_leaves_is_kept(sandbox: &Sandbox) {
+    let mut command = sandbox.command("multilog");
+    command.args(["t", "s4096", "./m"]);
+    let (running, mut feed) = Feed::start(sandbox, command);
+    feed.write(line(2500));
+    feed.settle(sandbox, &running);
+    feed.write("second\nbegun");
+    feed.settle(sandbox, &running);
+    running.signal(SIGKILL);
+    assert_eq!(running.wait().signal(), Some(9));
+    meet(sandbox, "s4096 ./m", "third\n");
+    assert_eq!(
+        files(sandbox, "m"),
+        "-rwxr--r-- 2526 @LABEL.s\n-rw-r--r-- 33 @LABEL.u\n-rwxr--r-- 6 current\n\
+         -rw------- 0 lock\n-rw-r--r-- 0 state\n"
+    );
+}
 
-    fn a_pipe_is_handed_on_without_a_byte_lost(scene: &Scene) {
-        let mut command = scene.command("multilog");
-        command.arg("./m");
-        let (running, mut feed) = Feed::start(scene, command);
-        feed.write("one\ntwo");
-        feed.settle(scene, &running);
-        running.signal(SIGTERM);
-        feed.settle(scene, &running);
-        feed.write(" and a half\nthree\nfour");
-        running.wait().succeeds();
-        meet(scene, "./m", feed.left());
-        assert_eq!(
-            scene.read("m/current"),
-            b"one\ntwo and a half\nthree\nfour\n"
-        );
+fn a_kill_in_a_processor_leaves_previous(sandbox: &Sandbox) {
+    // The processor never ends, so that it is killed in its midst.
+    let mut command =
+        sandbox.shell("exec multilog s4096 '!echo half; echo new >&5; kill -STOP $$' ./m");
+    command.env("LC_ALL", "C");
+    let (running, mut feed) = Feed::start(sandbox, command);
+    feed.write(line(2500));
+    sandbox.wait_until("the processor runs", || {
+        sandbox.exists("m/newstate") && sandbox.read("m/newstate") == b"new\n"
+    });
+    running.signal(SIGKILL);
+    running.wait();
+    for pid in sandbox.processes() {
+        let _ = testkit::kill(pid, SIGKILL);
     }
+    assert_eq!(
+        files(sandbox, "m"),
+        "-rw-r--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 4 newstate\n\
+         -rwxr--r-- 2500 previous\n-rw-r--r-- 5 processed\n-rw-r--r-- 0 state\n"
+    );
+    meet(sandbox, "./m", "third\n");
+    assert_eq!(
+        files(sandbox, "m"),
+        "-rwxr--r-- 2500 @LABEL.u\n-rw-r--r-- 0 @LABEL.u\n-rwxr--r-- 6 current\n\
+         -rw------- 0 lock\n-rw-r--r-- 0 state\n"
+    );
+}
 
-    fn a_status_file_is_taken_over(scene: &Scene) {
-        scene.feed("long line\n", "multilog =status").succeeds();
-        meet(scene, "=status", "short\n");
-        let mut expected = b"short\n".to_vec();
-        expected.resize(1001, b'\n');
-        assert_eq!(scene.read("status"), expected);
-    }
+fn the_state_of_a_processor_goes_on(sandbox: &Sandbox) {
+    let script = "s4096 '!cat; { cat <&4; echo run; } >&5' ./m";
+    sandbox
+        .feed(line(2500), &format!("multilog {script}"))
+        .succeeds();
+    meet(sandbox, script, line(2500));
+    assert_eq!(sandbox.read("m/state"), b"run\nrun\n");
+}
+
+fn the_lock_holds_between_them(sandbox: &Sandbox) {
+    let mut command = sandbox.command("multilog");
+    command.arg("./m");
+    let (running, feed) = Feed::start(sandbox, command);
+    feed.settle(sandbox, &running);
+    sandbox.sh("$THEN/multilog ./m").is(
+        111,
+        "",
+        "multilog: fatal: unable to lock directory ./m: temporary failure\n",
+    );
+    running.signal(SIGTERM);
+    running.wait().succeeds();
+    meet(sandbox, "./m", "a\n");
+}
+
+fn a_pipe_is_handed_on_without_a_byte_lost(sandbox: &Sandbox) {
+    let mut command = sandbox.command("multilog");
+    command.arg("./m");
+    let (running, mut feed) = Feed::start(sandbox, command);
+    feed.write("one\ntwo");
+    feed.settle(sandbox, &running);
+    running.signal(SIGTERM);
+    feed.settle(sandbox, &running);
+    feed.write(" and a half\nthree\nfour");
+    running.wait().succeeds();
+    meet(sandbox, "./m", feed.left());
+    assert_eq!(
+        sandbox.read("m/current"),
+        b"one\ntwo and a half\nthree\nfour\n"
+    );
+}
+
+fn a_status_file_is_taken_over(sandbox: &Sandbox) {
+    sandbox.feed("long line\n", "multilog =status").succeeds();
+    meet(sandbox, "=status", "short\n");
+    let mut expected = b"short\n".to_vec();
+    expected.resize(1001, b'\n');
+    assert_eq!(sandbox.read("status"), expected);
 }

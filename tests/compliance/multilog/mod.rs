@@ -20,7 +20,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 use std::os::fd::AsFd;
-use testkit::{Running, Scene};
+use testkit::{Running, Sandbox};
 
 /// Text in which every label reads `@LABEL`.
 pub(crate) fn masked(bytes: impl AsRef<[u8]>) -> String {
@@ -44,15 +44,15 @@ pub(crate) fn masked(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// The files of a log directory, one a line: mode, size and name.
-pub(crate) fn files(scene: &Scene, log: &str) -> String {
+pub(crate) fn files(sandbox: &Sandbox, log: &str) -> String {
     let command = format!("find {log} -mindepth 1 -printf '%M %s %P\\n' | LC_ALL=C sort -k 3");
-    masked(scene.sh(&command).stdout)
+    masked(sandbox.sh(&command).stdout)
 }
 
 /// What a log directory holds: the old files from the oldest on, then
 /// `current`.
-pub(crate) fn contents(scene: &Scene, log: &str) -> Vec<Vec<u8>> {
-    let mut names: Vec<_> = std::fs::read_dir(scene.path(log))
+pub(crate) fn contents(sandbox: &Sandbox, log: &str) -> Vec<Vec<u8>> {
+    let mut names: Vec<_> = std::fs::read_dir(sandbox.path(log))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.starts_with('@'))
@@ -61,13 +61,13 @@ pub(crate) fn contents(scene: &Scene, log: &str) -> Vec<Vec<u8>> {
     names.push("current".to_owned());
     names
         .iter()
-        .map(|name| scene.read(format!("{log}/{name}")))
+        .map(|name| sandbox.read(format!("{log}/{name}")))
         .collect()
 }
 
 /// The sizes of what [`contents`] returns.
-pub(crate) fn sizes(scene: &Scene, log: &str) -> Vec<usize> {
-    contents(scene, log).iter().map(Vec::len).collect()
+pub(crate) fn sizes(sandbox: &Sandbox, log: &str) -> Vec<usize> {
+    contents(sandbox, log).iter().map(Vec::len).collect()
 }
 
 /// A line of `length` bytes, its newline included.
@@ -85,14 +85,14 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Starts a command that reads from a new pipe.
-    pub(crate) fn start(scene: &Scene, mut command: Command) -> (Running, Feed) {
+    pub(crate) fn start(sandbox: &Sandbox, mut command: Command) -> (Running, Feed) {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
         command.stdin(reader.try_clone().unwrap());
         let feed = Feed {
             reader: File::from(reader),
             writer: Some(File::from(writer)),
         };
-        (scene.start(command), feed)
+        (sandbox.start(command), feed)
     }
 
     /// Writes to the pipe.
@@ -108,9 +108,9 @@ impl Feed {
 
     /// Waits until the program has read everything and waits for more.
     #[track_caller]
-    pub(crate) fn settle(&self, scene: &Scene, program: &Running) {
+    pub(crate) fn settle(&self, sandbox: &Sandbox, program: &Running) {
         let stat = format!("/proc/{}/stat", program.pid());
-        scene.wait_until("the program waits for input", || {
+        sandbox.wait_until("the program waits for input", || {
             let stat = std::fs::read_to_string(&stat).unwrap();
             self.is_empty() && stat.rsplit(')').next().unwrap().starts_with(" S ")
         });

@@ -1,176 +1,190 @@
 //! Processors: what they are given, and what becomes of what they do.
 
 use nix::sys::signal::Signal::{self, SIGALRM, SIGHUP, SIGPIPE, SIGTERM};
-use testkit::{Scene, compliance};
+use testkit::{Sandbox, compliance};
 
 use super::{contents, files, line, sizes};
 
+compliance!(
+    the_output_replaces_the_file,
+    the_state_goes_from_run_to_run,
+    it_runs_in_the_log_directory_as_sh_c,
+    it_has_the_environment_of_multilog,
+    its_descriptors_are_0_1_4_5_and_what_multilog_inherited,
+    its_signals_are_at_their_defaults,
+    it_may_signal_itself,
+    the_files_are_there_while_it_runs,
+    files_that_it_removed_are_made_anew,
+    lines_that_come_meanwhile_are_not_lost,
+    a_processor_runs_for_every_file,
+);
+
 /// Runs multilog with a processor; the first file has 4096 bytes, the second
 /// is empty or the line end.
-fn process(scene: &Scene, processor: &str) -> testkit::Outcome {
-    let mut command = scene.command("multilog");
+fn process(sandbox: &Sandbox, processor: &str) -> testkit::Outcome {
+    let mut command = sandbox.command("multilog");
     command.arg("s4096").arg(format!("!{processor}")).arg("./m");
     let input = line(4096);
-    scene.hand_over(command, input.chunks(1024))
+    sandbox.run_with_chunks(command, input.chunks(1024))
 }
 
-compliance! {
-    fn the_output_replaces_the_file(scene: &Scene) {
-        process(scene, "tr x y; echo done").succeeds();
-        let expected = "y".repeat(4095) + "\ndone\n";
-        assert_eq!(contents(scene, "m"), [expected.into_bytes(), vec![]]);
-        assert_eq!(
-            files(scene, "m"),
-            "-rwxr--r-- 4101 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
-        );
-    }
+fn the_output_replaces_the_file(sandbox: &Sandbox) {
+    process(sandbox, "tr x y; echo done").succeeds();
+    let expected = "y".repeat(4095) + "\ndone\n";
+    assert_eq!(contents(sandbox, "m"), [expected.into_bytes(), vec![]]);
+    assert_eq!(
+        files(sandbox, "m"),
+        "-rwxr--r-- 4101 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
+    );
+}
 
-    fn the_state_goes_from_run_to_run(scene: &Scene) {
-        let script = "multilog s4096 '!wc -c; { cat <&4; echo run; } >&5' ./m";
-        scene.feed(line(4096).repeat(3), script).succeeds();
-        assert_eq!(scene.read("m/state"), b"run\nrun\nrun\n");
-        assert_eq!(
-            contents(scene, "m"),
-            [&b"4096\n"[..], b"4096\n", b"4096\n", b""]
-        );
-    }
+fn the_state_goes_from_run_to_run(sandbox: &Sandbox) {
+    let script = "multilog s4096 '!wc -c; { cat <&4; echo run; } >&5' ./m";
+    sandbox.feed(line(4096).repeat(3), script).succeeds();
+    assert_eq!(sandbox.read("m/state"), b"run\nrun\nrun\n");
+    assert_eq!(
+        contents(sandbox, "m"),
+        [&b"4096\n"[..], b"4096\n", b"4096\n", b""]
+    );
+}
 
-    fn it_runs_in_the_log_directory_as_sh_c(scene: &Scene) {
-        process(
-            scene,
-            "pwd; echo \"$0 $#\"; ls; echo $FIRST >/dev/null; umask",
-        )
-        .succeeds();
-        let expected = format!(
-            "{}/m\nsh 0\ncurrent\nlock\nnewstate\nprevious\nprocessed\nstate\n0022\n",
-            scene.dir().display()
-        );
-        assert_eq!(String::from_utf8_lossy(&contents(scene, "m")[0]), expected);
-    }
+fn it_runs_in_the_log_directory_as_sh_c(sandbox: &Sandbox) {
+    process(
+        sandbox,
+        "pwd; echo \"$0 $#\"; ls; echo $FIRST >/dev/null; umask",
+    )
+    .succeeds();
+    let expected = format!(
+        "{}/m\nsh 0\ncurrent\nlock\nnewstate\nprevious\nprocessed\nstate\n0022\n",
+        sandbox.dir().display()
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&contents(sandbox, "m")[0]),
+        expected
+    );
+}
 
-    fn it_has_the_environment_of_multilog(scene: &Scene) {
-        let script = "exec env -i B=1 A=2 PATH=/usr/bin:/bin $FIRST/multilog s4096 '!cat /proc/$$/environ' ./m";
-        scene.feed(line(4096), script).succeeds();
-        let environment = String::from_utf8_lossy(&contents(scene, "m")[0]).into_owned();
-        assert_eq!(environment, "B=1\0A=2\0PATH=/usr/bin:/bin\0");
-    }
+fn it_has_the_environment_of_multilog(sandbox: &Sandbox) {
+    let script =
+        "exec env -i B=1 A=2 PATH=/usr/bin:/bin $FIRST/multilog s4096 '!cat /proc/$$/environ' ./m";
+    sandbox.feed(line(4096), script).succeeds();
+    let environment = String::from_utf8_lossy(&contents(sandbox, "m")[0]).into_owned();
+    assert_eq!(environment, "B=1\0A=2\0PATH=/usr/bin:/bin\0");
+}
 
-    fn its_descriptors_are_0_1_4_5_and_what_multilog_inherited(scene: &Scene) {
-        let script = "exec multilog s4096 \
-            '!cd /proc/$$/fd; for n in *; do echo $n $(readlink $n); done; \
-            cat /proc/$$/fdinfo/[01459] | grep flags' ./m ./n =st 9<. 4<.";
-        scene.feed(line(4096), script).succeeds();
-        let dir = scene.dir();
-        let dir = dir.display();
-        let seen = String::from_utf8_lossy(&contents(scene, "m")[0]).into_owned();
-        // Others may come from whoever runs the tests; none is of multilog.
-        let seen: Vec<_> = seen
-            .lines()
-            .filter(|line| line.starts_with("flags") || line.contains(&dir.to_string()))
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                format!("0 {dir}/m/previous"),
-                format!("1 {dir}/m/processed"),
-                format!("4 {dir}/m/state"),
-                format!("5 {dir}/m/newstate"),
-                format!("9 {dir}"),
-                "flags:\t0104000".into(),
-                "flags:\t0104001".into(),
-                "flags:\t0104000".into(),
-                "flags:\t0104001".into(),
-                "flags:\t0100000".into(),
-            ]
-        );
-    }
+fn its_descriptors_are_0_1_4_5_and_what_multilog_inherited(sandbox: &Sandbox) {
+    let script = "exec multilog s4096 \
+        '!cd /proc/$$/fd; for n in *; do echo $n $(readlink $n); done; \
+        cat /proc/$$/fdinfo/[01459] | grep flags' ./m ./n =st 9<. 4<.";
+    sandbox.feed(line(4096), script).succeeds();
+    let dir = sandbox.dir();
+    let dir = dir.display();
+    let seen = String::from_utf8_lossy(&contents(sandbox, "m")[0]).into_owned();
+    // Others may come from whoever runs the tests; none is of multilog.
+    let seen: Vec<_> = seen
+        .lines()
+        .filter(|line| line.starts_with("flags") || line.contains(&dir.to_string()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            format!("0 {dir}/m/previous"),
+            format!("1 {dir}/m/processed"),
+            format!("4 {dir}/m/state"),
+            format!("5 {dir}/m/newstate"),
+            format!("9 {dir}"),
+            "flags:\t0104000".into(),
+            "flags:\t0104001".into(),
+            "flags:\t0104000".into(),
+            "flags:\t0104001".into(),
+            "flags:\t0100000".into(),
+        ]
+    );
+}
 
-    fn its_signals_are_at_their_defaults(scene: &Scene) {
-        // TERM and ALRM even if they were ignored; others stay as they are.
-        for (trap, ignored) in [
-            (":", [false; 3]),
-            ("trap '' TERM ALRM HUP PIPE", [true, true, false]),
-        ] {
-            let script =
-                format!("rm -rf m; {trap}; exec multilog s4096 '!exec cat /proc/self/status' ./m");
-            scene.feed(line(4096), &script).succeeds();
-            let status = String::from_utf8_lossy(&contents(scene, "m")[0]).into_owned();
-            let has = |field: &str, signal: Signal| {
-                let bits = status
-                    .lines()
-                    .find_map(|line| line.strip_prefix(field))
-                    .unwrap();
-                u64::from_str_radix(bits.trim(), 16).unwrap() & 1 << (signal as u64 - 1) != 0
-            };
-            for signal in [SIGTERM, SIGALRM] {
-                assert!(
-                    !has("SigIgn:", signal) && !has("SigBlk:", signal) && !has("SigCgt:", signal)
-                );
-            }
-            assert_eq!(
-                [
-                    has("SigIgn:", SIGHUP),
-                    has("SigIgn:", SIGPIPE),
-                    has("SigBlk:", SIGHUP)
-                ],
-                ignored
-            );
+fn its_signals_are_at_their_defaults(sandbox: &Sandbox) {
+    // TERM and ALRM even if they were ignored; others stay as they are.
+    for (trap, ignored) in [
+        (":", [false; 3]),
+        ("trap '' TERM ALRM HUP PIPE", [true, true, false]),
+    ] {
+        let script =
+            format!("rm -rf m; {trap}; exec multilog s4096 '!exec cat /proc/self/status' ./m");
+        sandbox.feed(line(4096), &script).succeeds();
+        let status = String::from_utf8_lossy(&contents(sandbox, "m")[0]).into_owned();
+        let has = |field: &str, signal: Signal| {
+            let bits = status
+                .lines()
+                .find_map(|line| line.strip_prefix(field))
+                .unwrap();
+            u64::from_str_radix(bits.trim(), 16).unwrap() & 1 << (signal as u64 - 1) != 0
+        };
+        for signal in [SIGTERM, SIGALRM] {
+            assert!(!has("SigIgn:", signal) && !has("SigBlk:", signal) && !has("SigCgt:", signal));
         }
+        assert_eq!(
+            [
+                has("SigIgn:", SIGHUP),
+                has("SigIgn:", SIGPIPE),
+                has("SigBlk:", SIGHUP)
+            ],
+            ignored
+        );
     }
+}
 
-    fn it_may_signal_itself(scene: &Scene) {
-        process(
-            scene,
-            "trap 'echo caught' TERM ALRM; kill -TERM $$; kill -ALRM $$; cat >/dev/null",
-        )
+fn it_may_signal_itself(sandbox: &Sandbox) {
+    process(
+        sandbox,
+        "trap 'echo caught' TERM ALRM; kill -TERM $$; kill -ALRM $$; cat >/dev/null",
+    )
+    .succeeds();
+    assert_eq!(contents(sandbox, "m")[0], b"caught\ncaught\n");
+}
+
+fn the_files_are_there_while_it_runs(sandbox: &Sandbox) {
+    process(
+        sandbox,
+        "find . -name '[cnps]*' -printf '%M %s %P\\n' | sort -k 3",
+    )
+    .succeeds();
+    assert_eq!(
+        String::from_utf8_lossy(&contents(sandbox, "m")[0]),
+        "-rw-r--r-- 0 current\n-rw-r--r-- 0 newstate\n-rwxr--r-- 4096 previous\n\
+         -rw-r--r-- 0 processed\n-rw-r--r-- 0 state\n",
+    );
+}
+
+fn files_that_it_removed_are_made_anew(sandbox: &Sandbox) {
+    process(sandbox, "echo x; rm processed newstate state").succeeds();
+    assert_eq!(
+        files(sandbox, "m"),
+        "-rwxr--r-- 0 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw------- 0 state\n"
+    );
+}
+
+fn lines_that_come_meanwhile_are_not_lost(sandbox: &Sandbox) {
+    let script = "multilog s4096 '!cat; echo processed' ./m";
+    sandbox.feed(line(1000).repeat(20), script).succeeds();
+    let text = contents(sandbox, "m").concat();
+    let lines = text.split(|&byte| byte == b'\n');
+    assert_eq!(
+        lines
+            .filter(|&line| line == "x".repeat(999).as_bytes())
+            .count(),
+        20
+    );
+}
+
+fn a_processor_runs_for_every_file(sandbox: &Sandbox) {
+    sandbox
+        .feed(vec![b'x'; 20_000], "multilog s4096 n4 '!gzip' ./m")
         .succeeds();
-        assert_eq!(contents(scene, "m")[0], b"caught\ncaught\n");
-    }
-
-    fn the_files_are_there_while_it_runs(scene: &Scene) {
-        process(
-            scene,
-            "find . -name '[cnps]*' -printf '%M %s %P\\n' | sort -k 3",
-        )
-        .succeeds();
-        assert_eq!(
-            String::from_utf8_lossy(&contents(scene, "m")[0]),
-            "-rw-r--r-- 0 current\n-rw-r--r-- 0 newstate\n-rwxr--r-- 4096 previous\n\
-             -rw-r--r-- 0 processed\n-rw-r--r-- 0 state\n",
-        );
-    }
-
-    fn files_that_it_removed_are_made_anew(scene: &Scene) {
-        process(scene, "echo x; rm processed newstate state").succeeds();
-        assert_eq!(
-            files(scene, "m"),
-            "-rwxr--r-- 0 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw------- 0 state\n"
-        );
-    }
-
-    fn lines_that_come_meanwhile_are_not_lost(scene: &Scene) {
-        let script = "multilog s4096 '!cat; echo processed' ./m";
-        scene.feed(line(1000).repeat(20), script).succeeds();
-        let text = contents(scene, "m").concat();
-        let lines = text.split(|&byte| byte == b'\n');
-        assert_eq!(
-            lines
-                .filter(|&line| line == "x".repeat(999).as_bytes())
-                .count(),
-            20
-        );
-    }
-
-    fn a_processor_runs_for_every_file(scene: &Scene) {
-        scene
-            .feed(vec![b'x'; 20_000], "multilog s4096 n4 '!gzip' ./m")
-            .succeeds();
-        let log = |name: &str| format!("gzip -dc <m/{name} | wc -c");
-        assert_eq!(scene.sh("ls m/@* | wc -l").text(), "3\n");
-        let lengths = scene
-            .sh(&format!("for f in $(cd m; ls @*); do {}; done", log("$f")))
-            .text();
-        assert_eq!(lengths, "4096\n4096\n3617\n");
-        assert_eq!(sizes(scene, "m").last(), Some(&0));
-    }
+    let log = |name: &str| format!("gzip -dc <m/{name} | wc -c");
+    assert_eq!(sandbox.sh("ls m/@* | wc -l").text(), "3\n");
+    let lengths = sandbox
+        .sh(&format!("for f in $(cd m; ls @*); do {}; done", log("$f")))
+        .text();
+    assert_eq!(lengths, "4096\n4096\n3617\n");
+    assert_eq!(sizes(sandbox, "m").last(), Some(&0));
 }

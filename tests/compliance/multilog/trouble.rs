@@ -4,9 +4,19 @@
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use testkit::{Running, Scene, Subject, compliance};
+use testkit::{Running, Sandbox, Subject, compliance};
 
 use super::{Feed, contents, files, line, masked};
+
+compliance!(
+    each_trouble_is_said,
+    a_crash_after_a_signal_shows_the_interruption,
+    a_full_disk_is_waited_for,
+    a_processor_that_cannot_be_started_says_so_itself,
+    an_old_file_that_cannot_be_removed_is_reported_as_that,
+    after_five_seconds_it_goes_on_and_nothing_is_lost,
+    a_crash_of_a_processor_is_a_failure_too,
+);
 
 /// A script that starts multilog, in a directory `m` made by `before`, and
 /// the first line that it says.
@@ -16,7 +26,7 @@ struct Trouble {
     says: &'static str,
 }
 
-fn start(scene: &Scene, name: &str, trouble: &Trouble) -> (Running, Feed) {
+fn start(sandbox: &Sandbox, name: &str, trouble: &Trouble) -> (Running, Feed) {
     let words: Vec<String> = trouble
         .words
         .iter()
@@ -27,9 +37,9 @@ fn start(scene: &Scene, name: &str, trouble: &Trouble) -> (Running, Feed) {
         trouble.before,
         words.join(" ")
     );
-    let mut command: Command = scene.shell(&script);
+    let mut command: Command = sandbox.shell(&script);
     command.env("LC_ALL", "C");
-    let (running, mut feed) = Feed::start(scene, command);
+    let (running, mut feed) = Feed::start(sandbox, command);
     feed.write([line(2500), b"more\n".to_vec()].concat());
     (running, feed)
 }
@@ -138,45 +148,44 @@ const UNSTARTED: &[(&str, &str)] = &[
     ("mkdir m/newstate", "is a directory"),
 ];
 
-fn first_line(scene: &Scene, running: &Running) -> String {
-    scene.wait_until("something is said", || running.stderr().contains(&b'\n'));
+fn first_line(sandbox: &Sandbox, running: &Running) -> String {
+    sandbox.wait_until("something is said", || running.stderr().contains(&b'\n'));
     let said = String::from_utf8(running.stderr()).unwrap();
     said.lines().next().unwrap().to_owned()
 }
 
-compliance! {
-    fn each_trouble_is_said(scene: &Scene) {
-        let running: Vec<_> = TROUBLES
-            .iter()
-            .enumerate()
-            .map(|(n, trouble)| start(scene, &n.to_string(), trouble))
-            .collect();
-        for (trouble, (running, _)) in TROUBLES.iter().zip(&running) {
-            assert_eq!(
-                first_line(scene, running),
-                format!("multilog: warning: {}", trouble.says),
-                "{}",
-                trouble.before
-            );
-        }
-    }
-
-    fn a_crash_after_a_signal_shows_the_interruption(scene: &Scene) {
-        let mut command = scene.command("multilog");
-        command.args(["!kill -9 $$", "./m"]);
-        let (running, mut feed) = Feed::start(scene, command);
-        feed.write("a\n");
-        feed.settle(scene, &running);
-        running.signal(Signal::SIGALRM);
+fn each_trouble_is_said(sandbox: &Sandbox) {
+    let running: Vec<_> = TROUBLES
+        .iter()
+        .enumerate()
+        .map(|(n, trouble)| start(sandbox, &n.to_string(), trouble))
+        .collect();
+    for (trouble, (running, _)) in TROUBLES.iter().zip(&running) {
         assert_eq!(
-            first_line(scene, &running),
-            "multilog: warning: processor crashed in ./m, pausing: interrupted system call"
+            first_line(sandbox, running),
+            format!("multilog: warning: {}", trouble.says),
+            "{}",
+            trouble.before
         );
     }
+}
 
-    fn a_full_disk_is_waited_for(scene: &Scene) {
-        // A file system of 64 KB with 8 KB left, in a name space of its own.
-        let script = "
+fn a_crash_after_a_signal_shows_the_interruption(sandbox: &Sandbox) {
+    let mut command = sandbox.command("multilog");
+    command.args(["!kill -9 $$", "./m"]);
+    let (running, mut feed) = Feed::start(sandbox, command);
+    feed.write("a\n");
+    feed.settle(sandbox, &running);
+    running.signal(Signal::SIGALRM);
+    assert_eq!(
+        first_line(sandbox, &running),
+        "multilog: warning: processor crashed in ./m, pausing: interrupted system call"
+    );
+}
+
+fn a_full_disk_is_waited_for(sandbox: &Sandbox) {
+    // A file system of 64 KB with 8 KB left, in a name space of its own.
+    let script = "
             mkdir m
             mount -t tmpfs -o size=64k none m || { echo unable >&2; exit; }
             head -c 56k /dev/zero >m/filler
@@ -185,140 +194,139 @@ compliance! {
             cat said >&2
             cat m/@* m/current
         ";
-        let outcome = scene.sh(&format!(
-            "unshare -rm sh -c '{}'",
-            script.replace('\'', "'\\''")
+    let outcome = sandbox.sh(&format!(
+        "unshare -rm sh -c '{}'",
+        script.replace('\'', "'\\''")
+    ));
+    if !outcome.stderr.starts_with(b"multilog") {
+        testkit::say(&format!(
+            "skipped, no file system can be mounted: {}",
+            outcome.error_text()
         ));
-        if !outcome.stderr.starts_with(b"multilog") {
-            testkit::say(&format!(
-                "skipped, no file system can be mounted: {}",
-                outcome.error_text()
-            ));
-            return;
-        }
-        let said = outcome.error_text();
-        assert!(
-            said.starts_with(
-                "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n"
-            ),
-            "{said}"
-        );
-        assert_eq!(outcome.stdout, vec![b'\n'; 20_000]);
+        return;
     }
+    let said = outcome.error_text();
+    assert!(
+        said.starts_with(
+            "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n"
+        ),
+        "{said}"
+    );
+    assert_eq!(outcome.stdout, vec![b'\n'; 20_000]);
+}
 
-    fn a_processor_that_cannot_be_started_says_so_itself(scene: &Scene) {
-        for (n, (before, error)) in UNSTARTED.iter().enumerate() {
-            let command = scene.shell(&format!(
-                "mkdir {n}; cd {n}; {CLEAN}; {before}; exec multilog s4096 '!cat this' ./m"
-            ));
-            let (running, mut feed) = Feed::start(scene, command);
-            feed.write(line(2500));
-            let expected = format!(
-                "multilog: fatal: unable to run cat this: {error}\n\
-                 multilog: warning: processor failed in ./m, pausing\n"
-            );
-            scene.wait_until("both are said", || running.stderr().len() >= expected.len());
-            assert_eq!(String::from_utf8(running.stderr()).unwrap(), expected);
-        }
-    }
-
-    fn an_old_file_that_cannot_be_removed_is_reported_as_that(scene: &Scene) {
-        // A deliberate difference: 0.76 complains of the directory instead.
-        let expected = match scene.subject() {
-            Subject::Reference => "multilog: warning: unable to read ./m, pausing: is a directory",
-            _ => {
-                "multilog: warning: unable to remove ./m/@400000000000000000000001.s, pausing: is a directory"
-            }
-        };
-        scene.write("m/@400000000000000000000001.s/file", "");
-        let mut command = scene.command("multilog");
-        command.args(["s4096", "n2", "./m"]);
-        let (running, mut feed) = Feed::start(scene, command);
+fn a_processor_that_cannot_be_started_says_so_itself(sandbox: &Sandbox) {
+    for (n, (before, error)) in UNSTARTED.iter().enumerate() {
+        let command = sandbox.shell(&format!(
+            "mkdir {n}; cd {n}; {CLEAN}; {before}; exec multilog s4096 '!cat this' ./m"
+        ));
+        let (running, mut feed) = Feed::start(sandbox, command);
         feed.write(line(2500));
-        assert_eq!(first_line(scene, &running), expected);
+        let expected = format!(
+            "multilog: fatal: unable to run cat this: {error}\n\
+             multilog: warning: processor failed in ./m, pausing\n"
+        );
+        sandbox.wait_until("both are said", || running.stderr().len() >= expected.len());
+        assert_eq!(String::from_utf8(running.stderr()).unwrap(), expected);
     }
+}
 
-    fn after_five_seconds_it_goes_on_and_nothing_is_lost(scene: &Scene) {
-        // All at once, since each takes its five seconds: name, trouble, what
-        // mends it, and the files then.
-        let troubles: &[(&str, &str, &str, &str)] = &[
-            (
-                "mkdir m; touch m/current; chmod 744 m/current; mkdir m/previous; set -- s4096 ./m",
-                "unable to rename current to previous in directory ./m, pausing: is a directory",
-                "rmdir m/previous",
-                "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n",
-            ),
-            (
-                "mkdir m m/processed; set -- ./m",
-                "unable to remove ./m/processed, pausing: is a directory",
-                "rmdir m/processed; touch m/processed",
-                "-rwxr--r-- 2505 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
-            ),
-            (
-                "mkdir m; ln -s previous m/previous; echo c >m/current; set -- ./m",
-                "unable to stat ./m/previous, pausing: symbolic link loop",
-                "rm m/previous",
-                "-rw-r--r-- 2 @LABEL.u\n-rwxr--r-- 2505 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
-            ),
-            (
-                "set -- s4096 '!test -e ../mended && tr x y' ./m",
-                "processor failed in ./m, pausing",
-                "touch mended",
-                "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
-            ),
-            (
-                "trap '' XFSZ; ulimit -S -f 4; set -- ./m",
-                "unable to write to ./m/current, pausing: file too big",
-                "prlimit --pid $PID --fsize=unlimited:",
-                "-rwxr--r-- 2505 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
-            ),
-            (
-                "mkdir m; touch m/current; chmod 744 m/current; mkdir m/state; set -- s4096 '!cat; echo state >&5' ./m",
-                "unable to rename newstate to state in directory ./m, pausing: is a directory",
-                "rmdir m/state",
-                "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 6 state\n",
-            ),
-        ];
-        let running: Vec<_> = troubles
-            .iter()
-            .enumerate()
-            .map(|(n, (before, ..))| {
-                let command = scene.shell(&format!(
-                    "mkdir {n}; cd {n}; {before}; exec multilog \"$@\""
-                ));
-                let (running, mut feed) = Feed::start(scene, command);
-                feed.write([line(2500), b"more\n".to_vec()].concat());
-                feed.end();
-                (running, feed)
-            })
-            .collect();
-        for (n, ((_, says, mend, _), (running, _))) in troubles.iter().zip(&running).enumerate() {
-            assert_eq!(
-                first_line(scene, running),
-                format!("multilog: warning: {says}")
-            );
-            scene
-                .sh(&format!("cd {n}; PID={}; {mend}", running.pid()))
-                .succeeds();
+fn an_old_file_that_cannot_be_removed_is_reported_as_that(sandbox: &Sandbox) {
+    // A deliberate difference: 0.76 complains of the directory instead.
+    let expected = match sandbox.subject() {
+        Subject::Reference => "multilog: warning: unable to read ./m, pausing: is a directory",
+        _ => {
+            "multilog: warning: unable to remove ./m/@400000000000000000000001.s, pausing: is a directory"
         }
-        for (n, ((_, says, _, left), (running, _))) in troubles.iter().zip(running).enumerate() {
-            running
-                .wait()
-                .is(0, "", format!("multilog: warning: {says}\n"));
-            assert_eq!(files(scene, &format!("{n}/m")), *left, "{says}");
-            let text = contents(scene, &format!("{n}/m")).concat();
-            let text = text.strip_prefix(b"c\n").unwrap_or(&text);
-            assert_eq!(text.len(), 2505, "{says}");
-            assert!(text.ends_with(b"more\n"), "{says}");
-        }
-    }
+    };
+    sandbox.write("m/@400000000000000000000001.s/file", "");
+    let mut command = sandbox.command("multilog");
+    command.args(["s4096", "n2", "./m"]);
+    let (running, mut feed) = Feed::start(sandbox, command);
+    feed.write(line(2500));
+    assert_eq!(first_line(sandbox, &running), expected);
+}
 
-    fn a_crash_of_a_processor_is_a_failure_too(scene: &Scene) {
-        let script =
-            "multilog s4096 '!test -e ../crashed || { touch ../crashed; kill -9 $$; }; tr x y' ./m";
-        let said = "multilog: warning: processor crashed in ./m, pausing: file does not exist\n\
-             multilog: warning: processor failed in ./m, pausing\n";
-        scene.feed(line(2500), script).is(0, "", said);
-        assert_eq!(masked(&contents(scene, "m")[0]), "y".repeat(2499) + "\n");
+fn after_five_seconds_it_goes_on_and_nothing_is_lost(sandbox: &Sandbox) {
+    // All at once, since each takes its five seconds: name, trouble, what
+    // mends it, and the files then.
+    let troubles: &[(&str, &str, &str, &str)] = &[
+        (
+            "mkdir m; touch m/current; chmod 744 m/current; mkdir m/previous; set -- s4096 ./m",
+            "unable to rename current to previous in directory ./m, pausing: is a directory",
+            "rmdir m/previous",
+            "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n",
+        ),
+        (
+            "mkdir m m/processed; set -- ./m",
+            "unable to remove ./m/processed, pausing: is a directory",
+            "rmdir m/processed; touch m/processed",
+            "-rwxr--r-- 2505 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
+        ),
+        (
+            "mkdir m; ln -s previous m/previous; echo c >m/current; set -- ./m",
+            "unable to stat ./m/previous, pausing: symbolic link loop",
+            "rm m/previous",
+            "-rw-r--r-- 2 @LABEL.u\n-rwxr--r-- 2505 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
+        ),
+        (
+            "set -- s4096 '!test -e ../mended && tr x y' ./m",
+            "processor failed in ./m, pausing",
+            "touch mended",
+            "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
+        ),
+        (
+            "trap '' XFSZ; ulimit -S -f 4; set -- ./m",
+            "unable to write to ./m/current, pausing: file too big",
+            "prlimit --pid $PID --fsize=unlimited:",
+            "-rwxr--r-- 2505 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
+        ),
+        (
+            "mkdir m; touch m/current; chmod 744 m/current; mkdir m/state; set -- s4096 '!cat; echo state >&5' ./m",
+            "unable to rename newstate to state in directory ./m, pausing: is a directory",
+            "rmdir m/state",
+            "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 6 state\n",
+        ),
+    ];
+    let running: Vec<_> = troubles
+        .iter()
+        .enumerate()
+        .map(|(n, (before, ..))| {
+            let command = sandbox.shell(&format!(
+                "mkdir {n}; cd {n}; {before}; exec multilog \"$@\""
+            ));
+            let (running, mut feed) = Feed::start(sandbox, command);
+            feed.write([line(2500), b"more\n".to_vec()].concat());
+            feed.end();
+            (running, feed)
+        })
+        .collect();
+    for (n, ((_, says, mend, _), (running, _))) in troubles.iter().zip(&running).enumerate() {
+        assert_eq!(
+            first_line(sandbox, running),
+            format!("multilog: warning: {says}")
+        );
+        sandbox
+            .sh(&format!("cd {n}; PID={}; {mend}", running.pid()))
+            .succeeds();
     }
+    for (n, ((_, says, _, left), (running, _))) in troubles.iter().zip(running).enumerate() {
+        running
+            .wait()
+            .is(0, "", format!("multilog: warning: {says}\n"));
+        assert_eq!(files(sandbox, &format!("{n}/m")), *left, "{says}");
+        let text = contents(sandbox, &format!("{n}/m")).concat();
+        let text = text.strip_prefix(b"c\n").unwrap_or(&text);
+        assert_eq!(text.len(), 2505, "{says}");
+        assert!(text.ends_with(b"more\n"), "{says}");
+    }
+}
+
+fn a_crash_of_a_processor_is_a_failure_too(sandbox: &Sandbox) {
+    let script =
+        "multilog s4096 '!test -e ../crashed || { touch ../crashed; kill -9 $$; }; tr x y' ./m";
+    let said = "multilog: warning: processor crashed in ./m, pausing: file does not exist\n\
+         multilog: warning: processor failed in ./m, pausing\n";
+    sandbox.feed(line(2500), script).is(0, "", said);
+    assert_eq!(masked(&contents(sandbox, "m")[0]), "y".repeat(2499) + "\n");
 }

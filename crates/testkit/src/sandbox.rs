@@ -35,8 +35,8 @@ const CLIENTS: [&str; 7] = [
 /// A script among the programs. Only `make install` puts this one beside them.
 const SCRIPT: &str = "svscanboot";
 
-/// The environment variable by which a scene knows its processes.
-const MARK: &str = "DAEMONTOOLS_SCENE";
+/// The environment variable by which a sandbox knows its processes.
+const MARK: &str = "DAEMONTOOLS_SANDBOX";
 
 /// Shared by those who write files that are to be run, and taken by who
 /// starts a process: until it has become its program, the process has open
@@ -46,42 +46,42 @@ static WRITING: RwLock<()> = RwLock::new(());
 /// Where one test takes place. When it is dropped, every process that was
 /// started in it is killed, by pid, and its directory removed.
 #[derive(Debug)]
-pub struct Scene {
+pub struct Sandbox {
     subject: Subject,
     root: tempfile::TempDir,
     first: PathBuf,
     then: PathBuf,
 }
 
-impl Scene {
+impl Sandbox {
     pub(crate) fn new(subject: Subject, ours: &Path) -> Self {
         let root = tempfile::Builder::new()
-            .prefix("scene")
+            .prefix("sandbox")
             .tempdir()
             .expect("a temporary directory");
         // Programs that change identity must be able to come here.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let (first, then) = subject.directories(ours);
-        let scene = Scene {
+        let sandbox = Sandbox {
             subject,
             root,
             first,
             then,
         };
-        fs::create_dir(scene.bin()).unwrap();
-        fs::create_dir(scene.dir()).unwrap();
-        fs::set_permissions(scene.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(sandbox.bin()).unwrap();
+        fs::create_dir(sandbox.dir()).unwrap();
+        fs::set_permissions(sandbox.dir(), fs::Permissions::from_mode(0o755)).unwrap();
         for program in programs().iter().filter(|name| *name != SCRIPT) {
             let from = if CLIENTS.contains(&program.as_str()) {
-                &scene.then
+                &sandbox.then
             } else {
-                &scene.first
+                &sandbox.first
             };
             // Debian has what only root may use beside the other programs.
             let beside = from.join("../sbin").join(program);
             let from = from.join(program);
             let from = if from.exists() { from } else { beside };
-            let to = scene.bin().join(program);
+            let to = sandbox.bin().join(program);
             if from.exists() {
                 symlink(from, to).unwrap();
             } else {
@@ -94,10 +94,10 @@ impl Scene {
                 fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
             }
         }
-        scene
+        sandbox
     }
 
-    /// The programs that the scene runs.
+    /// The programs that the sandbox runs.
     pub fn subject(&self) -> Subject {
         self.subject
     }
@@ -169,8 +169,8 @@ impl Scene {
         self.sh(&command).text()
     }
 
-    /// A command on PATH that the scene's other settings apply to: to be
-    /// given arguments and run by [`Scene::run`] or [`Scene::start`].
+    /// A command on PATH that the sandbox's other settings apply to: to be
+    /// given arguments and run by [`Sandbox::run`] or [`Sandbox::start`].
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let bin = self.bin();
         let path = format!(
@@ -231,7 +231,7 @@ impl Scene {
     /// of `chunks`, of which none may be empty or longer than what the
     /// program asks for.
     #[track_caller]
-    pub fn hand_over<'a>(
+    pub fn run_with_chunks<'a>(
         &self,
         mut command: Command,
         chunks: impl IntoIterator<Item = &'a [u8]>,
@@ -327,7 +327,7 @@ impl Scene {
         Pid::from_raw(process)
     }
 
-    /// The pids of the processes started in the scene that still run.
+    /// The pids of the processes started in the sandbox that still run.
     pub fn processes(&self) -> Vec<Pid> {
         let mark = format!("{MARK}={}", self.root.path().display());
         let belongs = |process: &Path| {
@@ -351,7 +351,7 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
+impl Drop for Sandbox {
     fn drop(&mut self) {
         let start = Instant::now();
         loop {
