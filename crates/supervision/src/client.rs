@@ -13,14 +13,13 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::stat;
 use nix::unistd::{read, write};
+use unix::descriptors::DescriptorLimit;
 use unix::exec::PreparedExec;
 use unix::file;
 use unix::fork::fork;
+use unix::poll::wait_for_events;
 use unix::stdio::STDOUT;
 use unix::wait::{ExitStatus, wait_for as wait_for_child};
-
-use crate::descriptors::DescriptorLimit;
-use crate::wait::wait_for;
 
 /// Why runsv could not be met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +136,7 @@ impl ChangeWatcher {
         ChangeWatcher {
             records: Inotify::init(flags).ok(),
             runsvs: Vec::new(),
-            room: DescriptorLimit::new().numbers().map_or(0, |limit| {
+            room: DescriptorLimit::read().soft_limit().map_or(0, |limit| {
                 usize::try_from(limit.saturating_sub(SPARE)).unwrap_or(usize::MAX)
             }),
             is_full: false,
@@ -177,7 +176,7 @@ impl ChangeWatcher {
             .collect();
         let ends = self.runsvs.iter();
         descriptors.extend(ends.map(|runsv| PollFd::new(runsv.as_fd(), PollFlags::empty())));
-        wait_for(&mut descriptors, until);
+        wait_for_events(&mut descriptors, until);
         self.runsvs.clear();
         self.is_full = false;
         while self

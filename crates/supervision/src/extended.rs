@@ -18,12 +18,12 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
 use nix::unistd::{Pid, getppid, pipe2, read, setsid};
+use unix::descriptors::DescriptorLimit;
 use unix::exec::PreparedExec;
 use unix::file;
 use unix::fork::fork;
 use unix::wait::ExitStatus;
 
-use crate::descriptors::DescriptorLimit;
 use crate::directory::{ReplaceTrouble, replace};
 use crate::machine::{Backoff, Limit, Moment, Terms};
 
@@ -122,7 +122,7 @@ impl Settings {
         let seconds = |file| number(file, &SECONDS).map(Duration::from_millis);
         let descriptor = |file| {
             let number = number(file, &DESCRIPTOR)?;
-            let limit = DescriptorLimit::new().numbers();
+            let limit = DescriptorLimit::read().soft_limit();
             if limit.is_some_and(|limit| number >= limit) {
                 report(Trouble::Meaning(file, ALLOWED));
                 return None;

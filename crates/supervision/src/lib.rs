@@ -7,13 +7,11 @@
 //! the files that other programs meet a supervise by.
 
 pub mod client;
-mod descriptors;
 pub mod directory;
 pub mod extended;
 pub mod machine;
 pub mod overview;
 pub mod pipe;
-mod process;
 pub mod role;
 pub mod runsvdir;
 pub mod scan;
@@ -23,5 +21,4 @@ pub mod supervise;
 pub mod sv;
 pub mod svscan;
 pub mod table;
-mod wait;
 pub mod watch;

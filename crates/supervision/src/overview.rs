@@ -12,8 +12,8 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, fchdir, read};
 use unix::file::open_read;
+use unix::process::proc_path;
 
-use crate::process::proc_path;
 use crate::snapshot::{SnapshotError, read as read_snapshot};
 
 /// The size of a page of memory in bytes.

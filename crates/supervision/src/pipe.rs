@@ -1,13 +1,12 @@
-//! The pipes between services and their loggers, and how a new process gets
-//! its end of one.
+//! The pipes between services and their loggers.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
-use nix::unistd::{dup3, pipe2};
+use nix::unistd::pipe2;
 use unix::file::dup_min;
 
 use crate::role::Role;
@@ -87,40 +86,4 @@ impl Pipe {
 fn reopen(end: &OwnedFd, how: OFlag) -> Result<OwnedFd, Errno> {
     let path = format!("/proc/self/fd/{}", end.as_raw_fd());
     open(path.as_str(), how | OFlag::O_CLOEXEC, Mode::empty())
-}
-
-/// A descriptor of a number above all that were inherited and below those of
-/// the pipes: what a new process is to get is put here, so that it needs no
-/// copies of all the others.
-#[derive(Debug)]
-pub(crate) struct Place {
-    descriptor: OwnedFd,
-}
-
-impl Place {
-    /// To be made before the pipes. `idle` is what stands there when nothing
-    /// else does. None where there is no /proc to tell what was inherited.
-    pub(crate) fn new(idle: impl AsFd) -> Option<Self> {
-        let numbers = std::fs::read_dir("/proc/self/fd").ok()?;
-        let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let highest: RawFd = numbers.max()?;
-        let descriptor = dup_min(idle, highest + 1).ok()?;
-        Some(Place { descriptor })
-    }
-
-    /// Puts a descriptor there.
-    pub(crate) fn put(&mut self, descriptor: impl AsFd) -> Result<(), Errno> {
-        dup3(descriptor, &mut self.descriptor, OFlag::O_CLOEXEC)
-    }
-
-    /// The number that all that is not for new processes is not below.
-    pub(crate) fn end(&self) -> RawFd {
-        self.descriptor.as_raw_fd() + 1
-    }
-}
-
-impl AsFd for Place {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
 }

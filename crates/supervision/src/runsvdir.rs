@@ -9,7 +9,6 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use daemontools_core::control::SignalTarget;
 use daemontools_core::label::Label;
 use daemontools_core::title::ScrollingTitle;
 use nix::errno::Errno;
@@ -19,10 +18,10 @@ use nix::unistd::{chdir, fchdir, read, write};
 use unix::file;
 use unix::signals::SignalPipe;
 
-use crate::process::send;
 use crate::scan::{NameWatch, SCAN_INTERVAL, ScanWarning, Scanner, SpawnConfig};
 use crate::table::DirectoryId;
-use crate::wait::wait;
+use unix::poll::wait_readable;
+use unix::process::signal_process;
 
 /// An operation of runsvdir that failed. The next scan repeats the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,10 +137,10 @@ pub fn runsvdir(
         ];
         descriptors.extend(scan_dir.new_names.as_ref().map(AsFd::as_fd));
         descriptors.extend(log.as_ref().map(|log| log.pipe.as_fd()));
-        wait(&descriptors, Some(next_scan));
+        wait_readable(&descriptors, Some(next_scan));
         if signals.hang_up.drain() {
             for runsv in scanner.table.pids() {
-                send(runsv, Signal::SIGTERM, SignalTarget::Process);
+                signal_process(runsv, Signal::SIGTERM);
             }
             return Ok(RunsvdirExit::HungUp);
         }
@@ -238,7 +237,7 @@ impl ScanDir<'_> {
         }
         if scanner.scan() {
             for runsv in scanner.table.sweep_all() {
-                send(runsv, Signal::SIGTERM, SignalTarget::Process);
+                signal_process(runsv, Signal::SIGTERM);
             }
         }
         // Coarse file system timestamps hide a second change within one tick.

@@ -22,10 +22,11 @@ use unix::exec::PreparedExec;
 use unix::fork::{fork, spawn};
 use unix::signals::SignalPipe;
 
-use crate::descriptors::DescriptorLimit;
-use crate::pipe::{Pipe, Place};
+use crate::pipe::Pipe;
 use crate::role::Role;
 use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
+use unix::descriptors::DescriptorLimit;
+use unix::descriptors::FdSlot;
 
 /// The interval between two full scans.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(5);
@@ -107,7 +108,7 @@ pub(crate) struct Scanner<'a> {
     path: Option<&'static [u8]>,
     children: &'a SignalPipe,
     limit: DescriptorLimit,
-    place: Option<Place>,
+    slot: Option<FdSlot>,
     pub(crate) report: Report<'a>,
 }
 
@@ -119,8 +120,8 @@ impl<'a> Scanner<'a> {
             environment: unix::start::environment(),
             path: unix::start::variable(b"PATH"),
             children,
-            limit: DescriptorLimit::new(),
-            place: Place::new(children),
+            limit: DescriptorLimit::read(),
+            slot: FdSlot::new(children),
             report,
         }
     }
@@ -258,8 +259,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// The descriptor slot, if new processes are started by vfork(2).
-    fn place(&mut self) -> Option<&mut Place> {
-        self.place
+    fn slot(&mut self) -> Option<&mut FdSlot> {
+        self.slot
             .as_mut()
             .filter(|_| self.table.count() > FORK_LIMIT)
     }
@@ -275,8 +276,8 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         };
         let end = self.with_descriptors(|| pipe.end(role))?;
-        if let Some(place) = self.place() {
-            place.put(&end)?;
+        if let Some(slot) = self.slot() {
+            slot.put(&end)?;
         }
         Ok(Some(end))
     }
@@ -294,11 +295,11 @@ impl<'a> Scanner<'a> {
                 return false;
             }
         };
-        let below = self.place().map(|place| place.end());
-        let place = self.place.as_ref().filter(|_| below.is_some());
+        let below = self.slot().map(|slot| slot.end());
+        let slot = self.slot.as_ref().filter(|_| below.is_some());
         let end = end
             .as_ref()
-            .map(|end| place.map_or(end.as_fd(), AsFd::as_fd));
+            .map(|end| slot.map_or(end.as_fd(), AsFd::as_fd));
         let option = self.config.option.into_iter();
         let arguments: Vec<_> = std::iter::once(self.config.program)
             .chain(option)
@@ -327,9 +328,9 @@ impl<'a> Scanner<'a> {
             Some(below) => spawn(below, child),
         };
         let idle = self.children;
-        if let Some(place) = self.place() {
+        if let Some(slot) = self.slot() {
             // A pipe end left in the slot would keep the pipe open.
-            let _ = place.put(idle);
+            let _ = slot.put(idle);
         }
         match started {
             Ok(pid) => {

@@ -25,9 +25,9 @@ use crate::directory::{Control, Lock, Obstacle, Presence, ReplaceTrouble, replac
 use crate::extended::{self, Extended, Gifts};
 use crate::machine::{Death, Machine, Moment, Policy, Start};
 use crate::pipe::Pipe;
-use crate::process::send;
 use crate::role::Role;
-use crate::wait::wait;
+use unix::poll::wait_readable;
+use unix::process::{signal_group, signal_process};
 
 /// What went wrong while supervising; none of it ends supervision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,7 +297,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
     /// Kills what was given time to end.
     fn kill_overdue(&mut self) {
         if let Some(pid) = self.service.machine.overdue(Moment::now()) {
-            send(pid, Signal::SIGKILL, SignalTarget::Process);
+            signal_process(pid, Signal::SIGKILL);
         }
     }
 
@@ -347,7 +347,7 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
             };
             until = until.into_iter().chain(due).chain(look).min();
         }
-        wait(&descriptors, until);
+        wait_readable(&descriptors, until);
     }
 
     fn start_if_due(&mut self, side: Role) {
@@ -548,7 +548,10 @@ impl<'a, R: Fn(Trouble)> Supervisor<'a, R> {
                 return;
             };
             if let (Some(pid), Some(signal)) = (service.machine.pid(), step.signal) {
-                send(pid, signal, target);
+                match target {
+                    SignalTarget::Process => signal_process(pid, signal),
+                    SignalTarget::ProcessGroup => signal_group(pid, signal),
+                }
                 service.machine.sent(signal);
             }
         }

@@ -25,7 +25,7 @@ use crate::role::Role;
 use crate::scan::{NameWatch, Report, SCAN_INTERVAL, Scanner, SpawnConfig};
 use crate::snapshot;
 use crate::table::DirectoryId;
-use crate::wait::wait;
+use unix::poll::wait_readable;
 
 /// The mode of svscan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl ScanLoop<'_> {
             }
             descriptors.extend(self.shutdowns.foreign.iter().map(AsFd::as_fd));
             let deadline = self.shutdowns.next_deadline();
-            wait(&descriptors, deadline.into_iter().chain([next_scan]).min());
+            wait_readable(&descriptors, deadline.into_iter().chain([next_scan]).min());
             children.drain();
             let missing = self.scanner.reap_children();
             self.scanner.replace(missing);

@@ -20,10 +20,10 @@ use nix::fcntl::{OFlag, open, readlink};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{AccessFlags, access, fchdir};
+use unix::descriptors::DescriptorLimit;
 
-use crate::descriptors::DescriptorLimit;
 use crate::snapshot::{SnapshotError, read};
-use crate::wait;
+use unix::poll::wait_readable;
 
 /// Which services have to reach the condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub fn wait<'a>(
         if until.is_some_and(|until| until <= Instant::now()) {
             return Ok(WaitOutcome::TimedOut);
         }
-        wait::wait(&[watches.inotify.as_fd()], until);
+        wait_readable(&[watches.inotify.as_fd()], until);
         let news = watches.news(services.len());
         for &index in &news.ended {
             if let Some(Some(service)) = services.get_mut(index) {
@@ -115,7 +115,7 @@ pub fn wait<'a>(
 /// The services in `directories`, none of which is None yet. Each takes a
 /// descriptor, so as many are taken as may be.
 fn open_all<'a>(directories: &[&'a CStr]) -> Result<Vec<Option<Service<'a>>>, WatchError<'a>> {
-    DescriptorLimit::new().raise();
+    DescriptorLimit::read().raise();
     let services = directories.iter().map(|name| Service::open(name).map(Some));
     services.collect()
 }

@@ -4,11 +4,14 @@
 //! it. This crate is the only one of the workspace that may say `unsafe`.
 
 pub mod account;
+pub mod descriptors;
 pub mod exec;
 pub mod file;
 pub mod fork;
 pub mod localtime;
+pub mod poll;
 pub mod priority;
+pub mod process;
 pub mod signals;
 pub mod start;
 pub mod stdio;

@@ -7,10 +7,10 @@ use std::os::fd::BorrowedFd;
 use daemontools_core::names;
 use nix::unistd::{Pid, chdir, fchdir};
 
-use crate::process::proc_path;
 use crate::role::Role;
 use crate::scan::names_directory;
 use crate::table::{DirectoryId, ServiceTable};
+use unix::process::proc_path;
 
 /// The scan directory, open for the return. None if svscan handles no signals,
 /// and so stops no service.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
-use daemontools_core::control::SignalTarget;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
@@ -17,7 +16,6 @@ use super::foreign::ForeignSupervisor;
 use crate::client::tell;
 use crate::extended::{exit_implies_down, kill_timeout};
 use crate::pipe::Pipe;
-use crate::process::{children, send as signal};
 use crate::role::Role;
 use crate::scan::{ScanWarning, Scanner, names_directory};
 use crate::shutdown::{
@@ -26,6 +24,7 @@ use crate::shutdown::{
 };
 use crate::snapshot;
 use crate::table::{DirectoryId, ServiceTable};
+use unix::process::{children, signal_group, signal_process};
 
 /// The services that are shutting down.
 #[derive(Debug)]
@@ -228,7 +227,7 @@ impl<'a> Shutdowns<'a> {
     ) -> Delivery {
         if let Some(supervisor) = table.pid(directory, role) {
             // A stopped supervise reads no commands.
-            signal(supervisor, Signal::SIGCONT, SignalTarget::Process);
+            signal_process(supervisor, Signal::SIGCONT);
         }
         let delivery = self.root.inside(table, directory, role, send);
         let delivery = delivery.unwrap_or(Delivery::Failed);
@@ -305,9 +304,9 @@ fn wait_logger() -> Delivery {
 fn kill_supervisor(supervisor: Pid) {
     // A stopped supervise neither reaps a child, whose PID could then belong to
     // another process, nor starts one.
-    signal(supervisor, Signal::SIGSTOP, SignalTarget::Process);
+    signal_process(supervisor, Signal::SIGSTOP);
     for child in children(supervisor) {
-        signal(child, Signal::SIGKILL, SignalTarget::ProcessGroup);
+        signal_group(child, Signal::SIGKILL);
     }
-    signal(supervisor, Signal::SIGKILL, SignalTarget::Process);
+    signal_process(supervisor, Signal::SIGKILL);
 }

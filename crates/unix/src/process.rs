@@ -1,0 +1,49 @@
+//! Other processes: signals to them, and their entries in /proc.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "these two functions reject the numbers that mean several processes"
+)]
+
+use nix::fcntl::readlink;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getpgid, getpid};
+
+/// Sends a signal to a process. Errors are ignored: the process may have
+/// ended already.
+///
+/// Numbers up to 1 are ignored. kill(2) takes 0 for the caller's group and -1
+/// for all processes; 1 is init.
+pub fn signal_process(process: Pid, signal: Signal) {
+    if process.as_raw() > 1 {
+        let _ = kill(process, signal);
+    }
+}
+
+/// Sends a signal to the process group that the process leads, or to the
+/// process alone if it leads none. Limits and errors are those of [`signal_process`].
+pub fn signal_group(process: Pid, signal: Signal) {
+    if process.as_raw() > 1 && getpgid(Some(process)) == Ok(process) {
+        let _ = killpg(process, signal);
+    } else {
+        signal_process(process, signal);
+    }
+}
+
+/// The path of an entry below `/proc/PID`. None if /proc belongs to another
+/// PID namespace, where the same number is another process, or is missing.
+#[must_use]
+pub fn proc_path(process: Pid, entry: &str) -> Option<String> {
+    let this = readlink("/proc/self").ok()?;
+    (this.to_str() == Some(&getpid().to_string())).then(|| format!("/proc/{process}/{entry}"))
+}
+
+/// The children of a process; empty where /proc does not list them.
+#[must_use]
+pub fn children(process: Pid) -> Vec<Pid> {
+    let list = proc_path(process, &format!("task/{process}/children"));
+    let list = list.and_then(|list| std::fs::read_to_string(list).ok());
+    let numbers = list.iter().flat_map(|list| list.split_whitespace());
+    numbers
+        .filter_map(|number| number.parse().ok().map(Pid::from_raw))
+        .collect()
+}
