@@ -75,22 +75,37 @@ pub fn dup_min(descriptor: impl AsFd, least: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// In a child that is to become another program: gives a descriptor the
-/// number by which that program knows it, whoever had that number.
+/// In a child before exec: copies a descriptor to the number of another one,
+/// which the next program inherits.
+///
+/// # Errors
+/// As dup2(2).
+pub fn dup_to(descriptor: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    dup_to_number(descriptor, target.as_raw_fd())
+}
+
+fn dup_to_number(descriptor: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
+    if descriptor.as_raw_fd() == number {
+        // dup2 would leave the flag.
+        return clear_cloexec(descriptor);
+    }
+    // SAFETY: the child never drops an owner of `number`, which is a copy of
+    // the parent's: the child executes another program or exits.
+    Errno::result(unsafe { libc::dup2(descriptor.as_raw_fd(), number) }).map(drop)
+}
+
+/// In a child before exec: moves a descriptor to the number by which the next
+/// program knows it. The previous descriptor of that number is closed.
 ///
 /// # Errors
 /// As dup2(2).
 pub fn move_to_fd(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
+    dup_to_number(descriptor.as_fd(), number)?;
     if descriptor.as_raw_fd() == number {
-        clear_cloexec(&descriptor)?;
-        // It belongs to the next program now.
+        // The next program owns the descriptor.
         let _ = descriptor.into_raw_fd();
-        return Ok(());
     }
-    // SAFETY: an owner of the number, if there is one, is a copy of the
-    // parent's, and is not heard of again: the child becomes another program
-    // or exits without dropping anything.
-    Errno::result(unsafe { libc::dup2(descriptor.as_raw_fd(), number) }).map(drop)
+    Ok(())
 }
 
 /// In a child that is to become another program: closes a descriptor that the

@@ -8,6 +8,7 @@ pub mod descriptors;
 pub mod exec;
 pub mod file;
 pub mod fork;
+pub mod launch;
 pub mod localtime;
 pub mod poll;
 pub mod priority;

@@ -1,0 +1,211 @@
+//! Starting another program in a new process: fork, prepare, exec.
+
+use std::convert::Infallible;
+use std::ffi::CStr;
+use std::os::fd::{BorrowedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::unistd::{Pid, chdir, setsid};
+
+use crate::exec::PreparedExec;
+use crate::file::dup_to;
+use crate::fork::{fork, spawn};
+use crate::stdio::{STDIN, STDOUT};
+
+/// A program to start, and the state that its process gets before exec.
+///
+/// All memory is allocated before fork. The process runs the stages in the
+/// order of the fields and stops at the first that fails.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// Standard input. Default: inherited.
+    pub stdin: Option<BorrowedFd<'a>>,
+    /// Standard output. Default: inherited.
+    pub stdout: Option<BorrowedFd<'a>>,
+    /// Working directory. Default: inherited.
+    pub directory: Option<&'a CStr>,
+    /// Whether the process leads a new session. Default: false.
+    pub session: bool,
+    /// The program, after the caller's own preparation (see
+    /// [`Launch::start_with`]).
+    pub program: PreparedExec<'a>,
+    /// Exit status of the process if a stage fails. Default: 111.
+    pub failure_code: i32,
+    /// With a number: the process copies only descriptors below the number, as
+    /// in [`spawn`]. Default: None, which copies all, as in [`fork`].
+    pub copies_below: Option<RawFd>,
+}
+
+/// The stage at which a new process failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaunchError<E = Infallible> {
+    /// Setting standard input or output.
+    Descriptor(Errno),
+    /// Changing the working directory.
+    Chdir(Errno),
+    /// The caller's own preparation.
+    Prepare(E),
+    /// Executing the program.
+    Exec(Errno),
+}
+
+impl LaunchError {
+    /// The errno of the failed system call.
+    #[must_use]
+    pub fn errno(self) -> Errno {
+        match self {
+            LaunchError::Descriptor(error)
+            | LaunchError::Chdir(error)
+            | LaunchError::Exec(error) => error,
+        }
+    }
+}
+
+impl<'a> Launch<'a> {
+    /// Only the program; every other field has its default.
+    #[must_use]
+    pub fn new(program: PreparedExec<'a>) -> Self {
+        Launch {
+            stdin: None,
+            stdout: None,
+            directory: None,
+            session: false,
+            program,
+            failure_code: 111,
+            copies_below: None,
+        }
+    }
+
+    /// Starts the program. `report` runs in the new process if a stage fails.
+    ///
+    /// # Errors
+    /// As fork(2); `report` is not called.
+    pub fn start(self, report: impl FnOnce(LaunchError)) -> Result<Pid, Errno> {
+        self.start_with(|| Ok(()), report)
+    }
+
+    /// As [`Launch::start`]. `prepare` runs in the new process, right before
+    /// exec, for the preparation that only one caller needs.
+    ///
+    /// # Errors
+    /// As fork(2); `report` is not called.
+    pub fn start_with<E>(
+        self,
+        prepare: impl FnOnce() -> Result<(), E>,
+        report: impl FnOnce(LaunchError<E>),
+    ) -> Result<Pid, Errno> {
+        let child = || {
+            let Err(error) = self.run(prepare);
+            report(error);
+            self.failure_code
+        };
+        match self.copies_below {
+            None => fork(child),
+            Some(below) => spawn(below, child),
+        }
+    }
+
+    fn run<E>(
+        &self,
+        prepare: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Infallible, LaunchError<E>> {
+        for (descriptor, standard) in [(self.stdin, STDIN), (self.stdout, STDOUT)] {
+            if let Some(descriptor) = descriptor {
+                dup_to(descriptor, standard).map_err(LaunchError::Descriptor)?;
+            }
+        }
+        if let Some(directory) = self.directory {
+            chdir(directory).map_err(LaunchError::Chdir)?;
+        }
+        if self.session {
+            // A new process leads no group, so setsid(2) succeeds.
+            let _ = setsid();
+        }
+        prepare().map_err(LaunchError::Prepare)?;
+        Err(LaunchError::Exec(self.program.exec()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    use nix::fcntl::OFlag;
+    use nix::unistd::{pipe2, write};
+
+    use super::*;
+    use crate::wait::wait_for;
+
+    fn print(output: BorrowedFd<'_>, value: &impl std::fmt::Debug) {
+        write(output, format!("{value:?}").as_bytes()).unwrap();
+    }
+
+    /// The output and the exit code of a process whose output is a pipe.
+    fn run(launch: impl FnOnce(BorrowedFd<'_>) -> Result<Pid, Errno>) -> (String, Option<i32>) {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let process = launch(writer.as_fd()).unwrap();
+        drop(writer);
+        let mut output = String::new();
+        File::from(reader).read_to_string(&mut output).unwrap();
+        (output, wait_for(process).unwrap().code())
+    }
+
+    #[test]
+    fn process_gets_output_and_directory() {
+        for copies_below in [None, Some(500)] {
+            let result = run(|output| {
+                let launch = Launch {
+                    stdout: Some(output),
+                    directory: Some(c"/"),
+                    copies_below,
+                    ..Launch::new(PreparedExec::at(c"/bin/pwd", &[c"pwd"], &[]))
+                };
+                launch.start(|_| ())
+            });
+            assert_eq!(result, ("/\n".to_owned(), Some(0)));
+        }
+    }
+
+    #[test]
+    fn first_failed_stage_ends_process() {
+        let prepared = Cell::new(false);
+        let result = run(|output| {
+            let launch = Launch {
+                directory: Some(c"/no/such/directory"),
+                ..Launch::new(PreparedExec::at(c"/no/such/program", &[c"p"], &[]))
+            };
+            launch.start_with(
+                || {
+                    prepared.set(true);
+                    Err(Errno::EBUSY)
+                },
+                |error| print(output, &(error, prepared.get())),
+            )
+        });
+        assert_eq!(result, ("(Chdir(ENOENT), false)".to_owned(), Some(111)));
+    }
+
+    #[test]
+    fn failed_preparation_prevents_exec() {
+        let result = run(|output| {
+            let program = PreparedExec::at(c"/bin/true", &[c"true"], &[]);
+            Launch::new(program).start_with(|| Err(Errno::EBUSY), |error| print(output, &error))
+        });
+        assert_eq!(result, ("Prepare(EBUSY)".to_owned(), Some(111)));
+    }
+
+    #[test]
+    fn failed_exec_exits_with_failure_code() {
+        let result = run(|output| {
+            let launch = Launch {
+                failure_code: 7,
+                ..Launch::new(PreparedExec::at(c"/no/such/program", &[c"p"], &[]))
+            };
+            launch.start(|error| print(output, &error))
+        });
+        assert_eq!(result, ("Exec(ENOENT)".to_owned(), Some(7)));
+    }
+}
