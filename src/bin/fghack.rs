@@ -3,7 +3,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use std::ffi::CStr;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 
 use chain::Child;
 use cli::{Exit, Failure, Program};
@@ -11,8 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, dup, pipe2, read};
-use unix::file::clear_cloexec;
-use unix::fork::fork;
+use unix::file::{clear_cloexec, close_in_child};
 use unix::start::environment;
 
 pub(crate) static FGHACK: Program = Program {
@@ -38,23 +37,19 @@ fn fghack(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let child = Child::new(&FGHACK, argv, &environment());
     let pipe = pipe2(OFlag::O_CLOEXEC);
     let (reader, writer) = pipe.map_err(|error| FGHACK.fatal("unable to create pipe", error))?;
-    let mut reader = Some(reader);
-    let pid = fork(|| {
-        drop(reader.take());
-        hand_out(&writer);
-        u8::from(child.exec().say()).into()
+    let pid = child.start(|| {
+        let _ = close_in_child(reader.as_fd());
+        copy_pipe(&writer);
     });
     let pid = pid.map_err(|error| FGHACK.fatal("unable to fork", error))?;
     drop(writer);
-    if let Some(reader) = reader {
-        wait_for_end(&reader);
-    }
+    wait_for_eof(&reader);
     exit_code(pid)
 }
 
 /// Makes the copies, on the lowest free descriptors, as far as there are
 /// any, and lets the child inherit all of them.
-fn hand_out(writer: &OwnedFd) {
+fn copy_pipe(writer: &OwnedFd) {
     for _ in 0..COPIES {
         if let Ok(copy) = dup(writer) {
             // Never closed by this program.
@@ -65,7 +60,7 @@ fn hand_out(writer: &OwnedFd) {
 }
 
 /// Waits until every copy is closed. What is written to them is ignored.
-fn wait_for_end(reader: &OwnedFd) {
+fn wait_for_eof(reader: &OwnedFd) {
     while let Ok(1..) | Err(Errno::EINTR) = read(reader, &mut [0; 64]) {}
 }
 

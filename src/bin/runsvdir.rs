@@ -30,7 +30,7 @@ const STAYS: usize = 5;
 
 unix::main!(match runsvdir() {
     Ok(exit) => exit,
-    Err(failure) => failure.say(),
+    Err(failure) => failure.print(),
 });
 
 fn runsvdir() -> Result<Exit, Failure> {

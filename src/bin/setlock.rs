@@ -43,10 +43,10 @@ fn setlock(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             return Err(SETLOCK.fatal(text!["unable to open ", file], error));
         }
         Err(LockError::Lock(error, _open)) => {
-            return Ok(SETLOCK.fatal(text!["unable to lock ", file], error).say());
+            return Ok(SETLOCK.fatal(text!["unable to lock ", file], error).print());
         }
     };
-    let exit = Child::new(&SETLOCK, child, &environment()).exec().say();
+    let exit = Child::new(&SETLOCK, child, &environment()).exec().print();
     drop(lock);
     Ok(exit)
 }

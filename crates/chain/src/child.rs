@@ -4,6 +4,10 @@ use std::ffi::CStr;
 
 use cli::errno::errno_message;
 use cli::{Failure, Program, text};
+use nix::errno::Errno;
+use nix::unistd::Pid;
+use unix::exec::PreparedExec;
+use unix::launch::{Launch, LaunchError};
 
 /// Room for the longest wording of an errno and the end of the line.
 const WORDING: usize = 64;
@@ -14,7 +18,7 @@ const WORDING: usize = 64;
 /// it works after fork and under limits that leave none to be had.
 #[derive(Debug)]
 pub struct Child<'a> {
-    program: unix::exec::PreparedExec<'a>,
+    program: PreparedExec<'a>,
     /// The failure, whose message wants its wording.
     failure: Failure,
 }
@@ -45,20 +49,43 @@ impl<'a> Child<'a> {
         failure.message.pop();
         failure.message.reserve(WORDING);
         Child {
-            program: unix::exec::PreparedExec::search_for(name, path, argv, environment),
+            program: PreparedExec::search_for(name, path, argv, environment),
             failure,
         }
     }
 
-    /// Becomes the program; returns only if that failed: why, exit 111.
+    /// Executes the program. Returns only if that failed: the failure, exit
+    /// code 111.
     #[must_use]
-    pub fn exec(mut self) -> Failure {
+    pub fn exec(self) -> Failure {
         let error = self.program.exec();
-        let message = &mut self.failure.message;
-        message.extend_from_slice(errno_message(error).as_bytes());
-        message.push(b'\n');
-        self.failure
+        complete(self.failure, error)
     }
+
+    /// Starts the program in a new process, which runs `prepare` first. If the
+    /// program cannot be executed, the process prints the failure and exits
+    /// 111.
+    ///
+    /// # Errors
+    /// As fork(2).
+    pub fn start(self, prepare: impl FnOnce()) -> Result<Pid, Errno> {
+        let Child { program, failure } = self;
+        let prepare = || {
+            prepare();
+            Ok(())
+        };
+        Launch::new(program).start_with(prepare, |error: LaunchError| {
+            let _ = complete(failure, error.errno()).print();
+        })
+    }
+}
+
+/// Adds the message of an errno, and the end of the line.
+fn complete(mut failure: Failure, error: Errno) -> Failure {
+    let text = errno_message(error).as_bytes();
+    failure.message.extend_from_slice(text);
+    failure.message.push(b'\n');
+    failure
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Failure {
 
     /// Says the message; what is left is the exit code.
     #[must_use]
-    pub fn say(&self) -> Exit {
+    pub fn print(&self) -> Exit {
         write_stderr(&self.message);
         self.exit
     }
@@ -78,7 +78,7 @@ impl Program {
     pub fn start(&self, run: impl FnOnce(&[&'static CStr]) -> Result<Exit, Failure>) -> Exit {
         match run(&unix::start::arguments()) {
             Ok(exit) => exit,
-            Err(failure) => failure.say(),
+            Err(failure) => failure.print(),
         }
     }
 

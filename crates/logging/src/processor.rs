@@ -11,15 +11,13 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, fsync, unlink};
 use unix::exec::PreparedExec;
-use unix::fork::fork;
+use unix::launch::{Launch, LaunchError};
 use unix::{file, signals};
 
 use crate::event::{News, Part, Step, Then, Voice};
 use crate::names::{Code, NEWSTATE, STATE};
 use crate::policy::Policy;
 
-/// What a child that could not become the processor exits with.
-const UNABLE: i32 = 111;
 /// The mode of what it has made.
 const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 
@@ -105,18 +103,22 @@ impl Processor<'_> {
 
     fn run(&self, input: &CStr, output: &CStr) -> Pid {
         let arguments = [c"sh", c"-c", self.command.as_c_str()];
-        let shell = PreparedExec::at(c"/bin/sh", &arguments, self.environment);
         self.voice.persist(Step::Fork, || {
-            fork(|| {
+            let shell = PreparedExec::at(c"/bin/sh", &arguments, self.environment);
+            let prepare = || {
                 signals::reset(self.policy.signals());
                 self.voice.news(News::Processing(input));
-                let (part, error) = match self.place_descriptors(input, output) {
-                    Ok(()) => (Part::Shell, shell.exec()),
-                    Err(refused) => refused,
+                self.place_descriptors(input, output)
+            };
+            Launch::new(shell).start_with(prepare, |error| {
+                let (part, error) = match error {
+                    LaunchError::Prepare(failed) => failed,
+                    LaunchError::Descriptor(error)
+                    | LaunchError::Chdir(error)
+                    | LaunchError::Exec(error) => (Part::Shell, error),
                 };
                 let step = Step::Run(&self.command, part);
                 self.voice.trouble(step, error, Then::Exit);
-                UNABLE
             })
         })
     }

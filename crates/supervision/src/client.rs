@@ -16,7 +16,7 @@ use nix::unistd::{read, write};
 use unix::descriptors::DescriptorLimit;
 use unix::exec::PreparedExec;
 use unix::file;
-use unix::fork::fork;
+use unix::launch::{Launch, LaunchError};
 use unix::poll::wait_for_events;
 use unix::stdio::STDOUT;
 use unix::wait::{ExitStatus, wait_for as wait_for_child};
@@ -97,14 +97,19 @@ pub fn is_available(complain: impl Fn(CheckError)) -> bool {
     }
     let environment = unix::start::environment();
     let check = PreparedExec::at(names::CHECK, &[names::CHECK_PROGRAM], &environment);
-    let child = || {
-        // It has nothing to say but its exit code. What is closed here is
-        // the child's own.
-        let _ = file::close_in_child(STDOUT);
-        complain(CheckError::Run(check.exec()));
-        0
+    let launch = Launch {
+        failure_code: 0,
+        ..Launch::new(check)
     };
-    match fork(child) {
+    let close_stdout = || {
+        // Only the exit code counts.
+        let _ = file::close_in_child(STDOUT);
+        Ok(())
+    };
+    let started = launch.start_with(close_stdout, |error: LaunchError| {
+        complain(CheckError::Run(error.errno()));
+    });
+    match started {
         Ok(pid) => wait_for_child(pid).and_then(ExitStatus::code).unwrap_or(0) == 0,
         Err(error) => {
             complain(CheckError::Fork(error));

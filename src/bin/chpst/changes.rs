@@ -139,7 +139,7 @@ impl Changes<'_> {
                     return Err(CHPST.fatal(text!["unable to open lock: ", file], error));
                 }
                 Err(lock::LockError::Lock(error, _open)) => {
-                    return Ok(CHPST.fatal(text!["unable to lock: ", file], error).say());
+                    return Ok(CHPST.fatal(text!["unable to lock: ", file], error).print());
                 }
             }
         }
