@@ -108,41 +108,51 @@ impl SupervisorStop {
         }
     }
 
+    /// The time of the next attempt, and the end of the current timeout.
+    fn times(&self) -> (Option<Instant>, Option<Instant>) {
+        match self.state {
+            StopState::Pending { since } | StopState::KillDue { since } => (Some(since), None),
+            StopState::SendingExit { retry, deadline }
+            | StopState::SendingKill { retry, deadline } => (Some(retry), Some(deadline)),
+            StopState::ExitSent { retry, deadline } => (retry, deadline),
+            StopState::KillSent { deadline } | StopState::Killed { deadline } => {
+                (None, Some(deadline))
+            }
+            StopState::GivenUp => (None, None),
+        }
+    }
+
+    /// The time of the next action, unless an event comes first.
+    fn next_deadline(&self) -> Option<Instant> {
+        let (retry, deadline) = self.times();
+        retry.into_iter().chain(deadline).min()
+    }
+
     /// The action that is due.
     fn next_action(&mut self, now: Instant) -> Option<StopAction> {
-        let is_due = |time: Instant| time <= now;
+        self.next_deadline().filter(|time| *time <= now)?;
+        let (_, deadline) = self.times();
+        let expired = deadline.is_some_and(|deadline| deadline <= now);
         match self.state {
             StopState::Pending { .. } => Some(self.exit_action()),
-            StopState::SendingExit { retry, deadline } => {
-                if is_due(deadline) {
-                    return Some(self.kill_supervisor(now));
-                }
-                is_due(retry).then(|| self.exit_action())
+            StopState::SendingExit { .. } | StopState::ExitSent { .. } if !expired => {
+                Some(self.exit_action())
             }
-            StopState::ExitSent { retry, deadline } => {
-                if deadline.is_some_and(is_due) {
-                    return Some(StopAction::CheckFinish);
-                }
-                retry.is_some_and(is_due).then(|| self.exit_action())
+            StopState::ExitSent { .. } => Some(StopAction::CheckFinish),
+            StopState::SendingKill { .. } if !expired => Some(StopAction::SendKill),
+            StopState::KillSent { .. } if !self.forced => Some(StopAction::CheckFinish),
+            StopState::SendingExit { .. }
+            | StopState::SendingKill { .. }
+            | StopState::KillSent { .. }
+            | StopState::KillDue { .. } => {
+                let deadline = now + KILL_TIMEOUT;
+                self.state = StopState::Killed { deadline };
+                Some(StopAction::KillSupervisor)
             }
-            StopState::SendingKill { retry, deadline } => {
-                if is_due(deadline) {
-                    return Some(self.kill_supervisor(now));
-                }
-                is_due(retry).then_some(StopAction::SendKill)
-            }
-            StopState::KillSent { deadline } => is_due(deadline).then(|| {
-                if self.forced {
-                    self.kill_supervisor(now)
-                } else {
-                    StopAction::CheckFinish
-                }
-            }),
-            StopState::KillDue { .. } => Some(self.kill_supervisor(now)),
-            StopState::Killed { deadline } => is_due(deadline).then(|| {
+            StopState::Killed { .. } => {
                 self.state = StopState::GivenUp;
-                StopAction::GiveUp
-            }),
+                Some(StopAction::GiveUp)
+            }
             StopState::GivenUp => None,
         }
     }
@@ -161,12 +171,6 @@ impl SupervisorStop {
             retry: now,
             deadline,
         };
-    }
-
-    fn kill_supervisor(&mut self, now: Instant) -> StopAction {
-        let deadline = now + KILL_TIMEOUT;
-        self.state = StopState::Killed { deadline };
-        StopAction::KillSupervisor
     }
 
     fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
@@ -260,18 +264,6 @@ impl SupervisorStop {
             | StopState::KillDue { .. }
             | StopState::Killed { .. }
             | StopState::GivenUp => false,
-        }
-    }
-
-    /// The time of the next action, unless an event comes first.
-    fn next_deadline(&self) -> Option<Instant> {
-        match self.state {
-            StopState::SendingExit { retry, deadline }
-            | StopState::SendingKill { retry, deadline } => Some(retry.min(deadline)),
-            StopState::ExitSent { retry, deadline } => retry.into_iter().chain(deadline).min(),
-            StopState::KillSent { deadline } | StopState::Killed { deadline } => Some(deadline),
-            StopState::Pending { since } | StopState::KillDue { since } => Some(since),
-            StopState::GivenUp => None,
         }
     }
 }

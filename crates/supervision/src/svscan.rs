@@ -6,9 +6,11 @@
 
 mod directory;
 mod essential;
+mod execute;
 mod foreign;
-mod shutdowns;
 
+use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
@@ -16,16 +18,16 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::signal::Signal;
 use nix::sys::stat;
+use unix::poll::wait_readable;
 use unix::signals::{BlockedSignals, SignalPipe};
 
-use self::directory::ScanRoot;
 use self::essential::{EssentialWatch, essential_exit_code};
-use self::shutdowns::Shutdowns;
+use self::foreign::ForeignSupervisor;
 use crate::role::Role;
 use crate::scan::{NameWatch, Report, SCAN_INTERVAL, Scanner, SpawnConfig};
+use crate::shutdown::ServiceShutdown;
 use crate::snapshot;
 use crate::table::DirectoryId;
-use unix::poll::wait_readable;
 
 /// The mode of svscan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +98,8 @@ pub fn svscan(
         essential: extended.then(EssentialWatch::new),
         exit_reason: None,
         stop_requests: 0,
-        shutdowns: Shutdowns::new(ScanRoot(signals.map(|signals| signals.root.as_fd()))),
+        shutdowns: BTreeMap::new(),
+        foreign: Vec::new(),
     };
     scan_loop.run(children)
 }
@@ -117,7 +120,9 @@ struct ScanLoop<'a> {
     /// None until svscan begins to stop all services.
     exit_reason: Option<ExitReason>,
     stop_requests: usize,
-    shutdowns: Shutdowns<'a>,
+    /// The services that are shutting down.
+    shutdowns: BTreeMap<DirectoryId, ServiceShutdown>,
+    foreign: Vec<ForeignSupervisor>,
 }
 
 impl ScanLoop<'_> {
@@ -131,8 +136,7 @@ impl ScanLoop<'_> {
                 next_scan = Instant::now() + SCAN_INTERVAL;
             }
             self.check_essential();
-            self.shutdowns
-                .run_shutdown(&mut self.scanner, self.exit_reason.is_none());
+            self.run_shutdown();
             if let Some(reason) = self.exit_reason.filter(|_| self.is_done()) {
                 return reason;
             }
@@ -142,9 +146,8 @@ impl ScanLoop<'_> {
                 descriptors.extend(new_names.as_ref().map(AsFd::as_fd));
                 descriptors.extend(self.essential.as_ref().and_then(EssentialWatch::as_fd));
             }
-            descriptors.extend(self.shutdowns.foreign.iter().map(AsFd::as_fd));
-            let deadline = self.shutdowns.next_deadline();
-            wait_readable(&descriptors, deadline.into_iter().chain([next_scan]).min());
+            descriptors.extend(self.foreign.iter().map(AsFd::as_fd));
+            wait_readable(&descriptors, self.next_deadline(next_scan));
             children.drain();
             let missing = self.scanner.reap_children();
             self.scanner.replace(missing);
@@ -152,6 +155,16 @@ impl ScanLoop<'_> {
                 self.scanner.add_new_links(new_names.as_ref());
             }
         }
+    }
+
+    fn next_deadline(&self, next_scan: Instant) -> Option<Instant> {
+        let shutdowns = self.shutdowns.values();
+        let foreign = self.foreign.iter();
+        shutdowns
+            .filter_map(ServiceShutdown::next_deadline)
+            .chain(foreign.filter_map(|supervisor| supervisor.deadline))
+            .chain([next_scan])
+            .min()
     }
 
     fn handle_signals(&mut self) {
@@ -168,14 +181,22 @@ impl ScanLoop<'_> {
 
     /// Scans the directory. While all services stop, only starts their loggers.
     fn scan(&mut self, on_removed: OnRemoved) {
-        self.shutdowns.start_missing_loggers(&mut self.scanner);
+        for &directory in self.shutdowns.keys() {
+            if let Some(name) = self.scanner.table.name(directory).map(CStr::to_owned) {
+                self.scanner.start_missing(directory, &name);
+            }
+        }
         if self.exit_reason.is_some() {
             return;
         }
         if self.scanner.scan() {
             match on_removed {
                 OnRemoved::Keep => {}
-                OnRemoved::Stop => self.begin_shutdown(self.scanner.table.unseen()),
+                OnRemoved::Stop => {
+                    for directory in self.scanner.table.unseen() {
+                        self.begin_shutdown(directory);
+                    }
+                }
             }
             self.scanner.table.sweep_dead();
         }
@@ -184,28 +205,32 @@ impl ScanLoop<'_> {
         }
     }
 
-    /// Stops all services. A second request cuts the timeouts short.
+    /// Stops all services. The second request and each one after it skip the
+    /// current timeouts.
     fn request_stop(&mut self) {
         self.stop_requests += 1;
         if self.exit_reason.is_none() {
             self.stop_all(ExitReason::Requested);
         } else if self.stop_requests > 1 {
-            self.shutdowns.escalate();
+            let now = Instant::now();
+            for shutdown in self.shutdowns.values_mut() {
+                shutdown.escalate(now);
+            }
+            self.foreign.clear();
         }
     }
 
     fn stop_all(&mut self, reason: ExitReason) {
         self.exit_reason = Some(reason);
         let services = self.scanner.table.services();
-        self.begin_shutdown(services.map(|(directory, _)| directory).collect());
+        let directories: Vec<_> = services.map(|(directory, _)| directory).collect();
+        for directory in directories {
+            self.begin_shutdown(directory);
+        }
     }
 
-    fn begin_shutdown(&mut self, directories: Vec<DirectoryId>) {
-        let extended = self.essential.is_some();
-        for directory in directories {
-            self.shutdowns
-                .begin(&mut self.scanner.table, directory, extended);
-        }
+    fn is_done(&self) -> bool {
+        self.scanner.table.count() == 0 && self.foreign.is_empty()
     }
 
     /// Stops all services if an essential service has ended.
@@ -217,22 +242,17 @@ impl ScanLoop<'_> {
         if !essential.take_dirty(table.count()) {
             return;
         }
-        let services = table.services().filter(|(directory, name)| {
-            !self.shutdowns.contains(*directory) && essential.add_if_essential(name)
-        });
         // All watches exist before the first snapshot is read.
-        let essential_services: Vec<_> = services.collect();
-        let code = essential_services.into_iter().find_map(|(directory, _)| {
-            let root = self.shutdowns.root;
-            let snapshot = root.inside(table, directory, Role::Service, snapshot::read)?;
+        let watched = table.services().filter(|(directory, name)| {
+            !self.shutdowns.contains_key(directory) && essential.add_if_essential(name)
+        });
+        let watched: Vec<_> = watched.map(|(directory, _)| directory).collect();
+        let code = watched.into_iter().find_map(|directory| {
+            let snapshot = self.inside(directory, Role::Service, snapshot::read)?;
             essential_exit_code(&snapshot.ok()?)
         });
         if let Some(code) = code {
             self.stop_all(ExitReason::Essential(code));
         }
-    }
-
-    fn is_done(&self) -> bool {
-        self.scanner.table.count() == 0 && self.shutdowns.foreign.is_empty()
     }
 }

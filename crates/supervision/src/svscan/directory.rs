@@ -2,41 +2,35 @@
 //! to the scan directory.
 
 use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
 
 use daemontools_core::names;
 use nix::unistd::{Pid, chdir, fchdir};
-
-use crate::role::Role;
-use crate::scan::names_directory;
-use crate::table::{DirectoryId, ServiceTable};
 use unix::process::proc_path;
 
-/// The scan directory, open for the return. None if svscan handles no signals,
-/// and so stops no service.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ScanRoot<'a>(pub(super) Option<BorrowedFd<'a>>);
+use super::ScanLoop;
+use crate::role::Role;
+use crate::scan::names_directory;
+use crate::table::DirectoryId;
 
-impl ScanRoot<'_> {
+impl ScanLoop<'_> {
     /// Runs `act` in the directory of a role, which is found by the name of the
     /// service or by the working directory of its supervise. None if neither
     /// leads there.
-    pub(super) fn inside<P, T>(
-        self,
-        table: &ServiceTable<P>,
+    pub(super) fn inside<T>(
+        &self,
         directory: DirectoryId,
         role: Role,
         act: impl FnOnce() -> T,
     ) -> Option<T> {
-        let root = self.0?;
+        let root = &self.signals?.root;
         let service_dir = ServiceDirRef {
             directory,
-            name: table.name(directory)?,
+            name: self.scanner.table.name(directory)?,
             role,
-            supervisor: table.pid(directory, role),
+            supervisor: self.scanner.table.pid(directory, role),
         };
         let result = service_dir.enter().then(act);
-        // The directory is open and was entered before.
+        // Entering an open directory needs no lookup.
         let _ = fchdir(root);
         result
     }

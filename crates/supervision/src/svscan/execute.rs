@@ -1,0 +1,229 @@
+//! Carries out the shutdown of services: gathers the facts that
+//! [`ServiceShutdown`] needs, and performs its actions.
+
+use std::ffi::CStr;
+use std::time::{Duration, Instant};
+
+use daemontools_core::state::ServiceState;
+use daemontools_core::status::Want;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use unix::process::{children, signal_group, signal_process};
+
+use super::ScanLoop;
+use super::foreign::ForeignSupervisor;
+use crate::client::tell;
+use crate::extended::{exit_implies_down, kill_timeout};
+use crate::pipe::Pipe;
+use crate::role::Role;
+use crate::scan::{ScanWarning, names_directory};
+use crate::shutdown::{
+    DEFAULT_STOP_TIMEOUT, Delivery, ServiceFacts, ServiceShutdown, ShutdownAction, StopAction,
+    StopConfig,
+};
+use crate::snapshot;
+use crate::table::DirectoryId;
+
+impl ScanLoop<'_> {
+    /// Begins the shutdown of a service and its logger.
+    pub(super) fn begin_shutdown(&mut self, directory: DirectoryId) {
+        let timeout = |role| {
+            let timeout = self.inside(directory, role, stop_timeout);
+            timeout.unwrap_or(Some(DEFAULT_STOP_TIMEOUT))
+        };
+        let exit_stops = || self.inside(directory, Role::Logger, exit_implies_down);
+        let config = StopConfig {
+            service: timeout(Role::Service),
+            logger: timeout(Role::Logger),
+            exit_stops_logger: self.essential.is_some() && exit_stops() == Some(true),
+        };
+        self.stop_foreign(directory, Role::Service, config.service);
+        // A foreign logger exits without a command, at the end of its pipe: only
+        // the foreign service writes to that pipe.
+        if !config.exit_stops_logger {
+            self.stop_foreign(directory, Role::Logger, config.logger);
+        }
+        let now = Instant::now();
+        let shutdown = self.shutdowns.entry(directory);
+        let shutdown = shutdown.or_insert_with(|| ServiceShutdown::new(config, now));
+        let keep = shutdown.keep_running();
+        self.scanner.table.set_keep_running(directory, keep);
+    }
+
+    /// Stops the supervise of a role if it is no child of svscan.
+    fn stop_foreign(&mut self, directory: DirectoryId, role: Role, timeout: Option<Duration>) {
+        if self.scanner.table.pid(directory, role).is_none() {
+            let stop = || ForeignSupervisor::stop(exit_command(role), timeout);
+            let foreign = self.inside(directory, role, stop);
+            self.foreign.extend(foreign.flatten());
+        }
+    }
+
+    /// Performs the actions that are due.
+    pub(super) fn run_shutdown(&mut self) {
+        self.foreign.retain(|supervisor| !supervisor.is_done());
+        let directories: Vec<_> = self.shutdowns.keys().copied().collect();
+        for directory in directories {
+            while let Some(action) = self.next_action(directory) {
+                let name = self.scanner.table.name(directory).map(CStr::to_owned);
+                let name = || name.filter(|name| names_directory(name, directory));
+                match action {
+                    ShutdownAction::Stop(role, action) => self.stop(directory, role, action),
+                    ShutdownAction::StartLogger => {
+                        if let Some(name) = name() {
+                            self.scanner.start(directory, Role::Logger, &name);
+                        }
+                    }
+                    ShutdownAction::Forget => {
+                        self.shutdowns.remove(&directory);
+                        self.scanner.table.remove(directory);
+                        // The service may be in the scan directory again.
+                        if self.exit_reason.is_none() {
+                            if let Some(name) = name() {
+                                self.scanner.add_service(directory, &name);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn next_action(&mut self, directory: DirectoryId) -> Option<ShutdownAction> {
+        let shutdown = self.shutdowns.get_mut(&directory)?;
+        let table = &mut self.scanner.table;
+        let service_runs = table.pid(directory, Role::Service).is_some();
+        let logger_runs = table.pid(directory, Role::Logger).is_some();
+        let pipe = table.pipe(directory);
+        let facts = ServiceFacts {
+            service_runs,
+            logger_runs,
+            pipe_unread: !service_runs && !logger_runs && pipe.is_some_and(Pipe::is_unread),
+        };
+        let action = shutdown.next_action(facts, Instant::now());
+        table.set_keep_running(directory, shutdown.keep_running());
+        action
+    }
+
+    /// Performs an action on the supervise of a role.
+    fn stop(&mut self, directory: DirectoryId, role: Role, action: StopAction) {
+        match action {
+            StopAction::SendExit => {
+                self.command(directory, role, || send(exit_command(role)));
+            }
+            StopAction::WaitLogger => {
+                self.command(directory, role, wait_logger);
+            }
+            StopAction::SendKill => {
+                let delivery = self.command(directory, role, || send(kill_command(role)));
+                if delivery == Delivery::Sent {
+                    self.warn(directory, role);
+                }
+            }
+            StopAction::CheckFinish => {
+                let finish_runs = self.inside(directory, role, finish_runs) == Some(true);
+                if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
+                    shutdown.on_finish_check(finish_runs, Instant::now());
+                }
+            }
+            StopAction::KillSupervisor => {
+                self.warn(directory, role);
+                if let Some(supervisor) = self.scanner.table.pid(directory, role) {
+                    kill_supervisor(supervisor);
+                }
+            }
+            StopAction::GiveUp => self.scanner.table.give_up(directory, role),
+        }
+    }
+
+    /// Runs `send` in the directory of a role and passes on its result.
+    fn command(
+        &mut self,
+        directory: DirectoryId,
+        role: Role,
+        send: impl FnOnce() -> Delivery,
+    ) -> Delivery {
+        if let Some(supervisor) = self.scanner.table.pid(directory, role) {
+            // A stopped supervise reads no commands.
+            signal_process(supervisor, Signal::SIGCONT);
+        }
+        let delivery = self.inside(directory, role, send);
+        let delivery = delivery.unwrap_or(Delivery::Failed);
+        if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
+            shutdown.on_delivery(delivery, Instant::now());
+        }
+        if role == Role::Logger {
+            // Only after the command: a logger that reaches the end of the pipe
+            // earlier would be started again.
+            let table = &mut self.scanner.table;
+            table.change_pipe(directory, Pipe::close_for_writing);
+        }
+        delivery
+    }
+
+    /// Warns of a role that exceeded its timeout, unless the user forced that.
+    fn warn(&self, directory: DirectoryId, role: Role) {
+        let name = self.scanner.table.name(directory);
+        if let Some(name) = name.filter(|_| self.stop_requests < 2) {
+            (self.scanner.report)(ScanWarning::Stop(name, role), Errno::ETIMEDOUT);
+        }
+    }
+}
+
+/// The stop timeout of the service in the current directory. None: no limit.
+fn stop_timeout() -> Option<Duration> {
+    let timeout = kill_timeout().unwrap_or(DEFAULT_STOP_TIMEOUT);
+    Some(timeout).filter(|timeout| !timeout.is_zero())
+}
+
+fn finish_runs() -> bool {
+    let record = snapshot::read().ok().and_then(|snapshot| snapshot.record);
+    record.is_some_and(|record| record.state() == ServiceState::Finish)
+}
+
+fn exit_command(role: Role) -> &'static [u8] {
+    match role {
+        Role::Service => b"dx",
+        Role::Logger => b"x",
+    }
+}
+
+/// `+k` kills the process group of the service.
+fn kill_command(role: Role) -> &'static [u8] {
+    match role {
+        Role::Service => b"dx+k",
+        Role::Logger => b"x+k",
+    }
+}
+
+fn send(command: &[u8]) -> Delivery {
+    tell(command).map_or(Delivery::Failed, |()| Delivery::Sent)
+}
+
+/// Prevents restarts of the logger in the current directory, and sends the exit
+/// command once the logger has exited.
+fn wait_logger() -> Delivery {
+    let snapshot = snapshot::read().ok().filter(|snapshot| snapshot.supervised);
+    let Some(record) = snapshot.and_then(|snapshot| snapshot.record) else {
+        return Delivery::Failed;
+    };
+    match (record.state(), record.status.want) {
+        (ServiceState::Down | ServiceState::Failed, _) => send(exit_command(Role::Logger)),
+        (_, Want::Once) => Delivery::LoggerRunning,
+        (_, Want::Up | Want::Down) => {
+            tell(b"o").map_or(Delivery::Failed, |()| Delivery::LoggerRunning)
+        }
+    }
+}
+
+/// Kills a supervise that does not exit, and its children.
+fn kill_supervisor(supervisor: Pid) {
+    // A stopped supervise neither reaps a child, whose PID could then belong to
+    // another process, nor starts one.
+    signal_process(supervisor, Signal::SIGSTOP);
+    for child in children(supervisor) {
+        signal_group(child, Signal::SIGKILL);
+    }
+    signal_process(supervisor, Signal::SIGKILL);
+}
