@@ -3,7 +3,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use cli::Exit;
-use daemontools_core::title::ScrollingTitle;
+use cli::title::ScrollingTitle;
 use nix::errno::Errno;
 use nix::unistd::read;
 use unix::start;

@@ -2,8 +2,8 @@
 
 #![cfg_attr(not(test), no_main)]
 
+use cli::title::ScrollingTitle;
 use cli::{Diagnostics, Exit, Failure, Opt, Program, errno::errno_message, text};
-use daemontools_core::title::ScrollingTitle;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::unistd::{dup2_stderr, pipe2};

@@ -7,7 +7,8 @@ use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 use cli::errno::errno_message;
-use cli::{Exit, Failure, Opt, Program, number, text};
+use cli::{Exit, Failure, Opt, Program, text};
+use daemontools_core::number;
 use daemontools_core::snapshot::WaitCondition;
 use nix::errno::Errno;
 use supervision::snapshot::SnapshotError;

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use cli::number::scan_decimal;
+use daemontools_core::number::{parse_decimal, scan_decimal};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getgrouplist, setgid, setgroups, setuid};
 use unix::account;
@@ -183,12 +183,11 @@ fn scan_id(text: &[u8]) -> (u32, &[u8]) {
     )
 }
 
-/// A user or group ID: decimal digits only, and not the number that the
-/// system calls take for "unchanged".
+/// A user or group ID in decimal. None for the number that the system calls
+/// read as "unchanged".
 fn parse_id(digits: &[u8]) -> Option<u32> {
-    let all_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    let id = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    (all_digits && id != u32::MAX).then_some(id)
+    let id = u32::try_from(parse_decimal(digits)?).ok()?;
+    (id != u32::MAX).then_some(id)
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ impl SoftLimit {
         if text == b"=" {
             return Some(SoftLimit::Hard);
         }
-        let (value, rest) = cli::number::scan_decimal(text);
+        let (value, rest) = daemontools_core::number::scan_decimal(text);
         rest.is_empty().then_some(SoftLimit::Value(value))
     }
 
@@ -120,7 +120,7 @@ impl SoftLimit {
     #[must_use]
     pub fn parse_signed(text: &[u8]) -> Option<SoftLimit> {
         const NEGATIVE: rlim_t = 1 << (rlim_t::BITS - 1);
-        let (value, rest) = cli::number::scan_decimal(text);
+        let (value, rest) = daemontools_core::number::scan_decimal(text);
         rest.is_empty().then_some(match value {
             rlim_t::MAX => SoftLimit::Hard,
             NEGATIVE.. => SoftLimit::Unchanged,

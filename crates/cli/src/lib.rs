@@ -3,10 +3,10 @@
 
 pub mod diagnostics;
 pub mod errno;
-pub mod number;
 pub mod options;
 pub mod program;
 pub mod text;
+pub mod title;
 
 pub use diagnostics::Diagnostics;
 pub use options::{Opt, Options, basename};

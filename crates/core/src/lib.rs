@@ -6,6 +6,7 @@
 pub mod control;
 pub mod label;
 pub mod names;
+pub mod number;
 pub mod overview;
 pub mod runsv;
 pub mod snapshot;
@@ -14,4 +15,3 @@ pub mod status;
 pub mod status_line;
 pub mod sv;
 pub mod tally;
-pub mod title;

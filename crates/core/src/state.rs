@@ -9,6 +9,7 @@
 use nix::unistd::Pid;
 
 use crate::label::{Label, TEXT};
+use crate::number::parse_decimal;
 use crate::status::Status;
 
 /// What the service does, and what supervise does about it.
@@ -98,15 +99,15 @@ impl StateFile {
         let word = value(b"state")?;
         let (_, state) = STATE_WORDS.iter().find(|(name, _)| *name == word)?;
         let label = |key| label(value(key)?);
-        let code = |key| u8::try_from(number(value(key)?)?).ok();
-        let pid = value(b"pid").and_then(number);
+        let code = |key| u8::try_from(parse_decimal(value(key)?)?).ok();
+        let pid = value(b"pid").and_then(parse_decimal);
         let pid = pid.and_then(|pid| i32::try_from(pid).ok());
         Some(StateFile {
             state: *state,
             pid: pid.filter(|pid| *pid != 0).map(Pid::from_raw),
             since: label(b"since"),
             ready_since: label(b"ready_since"),
-            restarts: value(b"restarts").and_then(number),
+            restarts: value(b"restarts").and_then(parse_decimal),
             exit_code: code(b"exit_code"),
             signal: code(b"signal").filter(|signal| *signal != 0),
             next_start: label(b"next_start"),
@@ -140,16 +141,6 @@ impl StateFile {
     pub fn belongs_to(&self, status: &Status) -> bool {
         self.since.is_some_and(|since| since >= status.since)
     }
-}
-
-/// Decimal digits and nothing else.
-fn number(text: &[u8]) -> Option<u64> {
-    let digits = text.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(text)
-        .ok()
-        .filter(|_| digits)?
-        .parse()
-        .ok()
 }
 
 /// A whole label and nothing else.

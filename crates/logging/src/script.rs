@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::time::Duration;
 
-use cli::number::{parse_decimal, scan_decimal};
+use daemontools_core::number::{parse_decimal, scan_decimal};
 
 use crate::names::Code;
 use crate::pattern::Pattern;

@@ -9,8 +9,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use cli::title::ScrollingTitle;
 use daemontools_core::label::Label;
-use daemontools_core::title::ScrollingTitle;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;

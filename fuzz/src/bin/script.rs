@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::ops::RangeInclusive;
 
-use cli::number::scan_decimal;
+use daemontools_core::number::scan_decimal;
 use libfuzzer_sys::fuzz_target;
 use logging::script::{Action, Mistake, Script};
 

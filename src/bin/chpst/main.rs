@@ -9,10 +9,10 @@ use std::ffi::{CStr, CString};
 
 use chain::limits::SoftLimit;
 use chain::lock::LockMode;
-use cli::number::scan_decimal;
 use cli::options::{flag, value};
 use cli::text::write_stderr;
 use cli::{Exit, Failure, Program, basename, text};
+use daemontools_core::number::scan_decimal;
 
 use changes::{Changes, LockSpec, Subdirectories, UserSpec};
 

@@ -8,7 +8,8 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 use cli::options::{flag, value};
-use cli::{Exit, Failure, Program, basename, errno::errno_message, number, text};
+use cli::{Exit, Failure, Program, basename, errno::errno_message, text};
+use daemontools_core::number;
 use daemontools_core::sv::SvCommand;
 use supervision::sv::{OriginError, Services, control};
 use unix::start;

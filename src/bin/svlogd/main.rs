@@ -8,11 +8,11 @@ mod messages;
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
-use cli::number::scan_decimal;
 use cli::options::{flag, value};
 use cli::text::write_stderr;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
+use daemontools_core::number::scan_decimal;
 use logging::directory::Surroundings;
 use logging::event::Tell;
 use logging::lines::Lines;

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use cli::number::scan_decimal;
+use daemontools_core::number::scan_decimal;
 
 use super::pattern::Pattern;
 use crate::policy::{Policy, Terms};
