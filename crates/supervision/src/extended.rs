@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use daemontools_core::names;
+use daemontools_core::number::parse_fixed_point;
 use daemontools_core::tally::{self, Tally};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -55,7 +56,7 @@ struct Number {
     meaning: &'static str,
     range: std::ops::RangeInclusive<u64>,
     /// How many of its digits may stand after a point.
-    decimals: u32,
+    decimals: usize,
 }
 
 /// The longest time, in milliseconds, as in s6: seven weeks.
@@ -261,26 +262,7 @@ impl Number {
     /// The number that a text is, in units of the last digit that it may
     /// have; more digits are cut off. None if it is none of the range.
     fn value(&self, text: &[u8]) -> Option<u64> {
-        let mut parts = text.splitn(2, |&byte| byte == b'.');
-        let whole = parts.next()?;
-        let fraction = match parts.next() {
-            Some(digits) if self.decimals > 0 && !digits.is_empty() => digits,
-            Some(_) => return None,
-            None => b"",
-        };
-        let are_digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
-        if whole.is_empty() || !are_digits(whole) || !are_digits(fraction) {
-            return None;
-        }
-        let kept = fraction.iter().copied().chain(std::iter::repeat(b'0'));
-        let kept = kept.take(usize::try_from(self.decimals).ok()?);
-        let value = whole
-            .iter()
-            .copied()
-            .chain(kept)
-            .try_fold(0_u64, |value, digit| {
-                value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-            })?;
+        let value = parse_fixed_point(text, self.decimals)?;
         self.range.contains(&value).then_some(value)
     }
 }
