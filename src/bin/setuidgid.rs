@@ -6,6 +6,7 @@ use std::ffi::CStr;
 
 use chain::Child;
 use chain::identity::{Account, ApplyError, Identity};
+use cli::options::flag;
 use cli::{Exit, Failure, Opt, Program, text};
 use unix::start::environment;
 
@@ -17,11 +18,7 @@ pub(crate) static SETUIDGID: Program = Program {
 
 /// Not in 0.76, to which `-s` is an account of a name that no account can
 /// have.
-const SUPPLEMENTARY: Opt = Opt {
-    letter: b's',
-    value: None,
-    help: "the account's supplementary groups as well",
-};
+const SUPPLEMENTARY: Opt = flag(b's', "the account's supplementary groups as well");
 
 unix::main!(SETUIDGID.start(setuidgid));
 

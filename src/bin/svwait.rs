@@ -7,7 +7,8 @@ use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 use cli::errno::errno_message;
-use cli::{Exit, Failure, Opt, Program, text};
+use cli::options::{flag, value};
+use cli::{Exit, Failure, Program, text};
 use daemontools_core::number;
 use daemontools_core::snapshot::WaitCondition;
 use nix::errno::Errno;
@@ -27,21 +28,9 @@ pub(crate) static SVWAIT: Program = Program {
         flag(b'x', "until supervise has exited"),
         flag(b'a', "wait for all"),
         flag(b'o', "wait for one"),
-        Opt {
-            letter: b't',
-            value: Some("ms"),
-            help: "for so many milliseconds",
-        },
+        value(b't', "ms", "timeout in milliseconds"),
     ],
 };
-
-const fn flag(letter: u8, help: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: None,
-        help,
-    }
-}
 
 /// The longest wait, in milliseconds, that can be asked for: some 49 days.
 const LONGEST: u64 = u32::MAX as u64;

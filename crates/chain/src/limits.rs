@@ -1,78 +1,55 @@
 //! Soft resource limits.
 
 use cli::Opt;
+use cli::options::value;
+use daemontools_core::number::scan_decimal;
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::resource::Resource::{
+    self, RLIMIT_AS, RLIMIT_CORE, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_MEMLOCK,
+    RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_RSS, RLIMIT_STACK,
+};
+use nix::sys::resource::{getrlimit, rlim_t, setrlimit};
 
-/// What limits memory as a whole, in the order in which it is set.
-const MEMORY: [Resource; 4] = [
-    Resource::RLIMIT_DATA,
-    Resource::RLIMIT_STACK,
-    Resource::RLIMIT_MEMLOCK,
-    Resource::RLIMIT_AS,
-];
+/// The resources of `-m`, in the order of their setrlimit(2) calls.
+const MEMORY: [Resource; 4] = [RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK, RLIMIT_AS];
 
-/// Each option, and the resources that it limits, in the order in which they
-/// are set.
+/// Each option with its resources, in the order of their setrlimit(2) calls.
 const LIMITS: [(Opt, &[Resource]); 11] = [
+    (value(b'a', "allbytes", "total memory"), &[RLIMIT_AS]),
+    (value(b'c', "corebytes", "core file size"), &[RLIMIT_CORE]),
     (
-        option(b'a', "allbytes", "memory in all"),
-        &[Resource::RLIMIT_AS],
+        value(b'd', "databytes", "data segment size"),
+        &[RLIMIT_DATA],
     ),
     (
-        option(b'c', "corebytes", "core file"),
-        &[Resource::RLIMIT_CORE],
+        value(b'f', "filebytes", "output file size"),
+        &[RLIMIT_FSIZE],
     ),
+    (value(b'l', "lockbytes", "locked memory"), &[RLIMIT_MEMLOCK]),
     (
-        option(b'd', "databytes", "data segment"),
-        &[Resource::RLIMIT_DATA],
-    ),
-    (
-        option(b'f', "filebytes", "each output file"),
-        &[Resource::RLIMIT_FSIZE],
-    ),
-    (
-        option(b'l', "lockbytes", "locked memory"),
-        &[Resource::RLIMIT_MEMLOCK],
-    ),
-    (
-        option(b'm', "membytes", "-d, -s, -l and -a at once"),
+        value(b'm', "membytes", "memory: sets -d, -s, -l and -a"),
         &MEMORY,
     ),
     (
-        option(b'o', "openfiles", "open descriptors"),
-        &[Resource::RLIMIT_NOFILE],
+        value(b'o', "openfiles", "open descriptors"),
+        &[RLIMIT_NOFILE],
     ),
     (
-        option(b'p', "processes", "processes of the user"),
-        &[Resource::RLIMIT_NPROC],
+        value(b'p', "processes", "processes of the user"),
+        &[RLIMIT_NPROC],
     ),
     (
-        option(b'r', "residentbytes", "resident memory"),
-        &[Resource::RLIMIT_RSS],
+        value(b'r', "residentbytes", "resident memory"),
+        &[RLIMIT_RSS],
     ),
-    (
-        option(b's', "stackbytes", "stack"),
-        &[Resource::RLIMIT_STACK],
-    ),
-    (
-        option(b't', "cpusecs", "seconds of CPU time"),
-        &[Resource::RLIMIT_CPU],
-    ),
+    (value(b's', "stackbytes", "stack size"), &[RLIMIT_STACK]),
+    (value(b't', "cpusecs", "seconds of CPU time"), &[RLIMIT_CPU]),
 ];
-
-const fn option(letter: u8, value: &'static str, help: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: Some(value),
-        help,
-    }
-}
 
 /// The options of softlimit.
 pub static OPTIONS: [Opt; LIMITS.len()] = options(LIMITS);
 
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
 const fn options<const N: usize>(limits: [(Opt, &[Resource]); N]) -> [Opt; N] {
     let mut options = [limits[0].0; N];
     let mut n = 1;
@@ -83,67 +60,67 @@ const fn options<const N: usize>(limits: [(Opt, &[Resource]); N]) -> [Opt; N] {
     options
 }
 
-/// The resources that an option of softlimit limits, in the order in which
-/// they are set.
+/// The resources of an option of softlimit, in the order of their setrlimit(2)
+/// calls.
 #[must_use]
 pub fn resources(letter: u8) -> &'static [Resource] {
     let option = LIMITS.iter().find(|(option, _)| option.letter == letter);
     option.map_or(&[], |(_, resources)| resources)
 }
 
-/// How far a soft limit is to be set.
+/// The soft limit to set, in the unit of the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SoftLimit {
-    /// To the hard limit.
+    /// The hard limit.
     Hard,
-    /// To this value in the unit of the resource, or to the hard limit if
-    /// that is lower.
+    /// This value, or the hard limit if that is lower.
     Value(rlim_t),
-    /// Not at all.
+    /// The current soft limit.
     Unchanged,
 }
 
 impl SoftLimit {
-    /// Reads `=` or a number. None if anything follows the number's digits.
+    /// Parses an argument of softlimit: `=`, which is the hard limit, or a
+    /// number (see [`scan_decimal`]). None if text follows the digits.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<SoftLimit> {
         if text == b"=" {
             return Some(SoftLimit::Hard);
         }
-        let (value, rest) = daemontools_core::number::scan_decimal(text);
-        rest.is_empty().then_some(SoftLimit::Value(value))
+        let (number, rest) = scan_decimal(text);
+        rest.is_empty().then_some(SoftLimit::Value(number))
     }
 
-    /// Reads a number with a sign in its highest bit, as chpst does: -1 is the
-    /// hard limit, and what is below that is none. None if anything follows
-    /// the number's digits.
+    /// Parses an argument of chpst, a number whose highest bit is a sign. -1 is
+    /// the hard limit; lower numbers leave the limit unchanged. None if text
+    /// follows the digits.
     #[must_use]
     pub fn parse_signed(text: &[u8]) -> Option<SoftLimit> {
         const NEGATIVE: rlim_t = 1 << (rlim_t::BITS - 1);
-        let (value, rest) = daemontools_core::number::scan_decimal(text);
-        rest.is_empty().then_some(match value {
+        let (number, rest) = scan_decimal(text);
+        rest.is_empty().then_some(match number {
             rlim_t::MAX => SoftLimit::Hard,
             NEGATIVE.. => SoftLimit::Unchanged,
-            value => SoftLimit::Value(value),
+            number => SoftLimit::Value(number),
         })
     }
 
-    /// The soft limit that it means with these limits.
-    fn below(self, soft: rlim_t, hard: rlim_t) -> rlim_t {
+    /// The number to set, given the current limits.
+    fn resolve(self, soft: rlim_t, hard: rlim_t) -> rlim_t {
         match self {
             SoftLimit::Hard => hard,
-            SoftLimit::Value(value) => value.min(hard),
+            SoftLimit::Value(number) => number.min(hard),
             SoftLimit::Unchanged => soft,
         }
     }
 }
 
-/// What could not be done with a limit.
+/// The failed system call of [`set_soft`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitError {
-    /// To look at it.
+    /// getrlimit(2).
     Get(Errno),
-    /// To set it.
+    /// setrlimit(2).
     Set(Errno),
 }
 
@@ -151,9 +128,9 @@ pub enum LimitError {
 ///
 /// # Errors
 /// As getrlimit(2) and setrlimit(2).
-pub fn set_soft(resource: Resource, bound: SoftLimit) -> Result<(), LimitError> {
+pub fn set_soft(resource: Resource, limit: SoftLimit) -> Result<(), LimitError> {
     let (soft, hard) = getrlimit(resource).map_err(LimitError::Get)?;
-    setrlimit(resource, bound.below(soft, hard), hard).map_err(LimitError::Set)
+    setrlimit(resource, limit.resolve(soft, hard), hard).map_err(LimitError::Set)
 }
 
 #[cfg(test)]
@@ -161,7 +138,7 @@ mod tests {
     use super::SoftLimit;
 
     #[test]
-    fn a_bound_is_a_number_or_an_equals_sign() {
+    fn limit_is_number_or_equals_sign() {
         assert_eq!(SoftLimit::parse(b"250"), Some(SoftLimit::Value(250)));
         assert_eq!(SoftLimit::parse(b""), Some(SoftLimit::Value(0)));
         assert_eq!(
@@ -172,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_may_follow_it() {
+    fn text_after_limit_is_rejected() {
         for text in [
             "5x", "5 ", " 5", "+5", "-1", "==", "=5", "5=", "0=", "00=", "k",
         ] {
@@ -181,10 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn the_hard_limit_is_the_highest() {
-        assert_eq!(SoftLimit::Hard.below(1, 7), 7);
-        assert_eq!(SoftLimit::Value(6).below(1, 7), 6);
-        assert_eq!(SoftLimit::Value(8).below(1, 7), 7);
-        assert_eq!(SoftLimit::Unchanged.below(1, 7), 1);
+    fn hard_limit_caps_value() {
+        assert_eq!(SoftLimit::Hard.resolve(1, 7), 7);
+        assert_eq!(SoftLimit::Value(6).resolve(1, 7), 6);
+        assert_eq!(SoftLimit::Value(8).resolve(1, 7), 7);
+        assert_eq!(SoftLimit::Unchanged.resolve(1, 7), 1);
     }
 }

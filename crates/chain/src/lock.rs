@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use cli::Opt;
+use cli::options::flag;
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -10,26 +11,10 @@ use unix::file;
 
 /// The options of setlock.
 pub static OPTIONS: [Opt; 4] = [
-    Opt {
-        letter: b'n',
-        value: None,
-        help: "fail if the lock is held",
-    },
-    Opt {
-        letter: b'N',
-        value: None,
-        help: "wait while the lock is held (default)",
-    },
-    Opt {
-        letter: b'x',
-        value: None,
-        help: "exit 0 silently if there is no lock to be had",
-    },
-    Opt {
-        letter: b'X',
-        value: None,
-        help: "say why there is no lock to be had, and exit 111 (default)",
-    },
+    flag(b'n', "fail if the lock is held"),
+    flag(b'N', "wait while the lock is held (default)"),
+    flag(b'x', "exit 0 silently if locking fails"),
+    flag(b'X', "report a failed lock and exit 111 (default)"),
 ];
 
 /// What to do while another holds the lock.
