@@ -17,16 +17,14 @@ use daemontools_core::names;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
-use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
+use unix::descriptors::{DescriptorLimit, FdSlot};
 use unix::exec::PreparedExec;
-use unix::fork::{fork, spawn};
+use unix::launch::{Launch, LaunchError};
 use unix::signals::SignalPipe;
 
 use crate::pipe::Pipe;
 use crate::role::Role;
 use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
-use unix::descriptors::DescriptorLimit;
-use unix::descriptors::FdSlot;
 
 /// The interval between two full scans.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(5);
@@ -183,6 +181,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Starts the missing processes of a service.
     pub(crate) fn start_missing(&mut self, directory: DirectoryId, name: &CStr) {
         for role in self.table.missing(directory) {
             if !self.start(directory, role, name) {
@@ -214,14 +213,9 @@ impl<'a> Scanner<'a> {
     /// Replaces failed processes. A service that was removed or renamed is left
     /// to the next scan.
     pub(crate) fn replace(&mut self, missing: Vec<MissingProcess>) {
-        for MissingProcess {
-            directory,
-            role,
-            name,
-        } in missing
-        {
-            if names_directory(&name, directory) {
-                self.start(directory, role, &name);
+        for process in missing {
+            if names_directory(&process.name, process.directory) {
+                self.start(process.directory, process.role, &process.name);
             }
         }
     }
@@ -258,91 +252,84 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// The descriptor slot, if new processes are started by vfork(2).
-    fn slot(&mut self) -> Option<&mut FdSlot> {
-        self.slot
-            .as_mut()
-            .filter(|_| self.table.count() > FORK_LIMIT)
+    /// Whether new processes are started by vfork(2) and find their end of a
+    /// pipe in the slot.
+    fn uses_slot(&self) -> bool {
+        self.table.count() > FORK_LIMIT
     }
 
-    /// A role's end of the pipe, if there is one, where a new process inherits
-    /// it.
-    fn prepare_end(
-        &mut self,
-        directory: DirectoryId,
-        role: Role,
-    ) -> Result<Option<OwnedFd>, Errno> {
+    /// A role's end of the pipe, if there is one, which the slot then holds too.
+    fn pipe_end(&mut self, directory: DirectoryId, role: Role) -> Result<Option<OwnedFd>, Errno> {
         let Some(pipe) = self.table.pipe(directory) else {
             return Ok(None);
         };
         let end = self.with_descriptors(|| pipe.end(role))?;
-        if let Some(slot) = self.slot() {
-            slot.put(&end)?;
+        if self.uses_slot() {
+            if let Some(slot) = &mut self.slot {
+                slot.put(&end)?;
+            }
         }
         Ok(Some(end))
     }
 
     /// Starts the process of a role. Returns whether fork(2) succeeded.
     pub(crate) fn start(&mut self, directory: DirectoryId, role: Role, name: &CStr) -> bool {
-        let argument = match role {
-            Role::Service => name,
-            Role::Logger => names::LOG,
-        };
-        let end = match self.prepare_end(directory, role) {
+        let end = match self.pipe_end(directory, role) {
             Ok(end) => end,
             Err(error) => {
                 (self.report)(ScanWarning::Pipe(name), error);
                 return false;
             }
         };
-        let below = self.slot().map(|slot| slot.end());
-        let slot = self.slot.as_ref().filter(|_| below.is_some());
+        let slot = self.slot.as_ref().filter(|_| self.uses_slot());
         let end = end
             .as_ref()
             .map(|end| slot.map_or(end.as_fd(), AsFd::as_fd));
+        let (stdin, stdout, directory_of_log, argument) = match role {
+            Role::Service => (None, end, None, name),
+            Role::Logger => (end, None, Some(name), names::LOG),
+        };
         let option = self.config.option.into_iter();
         let arguments: Vec<_> = std::iter::once(self.config.program)
             .chain(option)
             .chain([argument])
             .collect();
-        let program = PreparedExec::search(self.path, &arguments, &self.environment);
-        let child = || {
-            let ready = match role {
-                Role::Service => end.map_or(Ok(()), dup2_stdout),
-                Role::Logger => end.map_or(Ok(()), dup2_stdin).and_then(|()| chdir(name)),
-            };
-            if self.config.sessions {
-                // The only error is EPERM for a process group leader.
-                let _ = setsid();
-            }
+        let launch = Launch {
+            stdin,
+            stdout,
+            directory: directory_of_log,
+            session: self.config.sessions,
+            copies_below: slot.map(FdSlot::end),
+            ..Launch::new(PreparedExec::search(
+                self.path,
+                &arguments,
+                &self.environment,
+            ))
+        };
+        let restore = || {
             self.limit.restore();
             self.children.restore();
-            match ready {
-                Ok(()) => (self.report)(ScanWarning::Exec(name, role), program.exec()),
-                Err(error) => (self.report)(ScanWarning::Chdir(name), error),
+            Ok(())
+        };
+        let started = launch.start_with(restore, |error: LaunchError| match error {
+            LaunchError::Descriptor(error) | LaunchError::Chdir(error) => {
+                (self.report)(ScanWarning::Chdir(name), error);
             }
-            111
-        };
-        let started = match below {
-            None => fork(child),
-            Some(below) => spawn(below, child),
-        };
-        let idle = self.children;
-        if let Some(slot) = self.slot() {
-            // A pipe end left in the slot would keep the pipe open.
-            let _ = slot.put(idle);
+            LaunchError::Exec(error) => (self.report)(ScanWarning::Exec(name, role), error),
+        });
+        if self.uses_slot() {
+            if let Some(slot) = &mut self.slot {
+                // A pipe end left in the slot would keep the pipe open.
+                let _ = slot.put(self.children);
+            }
         }
         match started {
-            Ok(pid) => {
-                self.table
-                    .record_start(directory, role, pid, Instant::now());
-                true
-            }
-            Err(error) => {
-                (self.report)(ScanWarning::Fork(name, role), error);
-                false
-            }
+            Ok(pid) => self
+                .table
+                .record_start(directory, role, pid, Instant::now()),
+            Err(error) => (self.report)(ScanWarning::Fork(name, role), error),
         }
+        started.is_ok()
     }
 }
 

@@ -165,92 +165,73 @@ impl SupervisorStop {
         }
     }
 
-    fn send_kill(&mut self, now: Instant) {
-        let deadline = now + KILL_TIMEOUT;
-        self.state = StopState::SendingKill {
-            retry: now,
-            deadline,
-        };
-    }
-
     fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
-        let retry = now + RETRY_INTERVAL;
-        self.state = match (self.state, delivery) {
-            (StopState::Pending { .. }, Delivery::Failed) => {
+        let next = now + RETRY_INTERVAL;
+        let retry = (delivery != Delivery::Sent).then_some(next);
+        self.state = match self.state {
+            StopState::Pending { .. } if delivery == Delivery::Failed => {
                 // A long stop timeout is for the service, not for a supervise
                 // that does not read.
                 let limit = self.timeout.unwrap_or(DEFAULT_STOP_TIMEOUT);
-                let deadline = now + limit.min(DEFAULT_STOP_TIMEOUT);
+                StopState::SendingExit {
+                    retry: next,
+                    deadline: now + limit.min(DEFAULT_STOP_TIMEOUT),
+                }
+            }
+            StopState::SendingExit { deadline, .. } if delivery == Delivery::Failed => {
+                let retry = next;
                 StopState::SendingExit { retry, deadline }
             }
-            (StopState::SendingExit { deadline, .. }, Delivery::Failed) => {
-                StopState::SendingExit { retry, deadline }
+            StopState::Pending { .. } | StopState::SendingExit { .. } => {
+                let deadline = self.timeout.and_then(|timeout| now.checked_add(timeout));
+                StopState::ExitSent { retry, deadline }
             }
-            (
-                StopState::Pending { .. } | StopState::SendingExit { .. },
-                Delivery::Sent | Delivery::LoggerRunning,
-            ) => StopState::ExitSent {
-                retry: (delivery == Delivery::LoggerRunning).then_some(retry),
-                deadline: self.timeout.and_then(|timeout| now.checked_add(timeout)),
+            StopState::ExitSent { deadline, .. } => StopState::ExitSent { retry, deadline },
+            StopState::SendingKill { deadline, .. } => match retry {
+                Some(retry) => StopState::SendingKill { retry, deadline },
+                None => StopState::KillSent { deadline },
             },
-            (StopState::ExitSent { deadline, .. }, _) => StopState::ExitSent {
-                retry: (delivery != Delivery::Sent).then_some(retry),
-                deadline,
-            },
-            (StopState::SendingKill { deadline, .. }, Delivery::Sent) => {
-                StopState::KillSent { deadline }
-            }
-            (
-                StopState::SendingKill { deadline, .. },
-                Delivery::Failed | Delivery::LoggerRunning,
-            ) => StopState::SendingKill { retry, deadline },
-            (
-                StopState::KillSent { .. }
-                | StopState::KillDue { .. }
-                | StopState::Killed { .. }
-                | StopState::GivenUp,
-                Delivery::Failed | Delivery::Sent | Delivery::LoggerRunning,
-            ) => self.state,
+            StopState::KillSent { .. }
+            | StopState::KillDue { .. }
+            | StopState::Killed { .. }
+            | StopState::GivenUp => return,
         };
     }
 
     /// The answer to [`StopAction::CheckFinish`]. `finish` has a time limit of
     /// its own, so that its supervise gets more time.
     fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
-        let deadline = now + KILL_TIMEOUT;
-        match self.state {
-            StopState::ExitSent { .. } if finish_runs => {
-                self.state = StopState::ExitSent {
-                    retry: None,
-                    deadline: Some(deadline),
-                };
-            }
-            StopState::ExitSent { .. } => self.send_kill(now),
-            StopState::KillSent { .. } if finish_runs => {
-                self.state = StopState::KillSent { deadline };
-            }
-            StopState::KillSent { .. } => self.state = StopState::KillDue { since: now },
+        let (retry, deadline) = (now, now + KILL_TIMEOUT);
+        self.state = match self.state {
+            StopState::ExitSent { .. } if finish_runs => StopState::ExitSent {
+                retry: None,
+                deadline: Some(deadline),
+            },
+            StopState::ExitSent { .. } => StopState::SendingKill { retry, deadline },
+            StopState::KillSent { .. } if finish_runs => StopState::KillSent { deadline },
+            StopState::KillSent { .. } => StopState::KillDue { since: now },
             StopState::Pending { .. }
             | StopState::SendingExit { .. }
             | StopState::SendingKill { .. }
             | StopState::KillDue { .. }
             | StopState::Killed { .. }
-            | StopState::GivenUp => {}
-        }
+            | StopState::GivenUp => return,
+        };
     }
 
     /// Goes on to the kill command, or from there to SIGKILL.
     fn escalate(&mut self, now: Instant) {
         self.forced = true;
-        match self.state {
+        let (retry, deadline) = (now, now + KILL_TIMEOUT);
+        self.state = match self.state {
             StopState::Pending { .. }
             | StopState::SendingExit { .. }
-            | StopState::ExitSent { .. } => self.send_kill(now),
+            | StopState::ExitSent { .. } => StopState::SendingKill { retry, deadline },
             StopState::SendingKill { .. } | StopState::KillSent { .. } => {
-                self.state = StopState::KillDue { since: now };
+                StopState::KillDue { since: now }
             }
-            StopState::KillDue { .. } | StopState::Killed { .. } | StopState::GivenUp => {}
-        }
+            StopState::KillDue { .. } | StopState::Killed { .. } | StopState::GivenUp => return,
+        };
     }
 
     /// Whether exit commands are all that supervise received.
@@ -418,6 +399,7 @@ impl ServiceShutdown {
 mod tests {
     use nix::unistd::Pid;
 
+    use super::StopAction::{CheckFinish, GiveUp, KillSupervisor, SendExit, SendKill, WaitLogger};
     use super::*;
     use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
 
@@ -431,7 +413,7 @@ mod tests {
     /// The next action after an answer to [`StopAction::CheckFinish`].
     fn action_if(stop: &mut SupervisorStop, now: Instant, finish_runs: bool) -> Option<StopAction> {
         match stop.next_action(now) {
-            Some(StopAction::CheckFinish) => {
+            Some(CheckFinish) => {
                 stop.on_finish_check(finish_runs, now);
                 stop.next_action(now)
             }
@@ -447,7 +429,7 @@ mod tests {
     #[test]
     fn expired_timeouts_lead_from_exit_to_give_up() {
         let (mut stop, now) = stop();
-        assert_eq!(action(&mut stop, now), Some(StopAction::SendExit));
+        assert_eq!(action(&mut stop, now), Some(SendExit));
         stop.on_delivery(Delivery::Sent, now);
         assert_eq!(
             (action(&mut stop, now), stop.next_deadline()),
@@ -455,16 +437,16 @@ mod tests {
         );
         assert!(stop.is_graceful());
         let late = now + LIMIT;
-        assert_eq!(action(&mut stop, late), Some(StopAction::SendKill));
+        assert_eq!(action(&mut stop, late), Some(SendKill));
         assert!(!stop.is_graceful());
         stop.on_delivery(Delivery::Sent, late);
         assert_eq!(stop.next_deadline(), Some(late + KILL_TIMEOUT));
         assert_eq!(action(&mut stop, late), None);
         let kill = late + KILL_TIMEOUT;
-        assert_eq!(action(&mut stop, kill), Some(StopAction::KillSupervisor));
+        assert_eq!(action(&mut stop, kill), Some(KillSupervisor));
         assert_eq!(action(&mut stop, kill), None);
         let give_up = kill + KILL_TIMEOUT;
-        assert_eq!(action(&mut stop, give_up), Some(StopAction::GiveUp));
+        assert_eq!(action(&mut stop, give_up), Some(GiveUp));
         assert_eq!(
             (
                 action(&mut stop, give_up + KILL_TIMEOUT),
@@ -479,13 +461,10 @@ mod tests {
         let now = Instant::now();
         let mut stop = SupervisorStop::new(Some(Duration::from_millis(1)), false, now);
         let later = now + LIMIT;
-        assert_eq!(action(&mut stop, later), Some(StopAction::SendExit));
+        assert_eq!(action(&mut stop, later), Some(SendExit));
         stop.on_delivery(Delivery::Failed, later);
         assert_eq!(action(&mut stop, later), None);
-        assert_eq!(
-            action(&mut stop, later + LIMIT),
-            Some(StopAction::KillSupervisor)
-        );
+        assert_eq!(action(&mut stop, later + LIMIT), Some(KillSupervisor));
     }
 
     #[test]
@@ -493,12 +472,12 @@ mod tests {
         let (mut stop, now) = stop();
         let mut time = now;
         while time < now + LIMIT {
-            assert_eq!(action(&mut stop, time), Some(StopAction::SendExit));
+            assert_eq!(action(&mut stop, time), Some(SendExit));
             stop.on_delivery(Delivery::Failed, time);
             assert_eq!(action(&mut stop, time), None);
             time = stop.next_deadline().unwrap();
         }
-        assert_eq!(action(&mut stop, time), Some(StopAction::KillSupervisor));
+        assert_eq!(action(&mut stop, time), Some(KillSupervisor));
     }
 
     #[test]
@@ -513,7 +492,7 @@ mod tests {
             stop.on_delivery(Delivery::Failed, now);
             assert_eq!(
                 action(&mut stop, now + DEFAULT_STOP_TIMEOUT),
-                Some(StopAction::KillSupervisor)
+                Some(KillSupervisor)
             );
         }
         let mut stop = SupervisorStop::new(Some(Duration::MAX), false, now);
@@ -532,19 +511,19 @@ mod tests {
             Delivery::Failed,
             Delivery::LoggerRunning,
         ] {
-            assert_eq!(action(&mut stop, time), Some(StopAction::WaitLogger));
+            assert_eq!(action(&mut stop, time), Some(WaitLogger));
             stop.on_delivery(delivery, time);
             assert_eq!(action(&mut stop, time), None);
             time = stop.next_deadline().unwrap();
         }
         let mut late = stop;
-        assert_eq!(action(&mut stop, time), Some(StopAction::WaitLogger));
+        assert_eq!(action(&mut stop, time), Some(WaitLogger));
         stop.on_delivery(Delivery::Sent, time);
         assert_eq!(
             (action(&mut stop, time), stop.next_deadline()),
             (None, Some(now + LIMIT))
         );
-        assert_eq!(action(&mut late, now + LIMIT), Some(StopAction::SendKill));
+        assert_eq!(action(&mut late, now + LIMIT), Some(SendKill));
     }
 
     #[test]
@@ -555,12 +534,12 @@ mod tests {
         assert_eq!(action_if(&mut stop, late, true), None);
         let later = late + KILL_TIMEOUT;
         assert_eq!(stop.next_deadline(), Some(later));
-        assert_eq!(action(&mut stop, later), Some(StopAction::SendKill));
+        assert_eq!(action(&mut stop, later), Some(SendKill));
         stop.on_delivery(Delivery::Sent, later);
         assert_eq!(action_if(&mut stop, later + KILL_TIMEOUT, true), None);
         assert_eq!(
             action(&mut stop, later + 2 * KILL_TIMEOUT),
-            Some(StopAction::KillSupervisor)
+            Some(KillSupervisor)
         );
     }
 
@@ -569,17 +548,14 @@ mod tests {
         let (mut stop, now) = stop();
         stop.on_delivery(Delivery::Sent, now);
         stop.escalate(now);
-        assert_eq!(action_if(&mut stop, now, true), Some(StopAction::SendKill));
+        assert_eq!(action_if(&mut stop, now, true), Some(SendKill));
         stop.on_delivery(Delivery::Sent, now);
         let kill = now + KILL_TIMEOUT;
         assert_eq!(
             (action_if(&mut stop, now, true), stop.next_deadline()),
             (None, Some(kill))
         );
-        assert_eq!(
-            action_if(&mut stop, kill, true),
-            Some(StopAction::KillSupervisor)
-        );
+        assert_eq!(action_if(&mut stop, kill, true), Some(KillSupervisor));
     }
 
     #[test]
@@ -590,7 +566,7 @@ mod tests {
                 stop.on_delivery(Delivery::Sent, now);
             }
             stop.escalate(now);
-            assert_eq!(action(&mut stop, now), Some(StopAction::SendKill));
+            assert_eq!(action(&mut stop, now), Some(SendKill));
             let delivery = if sent {
                 Delivery::Sent
             } else {
@@ -599,7 +575,7 @@ mod tests {
             stop.on_delivery(delivery, now);
             stop.escalate(now);
             assert!(stop.next_deadline().unwrap() <= now);
-            assert_eq!(action(&mut stop, now), Some(StopAction::KillSupervisor));
+            assert_eq!(action(&mut stop, now), Some(KillSupervisor));
             stop.escalate(now);
             assert_eq!(action(&mut stop, now), None);
         }
@@ -622,7 +598,7 @@ mod tests {
         shutdown.escalate(now);
         shutdown.begin_logger(now);
         assert!(!shutdown.restart_logger(now));
-        assert_eq!(action(shutdown.stop(), now), Some(StopAction::SendKill));
+        assert_eq!(action(shutdown.stop(), now), Some(SendKill));
     }
 
     const A: DirectoryId = DirectoryId {
@@ -667,10 +643,10 @@ mod tests {
                 let action = self.shutdown.next_action(facts, now);
                 self.table.set_keep_running(A, self.shutdown.keep_running());
                 match action {
-                    Some(ShutdownAction::Stop(role, StopAction::GiveUp)) => {
+                    Some(ShutdownAction::Stop(role, GiveUp)) => {
                         self.table.give_up(A, role);
                     }
-                    Some(ShutdownAction::Stop(_, StopAction::CheckFinish)) => {
+                    Some(ShutdownAction::Stop(_, CheckFinish)) => {
                         self.shutdown.on_finish_check(false, now);
                     }
                     action => return action,
@@ -684,9 +660,8 @@ mod tests {
     }
 
     const SERVICE_EXIT: Option<ShutdownAction> =
-        Some(ShutdownAction::Stop(Role::Service, StopAction::SendExit));
-    const LOGGER_EXIT: Option<ShutdownAction> =
-        Some(ShutdownAction::Stop(Role::Logger, StopAction::SendExit));
+        Some(ShutdownAction::Stop(Role::Service, SendExit));
+    const LOGGER_EXIT: Option<ShutdownAction> = Some(ShutdownAction::Stop(Role::Logger, SendExit));
 
     #[test]
     fn service_stops_before_its_logger() {
@@ -761,9 +736,9 @@ mod tests {
             service.shutdown.on_delivery(Delivery::Failed, now);
         }
         actions.dedup();
-        let expected = [Role::Service, Role::Logger].into_iter().flat_map(|role| {
-            [StopAction::SendExit, StopAction::KillSupervisor].map(|action| (role, action))
-        });
+        let expected = [Role::Service, Role::Logger]
+            .into_iter()
+            .flat_map(|role| [SendExit, KillSupervisor].map(|action| (role, action)));
         assert_eq!(actions, expected.collect::<Vec<_>>());
     }
 }

@@ -23,45 +23,32 @@ impl ScanLoop<'_> {
         act: impl FnOnce() -> T,
     ) -> Option<T> {
         let root = &self.signals?.root;
-        let service_dir = ServiceDirRef {
-            directory,
-            name: self.scanner.table.name(directory)?,
-            role,
-            supervisor: self.scanner.table.pid(directory, role),
-        };
-        let result = service_dir.enter().then(act);
+        let table = &self.scanner.table;
+        let supervisor = table.pid(directory, role);
+        let entered = enter_by_name(table.name(directory)?, directory, role)
+            || supervisor.is_some_and(|supervisor| enter_as(supervisor, directory, role));
+        let result = entered.then(act);
         // Entering an open directory needs no lookup.
         let _ = fchdir(root);
         result
     }
 }
 
-/// A role of a service, and two ways to its directory.
-#[derive(Clone, Copy, Debug)]
-struct ServiceDirRef<'a> {
-    directory: DirectoryId,
-    name: &'a CStr,
-    role: Role,
-    supervisor: Option<Pid>,
+fn enter_by_name(name: &CStr, directory: DirectoryId, role: Role) -> bool {
+    chdir(name).is_ok()
+        && names_directory(c".", directory)
+        && match role {
+            Role::Service => true,
+            Role::Logger => chdir(names::LOG).is_ok(),
+        }
 }
 
-impl ServiceDirRef<'_> {
-    fn enter(&self) -> bool {
-        let by_name = chdir(self.name).is_ok()
-            && names_directory(c".", self.directory)
-            && match self.role {
-                Role::Service => true,
-                Role::Logger => chdir(names::LOG).is_ok(),
-            };
-        if by_name {
-            return true;
+/// Enters the working directory of a supervise.
+fn enter_as(supervisor: Pid, directory: DirectoryId, role: Role) -> bool {
+    proc_path(supervisor, "cwd").is_some_and(|path| chdir(path.as_str()).is_ok())
+        && match role {
+            // A new supervise is still in the scan directory.
+            Role::Service => names_directory(c".", directory),
+            Role::Logger => true,
         }
-        let path = self.supervisor.and_then(|pid| proc_path(pid, "cwd"));
-        path.is_some_and(|path| chdir(path.as_str()).is_ok())
-            && match self.role {
-                // A new supervise is still in the scan directory.
-                Role::Service => names_directory(c".", self.directory),
-                Role::Logger => true,
-            }
-    }
 }
