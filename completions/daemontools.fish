@@ -127,7 +127,7 @@ complete -c svok -x -a "(__daemontools '' service)"
 complete -c svps -x -a "(__daemontools '' directory)"
 complete -c svps -s j -d 'as JSON'
 complete -c svscan -x -a "(__daemontools '' directory)"
-complete -c svscan -s e -d 'extended: supervise -e for each service, and signals are obeyed'
+complete -c svscan -s e -d 'extended: run supervise -e for each service, handle signals'
 complete -c svstat -x -a "(__daemontools '' services)"
 complete -c svwait -x -a "(__daemontools 't' services)"
 complete -c svwait -s u -d 'until up'

@@ -18,25 +18,24 @@ pub(crate) static RUNSVCHDIR: Program = Program {
     options: &[],
 };
 
-/// Where the directories of services are, and the links to them.
-const PLACE: &CStr = c"/etc/runit/runsvdir";
-/// The link to the one that is run.
+/// The parent directory of the service directories and of the links to them.
+const ROOT: &CStr = c"/etc/runit/runsvdir";
+/// The link to the directory that runsvdir runs.
 const CURRENT: &CStr = c"current";
-/// What it will be.
+/// The new link, before it is renamed.
 const NEXT: &CStr = c"current.new";
-/// What it was before.
+/// The old link, after it was renamed.
 const PREVIOUS: &CStr = c"previous";
 
 unix::main!(RUNSVCHDIR.start(runsvchdir));
 
 fn runsvchdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let called = arguments.first().copied().unwrap_or_default();
-    let fatal = |what: Vec<u8>| Failure {
+    let fatal = |message: Vec<u8>| Failure {
         exit: Exit::Temporary,
-        message: text![called, ": fatal: ", what, "\n"],
+        message: text![called, ": fatal: ", message, "\n"],
     };
-    let refused =
-        |what: Vec<u8>| move |error: Errno| fatal(text![what, ": ", errno_message(error)]);
+    let failed = |step: Vec<u8>| move |error: Errno| fatal(text![step, ": ", errno_message(error)]);
     let Some(directory) = arguments.get(1).copied() else {
         return Err(Failure {
             exit: Exit::Code(1),
@@ -46,36 +45,35 @@ fn runsvchdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     if directory.to_bytes().starts_with(b".") {
         return Err(fatal(text![directory, ": must not start with a dot."]));
     }
-    chdir(PLACE).map_err(refused(text!["unable to chdir: ", PLACE]))?;
+    chdir(ROOT).map_err(failed(text!["unable to chdir: ", ROOT]))?;
     let next = stat(directory).map_err(|error| {
-        let unable = if error == Errno::ENOENT {
-            ""
-        } else {
-            "unable to stat: "
+        let prefix = match error {
+            Errno::ENOENT => "",
+            _ => "unable to stat: ",
         };
-        refused(text![unable, directory])(error)
+        failed(text![prefix, directory])(error)
     })?;
     if !is_directory(next.st_mode) {
-        // The words run together in runit.
+        // runit prints no separator either.
         return Err(fatal(text![directory, "not a directory."]));
     }
-    let current = stat(CURRENT).map_err(refused(text!["unable to stat: ", CURRENT]))?;
+    let current = stat(CURRENT).map_err(failed(text!["unable to stat: ", CURRENT]))?;
     if (next.st_dev, next.st_ino) == (current.st_dev, current.st_ino) {
-        return Ok(say(&text![directory, ": current."]));
+        return Ok(print_result(&text![directory, ": current."]));
     }
-    remove(NEXT).map_err(refused(text!["unable to unlink: ", NEXT]))?;
-    symlinkat(directory, AT_FDCWD, NEXT).map_err(refused(text![
+    remove(NEXT).map_err(failed(text!["unable to unlink: ", NEXT]))?;
+    symlinkat(directory, AT_FDCWD, NEXT).map_err(failed(text![
         "unable to create: ",
         NEXT,
         " -> ",
         directory
     ]))?;
-    remove(PREVIOUS).map_err(refused(text!["unable to unlink: ", PREVIOUS]))?;
-    let copied = refused(text!["unable to copy: ", CURRENT, " to ", PREVIOUS]);
-    renameat(AT_FDCWD, CURRENT, AT_FDCWD, PREVIOUS).map_err(copied)?;
-    let moved = refused(text!["unable to move: ", NEXT, " to ", CURRENT]);
-    renameat(AT_FDCWD, NEXT, AT_FDCWD, CURRENT).map_err(moved)?;
-    Ok(say(&text![directory, ": now current."]))
+    remove(PREVIOUS).map_err(failed(text!["unable to unlink: ", PREVIOUS]))?;
+    let copy_failed = failed(text!["unable to copy: ", CURRENT, " to ", PREVIOUS]);
+    renameat(AT_FDCWD, CURRENT, AT_FDCWD, PREVIOUS).map_err(copy_failed)?;
+    let move_failed = failed(text!["unable to move: ", NEXT, " to ", CURRENT]);
+    renameat(AT_FDCWD, NEXT, AT_FDCWD, CURRENT).map_err(move_failed)?;
+    Ok(print_result(&text![directory, ": now current."]))
 }
 
 fn is_directory(mode: u32) -> bool {
@@ -89,8 +87,8 @@ fn remove(name: &CStr) -> Result<(), Errno> {
     }
 }
 
-/// Nobody could be told if this cannot be said, and it is done.
-fn say(what: &[u8]) -> Exit {
-    let _ = print(&text!["runsvchdir: ", what, "\n"]);
+/// Ignores a failed write: the switch is complete.
+fn print_result(message: &[u8]) -> Exit {
+    let _ = print(&text!["runsvchdir: ", message, "\n"]);
     Exit::Success
 }

@@ -2,8 +2,10 @@
 
 #![cfg_attr(not(test), no_main)]
 
+use cli::errno::errno_message;
+use cli::options::flag;
 use cli::title::ScrollingTitle;
-use cli::{Diagnostics, Exit, Failure, Opt, Program, errno::errno_message, text};
+use cli::{Diagnostics, Exit, Failure, Program, text};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::unistd::{dup2_stderr, pipe2};
@@ -15,18 +17,14 @@ use unix::start;
 pub(crate) static RUNSVDIR: Program = Program {
     name: "runsvdir",
     usage: "usage: runsvdir [-P] dir\n",
-    options: &[Opt {
-        letter: b'P',
-        value: None,
-        help: "each runsv in a session of its own",
-    }],
+    options: &[flag(b'P', "each runsv in a session of its own")],
 };
 
-/// The log is at least so long.
-const SHORTEST: usize = 7;
+/// The minimum length of the log argument, in bytes.
+const MIN_LOG: usize = 7;
 
-/// So much of its beginning stays.
-const STAYS: usize = 5;
+/// The length of the prefix of the log argument that never scrolls.
+const LOG_PREFIX: usize = 5;
 
 unix::main!(match runsvdir() {
     Ok(exit) => exit,
@@ -35,8 +33,7 @@ unix::main!(match runsvdir() {
 
 fn runsvdir() -> Result<Exit, Failure> {
     let words = start::copied_arguments();
-    // This is not the grammar of the other programs: of the first word alone,
-    // and of that the first two letters, depends whether it is an option.
+    // Not getopt: runit checks the first two letters of the first argument only.
     let option = words.get(1).map(|word| word.to_bytes());
     let (first, sessions) = match option {
         Some([b'-', b'P', ..]) => (2, true),
@@ -52,9 +49,9 @@ fn runsvdir() -> Result<Exit, Failure> {
     };
     let program = RUNSVDIR.name;
     let diagnostics = Diagnostics { program, directory };
-    let fatal = |what: &str, error| Failure {
+    let fatal = |message: &str, error| Failure {
         exit: Exit::Permanent,
-        ..diagnostics.fatal(what, error)
+        ..diagnostics.fatal(message, error)
     };
     let catch = |signal| {
         SignalPipe::catch(&[signal]).map_err(|error| fatal("unable to create pipe", error))
@@ -66,24 +63,23 @@ fn runsvdir() -> Result<Exit, Failure> {
         rescan: catch(Signal::SIGALRM)?,
     };
     let log = match words.get(first + 1) {
-        Some(_) => log(diagnostics, first + 1),
+        Some(_) => title_log(diagnostics, first + 1),
         None => None,
     };
-    let end = run(directory, sessions, &signals, log, |warning| {
+    let reason = run(directory, sessions, &signals, log, |warning| {
         report(diagnostics, warning);
     })
     .map_err(|error| fatal("unable to open current directory", error))?;
-    Ok(match end {
+    Ok(match reason {
         RunsvdirExit::Terminated => Exit::Success,
         RunsvdirExit::HungUp => Exit::Temporary,
     })
 }
 
-/// Lets all that is written to standard error be shown in an argument.
-fn log(diagnostics: Diagnostics, argument: usize) -> Option<TitleLog> {
+/// Redirects standard error into the process title, in place of an argument.
+fn title_log(diagnostics: Diagnostics, argument: usize) -> Option<TitleLog> {
     let disabled = || diagnostics.warn_msg("log service disabled.");
-    let Some(text) = start::writable_argument(argument).filter(|text| text.len() >= SHORTEST)
-    else {
+    let Some(text) = start::writable_argument(argument).filter(|text| text.len() >= MIN_LOG) else {
         diagnostics.warn_msg("log must have at least seven characters.");
         disabled();
         return None;
@@ -104,14 +100,13 @@ fn log(diagnostics: Diagnostics, argument: usize) -> Option<TitleLog> {
     }
     Some(TitleLog {
         pipe,
-        title: ScrollingTitle::new(text, STAYS),
+        title: ScrollingTitle::new(text, LOG_PREFIX),
     })
 }
 
-/// What goes wrong; it is tried again at the next look.
 fn report(diagnostics: Diagnostics, warning: RunsvdirWarning) {
     let directory = diagnostics.directory;
-    let (what, error) = match warning {
+    let (operation, error) = match warning {
         RunsvdirWarning::Stat(error) => (text!["unable to stat ", directory], error),
         RunsvdirWarning::Enter(error) => {
             (text!["unable to change directory to ", directory], error)
@@ -129,10 +124,10 @@ fn report(diagnostics: Diagnostics, warning: RunsvdirWarning) {
             (text!["unable to fork for ", name], error)
         }
         RunsvdirWarning::Scan(ScanWarning::Exec(name, _), error) => {
-            let what = text!["unable to start runsv ", name, ": ", errno_message(error)];
-            return cli::text::try_write_stderr(&diagnostics.fatal_msg(what).message);
+            let message = text!["unable to start runsv ", name, ": ", errno_message(error)];
+            return cli::text::try_write_stderr(&diagnostics.fatal_msg(message).message);
         }
-        // Only svscan joins services to loggers, and waits for their end.
+        // Only svscan makes pipes and waits for services to stop.
         RunsvdirWarning::Scan(ScanWarning::Pipe(name) | ScanWarning::Chdir(name), error) => {
             (text!["unable to start ", name], error)
         }
@@ -140,5 +135,5 @@ fn report(diagnostics: Diagnostics, warning: RunsvdirWarning) {
             (text!["unable to stop ", name], error)
         }
     };
-    diagnostics.warn(what, error);
+    diagnostics.warn(operation, error);
 }

@@ -20,7 +20,7 @@ pub(crate) static SVSCAN: Program = Program {
     usage: "svscan: usage: svscan [-e] [directory]",
     options: &[flag(
         b'e',
-        "extended: supervise -e for each service, and signals are obeyed",
+        "extended: run supervise -e for each service, handle signals",
     )],
 };
 
