@@ -399,6 +399,7 @@ impl ServiceShutdown {
 mod tests {
     use nix::unistd::Pid;
 
+    use super::Delivery::{Failed, LoggerRunning, Sent};
     use super::StopAction::{CheckFinish, GiveUp, KillSupervisor, SendExit, SendKill, WaitLogger};
     use super::*;
     use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
@@ -410,48 +411,47 @@ mod tests {
         (SupervisorStop::new(Some(LIMIT), false, now), now)
     }
 
-    /// The next action after an answer to [`StopAction::CheckFinish`].
-    fn action_if(stop: &mut SupervisorStop, now: Instant, finish_runs: bool) -> Option<StopAction> {
-        match stop.next_action(now) {
-            Some(CheckFinish) => {
-                stop.on_finish_check(finish_runs, now);
-                stop.next_action(now)
+    impl SupervisorStop {
+        /// The next action, with this answer to [`StopAction::CheckFinish`].
+        fn due_if(&mut self, finish_runs: bool, now: Instant) -> Option<StopAction> {
+            match self.next_action(now) {
+                Some(CheckFinish) => {
+                    self.on_finish_check(finish_runs, now);
+                    self.next_action(now)
+                }
+                action => action,
             }
-            action => action,
         }
-    }
 
-    /// The next action if `finish` does not run.
-    fn action(stop: &mut SupervisorStop, now: Instant) -> Option<StopAction> {
-        action_if(stop, now, false)
+        /// The next action if `finish` does not run.
+        fn due(&mut self, now: Instant) -> Option<StopAction> {
+            self.due_if(false, now)
+        }
     }
 
     #[test]
     fn expired_timeouts_lead_from_exit_to_give_up() {
         let (mut stop, now) = stop();
-        assert_eq!(action(&mut stop, now), Some(SendExit));
-        stop.on_delivery(Delivery::Sent, now);
+        assert_eq!(stop.due(now), Some(SendExit));
+        stop.on_delivery(Sent, now);
         assert_eq!(
-            (action(&mut stop, now), stop.next_deadline()),
+            (stop.due(now), stop.next_deadline()),
             (None, Some(now + LIMIT))
         );
         assert!(stop.is_graceful());
         let late = now + LIMIT;
-        assert_eq!(action(&mut stop, late), Some(SendKill));
+        assert_eq!(stop.due(late), Some(SendKill));
         assert!(!stop.is_graceful());
-        stop.on_delivery(Delivery::Sent, late);
+        stop.on_delivery(Sent, late);
         assert_eq!(stop.next_deadline(), Some(late + KILL_TIMEOUT));
-        assert_eq!(action(&mut stop, late), None);
+        assert_eq!(stop.due(late), None);
         let kill = late + KILL_TIMEOUT;
-        assert_eq!(action(&mut stop, kill), Some(KillSupervisor));
-        assert_eq!(action(&mut stop, kill), None);
+        assert_eq!(stop.due(kill), Some(KillSupervisor));
+        assert_eq!(stop.due(kill), None);
         let give_up = kill + KILL_TIMEOUT;
-        assert_eq!(action(&mut stop, give_up), Some(GiveUp));
+        assert_eq!(stop.due(give_up), Some(GiveUp));
         assert_eq!(
-            (
-                action(&mut stop, give_up + KILL_TIMEOUT),
-                stop.next_deadline()
-            ),
+            (stop.due(give_up + KILL_TIMEOUT), stop.next_deadline()),
             (None, None)
         );
     }
@@ -461,10 +461,10 @@ mod tests {
         let now = Instant::now();
         let mut stop = SupervisorStop::new(Some(Duration::from_millis(1)), false, now);
         let later = now + LIMIT;
-        assert_eq!(action(&mut stop, later), Some(SendExit));
-        stop.on_delivery(Delivery::Failed, later);
-        assert_eq!(action(&mut stop, later), None);
-        assert_eq!(action(&mut stop, later + LIMIT), Some(KillSupervisor));
+        assert_eq!(stop.due(later), Some(SendExit));
+        stop.on_delivery(Failed, later);
+        assert_eq!(stop.due(later), None);
+        assert_eq!(stop.due(later + LIMIT), Some(KillSupervisor));
     }
 
     #[test]
@@ -472,31 +472,28 @@ mod tests {
         let (mut stop, now) = stop();
         let mut time = now;
         while time < now + LIMIT {
-            assert_eq!(action(&mut stop, time), Some(SendExit));
-            stop.on_delivery(Delivery::Failed, time);
-            assert_eq!(action(&mut stop, time), None);
+            assert_eq!(stop.due(time), Some(SendExit));
+            stop.on_delivery(Failed, time);
+            assert_eq!(stop.due(time), None);
             time = stop.next_deadline().unwrap();
         }
-        assert_eq!(action(&mut stop, time), Some(KillSupervisor));
+        assert_eq!(stop.due(time), Some(KillSupervisor));
     }
 
     #[test]
     fn no_limit_waits_once_exit_is_sent() {
         let now = Instant::now();
         let mut stop = SupervisorStop::new(None, false, now);
-        stop.on_delivery(Delivery::Sent, now);
+        stop.on_delivery(Sent, now);
         assert_eq!(stop.next_deadline(), None);
-        assert_eq!(action(&mut stop, now + 1000 * DEFAULT_STOP_TIMEOUT), None);
+        assert_eq!(stop.due(now + 1000 * DEFAULT_STOP_TIMEOUT), None);
         for limit in [None, Some(Duration::MAX)] {
             let mut stop = SupervisorStop::new(limit, false, now);
-            stop.on_delivery(Delivery::Failed, now);
-            assert_eq!(
-                action(&mut stop, now + DEFAULT_STOP_TIMEOUT),
-                Some(KillSupervisor)
-            );
+            stop.on_delivery(Failed, now);
+            assert_eq!(stop.due(now + DEFAULT_STOP_TIMEOUT), Some(KillSupervisor));
         }
         let mut stop = SupervisorStop::new(Some(Duration::MAX), false, now);
-        stop.on_delivery(Delivery::Sent, now);
+        stop.on_delivery(Sent, now);
         assert_eq!(stop.next_deadline(), None);
     }
 
@@ -505,57 +502,49 @@ mod tests {
         let now = Instant::now();
         let mut stop = SupervisorStop::new(Some(LIMIT), true, now);
         let mut time = now;
-        for delivery in [
-            Delivery::LoggerRunning,
-            Delivery::LoggerRunning,
-            Delivery::Failed,
-            Delivery::LoggerRunning,
-        ] {
-            assert_eq!(action(&mut stop, time), Some(WaitLogger));
+        for delivery in [LoggerRunning, LoggerRunning, Failed, LoggerRunning] {
+            assert_eq!(stop.due(time), Some(WaitLogger));
             stop.on_delivery(delivery, time);
-            assert_eq!(action(&mut stop, time), None);
+            assert_eq!(stop.due(time), None);
             time = stop.next_deadline().unwrap();
         }
         let mut late = stop;
-        assert_eq!(action(&mut stop, time), Some(WaitLogger));
-        stop.on_delivery(Delivery::Sent, time);
+        assert_eq!(stop.due(time), Some(WaitLogger));
+        stop.on_delivery(Sent, time);
         assert_eq!(
-            (action(&mut stop, time), stop.next_deadline()),
+            (stop.due(time), stop.next_deadline()),
             (None, Some(now + LIMIT))
         );
-        assert_eq!(action(&mut late, now + LIMIT), Some(SendKill));
+        assert_eq!(late.due(now + LIMIT), Some(SendKill));
     }
 
     #[test]
     fn running_finish_extends_the_timeout() {
         let (mut stop, now) = stop();
-        stop.on_delivery(Delivery::Sent, now);
+        stop.on_delivery(Sent, now);
         let late = now + LIMIT;
-        assert_eq!(action_if(&mut stop, late, true), None);
+        assert_eq!(stop.due_if(true, late), None);
         let later = late + KILL_TIMEOUT;
         assert_eq!(stop.next_deadline(), Some(later));
-        assert_eq!(action(&mut stop, later), Some(SendKill));
-        stop.on_delivery(Delivery::Sent, later);
-        assert_eq!(action_if(&mut stop, later + KILL_TIMEOUT, true), None);
-        assert_eq!(
-            action(&mut stop, later + 2 * KILL_TIMEOUT),
-            Some(KillSupervisor)
-        );
+        assert_eq!(stop.due(later), Some(SendKill));
+        stop.on_delivery(Sent, later);
+        assert_eq!(stop.due_if(true, later + KILL_TIMEOUT), None);
+        assert_eq!(stop.due(later + 2 * KILL_TIMEOUT), Some(KillSupervisor));
     }
 
     #[test]
     fn escalation_limits_the_time_of_finish() {
         let (mut stop, now) = stop();
-        stop.on_delivery(Delivery::Sent, now);
+        stop.on_delivery(Sent, now);
         stop.escalate(now);
-        assert_eq!(action_if(&mut stop, now, true), Some(SendKill));
-        stop.on_delivery(Delivery::Sent, now);
+        assert_eq!(stop.due_if(true, now), Some(SendKill));
+        stop.on_delivery(Sent, now);
         let kill = now + KILL_TIMEOUT;
         assert_eq!(
-            (action_if(&mut stop, now, true), stop.next_deadline()),
+            (stop.due_if(true, now), stop.next_deadline()),
             (None, Some(kill))
         );
-        assert_eq!(action_if(&mut stop, kill, true), Some(KillSupervisor));
+        assert_eq!(stop.due_if(true, kill), Some(KillSupervisor));
     }
 
     #[test]
@@ -563,21 +552,17 @@ mod tests {
         for sent in [false, true] {
             let (mut stop, now) = stop();
             if sent {
-                stop.on_delivery(Delivery::Sent, now);
+                stop.on_delivery(Sent, now);
             }
             stop.escalate(now);
-            assert_eq!(action(&mut stop, now), Some(SendKill));
-            let delivery = if sent {
-                Delivery::Sent
-            } else {
-                Delivery::Failed
-            };
+            assert_eq!(stop.due(now), Some(SendKill));
+            let delivery = if sent { Sent } else { Failed };
             stop.on_delivery(delivery, now);
             stop.escalate(now);
             assert!(stop.next_deadline().unwrap() <= now);
-            assert_eq!(action(&mut stop, now), Some(KillSupervisor));
+            assert_eq!(stop.due(now), Some(KillSupervisor));
             stop.escalate(now);
-            assert_eq!(action(&mut stop, now), None);
+            assert_eq!(stop.due(now), None);
         }
     }
 
@@ -598,7 +583,7 @@ mod tests {
         shutdown.escalate(now);
         shutdown.begin_logger(now);
         assert!(!shutdown.restart_logger(now));
-        assert_eq!(action(shutdown.stop(), now), Some(SendKill));
+        assert_eq!(shutdown.stop().due(now), Some(SendKill));
     }
 
     const A: DirectoryId = DirectoryId {
@@ -615,7 +600,7 @@ mod tests {
         exit_stops_logger: false,
     };
 
-    /// A service with a logger that shut down. The pipe is a flag: whether it
+    /// A service and its logger, in shutdown. The pipe is a flag: whether it
     /// holds bytes.
     struct Fixture {
         table: ServiceTable<bool>,
@@ -669,14 +654,14 @@ mod tests {
         let mut service = Fixture::new(now);
         assert_eq!(service.shutdown.next_deadline(), Some(now));
         assert_eq!(service.next_action(now), SERVICE_EXIT);
-        service.shutdown.on_delivery(Delivery::Sent, now);
+        service.shutdown.on_delivery(Sent, now);
         assert_eq!(
             (service.next_action(now), service.shutdown.next_deadline()),
             (None, None)
         );
         assert_eq!(service.exit(SEVEN, ChildExit::Failure, now), None);
         assert_eq!(service.next_action(now), LOGGER_EXIT);
-        service.shutdown.on_delivery(Delivery::Sent, now);
+        service.shutdown.on_delivery(Sent, now);
         assert_eq!(service.next_action(now), None);
         // A service that is shutting down stays in the table unseen.
         service.table.mark_unseen();
@@ -733,7 +718,7 @@ mod tests {
                 Some(other) => break assert_eq!(other, ShutdownAction::Forget),
                 None => now = service.shutdown.next_deadline().unwrap(),
             }
-            service.shutdown.on_delivery(Delivery::Failed, now);
+            service.shutdown.on_delivery(Failed, now);
         }
         actions.dedup();
         let expected = [Role::Service, Role::Logger]
