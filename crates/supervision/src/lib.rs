@@ -1,10 +1,9 @@
-//! Supervision: what keeps one service running, and what keeps a directory of
-//! them supervised.
+//! Supervision of one service, and of a directory of services.
 //!
-//! [`machine`], [`table`] and [`stop`] decide and do no I/O; [`supervise`],
-//! [`svscan`] and [`runsvdir`] are the small loops that ask them and do as they
-//! say. [`directory`] holds
-//! the files that other programs meet a supervise by.
+//! The state machines in [`machine`] and [`shutdown`] decide and do no I/O. The
+//! loops in [`supervise`], [`svscan`] and [`runsvdir`] feed them events and
+//! carry out their actions. [`directory`] makes the files of a running
+//! supervise, and [`client`] uses them.
 
 pub mod client;
 pub mod directory;
