@@ -168,7 +168,10 @@ impl ScanLoop<'_> {
     }
 
     fn handle_signals(&mut self) {
-        while let Some(signal) = self.signals.and_then(|source| source.signals.take()) {
+        while let Some(signal) = self
+            .signals
+            .and_then(|source| source.signals.take_pending())
+        {
             match signal {
                 Signal::SIGALRM => self.scan(OnRemoved::Keep),
                 Signal::SIGHUP => self.scan(OnRemoved::Stop),

@@ -1,4 +1,4 @@
-//! The one way in which these programs become, or start, another program.
+//! Executing another program.
 
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
@@ -6,12 +6,12 @@ use std::marker::PhantomData;
 use libc::c_char;
 use nix::errno::Errno;
 
-/// Where programs are looked for when the environment has no PATH.
+/// The search path without PATH in the environment.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
-/// A program with its arguments and environment, ready for execve: all
-/// memory is taken when it is made, so that [`PreparedExec::exec`] may be called
-/// between fork and exec.
+/// A program with its arguments and environment, ready for execve(2). The
+/// constructors allocate all memory, so [`PreparedExec::exec`] is
+/// async-signal-safe between fork and exec.
 #[derive(Debug)]
 pub struct PreparedExec<'a> {
     candidates: Vec<CString>,
@@ -21,17 +21,17 @@ pub struct PreparedExec<'a> {
 }
 
 impl<'a> PreparedExec<'a> {
-    /// The program that argv names, as execvp of the original looks it up: a
-    /// name with a slash as it is, any other in every element of `path` in
-    /// turn, where an empty element is the current directory. `path` is
-    /// PATH's value, None if it is not set.
+    /// The program that argv names, searched for as in 0.76's `pathexec`. A name
+    /// with a slash is a path. Any other name is tried in every element of
+    /// `path`, the value of PATH; an empty element is the current directory.
+    /// Default for None: `/bin:/usr/bin`.
     #[must_use]
     pub fn search(path: Option<&[u8]>, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         let name = argv.first().copied().unwrap_or_default();
         PreparedExec::search_for(name, path, argv, environment)
     }
 
-    /// As [`PreparedExec::search`], for the program `name`, whatever argv calls it.
+    /// As [`PreparedExec::search`], for `name` in place of argument 0.
     #[must_use]
     pub fn search_for(
         name: &CStr,
@@ -58,7 +58,7 @@ impl<'a> PreparedExec<'a> {
         PreparedExec::new(candidates, argv, environment)
     }
 
-    /// The program in the file `path`, whatever argv calls it.
+    /// The program in the file `path`.
     #[must_use]
     pub fn at(path: &CStr, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         PreparedExec::new(vec![path.to_owned()], argv, environment)
@@ -73,18 +73,18 @@ impl<'a> PreparedExec<'a> {
         }
     }
 
-    /// Becomes the program; returns only if that failed, and why.
+    /// Executes the program; returns the error if that fails.
     ///
-    /// ENOENT goes on to the next candidate. EACCES, EPERM and EISDIR are
-    /// remembered and go on, any other error stops. The error is the last
-    /// one remembered, else the last one.
+    /// As in 0.76, the search continues after ENOENT, EACCES, EPERM and EISDIR
+    /// and ends at any other error. The result is that error, or the last error
+    /// that was not ENOENT, or ENOENT.
     #[must_use]
     pub fn exec(&self) -> Errno {
         let mut error = Errno::ENOENT;
         for candidate in &self.candidates {
             let (argv, environment) = (self.argv.as_ptr(), self.environment.as_ptr());
-            // SAFETY: each pointer is to a NUL-ended string or to an array of
-            // such that a null pointer ends; all outlive the call.
+            // SAFETY: the pointers lead to NUL-terminated strings and to
+            // null-terminated arrays of such; all outlive the call.
             unsafe { libc::execve(candidate.as_ptr(), argv, environment) };
             match Errno::last() {
                 Errno::ENOENT => {}
@@ -97,7 +97,7 @@ impl<'a> PreparedExec<'a> {
 }
 
 fn joined(parts: &[&[u8]]) -> CString {
-    // The parts come from C strings, so there is no NUL to cut at.
+    // The parts come from C strings and have no NUL.
     let mut bytes = parts.concat();
     bytes.retain(|&byte| byte != 0);
     CString::new(bytes).unwrap_or_default()

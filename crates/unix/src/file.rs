@@ -1,7 +1,7 @@
-//! The few ways in which these programs open files.
+//! Opening files and duplicating descriptors.
 //!
-//! None waits for the other end of a FIFO, and each descriptor is closed on
-//! exec from birth.
+//! Every open is non-blocking, so a FIFO without a peer does not block, and
+//! sets close-on-exec.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -15,47 +15,47 @@ use nix::sys::stat::Mode;
 /// # Errors
 /// As open(2).
 pub fn open_read<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
-    with(path, OFlag::O_RDONLY, 0)
+    open_with(path, OFlag::O_RDONLY, 0)
 }
 
-/// Opens what exists for writing; ENXIO for a FIFO that nobody reads.
+/// Opens an existing file for writing. A FIFO without a reader gives ENXIO.
 ///
 /// # Errors
 /// As open(2).
 pub fn open_write<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
-    with(path, OFlag::O_WRONLY, 0)
+    open_with(path, OFlag::O_WRONLY, 0)
 }
 
-/// Opens for writing at the end, and makes the file if need be.
+/// Opens for appending; creates the file if it does not exist.
 ///
 /// # Errors
 /// As open(2).
 pub fn open_append<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd, Errno> {
-    with(
+    open_with(
         path,
         OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT,
         mode,
     )
 }
 
-/// Opens for writing and empties the file, or makes it.
+/// Opens for writing; truncates or creates the file.
 ///
 /// # Errors
 /// As open(2).
 pub fn open_truncate<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd, Errno> {
-    with(
+    open_with(
         path,
         OFlag::O_WRONLY | OFlag::O_TRUNC | OFlag::O_CREAT,
         mode,
     )
 }
 
-fn with<P: NixPath + ?Sized>(path: &P, how: OFlag, mode: u32) -> Result<OwnedFd, Errno> {
+fn open_with<P: NixPath + ?Sized>(path: &P, how: OFlag, mode: u32) -> Result<OwnedFd, Errno> {
     let how = how | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     open(path, how, Mode::from_bits_truncate(mode))
 }
 
-/// Makes reads and writes of the descriptor wait.
+/// Clears `O_NONBLOCK`.
 ///
 /// # Errors
 /// As fcntl(2).
@@ -64,14 +64,14 @@ pub fn set_blocking(descriptor: impl AsFd) -> Result<(), Errno> {
     fcntl(&descriptor, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
 }
 
-/// A copy of the descriptor at the first free number that is not lower than
-/// `least`.
+/// Duplicates the descriptor to the lowest free number from `least` on, with
+/// close-on-exec.
 ///
 /// # Errors
 /// As fcntl(2).
 pub fn dup_min(descriptor: impl AsFd, least: RawFd) -> Result<OwnedFd, Errno> {
     let copy = fcntl(&descriptor, FcntlArg::F_DUPFD_CLOEXEC(least))?;
-    // SAFETY: just made, and nobody else knows of it.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
@@ -108,18 +108,18 @@ pub fn move_to_fd(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
     Ok(())
 }
 
-/// In a child that is to become another program: closes a descriptor that the
-/// parent keeps.
+/// In a child before exec: closes the child's copy of a descriptor that the
+/// parent owns.
 ///
 /// # Errors
 /// As close(2).
 pub fn close_in_child(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: its owner is the parent, which has a descriptor of its own; the
-    // child becomes another program or exits without dropping anything.
+    // SAFETY: the owner is the parent, with a descriptor of its own. The child
+    // never drops that owner: the child executes another program or exits.
     Errno::result(unsafe { libc::close(descriptor.as_raw_fd()) }).map(drop)
 }
 
-/// Hands the descriptor on to the programs run by exec.
+/// Clears close-on-exec.
 ///
 /// # Errors
 /// As fcntl(2).

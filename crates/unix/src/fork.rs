@@ -1,4 +1,4 @@
-//! New processes, and what they may do before they become other programs.
+//! Creating processes. [`launch`](crate::launch) starts programs with them.
 
 use std::ffi::c_void;
 use std::num::NonZero;
@@ -13,22 +13,21 @@ use nix::unistd::{ForkResult, Pid};
 
 use crate::signals::release_caught;
 
-/// Forks; the child runs `child` and exits with the code that it returns,
-/// if it returns: it is expected to become another program.
+/// Forks. The child runs `child`, which usually executes another program, and
+/// exits with the returned code.
 ///
-/// What a [`SignalPipe`](crate::signals::SignalPipe) catches has its default
-/// action in the child from the beginning: a signal for the child is no news
-/// for its parent.
+/// The signals of every [`SignalPipe`](crate::signals::SignalPipe) have their
+/// default action in the child from the start. Otherwise a signal for the child
+/// would wake the parent through the shared pipe.
 ///
-/// The programs have one thread, so the child may use memory as before; it
-/// must not unwind into its parent's frames, and does not.
+/// The programs have one thread, so the child may allocate. A panic aborts the
+/// child instead of unwinding into the parent's frames.
 ///
 /// # Errors
 /// As fork(2).
 pub fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let blocked = AllBlocked::new()?;
-    // SAFETY: the process has one thread: no lock can be held by another
-    // that the child lacks.
+    // SAFETY: the process has one thread, so no lock stays held in the child.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
@@ -37,21 +36,20 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
             drop(blocked);
             let code = child();
             std::mem::forget(guard);
-            // SAFETY: _exit takes no pointer and does not return; atexit
-            // handlers and buffers belong to the parent.
+            // SAFETY: _exit takes no pointer and does not return. It skips the
+            // atexit handlers and buffers, which belong to the parent.
             unsafe { libc::_exit(code) }
         }
     }
 }
 
-/// Starts a process as vfork(2) does: nothing is copied, however much memory
-/// and however many descriptors this process has. The child runs `child` in
-/// this memory, while this process waits until it has become another program,
-/// or has exited with the code that `child` returned.
+/// Creates a process as vfork(2) does, without copying memory. The child runs
+/// `child` in the memory of this process, which is blocked until the child has
+/// executed another program or exited with the returned code.
 ///
 /// Signal actions and mask, limits, working directory and descriptors are the
-/// child's own, as in a child of [`fork`]; it has only the descriptors of lower
-/// numbers than `below`.
+/// child's own, as in a child of [`fork`]. The child has only the descriptors
+/// with numbers below `below`.
 ///
 /// # Errors
 /// As clone(2), and as mmap(2) for the child's stack.
@@ -63,7 +61,7 @@ pub fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
         let guard = AbortOnUnwind;
         release_caught();
         blocked.lift();
-        let code = match (part_from_descriptors(below), child.take()) {
+        let code = match (unshare_descriptors(below), child.take()) {
             (Ok(()), Some(child)) => child(),
             (Err(_), _) | (_, None) => 111,
         };
@@ -71,28 +69,27 @@ pub fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
         code as isize
     });
     let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK | CloneFlags::CLONE_FILES;
-    // SAFETY: the stack is the child's alone. This thread, and with it all
-    // that the child borrows, stands still until the child has left this
-    // memory; no signal handler runs there.
+    // SAFETY: only the child uses the stack. This thread, and so everything
+    // that the child borrows, is blocked until the child has left this memory.
+    // No signal handler runs in the child.
     unsafe { clone(run, stack.bytes(), flags, Some(libc::SIGCHLD)) }
 }
 
-/// In a child that shares its parent's descriptors: keeps copies of those of
-/// lower numbers than `first`, as its own.
-fn part_from_descriptors(first: RawFd) -> Result<(), Errno> {
+/// In a child that shares the parent's descriptors: unshares the ones below
+/// `first` and closes the others.
+fn unshare_descriptors(first: RawFd) -> Result<(), Errno> {
     let flags = libc::CLOSE_RANGE_UNSHARE;
-    // SAFETY: no memory is passed. What is closed is the child's part in its
-    // parent's descriptors; the parent keeps them, and the child uses none.
-    let parted = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) };
-    match Errno::result(parted) {
+    // SAFETY: no memory is passed. The parent's descriptors stay open, and the
+    // child uses none of the closed ones.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) };
+    match Errno::result(result) {
         Ok(_) => Ok(()),
-        // Linux before 5.9, or a filter of system calls that is as old.
+        // Linux before 5.9, or a seccomp filter without close_range(2).
         Err(_) => unshare(CloneFlags::CLONE_FILES),
     }
 }
 
-/// Memory for a child to run in, given back when it is dropped. Only what is
-/// touched is taken from the system.
+/// A stack for a child. The system allocates only the pages in use.
 struct Stack(NonNull<c_void>);
 
 impl Stack {
@@ -101,13 +98,13 @@ impl Stack {
     fn new() -> Result<Self, Errno> {
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK;
-        // SAFETY: new memory, at a place of the system's choice.
+        // SAFETY: a new mapping at an address that the system chooses.
         let memory = unsafe { mmap_anonymous(None, Self::SIZE, access, flags) };
         memory.map(Stack)
     }
 
     fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the mapping is of this size, all zeroes, and borrowed with
+        // SAFETY: the mapping has this size, is zeroed, and is borrowed with
         // `self`.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr().cast(), Self::SIZE.get()) }
     }
@@ -115,12 +112,12 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: made by `new` with this size; nobody borrows it any more.
+        // SAFETY: `new` made the mapping with this size; no borrow is left.
         let _ = unsafe { munmap(self.0, Self::SIZE.get()) };
     }
 }
 
-/// All signals wait as long as this lives.
+/// Blocks all signals until dropped.
 struct AllBlocked(SigSet);
 
 impl AllBlocked {
@@ -162,11 +159,11 @@ mod tests {
     use crate::signals::SignalPipe;
 
     #[test]
-    fn a_signal_for_a_child_is_not_its_parents() {
-        let told = SignalPipe::catch(&[Signal::SIGUSR1]).unwrap();
+    fn signal_for_child_does_not_reach_parent() {
+        let pipe = SignalPipe::catch(&[Signal::SIGUSR1]).unwrap();
         let child = || {
             let this = nix::unistd::getpid().as_raw();
-            // SAFETY: the child sends it to itself.
+            // SAFETY: the child signals itself.
             unsafe { libc::kill(this, libc::SIGUSR1) };
             0
         };
@@ -177,14 +174,14 @@ mod tests {
                 "{end:?}"
             );
         }
-        assert!(!told.drain());
-        // The parent hears of its own as before.
+        assert!(!pipe.drain());
+        // The parent still receives its own signals.
         raise(Signal::SIGUSR1).unwrap();
-        assert!(told.drain());
+        assert!(pipe.drain());
     }
 
     #[test]
-    fn a_spawned_child_exits_with_its_code() {
+    fn spawned_child_exits_with_returned_code() {
         for code in [0, 111] {
             let child = spawn(3, || code).unwrap();
             assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, code)));
@@ -192,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn a_spawned_child_has_its_own_copies_of_lower_descriptors_alone() {
+    fn spawned_child_copies_only_lower_descriptors() {
         let (_reader, writer) = pipe().unwrap();
         let above = dup_min(&writer, 500).unwrap();
         let child = spawn(above.as_raw_fd(), || {
             let lower = write(&writer, b"x").is_ok();
             let gone = write(&above, b"x") == Err(Errno::EBADF);
-            // Closing its copy leaves the parent's.
-            // SAFETY: the parent owns a descriptor of this number of its own.
+            // SAFETY: the descriptor is the child's copy; the parent keeps its
+            // own of the same number.
             drop(unsafe { OwnedFd::from_raw_fd(writer.as_raw_fd()) });
             i32::from(lower && gone)
         })

@@ -1,7 +1,8 @@
-//! What the programs ask of Linux that needs unsafe code, and nothing else.
+//! Linux for the programs: everything that needs unsafe code, and the helpers
+//! for processes, descriptors and polling that several crates share.
 //!
-//! Everything that nix or std offer safely is called there, by whoever needs
-//! it. This crate is the only one of the workspace that may say `unsafe`.
+//! Only this crate of the workspace may contain `unsafe`. Callers use nix and
+//! std directly where those suffice.
 
 pub mod account;
 pub mod descriptors;
@@ -21,10 +22,8 @@ pub mod wait;
 
 pub use nix::errno::Errno;
 
-/// The errno inside an error of the standard library.
-///
-/// The few errors that std makes up itself (a NUL byte in a path) carry
-/// none; they can only come from a malformed argument and read as EINVAL.
+/// The errno inside an error of the standard library. The few errors without
+/// one, such as a NUL byte in a path, are malformed arguments: EINVAL.
 #[must_use]
 pub fn errno(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)

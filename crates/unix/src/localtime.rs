@@ -1,5 +1,4 @@
-//! Dates and times of day: local, as the C library reads the time zone, and
-//! UTC.
+//! Calendar dates and times, in the C library's local time zone and in UTC.
 
 /// A date and a time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,43 +13,39 @@ pub struct Civil {
     pub hour: u8,
     /// 0 to 59.
     pub minute: u8,
-    /// 0 to 60: 60 is a leap second, which only zones that count them have.
+    /// 0 to 60. Only time zones with leap seconds have second 60.
     pub second: u8,
-    /// Seconds that local time is ahead of UTC.
+    /// Local time minus UTC, in seconds.
     pub offset: i64,
 }
 
 unsafe extern "C" {
-    // POSIX, and missing in the libc crate for Linux.
+    // POSIX, but missing in the libc crate for Linux.
     fn tzset();
 }
 
-/// Reads the time zone, for the calls of [`civil`] that follow.
+/// Reads the time zone for the following calls of [`civil`].
 ///
-/// glibc's localtime, which 0.76 calls for every line, does so each time: it
-/// compares TZ with its last value, and while TZ is not set it looks whether
-/// `/etc/localtime` is another file than before. A zone file that TZ names is
-/// read once. What cannot be read is UTC.
+/// 0.76 calls glibc's localtime for every line, which does the same: without
+/// TZ, glibc reads a changed `/etc/localtime` again. A zone file named by TZ is
+/// read once. An unreadable zone is UTC.
 pub fn refresh() {
-    // SAFETY: tzset reads the environment and frees what an earlier call
-    // made; the programs have one thread, and nothing keeps pointers to it.
+    // SAFETY: tzset reads the environment and frees the data of an earlier
+    // call. The programs have one thread and keep no pointers to the data.
     unsafe { tzset() }
 }
 
-/// The local time of a moment of Unix time; None if its year, or that of the
-/// same moment in UTC, is not one that the C library can express (its `int`
-/// counts years from 1900).
+/// The local time of a Unix time. None if the year, local or UTC, exceeds the
+/// C library's `int` of years since 1900.
 #[must_use]
 pub fn civil(seconds: i64) -> Option<Civil> {
     broken_down(seconds, |moment, time| {
-        // SAFETY: the first argument points to a number, the second to room
-        // for the answer.
+        // SAFETY: the arguments point to a number and to space for a tm.
         unsafe { libc::localtime_r(moment, time) }
     })
 }
 
-/// The same in UTC. The time zone matters only if it is one that counts leap
-/// seconds.
+/// As [`civil`], in UTC. A time zone with leap seconds affects the result.
 #[must_use]
 pub fn utc(seconds: i64) -> Option<Civil> {
     broken_down(seconds, |moment, time| {
@@ -59,7 +54,8 @@ pub fn utc(seconds: i64) -> Option<Civil> {
     })
 }
 
-/// As [`civil`], cut to an offset of whole minutes; it is the same moment.
+/// As [`civil`], with the offset truncated to whole minutes. The Unix time is
+/// the same.
 #[must_use]
 pub fn civil_to_the_minute(seconds: i64) -> Option<Civil> {
     let local = civil(seconds)?;
@@ -71,7 +67,7 @@ pub fn civil_to_the_minute(seconds: i64) -> Option<Civil> {
     Some(Civil { offset, ..shown })
 }
 
-/// What a function of the C library makes of a moment.
+/// The result of a conversion function of the C library.
 fn broken_down(
     seconds: i64,
     convert: impl FnOnce(*const libc::time_t, *mut libc::tm) -> *mut libc::tm,
@@ -81,7 +77,7 @@ fn broken_down(
     if convert(&raw const seconds, time.as_mut_ptr()).is_null() {
         return None;
     }
-    // SAFETY: all zeroes is a valid tm, and it was filled in.
+    // SAFETY: all zeroes is a valid tm, and the function filled it in.
     let time = unsafe { time.assume_init() };
     Some(Civil {
         year: i64::from(time.tm_year) + 1900,
@@ -99,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn utc_is_ahead_of_nothing() {
+    fn utc_has_offset_zero() {
         let civil = utc(1_297_257_974).unwrap();
         let (date, offset) = ((civil.year, civil.month, civil.day), civil.offset);
         assert_eq!((date, offset), ((2011, 2, 9), 0));

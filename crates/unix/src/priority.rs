@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-/// Adds to the nice value, as far as its range goes.
+/// Adds to the nice value, within its range.
 ///
 /// # Errors
 /// As nice(3).
@@ -10,7 +10,7 @@ pub fn nice(increment: i32) -> Result<(), Errno> {
     Errno::clear();
     // SAFETY: nice takes no pointer.
     let value = unsafe { libc::nice(increment) };
-    // -1 is a nice value too.
+    // -1 is also a valid nice value.
     match Errno::last_raw() {
         0 => Ok(()),
         error if value == -1 => Err(Errno::from_raw(error)),

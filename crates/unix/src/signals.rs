@@ -1,4 +1,4 @@
-//! Signals as something that poll can wait for.
+//! Signals as descriptors that poll(2) can wait for.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,10 +15,9 @@ use nix::unistd;
 
 /// A pipe that becomes readable when one of its signals arrives.
 ///
-/// The signals are caught and unblocked for as long as the process lives. A
-/// program run by exec gets them back at their default action, as the system
-/// does for every caught signal; their place in the signal mask is inherited
-/// (unblocked).
+/// The signals stay caught and unblocked for the life of the process. exec
+/// resets them to the default action, as every caught signal; the program
+/// inherits them unblocked. See [`SignalPipe::restore`].
 #[derive(Debug)]
 pub struct SignalPipe {
     reader: OwnedFd,
@@ -57,19 +56,22 @@ impl SignalPipe {
         })
     }
 
-    /// In a child that is to become another program: gives it the mask and
-    /// the ignored signals that this process inherited.
+    /// In a child before exec: restores the signal mask and the ignored signals
+    /// that this process inherited.
     pub fn restore(&self) {
         for &signal in &self.inherited_ignored {
-            // SAFETY: to ignore a signal runs no code of ours.
+            // SAFETY: SIG_IGN runs no handler.
             let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
         }
         let _ = self.inherited_mask.thread_set_mask();
     }
 
-    /// Forgets the signals that arrived so far, so that poll waits for the
-    /// next one; whether there were any.
-    #[expect(clippy::must_use_candidate, reason = "some only forget")]
+    /// Empties the pipe, so that poll(2) waits for the next signal. Returns
+    /// whether a signal had arrived.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "some callers only empty the pipe"
+    )]
     pub fn drain(&self) -> bool {
         let mut bytes = [0; 64];
         let mut any = false;
@@ -86,14 +88,14 @@ impl AsFd for SignalPipe {
     }
 }
 
-/// The signals that pipes catch, a bit each. None has a number above 31.
+/// The signals of all pipes, one bit each. Their numbers are below 32.
 static CAUGHT: AtomicU32 = AtomicU32::new(0);
 
-/// In a new process: gives what is caught its default action.
+/// In a new process: resets the signals of all pipes to their default action.
 pub(crate) fn release_caught() {
     let caught = CAUGHT.load(Ordering::Relaxed);
     for signal in Signal::iterator().filter(|&signal| caught & (1 << signal as c_int) != 0) {
-        // SAFETY: the default action runs no code of ours.
+        // SAFETY: SIG_DFL runs no handler.
         let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
     }
 }
@@ -101,24 +103,24 @@ pub(crate) fn release_caught() {
 /// Whether the process ignores a signal.
 fn is_ignored(signal: c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: the third argument points to room for one sigaction.
+    // SAFETY: the third argument points to space for one sigaction.
     unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: all zeroes is a valid sigaction, whether or not it was filled in.
+    // SAFETY: all zeroes is a valid sigaction, filled in or not.
     unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Signals that wait until the program asks for them: they interrupt nothing,
-/// and none is lost.
+/// Signals that stay pending until the program reads them, and so interrupt no
+/// system call.
 ///
-/// They are blocked for as long as the process lives, whatever their action
-/// was. A child inherits that; see [`reset`].
+/// The signals are blocked for the life of the process. Children inherit the
+/// mask; see [`reset`].
 #[derive(Debug)]
 pub struct BlockedSignals {
     pending: SignalFd,
 }
 
 impl BlockedSignals {
-    /// Holds `signals` from now on.
+    /// Blocks `signals`.
     ///
     /// # Errors
     /// As sigprocmask(2) and signalfd(2).
@@ -130,10 +132,8 @@ impl BlockedSignals {
         Ok(BlockedSignals { pending })
     }
 
-    /// As [`BlockedSignals::wait`], for a read that comes next.
-    ///
-    /// Input that is set not to wait (`O_NONBLOCK`) is not waited for: to read
-    /// it tells at once what there is.
+    /// As [`BlockedSignals::wait`], before a read. Returns at once if `input` is
+    /// `O_NONBLOCK`, since the read does not block either.
     #[must_use]
     pub fn before_reading(&self, input: BorrowedFd<'_>, timeout: Option<Duration>) -> Wakeup {
         let flags = fcntl(input, FcntlArg::F_GETFL).unwrap_or(0);
@@ -146,10 +146,9 @@ impl BlockedSignals {
         }
     }
 
-    /// Waits until `input` can be read, a blocked signal arrives, or the
-    /// timeout passes, if there is one. Of signal and input, the
-    /// signal is told; errno is then EINTR, as it is after a read that was
-    /// interrupted.
+    /// Blocks until `input` can be read, a signal arrives, or the timeout passes.
+    /// Default for None: no timeout. A signal takes precedence over input and
+    /// sets errno to EINTR, as an interrupted read does.
     #[must_use]
     pub fn wait(&self, input: BorrowedFd<'_>, timeout: Option<Duration>) -> Wakeup {
         let timeout = timeout.map_or(PollTimeout::NONE, rounded_up);
@@ -157,7 +156,7 @@ impl BlockedSignals {
             PollFd::new(self.pending.as_fd(), PollFlags::POLLIN),
             PollFd::new(input, PollFlags::POLLIN),
         ];
-        // What else poll could complain of is left for the read to find.
+        // After any other error, the read reports the cause.
         let ready = loop {
             match poll(&mut either, timeout) {
                 Err(Errno::EINTR) => {}
@@ -166,7 +165,7 @@ impl BlockedSignals {
         };
         let [signals, _] = either;
         if signals.any().unwrap_or(false) {
-            if let Some(signal) = self.take() {
+            if let Some(signal) = self.take_pending() {
                 Errno::EINTR.set();
                 return Wakeup::Signal(signal);
             }
@@ -178,10 +177,10 @@ impl BlockedSignals {
         }
     }
 
-    /// A held signal that has arrived. For who waits for more than one input:
-    /// poll says when there is one.
+    /// One pending signal, for callers that poll more than one input. None if no
+    /// signal is pending.
     #[must_use]
-    pub fn take(&self) -> Option<Signal> {
+    pub fn take_pending(&self) -> Option<Signal> {
         let arrived = self.pending.read_signal().ok().flatten()?;
         Signal::try_from(i32::try_from(arrived.ssi_signo).ok()?).ok()
     }
@@ -193,7 +192,7 @@ impl AsFd for BlockedSignals {
     }
 }
 
-/// As milliseconds, of which the last has passed too.
+/// The timeout in milliseconds, rounded up.
 fn rounded_up(timeout: Duration) -> PollTimeout {
     if timeout.is_zero() {
         return PollTimeout::ZERO;
@@ -202,22 +201,22 @@ fn rounded_up(timeout: Duration) -> PollTimeout {
     PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }
 
-/// What a program that waits has to look after.
+/// The reason why [`BlockedSignals::wait`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wakeup {
-    /// A held signal.
+    /// A blocked signal is pending.
     Signal(Signal),
-    /// Input, or its end.
+    /// Input, end of file or an error can be read.
     Input,
     /// The timeout has passed.
     Timeout,
 }
 
-/// In a child that is to become another program: gives `signals` their
-/// default action and lets them through.
+/// In a child before exec: resets `signals` to their default action and
+/// unblocks them.
 pub fn reset(signals: &[Signal]) {
     for &signal in signals {
-        // SAFETY: the default action runs no code of ours.
+        // SAFETY: SIG_DFL runs no handler.
         let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
     }
     let signals: SigSet = signals.iter().copied().collect();
@@ -233,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn held_signals_come_before_input_and_once() {
+    fn blocked_signal_precedes_input_once() {
         let signals = BlockedSignals::block(&[Signal::SIGUSR1, Signal::SIGUSR2]).unwrap();
         let (reader, writer) = unistd::pipe().unwrap();
         let arrived = || signals.before_reading(reader.as_fd(), None);
@@ -255,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn input_that_does_not_wait_is_not_waited_for() {
+    fn nonblocking_input_is_not_waited_for() {
         let signals = BlockedSignals::block(&[Signal::SIGWINCH]).unwrap();
         let (reader, _writer) = unistd::pipe2(OFlag::O_NONBLOCK).unwrap();
         for timeout in [None, Some(Duration::from_secs(3600))] {

@@ -1,10 +1,10 @@
-//! Descriptors 0, 1 and 2, without std's buffers and locks around them.
+//! Descriptors 0, 1 and 2, without std's buffers and locks.
 
 use std::os::fd::BorrowedFd;
 
 /// Standard input.
-// SAFETY: no owner in this program closes it; if it was closed from the
-// start, the system calls say EBADF and nothing else happens.
+// SAFETY: no owner in this program closes the descriptor. If it was closed
+// from the start, system calls fail with EBADF.
 pub const STDIN: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(0) };
 
 /// Standard output.

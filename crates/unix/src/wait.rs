@@ -1,28 +1,28 @@
-//! Children that have ended, and how.
+//! Waiting for child processes.
 
 use libc::c_int;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-/// How a process ended, by whatever signal: nix knows no realtime signals, and
-/// a child that ended by one would never be heard of.
+/// The exit status of a process. nix's `WaitStatus` lacks realtime signals: a
+/// child killed by one would never be reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExitStatus(c_int);
 
 impl ExitStatus {
-    /// From a status as waitpid(2) tells it.
+    /// From the status of waitpid(2).
     #[must_use]
     pub const fn from_raw(status: c_int) -> Self {
         ExitStatus(status)
     }
 
-    /// The exit code; None if a signal ended it.
+    /// The exit code. None if a signal killed the process.
     #[must_use]
     pub fn code(self) -> Option<i32> {
         libc::WIFEXITED(self.0).then(|| libc::WEXITSTATUS(self.0))
     }
 
-    /// The number of the signal that ended it; None if it exited.
+    /// The number of the signal that killed the process. None if it exited.
     #[must_use]
     pub fn signal(self) -> Option<u8> {
         match self.low_byte() & 0x7f {
@@ -32,7 +32,7 @@ impl ExitStatus {
     }
 
     /// The low byte of the status: 0 after an exit, else the number of the
-    /// signal, and 128 more if there was a core dump.
+    /// signal, plus 128 after a core dump.
     #[must_use]
     pub fn low_byte(self) -> u8 {
         let [low, ..] = self.0.to_le_bytes();
@@ -40,23 +40,23 @@ impl ExitStatus {
     }
 }
 
-/// Takes leave of a child that has ended; None if there is none.
+/// Reaps one ended child without blocking. None if no child has ended.
 #[must_use]
 pub fn reap() -> Option<(Pid, ExitStatus)> {
     wait(-1, libc::WNOHANG)
 }
 
-/// Waits for a child to end; None if there is no such child.
+/// Blocks until a child has ended. None if the process is not a child.
 #[must_use]
 pub fn wait_for(child: Pid) -> Option<ExitStatus> {
-    wait(child.as_raw(), 0).map(|(_, end)| end)
+    wait(child.as_raw(), 0).map(|(_, status)| status)
 }
 
-fn wait(who: libc::pid_t, options: c_int) -> Option<(Pid, ExitStatus)> {
+fn wait(child: libc::pid_t, options: c_int) -> Option<(Pid, ExitStatus)> {
     let mut status = 0;
     loop {
-        // SAFETY: the second argument points to room for a status.
-        match Errno::result(unsafe { libc::waitpid(who, &raw mut status, options) }) {
+        // SAFETY: the second argument points to space for a status.
+        match Errno::result(unsafe { libc::waitpid(child, &raw mut status, options) }) {
             Ok(0) => return None,
             Ok(pid) => return Some((Pid::from_raw(pid), ExitStatus(status))),
             Err(Errno::EINTR) => {}
@@ -71,7 +71,7 @@ mod tests {
     use crate::fork::fork;
 
     #[test]
-    fn a_realtime_signal_is_an_end() {
+    fn realtime_signal_has_number() {
         let child = fork(|| {
             loop {
                 std::thread::park();
@@ -79,16 +79,19 @@ mod tests {
         });
         let child = child.unwrap();
         let signal = libc::SIGRTMIN() + 6;
-        // SAFETY: the child is this test's own.
+        // SAFETY: the child belongs to this test.
         unsafe { libc::kill(child.as_raw(), signal) };
-        let end = wait_for(child).unwrap();
-        assert_eq!((end.code(), i32::from(end.low_byte())), (None, signal));
+        let status = wait_for(child).unwrap();
+        assert_eq!(
+            (status.code(), i32::from(status.low_byte())),
+            (None, signal)
+        );
     }
 
     #[test]
-    fn an_exit_has_a_code() {
+    fn exit_has_code() {
         let child = fork(|| 3).unwrap();
-        let end = wait_for(child).unwrap();
-        assert_eq!((end.code(), end.low_byte()), (Some(3), 0));
+        let status = wait_for(child).unwrap();
+        assert_eq!((status.code(), status.low_byte()), (Some(3), 0));
     }
 }
