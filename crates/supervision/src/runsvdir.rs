@@ -1,7 +1,7 @@
 //! runsvdir: it keeps a runsv running for each service of a directory, and
 //! stops the runsv of a removed service.
 //!
-//! Every [`SCAN_INTERVAL`] runsvdir compares the directory with its last state,
+//! Every `SCAN_INTERVAL` runsvdir compares the directory with its last state,
 //! and reads the directory if the two differ. Between scans it starts new
 //! symbolic links, as svscan does.
 

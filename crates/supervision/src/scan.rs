@@ -2,7 +2,7 @@
 //! it keeps supervise, or runsv, running for each service of the current
 //! directory.
 //!
-//! A full scan happens every [`SCAN_INTERVAL`]. Between scans the scanner
+//! A full scan happens every `SCAN_INTERVAL`. Between scans the scanner
 //! starts new symbolic links and replaces processes that failed. A new real
 //! directory may still be incomplete and waits for the next scan. So does a
 //! process that exited on command: scripts run `svc -dx S; rm -r S` and rely
@@ -97,7 +97,7 @@ impl AsFd for NameWatch {
 }
 
 /// The receiver of warnings. A child process calls it too, before exec.
-pub(crate) type Report<'a> = &'a dyn Fn(ScanWarning<'_>, Errno);
+pub(crate) type WarnFn<'a> = &'a dyn Fn(ScanWarning<'_>, Errno);
 
 pub(crate) struct Scanner<'a> {
     pub(crate) table: ServiceTable<Pipe>,
@@ -107,11 +107,11 @@ pub(crate) struct Scanner<'a> {
     children: &'a SignalPipe,
     limit: DescriptorLimit,
     slot: Option<FdSlot>,
-    pub(crate) report: Report<'a>,
+    pub(crate) report: WarnFn<'a>,
 }
 
 impl<'a> Scanner<'a> {
-    pub(crate) fn new(config: SpawnConfig, children: &'a SignalPipe, report: Report<'a>) -> Self {
+    pub(crate) fn new(config: SpawnConfig, children: &'a SignalPipe, report: WarnFn<'a>) -> Self {
         Scanner {
             table: ServiceTable::default(),
             config,

@@ -3,7 +3,7 @@
 //! and carries out the actions.
 //!
 //! Supervise receives an exit command first. After the stop timeout it receives
-//! a kill command, and SIGKILL [`KILL_TIMEOUT`] later. [`KILL_TIMEOUT`] after
+//! a kill command, and SIGKILL `KILL_TIMEOUT` later. `KILL_TIMEOUT` after
 //! SIGKILL the machine gives up, so that a process in uninterruptible sleep does
 //! not block the shutdown. A supervise that does not read `control` receives
 //! SIGKILL without a kill command.

@@ -24,7 +24,7 @@ use unix::signals::{BlockedSignals, SignalPipe};
 use self::essential::{EssentialWatch, essential_exit_code};
 use self::foreign::ForeignSupervisor;
 use crate::role::Role;
-use crate::scan::{NameWatch, Report, SCAN_INTERVAL, Scanner, SpawnConfig};
+use crate::scan::{NameWatch, SCAN_INTERVAL, Scanner, SpawnConfig, WarnFn};
 use crate::shutdown::ServiceShutdown;
 use crate::snapshot;
 use crate::table::DirectoryId;
@@ -82,7 +82,7 @@ pub fn svscan(
     mode: Mode,
     children: &SignalPipe,
     signals: Option<&SignalSource>,
-    report: Report,
+    report: WarnFn,
 ) -> ExitReason {
     let extended = mode == Mode::Extended;
     let config = SpawnConfig {
@@ -117,7 +117,7 @@ struct ScanLoop<'a> {
     scanner: Scanner<'a>,
     signals: Option<&'a SignalSource>,
     essential: Option<EssentialWatch>,
-    /// None until svscan begins to stop all services.
+    /// Set when svscan begins to stop all services.
     exit_reason: Option<ExitReason>,
     stop_requests: usize,
     /// The services that are shutting down.
@@ -245,7 +245,7 @@ impl ScanLoop<'_> {
         if !essential.take_dirty(table.count()) {
             return;
         }
-        // All watches exist before the first snapshot is read.
+        // The watches exist before the first snapshot, so that no change is lost.
         let watched = table.services().filter(|(directory, name)| {
             !self.shutdowns.contains_key(directory) && essential.add_if_essential(name)
         });

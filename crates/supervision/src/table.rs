@@ -57,11 +57,11 @@ pub struct MissingProcess {
 /// The roles that are started when they do not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepRunning {
-    /// Both: the service is not shutting down.
+    /// The service is not shutting down.
     Both,
-    /// The logger, which reads the last output of the service.
+    /// The service is shutting down. Its logger reads the last output.
     Logger,
-    /// Neither: the service has exited.
+    /// The service has exited.
     Neither,
 }
 

@@ -16,7 +16,7 @@ use nix::sys::stat::stat;
 /// Reports when the state of an essential service may have changed.
 #[derive(Debug)]
 pub(super) struct EssentialWatch {
-    /// None if the system refuses inotify. Each scan then marks the watch dirty.
+    /// Missing if the system refuses inotify. Scans then mark the watch dirty.
     inotify: Option<Inotify>,
     dirty: bool,
     /// The number of services at the last check.
@@ -83,23 +83,20 @@ impl EssentialWatch {
 /// of the service, 128 plus the number of its signal, or 111 if both are
 /// unknown.
 ///
-/// None while the service runs or may start again. The service cannot start
-/// again after a permanent failure, or after a run that was requested once.
+/// Returns None while the service runs or may start again. The service cannot
+/// start again after a permanent failure, or after a run that was requested once.
 pub(super) fn essential_exit_code(snapshot: &ServiceSnapshot) -> Option<u8> {
     // A record without a running supervise may be stale.
     let record = snapshot.record.filter(|_| snapshot.supervised)?;
     let state = record.state_file?;
-    let has_ended = match (state.state, record.status.want) {
-        (ServiceState::Failed, _) | (ServiceState::Down, Want::Once) => true,
-        (ServiceState::Down, Want::Up | Want::Down)
-        | (
-            ServiceState::Starting
-            | ServiceState::Up
-            | ServiceState::Ready
-            | ServiceState::Finish
-            | ServiceState::Delay,
-            _,
-        ) => false,
+    let has_ended = match state.state {
+        ServiceState::Failed => true,
+        ServiceState::Down => record.status.want == Want::Once,
+        ServiceState::Starting
+        | ServiceState::Up
+        | ServiceState::Ready
+        | ServiceState::Finish
+        | ServiceState::Delay => false,
     };
     let by_signal = state.signal.map(|signal| signal.saturating_add(128));
     has_ended.then_some(by_signal.or(state.exit_code).unwrap_or(111))
