@@ -114,25 +114,22 @@ fn report(diagnostics: Diagnostics, warning: RunsvdirWarning) {
         RunsvdirWarning::Record(label) => {
             return diagnostics.warn_msg(text!["failed to open./.forced-rescan", label.text()[..]]);
         }
-        RunsvdirWarning::Scan(ScanWarning::ReadDirectory, error) => {
-            (text!["unable to open directory ", directory], error)
-        }
-        RunsvdirWarning::Scan(ScanWarning::Stat(name), error) => {
-            (text!["unable to stat ", name], error)
-        }
-        RunsvdirWarning::Scan(ScanWarning::Fork(name, _), error) => {
-            (text!["unable to fork for ", name], error)
-        }
-        RunsvdirWarning::Scan(ScanWarning::Exec(name, _), error) => {
-            let message = text!["unable to start runsv ", name, ": ", errno_message(error)];
-            return cli::text::try_write_stderr(&diagnostics.fatal_msg(message).message);
-        }
-        // Only svscan makes pipes and waits for services to stop.
-        RunsvdirWarning::Scan(ScanWarning::Pipe(name) | ScanWarning::Chdir(name), error) => {
-            (text!["unable to start ", name], error)
-        }
-        RunsvdirWarning::Scan(ScanWarning::Stop(name, _), error) => {
-            (text!["unable to stop ", name], error)
+        RunsvdirWarning::Scan(warning, error) => {
+            let operation = match warning {
+                ScanWarning::ReadDirectory => text!["unable to open directory ", directory],
+                ScanWarning::Stat(name) => text!["unable to stat ", name],
+                ScanWarning::Fork(name, _) => text!["unable to fork for ", name],
+                ScanWarning::Exec(name, _) => {
+                    let message = text!["unable to start runsv ", name, ": ", errno_message(error)];
+                    return cli::text::try_write_stderr(&diagnostics.fatal_msg(message).message);
+                }
+                // Only svscan makes pipes and waits for services to stop.
+                ScanWarning::Pipe(name) | ScanWarning::Chdir(name) => {
+                    text!["unable to start ", name]
+                }
+                ScanWarning::Stop(name, _) => text!["unable to stop ", name],
+            };
+            (operation, error)
         }
     };
     diagnostics.warn(operation, error);

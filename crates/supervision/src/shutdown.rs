@@ -64,10 +64,11 @@ pub enum Delivery {
 /// The progress of the shutdown of one supervise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StopState {
-    /// No command was sent yet.
-    Pending { since: Instant },
-    /// The exit command failed. The next attempt is due at `retry`.
-    SendingExit { retry: Instant, deadline: Instant },
+    /// The exit command is due at `retry`. The first failure sets `deadline`.
+    SendingExit {
+        retry: Instant,
+        deadline: Option<Instant>,
+    },
     /// The exit command was sent, or the logger still runs. In the second case
     /// the next check is due at `retry`. A `deadline` of None never expires.
     ExitSent {
@@ -104,20 +105,23 @@ impl SupervisorStop {
             timeout,
             wait_logger,
             forced: false,
-            state: StopState::Pending { since: now },
+            state: StopState::SendingExit {
+                retry: now,
+                deadline: None,
+            },
         }
     }
 
     /// The time of the next attempt, and the end of the current timeout.
     fn times(&self) -> (Option<Instant>, Option<Instant>) {
         match self.state {
-            StopState::Pending { since } | StopState::KillDue { since } => (Some(since), None),
-            StopState::SendingExit { retry, deadline }
-            | StopState::SendingKill { retry, deadline } => (Some(retry), Some(deadline)),
+            StopState::SendingExit { retry, deadline } => (Some(retry), deadline),
             StopState::ExitSent { retry, deadline } => (retry, deadline),
+            StopState::SendingKill { retry, deadline } => (Some(retry), Some(deadline)),
             StopState::KillSent { deadline } | StopState::Killed { deadline } => {
                 (None, Some(deadline))
             }
+            StopState::KillDue { since } => (Some(since), None),
             StopState::GivenUp => (None, None),
         }
     }
@@ -134,7 +138,6 @@ impl SupervisorStop {
         let (_, deadline) = self.times();
         let expired = deadline.is_some_and(|deadline| deadline <= now);
         match self.state {
-            StopState::Pending { .. } => Some(self.exit_action()),
             StopState::SendingExit { .. } | StopState::ExitSent { .. } if !expired => {
                 Some(self.exit_action())
             }
@@ -169,20 +172,17 @@ impl SupervisorStop {
         let next = now + RETRY_INTERVAL;
         let retry = (delivery != Delivery::Sent).then_some(next);
         self.state = match self.state {
-            StopState::Pending { .. } if delivery == Delivery::Failed => {
+            StopState::SendingExit { deadline, .. } if delivery == Delivery::Failed => {
                 // A long stop timeout is for the service, not for a supervise
                 // that does not read.
                 let limit = self.timeout.unwrap_or(DEFAULT_STOP_TIMEOUT);
+                let first = now + limit.min(DEFAULT_STOP_TIMEOUT);
                 StopState::SendingExit {
                     retry: next,
-                    deadline: now + limit.min(DEFAULT_STOP_TIMEOUT),
+                    deadline: deadline.or(Some(first)),
                 }
             }
-            StopState::SendingExit { deadline, .. } if delivery == Delivery::Failed => {
-                let retry = next;
-                StopState::SendingExit { retry, deadline }
-            }
-            StopState::Pending { .. } | StopState::SendingExit { .. } => {
+            StopState::SendingExit { .. } => {
                 let deadline = self.timeout.and_then(|timeout| now.checked_add(timeout));
                 StopState::ExitSent { retry, deadline }
             }
@@ -210,8 +210,7 @@ impl SupervisorStop {
             StopState::ExitSent { .. } => StopState::SendingKill { retry, deadline },
             StopState::KillSent { .. } if finish_runs => StopState::KillSent { deadline },
             StopState::KillSent { .. } => StopState::KillDue { since: now },
-            StopState::Pending { .. }
-            | StopState::SendingExit { .. }
+            StopState::SendingExit { .. }
             | StopState::SendingKill { .. }
             | StopState::KillDue { .. }
             | StopState::Killed { .. }
@@ -224,9 +223,9 @@ impl SupervisorStop {
         self.forced = true;
         let (retry, deadline) = (now, now + KILL_TIMEOUT);
         self.state = match self.state {
-            StopState::Pending { .. }
-            | StopState::SendingExit { .. }
-            | StopState::ExitSent { .. } => StopState::SendingKill { retry, deadline },
+            StopState::SendingExit { .. } | StopState::ExitSent { .. } => {
+                StopState::SendingKill { retry, deadline }
+            }
             StopState::SendingKill { .. } | StopState::KillSent { .. } => {
                 StopState::KillDue { since: now }
             }
@@ -237,9 +236,7 @@ impl SupervisorStop {
     /// Whether exit commands are all that supervise received.
     fn is_graceful(&self) -> bool {
         match self.state {
-            StopState::Pending { .. }
-            | StopState::SendingExit { .. }
-            | StopState::ExitSent { .. } => true,
+            StopState::SendingExit { .. } | StopState::ExitSent { .. } => true,
             StopState::SendingKill { .. }
             | StopState::KillSent { .. }
             | StopState::KillDue { .. }
@@ -434,10 +431,8 @@ mod tests {
         let (mut stop, now) = stop();
         assert_eq!(stop.due(now), Some(SendExit));
         stop.on_delivery(Sent, now);
-        assert_eq!(
-            (stop.due(now), stop.next_deadline()),
-            (None, Some(now + LIMIT))
-        );
+        assert_eq!(stop.due(now), None);
+        assert_eq!(stop.next_deadline(), Some(now + LIMIT));
         assert!(stop.is_graceful());
         let late = now + LIMIT;
         assert_eq!(stop.due(late), Some(SendKill));
@@ -450,10 +445,8 @@ mod tests {
         assert_eq!(stop.due(kill), None);
         let give_up = kill + KILL_TIMEOUT;
         assert_eq!(stop.due(give_up), Some(GiveUp));
-        assert_eq!(
-            (stop.due(give_up + KILL_TIMEOUT), stop.next_deadline()),
-            (None, None)
-        );
+        assert_eq!(stop.due(give_up + KILL_TIMEOUT), None);
+        assert_eq!(stop.next_deadline(), None);
     }
 
     #[test]
@@ -511,10 +504,8 @@ mod tests {
         let mut late = stop;
         assert_eq!(stop.due(time), Some(WaitLogger));
         stop.on_delivery(Sent, time);
-        assert_eq!(
-            (stop.due(time), stop.next_deadline()),
-            (None, Some(now + LIMIT))
-        );
+        assert_eq!(stop.due(time), None);
+        assert_eq!(stop.next_deadline(), Some(now + LIMIT));
         assert_eq!(late.due(now + LIMIT), Some(SendKill));
     }
 
@@ -540,10 +531,8 @@ mod tests {
         assert_eq!(stop.due_if(true, now), Some(SendKill));
         stop.on_delivery(Sent, now);
         let kill = now + KILL_TIMEOUT;
-        assert_eq!(
-            (stop.due_if(true, now), stop.next_deadline()),
-            (None, Some(kill))
-        );
+        assert_eq!(stop.due_if(true, now), None);
+        assert_eq!(stop.next_deadline(), Some(kill));
         assert_eq!(stop.due_if(true, kill), Some(KillSupervisor));
     }
 
@@ -586,10 +575,7 @@ mod tests {
         assert_eq!(shutdown.stop().due(now), Some(SendKill));
     }
 
-    const A: DirectoryId = DirectoryId {
-        device: 1,
-        inode: 1,
-    };
+    const A: DirectoryId = DirectoryId(1, 1);
     const SEVEN: Pid = Pid::from_raw(7);
     const EIGHT: Pid = Pid::from_raw(8);
     const MIN_UPTIME: Duration = Duration::from_secs(5);
@@ -655,10 +641,8 @@ mod tests {
         assert_eq!(service.shutdown.next_deadline(), Some(now));
         assert_eq!(service.next_action(now), SERVICE_EXIT);
         service.shutdown.on_delivery(Sent, now);
-        assert_eq!(
-            (service.next_action(now), service.shutdown.next_deadline()),
-            (None, None)
-        );
+        assert_eq!(service.next_action(now), None);
+        assert_eq!(service.shutdown.next_deadline(), None);
         assert_eq!(service.exit(SEVEN, ChildExit::Failure, now), None);
         assert_eq!(service.next_action(now), LOGGER_EXIT);
         service.shutdown.on_delivery(Sent, now);

@@ -8,25 +8,21 @@ mod directory;
 mod essential;
 mod execute;
 mod foreign;
+mod signals;
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::signal::Signal;
-use nix::sys::stat;
 use unix::poll::wait_readable;
-use unix::signals::{BlockedSignals, SignalPipe};
+use unix::signals::SignalPipe;
 
-use self::essential::{EssentialWatch, essential_exit_code};
+use self::essential::EssentialWatch;
 use self::foreign::ForeignSupervisor;
-use crate::role::Role;
+pub use self::signals::SignalSource;
 use crate::scan::{NameWatch, SCAN_INTERVAL, Scanner, SpawnConfig, WarnFn};
 use crate::shutdown::ServiceShutdown;
-use crate::snapshot;
 use crate::table::DirectoryId;
 
 /// The mode of svscan.
@@ -45,34 +41,6 @@ pub enum ExitReason {
     Requested,
     /// An essential service ended; its exit code.
     Essential(u8),
-}
-
-/// The signals that svscan handles, and the scan directory.
-#[derive(Debug)]
-pub struct SignalSource {
-    signals: BlockedSignals,
-    root: OwnedFd,
-}
-
-impl SignalSource {
-    /// Blocks SIGTERM and SIGINT, with [`Mode::Extended`] also SIGHUP and
-    /// SIGALRM, and opens the current directory.
-    ///
-    /// # Errors
-    /// As signalfd(2) and open(2).
-    pub fn new(mode: Mode) -> Result<Self, Errno> {
-        // SIGPIPE comes from writing to a supervise that exits; it is ignored.
-        let mut signals = vec![Signal::SIGTERM, Signal::SIGINT, Signal::SIGPIPE];
-        match mode {
-            Mode::Plain => {}
-            Mode::Extended => signals.extend([Signal::SIGHUP, Signal::SIGALRM]),
-        }
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        Ok(SignalSource {
-            signals: BlockedSignals::block(&signals)?,
-            root: open(c".", flags, stat::Mode::empty())?,
-        })
-    }
 }
 
 /// Keeps the services of the current directory running. `children` reports
@@ -141,7 +109,7 @@ impl ScanLoop<'_> {
                 return reason;
             }
             let mut descriptors = vec![children.as_fd()];
-            descriptors.extend(self.signals.map(|source| source.signals.as_fd()));
+            descriptors.extend(self.signals.map(AsFd::as_fd));
             if self.exit_reason.is_none() {
                 descriptors.extend(new_names.as_ref().map(AsFd::as_fd));
                 descriptors.extend(self.essential.as_ref().and_then(EssentialWatch::as_fd));
@@ -165,21 +133,6 @@ impl ScanLoop<'_> {
             .chain(foreign.filter_map(|supervisor| supervisor.deadline))
             .chain([next_scan])
             .min()
-    }
-
-    fn handle_signals(&mut self) {
-        while let Some(signal) = self
-            .signals
-            .and_then(|source| source.signals.take_pending())
-        {
-            match signal {
-                Signal::SIGALRM => self.scan(OnRemoved::Keep),
-                Signal::SIGHUP => self.scan(OnRemoved::Stop),
-                Signal::SIGTERM | Signal::SIGINT => self.request_stop(),
-                // SIGPIPE; no other signal is blocked.
-                _ => {}
-            }
-        }
     }
 
     /// Scans the directory. While all services stop, only starts their loggers.
@@ -208,21 +161,7 @@ impl ScanLoop<'_> {
         }
     }
 
-    /// Stops all services. The second request and each one after it skip the
-    /// current timeouts.
-    fn request_stop(&mut self) {
-        self.stop_requests += 1;
-        if self.exit_reason.is_none() {
-            self.stop_all(ExitReason::Requested);
-        } else if self.stop_requests > 1 {
-            let now = Instant::now();
-            for shutdown in self.shutdowns.values_mut() {
-                shutdown.escalate(now);
-            }
-            self.foreign.clear();
-        }
-    }
-
+    /// Begins the shutdown of all services.
     fn stop_all(&mut self, reason: ExitReason) {
         self.exit_reason = Some(reason);
         let services = self.scanner.table.services();
@@ -234,28 +173,5 @@ impl ScanLoop<'_> {
 
     fn is_done(&self) -> bool {
         self.scanner.table.count() == 0 && self.foreign.is_empty()
-    }
-
-    /// Stops all services if an essential service has ended.
-    fn check_essential(&mut self) {
-        let (Some(essential), None) = (&mut self.essential, self.exit_reason) else {
-            return;
-        };
-        let table = &self.scanner.table;
-        if !essential.take_dirty(table.count()) {
-            return;
-        }
-        // The watches exist before the first snapshot, so that no change is lost.
-        let watched = table.services().filter(|(directory, name)| {
-            !self.shutdowns.contains_key(directory) && essential.add_if_essential(name)
-        });
-        let watched: Vec<_> = watched.map(|(directory, _)| directory).collect();
-        let code = watched.into_iter().find_map(|directory| {
-            let snapshot = self.inside(directory, Role::Service, snapshot::read)?;
-            essential_exit_code(&snapshot.ok()?)
-        });
-        if let Some(code) = code {
-            self.stop_all(ExitReason::Essential(code));
-        }
     }
 }

@@ -16,21 +16,13 @@ const MIN_UPTIME: Duration = Duration::from_secs(5);
 
 /// A service directory, independent of its names: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DirectoryId {
-    /// The device of its file system.
-    pub device: u64,
-    /// Its inode there.
-    pub inode: u64,
-}
+pub struct DirectoryId(pub(crate) u64, pub(crate) u64);
 
 impl DirectoryId {
     /// The ID of the directory with this status.
     #[must_use]
     pub fn of(status: &FileStat) -> Self {
-        DirectoryId {
-            device: status.st_dev,
-            inode: status.st_ino,
-        }
+        DirectoryId(status.st_dev, status.st_ino)
     }
 }
 
@@ -316,14 +308,8 @@ impl<P> ServiceTable<P> {
 mod tests {
     use super::*;
 
-    const A: DirectoryId = DirectoryId {
-        device: 1,
-        inode: 1,
-    };
-    const B: DirectoryId = DirectoryId {
-        device: 1,
-        inode: 2,
-    };
+    const A: DirectoryId = DirectoryId(1, 1);
+    const B: DirectoryId = DirectoryId(1, 2);
     const SEVEN: Pid = Pid::from_raw(7);
 
     fn missing(directory: DirectoryId, role: Role, name: &CStr) -> MissingProcess {

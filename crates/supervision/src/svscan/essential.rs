@@ -13,6 +13,10 @@ use daemontools_core::status::Want;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::stat;
 
+use super::{ExitReason, ScanLoop};
+use crate::role::Role;
+use crate::snapshot;
+
 /// Reports when the state of an essential service may have changed.
 #[derive(Debug)]
 pub(super) struct EssentialWatch {
@@ -76,6 +80,31 @@ impl EssentialWatch {
             }
         }
         true
+    }
+}
+
+impl ScanLoop<'_> {
+    /// Stops all services if an essential service has ended.
+    pub(super) fn check_essential(&mut self) {
+        let (Some(essential), None) = (&mut self.essential, self.exit_reason) else {
+            return;
+        };
+        let table = &self.scanner.table;
+        if !essential.take_dirty(table.count()) {
+            return;
+        }
+        // The watches exist before the first snapshot, so that no change is lost.
+        let watched = table.services().filter(|(directory, name)| {
+            !self.shutdowns.contains_key(directory) && essential.add_if_essential(name)
+        });
+        let watched: Vec<_> = watched.map(|(directory, _)| directory).collect();
+        let code = watched.into_iter().find_map(|directory| {
+            let snapshot = self.inside(directory, Role::Service, snapshot::read)?;
+            essential_exit_code(&snapshot.ok()?)
+        });
+        if let Some(code) = code {
+            self.stop_all(ExitReason::Essential(code));
+        }
     }
 }
 

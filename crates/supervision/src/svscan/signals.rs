@@ -1,0 +1,79 @@
+//! The signals of svscan, for process 1 and svscan -e.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::signal::Signal;
+use nix::sys::stat;
+use unix::signals::BlockedSignals;
+
+use super::{ExitReason, Mode, OnRemoved, ScanLoop};
+
+/// The signals that svscan handles, and the scan directory.
+#[derive(Debug)]
+pub struct SignalSource {
+    signals: BlockedSignals,
+    /// The scan directory, to return to.
+    pub(super) root: OwnedFd,
+}
+
+impl SignalSource {
+    /// Blocks SIGTERM and SIGINT, with [`Mode::Extended`] also SIGHUP and
+    /// SIGALRM, and opens the current directory.
+    ///
+    /// # Errors
+    /// As signalfd(2) and open(2).
+    pub fn new(mode: Mode) -> Result<Self, Errno> {
+        // SIGPIPE comes from writing to a supervise that exits; it is ignored.
+        let mut signals = vec![Signal::SIGTERM, Signal::SIGINT, Signal::SIGPIPE];
+        match mode {
+            Mode::Plain => {}
+            Mode::Extended => signals.extend([Signal::SIGHUP, Signal::SIGALRM]),
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(SignalSource {
+            signals: BlockedSignals::block(&signals)?,
+            root: open(c".", flags, stat::Mode::empty())?,
+        })
+    }
+}
+
+impl AsFd for SignalSource {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+}
+
+impl ScanLoop<'_> {
+    pub(super) fn handle_signals(&mut self) {
+        while let Some(signal) = self
+            .signals
+            .and_then(|source| source.signals.take_pending())
+        {
+            match signal {
+                Signal::SIGALRM => self.scan(OnRemoved::Keep),
+                Signal::SIGHUP => self.scan(OnRemoved::Stop),
+                Signal::SIGTERM | Signal::SIGINT => self.request_stop(),
+                // SIGPIPE; no other signal is blocked.
+                _ => {}
+            }
+        }
+    }
+
+    /// Stops all services. The second request and each one after it skip the
+    /// current timeouts.
+    fn request_stop(&mut self) {
+        self.stop_requests += 1;
+        if self.exit_reason.is_none() {
+            self.stop_all(ExitReason::Requested);
+        } else if self.stop_requests > 1 {
+            let now = Instant::now();
+            for shutdown in self.shutdowns.values_mut() {
+                shutdown.escalate(now);
+            }
+            self.foreign.clear();
+        }
+    }
+}
