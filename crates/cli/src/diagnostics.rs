@@ -1,5 +1,4 @@
-//! How the programs of runit speak: with the name of the directory that they
-//! work on after their own.
+//! Messages of the runit programs, which name a directory after the program.
 
 use std::ffi::CStr;
 
@@ -10,44 +9,43 @@ use crate::program::{Exit, Failure};
 use crate::text;
 use crate::text::try_write_stderr;
 
-/// A program at work on a directory.
+/// A program and its directory, as the prefix of messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Diagnostics<'a> {
     /// The program's name.
     pub program: &'a str,
-    /// The directory, as it was called.
+    /// The directory as given on the command line.
     pub directory: &'a CStr,
 }
 
 impl Diagnostics<'_> {
-    /// `NAME DIRECTORY: fatal: WHAT: WORDING`, exit 111.
+    /// `NAME DIRECTORY: fatal: SUBJECT: ERRNO TEXT`, exit 111.
     #[must_use]
-    pub fn fatal(&self, what: impl AsRef<[u8]>, error: Errno) -> Failure {
-        self.fatal_msg(text![what.as_ref(), ": ", errno_message(error)])
+    pub fn fatal(&self, subject: impl AsRef<[u8]>, error: Errno) -> Failure {
+        self.fatal_msg(text![subject.as_ref(), ": ", errno_message(error)])
     }
 
-    /// `NAME DIRECTORY: fatal: WHAT`, exit 111: for failures that are not an
-    /// errno.
+    /// `NAME DIRECTORY: fatal: MESSAGE`, exit 111.
     #[must_use]
-    pub fn fatal_msg(&self, what: impl AsRef<[u8]>) -> Failure {
+    pub fn fatal_msg(&self, message: impl AsRef<[u8]>) -> Failure {
         Failure {
             exit: Exit::Temporary,
-            message: self.line("fatal", what.as_ref()),
+            message: self.line("fatal", message.as_ref()),
         }
     }
 
-    /// Prints `NAME DIRECTORY: warning: WHAT: WORDING`.
-    pub fn warn(&self, what: impl AsRef<[u8]>, error: Errno) {
-        self.warn_msg(text![what.as_ref(), ": ", errno_message(error)]);
+    /// Prints `NAME DIRECTORY: warning: SUBJECT: ERRNO TEXT`.
+    pub fn warn(&self, subject: impl AsRef<[u8]>, error: Errno) {
+        self.warn_msg(text![subject.as_ref(), ": ", errno_message(error)]);
     }
 
-    /// Prints `NAME DIRECTORY: warning: WHAT`, without waiting for who reads
-    /// it.
-    pub fn warn_msg(&self, what: impl AsRef<[u8]>) {
-        try_write_stderr(&self.line("warning", what.as_ref()));
+    /// Prints `NAME DIRECTORY: warning: MESSAGE`, without blocking; see
+    /// [`try_write_stderr`].
+    pub fn warn_msg(&self, message: impl AsRef<[u8]>) {
+        try_write_stderr(&self.line("warning", message.as_ref()));
     }
 
-    fn line(&self, kind: &str, what: &[u8]) -> Vec<u8> {
+    fn line(&self, kind: &str, message: &[u8]) -> Vec<u8> {
         text![
             self.program,
             " ",
@@ -55,7 +53,7 @@ impl Diagnostics<'_> {
             ": ",
             kind,
             ": ",
-            what,
+            message,
             "\n"
         ]
     }

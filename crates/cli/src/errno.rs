@@ -1,13 +1,13 @@
-//! The original's own wording of errno: not the C library's, not Rust's.
+//! 0.76's own errno texts, which differ from the C library's and Rust's.
 
 use nix::errno::Errno;
 
-/// What a message says after its last colon.
+/// The text of an errno, as after the last colon of a message.
 #[must_use]
 pub fn errno_message(error: Errno) -> &'static str {
     match error {
-        // Errno 0: nothing has failed. The system's calls fail with no other
-        // number that nix does not know.
+        // Errno 0, without a failure. nix knows all other numbers with which
+        // Linux system calls fail.
         Errno::UnknownErrno => "no error",
         Errno::EINTR => "interrupted system call",
         Errno::ENOMEM => "out of memory",

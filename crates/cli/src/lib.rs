@@ -1,5 +1,5 @@
-//! How the programs talk: the original's options, messages, errno wording and
-//! exit codes, and output that never panics.
+//! The command-line interface of 0.76: options, messages, errno texts and exit
+//! codes. Output never panics.
 
 pub mod diagnostics;
 pub mod errno;

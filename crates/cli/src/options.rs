@@ -1,28 +1,27 @@
-//! Options as the original's own getopt reads them.
+//! Options as in 0.76's own getopt.
 //!
-//! They stop at the first word that does not begin with `-`; a word that begins
-//! with `--`, whatever follows, ends them and is skipped; a lone `-` ends them
-//! and is not skipped. Letters bundle, and a value is attached to its letter or
-//! is the next word.
+//! Options end before the first word without a leading `-`, before a word `-`,
+//! and after a word with a leading `--`, such as `--x`. Letters may share a
+//! word. A value follows its letter directly or is the next word.
 
 use std::ffi::CStr;
 
 use crate::program::{Exit, Failure, Program};
 use crate::text;
 
-/// One option of a program: the parser, the usage line and the manual speak
-/// of the same table.
+/// One option in the table of a program. The parser uses the table; tests
+/// compare the usage line, the manual and the completions with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Opt {
     /// The letter after the dash.
     pub letter: u8,
-    /// What the value is called, if the option takes one.
+    /// The name of the value. None for a flag.
     pub value: Option<&'static str>,
-    /// What it does, in a few words.
+    /// The effect, in a few words.
     pub help: &'static str,
 }
 
-/// An option that takes a value.
+/// An option with a value.
 #[must_use]
 pub const fn value(letter: u8, value: &'static str, help: &'static str) -> Opt {
     let value = Some(value);
@@ -33,7 +32,7 @@ pub const fn value(letter: u8, value: &'static str, help: &'static str) -> Opt {
     }
 }
 
-/// An option that takes none.
+/// An option without a value.
 #[must_use]
 pub const fn flag(letter: u8, help: &'static str) -> Opt {
     let value = None;
@@ -44,13 +43,13 @@ pub const fn flag(letter: u8, help: &'static str) -> Opt {
     }
 }
 
-/// The options of a command line, one after the other.
+/// An iterator over the options of a command line.
 #[derive(Debug)]
 pub struct Options<'a> {
     program: &'static Program,
     called: &'a [u8],
     words: &'a [&'static CStr],
-    /// What is left of a word of bundled letters.
+    /// The unread letters of the current word.
     letters: &'a [u8],
 }
 
@@ -70,27 +69,26 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// The next option, as [`Options::read`] has it.
+    /// As [`Options::read`], with the program's usage line in the failure.
     ///
     /// # Errors
-    /// A letter that is not an option, or lacks its value: the failure says
-    /// so and how the program is used.
+    /// An unknown letter or a missing value: exit 100.
     #[expect(
         clippy::should_implement_trait,
-        reason = "an iterator's item could not borrow so"
+        reason = "returns a Result of an Option"
     )]
     pub fn next(&mut self) -> Result<Option<(u8, &'a [u8])>, Failure> {
-        self.read().map_err(|complaint| Failure {
+        self.read().map_err(|line| Failure {
             exit: Exit::Permanent,
-            message: text![complaint, self.program.usage().message],
+            message: text![line, self.program.usage().message],
         })
     }
 
-    /// The next option: its letter and its value, which is empty for options
-    /// that take none. None where the operands begin.
+    /// The next option: its letter and its value, which is empty for a flag.
+    /// None at the first operand.
     ///
     /// # Errors
-    /// The line that says which letter is not an option, or lacks its value.
+    /// The error line for an unknown letter or a missing value.
     pub fn read(&mut self) -> Result<Option<(u8, &'a [u8])>, Vec<u8>> {
         if self.letters.is_empty() {
             match self.words {
@@ -118,7 +116,7 @@ impl<'a> Options<'a> {
             .iter()
             .find(|option| option.letter == *letter);
         let Some(option) = option else {
-            return Err(self.bad("illegal option", *letter));
+            return Err(self.error_line("illegal option", *letter));
         };
         if option.value.is_none() {
             return Ok(Some((*letter, b"")));
@@ -131,23 +129,23 @@ impl<'a> Options<'a> {
                 self.words = rest;
                 Ok(Some((*letter, value.to_bytes())))
             }
-            [] => Err(self.bad("option requires an argument", *letter)),
+            [] => Err(self.error_line("option requires an argument", *letter)),
         }
     }
 
-    /// The words after the options that were read.
+    /// The words after the options read so far.
     #[must_use]
     pub fn operands(&self) -> &'a [&'static CStr] {
         self.words
     }
 
-    fn bad(&self, complaint: &str, letter: u8) -> Vec<u8> {
+    fn error_line(&self, error: &str, letter: u8) -> Vec<u8> {
         let called = basename(self.called);
-        text![called, ": ", complaint, " -- ", [letter][..], "\n"]
+        text![called, ": ", error, " -- ", [letter][..], "\n"]
     }
 }
 
-/// What a program is called as without the directories before it.
+/// The last component of a path.
 #[must_use]
 pub fn basename(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()

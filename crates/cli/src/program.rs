@@ -1,4 +1,4 @@
-//! A program's name and grammar, how it starts and how it ends.
+//! A program's name, options, messages and exit codes.
 
 use std::ffi::CStr;
 
@@ -9,27 +9,27 @@ use crate::options::{Opt, Options};
 use crate::text;
 use crate::text::{try_write_stderr, write_stderr};
 
-/// What a program is called and how it is used.
+/// The name and the command line of a program.
 #[derive(Debug)]
 pub struct Program {
-    /// The name in messages, whatever the program was called as.
+    /// The name in messages, independent of argument 0.
     pub name: &'static str,
-    /// The usage line, whole but for its newline.
+    /// The usage line without its newline.
     pub usage: &'static str,
-    /// The options, in the order in which they are documented.
+    /// The options in the order of the manual.
     pub options: &'static [Opt],
 }
 
-/// How a program ends.
+/// The exit code of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: done.
+    /// 0.
     Success,
-    /// 100: the answer is no, or the program was called wrongly.
+    /// 100: a negative result or a usage error. A retry cannot help.
     Permanent,
-    /// 111: the system did not let it.
+    /// 111: a system call failed. A retry may succeed.
     Temporary,
-    /// Another program's code, passed on.
+    /// Any other code, such as that of a child.
     Code(u8),
 }
 
@@ -44,18 +44,17 @@ impl From<Exit> for u8 {
     }
 }
 
-/// The end of a program that could not do its work: the exit code, and what
-/// there is to say on standard error.
+/// A failure that ends the program.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// The message, its newlines included; empty for a silent end.
+    /// The text for standard error with its newlines. May be empty.
     pub message: Vec<u8>,
 }
 
 impl Failure {
-    /// An end without a message.
+    /// A failure without a message.
     #[must_use]
     pub fn silent(exit: Exit) -> Self {
         Failure {
@@ -64,7 +63,7 @@ impl Failure {
         }
     }
 
-    /// Says the message; what is left is the exit code.
+    /// Prints the message and returns the exit code.
     #[must_use]
     pub fn print(&self) -> Exit {
         write_stderr(&self.message);
@@ -73,8 +72,8 @@ impl Failure {
 }
 
 impl Program {
-    /// Runs the program on its arguments, from [`unix::main!`], and says its
-    /// failure.
+    /// Runs the program on its arguments and prints its failure. Called from
+    /// [`unix::main!`].
     pub fn start(&self, run: impl FnOnce(&[&'static CStr]) -> Result<Exit, Failure>) -> Exit {
         match run(&unix::start::arguments()) {
             Ok(exit) => exit,
@@ -82,7 +81,7 @@ impl Program {
         }
     }
 
-    /// The options before the operands of `arguments`, to be read in turn.
+    /// An iterator over the options in `arguments`.
     #[must_use]
     pub fn options<'a>(&'static self, arguments: &'a [&'static CStr]) -> Options<'a> {
         Options::new(self, arguments)
@@ -97,39 +96,38 @@ impl Program {
         }
     }
 
-    /// `NAME: fatal: WHAT: WORDING`, exit 111.
+    /// `NAME: fatal: SUBJECT: ERRNO TEXT`, exit 111.
     #[must_use]
-    pub fn fatal(&self, what: impl AsRef<[u8]>, error: Errno) -> Failure {
-        self.fatal_msg(text![what.as_ref(), ": ", errno_message(error)])
+    pub fn fatal(&self, subject: impl AsRef<[u8]>, error: Errno) -> Failure {
+        self.fatal_msg(text![subject.as_ref(), ": ", errno_message(error)])
     }
 
-    /// `NAME: fatal: WHAT`, exit 111: for failures that are not an errno.
+    /// `NAME: fatal: MESSAGE`, exit 111.
     #[must_use]
-    pub fn fatal_msg(&self, what: impl AsRef<[u8]>) -> Failure {
+    pub fn fatal_msg(&self, message: impl AsRef<[u8]>) -> Failure {
         Failure {
             exit: Exit::Temporary,
-            message: text![self.name, ": fatal: ", what.as_ref(), "\n"],
+            message: text![self.name, ": fatal: ", message.as_ref(), "\n"],
         }
     }
 
-    /// Prints `NAME: warning: WHAT: WORDING`.
-    pub fn warn(&self, what: impl AsRef<[u8]>, error: Errno) {
-        self.warn_msg(text![what.as_ref(), ": ", errno_message(error)]);
+    /// Prints `NAME: warning: SUBJECT: ERRNO TEXT`.
+    pub fn warn(&self, subject: impl AsRef<[u8]>, error: Errno) {
+        self.warn_msg(text![subject.as_ref(), ": ", errno_message(error)]);
     }
 
-    /// Prints `NAME: warning: WHAT`.
-    pub fn warn_msg(&self, what: impl AsRef<[u8]>) {
-        write_stderr(&text![self.name, ": warning: ", what.as_ref(), "\n"]);
+    /// Prints `NAME: warning: MESSAGE`.
+    pub fn warn_msg(&self, message: impl AsRef<[u8]>) {
+        write_stderr(&text![self.name, ": warning: ", message.as_ref(), "\n"]);
     }
 
-    /// As [`Program::warn`], but never waits for who reads it; see
-    /// [`try_write_stderr`].
-    pub fn try_warn(&self, what: impl AsRef<[u8]>, error: Errno) {
-        self.try_warn_msg(text![what.as_ref(), ": ", errno_message(error)]);
+    /// As [`Program::warn`], without blocking; see [`try_write_stderr`].
+    pub fn try_warn(&self, subject: impl AsRef<[u8]>, error: Errno) {
+        self.try_warn_msg(text![subject.as_ref(), ": ", errno_message(error)]);
     }
 
-    /// As [`Program::remark`], but never waits for who reads it.
-    pub fn try_warn_msg(&self, what: impl AsRef<[u8]>) {
-        try_write_stderr(&text![self.name, ": warning: ", what.as_ref(), "\n"]);
+    /// As [`Program::warn_msg`], without blocking; see [`try_write_stderr`].
+    pub fn try_warn_msg(&self, message: impl AsRef<[u8]>) {
+        try_write_stderr(&text![self.name, ": warning: ", message.as_ref(), "\n"]);
     }
 }

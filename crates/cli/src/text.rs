@@ -1,4 +1,4 @@
-//! Messages are bytes: names of files and arguments pass through unchanged.
+//! Messages as bytes, so that file names and arguments are printed unchanged.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -7,9 +7,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use unix::stdio;
 
-/// A part of a message.
+/// A value that [`text!`](crate::text!) can join.
 pub trait MessagePart {
-    /// The bytes to show.
+    /// The bytes of the value.
     fn bytes(&self) -> &[u8];
 }
 
@@ -71,23 +71,22 @@ macro_rules! text {
     }};
 }
 
-/// Writes all of `bytes` to standard output, going on after interruptions.
+/// Writes all of `bytes` to standard output. EINTR is retried.
 ///
 /// # Errors
-/// As write(2); what was written until then stays written.
+/// As write(2), after a partial write as well.
 pub fn print(bytes: &[u8]) -> Result<(), Errno> {
     write_all(stdio::STDOUT, bytes)
 }
 
-/// Writes a message to standard error. Nobody could be told of a failure to
-/// do so, and it changes nothing for the program.
+/// Writes a message to standard error. Errors are ignored.
 pub fn write_stderr(bytes: &[u8]) {
     let _ = write_all(stdio::STDERR, bytes);
 }
 
-/// As [`complain`], for programs that others depend on: if standard error is
-/// a pipe that is full, or that nobody reads, the message is left out, where
-/// writing it would stop the program, or end it.
+/// As [`write_stderr`], without blocking, for supervisors. The message is
+/// dropped if standard error is a full pipe, or a pipe without a reader, which
+/// would send SIGPIPE.
 pub fn try_write_stderr(bytes: &[u8]) {
     let mut stderr = [PollFd::new(stdio::STDERR, PollFlags::POLLOUT)];
     let _ = poll(&mut stderr, PollTimeout::ZERO);
@@ -97,9 +96,9 @@ pub fn try_write_stderr(bytes: &[u8]) {
     }
 }
 
-fn write_all(to: std::os::fd::BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+fn write_all(descriptor: std::os::fd::BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        match nix::unistd::write(to, bytes) {
+        match nix::unistd::write(descriptor, bytes) {
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error),

@@ -1,22 +1,22 @@
-//! The text that a program shows as one of its arguments, to be seen in ps.
+//! A scrolling text in the argument memory of a program, for ps.
 
-/// A text of fixed length that moves to the left, behind a part that stays.
+/// A text of fixed length that scrolls left behind a fixed prefix.
 #[derive(Debug)]
 pub struct ScrollingTitle<'a> {
     window: &'a mut [u8],
 }
 
 impl<'a> ScrollingTitle<'a> {
-    /// What is in `text` now, of which the first `stay` bytes stay.
+    /// Scrolls `text` behind its first `prefix` bytes.
     #[must_use]
-    pub fn new(text: &'a mut [u8], stay: usize) -> Self {
-        let stay = stay.min(text.len());
-        let (_, window) = text.split_at_mut(stay);
+    pub fn new(text: &'a mut [u8], prefix: usize) -> Self {
+        let prefix = prefix.min(text.len());
+        let (_, window) = text.split_at_mut(prefix);
         ScrollingTitle { window }
     }
 
-    /// Moves the text left by one for each byte, which then stands at the
-    /// end. NUL, which would end it, is left out.
+    /// Appends each byte and scrolls by one. NUL bytes are skipped, since they
+    /// would end the argument.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.window.is_empty() {
             return;
@@ -35,7 +35,7 @@ mod tests {
     use super::ScrollingTitle;
 
     #[test]
-    fn bytes_move_in_from_the_right() {
+    fn bytes_scroll_behind_prefix() {
         let mut text = *b"log: .....";
         ScrollingTitle::new(&mut text, 5).push(b"a\0bc");
         assert_eq!(&text, b"log: ..abc");
