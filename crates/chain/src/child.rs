@@ -1,4 +1,4 @@
-//! The program at the end of a chain program's command line.
+//! The program that a chain program executes.
 
 use std::ffi::CStr;
 
@@ -9,45 +9,43 @@ use nix::unistd::Pid;
 use unix::exec::PreparedExec;
 use unix::launch::{Launch, LaunchError};
 
-/// Room for the longest wording of an errno and the end of the line.
-const WORDING: usize = 64;
+/// Space for the longest errno text and a newline.
+const ERRNO_TEXT: usize = 64;
 
-/// A program to become, and what is said if that fails.
+/// A program to execute, with the failure to print if that fails.
 ///
-/// All memory is taken when it is made: [`Child::exec`] needs none, so that
-/// it works after fork and under limits that leave none to be had.
+/// The constructors allocate all memory, so [`Child::exec`] works after fork
+/// and under a memory limit.
 #[derive(Debug)]
 pub struct Child<'a> {
     program: PreparedExec<'a>,
-    /// The failure, whose message wants its wording.
+    /// The failure without the errno text at its end.
     failure: Failure,
 }
 
 impl<'a> Child<'a> {
-    /// The program that `argv` names, to be run with this environment by
-    /// `caller`. It is searched for in the PATH that the caller inherited.
+    /// The program that `argv` names, searched for in the inherited PATH.
     ///
-    /// If it cannot be run: `CALLER: fatal: unable to run NAME: WORDING`.
+    /// Failure: `CALLER: fatal: unable to run NAME: ERRNO TEXT`.
     #[must_use]
     pub fn new(caller: &Program, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         let name = argv.first().copied().unwrap_or_default();
         let failure = caller.fatal_msg(text!["unable to run ", name, ": "]);
-        Child::called(name, argv, environment, failure)
+        Child::named(name, argv, environment, failure)
     }
 
-    /// The program `name`, whatever `argv` calls it. The refusal wants its
-    /// wording and the end of its line.
+    /// As [`Child::new`], for `name` in place of argument 0. The errno text is
+    /// appended to the message of `failure`.
     #[must_use]
-    pub fn called(
+    pub fn named(
         name: &CStr,
         argv: &[&'a CStr],
         environment: &[&'a CStr],
-        refusal: Failure,
+        mut failure: Failure,
     ) -> Self {
         let path = unix::start::variable(b"PATH");
-        let mut failure = refusal;
         failure.message.pop();
-        failure.message.reserve(WORDING);
+        failure.message.reserve(ERRNO_TEXT);
         Child {
             program: PreparedExec::search_for(name, path, argv, environment),
             failure,
@@ -94,10 +92,10 @@ mod tests {
     use cli::{Exit, Program};
     use nix::errno::Errno;
 
-    use super::{Child, WORDING};
+    use super::{Child, ERRNO_TEXT};
 
     #[test]
-    fn a_refusal_is_one_line_with_its_wording() {
+    fn failure_ends_with_errno_text() {
         let caller = Program {
             name: "chain",
             usage: "",
@@ -112,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_every_wording() {
+    fn every_errno_text_fits() {
         for number in 0..4096 {
-            assert!(errno_message(Errno::from_raw(number)).len() < WORDING);
+            assert!(errno_message(Errno::from_raw(number)).len() < ERRNO_TEXT);
         }
     }
 }

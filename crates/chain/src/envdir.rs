@@ -1,4 +1,4 @@
-//! A directory whose files are environment variables.
+//! Environment variables from the files of a directory.
 
 use std::ffi::{CStr, CString};
 
@@ -10,31 +10,31 @@ use nix::sys::stat::Mode;
 use nix::unistd::{chdir, fchdir, read as read_some};
 use unix::file;
 
-/// What could not be done with a directory of variables.
+/// The failed operation of [`read`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvdirError {
-    /// To open the current directory, in order to come back to it.
+    /// Opening the current directory, for the way back.
     Origin(Errno),
-    /// To change to the directory.
+    /// Changing to the directory.
     Enter(Errno),
-    /// To open the directory in order to list it.
+    /// Opening the directory.
     Open(Errno),
-    /// To list the directory.
+    /// Listing the directory.
     List(Errno),
-    /// To open or read a file of this name.
+    /// Opening or reading the file of this name.
     Read(CString, Errno),
-    /// To come back.
+    /// Changing back to the previous directory.
     Return(Errno),
 }
 
-/// Reads the edits that a directory stands for, one of each file whose name
-/// does not begin with a dot, in the order of the directory. Of a directory
-/// among them, `skips` says whether it is none of them; else it is a file that
-/// cannot be read.
+/// Reads one edit (see [`Environment::edit`]) from each file, in directory
+/// order, except names with a leading dot. A subdirectory is an error unless
+/// `skips` returns true for its name.
 ///
 /// # Errors
-/// The first failure, whatever it is: with half of its variables a program
-/// would run in an environment that nobody meant.
+/// The first failure. A partial environment would be worse than none.
+///
+/// [`Environment::edit`]: crate::Environment::edit
 pub fn read<P: NixPath + ?Sized>(
     directory: &P,
     skips: impl FnMut(&CStr) -> bool,
@@ -66,11 +66,11 @@ fn read_here(mut skips: impl FnMut(&CStr) -> bool) -> Result<Vec<CString>, Envdi
     Ok(edits)
 }
 
-/// Reads the first line of a file, its newline included, into `text`.
+/// Reads the first line of a file, with its newline, into `text`.
 ///
-/// A file that does not exist (it was removed just now, or is a dangling
-/// link) changes nothing. Everything is read, as 0.76 does: a file whose
-/// second line cannot be read is as unreadable as any.
+/// A missing file (removed meanwhile, or a dangling link) leaves `text`
+/// unchanged. As in 0.76, the rest of the file is read as well, so that a read
+/// error there is reported.
 fn read_into(text: &mut Vec<u8>, name: &CStr) -> Result<(), Errno> {
     let file = match file::open_read(name) {
         Err(Errno::ENOENT) => return Ok(()),
@@ -96,14 +96,14 @@ fn read_into(text: &mut Vec<u8>, name: &CStr) -> Result<(), Errno> {
     }
 }
 
-/// The value that a file's text stands for: its first line without the spaces
-/// and tabs at its end, each NUL made a newline. None if there is no text:
-/// that removes the variable.
+/// The value of a file's text: the first line without trailing spaces and tabs,
+/// with newlines in place of NULs. None for an empty text, which removes the
+/// variable.
 ///
-/// The value and a NUL stay behind, and are the next file's text if that file
-/// does not exist. Nobody can have meant that, but so it is in 0.76: a
-/// dangling link stands for the file before it in the directory, with and
-/// without a newline in turn.
+/// The value and a NUL stay in `text`, and become the text of the next file if
+/// that file is missing. This is a bug of 0.76 that we keep: a dangling link
+/// gets the value of the previous file, with a newline added and removed in
+/// turn.
 fn take_value(text: &mut Vec<u8>) -> Option<&[u8]> {
     if text.is_empty() {
         return None;
@@ -122,16 +122,14 @@ fn take_value(text: &mut Vec<u8>) -> Option<&[u8]> {
     text.split_last().map(|(_, value)| value)
 }
 
-/// The edit (see [`Environment::edit`]) that a file stands for.
-///
-/// [`Environment::edit`]: crate::Environment::edit
+/// The edit of a file.
 fn edit(name: &CStr, value: Option<&[u8]>) -> CString {
     let name = name.to_bytes();
     let edit = match value {
         Some(value) => [name, b"=", value].concat(),
         None => name.to_vec(),
     };
-    // There is no NUL left in the value to refuse.
+    // The value has no NUL left.
     CString::new(edit).unwrap_or_default()
 }
 
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_is_the_value() {
+    fn value_is_first_line() {
         assert_eq!(value(b"a b\n"), "a b");
         assert_eq!(value(b"a b\nsecond"), "a b");
         assert_eq!(value(b"a b"), "a b");
@@ -154,20 +152,20 @@ mod tests {
     }
 
     #[test]
-    fn trailing_spaces_and_tabs_are_removed() {
+    fn trailing_blanks_are_removed() {
         assert_eq!(value(b" a \t \n"), " a");
         assert_eq!(value(b" \t"), "");
         assert_eq!(value(b"a \r\n"), "a \\r");
     }
 
     #[test]
-    fn a_nul_becomes_a_newline_after_that() {
+    fn nul_becomes_newline_after_trimming() {
         assert_eq!(value(b"a\0b"), "a\\nb");
         assert_eq!(value(b"a \0 \n"), "a \\n");
     }
 
     #[test]
-    fn what_stays_behind_is_the_next_text() {
+    fn previous_value_is_text_of_missing_file() {
         let mut text = b"a\nsecond".to_vec();
         let values: Vec<_> = (0..4)
             .map(|_| take_value(&mut text).map(<[u8]>::to_vec))
@@ -180,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_no_value() {
+    fn empty_text_has_no_value() {
         let mut nothing = Vec::new();
         assert_eq!(take_value(&mut nothing), None);
         assert_eq!(take_value(&mut nothing), None);
     }
 
     #[test]
-    fn an_edit_has_an_equals_sign_if_there_is_a_value() {
+    fn edit_with_value_has_equals_sign() {
         assert_eq!(edit(c"V", Some(b"x")).as_c_str(), c"V=x");
         assert_eq!(edit(c"V=W", Some(b"")).as_c_str(), c"V=W=");
         assert_eq!(edit(c"V", None).as_c_str(), c"V");

@@ -1,14 +1,14 @@
-//! An environment, and edits of it in the order of 0.76.
+//! The environment of a program, with edits in the order of 0.76.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
 use nix::unistd::{Gid, Uid};
 
-/// The entries that a child is to be given, in their order.
+/// The entries of an environment, in order.
 ///
-/// Entries are bytes: what was inherited malformed (no `=`, an empty name) or
-/// twice stays as it is unless an edit says otherwise.
+/// Entries are bytes. Malformed entries (without `=`, or with an empty name) and
+/// duplicates are inherited unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment<'a> {
     entries: Vec<Cow<'a, CStr>>,
@@ -23,23 +23,23 @@ impl Environment<'static> {
 }
 
 impl Environment<'_> {
-    /// Makes one edit: `NAME=value` sets a variable and `NAME` alone removes
-    /// it.
+    /// Sets a variable for `NAME=value`; removes the variable for `NAME` without
+    /// `=`. The name ends at the first `=`.
     ///
-    /// The first entry of that name gives its place to the last entry of all;
-    /// a new value is the new last entry. The name ends at the first `=`.
+    /// As in 0.76, the last entry replaces the first entry of that name, and the
+    /// new value is appended. Further entries of that name stay.
     pub fn edit(&mut self, edit: CString) {
         let bytes = edit.to_bytes();
         let (name, sets) = match bytes.iter().position(|&byte| byte == b'=') {
             Some(length) => (bytes.get(..length).unwrap_or_default(), true),
             None => (bytes, false),
         };
-        let place = self.entries.iter().position(|entry| {
+        let index = self.entries.iter().position(|entry| {
             let rest = entry.to_bytes().strip_prefix(name);
             rest.is_some_and(|rest| rest.starts_with(b"="))
         });
-        if let Some(place) = place {
-            self.entries.swap_remove(place);
+        if let Some(index) = index {
+            self.entries.swap_remove(index);
         }
         if sets {
             self.entries.push(Cow::Owned(edit));
@@ -49,7 +49,7 @@ impl Environment<'_> {
     /// Sets GID and UID, as envuidgid does.
     pub fn set_uid_gid(&mut self, uid: Uid, gid: Gid) {
         for (name, id) in [("GID", gid.as_raw()), ("UID", uid.as_raw())] {
-            // Neither the name nor a number has a NUL in it.
+            // Neither the name nor the number has a NUL.
             self.edit(CString::new(format!("{name}={id}")).unwrap_or_default());
         }
     }
@@ -69,7 +69,7 @@ impl<'a> FromIterator<&'a CStr> for Environment<'a> {
 }
 
 impl Extend<CString> for Environment<'_> {
-    /// Makes the edits one after the other.
+    /// Applies the edits in order.
     fn extend<I: IntoIterator<Item = CString>>(&mut self, edits: I) {
         for edit in edits {
             self.edit(edit);
@@ -94,13 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn a_new_variable_comes_last() {
+    fn new_variable_comes_last() {
         assert_eq!(edited(&[c"A=1", c"B=2"], &[c"C=3"]), ["A=1", "B=2", "C=3"]);
         assert_eq!(edited(&[], &[c"C="]), ["C="]);
     }
 
     #[test]
-    fn the_last_entry_takes_the_place_of_the_removed_one() {
+    fn last_entry_replaces_removed_entry() {
         let before = [c"A=1", c"B=2", c"C=3"];
         assert_eq!(edited(&before, &[c"A"]), ["C=3", "B=2"]);
         assert_eq!(edited(&before, &[c"C"]), ["A=1", "B=2"]);
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_of_several_is_removed() {
+    fn only_first_duplicate_is_removed() {
         let before = [c"A=1", c"B=2", c"A=3", c"A=4"];
         assert_eq!(edited(&before, &[c"A"]), ["A=4", "B=2", "A=3"]);
         assert_eq!(edited(&before, &[c"A", c"A", c"A"]), ["B=2"]);
     }
 
     #[test]
-    fn names_are_whole_and_end_at_the_first_equals_sign() {
+    fn names_end_at_first_equals_sign() {
         let before = [c"AB=1", c"A", c"a=2", c"A=3=4", c"=5"];
         assert_eq!(edited(&before, &[c"A"]), ["AB=1", "A", "a=2", "=5"]);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Whom a program runs as.
+//! The user and the groups of a program.
 
 use std::ffi::{CStr, CString};
 
@@ -7,48 +7,47 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getgrouplist, setgid, setgroups, setuid};
 use unix::account;
 
-/// An account of the system's name service.
+/// An account of the name service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Its user ID.
+    /// The user ID.
     pub uid: Uid,
-    /// Its primary group ID.
+    /// The primary group ID.
     pub gid: Gid,
 }
 
 impl Account {
-    /// Looks an account up. None if there is none of that name, or if the
-    /// name service does not answer: like the original, callers make no
-    /// difference.
+    /// As [`Account::look_up`], with None for both errors, which 0.76 does not
+    /// distinguish.
     #[must_use]
     pub fn find(name: &CStr) -> Option<Account> {
         Account::look_up(name).ok()
     }
 
-    /// Looks an account up.
+    /// Looks up an account by name.
     ///
     /// # Errors
-    /// There is none of that name, or the name service does not answer.
+    /// The account does not exist, or the name service failed.
     pub fn look_up(name: &CStr) -> Result<Account, LookupError> {
-        let (uid, gid) = found(account::user(name))?;
+        let (uid, gid) = required(account::user(name))?;
         Ok(Account { uid, gid })
     }
 }
 
-/// Why a name was not found.
+/// The failure of a name lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupError {
-    /// Nobody has it.
+    /// The name does not exist.
     Unknown,
-    /// The name service did not answer.
+    /// The name service failed.
     Os(Errno),
 }
 
-fn found<T>(answer: Result<Option<T>, Errno>) -> Result<T, LookupError> {
-    answer.map_err(LookupError::Os)?.ok_or(LookupError::Unknown)
+fn required<T>(found: Result<Option<T>, Errno>) -> Result<T, LookupError> {
+    found.map_err(LookupError::Os)?.ok_or(LookupError::Unknown)
 }
 
-/// How many groups chpst takes.
+/// The maximum number of groups of chpst.
 const GROUPS: usize = 60;
 
 /// User, group and supplementary groups.
@@ -62,20 +61,20 @@ pub struct Identity {
     pub groups: Vec<Gid>,
 }
 
-/// Which part of an identity could not be assumed.
+/// The failed system call of [`Identity::apply`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyError {
-    /// The supplementary groups.
+    /// setgroups(2).
     Groups(Errno),
-    /// The group.
+    /// setgid(2).
     Group(Errno),
-    /// The user.
+    /// setuid(2).
     User(Errno),
 }
 
 impl Identity {
-    /// The account's user and group alone: its group is the only
-    /// supplementary one too.
+    /// The account's user and primary group, which is the only supplementary
+    /// group as well.
     #[must_use]
     pub fn primary_group_only(account: Account) -> Identity {
         Identity {
@@ -85,7 +84,7 @@ impl Identity {
         }
     }
 
-    /// The account, called `name`, with all groups that it is a member of.
+    /// The account of this name with all groups of which it is a member.
     ///
     /// # Errors
     /// As getgrouplist(3).
@@ -97,9 +96,9 @@ impl Identity {
         })
     }
 
-    /// The identity written `:uid[:gid…]` in decimal, the first gid being the
-    /// group and all of them the supplementary groups. Without a gid the
-    /// group has the user's number. None for anything else.
+    /// Parses `:uid[:gid…]` of setuidgid, in decimal. The first gid is the group,
+    /// and all are supplementary groups. Default gid: the uid. None for any
+    /// other text.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Identity> {
         let ids = text.strip_prefix(b":")?.split(|&byte| byte == b':');
@@ -117,18 +116,20 @@ impl Identity {
         })
     }
 
-    /// The identity that chpst is told as `user[:group…]`, the first group
-    /// being the group and all of them the supplementary groups. Groups after
-    /// the 60th are not looked at.
+    /// Parses `user[:group…]` of chpst. The first group is the group, and all are
+    /// supplementary groups. Default group: the user's primary group. As in
+    /// runit, groups after the 60th are ignored.
     ///
     /// # Errors
-    /// The first name that was not found.
+    /// The failure of the first name that cannot be looked up.
     pub fn named(text: &[u8]) -> Result<Identity, LookupError> {
-        // A part of an argument has no NUL in it.
+        // A part of an argument has no NUL.
         let names = text.split(|&byte| byte == b':');
         let mut names = names.map(|name| CString::new(name).unwrap_or_default());
         let account = Account::look_up(&names.next().unwrap_or_default())?;
-        let groups = names.take(GROUPS).map(|name| found(account::group(&name)));
+        let groups = names
+            .take(GROUPS)
+            .map(|name| required(account::group(&name)));
         let groups: Vec<Gid> = groups.collect::<Result<_, _>>()?;
         Ok(match groups.first() {
             Some(&gid) => Identity {
@@ -140,9 +141,9 @@ impl Identity {
         })
     }
 
-    /// The identity that chpst is told as `uid:gid[:gid…]`, with at most 60
-    /// groups and perhaps a colon after the last of so many. No digits are 0,
-    /// and numbers wrap at 32 bits.
+    /// Parses `uid:gid[:gid…]` of chpst, with at most 60 groups; a colon may
+    /// follow the 60th. As in runit, no digits read as 0, and numbers wrap at 32
+    /// bits. None for any other text.
     #[must_use]
     pub fn numbered(text: &[u8]) -> Option<Identity> {
         let (uid, mut rest) = scan_id(text);
@@ -163,10 +164,11 @@ impl Identity {
         })
     }
 
-    /// Becomes this identity, groups first and user last, for good.
+    /// Sets the supplementary groups, the group and the user of this process, in
+    /// this order.
     ///
     /// # Errors
-    /// What could not be set; what came before it is set.
+    /// The first failed call. Earlier calls keep their effect.
     pub fn apply(&self) -> Result<(), ApplyError> {
         setgroups(&self.groups).map_err(ApplyError::Groups)?;
         setgid(self.gid).map_err(ApplyError::Group)?;
@@ -174,7 +176,7 @@ impl Identity {
     }
 }
 
-/// The ID that leading digits make, cut to its 32 bits, and what follows.
+/// The ID of the leading digits, truncated to 32 bits, and the rest.
 fn scan_id(text: &[u8]) -> (u32, &[u8]) {
     let (number, rest) = scan_decimal(text);
     (
@@ -197,7 +199,7 @@ mod tests {
     use super::Identity;
 
     #[test]
-    fn an_identity_can_be_written_in_numbers() {
+    fn setuidgid_accepts_uid_and_gids() {
         let written = |uid, groups: &[u32]| {
             let groups: Vec<_> = groups.iter().copied().map(Gid::from_raw).collect();
             Some(Identity {
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_chpst_takes_may_lack_digits_but_not_the_group() {
+    fn chpst_requires_group_but_not_digits() {
         let seen = |text: &[u8]| {
             let identity = Identity::numbered(text)?;
             let groups = identity.groups.iter().map(|gid| gid.as_raw());
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_identity() {
+    fn malformed_identity_is_rejected() {
         for text in [
             "",
             ":",

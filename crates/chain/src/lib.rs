@@ -1,8 +1,8 @@
-//! What the programs change that end by running another: the environment,
-//! who they are, their limits, a lock.
+//! The changes of process state that the chain programs make before they execute
+//! another program: environment, user and groups, limits, a lock.
 //!
-//! Each module is one kind of change and knows nothing of the others, so that
-//! a program may make any of them, in the order that it documents.
+//! The modules are independent, so that each program applies its changes in its
+//! documented order.
 
 pub mod child;
 pub mod envdir;

@@ -1,4 +1,4 @@
-//! A lock on a file, kept for as long as a program and its children run.
+//! A lock on a file that the executed program inherits.
 
 use std::os::fd::OwnedFd;
 
@@ -17,17 +17,17 @@ pub static OPTIONS: [Opt; 4] = [
     flag(b'X', "report a failed lock and exit 111 (default)"),
 ];
 
-/// What to do while another holds the lock.
+/// The behaviour while another process holds the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockMode {
-    /// Wait until it is free.
+    /// Wait for the lock.
     Wait,
-    /// Give up, with EAGAIN.
+    /// Fail with EAGAIN.
     Try,
 }
 
-/// A lock that is held until this is dropped, or, if another program is run
-/// by exec first, until that and all that inherit its descriptor have ended.
+/// A held lock. Dropping it releases the lock. After exec, the lock is held
+/// until every process that inherited the descriptor has closed it.
 #[derive(Debug)]
 #[must_use = "the lock is held until this is dropped"]
 pub struct Lock {
@@ -35,37 +35,36 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Holds the lock for as long as the process lives, whatever becomes of
-    /// its descriptor.
+    /// Keeps the descriptor open for the life of the process.
     pub fn keep(self) {
         std::mem::forget(self);
     }
 }
 
-/// What could not be done with a lock file.
+/// The failed operation of [`take`].
 #[derive(Debug)]
 pub enum LockError {
-    /// To open it for writing, or to make it.
+    /// Opening or creating the file.
     Open(Errno),
-    /// To lock it. The file is still open: with stderr closed it may have
-    /// taken its place, and the original's messages go there.
+    /// Locking. The file is still open: if standard error was closed, the file
+    /// may be descriptor 2, to which 0.76 writes its message.
     Lock(Errno, OwnedFd),
 }
 
-/// Locks a file, made if need be with mode 0600, on the lowest free
-/// descriptor.
+/// Locks a file on the lowest free descriptor. Creates the file with mode 0600
+/// if it does not exist.
 ///
 /// # Errors
 /// As open(2) and flock(2).
-pub fn take<P: NixPath + ?Sized>(path: &P, held: LockMode) -> Result<Lock, LockError> {
+pub fn take<P: NixPath + ?Sized>(path: &P, mode: LockMode) -> Result<Lock, LockError> {
     let file = file::open_append(path, 0o600).map_err(LockError::Open)?;
-    let how = match held {
+    let operation = match mode {
         LockMode::Wait => FlockArg::LockExclusive,
         LockMode::Try => FlockArg::LockExclusiveNonblock,
     };
-    match Flock::lock(file, how) {
+    match Flock::lock(file, operation) {
         Ok(lock) => {
-            // A descriptor that was just opened cannot refuse this.
+            // fcntl(2) cannot fail on an open descriptor.
             let _ = file::clear_cloexec(&*lock);
             Ok(Lock { _descriptor: lock })
         }

@@ -155,8 +155,8 @@ impl Changes<'_> {
             .into_iter()
             .chain(arguments.iter().copied())
             .collect();
-        let refusal = CHPST.fatal_msg(text!["unable to run: ", called, ": "]);
-        let child = Child::called(name, &argv, &environment.entries(), refusal);
+        let failure = CHPST.fatal_msg(text!["unable to run: ", called, ": "]);
+        let child = Child::named(name, &argv, &environment.entries(), failure);
         for resource in LIMITS {
             let limit = self.limits.iter().rev().find(|(of, _)| *of == resource);
             if let Some((_, limit)) = limit {
