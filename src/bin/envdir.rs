@@ -1,4 +1,4 @@
-//! envdir: run a program with environment variables taken from a directory.
+//! envdir: run a program with environment variables from a directory.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -18,26 +18,26 @@ unix::main!(ENVDIR.start(envdir));
 
 fn envdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, directory, ref child @ ..] = *arguments else {
-        return Err(usage());
+        return Err(usage_error());
     };
     if child.is_empty() {
-        return Err(usage());
+        return Err(usage_error());
     }
     let mut environment = Environment::inherited();
-    environment.extend(read(directory, |_| false).map_err(|error| refusal(directory, error))?);
+    environment.extend(read(directory, |_| false).map_err(|error| failure(directory, error))?);
     Err(Child::new(&ENVDIR, child, &environment.entries()).exec())
 }
 
-/// The one program whose usage is an error like any other.
-fn usage() -> Failure {
+/// As in 0.76, this usage error exits 111, unlike that of all other programs.
+fn usage_error() -> Failure {
     Failure {
         exit: Exit::Temporary,
         ..ENVDIR.usage()
     }
 }
 
-fn refusal(directory: &CStr, error: EnvdirError) -> Failure {
-    let (what, error) = match error {
+fn failure(directory: &CStr, error: EnvdirError) -> Failure {
+    let (subject, error) = match error {
         EnvdirError::Origin(error) => (text!["unable to switch to current directory"], error),
         EnvdirError::Enter(error) => (text!["unable to switch to directory ", directory], error),
         EnvdirError::Open(error) | EnvdirError::List(error) => {
@@ -46,5 +46,5 @@ fn refusal(directory: &CStr, error: EnvdirError) -> Failure {
         EnvdirError::Read(file, error) => (text!["unable to read ", directory, "/", file], error),
         EnvdirError::Return(error) => (text!["unable to switch to starting directory"], error),
     };
-    ENVDIR.fatal(what, error)
+    ENVDIR.fatal(subject, error)
 }

@@ -1,5 +1,5 @@
-//! envuidgid: run a program with an account's uid and gid in environment
-//! variables.
+//! envuidgid: run a program with an account's user ID and group ID in UID and
+//! GID.
 
 #![cfg_attr(not(test), no_main)]
 

@@ -20,9 +20,8 @@ pub(crate) static FGHACK: Program = Program {
     options: &[],
 };
 
-/// How many more copies of the pipe the child gets. A program that goes into
-/// the background closes the descriptors that it knows of, the first few;
-/// one of these, it is hoped, stays open for as long as it runs.
+/// The number of further copies of the pipe in the child. A daemon closes the
+/// first few descriptors; one of the copies should stay open while it runs.
 const COPIES: usize = 30;
 
 unix::main!(FGHACK.start(fghack));
@@ -47,19 +46,19 @@ fn fghack(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     exit_code(pid)
 }
 
-/// Makes the copies, on the lowest free descriptors, as far as there are
-/// any, and lets the child inherit all of them.
+/// In the child: makes the copies on the lowest free descriptors, until these
+/// run out, and lets the program inherit all of them.
 fn copy_pipe(writer: &OwnedFd) {
     for _ in 0..COPIES {
         if let Ok(copy) = dup(writer) {
-            // Never closed by this program.
+            // This program never closes the copy.
             let _ = copy.into_raw_fd();
         }
     }
     let _ = clear_cloexec(writer);
 }
 
-/// Waits until every copy is closed. What is written to them is ignored.
+/// Blocks until every copy is closed. Data written to the pipe is ignored.
 fn wait_for_eof(reader: &OwnedFd) {
     while let Ok(1..) | Err(Errno::EINTR) = read(reader, &mut [0; 64]) {}
 }

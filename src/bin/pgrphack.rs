@@ -1,4 +1,4 @@
-//! pgrphack: run a program in a session and a process group of its own.
+//! pgrphack: run a program in a new session and process group.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -24,7 +24,8 @@ fn pgrphack(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     if child.is_empty() {
         return Err(PGRPHACK.usage());
     }
-    // It fails only for the leader of a process group, which stays as it is.
+    // setsid(2) fails for the leader of a process group, which then keeps its
+    // session, as in 0.76.
     let _ = setsid();
     Err(Child::new(&PGRPHACK, child, &environment()).exec())
 }

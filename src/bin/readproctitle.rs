@@ -1,4 +1,4 @@
-//! readproctitle: show what comes in as the last argument, to be seen in ps.
+//! readproctitle: show standard input in the process list.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -9,12 +9,12 @@ use nix::unistd::read;
 use unix::start;
 use unix::stdio::STDIN;
 
-/// Dots that stay at the beginning of the title.
+/// The length of the fixed prefix of the title.
 const DOTS: usize = 3;
 
 unix::main!(readproctitle());
 
-/// Never says anything: where it is of use, nobody reads its output.
+/// Prints no messages: svscanboot starts it without an open output.
 fn readproctitle() -> Exit {
     let Some(title @ [_, _, _, _, _, ..]) = start::last_argument() else {
         return Exit::Permanent;

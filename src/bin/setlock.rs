@@ -18,13 +18,13 @@ pub(crate) static SETLOCK: Program = Program {
 unix::main!(SETLOCK.start(setlock));
 
 fn setlock(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let mut held = LockMode::Wait;
+    let mut mode = LockMode::Wait;
     let mut silent = false;
     let mut options = SETLOCK.options(arguments);
     while let Some((letter, _)) = options.next()? {
         match letter {
-            b'n' => held = LockMode::Try,
-            b'N' => held = LockMode::Wait,
+            b'n' => mode = LockMode::Try,
+            b'N' => mode = LockMode::Wait,
             letter => silent = letter == b'x',
         }
     }
@@ -34,9 +34,9 @@ fn setlock(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     if child.is_empty() {
         return Err(SETLOCK.usage());
     }
-    // From here on messages are said while the file is open: if stderr was
-    // closed, it has taken its place, and that is where 0.76 writes them.
-    let lock = match take(file, held) {
+    // All messages below are printed while the file is open. If standard error
+    // was closed, the file is descriptor 2, and 0.76 writes to the file.
+    let lock = match take(file, mode) {
         Ok(lock) => lock,
         Err(_) if silent => return Ok(Exit::Success),
         Err(LockError::Open(error)) => {

@@ -1,4 +1,4 @@
-//! setuidgid: run a program under an account's uid and gid.
+//! setuidgid: run a program with an account's user ID and group ID.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -16,8 +16,7 @@ pub(crate) static SETUIDGID: Program = Program {
     options: &[SUPPLEMENTARY],
 };
 
-/// Not in 0.76, to which `-s` is an account of a name that no account can
-/// have.
+/// Not in 0.76, where `-s` is an account name, which no account can have.
 const SUPPLEMENTARY: Opt = flag(b's', "the account's supplementary groups as well");
 
 unix::main!(SETUIDGID.start(setuidgid));
@@ -43,8 +42,8 @@ fn setuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     Err(Child::new(&SETUIDGID, child, &environment()).exec())
 }
 
-/// The identity of an account, by its name, or of none, by its numbers, which
-/// say all groups themselves. Names come first, as they do in 0.76.
+/// The identity of an account, or of `:uid[:gid…]`. As in 0.76, an account of
+/// that name takes precedence.
 fn identity(name: &CStr, supplementary: bool) -> Result<Identity, Failure> {
     match Account::find(name) {
         Some(account) if supplementary => Identity::with_groups(account, name)

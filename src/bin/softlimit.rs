@@ -20,14 +20,14 @@ pub(crate) static SOFTLIMIT: Program = Program {
 
 unix::main!(SOFTLIMIT.start(softlimit));
 
-/// Options act as they are read, those before a wrong one too. But all is
-/// read before the first acts, for then there may be no memory to be had.
+/// As in 0.76, the options before an invalid one take effect. All are parsed
+/// before the first takes effect, since a memory limit may make parsing fail.
 fn softlimit(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let environment = environment();
     let mut limits = Vec::new();
-    let child = read(arguments, &environment, &mut limits);
-    for (resource, bound) in limits {
-        set_soft(resource, bound).map_err(|error| match error {
+    let child = parse(arguments, &environment, &mut limits);
+    for (resource, limit) in limits {
+        set_soft(resource, limit).map_err(|error| match error {
             LimitError::Get(error) => SOFTLIMIT.fatal("getrlimit failed", error),
             LimitError::Set(error) => SOFTLIMIT.fatal("setrlimit failed", error),
         })?;
@@ -35,17 +35,16 @@ fn softlimit(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     Err(child?.exec())
 }
 
-/// Reads the command line: the child, and as far as there is nothing wrong,
-/// the limits.
-fn read<'a>(
+/// Parses the command line. `limits` gets the limits before the first error.
+fn parse<'a>(
     arguments: &[&'static CStr],
     environment: &[&'a CStr],
     limits: &mut Vec<(Resource, SoftLimit)>,
 ) -> Result<Child<'a>, Failure> {
     let mut options = SOFTLIMIT.options(arguments);
     while let Some((letter, value)) = options.next()? {
-        let bound = SoftLimit::parse(value).ok_or_else(|| SOFTLIMIT.usage())?;
-        limits.extend(resources(letter).iter().map(|resource| (*resource, bound)));
+        let limit = SoftLimit::parse(value).ok_or_else(|| SOFTLIMIT.usage())?;
+        limits.extend(resources(letter).iter().map(|resource| (*resource, limit)));
     }
     match options.operands() {
         [] => Err(SOFTLIMIT.usage()),

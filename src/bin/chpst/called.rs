@@ -1,5 +1,5 @@
-//! What chpst does when it is called as a program of daemontools: what that
-//! program is for, with the messages of chpst.
+//! chpst called by the name of a daemontools program: the changes of that
+//! program, with the messages of chpst.
 
 use std::ffi::CStr;
 
@@ -11,9 +11,9 @@ use cli::{Opt, Program};
 use super::changes::{Changes, LockSpec, Subdirectories, UserSpec};
 use super::{CHPST, UsageError};
 
-type Read<'a> = Result<Changes<'a>, UsageError>;
+type Parsed<'a> = Result<Changes<'a>, UsageError>;
 
-/// A program whose messages are those of chpst.
+/// A program with the messages of chpst.
 const fn program(usage: &'static str, options: &'static [Opt]) -> Program {
     let name = "chpst";
     Program {
@@ -25,7 +25,7 @@ const fn program(usage: &'static str, options: &'static [Opt]) -> Program {
 
 static ENVDIR: Program = program(" dir child", &[]);
 
-pub(crate) fn envdir<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
+pub(crate) fn envdir<'a>(arguments: &'a [&'static CStr]) -> Parsed<'a> {
     let (directory, program) = operand(arguments.get(1..), &ENVDIR)?;
     Ok(Changes {
         variables: Some((directory, Subdirectories::Refused)),
@@ -36,7 +36,7 @@ pub(crate) fn envdir<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
 
 static ENVUIDGID: Program = program(" account child", &[]);
 
-pub(crate) fn envuidgid<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
+pub(crate) fn envuidgid<'a>(arguments: &'a [&'static CStr]) -> Parsed<'a> {
     let (account, program) = operand(arguments.get(1..), &ENVUIDGID)?;
     Ok(Changes {
         id_variables: Some(UserSpec::Account(account)),
@@ -47,7 +47,7 @@ pub(crate) fn envuidgid<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
 
 static SETUIDGID: Program = program(" account child", &[]);
 
-pub(crate) fn setuidgid<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
+pub(crate) fn setuidgid<'a>(arguments: &'a [&'static CStr]) -> Parsed<'a> {
     let (account, program) = operand(arguments.get(1..), &SETUIDGID)?;
     Ok(Changes {
         user: Some(UserSpec::Account(account)),
@@ -58,7 +58,7 @@ pub(crate) fn setuidgid<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
 
 static PGRPHACK: Program = program(" child", &[]);
 
-pub(crate) fn pgrphack<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
+pub(crate) fn pgrphack<'a>(arguments: &'a [&'static CStr]) -> Parsed<'a> {
     Ok(Changes {
         session: true,
         program: child(arguments.get(1..), &PGRPHACK)?,
@@ -68,9 +68,9 @@ pub(crate) fn pgrphack<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
 
 static SETLOCK: Program = program(" [ -nNxX ] file program [ arg ... ]", &lock::OPTIONS);
 
-/// -n and -N are those of daemontools: runit has them the wrong way round,
-/// and does not wait if neither is given.
-pub(crate) fn setlock<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
+/// -n and -N are those of daemontools. runit's chpst swaps them, and its default
+/// is not to wait.
+pub(crate) fn setlock<'a>(arguments: &'a [&'static CStr]) -> Parsed<'a> {
     let (mut mode, mut silent) = (LockMode::Wait, false);
     let mut options = SETLOCK.options(arguments);
     while let Some((letter, _)) = options
@@ -97,9 +97,9 @@ static SOFTLIMIT: Program = program(
     &limits::OPTIONS,
 );
 
-/// Limits are set in the order of chpst. A number that is none is answered
-/// with the usage of chpst.
-pub(crate) fn softlimit<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
+/// As in runit, limits are set in the order of chpst, and a malformed number
+/// prints the usage of chpst.
+pub(crate) fn softlimit<'a>(arguments: &'a [&'static CStr]) -> Parsed<'a> {
     let mut changes = Changes::default();
     let mut options = SOFTLIMIT.options(arguments);
     while let Some((letter, value)) = options
@@ -116,7 +116,7 @@ pub(crate) fn softlimit<'a>(arguments: &'a [&'static CStr]) -> Read<'a> {
     Ok(changes)
 }
 
-/// The first operand, and the program to become after it.
+/// The first operand, and the program to execute.
 fn operand<'a>(
     operands: Option<&'a [&'static CStr]>,
     program: &'static Program,
@@ -127,7 +127,7 @@ fn operand<'a>(
     Ok((first.to_bytes(), child(Some(rest), program)?))
 }
 
-/// The program to become.
+/// The program to execute.
 fn child<'a>(
     operands: Option<&'a [&'static CStr]>,
     program: &'static Program,

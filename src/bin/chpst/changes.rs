@@ -1,4 +1,4 @@
-//! What is to change, and the order in which it does.
+//! The changes of process state, applied in the order of runit's chpst.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -17,7 +17,8 @@ use unix::priority::nice;
 
 use super::CHPST;
 
-/// All that the command line asks for, last values only.
+/// The changes that the command line requests. The last value of an option
+/// counts.
 #[derive(Default)]
 pub(crate) struct Changes<'a> {
     pub(crate) verbose: bool,
@@ -28,51 +29,51 @@ pub(crate) struct Changes<'a> {
     pub(crate) id_variables: Option<UserSpec<'a>>,
     pub(crate) user: Option<UserSpec<'a>>,
     pub(crate) lock: Option<LockSpec<'a>>,
-    /// Descriptors, in this order, and what they are called.
+    /// Descriptors to close, in this order, with their names.
     pub(crate) closed: BTreeMap<RawFd, &'static str>,
-    /// Soft limits; of one resource the last counts.
+    /// Soft limits. The last limit of a resource counts.
     pub(crate) limits: Vec<(Resource, SoftLimit)>,
     /// The program and its arguments, never empty.
     pub(crate) program: &'a [&'static CStr],
     pub(crate) argv0: Option<CString>,
 }
 
-/// What directories among the files of variables are.
+/// The treatment of subdirectories in a directory of variables.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subdirectories {
-    /// Nothing.
+    /// Ignored.
     Skipped,
-    /// Files that cannot be read.
+    /// An error, as unreadable files.
     Refused,
 }
 
-/// A user, as written.
+/// A user on the command line.
 #[derive(Clone, Copy)]
 pub(crate) enum UserSpec<'a> {
     /// The name of an account.
     Account(&'a [u8]),
     /// `user[:group…]`.
     Names(&'a [u8]),
-    /// What follows the colon of `:uid:gid…`.
+    /// The text after the first colon of `:uid:gid…`.
     Numbers(&'a [u8]),
 }
 
 pub(crate) struct LockSpec<'a> {
     pub(crate) file: &'a [u8],
     pub(crate) mode: LockMode,
-    /// Whether to exit 0 without a word if it is not to be had.
+    /// Whether a failure exits 0 without a message.
     pub(crate) silent: bool,
 }
 
 impl<'a> LockSpec<'a> {
-    /// A lock without which nothing is to be run.
+    /// A lock whose failure ends chpst with a message.
     pub(crate) fn required(file: &'a [u8], mode: LockMode) -> Self {
         let silent = false;
         LockSpec { file, mode, silent }
     }
 }
 
-/// The order in which limits are set.
+/// The order of the setrlimit(2) calls.
 const LIMITS: [Resource; 10] = [
     Resource::RLIMIT_DATA,
     Resource::RLIMIT_STACK,
@@ -87,24 +88,25 @@ const LIMITS: [Resource; 10] = [
 ];
 
 impl Changes<'_> {
-    /// Limits what an option of softlimit limits.
+    /// Adds the limits of an option of softlimit.
     pub(crate) fn limit(&mut self, letter: u8, limit: SoftLimit) {
         self.limits
             .extend(resources(letter).iter().map(|resource| (*resource, limit)));
     }
 
-    /// Makes the changes and becomes the program.
+    /// Applies the changes and executes the program.
     pub(crate) fn apply_and_exec(self) -> Result<Exit, Failure> {
         if self.session {
-            // It fails only for the leader of a process group, which stays.
+            // setsid(2) fails for the leader of a process group, which then
+            // keeps its session, as in runit.
             let _ = setsid();
         }
         let mut environment = Environment::inherited();
         if let Some((directory, subdirectories)) = self.variables {
             let edits = envdir::read(directory, |name| {
                 if self.verbose {
-                    let what = text!["unable to read ", directory, "/", name];
-                    CHPST.warn(what, Errno::EISDIR);
+                    let subject = text!["unable to read ", directory, "/", name];
+                    CHPST.warn(subject, Errno::EISDIR);
                 }
                 subdirectories == Subdirectories::Skipped
             });
@@ -119,19 +121,19 @@ impl Changes<'_> {
             nice(self.nice).map_err(|error| CHPST.fatal("unable to set nice level", error))?;
         }
         if let Some(user) = self.id_variables {
-            let identity = user.find()?;
+            let identity = user.look_up()?;
             environment.set_uid_gid(identity.uid, identity.gid);
         }
         if let Some(user) = self.user {
-            user.find()?.apply().map_err(|error| match error {
+            user.look_up()?.apply().map_err(|error| match error {
                 identity::ApplyError::Groups(error) => CHPST.fatal("unable to setgroups", error),
                 identity::ApplyError::Group(error) => CHPST.fatal("unable to setgid", error),
                 identity::ApplyError::User(error) => CHPST.fatal("unable to setuid", error),
             })?;
         }
         if let Some(LockSpec { file, mode, silent }) = self.lock {
-            // If stderr was closed, the file takes its place, and messages go
-            // there, as in runit.
+            // If standard error was closed, the file is descriptor 2, and the
+            // messages go to the file, as in runit.
             match take(file, mode) {
                 Ok(lock) => lock.keep(),
                 Err(_) if silent => return Ok(Exit::Success),
@@ -146,7 +148,7 @@ impl Changes<'_> {
         for (number, name) in self.closed {
             close(number).map_err(|error| CHPST.fatal(text!["unable to close ", name], error))?;
         }
-        // All memory is taken here, while there is no limit to it.
+        // Allocates all memory before a limit applies.
         let [name, arguments @ ..] = self.program else {
             return Ok(Exit::Success);
         };
@@ -171,7 +173,7 @@ impl Changes<'_> {
 }
 
 impl<'a> UserSpec<'a> {
-    /// What -u and -U take.
+    /// Parses the value of -u and -U.
     pub(crate) fn parse(text: &'a [u8]) -> Self {
         match text {
             [b':', numbers @ ..] => UserSpec::Numbers(numbers),
@@ -179,7 +181,7 @@ impl<'a> UserSpec<'a> {
         }
     }
 
-    fn find(self) -> Result<Identity, Failure> {
+    fn look_up(self) -> Result<Identity, Failure> {
         match self {
             UserSpec::Account(name) => {
                 match Account::look_up(&CString::new(name).unwrap_or_default()) {
@@ -206,7 +208,7 @@ impl<'a> UserSpec<'a> {
 
 fn envdir_failure(directory: &[u8], error: envdir::EnvdirError) -> Failure {
     use envdir::EnvdirError::{Enter, List, Open, Origin, Read, Return};
-    let (what, error) = match error {
+    let (subject, error) = match error {
         Origin(error) => (text!["unable to open current working directory"], error),
         Enter(error) => (text!["unable to switch to directory: ", directory], error),
         Open(error) => (text!["unable to open directory: ", directory], error),
@@ -214,5 +216,5 @@ fn envdir_failure(directory: &[u8], error: envdir::EnvdirError) -> Failure {
         Read(file, error) => (text!["unable to read ", directory, "/", file], error),
         Return(error) => (text!["unable to switch to starting directory"], error),
     };
-    CHPST.fatal(what, error)
+    CHPST.fatal(subject, error)
 }

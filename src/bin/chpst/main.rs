@@ -46,12 +46,13 @@ pub(crate) static CHPST: Program = Program {
     ],
 };
 
-/// What -V shows: the version of runit's chpst that this one is like.
+/// The output of -V: the version of runit's chpst that this program follows.
 const VERSION: &str = "$Id: f279d44141c981dd7535a12260efcf1ef7beed26 $\n";
 
 unix::main!(CHPST.start(chpst));
 
-/// Called as a program of daemontools, it is that program.
+/// Called by the name of a daemontools program, chpst makes the changes of that
+/// program.
 fn chpst(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let name = arguments.first().copied().unwrap_or_default();
     let called = basename(name.to_bytes());
@@ -62,15 +63,15 @@ fn chpst(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         b"setlock" => called::setlock(arguments),
         b"setuidgid" => called::setuidgid(arguments),
         b"softlimit" => called::softlimit(arguments),
-        _ => read(arguments),
+        _ => parse(arguments),
     };
     changes
-        .map_err(|usage_error| usage_error.usage(called))?
+        .map_err(|usage_error| usage_error.failure(called))?
         .apply_and_exec()
 }
 
-/// A command line that cannot be understood: what is said of it, and how the
-/// program is used.
+/// A usage error: the error line, which may be empty, and the program of the
+/// usage line.
 struct UsageError(Vec<u8>, &'static Program);
 
 impl UsageError {
@@ -78,18 +79,18 @@ impl UsageError {
         UsageError(Vec::new(), program)
     }
 
-    /// The complaint and `usage: CALLED …`, exit 100.
-    fn usage(self, called: &[u8]) -> Failure {
-        let UsageError(complaint, program) = self;
+    /// The error line and `usage: CALLED …`, exit 100.
+    fn failure(self, called: &[u8]) -> Failure {
+        let UsageError(line, program) = self;
         Failure {
             exit: Exit::Permanent,
-            message: text![complaint, "usage: ", called, program.usage, "\n\n"],
+            message: text![line, "usage: ", called, program.usage, "\n\n"],
         }
     }
 }
 
-/// Reads the options; nothing is done before all are understood.
-fn read<'a>(arguments: &'a [&'static CStr]) -> Result<Changes<'a>, UsageError> {
+/// Parses the options. Changes begin only after all options are valid.
+fn parse<'a>(arguments: &'a [&'static CStr]) -> Result<Changes<'a>, UsageError> {
     let usage_error = || UsageError::of(&CHPST);
     let mut changes = Changes::default();
     let mut options = CHPST.options(arguments);
@@ -130,8 +131,8 @@ fn read<'a>(arguments: &'a [&'static CStr]) -> Result<Changes<'a>, UsageError> {
     }
 }
 
-/// An increment of the nice value: a sign if need be, and digits alone, of
-/// whose number 32 bits count.
+/// Parses an increment of the nice value: an optional sign and digits. As in
+/// runit, numbers wrap at 32 bits.
 fn increment(text: &[u8]) -> Option<i32> {
     let (sign, digits) = match text {
         [b'-', digits @ ..] => (-1, digits),
