@@ -7,7 +7,7 @@ macro_rules! programs {
     ($($program:ident $table:ident $source:literal,)*) => {
         $(#[path = $source]
         #[allow(dead_code, reason = "only the table is of interest")]
-        mod $program;)*
+        pub(crate) mod $program;)*
 
         /// All programs that have a usage line.
         pub(crate) static PROGRAMS: &[&Program] = &[$(&$program::$table),*];
@@ -32,7 +32,7 @@ programs! {
     svc SVC "../src/bin/svc.rs",
     svlogd SVLOGD "../src/bin/svlogd/main.rs",
     svok SVOK "../src/bin/svok.rs",
-    svps SVPS "../src/bin/svps.rs",
+    svps SVPS "../src/bin/svps/main.rs",
     svscan SVSCAN "../src/bin/svscan.rs",
     svstat SVSTAT "../src/bin/svstat.rs",
     svwait SVWAIT "../src/bin/svwait.rs",

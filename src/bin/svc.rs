@@ -6,11 +6,10 @@ use std::ffi::CStr;
 
 use cli::{Exit, Failure, Opt, Program, text};
 use daemontools_core::control::{COMMANDS, Command, MORE_COMMANDS, SignalTarget};
-use daemontools_core::names;
-use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{chdir, fchdir, write};
-use unix::file;
+use nix::unistd::chdir;
+use supervision::client::{Operation, WhenFull, send_commands};
+use unix::cwd::Origin;
 
 pub(crate) static SVC: Program = Program {
     name: "svc",
@@ -52,22 +51,24 @@ fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         letters.add(letter);
     }
     let letters = letters.all();
-    // A supervise that ends before it is told keeps nobody from being told.
+    // A supervise that exits early must not end svc before the next directory.
     let _ = SigSet::from(Signal::SIGPIPE).thread_block();
-    let origin = file::open_read(c".")
-        .map_err(|error| SVC.fatal("unable to open current directory", error))?;
+    let origin =
+        Origin::open().map_err(|error| SVC.fatal("unable to open current directory", error))?;
     for dir in options.operands() {
+        let visit = origin.visit();
         match chdir(*dir) {
             Ok(()) => control(dir, &letters),
             Err(error) => SVC.warn(text!["unable to chdir to ", dir], error),
         }
-        fchdir(&origin).map_err(|error| SVC.fatal("unable to set directory", error))?;
+        let returned = visit.end();
+        returned.map_err(|error| SVC.fatal("unable to set directory", error))?;
     }
     Ok(Exit::Success)
 }
 
-/// What is written to the control FIFO: the letters in the order of their
-/// options, each once to those whom it reaches.
+/// The content of the control FIFO: the letters in the order of their options,
+/// each once for each signal target.
 struct Letters {
     bytes: Vec<u8>,
     added: Vec<(SignalTarget, u8)>,
@@ -96,30 +97,30 @@ impl Letters {
         }
     }
 
-    /// All of them. Supervise may read those of the next svc together with
-    /// them, so what `+` says is taken back.
+    /// All letters, with the target reset at the end: supervise may read the
+    /// letters of the next svc together with these.
     fn all(mut self) -> Vec<u8> {
-        if let Some(back) = Command::Target(SignalTarget::Process).letter() {
-            self.add(back);
+        if let Some(reset) = Command::Target(SignalTarget::Process).letter() {
+            self.add(reset);
         }
         self.bytes
     }
 }
 
-/// Writes the commands to the control FIFO of the current directory, called
-/// `dir` in messages. It waits while the FIFO is full.
+/// Sends the letters to the supervise of the current directory, which messages
+/// call `dir`.
 fn control(dir: &CStr, letters: &[u8]) {
-    let opened =
-        file::open_write(names::CONTROL).and_then(|fifo| file::set_blocking(&fifo).map(|()| fifo));
-    match opened {
-        Ok(fifo) => {
-            if let Err(error) = write(&fifo, letters) {
-                SVC.warn(text!["error writing commands to ", dir], error);
-            }
-        }
-        Err(Errno::ENXIO) => {
+    match send_commands(letters, WhenFull::Block) {
+        Ok(()) => {}
+        Err(error) if error.is_not_running() => {
             SVC.warn_msg(text!["unable to control ", dir, ": supervise not running"]);
         }
-        Err(error) => SVC.warn(text!["unable to control ", dir], error),
+        Err(error) => {
+            let problem = match error.operation {
+                Operation::Write => "error writing commands to ",
+                Operation::Open | Operation::Read => "unable to control ",
+            };
+            SVC.warn(text![problem, dir], error.errno);
+        }
     }
 }

@@ -1,14 +1,13 @@
-//! svok: is supervise running in a directory?
+//! svok: check whether supervise is running in a directory.
 
 #![cfg_attr(not(test), no_main)]
 
 use std::ffi::CStr;
 
 use cli::{Exit, Failure, Program, text};
-use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::chdir;
-use unix::file;
+use supervision::client::{ClientError, probe};
 
 pub(crate) static SVOK: Program = Program {
     name: "svok",
@@ -23,9 +22,13 @@ fn svok(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         return Err(SVOK.usage());
     };
     chdir(dir).map_err(|error| SVOK.fatal(text!["unable to chdir to ", dir], error))?;
-    match file::open_write(names::OK) {
+    match probe() {
         Ok(_) => Ok(Exit::Success),
-        Err(Errno::ENOENT | Errno::ENXIO) => Ok(Exit::Permanent),
-        Err(error) => Err(SVOK.fatal(text!["unable to open ", dir, "/", names::OK], error)),
+        Err(ClientError { errno, .. }) if [Errno::ENOENT, Errno::ENXIO].contains(&errno) => {
+            Ok(Exit::Permanent)
+        }
+        Err(ClientError { file, errno, .. }) => {
+            Err(SVOK.fatal(text!["unable to open ", dir, "/", file], errno))
+        }
     }
 }

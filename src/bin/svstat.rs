@@ -6,14 +6,14 @@ use std::ffi::CStr;
 
 use cli::{Exit, Failure, Program, errno::errno_message, text, text::print};
 use daemontools_core::label::Label;
-use daemontools_core::names;
 use daemontools_core::status::{LENGTH, Status};
 use daemontools_core::status_line::StatusLine;
 use nix::errno::Errno;
-use nix::sys::stat::stat;
-use nix::unistd::{chdir, fchdir, read};
-use supervision::snapshot::state;
-use unix::file;
+use nix::unistd::chdir;
+use supervision::client::{
+    ClientError, Operation, is_normally_up, probe, read_state_file, read_status,
+};
+use unix::cwd::Origin;
 
 pub(crate) static SVSTAT: Program = Program {
     name: "svstat",
@@ -24,46 +24,49 @@ pub(crate) static SVSTAT: Program = Program {
 unix::main!(SVSTAT.start(svstat));
 
 fn svstat(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let origin = file::open_read(c".")
-        .map_err(|error| SVSTAT.fatal("unable to open current directory", error))?;
+    let origin =
+        Origin::open().map_err(|error| SVSTAT.fatal("unable to open current directory", error))?;
     let mut lines = Vec::new();
-    // As in 0.76, a status that cannot be read at all (it is a directory,
-    // say) shows as what was read before it, and at first as zeroes.
+    // As in 0.76, a status that cannot be read, such as a directory, shows as the
+    // record of the directory before, or as zeroes.
     let mut record = [0; LENGTH];
     for dir in arguments.iter().skip(1) {
-        let sentence = match chdir(*dir) {
+        let visit = origin.visit();
+        let line = match chdir(*dir) {
             Ok(()) => describe(&mut record),
-            Err(error) => complaint("unable to chdir", error),
+            Err(error) => failure("unable to chdir", error),
         };
-        lines.extend(text![dir, ": ", sentence, "\n"]);
-        fchdir(&origin).map_err(|error| SVSTAT.fatal("unable to set directory", error))?;
+        lines.extend(text![dir, ": ", line, "\n"]);
+        let returned = visit.end();
+        returned.map_err(|error| SVSTAT.fatal("unable to set directory", error))?;
     }
-    // Like the original it has nothing to add when nobody can read this.
+    // As in 0.76, a closed standard output is no error.
     let _ = print(&lines);
     Ok(Exit::Success)
 }
 
-/// What there is to say about the service in the current directory.
+/// The status of the service in the current directory.
 fn describe(record: &mut [u8; LENGTH]) -> String {
-    let normally_up = match stat(names::DOWN) {
-        Ok(_) => false,
-        Err(Errno::ENOENT) => true,
-        Err(error) => return complaint("unable to stat down", error),
+    let normally_up = match is_normally_up() {
+        Ok(normally_up) => normally_up,
+        Err(error) => return failure("unable to stat down", error),
     };
-    match file::open_write(names::OK) {
-        Ok(_) => {}
-        Err(Errno::ENXIO) => return "supervise not running".to_owned(),
-        Err(error) => return complaint("unable to open supervise/ok", error),
-    }
-    let length = match file::open_read(names::STATUS) {
-        Ok(status) => read(&status, record).unwrap_or(LENGTH),
-        Err(error) => return complaint("unable to open supervise/status", error),
+    let status = match probe().and_then(|_| read_status(record)) {
+        Ok(status) => Status::decode(status),
+        Err(ClientError {
+            operation: Operation::Read,
+            ..
+        }) => Status::decode(record),
+        Err(error) if error.is_not_running() => return "supervise not running".to_owned(),
+        Err(ClientError { file, errno, .. }) => {
+            return failure(&format!("unable to open {}", file.to_string_lossy()), errno);
+        }
     };
-    match Status::decode(record.get(..length).unwrap_or_default()) {
+    match status {
         Some(status) => StatusLine {
             status,
             normally_up,
-            state: state(&status),
+            state: read_state_file().filter(|state| state.belongs_to(&status)),
             now: Label::now(),
         }
         .to_string(),
@@ -71,6 +74,6 @@ fn describe(record: &mut [u8; LENGTH]) -> String {
     }
 }
 
-fn complaint(what: &str, error: Errno) -> String {
-    format!("{what}: {}", errno_message(error))
+fn failure(problem: &str, error: Errno) -> String {
+    format!("{problem}: {}", errno_message(error))
 }

@@ -10,33 +10,31 @@ use cli::errno::errno_message;
 use cli::options::{flag, value};
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::number;
-use daemontools_core::snapshot::WaitCondition;
 use nix::errno::Errno;
-use supervision::snapshot::SnapshotError;
-use supervision::watch::{WaitMode, WaitOutcome, WatchError, wait};
+use supervision::client::{WaitCondition, WaitError, WaitMode, WaitOutcome, wait};
 
 pub(crate) static SVWAIT: Program = Program {
     name: "svwait",
     usage: "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...",
     options: &[
-        flag(b'u', "until up"),
-        flag(b'U', "until up and ready"),
-        flag(b'd', "until down"),
-        flag(b'D', "until down and cleaned up"),
-        flag(b'r', "until started anew"),
-        flag(b'R', "until started anew and ready"),
-        flag(b'x', "until supervise has exited"),
-        flag(b'a', "wait for all"),
-        flag(b'o', "wait for one"),
-        value(b't', "ms", "timeout in milliseconds"),
+        flag(b'u', "wait until up"),
+        flag(b'U', "wait until up and ready"),
+        flag(b'd', "wait until down"),
+        flag(b'D', "wait until down and finished"),
+        flag(b'r', "wait until restarted"),
+        flag(b'R', "wait until restarted and ready"),
+        flag(b'x', "wait until supervise has exited"),
+        flag(b'a', "wait for all services"),
+        flag(b'o', "wait for one service"),
+        value(b't', "ms", "timeout in milliseconds; 0 disables it"),
     ],
 };
 
-/// The longest wait, in milliseconds, that can be asked for: some 49 days.
-const LONGEST: u64 = u32::MAX as u64;
-/// The exit code when the time is up.
+/// The maximum of -t in milliseconds: 49 days.
+const MAX_TIMEOUT: u64 = u32::MAX as u64;
+/// The exit code after the timeout, as of s6-svwait.
 const TIMED_OUT: Exit = Exit::Code(99);
-/// The exit code when a supervise has died.
+/// The exit code after the end of a supervise, as of s6-svwait.
 const DIED: Exit = Exit::Code(102);
 
 unix::main!(SVWAIT.start(svwait));
@@ -57,61 +55,62 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             b'x' => condition = WaitCondition::Gone,
             b'a' => mode = WaitMode::All,
             b'o' => mode = WaitMode::One,
-            _ => milliseconds = limit(value)?,
+            _ => milliseconds = timeout(value)?,
         }
     }
     if options.operands().is_empty() {
         return Err(SVWAIT.usage());
     }
-    let until = match milliseconds {
+    let deadline = match milliseconds {
         0 => None,
-        some => Instant::now().checked_add(Duration::from_millis(some)),
+        limit => Instant::now().checked_add(Duration::from_millis(limit)),
     };
-    match wait(options.operands(), condition, mode, until).map_err(refuse)? {
+    match wait(options.operands(), condition, mode, deadline).map_err(failure)? {
         WaitOutcome::Reached => Ok(Exit::Success),
-        WaitOutcome::TimedOut => Err(end(TIMED_OUT, "timed out")),
-        WaitOutcome::Died(dir) => Err(end(DIED, text!["supervise of ", dir, " has ended"])),
+        WaitOutcome::TimedOut => Err(fatal(TIMED_OUT, "timed out")),
+        WaitOutcome::Died(dir) => Err(fatal(DIED, text!["supervise of ", dir, " has ended"])),
     }
 }
 
-/// The value of `-t`; 0 is no limit.
-fn limit(value: &[u8]) -> Result<u64, Failure> {
-    let milliseconds = number::parse_decimal(value).filter(|milliseconds| *milliseconds <= LONGEST);
+/// The value of -t.
+fn timeout(value: &[u8]) -> Result<u64, Failure> {
+    let milliseconds =
+        number::parse_decimal(value).filter(|milliseconds| *milliseconds <= MAX_TIMEOUT);
     milliseconds.ok_or_else(|| {
-        let range = format!("-t takes 0 to {LONGEST} milliseconds, not ");
-        end(Exit::Permanent, text![range, value])
+        let range = format!("-t takes 0 to {MAX_TIMEOUT} milliseconds, not ");
+        fatal(Exit::Permanent, text![range, value])
     })
 }
 
-fn end(exit: Exit, what: impl AsRef<[u8]>) -> Failure {
+fn fatal(exit: Exit, problem: impl AsRef<[u8]>) -> Failure {
     Failure {
         exit,
-        ..SVWAIT.fatal_msg(what)
+        ..SVWAIT.fatal_msg(problem)
     }
 }
 
-/// Why there can be no wait.
-fn refuse(hindrance: WatchError<'_>) -> Failure {
-    match hindrance {
-        WatchError::Chdir(dir, error) => SVWAIT.fatal(text!["unable to chdir to ", dir], error),
-        WatchError::NoService(dir) => {
+fn failure(error: WaitError<'_>) -> Failure {
+    match error {
+        WaitError::Chdir(dir, error) => SVWAIT.fatal(text!["unable to chdir to ", dir], error),
+        WaitError::NoService(dir) => {
             SVWAIT.fatal_msg(text![dir, " is not a service: it has no run"])
         }
-        // The system's words are about files and disks.
-        WatchError::Inotify(Errno::EMFILE) => SVWAIT.fatal_msg(
+        // The usual messages of these two errno values are about files and disks.
+        WaitError::Inotify(Errno::EMFILE) => SVWAIT.fatal_msg(
             "unable to watch anything: \
              too few descriptors, or fs.inotify.max_user_instances is too low",
         ),
-        WatchError::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
-        WatchError::Watch(dir, Errno::ENOSPC) => SVWAIT.fatal_msg(text![
+        WaitError::Watch(dir, Errno::ENOSPC) => SVWAIT.fatal_msg(text![
             "unable to watch ",
             dir,
             ": fs.inotify.max_user_watches is too low"
         ]),
-        WatchError::Watch(dir, error) => SVWAIT.fatal(text!["unable to watch ", dir], error),
-        WatchError::Read(dir, SnapshotError { file, error }) => {
-            let why = error.map_or("bad format", errno_message);
-            SVWAIT.fatal_msg(text!["unable to read ", dir, "/", file, ": ", why])
+        WaitError::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
+        WaitError::Watch(dir, error) => SVWAIT.fatal(text!["unable to watch ", dir], error),
+        WaitError::Read(dir, error) => {
+            let (file, errno) = error.file();
+            let cause = errno.map_or("bad format", errno_message);
+            SVWAIT.fatal_msg(text!["unable to read ", dir, "/", file, ": ", cause])
         }
     }
 }

@@ -148,7 +148,8 @@ fn valued(program: &Program) -> String {
 
 /// All words that sv is told, for the functions that complete them.
 fn orders() -> String {
-    let words = daemontools_core::sv::words().map(|word| std::str::from_utf8(word).unwrap());
+    let words =
+        crate::programs::sv::command::words().map(|word| std::str::from_utf8(word).unwrap());
     words.collect::<Vec<_>>().join(" ")
 }
 

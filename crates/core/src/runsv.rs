@@ -9,11 +9,6 @@
 //! | 18 | 1 if the service was sent TERM, else 0 |
 //! | 19 | 0 down, 1 `run` runs, 2 `finish` runs or is about to |
 
-use std::fmt::{self, Write};
-
-use nix::unistd::Pid;
-
-use crate::label::Label;
 use crate::state::ServiceState;
 use crate::status::{self, Status, Want};
 
@@ -106,68 +101,5 @@ impl Report {
     pub fn pid(&self) -> String {
         let pid = self.status.pid.map(|pid| format!("{pid}\n"));
         pid.unwrap_or_default()
-    }
-}
-
-/// What sv says about a service: `run: NAME: (pid 7) 4s, …`, in two parts
-/// since the name is bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct StatusLine {
-    /// What runsv tells.
-    pub report: Report,
-    /// Whether the service directory lacks the file `down`.
-    pub normally_up: bool,
-    /// The moment to count seconds from.
-    pub now: Label,
-}
-
-impl StatusLine {
-    /// What stands before the name.
-    #[must_use]
-    pub fn before_name(&self) -> String {
-        match self.report.state {
-            None => String::new(),
-            known => format!("{}: ", word(known)),
-        }
-    }
-
-    /// What stands after the name.
-    #[must_use]
-    pub fn after_name(&self) -> String {
-        let mut text = String::from(": ");
-        // Nothing can fail: a String takes whatever is written to it.
-        let _ = self.write_after_name(&mut text);
-        text
-    }
-
-    fn write_after_name(&self, text: &mut String) -> fmt::Result {
-        let Report {
-            status,
-            got_term,
-            state,
-        } = self.report;
-        match state {
-            Some(ServiceState::Down) => {}
-            // The number is shown as a C program shows a negative one as an
-            // unsigned long.
-            Some(_) | None => {
-                let pid = i64::from(status.pid.map_or(0, Pid::as_raw));
-                write!(text, "(pid {}) ", u64::from_ne_bytes(pid.to_ne_bytes()))?;
-            }
-        }
-        write!(text, "{}s", self.now.seconds_since(status.since))?;
-        let up = status.pid.is_some();
-        let clauses = [
-            (up && !self.normally_up, ", normally down"),
-            (!up && self.normally_up, ", normally up"),
-            (up && status.paused, ", paused"),
-            (!up && status.want == Want::Up, ", want up"),
-            (up && status.want == Want::Down, ", want down"),
-            (up && got_term, ", got TERM"),
-        ];
-        clauses
-            .iter()
-            .filter(|(holds, _)| *holds)
-            .try_for_each(|(_, clause)| text.write_str(clause))
     }
 }

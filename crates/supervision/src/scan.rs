@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::AddWatchFlags;
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
 use unix::descriptors::{DescriptorLimit, FdSlot};
 use unix::exec::PreparedExec;
 use unix::launch::{Launch, LaunchError};
 use unix::signals::SignalPipe;
 
+use crate::client::Watcher;
 use crate::pipe::Pipe;
 use crate::role::Role;
 use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
@@ -67,26 +68,25 @@ pub enum ScanWarning<'a> {
 
 /// An inotify watch for new names in a directory.
 #[derive(Debug)]
-pub(crate) struct NameWatch(Inotify);
+pub(crate) struct NameWatch(Watcher);
 
 impl NameWatch {
     /// Watches the current directory. None if the file system or the system
     /// does not support the watch.
     pub(crate) fn new() -> Option<Self> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()?;
-        inotify
-            .add_watch(".", AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)
+        let watcher = Watcher::new().ok()?;
+        watcher
+            .add(".", AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)
             .ok()?;
-        Some(NameWatch(inotify))
+        Some(NameWatch(watcher))
     }
 
     fn take_names(&self) -> Vec<CString> {
-        let mut names = Vec::new();
-        while let Ok(events) = self.0.read_events() {
-            let new = events.into_iter().filter_map(|event| event.name);
-            names.extend(new.filter_map(|name| CString::new(name.into_vec()).ok()));
-        }
+        let events = self.0.take_events().into_iter();
+        let names = events.filter_map(|event| event.name);
         names
+            .filter_map(|name| CString::new(name.into_vec()).ok())
+            .collect()
     }
 }
 

@@ -5,6 +5,7 @@
 //! std directly where those suffice.
 
 pub mod account;
+pub mod cwd;
 pub mod descriptors;
 pub mod exec;
 pub mod file;

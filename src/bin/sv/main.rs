@@ -1,8 +1,12 @@
-//! sv: control services monitored by runsv, and say what they are at.
+//! sv: control services monitored by runsv, and show their status.
 
 #![cfg_attr(not(test), no_main)]
 
-mod words;
+mod check;
+pub(crate) mod command;
+mod messages;
+mod session;
+mod status_line;
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -10,39 +14,38 @@ use std::time::Duration;
 use cli::options::{flag, value};
 use cli::{Exit, Failure, Program, basename, errno::errno_message, text};
 use daemontools_core::number;
-use daemontools_core::sv::SvCommand;
-use supervision::sv::{OriginError, Services, control};
 use unix::start;
 
-use words::{Outcome, complain_of_check, say};
+use command::SvCommand;
+use messages::ServiceResult;
+use session::{OriginError, Services, control};
 
 pub(crate) static SV: Program = Program {
     name: "sv",
     usage: "usage: sv [-v] [-w sec] command service ...\n",
     options: &[
-        flag(b'v', "wait for the command to take effect, and tell"),
-        value(b'w', "sec", "the same, for so many seconds"),
-        flag(b'V', "show the version, and how sv is used"),
+        flag(b'v', "wait until the command is complete"),
+        value(b'w', "sec", "as -v, for at most this time"),
+        flag(b'V', "print version and usage"),
     ],
 };
 
-/// What -V shows: the version of runit's sv that this one is like.
+/// The output of -V: the version of runit's sv that this one is compatible with.
 const VERSION: &str = "$Id: 900314260c6d52c986c5357673bea2f3bd3f4698 $\n";
 
-/// Where services are that are called by their names, unless SVDIR says where:
-/// chosen when sv is built.
+/// The default of SVDIR. SERVICEDIR sets it at build time.
 const SERVICES: &str = match option_env!("SERVICEDIR") {
     Some(services) => services,
     None => "/service",
 };
 
-/// How many seconds to wait, unless SVWAIT or -w says how many.
+/// The default of SVWAIT and -w, in seconds.
 const WAIT: u64 = 7;
 
 unix::main!(SV.start(main_or_script));
 
-/// By any other name than sv it is the init script of the service that has
-/// this name, with the exit codes of such.
+/// Runs sv. Under any other name sv is the init script of the service of that
+/// name, with the exit codes of an LSB init script.
 fn main_or_script(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let called = arguments.first().map_or(&b"sv"[..], |word| word.to_bytes());
     match basename(called) {
@@ -79,55 +82,44 @@ fn sv(arguments: &[&'static CStr], script: Option<&[u8]>) -> Result<Exit, Failur
         return Err(SV.usage());
     }
     let directory = start::variable(b"SVDIR").unwrap_or(SERVICES.as_bytes());
-    let services = Services::in_directory(directory).map_err(lost)?;
-    let time = (command.waits || verbose).then(|| Duration::from_secs(seconds));
-    let mut outcomes = Vec::new();
-    control(
-        command,
-        &services,
-        &names,
-        time,
-        |name, answer| outcomes.push(say(command, name, &answer)),
-        complain_of_check,
-    )
-    .map_err(lost)?;
-    Ok(Exit::Code(match (script, outcomes.as_slice()) {
-        (None, _) => failures(&outcomes),
-        (Some(_), [outcome]) => outcome.script,
+    let services = Services::in_directory(directory).map_err(origin_failure)?;
+    let timeout = (command.waits || verbose).then(|| Duration::from_secs(seconds));
+    let mut results = Vec::new();
+    control(command, &services, &names, timeout, &mut |name, outcome| {
+        results.push(messages::report(command, name, &outcome));
+    })
+    .map_err(origin_failure)?;
+    Ok(Exit::Code(match (script, results.as_slice()) {
+        (None, _) => count_failed(&results),
+        (Some(_), [result]) => result.script_code,
         (Some(_), _) => 0,
     }))
 }
 
-/// How many services failed, as far as an exit code tells.
-fn failures(outcomes: &[Outcome]) -> u8 {
-    let failures = outcomes.iter().filter(|outcome| outcome.failed);
-    (1..=99)
-        .zip(failures)
-        .last()
-        .map_or(0, |(number, _)| number)
+/// The number of services that failed, at most 99.
+fn count_failed(results: &[ServiceResult]) -> u8 {
+    let failed = results.iter().filter(|result| result.failed);
+    (1..=99).zip(failed).last().map_or(0, |(number, _)| number)
 }
 
-/// Why no service can be asked.
-fn lost(lost: OriginError) -> Failure {
-    let (what, error) = match lost {
-        OriginError::Origin(error) => ("unable to open current directory", error),
+fn origin_failure(error: OriginError) -> Failure {
+    let (problem, error) = match error {
+        OriginError::Open(error) => ("unable to open current directory", error),
         OriginError::Return(error) => ("unable to change to original directory", error),
     };
-    let message = text!["fatal: ", what, ": ", errno_message(error), "\n"];
     Failure {
         exit: Exit::Permanent,
-        message,
+        message: text!["fatal: ", problem, ": ", errno_message(error), "\n"],
     }
 }
 
-/// A failure as an init script has it.
+/// The failure of an init script: 2 for usage, 151 otherwise.
 fn as_script(name: &[u8], failure: &Failure) -> Failure {
     let usage = text![SV.usage, "\n"];
-    let usage_of_script = text!["usage: ", name, " [-w sec] command\n\n"];
     match failure.message.strip_suffix(usage.as_slice()) {
         Some(complaint) => Failure {
             exit: Exit::Code(2),
-            message: text![complaint, usage_of_script],
+            message: text![complaint, "usage: ", name, " [-w sec] command\n\n"],
         },
         None => Failure {
             exit: Exit::Code(151),

@@ -7,21 +7,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use daemontools_core::names;
-use daemontools_core::snapshot::ServiceSnapshot;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::AddWatchFlags;
 use nix::sys::stat::stat;
 
 use super::{ExitReason, ScanLoop};
+use crate::client::{ServiceSnapshot, Watcher};
 use crate::role::Role;
-use crate::snapshot;
 
 /// Reports when the state of an essential service may have changed.
 #[derive(Debug)]
 pub(super) struct EssentialWatch {
     /// Missing if the system refuses inotify. Scans then mark the watch dirty.
-    inotify: Option<Inotify>,
+    inotify: Option<Watcher>,
     dirty: bool,
     /// The number of services at the last check.
     count: usize,
@@ -29,9 +28,8 @@ pub(super) struct EssentialWatch {
 
 impl EssentialWatch {
     pub(super) fn new() -> Self {
-        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
         EssentialWatch {
-            inotify: Inotify::init(flags).ok(),
+            inotify: Watcher::new().ok(),
             dirty: true,
             count: 0,
         }
@@ -49,13 +47,8 @@ impl EssentialWatch {
     /// number of services.
     pub(super) fn take_dirty(&mut self, count: usize) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty) || self.count != count;
-        while self
-            .inotify
-            .as_ref()
-            .is_some_and(|inotify| inotify.read_events().is_ok())
-        {
-            dirty = true;
-        }
+        let watcher = self.inotify.as_ref();
+        dirty |= watcher.is_some_and(|watcher| !watcher.take_events().is_empty());
         self.count = count;
         dirty
     }
@@ -71,11 +64,11 @@ impl EssentialWatch {
         }
         if let Some(inotify) = &self.inotify {
             let renamed = AddWatchFlags::IN_MOVED_TO;
-            let watch = || inotify.add_watch(&path(names::SUPERVISE), renamed);
+            let watch = || inotify.add(&path(names::SUPERVISE), renamed);
             if watch().is_err() {
                 // `supervise` may appear before the watch for it exists.
                 let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
-                let _ = inotify.add_watch(name, once | renamed);
+                let _ = inotify.add(name, once | renamed);
                 let _ = watch();
             }
         }
@@ -99,7 +92,7 @@ impl ScanLoop<'_> {
         });
         let watched: Vec<_> = watched.map(|(directory, _)| directory).collect();
         let code = watched.into_iter().find_map(|directory| {
-            let snapshot = self.inside(directory, Role::Service, snapshot::read)?;
+            let snapshot = self.inside(directory, Role::Service, ServiceSnapshot::read)?;
             essential_exit_code(&snapshot.ok()?)
         });
         if let Some(code) = code {
@@ -134,8 +127,9 @@ pub(super) fn essential_exit_code(snapshot: &ServiceSnapshot) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::StatusRecord;
     use daemontools_core::label::Label;
-    use daemontools_core::snapshot::Record;
+    use daemontools_core::state::StateFile;
 
     /// A snapshot with this `state` file and this wanted state.
     fn snapshot(state: &str, want: u8) -> ServiceSnapshot {
@@ -145,7 +139,7 @@ mod tests {
         let state = format!("since={since}\nstate={state}\n");
         ServiceSnapshot {
             supervised: true,
-            record: Record::read(&record, Some(state.as_bytes())),
+            record: StatusRecord::decode(&record, StateFile::read(state.as_bytes())),
         }
     }
 

@@ -13,7 +13,7 @@ use unix::process::{children, signal_group, signal_process};
 
 use super::ScanLoop;
 use super::foreign::ForeignSupervisor;
-use crate::client::tell;
+use crate::client::{ServiceSnapshot, WhenFull, send_commands};
 use crate::extended::{exit_implies_down, kill_timeout};
 use crate::pipe::Pipe;
 use crate::role::Role;
@@ -22,7 +22,6 @@ use crate::shutdown::{
     DEFAULT_STOP_TIMEOUT, Delivery, ServiceFacts, ServiceShutdown, ShutdownAction, StopAction,
     StopConfig,
 };
-use crate::snapshot;
 use crate::table::DirectoryId;
 
 impl ScanLoop<'_> {
@@ -178,7 +177,9 @@ fn stop_timeout() -> Option<Duration> {
 }
 
 fn finish_runs() -> bool {
-    let record = snapshot::read().ok().and_then(|snapshot| snapshot.record);
+    let record = ServiceSnapshot::read()
+        .ok()
+        .and_then(|snapshot| snapshot.record);
     record.is_some_and(|record| record.state() == ServiceState::Finish)
 }
 
@@ -198,22 +199,23 @@ fn kill_command(role: Role) -> &'static [u8] {
 }
 
 fn send(command: &[u8]) -> Delivery {
-    tell(command).map_or(Delivery::Failed, |()| Delivery::Sent)
+    send_commands(command, WhenFull::Fail).map_or(Delivery::Failed, |()| Delivery::Sent)
 }
 
 /// Prevents restarts of the logger in the current directory, and sends the exit
 /// command once the logger has exited.
 fn wait_logger() -> Delivery {
-    let snapshot = snapshot::read().ok().filter(|snapshot| snapshot.supervised);
+    let snapshot = ServiceSnapshot::read()
+        .ok()
+        .filter(|snapshot| snapshot.supervised);
     let Some(record) = snapshot.and_then(|snapshot| snapshot.record) else {
         return Delivery::Failed;
     };
     match (record.state(), record.status.want) {
         (ServiceState::Down | ServiceState::Failed, _) => send(exit_command(Role::Logger)),
         (_, Want::Once) => Delivery::LoggerRunning,
-        (_, Want::Up | Want::Down) => {
-            tell(b"o").map_or(Delivery::Failed, |()| Delivery::LoggerRunning)
-        }
+        (_, Want::Up | Want::Down) => send_commands(b"o", WhenFull::Fail)
+            .map_or(Delivery::Failed, |()| Delivery::LoggerRunning),
     }
 }
 

@@ -4,11 +4,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use daemontools_core::names;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use unix::file::open_write;
 
-use crate::client::tell;
+use crate::client::{WhenFull, probe, send_commands};
 
 /// A supervise that received an exit command and is no child of svscan.
 #[derive(Debug)]
@@ -23,8 +21,8 @@ impl ForeignSupervisor {
     /// Sends `command` to the supervise of the current directory. None if no
     /// supervise runs there.
     pub(super) fn stop(command: &[u8], timeout: Option<Duration>) -> Option<Self> {
-        let ok = open_write(names::OK).ok()?;
-        tell(command).ok()?;
+        let ok = probe().ok()?;
+        send_commands(command, WhenFull::Fail).ok()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Some(ForeignSupervisor { ok, deadline })
     }

@@ -1,27 +1,14 @@
-//! The rows as a table.
+//! Table output.
 
 use std::fmt::Write;
 
+use daemontools_core::label::Label;
 use nix::sys::signal::Signal;
 
-use super::{Condition, Row};
-use crate::label::Label;
-use crate::state::ServiceState;
+use super::row::{Row, Severity};
 
-/// How much a row should stand out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Severity {
-    Calm,
-    Restless,
-    Bad,
-}
-
-/// A service that has run for fewer seconds may be one that ends and is
-/// started again and again.
-const MIN_UPTIME: u64 = 10;
-
-/// The columns, and whether they are set to the right. In a narrow terminal
-/// the last ones are left out.
+/// The columns, and whether they are right-aligned. A narrow terminal drops the
+/// last ones.
 const COLUMNS: [(&str, bool); 8] = [
     ("SERVICE", false),
     ("STATE", false),
@@ -33,62 +20,36 @@ const COLUMNS: [(&str, bool); 8] = [
     ("RSS", true),
 ];
 
-/// The columns that are always shown.
-const ESSENTIAL: usize = 4;
+/// The number of columns that are never dropped.
+const REQUIRED_COLUMNS: usize = 4;
 
-/// To how few characters names may be cut so that another column fits.
-const LEGIBLE: usize = 24;
+/// The characters to which a name may be cut for another column.
+const SHORT_NAME: usize = 24;
 
-/// To how few where the essential ones do not fit either.
-const SHORTEST: usize = 8;
+/// The characters to which a name may be cut for a required column.
+const SHORTEST_NAME: usize = 8;
 
-impl Severity {
-    fn of(row: &Row, now: Label) -> Self {
-        let young = row.seconds(now).is_some_and(|age| age < MIN_UPTIME);
-        let restarts = row.state().and_then(|state| state.restarts);
-        match row.condition() {
-            Condition::Unknown
-            | Condition::Unsupervised
-            | Condition::At(ServiceState::Delay | ServiceState::Failed) => Severity::Bad,
-            Condition::Paused | Condition::At(ServiceState::Starting | ServiceState::Finish) => {
-                Severity::Restless
-            }
-            // The first start is no sign of unrest.
-            Condition::At(ServiceState::Up | ServiceState::Ready)
-                if young && restarts != Some(0) =>
-            {
-                Severity::Restless
-            }
-            Condition::At(ServiceState::Up | ServiceState::Ready | ServiceState::Down) => {
-                Severity::Calm
-            }
-        }
-    }
-
-    /// What colours a line. Of the eight colours red and magenta can be read on
-    /// a dark and on a light ground, where yellow cannot; what is bad is bold
-    /// as well.
-    fn colour(self) -> &'static str {
-        match self {
-            Severity::Calm => "",
-            Severity::Restless => "\x1b[35m",
-            Severity::Bad => "\x1b[1;31m",
-        }
+/// The colour of a row. Of the eight colours, red and magenta are readable on
+/// dark and light backgrounds; yellow is not.
+fn colour(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Normal => "",
+        Severity::Warning => "\x1b[35m",
+        Severity::Critical => "\x1b[1;31m",
     }
 }
 
 const BOLD: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";
 
-/// The table. With `colours`, what is restless or bad stands out; it is made to
-/// fit `width` columns, if that is given, as far as the essential goes.
-#[must_use]
-pub fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize>) -> String {
+/// The table, with or without colours. It fits `width` characters, unless the
+/// required columns are wider. Default: no limit.
+pub(crate) fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize>) -> String {
     let titles = COLUMNS.map(|(title, _)| title.to_owned());
     let mut lines = vec![(titles, BOLD)];
     lines.extend(
         rows.iter()
-            .map(|row| (cells(row, now), Severity::of(row, now).colour())),
+            .map(|row| (cells(row, now), colour(row.state(now).1))),
     );
     let number = fit(&mut lines, width.unwrap_or(usize::MAX));
     let widths = widths(&lines);
@@ -96,7 +57,7 @@ pub fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize>) -> S
     for (cells, colour) in &lines {
         let mut line = String::new();
         for ((cell, (_, right)), width) in cells.iter().zip(COLUMNS).zip(widths).take(number) {
-            // Nothing can fail: a String takes whatever is written to it.
+            // Writing to a String cannot fail.
             let _ = if right {
                 write!(line, "{cell:>width$}  ")
             } else {
@@ -112,34 +73,34 @@ pub fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize>) -> S
     text
 }
 
-/// A line of the table, and what colours it.
+/// A line of the table, and its escape sequence.
 type Line = ([String; COLUMNS.len()], &'static str);
 
-/// How many columns fit into so many characters; the names are cut if need be.
+/// Cuts the names to fit `width` characters; the number of columns that fit.
 fn fit(lines: &mut [Line], width: usize) -> usize {
     let widths = widths(lines);
     let [longest, ..] = widths;
-    // Two spaces are between each.
+    // Two spaces separate columns.
     let wide = |number: usize| widths.iter().take(number).sum::<usize>() + 2 * (number - 1);
-    let least = |number| wide(number) - longest + longest.min(LEGIBLE);
-    let fitting = (ESSENTIAL..=COLUMNS.len()).rfind(|number| least(*number) <= width);
-    let number = fitting.unwrap_or(ESSENTIAL);
+    let least = |number| wide(number) - longest + longest.min(SHORT_NAME);
+    let fitting = (REQUIRED_COLUMNS..=COLUMNS.len()).rfind(|number| least(*number) <= width);
+    let number = fitting.unwrap_or(REQUIRED_COLUMNS);
     let room = longest.saturating_sub(wide(number).saturating_sub(width));
     for ([name, ..], _) in lines {
-        cut(name, room.max(SHORTEST));
+        cut(name, room.max(SHORTEST_NAME));
     }
     number
 }
 
-/// Cuts what is longer than so many characters, which shows at its end.
-fn cut(name: &mut String, longest: usize) {
-    if name.chars().count() > longest {
-        *name = name.chars().take(longest.saturating_sub(1)).collect();
+/// Cuts a name to `max` characters, with `~` at the end.
+fn cut(name: &mut String, max: usize) {
+    if name.chars().count() > max {
+        *name = name.chars().take(max.saturating_sub(1)).collect();
         name.push('~');
     }
 }
 
-/// How wide the columns are, in characters.
+/// The widths of the columns, in characters.
 fn widths(lines: &[Line]) -> [usize; COLUMNS.len()] {
     let mut widths = [0; COLUMNS.len()];
     for (cells, _) in lines {
@@ -151,7 +112,7 @@ fn widths(lines: &[Line]) -> [usize; COLUMNS.len()] {
 }
 
 fn cells(row: &Row, now: Label) -> [String; COLUMNS.len()] {
-    let state = row.state();
+    let state = row.record().and_then(|record| record.state_file);
     let signal = state.and_then(|state| state.signal).map(signal_name);
     let code = state.and_then(|state| state.exit_code);
     let name = if row.logger {
@@ -161,7 +122,7 @@ fn cells(row: &Row, now: Label) -> [String; COLUMNS.len()] {
     };
     [
         name,
-        row.condition().word().to_owned(),
+        row.state(now).0.to_owned(),
         or_dash(row.pid()),
         or_dash(row.seconds(now).map(duration)),
         or_dash(state.and_then(|state| state.restarts)),
@@ -171,19 +132,18 @@ fn cells(row: &Row, now: Label) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// What is not known is a dash.
+/// The value; a dash if unknown.
 fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// A name as it can be shown on a terminal: what is not text, or would not be
-/// seen for what it is, as `\xNN`.
-#[must_use]
-pub fn escape_for_terminal(name: &[u8]) -> String {
+/// A name with `\xNN` for bytes that are not UTF-8, and for control and
+/// invisible characters.
+pub(crate) fn escape_for_terminal(name: &[u8]) -> String {
     let mut text = String::new();
     for chunk in name.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() || is_hidden(character) {
+            if character.is_control() || is_invisible(character) {
                 escape(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes());
             } else {
                 text.push(character);
@@ -194,9 +154,8 @@ pub fn escape_for_terminal(name: &[u8]) -> String {
     text
 }
 
-/// Whether it has no shape of its own, but may change how others are shown,
-/// and in which direction.
-fn is_hidden(character: char) -> bool {
+/// Whether a character is invisible, or changes the direction of others.
+fn is_invisible(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
@@ -214,7 +173,7 @@ fn signal_name(number: u8) -> String {
     )
 }
 
-/// Two units at most: `9s`, `5m09s`, `2h05m`, `3d04h`.
+/// At most two units: `9s`, `5m09s`, `2h05m`, `3d04h`.
 fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     if days > 0 {
@@ -228,7 +187,7 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-/// Whole kilobytes, or megabytes from ten thousand of them on.
+/// Kilobytes up to 9999, then megabytes, rounded down.
 fn kilobytes(bytes: u64) -> String {
     match bytes / 1024 {
         few @ 0..10_000 => format!("{few}K"),
@@ -238,9 +197,9 @@ fn kilobytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NOW, row};
+    use super::super::row::tests::{NOW, row};
     use super::*;
-    use crate::snapshot::ServiceSnapshot;
+    use supervision::client::ServiceSnapshot;
 
     fn rows() -> Vec<Row> {
         let mut gone = row(b"gone", false, 5, 9, b'u', "");
@@ -280,14 +239,14 @@ gone     unsupervised    -      -         -  -              -    -
 ";
 
     #[test]
-    fn the_table_has_a_row_for_each_service() {
+    fn table_has_a_row_for_each_service() {
         let now = Label::from_unix(NOW, 0);
         assert_eq!(table(&rows(), now, false, None), TABLE);
         assert_eq!(table(&rows(), now, false, Some(67)), TABLE);
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out_from_the_right() {
+    fn narrow_table_drops_last_columns() {
         let now = Label::from_unix(NOW, 0);
         let first = |width| {
             let text = table(&rows(), now, false, Some(width));
@@ -297,14 +256,14 @@ gone     unsupervised    -      -         -  -              -    -
     }
 
     #[test]
-    fn where_even_that_does_not_fit_names_are_cut() {
+    fn narrowest_table_cuts_names() {
         let now = Label::from_unix(NOW, 0);
         let rows = [row(b"a-very-long-name", false, 3, 7, b'u', "")];
         let lines = "SERVICE      STATE  PID  FOR\na-very-lon~  up       7   3s\n";
         assert_eq!(table(&rows, now, false, Some(28)), lines);
         let lines = "SERVICE   STATE  PID  FOR\na-very-~  up       7   3s\n";
         assert_eq!(table(&rows, now, false, Some(1)), lines);
-        // One long name does not hide what all have to tell.
+        // One long name does not drop columns of all rows.
         let rows = [row(&[b'n'; 100], false, 3, 7, b'u', "")];
         let text = table(&rows, now, false, Some(80));
         let longest = text.lines().map(str::len).max();
@@ -312,7 +271,7 @@ gone     unsupervised    -      -         -  -              -    -
     }
 
     #[test]
-    fn what_flaps_or_failed_stands_out() {
+    fn warning_and_critical_rows_have_colours() {
         let text = table(&rows(), Label::from_unix(NOW, 0), true, None);
         let colours = text.lines().map(|line| {
             let colour = line
@@ -321,19 +280,11 @@ gone     unsupervised    -      -         -  -              -    -
             assert_eq!(colour.is_some(), line.ends_with("\x1b[0m"));
             colour.map_or("", |(colour, _)| colour)
         });
-        let moods = |age, state: &str| {
-            let row = row(b"s", false, age, 7, b'u', state);
-            Severity::of(&row, Label::from_unix(NOW, 0))
-        };
-        assert_eq!(moods(3, "state=up\nrestarts=0\n"), Severity::Calm);
-        assert_eq!(moods(3, "state=up\nrestarts=1\n"), Severity::Restless);
-        assert_eq!(moods(13, "state=up\nrestarts=1\n"), Severity::Calm);
-        assert_eq!(moods(13, "state=failed\n"), Severity::Bad);
         assert_eq!(colours.collect::<Vec<_>>(), ["1", "", "35", "1;31", "1;31"]);
     }
 
     #[test]
-    fn names_of_any_bytes_can_be_shown() {
+    fn unprintable_bytes_are_escaped() {
         assert_eq!(
             escape_for_terminal(b"a\x1b[31m\n\xff\xc3\xa4\xc2\x9b\xe2\x80\xae"),
             "a\\x1b[31m\\x0a\\xff\u{e4}\\xc2\\x9b\\xe2\\x80\\xae"

@@ -1,14 +1,14 @@
-//! The rows as JSON.
+//! JSON output.
 
 use std::fmt::Write;
 
-use super::Row;
-use crate::label::Label;
-use crate::status::Want;
+use daemontools_core::label::Label;
+use daemontools_core::status::Want;
 
-/// One object for each row, on a line of its own.
-#[must_use]
-pub fn json(rows: &[Row], now: Label) -> String {
+use super::row::Row;
+
+/// One object a row, each on its own line.
+pub(crate) fn json(rows: &[Row], now: Label) -> String {
     rows.iter().map(|row| object(row, now) + "\n").collect()
 }
 
@@ -23,13 +23,14 @@ fn object(row: &Row, now: Label) -> String {
         let digits: Vec<_> = name.iter().map(|byte| format!("{byte:02x}")).collect();
         fields.push(("name_hex", string(&digits.concat())));
     }
-    let status = row.record().map(|record| record.status);
+    let record = row.record();
+    let status = record.map(|record| record.status);
     let want = status.map(|status| match status.want {
         Want::Up => "\"up\"",
         Want::Down => "\"down\"",
         Want::Once => "\"once\"",
     });
-    let state = row.state();
+    let state = record.and_then(|record| record.state_file);
     let ready_since = state.and_then(|state| state.ready_since);
     let next_start = state.and_then(|state| state.next_start);
     fields.extend([
@@ -38,7 +39,7 @@ fn object(row: &Row, now: Label) -> String {
             "supervised",
             known(row.snapshot.map(|snapshot| snapshot.supervised)),
         ),
-        ("state", string(row.condition().word())),
+        ("state", string(row.state(now).0)),
         ("want", known(want)),
         ("pid", known(row.pid())),
         ("since", known(status.map(|status| status.since.unix()))),
@@ -61,12 +62,12 @@ fn object(row: &Row, now: Label) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// What is not known is null.
+/// The value; `null` if unknown.
 fn known(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "null".to_owned(), |value| value.to_string())
 }
 
-/// A string of JSON. What would end it, or is a control character, is escaped.
+/// A JSON string, with escapes for quotes, backslashes and control characters.
 fn string(text: &str) -> String {
     let mut quoted = "\"".to_owned();
     for character in text.chars() {
@@ -83,11 +84,11 @@ fn string(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NOW, row};
+    use super::super::row::tests::{NOW, row};
     use super::*;
 
     #[test]
-    fn json_is_one_object_a_line() {
+    fn row_is_one_json_object() {
         let now = Label::from_unix(NOW, 0);
         let row = |name: &[u8]| row(name, false, 3, 0, b'd', "state=failed\nexit_code=1\n");
         let rest = "\"logger\":false,\"supervised\":true,\"state\":\"failed\",\"want\":\"down\",\

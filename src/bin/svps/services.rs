@@ -1,37 +1,38 @@
-//! Looking at all services of a directory, for svps.
+//! The services of a directory and their loggers.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
 use daemontools_core::names;
-use daemontools_core::overview::{Memory, Row};
-use daemontools_core::snapshot::ServiceSnapshot;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, fchdir, read};
+use supervision::client::{ClientError, Operation, ServiceSnapshot, StatusError};
+use unix::cwd::open_directory;
 use unix::file::open_read;
 use unix::process::proc_path;
 
-use crate::snapshot::{SnapshotError, read as read_snapshot};
+use super::row::{Memory, Row};
 
 /// The size of a page of memory in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Pages(u64);
 
-/// The services in `scanned` and their loggers, by name. `blind` is told of
-/// what cannot be looked at: its name there, and why.
+/// The rows of the services in `scandir`, sorted by name. `report` gets each
+/// directory that cannot be read, relative to `scandir`. Changes the current
+/// directory.
 ///
 /// # Errors
 /// As open(2) and readdir(3).
-pub fn overview(
-    scanned: &CStr,
-    mut blind: impl FnMut(&CStr, SnapshotError),
+pub(crate) fn read_services(
+    scandir: &CStr,
+    mut report: impl FnMut(&CStr, StatusError),
 ) -> Result<Vec<Row>, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut directory = Dir::from_fd(open(scanned, flags, Mode::empty())?)?;
-    let mut found = Vec::new();
+    let mut directory = Dir::open(scandir, flags, Mode::empty())?;
+    let mut names = Vec::new();
     for entry in directory.iter() {
         let entry = entry?;
         let may_be_a_service = match entry.file_type() {
@@ -40,16 +41,16 @@ pub fn overview(
         };
         let name = entry.file_name();
         if may_be_a_service && !name.to_bytes().starts_with(b".") {
-            found.push(name.to_owned());
+            names.push(name.to_owned());
         }
     }
-    found.sort_unstable();
+    names.sort_unstable();
     let pages = Pages::size();
     let mut rows = Vec::new();
-    for name in found {
+    for name in names {
         let mut add =
-            |logger: bool, called: &CStr, snapshot: Result<ServiceSnapshot, SnapshotError>| {
-                let snapshot = snapshot.map_err(|error| blind(called, error)).ok();
+            |logger: bool, path: &CStr, snapshot: Result<ServiceSnapshot, StatusError>| {
+                let snapshot = snapshot.map_err(|error| report(path, error)).ok();
                 let mut row = Row {
                     name: name.to_bytes().to_owned(),
                     logger,
@@ -67,30 +68,28 @@ pub fn overview(
                 continue;
             }
         };
-        add(false, &name, read_snapshot());
-        let logger = enter(&service, names::LOG).transpose();
-        if let Some(logger) = logger {
-            let called = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
-            let called = CString::new(called).unwrap_or_default();
-            add(true, &called, logger.and_then(|_| read_snapshot()));
+        add(false, &name, ServiceSnapshot::read());
+        if let Some(logger) = enter(&service, names::LOG).transpose() {
+            let path = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
+            let path = CString::new(path).unwrap_or_default();
+            add(true, &path, logger.and_then(|_| ServiceSnapshot::read()));
         }
     }
     Ok(rows)
 }
 
-/// Makes a directory in another one the current directory; None if there is no
-/// directory, and so no service.
-fn enter(above: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>, SnapshotError> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let directory = openat(above, name, flags, Mode::empty());
+/// Enters a directory in another one; None if there is none, and so no service.
+fn enter(parent: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>, StatusError> {
+    let directory = open_directory(parent, name);
     let entered = directory.and_then(|directory| fchdir(&directory).map(|()| directory));
     match entered {
         Ok(directory) => Ok(Some(directory)),
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
-        Err(error) => Err(SnapshotError {
+        Err(errno) => Err(StatusError::Client(ClientError {
+            operation: Operation::Open,
             file: c"",
-            error: Some(error),
-        }),
+            errno,
+        })),
     }
 }
 
@@ -105,8 +104,7 @@ impl Pages {
         )
     }
 
-    /// The memory of a process, from /proc: pages in memory, and those of
-    /// them that are of files or shared.
+    /// The memory of a process: resident and shared pages in /proc/PID/statm.
     fn memory(self, pid: i32) -> Option<Memory> {
         let file = open_read(proc_path(Pid::from_raw(pid), "statm")?.as_str()).ok()?;
         let mut text = [0; 128];

@@ -1,0 +1,193 @@
+//! The conditions for which svwait waits.
+
+use daemontools_core::state::ServiceState;
+
+use super::ServiceSnapshot;
+
+/// A condition of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitCondition {
+    /// The service runs.
+    Up,
+    /// The service runs and is ready.
+    UpAndReady,
+    /// The service does not run.
+    Down,
+    /// Neither the service nor its `finish` runs.
+    DownAndFinished,
+    /// The service was started after the first snapshot.
+    Restarted,
+    /// The service was started after the first snapshot and is ready.
+    RestartedAndReady,
+    /// supervise has exited.
+    Gone,
+}
+
+impl WaitCondition {
+    /// Whether the condition holds. `first` is the first snapshot, `last` the
+    /// one before `now`.
+    ///
+    /// Without a running supervise, a record of a service that is down is still
+    /// true, since only supervise starts the service; a record of a process may
+    /// be stale. A service with a new process was down in between, even if no
+    /// snapshot shows it.
+    #[must_use]
+    pub fn holds(
+        self,
+        first: &ServiceSnapshot,
+        last: &ServiceSnapshot,
+        now: &ServiceSnapshot,
+    ) -> bool {
+        let runs_again = now.is_up() && last.supervised && now.start() != last.start();
+        let was_restarted = now.is_up() && now.start() != first.start();
+        match self {
+            WaitCondition::Up => now.is_up(),
+            WaitCondition::UpAndReady => now.is_up() && now.is_ready(),
+            WaitCondition::Down => now.is_down() || runs_again,
+            WaitCondition::DownAndFinished => {
+                (now.is_down() && now.state() != Some(ServiceState::Finish)) || runs_again
+            }
+            WaitCondition::Restarted => was_restarted,
+            WaitCondition::RestartedAndReady => was_restarted && now.is_ready(),
+            WaitCondition::Gone => !now.supervised,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::StatusRecord;
+    use WaitCondition::{
+        Down, DownAndFinished, Gone, Restarted, RestartedAndReady, Up, UpAndReady,
+    };
+    use daemontools_core::label::Label;
+    use daemontools_core::state::StateFile;
+
+    /// A snapshot of a service that changed at this second.
+    fn snapshot(seconds: i64, pid: i32, more: [u8; 4], state: Option<&str>) -> ServiceSnapshot {
+        let label = Label::from_unix(seconds, 0);
+        let pid = pid.to_le_bytes();
+        let record = [&label.pack()[..], &pid, &more].concat();
+        let since = String::from_utf8(label.text().to_vec()).unwrap();
+        let state = state.map(|state| format!("state={state}\nsince={since}\n").into_bytes());
+        ServiceSnapshot {
+            supervised: true,
+            record: StatusRecord::decode(&record, state.as_deref().and_then(StateFile::read)),
+        }
+    }
+
+    const UP: [u8; 4] = [0, b'u', 0, 1];
+    const DOWN: [u8; 4] = [0, b'd', 0, 0];
+
+    fn unsupervised(snapshot: ServiceSnapshot) -> ServiceSnapshot {
+        ServiceSnapshot {
+            supervised: false,
+            ..snapshot
+        }
+    }
+
+    /// Checks that exactly these conditions hold in `now`.
+    #[track_caller]
+    fn check(first: &ServiceSnapshot, now: &ServiceSnapshot, conditions: &[WaitCondition]) {
+        check_after(first, first, now, conditions);
+    }
+
+    #[track_caller]
+    fn check_after(
+        first: &ServiceSnapshot,
+        last: &ServiceSnapshot,
+        now: &ServiceSnapshot,
+        conditions: &[WaitCondition],
+    ) {
+        let all = [
+            Up,
+            UpAndReady,
+            Down,
+            DownAndFinished,
+            Restarted,
+            RestartedAndReady,
+            Gone,
+        ];
+        let reached = all
+            .into_iter()
+            .filter(|condition| condition.holds(first, last, now));
+        assert_eq!(reached.collect::<Vec<_>>(), conditions);
+    }
+
+    #[test]
+    fn record_alone_shows_up_and_down() {
+        let (up, down) = (snapshot(1, 7, UP, None), snapshot(2, 0, DOWN, None));
+        check(&up, &up, &[Up, UpAndReady]);
+        check(&up, &down, &[Down, DownAndFinished]);
+    }
+
+    #[test]
+    fn start_after_first_snapshot_is_restart() {
+        let up = [Up, UpAndReady];
+        let restarted = [Restarted, RestartedAndReady];
+        let down = [Down, DownAndFinished];
+        let first = snapshot(1, 7, UP, None);
+        let again = [&up[..], &down, &restarted].concat();
+        check(&first, &snapshot(3, 8, UP, None), &again);
+        check(&first, &snapshot(3, 7, UP, None), &again);
+        let now = snapshot(3, 8, UP, None);
+        let started = [&up[..], &restarted].concat();
+        check_after(&first, &now, &now, &started);
+        check(&unsupervised(first), &first, &started);
+        check(&snapshot(2, 0, DOWN, None), &now, &again);
+        check(&first, &first, &up);
+    }
+
+    #[test]
+    fn state_file_shows_readiness_and_finish() {
+        let at = |pid, state| snapshot(1, pid, UP, Some(state));
+        let first = at(7, "up");
+        check(&first, &at(7, "starting"), &[Up]);
+        check(&first, &at(7, "ready"), &[Up, UpAndReady]);
+        check(&first, &at(0, "finish"), &[Down]);
+        for state in ["down", "failed", "delay"] {
+            check(&first, &at(0, state), &[Down, DownAndFinished]);
+            // supervise has not renamed the record yet.
+            check(&first, &at(7, state), &[]);
+        }
+        check(&first, &at(0, "ready"), &[]);
+        let restarted = snapshot(2, 8, UP, Some("starting"));
+        check_after(&first, &restarted, &restarted, &[Up, Restarted]);
+    }
+
+    #[test]
+    fn state_file_older_than_record_is_ignored() {
+        let label = Label::from_unix(5, 0);
+        let record = [&label.pack()[..], &7_i32.to_le_bytes(), b"\0u"].concat();
+        let old = String::from_utf8(Label::from_unix(4, 0).text().to_vec()).unwrap();
+        let state = format!("state=starting\nsince={old}\n");
+        let record = StatusRecord::decode(&record, StateFile::read(state.as_bytes())).unwrap();
+        assert_eq!(
+            (record.state_file, record.state()),
+            (None, ServiceState::Up)
+        );
+    }
+
+    #[test]
+    fn finish_of_runsv_counts_as_down() {
+        let finish = snapshot(1, 7, [0, b'd', 0, 2], None);
+        check(&finish, &finish, &[Down]);
+        // The process of `finish` does not exist yet.
+        let finish = snapshot(1, 0, [0, b'd', 0, 2], None);
+        check(&finish, &finish, &[Down]);
+    }
+
+    #[test]
+    fn without_supervise_only_down_records_count() {
+        let (up, down) = (snapshot(1, 7, UP, None), snapshot(2, 0, UP, None));
+        check(&up, &unsupervised(up), &[Gone]);
+        let gone = [Down, DownAndFinished, Gone];
+        check(&up, &unsupervised(down), &gone);
+        let never = ServiceSnapshot {
+            supervised: false,
+            record: None,
+        };
+        check(&never, &never, &gone);
+    }
+}

@@ -1,0 +1,122 @@
+//! A snapshot of a service: the content of `supervise/` at one moment.
+
+use daemontools_core::label::Label;
+use daemontools_core::runsv::{self, Report};
+use daemontools_core::state::{ServiceState, StateFile};
+use daemontools_core::status::{Status, Want};
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::{ClientError, StatusError, probe, read_state_file, read_status};
+
+/// The state of a service as `supervise/` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceSnapshot {
+    /// Whether supervise, or runsv, runs.
+    pub supervised: bool,
+    /// The status record; None if there is none.
+    pub record: Option<StatusRecord>,
+}
+
+/// A status record, with the state file that belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusRecord {
+    /// The first 18 bytes of the record.
+    pub status: Status,
+    /// Whether runsv's `finish` runs or starts soon.
+    finishes: bool,
+    /// The state file of supervise -e.
+    pub state_file: Option<StateFile>,
+}
+
+impl StatusRecord {
+    /// Decodes a record; None if it is too short. The state file counts only if
+    /// it is not older than the record.
+    #[must_use]
+    pub fn decode(record: &[u8], state_file: Option<StateFile>) -> Option<Self> {
+        let report = Report::decode(record);
+        let status = Status::decode(record)?;
+        Some(StatusRecord {
+            status,
+            finishes: report.is_some_and(|report| report.state == Some(ServiceState::Finish)),
+            state_file: state_file.filter(|state| state.belongs_to(&status)),
+        })
+    }
+
+    /// The state of the service. Without a state file, a service that is down
+    /// and wanted up counts as delayed, and one that is up as not reporting
+    /// readiness.
+    #[must_use]
+    pub fn state(&self) -> ServiceState {
+        if let Some(state_file) = self.state_file {
+            return state_file.state;
+        }
+        match (self.status.pid, self.status.want) {
+            _ if self.finishes => ServiceState::Finish,
+            (Some(_), _) => ServiceState::Up,
+            (None, Want::Up) => ServiceState::Delay,
+            (None, Want::Down | Want::Once) => ServiceState::Down,
+        }
+    }
+}
+
+impl ServiceSnapshot {
+    /// Reads the service in the current directory, and never blocks.
+    ///
+    /// # Errors
+    /// As open(2) and read(2), except for files that do not exist; a record that
+    /// is too short.
+    pub fn read() -> Result<Self, StatusError> {
+        let is_missing = |error: ClientError| matches!(error.errno, Errno::ENOENT | Errno::ENOTDIR);
+        let supervised = match probe() {
+            Ok(_) => true,
+            Err(error) if error.is_not_running() || is_missing(error) => false,
+            Err(error) => return Err(error.into()),
+        };
+        // supervise renames `state` first, so `state` is read last: see
+        // daemontools_core::state.
+        let mut record = [0; runsv::LENGTH];
+        let record = match read_status(&mut record) {
+            Ok(record) => {
+                let record = StatusRecord::decode(record, read_state_file());
+                Some(record.ok_or(StatusError::Format)?)
+            }
+            Err(error) if is_missing(error) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(ServiceSnapshot { supervised, record })
+    }
+
+    pub(super) fn state(&self) -> Option<ServiceState> {
+        self.record.map(|record| record.state())
+    }
+
+    /// The process and its start. A record without a running supervise may be
+    /// stale.
+    pub(super) fn start(&self) -> Option<(Pid, Label)> {
+        let status = self.record.filter(|_| self.supervised)?.status;
+        Some((status.pid?, status.since))
+    }
+
+    /// supervise writes `state` before the record; in between, the service is
+    /// neither up nor down, as svstat shows the record alone.
+    pub(super) fn is_up(&self) -> bool {
+        self.state().is_some_and(ServiceState::runs) && self.start().is_some()
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        let Some(record) = self.record else {
+            return true;
+        };
+        match record.status.pid {
+            None => !record.state().runs(),
+            // runsv records the PID of `finish`.
+            Some(_) => self.supervised && record.state() == ServiceState::Finish,
+        }
+    }
+
+    /// Whether a service that is up has reported readiness, or never does.
+    pub(super) fn is_ready(&self) -> bool {
+        self.state() != Some(ServiceState::Starting)
+    }
+}

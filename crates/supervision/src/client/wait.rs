@@ -1,0 +1,286 @@
+//! The wait of svwait for any number of services.
+//!
+//! inotify reports each change: supervise renames each new status record into
+//! `supervise`, and closes the FIFO `ok` when it exits, even if a successor opens
+//! the FIFO at once. Each watch is added before the snapshot, so that no change
+//! in between is lost.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Instant;
+
+use daemontools_core::names;
+use nix::NixPath;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, readlink};
+use nix::sys::inotify::{AddWatchFlags, WatchDescriptor};
+use nix::sys::stat::fstat;
+use nix::unistd::{AccessFlags, access, fchdir};
+use unix::cwd::open_directory;
+use unix::descriptors::DescriptorLimit;
+use unix::poll::wait_readable;
+
+use super::condition::WaitCondition;
+use super::{ServiceSnapshot, StatusError, Watcher};
+
+/// The number of services that have to reach the condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitMode {
+    /// All services, not necessarily at the same time.
+    All,
+    /// One service.
+    One,
+}
+
+/// The end of a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitOutcome<'a> {
+    /// The services reached the condition.
+    Reached,
+    /// The deadline passed.
+    TimedOut,
+    /// The condition is out of reach: the supervise of this directory has
+    /// exited, or the directory was removed.
+    Died(&'a CStr),
+}
+
+/// An error that prevents the wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitError<'a> {
+    /// inotify_init1(2).
+    Inotify(Errno),
+    /// Entering the directory.
+    Chdir(&'a CStr, Errno),
+    /// The directory has neither `run` nor `supervise`.
+    NoService(&'a CStr),
+    /// inotify_add_watch(2).
+    Watch(&'a CStr, Errno),
+    /// Reading the snapshot.
+    Read(&'a CStr, StatusError),
+}
+
+/// Waits until the services in `directories` reach the condition, or until the
+/// deadline. Changes the current directory.
+///
+/// # Errors
+/// A directory that is no service, or that cannot be watched or read.
+pub fn wait<'a>(
+    directories: &[&'a CStr],
+    condition: WaitCondition,
+    mode: WaitMode,
+    deadline: Option<Instant>,
+) -> Result<WaitOutcome<'a>, WaitError<'a>> {
+    // Each service needs a descriptor.
+    DescriptorLimit::read().raise();
+    let services = directories.iter().map(|name| Service::open(name).map(Some));
+    let mut services = services.collect::<Result<Vec<_>, _>>()?;
+    let mut watches = Watches {
+        watcher: Watcher::new().map_err(WaitError::Inotify)?,
+        services: HashMap::new(),
+    };
+    let mut dirty: Vec<usize> = (0..services.len()).collect();
+    let mut last_death = None;
+    loop {
+        for index in dirty {
+            let Some(slot) = services.get_mut(index) else {
+                continue;
+            };
+            let Some(service) = slot else { continue };
+            service.watch(&mut watches, index)?;
+            match (service.check(condition)?, mode) {
+                (Progress::Waiting, _) => {}
+                (Progress::Reached, WaitMode::All) => *slot = None,
+                (Progress::Reached, WaitMode::One) => return Ok(WaitOutcome::Reached),
+                (Progress::Died, WaitMode::All) => return Ok(WaitOutcome::Died(service.name)),
+                (Progress::Died, WaitMode::One) => {
+                    last_death = Some(service.name);
+                    *slot = None;
+                }
+            }
+        }
+        if services.iter().all(Option::is_none) {
+            return Ok(last_death.map_or(WaitOutcome::Reached, WaitOutcome::Died));
+        }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Ok(WaitOutcome::TimedOut);
+        }
+        wait_readable(&[watches.watcher.as_fd()], deadline);
+        let events = watches.take_events(services.len());
+        for &index in &events.exited {
+            if let Some(Some(service)) = services.get_mut(index) {
+                service.exited = true;
+            }
+        }
+        dirty = events.dirty;
+    }
+}
+
+/// The event on `ok` when supervise exits.
+const OK_CLOSED: AddWatchFlags = AddWatchFlags::IN_CLOSE_NOWRITE;
+
+/// The events on a directory when an entry, or the directory itself, appears or
+/// disappears.
+const ENTRIES: AddWatchFlags = AddWatchFlags::IN_CREATE
+    .union(AddWatchFlags::IN_MOVED_TO)
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_DELETE_SELF)
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_ONLYDIR);
+
+/// The watches, each with the indices of its services.
+struct Watches {
+    watcher: Watcher,
+    services: HashMap<WatchDescriptor, Vec<usize>>,
+}
+
+/// Indices of services.
+#[derive(Default)]
+struct Events {
+    /// Services with changes.
+    dirty: Vec<usize>,
+    /// Services whose supervise has exited.
+    exited: Vec<usize>,
+}
+
+impl Watches {
+    /// Adds a watch on a path, or extends an existing one; whether the path
+    /// exists.
+    fn add<P: NixPath + ?Sized>(
+        &mut self,
+        path: &P,
+        events: AddWatchFlags,
+        service: usize,
+    ) -> Result<bool, Errno> {
+        match self.watcher.add(path, events) {
+            Ok(watch) => {
+                let services = self.services.entry(watch).or_default();
+                if !services.contains(&service) {
+                    services.push(service);
+                }
+                Ok(true)
+            }
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The events since the last call. `count` is the number of services.
+    fn take_events(&self, count: usize) -> Events {
+        let mut taken = Events::default();
+        for event in self.watcher.take_events() {
+            match self.services.get(&event.wd) {
+                Some(services) => {
+                    taken.dirty.extend(services);
+                    if event.mask.contains(OK_CLOSED) {
+                        taken.exited.extend(services);
+                    }
+                }
+                // The kernel dropped events.
+                None if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) => {
+                    taken.dirty.extend(0..count);
+                }
+                None => {}
+            }
+        }
+        taken.dirty.sort_unstable();
+        taken.dirty.dedup();
+        taken
+    }
+}
+
+/// A service that has not reached the condition.
+#[derive(Debug)]
+struct Service<'a> {
+    name: &'a CStr,
+    directory: OwnedFd,
+    /// The first and the last snapshot.
+    before: Option<(ServiceSnapshot, ServiceSnapshot)>,
+    /// Whether a supervise has exited. A successor may run.
+    exited: bool,
+}
+
+/// The result of a check.
+enum Progress {
+    Reached,
+    Died,
+    Waiting,
+}
+
+impl<'a> Service<'a> {
+    fn open(name: &'a CStr) -> Result<Self, WaitError<'a>> {
+        let directory =
+            open_directory(AT_FDCWD, name).map_err(|error| WaitError::Chdir(name, error))?;
+        Ok(Service {
+            name,
+            directory,
+            before: None,
+            exited: false,
+        })
+    }
+
+    /// Enters the directory and adds watches for the service of this index.
+    fn watch(&self, watches: &mut Watches, index: usize) -> Result<(), WaitError<'a>> {
+        fchdir(&self.directory).map_err(|error| WaitError::Chdir(self.name, error))?;
+        let watch = |watches: &mut Watches| {
+            if !watch_supervise(watches, index)? {
+                watch_parents(watches, index)?;
+                // `supervise` may have appeared before the watch.
+                watch_supervise(watches, index)?;
+            }
+            Ok(())
+        };
+        watch(watches).map_err(|error| WaitError::Watch(self.name, error))
+    }
+
+    /// Checks the service in the current directory, which [`Service::watch`]
+    /// has entered.
+    fn check(&mut self, condition: WaitCondition) -> Result<Progress, WaitError<'a>> {
+        let snapshot = ServiceSnapshot::read();
+        let mut now = snapshot.map_err(|error| WaitError::Read(self.name, error))?;
+        if self.before.is_none() && !now.supervised && !is_service() {
+            return Err(WaitError::NoService(self.name));
+        }
+        now.supervised &= !self.exited;
+        let (first, last) = self.before.unwrap_or((now, now));
+        self.before = Some((first, now));
+        let died = self.exited || (last.supervised && !now.supervised);
+        let removed = fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 0);
+        Ok(if condition.holds(&first, &last, &now) {
+            Progress::Reached
+        } else if died || removed {
+            Progress::Died
+        } else {
+            Progress::Waiting
+        })
+    }
+}
+
+/// Watches `supervise` and the FIFO in it; whether both exist.
+fn watch_supervise(watches: &mut Watches, index: usize) -> Result<bool, Errno> {
+    Ok(watches.add(names::SUPERVISE, ENTRIES, index)?
+        && watches.add(names::OK, OK_CLOSED, index)?)
+}
+
+/// Watches the directories where `supervise` may appear, or from which the
+/// service may be removed.
+fn watch_parents(watches: &mut Watches, index: usize) -> Result<(), Errno> {
+    watches.add(c".", ENTRIES, index)?;
+    // A removed directory reports its removal only after the last process has
+    // left it, which this process does not. The parent may be unreadable.
+    let _ = watches.add(c"..", ENTRIES, index);
+    // supervise creates the target of the link.
+    if let Ok(target) = readlink(names::SUPERVISE) {
+        let parent = Path::new(&target).parent();
+        let _ = parent.map(|parent| watches.add(parent, ENTRIES, index));
+    }
+    Ok(())
+}
+
+/// Whether supervise ran, or can run, in the current directory.
+fn is_service() -> bool {
+    [names::RUN, names::SUPERVISE]
+        .iter()
+        .any(|name| access(*name, AccessFlags::F_OK).is_ok())
+}

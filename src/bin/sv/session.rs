@@ -1,0 +1,283 @@
+//! One run of sv: it sends the command to all services, and then waits until
+//! each one has completed it.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::time::{Duration, Instant};
+
+use daemontools_core::label::Label;
+use daemontools_core::names;
+use daemontools_core::runsv::{LENGTH, Report};
+use nix::errno::Errno;
+use nix::unistd::chdir;
+use supervision::client::{
+    ChangeWatcher, StatusError, WhenFull, is_normally_up, read_runsv_status, send_commands,
+};
+use unix::cwd::Origin;
+
+use super::check::is_available;
+use super::command::{Action, Completion, SvCommand};
+use super::status_line::StatusLine;
+
+/// The interval between two reads of a service that cannot be watched. The last
+/// read is that much later than the timeout.
+const POLL_INTERVAL: Duration = Duration::from_millis(420);
+
+/// The result for one service.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The status of the service and of its logger, for the command `status`.
+    Status(Description, Option<LoggerStatus>),
+    /// The command is complete.
+    Done(Description),
+    /// The timeout has expired. A `force-` command has sent `kill`.
+    TimedOut(Description),
+    /// The service cannot be controlled.
+    Failed(ServiceError),
+}
+
+/// A status line; an error if stat(2) of the file `down` fails.
+pub(crate) type Description = Result<StatusLine, Errno>;
+
+/// The status of a logger.
+#[derive(Debug)]
+pub(crate) enum LoggerStatus {
+    /// The directory `log` cannot be entered.
+    Chdir(Errno),
+    /// The status of the logger.
+    Known(Description),
+    /// The status cannot be read; the last record that was read.
+    Unknown(StatusError, Description),
+}
+
+/// Why a service cannot be controlled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ServiceError {
+    /// The directory cannot be entered.
+    Chdir(Errno),
+    /// The client of runsv failed.
+    Client(StatusError),
+}
+
+impl<E: Into<StatusError>> From<E> for Outcome {
+    fn from(error: E) -> Self {
+        Outcome::Failed(ServiceError::Client(error.into()))
+    }
+}
+
+/// Why sv cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OriginError {
+    /// Opening the current directory.
+    Open(Errno),
+    /// Returning to the current directory.
+    Return(Errno),
+}
+
+/// The directory in which sv finds services by name.
+#[derive(Debug)]
+pub(crate) struct Services {
+    origin: Origin,
+    directory: CString,
+}
+
+impl Services {
+    /// Relative paths start at the current directory.
+    ///
+    /// # Errors
+    /// [`OriginError::Open`].
+    pub(crate) fn in_directory(directory: &[u8]) -> Result<Self, OriginError> {
+        Ok(Services {
+            origin: Origin::open().map_err(OriginError::Open)?,
+            directory: to_cstring(directory),
+        })
+    }
+
+    fn enter(&self, service: &[u8]) -> Result<(), Errno> {
+        let is_path =
+            service.starts_with(b".") || service.starts_with(b"/") || service.ends_with(b"/");
+        if !is_path {
+            chdir(self.directory.as_c_str())?;
+        }
+        chdir(to_cstring(service).as_c_str())
+    }
+}
+
+fn to_cstring(bytes: &[u8]) -> CString {
+    // Arguments and the environment contain no NUL.
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// Sends the command to each service, and waits until each one has completed
+/// it, at most for `timeout`. Default: no wait. `report` gets the outcome of
+/// each service as soon as it is known, with the service's directory as current
+/// directory; there is none for a service that is not waited for.
+///
+/// # Errors
+/// [`OriginError::Return`].
+pub(crate) fn control<'n>(
+    command: SvCommand,
+    services: &Services,
+    names: &[&'n [u8]],
+    timeout: Option<Duration>,
+    report: &mut dyn FnMut(&'n [u8], Outcome),
+) -> Result<(), OriginError> {
+    let mut session = Session {
+        command,
+        sent: Label::now(),
+        begun: Instant::now(),
+        before: BTreeMap::new(),
+        record: [0; LENGTH],
+        watcher: ChangeWatcher::new(),
+        must_poll: false,
+    };
+    let mut waiting = names.to_vec();
+    let mut round = |session: &mut Session,
+                     waiting: &mut Vec<&'n [u8]>,
+                     act: fn(&mut Session, &[u8]) -> Option<Outcome>| {
+        for name in std::mem::take(waiting) {
+            let visit = services.origin.visit();
+            let outcome = match services.enter(name) {
+                Ok(()) => act(session, name),
+                Err(error) => Some(Outcome::Failed(ServiceError::Chdir(error))),
+            };
+            match outcome {
+                Some(outcome) => report(name, outcome),
+                None => waiting.push(name),
+            }
+            visit.end().map_err(OriginError::Return)?;
+        }
+        Ok(())
+    };
+    round(&mut session, &mut waiting, Session::send)?;
+    let Some(timeout) = timeout else {
+        return Ok(());
+    };
+    let deadline = Instant::now().checked_add(timeout.saturating_add(POLL_INTERVAL));
+    while !waiting.is_empty() {
+        session.must_poll = false;
+        round(&mut session, &mut waiting, Session::check)?;
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return round(&mut session, &mut waiting, Session::give_up);
+        }
+        let next_poll = session.must_poll.then(|| now + POLL_INTERVAL);
+        if !waiting.is_empty() {
+            let deadlines = next_poll.into_iter().chain(deadline);
+            session.watcher.wait(deadlines.min());
+        }
+    }
+    Ok(())
+}
+
+struct Session {
+    command: SvCommand,
+    /// The time of the command.
+    sent: Label,
+    begun: Instant,
+    /// The status of each service before the command.
+    before: BTreeMap<Vec<u8>, Report>,
+    /// The last record that was read. A service whose record cannot be read
+    /// shows this one, as in runit.
+    record: [u8; LENGTH],
+    watcher: ChangeWatcher,
+    /// Whether the watcher may miss a change.
+    must_poll: bool,
+}
+
+/// The actions on the service in the current directory. None: wait.
+impl Session {
+    fn send(&mut self, name: &[u8]) -> Option<Outcome> {
+        if self.command.action == Action::Check {
+            return None;
+        }
+        let report = match read_runsv_status(&mut self.record) {
+            Ok(report) => report,
+            Err(error) => return Some(error.into()),
+        };
+        self.before.insert(name.to_owned(), report);
+        let letters = self.command.action.letters(&report);
+        match self.command.action {
+            Action::Status => Some(Outcome::Status(describe(report), self.logger(report))),
+            Action::Check => None,
+            Action::Send(_) if letters.is_empty() => None,
+            Action::Send(_) => send_commands(letters, WhenFull::Fail)
+                .err()
+                .map(Outcome::from),
+        }
+    }
+
+    /// The status of the logger, if the service has one. `service` is the
+    /// status of the service.
+    fn logger(&mut self, service: Report) -> Option<LoggerStatus> {
+        match chdir(names::LOG) {
+            Ok(()) => {}
+            Err(Errno::ENOENT) => return None,
+            Err(error) => return Some(LoggerStatus::Chdir(error)),
+        }
+        Some(match read_runsv_status(&mut self.record) {
+            Ok(report) => LoggerStatus::Known(describe(report)),
+            Err(error) => {
+                let last = Report::decode(&self.record).unwrap_or(service);
+                LoggerStatus::Unknown(error, describe(last))
+            }
+        })
+    }
+
+    fn check(&mut self, name: &[u8]) -> Option<Outcome> {
+        // The watch precedes the read, so that no change in between is lost.
+        self.watcher.add();
+        let report = match read_runsv_status(&mut self.record) {
+            Ok(report) => report,
+            Err(error) => return Some(error.into()),
+        };
+        if self.is_too_early(name, &report) {
+            self.must_poll = true;
+            return None;
+        }
+        let done = match self.command.action.completion(&report, self.sent) {
+            Completion::Pending => {
+                self.must_poll |= !self.watcher.is_complete();
+                false
+            }
+            Completion::Complete => true,
+            Completion::IfAvailable => {
+                let available = is_available(name);
+                self.must_poll |= !available;
+                available
+            }
+        };
+        done.then(|| Outcome::Done(describe(report)))
+    }
+
+    /// Whether runsv may not have read the command yet. As whole seconds count,
+    /// a service that was started in the second of a restart command would look
+    /// restarted.
+    fn is_too_early(&self, name: &[u8], report: &Report) -> bool {
+        report.status.pid.is_some()
+            && self.command.action.stops_process()
+            && self.before.get(name) == Some(report)
+            && self.begun.elapsed() < POLL_INTERVAL
+    }
+
+    fn give_up(&mut self, _name: &[u8]) -> Option<Outcome> {
+        Some(match read_runsv_status(&mut self.record) {
+            Ok(report) => {
+                if self.command.kills {
+                    // The outcome is the same if this fails, as in runit.
+                    let _ = send_commands(b"k", WhenFull::Fail);
+                }
+                Outcome::TimedOut(describe(report))
+            }
+            Err(error) => error.into(),
+        })
+    }
+}
+
+fn describe(report: Report) -> Description {
+    Ok(StatusLine {
+        report,
+        normally_up: is_normally_up()?,
+        now: Label::now(),
+    })
+}

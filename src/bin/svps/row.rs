@@ -1,0 +1,152 @@
+//! A row of svps: a service or a logger.
+
+use daemontools_core::label::Label;
+use daemontools_core::state::ServiceState;
+use nix::unistd::Pid;
+use supervision::client::{ServiceSnapshot, StatusRecord};
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Resident memory without shared and file pages.
+    pub(crate) private: u64,
+    /// Resident memory.
+    pub(crate) resident: u64,
+}
+
+/// A service, or the logger of the service in the row before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// The name of the service in the scan directory, for its logger too.
+    pub(crate) name: Vec<u8>,
+    /// Whether the row shows the logger.
+    pub(crate) logger: bool,
+    /// The snapshot; None if it cannot be read.
+    pub(crate) snapshot: Option<ServiceSnapshot>,
+    /// The memory of the process.
+    pub(crate) memory: Option<Memory>,
+}
+
+/// The degree to which a row stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    Normal,
+    Warning,
+    Critical,
+}
+
+/// A service that is up for fewer seconds may exit and restart in a loop.
+const MIN_UPTIME: u64 = 10;
+
+impl Row {
+    /// The process; None without a running supervise, since the record may be
+    /// stale.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.current()?.status.pid.map(Pid::as_raw)
+    }
+
+    /// The state in the words of svps, and its severity.
+    pub(crate) fn state(&self, now: Label) -> (&'static str, Severity) {
+        let record = match self.snapshot {
+            Some(snapshot) if !snapshot.supervised => return ("unsupervised", Severity::Critical),
+            Some(snapshot) => snapshot.record,
+            None => None,
+        };
+        let Some(record) = record else {
+            return ("unknown", Severity::Critical);
+        };
+        if record.status.paused {
+            return ("paused", Severity::Warning);
+        }
+        let restarts = record.state_file.and_then(|state| state.restarts);
+        let is_young = self.seconds(now).is_some_and(|age| age < MIN_UPTIME);
+        // The first start is no restart.
+        let up = if is_young && restarts != Some(0) {
+            Severity::Warning
+        } else {
+            Severity::Normal
+        };
+        match record.state() {
+            ServiceState::Down => ("down", Severity::Normal),
+            ServiceState::Starting => ("starting", Severity::Warning),
+            ServiceState::Up => ("up", up),
+            ServiceState::Ready => ("ready", up),
+            ServiceState::Finish => ("finish", Severity::Warning),
+            ServiceState::Delay => ("restarting", Severity::Critical),
+            ServiceState::Failed => ("failed", Severity::Critical),
+        }
+    }
+
+    /// The record, even if its supervise has exited.
+    pub(crate) fn record(&self) -> Option<StatusRecord> {
+        self.snapshot?.record
+    }
+
+    /// The record of a running supervise.
+    fn current(&self) -> Option<StatusRecord> {
+        self.snapshot.filter(|snapshot| snapshot.supervised)?.record
+    }
+
+    /// Whole seconds since the last change of the pid.
+    pub(crate) fn seconds(&self, now: Label) -> Option<u64> {
+        Some(now.seconds_since(self.current()?.status.since))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use daemontools_core::state::StateFile;
+    use supervision::client::StatusRecord;
+
+    pub(crate) const NOW: i64 = 1_000_000_000;
+
+    pub(crate) fn row(name: &[u8], logger: bool, age: i64, pid: i32, want: u8, state: &str) -> Row {
+        let since = Label::from_unix(NOW - age, 0);
+        let record = [&since.pack()[..], &pid.to_le_bytes(), &[0, want]].concat();
+        let label = String::from_utf8(since.text().to_vec()).unwrap();
+        let state = format!("since={label}\n{state}");
+        let record = StatusRecord::decode(&record, StateFile::read(state.as_bytes()));
+        let memory = (pid != 0).then_some(Memory {
+            private: 4096 * 13,
+            resident: 20 << 20,
+        });
+        Row {
+            name: name.to_owned(),
+            logger,
+            snapshot: Some(ServiceSnapshot {
+                supervised: true,
+                record,
+            }),
+            memory,
+        }
+    }
+
+    fn severity(age: i64, state: &str) -> Severity {
+        let row = row(b"s", false, age, 7, b'u', state);
+        row.state(Label::from_unix(NOW, 0)).1
+    }
+
+    #[test]
+    fn pid_without_supervise_is_unknown() {
+        let now = Label::from_unix(NOW, 0);
+        let mut row = row(b"gone", false, 5, 9, b'u', "state=ready\n");
+        assert_eq!((row.state(now).0, row.pid()), ("ready", Some(9)));
+        row.snapshot = row.snapshot.map(|snapshot| ServiceSnapshot {
+            supervised: false,
+            ..snapshot
+        });
+        assert_eq!((row.state(now).0, row.pid()), ("unsupervised", None));
+        assert_eq!(row.seconds(now), None);
+        row.snapshot = None;
+        assert_eq!(row.state(now).0, "unknown");
+    }
+
+    #[test]
+    fn restart_and_failure_raise_severity() {
+        assert_eq!(severity(3, "state=up\nrestarts=0\n"), Severity::Normal);
+        assert_eq!(severity(3, "state=up\nrestarts=1\n"), Severity::Warning);
+        assert_eq!(severity(13, "state=up\nrestarts=1\n"), Severity::Normal);
+        assert_eq!(severity(13, "state=failed\n"), Severity::Critical);
+    }
+}
