@@ -125,21 +125,21 @@ complete -c svc -s + -d 'group'
 complete -c svc -s = -d 'process alone'
 complete -c svok -x -a "(__daemontools '' service)"
 complete -c svps -x -a "(__daemontools '' directory)"
-complete -c svps -s j -d 'as JSON'
+complete -c svps -s j -d 'print JSON'
 complete -c svscan -x -a "(__daemontools '' directory)"
 complete -c svscan -s e -d 'extended: run supervise -e for each service, handle signals'
 complete -c svstat -x -a "(__daemontools '' services)"
 complete -c svwait -x -a "(__daemontools 't' services)"
-complete -c svwait -s u -d 'until up'
-complete -c svwait -s U -d 'until up and ready'
-complete -c svwait -s d -d 'until down'
-complete -c svwait -s D -d 'until down and cleaned up'
-complete -c svwait -s r -d 'until started anew'
-complete -c svwait -s R -d 'until started anew and ready'
-complete -c svwait -s x -d 'until supervise has exited'
-complete -c svwait -s a -d 'wait for all'
-complete -c svwait -s o -d 'wait for one'
-complete -c svwait -s t -x -d 'timeout in milliseconds'
+complete -c svwait -s u -d 'wait until up'
+complete -c svwait -s U -d 'wait until up and ready'
+complete -c svwait -s d -d 'wait until down'
+complete -c svwait -s D -d 'wait until down and finished'
+complete -c svwait -s r -d 'wait until restarted'
+complete -c svwait -s R -d 'wait until restarted and ready'
+complete -c svwait -s x -d 'wait until supervise has exited'
+complete -c svwait -s a -d 'wait for all services'
+complete -c svwait -s o -d 'wait for one service'
+complete -c svwait -s t -x -d 'timeout in milliseconds; 0 disables it'
 complete -c tai64nlocal -x -a "(__daemontools '' )"
 complete -c tai64nlocal -s g -d 'UTC, not local time'
 complete -c tai64nlocal -s i -d 'as RFC 3339 has it'

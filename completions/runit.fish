@@ -107,9 +107,9 @@ complete -c runsvchdir -x -a "(__daemontools '' level)"
 complete -c runsvdir -x -a "(__daemontools '' directory)"
 complete -c runsvdir -s P -d 'each runsv in a session of its own'
 complete -c sv -x -a "(__daemontools 'w' order names)"
-complete -c sv -s v -d 'wait for the command to take effect, and tell'
-complete -c sv -s w -x -d 'the same, for so many seconds'
-complete -c sv -s V -d 'show the version, and how sv is used'
+complete -c sv -s v -d 'wait until the command is complete'
+complete -c sv -s w -x -d 'as -v, for at most this time'
+complete -c sv -s V -d 'print version and usage'
 complete -c svlogd -x -a "(__daemontools 'rRlb' directories)"
 complete -c svlogd -s t -d 'a label before each line; -tt, -ttt: a date'
 complete -c svlogd -s r -x -d 'replace unprintable characters with this one'

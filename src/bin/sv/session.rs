@@ -159,7 +159,9 @@ pub(crate) fn control<'n>(
         round(&mut session, &mut waiting, Session::check)?;
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
-            return round(&mut session, &mut waiting, Session::give_up);
+            return round(&mut session, &mut waiting, |session, _| {
+                Some(session.give_up())
+            });
         }
         let next_poll = session.must_poll.then(|| now + POLL_INTERVAL);
         if !waiting.is_empty() {
@@ -185,7 +187,8 @@ struct Session {
     must_poll: bool,
 }
 
-/// The actions on the service in the current directory. None: wait.
+/// Each method acts on the service in the current directory. Without an outcome,
+/// sv waits.
 impl Session {
     fn send(&mut self, name: &[u8]) -> Option<Outcome> {
         if self.command.action == Action::Check {
@@ -260,8 +263,8 @@ impl Session {
             && self.begun.elapsed() < POLL_INTERVAL
     }
 
-    fn give_up(&mut self, _name: &[u8]) -> Option<Outcome> {
-        Some(match read_runsv_status(&mut self.record) {
+    fn give_up(&mut self) -> Outcome {
+        match read_runsv_status(&mut self.record) {
             Ok(report) => {
                 if self.command.kills {
                     // The outcome is the same if this fails, as in runit.
@@ -270,7 +273,7 @@ impl Session {
                 Outcome::TimedOut(describe(report))
             }
             Err(error) => error.into(),
-        })
+        }
     }
 }
 

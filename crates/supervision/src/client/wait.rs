@@ -49,13 +49,13 @@ pub enum WaitOutcome<'a> {
 /// An error that prevents the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitError<'a> {
-    /// inotify_init1(2).
+    /// `inotify_init1`(2).
     Inotify(Errno),
     /// Entering the directory.
     Chdir(&'a CStr, Errno),
     /// The directory has neither `run` nor `supervise`.
     NoService(&'a CStr),
-    /// inotify_add_watch(2).
+    /// `inotify_add_watch`(2).
     Watch(&'a CStr, Errno),
     /// Reading the snapshot.
     Read(&'a CStr, StatusError),

@@ -18,12 +18,12 @@ use super::probe;
 pub(crate) struct Watcher(Inotify);
 
 impl Watcher {
-    /// As inotify_init1(2).
+    /// As `inotify_init1`(2).
     pub(crate) fn new() -> Result<Self, Errno> {
         Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map(Watcher)
     }
 
-    /// As inotify_add_watch(2).
+    /// As `inotify_add_watch`(2).
     pub(crate) fn add<P: NixPath + ?Sized>(
         &self,
         path: &P,
