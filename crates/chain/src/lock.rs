@@ -30,11 +30,11 @@ pub enum LockMode {
 /// until every process that inherited the descriptor has closed it.
 #[derive(Debug)]
 #[must_use = "the lock is held until this is dropped"]
-pub struct Lock {
+pub struct InheritedLock {
     _descriptor: Flock<OwnedFd>,
 }
 
-impl Lock {
+impl InheritedLock {
     /// Keeps the descriptor open for the life of the process.
     pub fn keep(self) {
         std::mem::forget(self);
@@ -56,7 +56,7 @@ pub enum LockError {
 ///
 /// # Errors
 /// As open(2) and flock(2).
-pub fn take<P: NixPath + ?Sized>(path: &P, mode: LockMode) -> Result<Lock, LockError> {
+pub fn take<P: NixPath + ?Sized>(path: &P, mode: LockMode) -> Result<InheritedLock, LockError> {
     let file = file::open_append(path, 0o600).map_err(LockError::Open)?;
     let operation = match mode {
         LockMode::Wait => FlockArg::LockExclusive,
@@ -66,7 +66,7 @@ pub fn take<P: NixPath + ?Sized>(path: &P, mode: LockMode) -> Result<Lock, LockE
         Ok(lock) => {
             // fcntl(2) cannot fail on an open descriptor.
             let _ = file::clear_cloexec(&*lock);
-            Ok(Lock { _descriptor: lock })
+            Ok(InheritedLock { _descriptor: lock })
         }
         Err((file, error)) => Err(LockError::Lock(error, file)),
     }
