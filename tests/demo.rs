@@ -34,7 +34,7 @@ fn interrupt_after(sandbox: &Sandbox, command: &str) {
     await_command(sandbox, &demo, command);
     killpg(demo.pid(), Signal::SIGINT).unwrap();
     let outcome = demo.wait();
-    assert_eq!(outcome.code(), Some(130), "{outcome:?}");
+    outcome.exits(130);
     assert_nothing_left(sandbox);
 }
 

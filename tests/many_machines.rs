@@ -27,7 +27,7 @@ fn ask(sandbox: &Sandbox, wanted: &str) -> String {
         ),
         &format!("exec python3 -m {MODULE}"),
     );
-    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    outcome.exits(0);
     let text = outcome.text();
     let (_, state) = text.split_once(r#""state": ""#).unwrap();
     state.split('"').next().unwrap().to_owned()

@@ -1,6 +1,5 @@
 //! Boot, restart and stop: what the init system does with svscan.
 
-use nix::sys::signal::Signal;
 use testkit::{Running, Sandbox, compliance, interop, say};
 
 use super::SLEEPER;
@@ -40,8 +39,7 @@ fn a_tree_survives_the_restart_of_svscan(sandbox: &Sandbox) {
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
     sandbox.wait_until("it is up", || up(sandbox).is_some());
     let service = up(sandbox);
-    svscan.signal(Signal::SIGKILL);
-    svscan.wait();
+    svscan.kill();
 
     let again = sandbox.start(sandbox.shell("PATH=$THEN:$PATH exec svscan scan"));
     let held = b"supervise: fatal: unable to acquire a/supervise/lock: temporary failure\n";
@@ -189,7 +187,7 @@ fn cannot_be_ended_by_term(sandbox: &Sandbox) {
 
     // Its end is the end of all that is in there.
     signal_inside(sandbox, &unshare, "KILL");
-    unshare.wait();
+    let _ = unshare.wait();
     sandbox.wait_until("all have ended", || sandbox.processes().is_empty());
 }
 

@@ -95,7 +95,7 @@ fn svscan_replaces_a_lost_supervise_at_once(sandbox: &Sandbox) {
         "bin2/supervise",
         "#!/bin/sh\necho $$ >>../started.$1\nexec sleep 1000\n",
     );
-    sandbox.sh("mkdir -p scan/a");
+    sandbox.sh("mkdir -p scan/a").succeeds();
     let _svscan = sandbox.start(sandbox.shell("PATH=$PWD/bin2:$PATH; exec svscan scan"));
     let pids = |name: &str| -> Vec<i32> {
         let lines =
@@ -106,7 +106,7 @@ fn svscan_replaces_a_lost_supervise_at_once(sandbox: &Sandbox) {
             .collect()
     };
     let wait_for_look = |name: &str| {
-        sandbox.sh(&format!("mkdir scan/{name}"));
+        sandbox.sh(&format!("mkdir scan/{name}")).succeeds();
         sandbox.wait_until("it looks", || !pids(name).is_empty());
     };
     let kill_and_wait = || {
@@ -154,7 +154,7 @@ fn svscan_leaves_a_new_directory_until_the_next_look(sandbox: &Sandbox) {
     sandbox.wait_until("it looks", || {
         sandbox.sh("svok scan/first").code() == Some(0)
     });
-    sandbox.sh("mkdir scan/a");
+    sandbox.sh("mkdir scan/a").succeeds();
     // Were it started now, it would have no logger and no run.
     sandbox.script("scan/a/log/run", SLEEPER);
     sandbox.script("scan/a/run", SLEEPER);

@@ -344,7 +344,7 @@ fn down_and_log_that_cannot_be_looked_at_are_none(sandbox: &Sandbox) {
         b"runsv s: warning: unable to stat() ./log: : symbolic link loop\n"
     );
     send(sandbox, "s", "x");
-    first.wait();
+    first.wait().exits(0);
     sandbox.sh("rm s/log; : >s/log").succeeds();
     let second = runsv(sandbox);
     wait_until_up(sandbox, "s");
@@ -519,7 +519,7 @@ fn finish_is_told_how_the_service_ended(sandbox: &Sandbox) {
         send(sandbox, "s", "o");
         wait_for_trace(sandbox, &format!("run 0 ./finish {arguments}"));
         send(sandbox, "s", "x");
-        runsv.wait();
+        runsv.wait().exits(0);
     }
 }
 
@@ -534,7 +534,7 @@ fn what_cannot_be_started_is_told_and_finished(sandbox: &Sandbox) {
         let line = format!("runsv s: fatal: unable to start {complaint}\n");
         sandbox.wait_until(&line, || runsv.stderr() == line.as_bytes());
         send(sandbox, "s", "x");
-        runsv.wait();
+        runsv.wait().exits(0);
     };
     let finish = "printf '#!/bin/sh\\necho $* >>trace\\n' >s/finish; chmod 755 s/finish";
     check(finish, "./run: file does not exist");
@@ -823,7 +823,7 @@ fn no_line_is_lost_while_the_logger_is_away(sandbox: &Sandbox) {
     send(sandbox, "s/log", "u");
     sandbox.wait_until("the log goes on", || kept().lines().count() > before + 3);
     send(sandbox, "s", "x");
-    runsv.wait();
+    runsv.wait().exits(0);
     let kept = kept();
     let numbers: Vec<usize> = kept.lines().map(|line| line.parse().unwrap()).collect();
     assert!(numbers.iter().copied().eq(1..=numbers.len()), "{kept}");
@@ -946,7 +946,7 @@ fn what_cannot_be_written_is_a_warning(sandbox: &Sandbox) {
         let line = format!("runsv s: warning: unable to {complaint}: is a directory\n");
         sandbox.wait_until(&line, || running.stderr().starts_with(line.as_bytes()));
         send(sandbox, "s", "x");
-        running.wait();
+        running.wait().exits(0);
     }
 }
 
@@ -955,7 +955,7 @@ fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
         return;
     }
     sandbox.script("s/run", SLEEPER);
-    sandbox.sh("chown -R 65533 s");
+    sandbox.sh("chown -R 65533 s").succeeds();
     let runsv = sandbox.start(
         sandbox.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 runsv s"),
     );
@@ -1009,8 +1009,7 @@ fn another_takes_the_directory_over(sandbox: &Sandbox) {
     sandbox.wait_until("runsv runs", || sandbox.sh("svok s").code() == Some(0));
     wait_until_up(sandbox, "s");
     let orphan = sandbox.service("s");
-    first.signal(Signal::SIGKILL);
-    first.wait();
+    first.kill();
     // What it started has its descriptors until it is another program.
     sandbox.wait_until("nobody answers", || {
         sandbox.sh("svok s").code() == Some(100)

@@ -74,8 +74,7 @@ pub(super) fn probe_alone(sandbox: &Sandbox, launch: &str) -> String {
     command.current_dir(sandbox.path("s"));
     let probe = sandbox.start(command);
     let told = probed(sandbox);
-    probe.signal(Signal::SIGKILL);
-    probe.wait();
+    probe.kill();
     // The shell tells its children where it is.
     told.replace(
         &format!("PWD={}/s", sandbox.dir().display()),
@@ -119,7 +118,7 @@ fn a_missing_directory_is_fatal(sandbox: &Sandbox) {
 
 fn down_must_be_known(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
-    sandbox.sh("ln -s down s/down");
+    sandbox.sh("ln -s down s/down").succeeds();
     sandbox.sh("supervise s").is(
         111,
         "",
@@ -174,31 +173,37 @@ fn missing_rights_are_told(sandbox: &Sandbox) {
         "",
         "supervise: fatal: unable to acquire s/supervise/lock: file does not exist\n",
     );
-    sandbox.sh("mkdir -m 700 s/supervise");
+    sandbox.sh("mkdir -m 700 s/supervise").succeeds();
     sandbox.sh(as_nobody).is(
         111,
         "",
         "supervise: fatal: unable to acquire s/supervise/lock: access denied\n",
     );
-    sandbox.sh("chown 65534 s/supervise; mkfifo -m 0 s/supervise/control");
+    sandbox
+        .sh("chown 65534 s/supervise; mkfifo -m 0 s/supervise/control")
+        .succeeds();
     sandbox.sh(as_nobody).is(
         111,
         "",
         "supervise: fatal: unable to read s/supervise/control: access denied\n",
     );
-    sandbox.sh("chown 65534 s/supervise/control; chmod 400 s/supervise/control");
+    sandbox
+        .sh("chown 65534 s/supervise/control; chmod 400 s/supervise/control")
+        .succeeds();
     sandbox.sh(as_nobody).is(
         111,
         "",
         "supervise: fatal: unable to write s/supervise/control: access denied\n",
     );
-    sandbox.sh("chmod 600 s/supervise/control; mkfifo -m 0 s/supervise/ok");
+    sandbox
+        .sh("chmod 600 s/supervise/control; mkfifo -m 0 s/supervise/ok")
+        .succeeds();
     sandbox.sh(as_nobody).is(
         111,
         "",
         "supervise: fatal: unable to read s/supervise/ok: access denied\n",
     );
-    sandbox.sh("chmod 0 s");
+    sandbox.sh("chmod 0 s").succeeds();
     sandbox.sh(as_nobody).is(
         111,
         "",
@@ -245,7 +250,7 @@ fn the_umask_applies(sandbox: &Sandbox) {
 
 fn a_link_to_nothing_becomes_a_directory(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
-    sandbox.sh("ln -s ../elsewhere s/supervise");
+    sandbox.sh("ln -s ../elsewhere s/supervise").succeeds();
     let _supervise = supervise(sandbox);
     sandbox
         .sh("stat -c '%a %F' elsewhere; ls elsewhere")
@@ -257,7 +262,7 @@ fn down_is_obeyed_at_the_start(sandbox: &Sandbox) {
     sandbox.write("s/down", "");
     let _supervise = supervise(sandbox);
     assert_eq!(status(sandbox), (false, 0, b'd'));
-    sandbox.sh("svc -u s");
+    sandbox.sh("svc -u s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
 }
 
@@ -331,7 +336,7 @@ fn unknown_bytes_are_ignored(sandbox: &Sandbox) {
     let _supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
     sandbox.sh("perl -e 'print map { chr } grep { chr !~ /[udopchaitkxq12w+=]/ } 0..255' >s/supervise/control").succeeds();
-    sandbox.sh("svc -p s");
+    sandbox.sh("svc -p s").succeeds();
     wait_for_status(sandbox, (true, 1, b'u'));
 }
 
@@ -385,7 +390,7 @@ fn an_ignored_sigchld_does_not_blind_it(sandbox: &Sandbox) {
     let _supervise = sandbox.start(sandbox.shell(&format!("{launch} supervise s")));
     assert_eq!(ignored(&probed(sandbox)), ignored(&direct) & !(1 << 16));
     wait_for_status(sandbox, (true, 0, b'u'));
-    sandbox.sh("svc -d s");
+    sandbox.sh("svc -d s").succeeds();
     wait_for_status(sandbox, (false, 0, b'd'));
 }
 
@@ -414,8 +419,8 @@ fn closed_descriptors_stay_closed(sandbox: &Sandbox) {
         let direct = probe_alone(sandbox, &launch);
         let supervise = sandbox.start(sandbox.shell(&format!("{launch} supervise s")));
         assert_eq!(probed(sandbox), direct, "{closing}");
-        sandbox.sh("svc -dx s");
-        supervise.wait();
+        sandbox.sh("svc -dx s").succeeds();
+        supervise.wait().exits(0);
     }
 }
 
@@ -424,11 +429,11 @@ fn a_run_that_cannot_be_executed_is_told_once_a_second(sandbox: &Sandbox) {
         let supervise = supervise(sandbox);
         let line = format!("supervise: fatal: unable to start s/run: {complaint}\n");
         sandbox.wait_until(&line, || supervise.stderr() == line.repeat(2).as_bytes());
-        sandbox.sh("svc -dx s");
+        sandbox.sh("svc -dx s").succeeds();
         let stderr = supervise.wait().error_text();
         assert_eq!(stderr.replace(&line, ""), "");
     };
-    sandbox.sh("mkdir s");
+    sandbox.sh("mkdir s").succeeds();
     told("file does not exist");
     sandbox.write("s/run", SLEEPER);
     sandbox.mode("s/run", 0o644);
@@ -437,7 +442,7 @@ fn a_run_that_cannot_be_executed_is_told_once_a_second(sandbox: &Sandbox) {
     told("exec format error");
     sandbox.script("s/run", "#!/nonexistent\n");
     told("file does not exist");
-    sandbox.sh("rm s/run; mkdir s/run");
+    sandbox.sh("rm s/run; mkdir s/run").succeeds();
     told("access denied");
 }
 
@@ -476,10 +481,10 @@ fn a_death_after_once_is_not_followed_by_a_start(sandbox: &Sandbox) {
     sandbox.script("s/run", DIES);
     sandbox.write("s/down", "");
     let _supervise = supervise(sandbox);
-    sandbox.sh("svc -o s");
+    sandbox.sh("svc -o s").succeeds();
     sandbox.wait_until("it ran", || starts(sandbox).len() == 1);
     wait_for_status(sandbox, (false, 0, 0));
-    sandbox.sh("svc -o s");
+    sandbox.sh("svc -o s").succeeds();
     sandbox.wait_until("it ran again", || starts(sandbox).len() == 2);
     wait_for_status(sandbox, (false, 0, 0));
     assert_eq!(sandbox.sh("svstat s").masked(), "s: down S seconds\n");
@@ -487,19 +492,21 @@ fn a_death_after_once_is_not_followed_by_a_start(sandbox: &Sandbox) {
 
 fn a_status_that_cannot_be_written_is_a_warning(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
-    sandbox.sh("mkdir -p s/supervise/status.new");
+    sandbox.sh("mkdir -p s/supervise/status.new").succeeds();
     let first = supervise(sandbox);
     let line = b"supervise: warning: unable to open s/supervise/status.new: is a directory\n";
     sandbox.wait_until("it warns", || first.stderr().starts_with(line));
-    sandbox.sh("svc -dx s");
-    first.wait();
-    sandbox.sh("rm -rf s/supervise; mkdir -p s/supervise/status/full");
+    sandbox.sh("svc -dx s").succeeds();
+    first.wait().exits(0);
+    sandbox
+        .sh("rm -rf s/supervise; mkdir -p s/supervise/status/full")
+        .succeeds();
     let second = sandbox.start(sandbox.shell("exec supervise s"));
     sandbox.wait_until("it runs", || sandbox.sh("svok s").code() == Some(0));
     let line =
         b"supervise: warning: unable to rename s/supervise/status.new to status: is a directory\n";
     sandbox.wait_until("it warns", || second.stderr().starts_with(line));
-    sandbox.sh("rm -rf s/supervise/status; svc -p s");
+    sandbox.sh("rm -rf s/supervise/status; svc -p s").succeeds();
     sandbox.wait_until("the status is back", || {
         sandbox.exists("s/supervise/status")
     });
@@ -511,7 +518,7 @@ fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
         return;
     }
     sandbox.script("s/run", SLEEPER);
-    sandbox.sh("chown -R 65533 s");
+    sandbox.sh("chown -R 65533 s").succeeds();
     let supervise = sandbox.start(
         sandbox.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 supervise s"),
     );
@@ -525,7 +532,9 @@ fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
 
 fn control_may_be_an_ordinary_file(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
-    sandbox.sh("mkdir -p s/supervise; : >s/supervise/control");
+    sandbox
+        .sh("mkdir -p s/supervise; : >s/supervise/control")
+        .succeeds();
     let supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
     sandbox.sh("svc -dx s").succeeds();
@@ -541,7 +550,7 @@ fn only_one_runs_in_a_directory(sandbox: &Sandbox) {
         "",
         "supervise: fatal: unable to acquire s/supervise/lock: temporary failure\n",
     );
-    sandbox.sh("svc -dx s");
+    sandbox.sh("svc -dx s").succeeds();
     first.wait().succeeds();
 }
 
@@ -551,15 +560,14 @@ fn another_takes_the_directory_over(sandbox: &Sandbox) {
     sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));
     wait_for_status(sandbox, (true, 0, b'u'));
     let orphan = sandbox.service("s");
-    first.signal(Signal::SIGKILL);
-    first.wait();
+    first.kill();
     // Its service may still be on its way to exec, and hold what closes
     // then.
     sandbox.wait_until("it is gone", || sandbox.sh("svok s").code() == Some(100));
     let second = sandbox.start(sandbox.shell("exec \"$THEN/supervise\" s"));
     sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));
     sandbox.wait_until("it has its own service", || sandbox.service("s") != orphan);
-    sandbox.sh("svc -dx s");
+    sandbox.sh("svc -dx s").succeeds();
     second.wait().succeeds();
 }
 

@@ -149,14 +149,14 @@ fn without_files_a_service_lives_as_ever(sandbox: &Sandbox) {
     assert_eq!(sandbox.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
     let process = kill_service(sandbox, Signal::SIGKILL);
     wait_for_another(sandbox, process);
-    sandbox.sh("svc -p s");
+    sandbox.sh("svc -p s").succeeds();
     wait_for_status(sandbox, (true, 1, b'u'));
     // x alone stops nothing.
     let process = sandbox.service("s");
-    sandbox.sh("svc -xc s");
+    sandbox.sh("svc -xc s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     assert_eq!(sandbox.service("s"), process);
-    sandbox.sh("svc -d s");
+    sandbox.sh("svc -d s").succeeds();
     supervise.wait().is(0, "", "");
     let files = ["control", "death_tally", "lock", "ok", "state", "status"];
     let listing = sandbox.sh("ls s/supervise").text();
@@ -195,8 +195,8 @@ fn finish_is_told_of_the_death(sandbox: &Sandbox) {
     let finishing = || fs::read_to_string(sandbox.path("s/finishing")).unwrap_or_default();
     sandbox.wait_until("finish runs", || finishing().ends_with('\n'));
     wait_for_state(sandbox, "finish");
-    sandbox.sh("svc -tk s");
-    sandbox.sh("svc -x s");
+    sandbox.sh("svc -tk s").succeeds();
+    sandbox.sh("svc -x s").succeeds();
     wait_for_status(sandbox, (false, 0, b'u'));
     assert_eq!(told(sandbox, "pid"), "");
     kill(
@@ -215,7 +215,7 @@ fn a_service_that_cannot_be_run_dies_with_111(sandbox: &Sandbox) {
     wait_for_state(sandbox, "failed");
     assert_eq!(sandbox.read("s/told"), b"111 0 s\n");
     assert_eq!(told(sandbox, "exit_code"), "111");
-    sandbox.sh("svc -x s");
+    sandbox.sh("svc -x s").succeeds();
     supervise.wait().is(
         0,
         "",
@@ -226,7 +226,7 @@ fn a_service_that_cannot_be_run_dies_with_111(sandbox: &Sandbox) {
 fn the_name_is_the_directorys(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\nexit 0\n");
     sandbox.script("s/finish", "#!/bin/sh\necho $3 >told; exit 125\n");
-    sandbox.sh("ln -s ../s s/log");
+    sandbox.sh("ln -s ../s s/log").succeeds();
     sandbox.script("named/log/run", "#!/bin/sh\nexit 0\n");
     sandbox.script("named/log/finish", "#!/bin/sh\necho $3 >told; exit 125\n");
     for (start, told, name) in [
@@ -240,7 +240,7 @@ fn the_name_is_the_directorys(sandbox: &Sandbox) {
         ),
     ] {
         let dir = told.strip_suffix("/told").unwrap();
-        sandbox.sh(&format!("rm -f {told}"));
+        sandbox.sh(&format!("rm -f {told}")).succeeds();
         let supervise = sandbox.start(sandbox.shell(start));
         let name = if name.starts_with("sandbox") {
             // Where it really is.
@@ -268,7 +268,7 @@ fn finish_may_say_that_the_service_has_failed_for_good(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("s/starts"), b"start\n");
     // Told to, it is tried again.
     sandbox.script("s/finish", "#!/bin/sh\nexit 124\n");
-    sandbox.sh("svc -u s");
+    sandbox.sh("svc -u s").succeeds();
     wait_for_starts(sandbox, 3);
 }
 
@@ -278,7 +278,7 @@ fn finish_is_killed_when_its_time_is_over(sandbox: &Sandbox) {
     sandbox.write("s/timeout-finish", "200\n");
     let _supervise = supervise(sandbox);
     wait_for_starts(sandbox, 2);
-    sandbox.sh("rm s/timeout-finish");
+    sandbox.sh("rm s/timeout-finish").succeeds();
     // By default it has five seconds; 0 is for ever.
     wait_for_starts(sandbox, 3);
     sandbox.write("s/timeout-finish", "0");
@@ -288,7 +288,7 @@ fn finish_is_killed_when_its_time_is_over(sandbox: &Sandbox) {
 
 fn notify_is_run_at_each_start_and_death_and_not_awaited(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\nread code <code\nexit $code\n");
-    sandbox.sh("mkfifo s/code");
+    sandbox.sh("mkfifo s/code").succeeds();
     sandbox.script(
         "s/notify",
         "#!/bin/sh\necho \"$@\" >>told\nexec sleep 1000\n",
@@ -298,10 +298,10 @@ fn notify_is_run_at_each_start_and_death_and_not_awaited(sandbox: &Sandbox) {
     let first = kill_service(sandbox, Signal::SIGKILL);
     wait_for_another(sandbox, first);
     let second = sandbox.service("s");
-    sandbox.sh("echo 7 >s/code");
+    sandbox.sh("echo 7 >s/code").succeeds();
     wait_for_another(sandbox, second);
     let third = sandbox.service("s");
-    sandbox.sh("svc -d s");
+    sandbox.sh("svc -d s").succeeds();
     // Nobody waits for the one before, so that they may come in any order.
     let wanted = BTreeSet::from([
         format!("run start {first}"),
@@ -322,7 +322,7 @@ fn a_finish_that_cannot_be_run_is_reported(sandbox: &Sandbox) {
     sandbox.sh("ln -s finish s/finish").succeeds();
     let supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
-    sandbox.sh("svc -dx s");
+    sandbox.sh("svc -dx s").succeeds();
     supervise.wait().is(
         0,
         "",
@@ -342,13 +342,13 @@ fn a_notify_that_cannot_be_run_is_reported(sandbox: &Sandbox) {
 fn a_service_may_say_that_it_is_ready(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\nprintf almost >&3\nread go <go\necho >&3\n\
         i=0; while [ $i -lt 9000 ]; do echo 0123456789; i=$((i+1)); done >&3\n>done\nexec sleep 1000\n");
-    sandbox.sh("mkfifo s/go");
+    sandbox.sh("mkfifo s/go").succeeds();
     sandbox.write("s/notification-fd", "3\n");
     let _supervise = supervise(sandbox);
     wait_for_state(sandbox, "starting");
     assert_eq!(sandbox.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
     assert_eq!(told(sandbox, "ready_since"), "");
-    sandbox.sh("echo >s/go");
+    sandbox.sh("echo >s/go").succeeds();
     wait_for_state(sandbox, "ready");
     assert!(told(sandbox, "ready_since") > told(sandbox, "since"));
     assert_eq!(told(sandbox, "pid"), sandbox.service("s").to_string());
@@ -403,14 +403,16 @@ fn the_delay_doubles_up_to_its_cap(sandbox: &Sandbox) {
         ", restarting in S seconds",
     );
     // Told to, it is started at once, and begins with the first delay.
-    sandbox.sh("svc -u s");
+    sandbox.sh("svc -u s").succeeds();
     sandbox.wait_until("it is again", || {
         delay(sandbox).is_some_and(|delay| delay < 3)
     });
     sandbox.write("s/stay", "");
-    sandbox.sh("svc -u s");
+    sandbox.sh("svc -u s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
-    sandbox.sh("rm s/stay s/restart-delay-max; echo 2 >s/restart-delay");
+    sandbox
+        .sh("rm s/stay s/restart-delay-max; echo 2 >s/restart-delay")
+        .succeeds();
     kill_service(sandbox, Signal::SIGKILL);
     sandbox.wait_until("the new delay holds", || delay(sandbox) == Some(2));
 }
@@ -425,12 +427,12 @@ fn who_dies_too_often_has_failed(sandbox: &Sandbox) {
     assert_eq!(told(sandbox, "restarts"), "2");
     wait_for_status(sandbox, (false, 0, b'd'));
     // Told to, it has all its deaths before it again.
-    sandbox.sh("svc -u s");
+    sandbox.sh("svc -u s").succeeds();
     wait_for_lines(sandbox, "s/starts", &"start\n".repeat(6));
     wait_for_state(sandbox, "failed");
     // 0 is no limit.
     sandbox.write("s/restart-limit-count", "0");
-    sandbox.sh("svc -u s");
+    sandbox.sh("svc -u s").succeeds();
     wait_for_starts(sandbox, 10);
 }
 
@@ -441,7 +443,9 @@ fn deaths_that_are_long_ago_do_not_count(sandbox: &Sandbox) {
     let _supervise = supervise(sandbox);
     wait_for_starts(sandbox, 4);
     // One of the two is enough: more than three in a minute.
-    sandbox.sh("rm s/restart-limit-count; echo 60 >s/restart-limit-interval");
+    sandbox
+        .sh("rm s/restart-limit-count; echo 60 >s/restart-limit-interval")
+        .succeeds();
     wait_for_state(sandbox, "failed");
 }
 
@@ -454,13 +458,13 @@ fn another_signal_may_stop_it(sandbox: &Sandbox) {
             open F, '>there'; close F; select undef, undef, undef, 0.05 until $got;\n",
         );
         sandbox.write("s/down-signal", signal);
-        sandbox.sh("rm -f s/told s/there");
+        sandbox.sh("rm -f s/told s/there").succeeds();
         let supervise = supervise(sandbox);
         sandbox.wait_until("it is there", || sandbox.exists("s/there"));
-        sandbox.sh(&format!("svc -{command} s"));
+        sandbox.sh(&format!("svc -{command} s")).succeeds();
         if command == "d" {
             wait_for_status(sandbox, (false, 0, b'd'));
-            sandbox.sh("svc -x s");
+            sandbox.sh("svc -x s").succeeds();
         }
         supervise.wait().is(0, "", "");
         let name = match signal {
@@ -482,10 +486,10 @@ fn what_is_to_stop_it_may_change_while_it_runs(sandbox: &Sandbox) {
     let supervise = supervise(sandbox);
     sandbox.wait_until("it is there", || sandbox.exists("s/there"));
     // What is wrong with it is not said again.
-    sandbox.sh("svc -d s; svc -u s");
+    sandbox.sh("svc -d s; svc -u s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     sandbox.write("s/down-signal", "USR1");
-    sandbox.sh("svc -dx s");
+    sandbox.sh("svc -dx s").succeeds();
     let warning = "supervise: warning: s/timeout-kill is not a number of milliseconds from 0 to 4294967295: ignored\n";
     supervise.wait().is(0, "", warning);
     assert_eq!(
@@ -504,25 +508,25 @@ fn who_does_not_stop_is_killed(sandbox: &Sandbox) {
     sandbox.wait_until("it is there", || sandbox.exists("s/there"));
     let process = sandbox.service("s");
     // Not by TERM alone.
-    sandbox.sh("svc -t s; svc -d s; svc -u s");
+    sandbox.sh("svc -t s; svc -d s; svc -u s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     assert_eq!(sandbox.service("s"), process);
     // 0 is never: told to stay, it was there all the time.
     sandbox.write("s/timeout-kill", "0");
-    sandbox.sh("rm s/there; svc -k s");
+    sandbox.sh("rm s/there; svc -k s").succeeds();
     wait_for_another(sandbox, process);
     sandbox.wait_until("it is there", || sandbox.exists("s/there"));
     let process = sandbox.service("s");
-    sandbox.sh("svc -d s");
+    sandbox.sh("svc -d s").succeeds();
     wait_for_status(sandbox, (true, 0, b'd'));
-    sandbox.sh("svc -u s");
+    sandbox.sh("svc -u s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     assert_eq!(sandbox.service("s"), process);
     // Who may be killed is stopped by x as well.
     sandbox.write("s/timeout-kill", "300");
-    sandbox.sh("rm s/there; svc -k s");
+    sandbox.sh("rm s/there; svc -k s").succeeds();
     sandbox.wait_until("it is there", || sandbox.exists("s/there"));
-    sandbox.sh("svc -x s");
+    sandbox.sh("svc -x s").succeeds();
     supervise.wait().is(0, "", "");
     assert_eq!(told(sandbox, "signal"), "9");
 }
@@ -617,10 +621,10 @@ fn the_last_deaths_are_kept(sandbox: &Sandbox) {
         "s/run",
         "#!/bin/sh\necho start >>starts\nread code <code\nexit $code\n",
     );
-    sandbox.sh("mkfifo s/code");
+    sandbox.sh("mkfifo s/code").succeeds();
     let supervise_once = supervise(sandbox);
     let first_process = sandbox.service("s");
-    sandbox.sh("echo 7 >s/code");
+    sandbox.sh("echo 7 >s/code").succeeds();
     sandbox.wait_until("it is kept", || sandbox.exists("s/supervise/death_tally"));
     let first = sandbox.read("s/supervise/death_tally");
     assert_eq!((first.len(), &first[12..]), (14, &[7, 0][..]));
@@ -689,29 +693,29 @@ fn what_cannot_be_understood_is_named_and_ignored(sandbox: &Sandbox) {
     ];
     for (file, text, meaning) in bad {
         sandbox.write(format!("s/{file}"), text);
-        sandbox.sh("rm -f s/starts");
+        sandbox.sh("rm -f s/starts").succeeds();
         let supervise = supervise(sandbox);
         let warning = format!("supervise: warning: s/{file} is not {meaning}: ignored\n");
         wait_for_lines(sandbox, "s/starts", "start\n");
-        sandbox.sh("svc -dx s");
+        sandbox.sh("svc -dx s").succeeds();
         supervise.wait().is(0, "", warning);
-        sandbox.sh(&format!("rm s/{file}"));
+        sandbox.sh(&format!("rm s/{file}")).succeeds();
     }
     // The next number would be the first one that is too high.
     for (number, allowed) in [(63, true), (64, false)] {
         for file in ["lock-fd", "notification-fd"] {
             sandbox.write(format!("s/{file}"), number.to_string());
-            sandbox.sh("rm -f s/starts");
+            sandbox.sh("rm -f s/starts").succeeds();
             let supervise = sandbox.start(sandbox.shell("ulimit -n 64; exec supervise -e s"));
             wait_for_lines(sandbox, "s/starts", "start\n");
-            sandbox.sh("svc -dx s");
+            sandbox.sh("svc -dx s").succeeds();
             let warning = format!(
                 "supervise: warning: s/{file} is not a descriptor that the limit on them allows: ignored\n"
             );
             supervise
                 .wait()
                 .is(0, "", if allowed { "" } else { &warning });
-            sandbox.sh(&format!("rm s/{file}"));
+            sandbox.sh(&format!("rm s/{file}")).succeeds();
         }
     }
     for (file, make) in [
@@ -722,7 +726,7 @@ fn what_cannot_be_understood_is_named_and_ignored(sandbox: &Sandbox) {
         sandbox.sh(&format!("{make}; rm -f s/starts")).succeeds();
         let supervise = supervise(sandbox);
         wait_for_lines(sandbox, "s/starts", "start\n");
-        sandbox.sh(&format!("svc -dx s; rm -r s/{file}"));
+        sandbox.sh(&format!("svc -dx s; rm -r s/{file}")).succeeds();
         let why = if make.starts_with("ln") {
             "symbolic link loop"
         } else {
@@ -739,7 +743,7 @@ fn what_cannot_be_understood_is_named_and_ignored(sandbox: &Sandbox) {
         .sh("mkfifo s/timeout-finish; echo 5 | tee s/lock-fd >s/notification-fd")
         .succeeds();
     sandbox.write("s/supervise/death_tally", "x");
-    sandbox.sh("rm s/starts");
+    sandbox.sh("rm s/starts").succeeds();
     let supervise = supervise(sandbox);
     wait_for_lines(sandbox, "s/starts", "start\n");
     wait_for_state(sandbox, "starting");
@@ -749,7 +753,7 @@ fn what_cannot_be_understood_is_named_and_ignored(sandbox: &Sandbox) {
         "{}",
         link.display()
     );
-    sandbox.sh("svc -dx s");
+    sandbox.sh("svc -dx s").succeeds();
     let warning =
         |file, meaning| format!("supervise: warning: s/{file} is not {meaning}: ignored\n");
     let warnings = [
@@ -779,7 +783,7 @@ fn without_e_none_of_it_is_looked_at(sandbox: &Sandbox) {
     let process = kill_service(sandbox, Signal::SIGKILL);
     wait_for_another(sandbox, process);
     wait_for_lines(sandbox, "s/starts", "start\nstart\n");
-    sandbox.sh("svc -dx s");
+    sandbox.sh("svc -dx s").succeeds();
     supervise.wait().is(0, "", "");
     assert!(!sandbox.exists("s/told"));
     assert_eq!(
@@ -793,7 +797,7 @@ fn an_old_state_is_not_believed(sandbox: &Sandbox) {
     sandbox.write("s/notification-fd", "3");
     let first = supervise(sandbox);
     wait_for_state(sandbox, "ready");
-    sandbox.sh("svc -dx s");
+    sandbox.sh("svc -dx s").succeeds();
     let _ = first.wait();
     sandbox.script("s/run", SLEEPER);
     let before = sandbox.read("s/supervise/state");
@@ -815,7 +819,7 @@ fn a_directory_goes_to_supervise_of_old_and_back(sandbox: &Sandbox) {
     for deaths in 1..=2 {
         let extended = supervise(sandbox);
         wait_for_state(sandbox, "ready");
-        sandbox.sh("svc -dx s");
+        sandbox.sh("svc -dx s").succeeds();
         extended.wait().is(0, "", "");
         let told = (
             sandbox.read("s/supervise/state"),
@@ -830,7 +834,7 @@ fn a_directory_goes_to_supervise_of_old_and_back(sandbox: &Sandbox) {
         let process = kill_service(sandbox, Signal::SIGKILL);
         wait_for_another(sandbox, process);
         assert_eq!(sandbox.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
-        sandbox.sh("svc -dx s");
+        sandbox.sh("svc -dx s").succeeds();
         of_old.wait().is(0, "", "");
         assert_eq!(
             (

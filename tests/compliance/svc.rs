@@ -121,7 +121,9 @@ fn a_word_that_begins_with_two_dashes_ends_the_options(sandbox: &Sandbox) {
 
 fn single_directories_may_fail(sandbox: &Sandbox) {
     sandbox.write("file", "");
-    sandbox.sh("mkdir -p none fifo/supervise dir/supervise/control; mkfifo fifo/supervise/control");
+    sandbox
+        .sh("mkdir -p none fifo/supervise dir/supervise/control; mkfifo fifo/supervise/control")
+        .succeeds();
     sandbox.sh("svc -u nope file none fifo dir").is(
         0,
         "",
@@ -134,7 +136,9 @@ fn single_directories_may_fail(sandbox: &Sandbox) {
 }
 
 fn letters_are_sent_in_their_order_and_each_once(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p s/supervise; : >s/supervise/control");
+    sandbox
+        .sh("mkdir -p s/supervise; : >s/supervise/control")
+        .succeeds();
     sandbox.sh("svc -udo -tuk -t -xpchai s").succeeds();
     assert_eq!(
         sandbox
@@ -146,7 +150,9 @@ fn letters_are_sent_in_their_order_and_each_once(sandbox: &Sandbox) {
 }
 
 fn later_letters_are_refused_or_sent(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p s/supervise; : >s/supervise/control");
+    sandbox
+        .sh("mkdir -p s/supervise; : >s/supervise/control")
+        .succeeds();
     if sandbox.subject() == Subject::Reference {
         for letter in NEW.chars() {
             sandbox.sh(&format!("svc -{letter} s")).is(
@@ -282,13 +288,17 @@ fn who_ends_before_it_is_told_keeps_nobody_from_being_told(sandbox: &Sandbox) {
 }
 
 fn no_letters_are_nothing_written(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p s/supervise; echo kept >s/supervise/control");
+    sandbox
+        .sh("mkdir -p s/supervise; echo kept >s/supervise/control")
+        .succeeds();
     sandbox.sh("svc s").succeeds();
     assert_eq!(sandbox.read("s/supervise/control"), b"kept\n");
 }
 
 fn a_full_fifo_is_waited_for(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p s/supervise; mkfifo s/supervise/control");
+    sandbox
+        .sh("mkdir -p s/supervise; mkfifo s/supervise/control")
+        .succeeds();
     let fill = "exec 5<>s/supervise/control; head -c 65536 /dev/zero >&5; \
                 svc -u s & until grep -q pipe_write /proc/$!/wchan 2>/dev/null \
                 || grep -q ' S ' /proc/$!/stat; do :; done; head -c 65537 <&5 | tail -c 1; wait";

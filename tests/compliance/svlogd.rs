@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use nix::sys::signal::Signal::{SIGALRM, SIGHUP, SIGKILL, SIGTERM};
+use nix::sys::signal::Signal::{SIGALRM, SIGHUP, SIGTERM};
 use testkit::{Outcome, Running, Sandbox, Subject, compliance, interop, say};
 
 use super::chain::{injected, is_root};
@@ -875,8 +875,7 @@ fn what_a_kill_leaves_is_kept(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, "");
     feed.write("one\n");
     wait_for(sandbox, "current", "one\n");
-    running.signal(SIGKILL);
-    running.wait();
+    running.kill();
     sandbox.feed("two\n", "$THEN/svlogd m").succeeds();
     assert_eq!(
         files(sandbox, "m"),

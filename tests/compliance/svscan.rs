@@ -135,7 +135,7 @@ fn what_is_no_service_is_left_alone(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     sandbox.script("elsewhere/run", SLEEPER);
     sandbox.write("scan/file", "");
-    sandbox.sh("ln -s ../elsewhere scan/link");
+    sandbox.sh("ln -s ../elsewhere scan/link").succeeds();
     let svscan = svscan(sandbox);
     wait_for_services(sandbox, &["scan/a", "scan/link"]);
     assert!(!sandbox.exists("scan/.hidden/supervise"));
@@ -143,7 +143,9 @@ fn what_is_no_service_is_left_alone(sandbox: &Sandbox) {
 }
 
 fn what_cannot_be_looked_at_is_a_warning(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p scan/c; ln -s log scan/c/log; ln -s nowhere scan/d; ln -s e scan/e");
+    sandbox
+        .sh("mkdir -p scan/c; ln -s log scan/c/log; ln -s nowhere scan/d; ln -s e scan/e")
+        .succeeds();
     let svscan = svscan(sandbox);
     sandbox.wait_until("it warns", || lines(&svscan) >= 3);
     let stderr = String::from_utf8(svscan.stderr()).unwrap();
@@ -163,7 +165,7 @@ fn a_directory_that_cannot_be_read_is_a_warning(sandbox: &Sandbox) {
     if !may_change_identity("a_directory_that_cannot_be_read_is_a_warning") {
         return;
     }
-    sandbox.sh("mkdir -m 711 scan");
+    sandbox.sh("mkdir -m 711 scan").succeeds();
     let svscan =
         sandbox.start(sandbox.shell("exec setpriv --reuid 65534 --clear-groups svscan scan"));
     let warning = "svscan: warning: unable to read directory: access denied\n";
@@ -171,7 +173,7 @@ fn a_directory_that_cannot_be_read_is_a_warning(sandbox: &Sandbox) {
 }
 
 fn supervise_that_is_not_on_path_is_a_warning(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p scan/a/log");
+    sandbox.sh("mkdir -p scan/a/log").succeeds();
     let svscan = sandbox.start(sandbox.shell("exec env PATH=/nonexistent $FIRST/svscan scan"));
     sandbox.wait_until("it warns", || lines(&svscan) >= 2);
     let stderr = String::from_utf8(svscan.stderr()).unwrap();
@@ -190,14 +192,16 @@ fn no_processes_and_no_descriptors_are_warnings(sandbox: &Sandbox) {
     if !may_change_identity("no_processes_and_no_descriptors_are_warnings") {
         return;
     }
-    sandbox.sh("mkdir -p scan/a/log; chown -R 65533 scan");
+    sandbox
+        .sh("mkdir -p scan/a/log; chown -R 65533 scan")
+        .succeeds();
     let none = sandbox.start(
         sandbox.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 svscan scan"),
     );
     let warning = "svscan: warning: unable to fork for a: temporary failure\n";
     sandbox.wait_until("it warns", || none.stderr() == warning.as_bytes());
     for n in 0..12 {
-        sandbox.sh(&format!("mkdir -p many/{n:02}/log"));
+        sandbox.sh(&format!("mkdir -p many/{n:02}/log")).succeeds();
     }
     let full =
         sandbox.start(sandbox.shell("PATH=$PWD/nothing; ulimit -n 20; exec $FIRST/svscan many"));
@@ -211,7 +215,7 @@ fn no_processes_and_no_descriptors_are_warnings(sandbox: &Sandbox) {
 }
 
 fn supervise_is_run_as_it_was_inherited(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p scan/a/log");
+    sandbox.sh("mkdir -p scan/a/log").succeeds();
     sandbox.script("bin2/supervise", TELLING);
     // The shell closes what it does not know of.
     let _svscan = sandbox.start(sandbox.shell(
@@ -248,10 +252,10 @@ fn log_is_looked_for_at_first_sight_only(sandbox: &Sandbox) {
 
 fn what_is_gone_is_forgotten_and_may_come_back(sandbox: &Sandbox) {
     sandbox.script("a/run", SLEEPER);
-    sandbox.sh("mkdir scan; ln -s ../a scan/a");
+    sandbox.sh("mkdir scan; ln -s ../a scan/a").succeeds();
     let svscan = svscan(sandbox);
     wait_for_services(sandbox, &["a"]);
-    sandbox.sh("rm scan/a; svc -dx a");
+    sandbox.sh("rm scan/a; svc -dx a").succeeds();
     sandbox.wait_until("supervise ends", || {
         sandbox.sh("svok a").code() == Some(100)
     });
@@ -259,14 +263,16 @@ fn what_is_gone_is_forgotten_and_may_come_back(sandbox: &Sandbox) {
     wait_for_services(sandbox, &["scan/b"]);
     sandbox.sh("svok a").is(100, "", "");
     sandbox.script("a/log/run", SLEEPER);
-    sandbox.sh("ln -s ../a scan/c");
+    sandbox.sh("ln -s ../a scan/c").succeeds();
     wait_for_services(sandbox, &["a", "a/log"]);
     assert_eq!(svscan.stderr(), b"");
 }
 
 fn two_names_of_a_directory_are_one_service(sandbox: &Sandbox) {
     sandbox.script("a/run", SLEEPER);
-    sandbox.sh("mkdir scan; ln -s ../a scan/one; ln -s ../a scan/two");
+    sandbox
+        .sh("mkdir scan; ln -s ../a scan/one; ln -s ../a scan/two")
+        .succeeds();
     let svscan = svscan(sandbox);
     wait_for_services(sandbox, &["a"]);
     sandbox.script("scan/b/run", SLEEPER);

@@ -50,7 +50,7 @@ fn each_directory_has_its_line_on_standard_output(sandbox: &Sandbox) {
     sandbox.write("file", "");
     sandbox.write("s/run", "");
     sandbox.write("fifo/supervise/status", "");
-    sandbox.sh("mkfifo fifo/supervise/ok");
+    sandbox.sh("mkfifo fifo/supervise/ok").succeeds();
     sandbox.sh("svstat nope file s fifo").prints(
         "nope: unable to chdir: file does not exist\n\
          file: unable to chdir: not a directory\n\
@@ -70,29 +70,35 @@ fn the_current_directory_is_set_back_between(sandbox: &Sandbox) {
 }
 
 fn down_may_be_unreadable(sandbox: &Sandbox) {
-    sandbox.sh("mkdir s; ln -s down s/down");
+    sandbox.sh("mkdir s; ln -s down s/down").succeeds();
     sandbox
         .sh("svstat s")
         .prints("s: unable to stat down: symbolic link loop\n");
 }
 
 fn ok_may_be_anything(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p s/supervise/ok");
+    sandbox.sh("mkdir -p s/supervise/ok").succeeds();
     sandbox
         .sh("svstat s")
         .prints("s: unable to open supervise/ok: is a directory\n");
-    sandbox.sh("rmdir s/supervise/ok; echo >s/supervise/ok");
+    sandbox
+        .sh("rmdir s/supervise/ok; echo >s/supervise/ok")
+        .succeeds();
     sandbox
         .sh("svstat s")
         .prints("s: unable to open supervise/status: file does not exist\n");
 }
 
 fn a_short_record_is_a_bad_format(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p s/supervise; : >s/supervise/ok; : >s/supervise/status");
+    sandbox
+        .sh("mkdir -p s/supervise; : >s/supervise/ok; : >s/supervise/status")
+        .succeeds();
     sandbox
         .sh("svstat s")
         .prints("s: unable to read supervise/status: bad format\n");
-    sandbox.sh("printf 12345678901234567 >s/supervise/status");
+    sandbox
+        .sh("printf 12345678901234567 >s/supervise/status")
+        .succeeds();
     sandbox
         .sh("svstat s")
         .prints("s: unable to read supervise/status: bad format\n");
@@ -105,7 +111,9 @@ fn what_follows_the_record_is_ignored(sandbox: &Sandbox) {
 }
 
 fn a_status_that_cannot_be_read_shows_the_one_before(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p d/supervise/status; : >d/supervise/ok");
+    sandbox
+        .sh("mkdir -p d/supervise/status; : >d/supervise/ok")
+        .succeeds();
     sandbox.sh("svstat d").prints(format!(
         "d: down {} seconds, normally up\n",
         seconds_since_label_zero()
@@ -190,7 +198,7 @@ fn the_current_directory_must_be_readable(sandbox: &Sandbox) {
     if !may_change_identity("the_current_directory_must_be_readable") {
         return;
     }
-    sandbox.sh("mkdir s; chmod 711 s");
+    sandbox.sh("mkdir s; chmod 711 s").succeeds();
     for program in ["svc", "svstat"] {
         let script = format!("cd s && exec setpriv --reuid 65534 --clear-groups {program} x");
         sandbox.sh(&script).is(

@@ -94,10 +94,10 @@ fn what_is_so_is_not_waited_for(sandbox: &Sandbox) {
     sandbox
         .sh("svwait s && svwait -u s && svwait -U s")
         .succeeds();
-    sandbox.sh("svc -d s");
+    sandbox.sh("svc -d s").succeeds();
     wait_for_status(sandbox, (false, 0, b'd'));
     sandbox.sh("svwait -d s && svwait -D s").succeeds();
-    sandbox.sh("svc -x s");
+    sandbox.sh("svc -x s").succeeds();
     sandbox.wait_until("supervise is gone", || {
         sandbox.sh("svok s").code() == Some(100)
     });
@@ -142,10 +142,10 @@ fn a_restart_is_one_after_the_first_look(sandbox: &Sandbox) {
     wait_for_status(sandbox, (true, 0, b'u'));
     let first = sandbox.service("s");
     let mut svwait = start(sandbox, "-r s");
-    sandbox.sh("svc -p s");
+    sandbox.sh("svc -p s").succeeds();
     wait_for_status(sandbox, (true, 1, b'u'));
     assert!(svwait.runs());
-    sandbox.sh("svc -k s");
+    sandbox.sh("svc -k s").succeeds();
     svwait.wait().succeeds();
     assert_ne!(sandbox.service("s"), first);
 }
@@ -202,8 +202,7 @@ fn a_supervise_that_is_replaced_has_ended(sandbox: &Sandbox) {
         svwait.signal(Signal::SIGSTOP);
     }
     // There is another one before they can look.
-    first.signal(Signal::SIGKILL);
-    first.wait();
+    first.kill();
     let _second = supervise(sandbox);
     sandbox.sh("svc -u s && svwait -u s").succeeds();
     for svwait in [&up, &gone] {
@@ -331,7 +330,7 @@ fn no_change_is_missed(sandbox: &Sandbox) {
                 break;
             }
             let _ = kill(supervise.pid(), Signal::SIGKILL);
-            supervise.wait();
+            let _ = supervise.wait();
         }
     }
 }
@@ -593,7 +592,7 @@ fn what_supervise_e_tells_is_heard(sandbox: &Sandbox) {
     assert!(restarted.runs());
     state("ready");
     restarted.wait().succeeds();
-    sandbox.sh("svc -d s");
+    sandbox.sh("svc -d s").succeeds();
     wait_for_status(sandbox, (false, 0, b'd'));
     state("finish");
     let mut finished = start(sandbox, "-D s");

@@ -74,7 +74,7 @@ fn converse(sandbox: &Sandbox, mut command: Command, turns: &[(&dyn Fn(), &str)]
     }
     drop(writer);
     let outcome = running.wait();
-    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    outcome.exits(0);
     outcome.text()
 }
 

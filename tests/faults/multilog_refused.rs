@@ -136,7 +136,7 @@ fn what_exceeds_a_quota_is_continued_by_either(sandbox: &Sandbox) {
     }
     for (n, (refusal, (running, feed))) in REFUSALS.iter().zip(waiting).enumerate() {
         let outcome = running.wait();
-        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        outcome.exits(0);
         assert_eq!(masked(&outcome.stderr), says(refusal));
         let lost = go_on(sandbox, &format!("waiting{n}"), refusal, &feed.left());
         assert_eq!(lost, 0, "{}", refusal.says);

@@ -208,8 +208,7 @@ fn a_new_svscan_takes_over_what_the_last_one_left(sandbox: &Sandbox) {
     let first = svscan(sandbox);
     sandbox.wait_until("it is supervised", || is_supervised(sandbox, "scan/a"));
     let supervise = children(first.pid())[0];
-    first.signal(Signal::SIGKILL);
-    first.wait();
+    first.kill();
     let second = svscan(sandbox);
     let held = "supervise: fatal: unable to acquire a/supervise/lock: temporary failure\n";
     sandbox.wait_until("the lock is held", || second.stderr() == held.as_bytes());

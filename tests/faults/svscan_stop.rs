@@ -69,7 +69,7 @@ fn supervise(sandbox: &Sandbox, svscan: &Running, dir: &str) -> nix::unistd::Pid
 fn end(sandbox: &Sandbox, svscan: Running) -> Outcome {
     svscan.signal(Signal::SIGTERM);
     let outcome = svscan.wait();
-    assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+    outcome.exits(0);
     assert!(sandbox.processes().is_empty(), "{outcome:?}");
     outcome
 }
@@ -234,7 +234,7 @@ fn the_numbers_in_a_proc_of_others_are_not_killed() {
         sandbox.sh("rm scan/a/supervise/control").succeeds();
         kill(children(unshare.pid())[0], Signal::SIGTERM).unwrap();
         let outcome = unshare.wait();
-        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        outcome.exits(0);
         assert!(
             outcome.error_text().contains(&unable_to_stop("a")),
             "{outcome:?}"
@@ -253,7 +253,7 @@ fn a_killed_supervise_is_not_waited_for() {
         kill(supervise(sandbox, &svscan, "scan/b/log"), Signal::SIGKILL).unwrap();
         svscan.signal(Signal::SIGTERM);
         let outcome = svscan.wait();
-        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        outcome.exits(0);
         assert_all_is_kept(sandbox, "b");
     });
 }
@@ -290,7 +290,7 @@ fn a_directory_may_be_removed_while_its_service_ends() {
         sandbox.wait_until("it is told", || sandbox.exists("scan/a/told"));
         sandbox.sh("rm -r scan/a").succeeds();
         let outcome = svscan.wait();
-        assert_eq!(outcome.code(), Some(0), "{outcome:?}");
+        outcome.exits(0);
         let complaints = outcome.error_text();
         // Nobody can tell the logger's supervise anything.
         let complaints = complaints
@@ -355,8 +355,7 @@ fn told_while_it_starts_services_it_ends_them() {
 fn what_another_svscan_left_behind_is_told_too() {
     ours(|sandbox| {
         let first = up(sandbox, &["a"]);
-        first.signal(Signal::SIGKILL);
-        first.wait();
+        first.kill();
         let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
         let held = "supervise: fatal: unable to acquire";
         sandbox.wait_until("the lock is held", || {
@@ -366,7 +365,7 @@ fn what_another_svscan_left_behind_is_told_too() {
                 .count()
                 >= 2
         });
-        end(sandbox, second);
+        let _ = end(sandbox, second);
         assert_all_is_kept(sandbox, "a");
     });
 }
@@ -377,8 +376,7 @@ fn malformed_timeout_kill_counts_as_absent() {
         make(sandbox, &["a"]);
         sandbox.write("scan/a/log/timeout-kill", "soon");
         let first = start(sandbox, &["a"], "exec svscan -e scan");
-        first.signal(Signal::SIGKILL);
-        first.wait();
+        first.kill();
         let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
         let locked = "supervise: fatal: unable to acquire";
         sandbox.wait_until("both locks are held", || {
@@ -387,7 +385,7 @@ fn malformed_timeout_kill_counts_as_absent() {
         });
         // With a valid file, svscan would send no `x` to the foreign supervise
         // of the logger: the logger could be stopped before it has read all.
-        end(sandbox, second);
+        let _ = end(sandbox, second);
         assert_all_is_kept(sandbox, "a");
     });
 }

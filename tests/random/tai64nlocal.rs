@@ -358,7 +358,7 @@ fn lines_of_all_kinds_in_all_zones() {
             // machine is busy.
             let length = random.usize(1..most).max(input.len() / 1000);
             let chunks = random.bool().then_some(length);
-            pair.same(|sandbox| {
+            let _ = pair.same(|sandbox| {
                 let outcome = run(sandbox, name.as_deref(), &input, chunks);
                 assert_eq!(
                     outcome.code(),

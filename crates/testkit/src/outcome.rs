@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 /// Exit status and output, to the byte.
+#[must_use = "a failed command goes unnoticed without an assertion"]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// What was run, for messages.
@@ -41,6 +42,13 @@ impl Outcome {
     #[track_caller]
     pub fn succeeds(&self) -> &Self {
         self.is(0, "", "")
+    }
+
+    /// Asserts the exit code alone.
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Self {
+        assert_eq!(self.code(), Some(code), "{self:?}");
+        self
     }
 
     /// The exit code; None if a signal ended it.

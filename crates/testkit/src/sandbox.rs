@@ -394,6 +394,18 @@ impl Running {
         kill(self.pid(), signal).unwrap();
     }
 
+    /// Kills the process and waits for its end.
+    #[track_caller]
+    pub fn kill(self) {
+        self.signal(Signal::SIGKILL);
+        let outcome = self.wait();
+        assert_eq!(
+            outcome.signal(),
+            Some(Signal::SIGKILL as i32),
+            "{outcome:?}"
+        );
+    }
+
     /// Whether it has not ended yet.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

@@ -78,8 +78,7 @@ fn a_kill_in_a_processor_leaves_previous(sandbox: &Sandbox) {
     sandbox.wait_until("the processor runs", || {
         sandbox.exists("m/newstate") && sandbox.read("m/newstate") == b"new\n"
     });
-    running.signal(SIGKILL);
-    running.wait();
+    running.kill();
     for pid in sandbox.processes() {
         let _ = testkit::kill(pid, SIGKILL);
     }

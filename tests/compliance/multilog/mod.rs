@@ -16,7 +16,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Command;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 use std::os::fd::AsFd;
@@ -124,6 +124,9 @@ impl Feed {
     /// Ends the input and returns what nobody has read.
     pub(crate) fn left(mut self) -> Vec<u8> {
         self.end();
+        // svlogd leaves the pipe non-blocking, and a child that another test
+        // has just forked may still hold its writing end.
+        fcntl(&self.reader, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
         let mut left = Vec::new();
         self.reader.read_to_end(&mut left).unwrap();
         left
