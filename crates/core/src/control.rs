@@ -1,41 +1,40 @@
-//! The one-byte commands of `supervise/control`, which are also svc's
-//! option letters.
+//! The one-byte commands of `supervise/control`, which are the option letters of
+//! svc.
 
 use nix::sys::signal::Signal;
 
-/// What one byte in the control FIFO asks for.
+/// A command: one byte in the control FIFO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `u`: want up; start if down.
+    /// `u`: start the service, and restart it when it exits.
     Up,
-    /// `d`: want down; TERM, then CONT.
+    /// `d`: send TERM and CONT, and do not restart.
     Down,
-    /// `o`: start if down, and do not restart.
+    /// `o`: start the service, and do not restart it.
     Once,
     /// `x`: exit when the service is down.
     Exit,
-    /// `p`: STOP, recorded as paused.
+    /// `p`: send STOP; the record shows paused.
     Pause,
-    /// `c`: CONT, no longer paused.
+    /// `c`: send CONT; the record no longer shows paused.
     Continue,
-    /// `t`: TERM.
+    /// `t`: send TERM.
     Terminate,
-    /// `k`: KILL.
+    /// `k`: send KILL.
     Kill,
-    /// Any other letter of a signal: this signal, and nothing else.
+    /// The letter of another signal: send the signal.
     Send(Signal),
-    /// `+` and `=`: whom the signals of the commands after it reach.
+    /// `+` and `=`: set the target of later signals.
     Target(SignalTarget),
 }
 
-/// Whom a signal reaches.
+/// The target of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalTarget {
     /// The service's process.
     Process,
-    /// The process group of that process, if it leads one; else the process
-    /// alone, since the group is somebody else's: usually it is that of
-    /// supervise itself, and of all its fellows.
+    /// The process group that the process leads. A process that leads none gets
+    /// the signal alone: its group also contains supervise and other services.
     ProcessGroup,
 }
 
@@ -54,9 +53,8 @@ pub const COMMANDS: [(u8, &str, Command); 11] = [
     (b'k', "kill", Command::Kill),
 ];
 
-/// The same of what 0.76 does not know: its svc refuses these letters, and its
-/// supervise ignores the bytes. They are those of daemontools-encore; `q`, `1`
-/// and `2` are also runit's.
+/// Letters, words and commands of daemontools-encore; runit has `q`, `1` and `2`.
+/// svc of 0.76 refuses the letters, and its supervise ignores the bytes.
 pub const MORE_COMMANDS: [(u8, &str, Command); 6] = [
     (b'q', "quit", Command::Send(Signal::SIGQUIT)),
     (b'1', "usr1", Command::Send(Signal::SIGUSR1)),
@@ -70,12 +68,11 @@ pub const MORE_COMMANDS: [(u8, &str, Command); 6] = [
     ),
 ];
 
-/// Those of them that runsv knows.
+/// The letters of [`MORE_COMMANDS`] that runsv accepts.
 const RUNSV_LETTERS: &[u8] = b"q12";
 
 impl Command {
-    /// The command that a byte stands for; None for bytes that supervise
-    /// ignores.
+    /// The command of a byte; None for a byte that supervise ignores.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         COMMANDS
@@ -95,7 +92,7 @@ impl Command {
         Command::from_byte(byte)
     }
 
-    /// The letter that stands for it; None if there is none.
+    /// The letter of the command; None if there is none.
     #[must_use]
     pub fn letter(self) -> Option<u8> {
         COMMANDS
@@ -111,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_letter_stands_for_one_command() {
+    fn letters_and_commands_match_one_to_one() {
         let all = || COMMANDS.iter().chain(&MORE_COMMANDS);
         for &(letter, word, command) in all() {
             assert_eq!(Command::from_byte(letter), Some(command), "{word}");

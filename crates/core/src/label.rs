@@ -1,15 +1,14 @@
-//! TAI64N labels: the moment in status records, log file names and stamped
-//! lines.
+//! TAI64N labels: the time in status records, log file names and log lines.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tai64::{Tai64, Tai64N};
 
-/// A moment, as seconds on the TAI64 scale and nanoseconds.
+/// A time as TAI64 seconds and nanoseconds.
 ///
-/// daemontools writes Unix seconds plus 2^62 + 10, without a table of leap
-/// seconds; of the tai64 crate only `from_unix` and `to_unix` agree with
-/// that (its `now` is 27 seconds ahead).
+/// daemontools writes Unix seconds plus 2^62 + 10, without leap seconds. Of the
+/// tai64 crate only `from_unix` and `to_unix` agree; its `now` is 27 seconds
+/// ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label(Tai64N);
 
@@ -21,12 +20,10 @@ pub const PACKED: usize = 12;
 pub const TEXT: usize = 1 + 2 * PACKED;
 
 impl Label {
-    /// The label of now. Its nanoseconds are the clock's microseconds times
-    /// 1000, plus 500.
+    /// The current time: the microseconds of the clock, plus 500 nanoseconds.
     #[must_use]
     pub fn now() -> Self {
-        // A clock before 1970 is read as 1970: no user of labels could tell
-        // more about such a moment.
+        // A clock before 1970 counts as 1970.
         let elapsed = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -34,14 +31,14 @@ impl Label {
         Label::from_unix(seconds, elapsed.subsec_micros())
     }
 
-    /// The label of a moment in Unix time.
+    /// The label of a Unix time.
     #[must_use]
     pub fn from_unix(seconds: i64, microseconds: u32) -> Self {
         let nanoseconds = microseconds.wrapping_mul(1000).wrapping_add(500);
         Label(Tai64N(Tai64::from_unix(seconds), nanoseconds))
     }
 
-    /// Reads a packed label; any 12 bytes are one.
+    /// Unpacks a label; any 12 bytes are valid.
     #[must_use]
     pub fn unpack(bytes: [u8; PACKED]) -> Self {
         let seconds = bytes.first_chunk().copied().map(u64::from_be_bytes);
@@ -52,10 +49,9 @@ impl Label {
         ))
     }
 
-    /// Reads the digits that `text` begins with as tai64nlocal does, and says
-    /// how many they are: hexadecimal, lowercase only, each shifted into 96
-    /// bits from below, so that too few count as having zeroes in front and of
-    /// too many only the last 24 count.
+    /// Reads the leading lowercase hexadecimal digits as tai64nlocal does; the
+    /// label and the number of digits. Fewer than 24 digits have zeroes in front;
+    /// of more, the last 24 count.
     #[must_use]
     pub fn read(text: &[u8]) -> (Self, usize) {
         let mut bits: u128 = 0;
@@ -78,7 +74,7 @@ impl Label {
         (Label::unpack(packed), text.len() - rest.len())
     }
 
-    /// The label in 12 bytes.
+    /// The label as 12 bytes.
     #[must_use]
     pub fn pack(self) -> [u8; PACKED] {
         let mut bytes = [0; PACKED];
@@ -113,7 +109,7 @@ impl Label {
         text
     }
 
-    /// The label of the next microsecond.
+    /// The label one microsecond later.
     #[must_use]
     pub fn next(self) -> Self {
         const SECOND: u32 = 1_000_000_000;
@@ -124,7 +120,7 @@ impl Label {
         })
     }
 
-    /// The label of the moment that comes so much later.
+    /// The label `time` later.
     #[must_use]
     pub fn after(self, time: Duration) -> Self {
         Label(self.0 + time)
@@ -136,31 +132,29 @@ impl Label {
         self.0.0.0
     }
 
-    /// Seconds of Unix time, which are negative before 1970. A label that is
-    /// out of their range wraps around it.
+    /// Unix seconds, negative before 1970. A label out of range wraps around.
     #[must_use]
     pub fn unix(self) -> i64 {
         let seconds = self.seconds().wrapping_sub(Tai64::from_unix(0).0);
         i64::from_ne_bytes(seconds.to_ne_bytes())
     }
 
-    /// Nanoseconds in the second; a label of anything but a clock may have
-    /// up to 4294967295.
+    /// Nanoseconds; up to 4294967295 in a label that no clock made.
     #[must_use]
     pub fn nanoseconds(self) -> u32 {
         self.0.1
     }
 
-    /// Seconds from `earlier` to this label, each cut to its whole second;
-    /// 0 if `earlier` is in the future.
+    /// Whole seconds from `earlier` to this label, without their nanoseconds; 0
+    /// if `earlier` is later.
     #[must_use]
     pub fn seconds_since(self, earlier: Label) -> u64 {
         self.seconds().saturating_sub(earlier.seconds())
     }
 }
 
-/// The value of eight hexadecimal digits; None if there is another byte among
-/// them. All eight are worked on at once: this is most of what a label costs.
+/// The value of eight hexadecimal digits; None with any other byte. Conversion
+/// of all eight at once matters: labels spend most of their time here.
 fn value(digits: [u8; 8]) -> Option<u32> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let bytes = u64::from_be_bytes(digits);
@@ -197,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_read_from_its_digits() {
+    fn label_is_read_from_digits() {
         let label = Label::from_unix(1_297_257_984, 247_337);
         let (at, text) = (label.text()[0], &label.text()[1..]);
         assert_eq!(at, b'@');
@@ -218,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_digits_have_a_value_and_other_bytes_have_none() {
+    fn only_hexadecimal_digits_have_a_value() {
         for place in 0..8 {
             for byte in 0..=255 {
                 let mut eight = *b"00000000";
@@ -273,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_digits_at_once_are_as_eight_one_by_one() {
+    fn eight_digits_equal_single_digits() {
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..20_000 {
             let length = random.usize(..40);

@@ -1,7 +1,7 @@
-//! The on-disk contract of daemontools: what supervise, svc and svstat of any
-//! maker agree on when they meet in a service directory.
+//! The contract on disk: the names, FIFOs and file formats of a service
+//! directory that daemontools 0.76, runit and s6 share.
 //!
-//! Nothing here does I/O.
+//! This crate does no I/O.
 
 pub mod control;
 pub mod label;

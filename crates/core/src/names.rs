@@ -1,86 +1,90 @@
-//! The names in a service directory, each written once.
+//! The file names in a service directory.
 
 use std::ffi::{CStr, CString};
 
-/// The program of the service, executable.
+/// The program of the service.
 pub const RUN: &CStr = c"run";
-/// The same as it is executed: `argv[0]` of the service.
+/// [`RUN`] as executed, and as `argv[0]`.
 pub const RUN_PROGRAM: &CStr = c"./run";
-/// Its existence makes supervise start the service down.
+/// If the file exists, supervise does not start the service by itself.
 pub const DOWN: &CStr = c"down";
 /// The service directory of the logger.
 pub const LOG: &CStr = c"log";
-/// The directory that supervise keeps its files in, mode 0700.
+/// The directory of the files of supervise, mode 0700.
 pub const SUPERVISE: &CStr = c"supervise";
-/// Locked (flock) for as long as supervise runs, mode 0600.
+/// The file with a lock, flock(2), while supervise runs, mode 0600.
 pub const LOCK: &CStr = c"supervise/lock";
 /// The FIFO of one-byte commands, mode 0600.
 pub const CONTROL: &CStr = c"supervise/control";
-/// The FIFO that is held open for reading while supervise runs, mode 0600.
+/// The FIFO that a running supervise has open for reading, mode 0600.
 pub const OK: &CStr = c"supervise/ok";
 /// The status record, mode 0644.
 pub const STATUS: &CStr = c"supervise/status";
-/// What `supervise -e` tells besides, in lines `key=value`.
+/// The state file of `supervise -e`; see [`crate::state`].
 pub const STATE: AtomicFile = AtomicFile {
     name: c"supervise/state",
     new: c"supervise/state.new",
 };
-/// The last deaths of the service, kept by `supervise -e`.
+/// The last exits, written by `supervise -e`; see [`crate::tally`].
 pub const DEATH_TALLY: AtomicFile = AtomicFile {
     name: c"supervise/death_tally",
     new: c"supervise/death_tally.new",
 };
-/// Locked by a run of the service that asks for it with [`LOCK_FD`].
+/// The file with the lock of a service that uses [`LOCK_FD`].
 pub const RUN_LOCK: &CStr = c"supervise/service-lock";
 
-/// What `supervise -e` runs when the service starts or dies.
+/// The program that `supervise -e` runs after a start and after an exit.
 pub const NOTIFY: &CStr = c"notify";
-/// The same as it is executed.
+/// [`NOTIFY`] as executed, and as `argv[0]`.
 pub const NOTIFY_PROGRAM: &CStr = c"./notify";
-/// Milliseconds that `supervise -e` gives [`FINISH`].
+/// The timeout of [`FINISH`] under `supervise -e` in milliseconds. Default: 5000.
+/// 0 disables the limit.
 pub const TIMEOUT_FINISH: &CStr = c"timeout-finish";
-/// The descriptor on which the service says that it is ready.
+/// The descriptor on which the service reports readiness with a newline.
 pub const NOTIFICATION_FD: &CStr = c"notification-fd";
-/// Seconds from a death to the next start.
+/// Seconds from an exit to the next start. Default and minimum: 1, where the
+/// default counts from the last start.
 pub const RESTART_DELAY: &CStr = c"restart-delay";
-/// Seconds up to which [`RESTART_DELAY`] grows.
+/// The limit in seconds up to which [`RESTART_DELAY`] doubles. Default: no growth.
 pub const RESTART_DELAY_MAX: &CStr = c"restart-delay-max";
-/// How many deaths in [`RESTART_LIMIT_INTERVAL`] are no failure yet.
+/// More exits than this in [`RESTART_LIMIT_INTERVAL`] are a permanent failure.
+/// Default: 3 with an interval, else no limit. 0 disables the limit.
 pub const RESTART_LIMIT_COUNT: &CStr = c"restart-limit-count";
-/// Seconds in which they are counted.
+/// The interval of [`RESTART_LIMIT_COUNT`] in seconds. Default: 10 with a count,
+/// else no limit. 0 disables the limit.
 pub const RESTART_LIMIT_INTERVAL: &CStr = c"restart-limit-interval";
-/// The signal that stops the service.
+/// The signal that stops the service. Default: TERM.
 pub const DOWN_SIGNAL: &CStr = c"down-signal";
-/// Milliseconds from that to KILL.
+/// Milliseconds from [`DOWN_SIGNAL`] to KILL. Default: 0, which disables KILL.
 pub const TIMEOUT_KILL: &CStr = c"timeout-kill";
 /// The descriptor on which the service inherits a lock on [`RUN_LOCK`].
 pub const LOCK_FD: &CStr = c"lock-fd";
-/// Its existence leaves the service in supervise's session.
+/// If the file exists, the service stays in the session of supervise.
 pub const NO_SETSID: &CStr = c"no-setsid";
 
-/// Its existence makes `svscan -e` end with the service.
+/// If the file exists, `svscan -e` exits after the service.
 pub const ESSENTIAL: &CStr = c"essential";
-/// What runsv, and `supervise -e`, run after [`RUN`].
+/// The program that runsv and `supervise -e` run after an exit of [`RUN`].
 pub const FINISH: &CStr = c"finish";
-/// The same as it is executed.
+/// [`FINISH`] as executed, and as `argv[0]`.
 pub const FINISH_PROGRAM: &CStr = c"./finish";
-/// Its existence makes runsv start the logger down.
+/// If the file exists, runsv does not start the logger by itself.
 pub const LOG_DOWN: &CStr = c"log/down";
-/// The program that says by its exit code whether the service is available.
+/// The program that exits with 0 if the service is available.
 pub const CHECK: &CStr = c"check";
-/// The same as its `argv[0]`.
+/// The `argv[0]` of [`CHECK`].
 pub const CHECK_PROGRAM: &CStr = c"./check";
 
-/// A file that is replaced as a whole, mode 0644.
+/// A file that rename(2) replaces, mode 0644.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AtomicFile {
-    /// Its name.
+    /// The name.
     pub name: &'static CStr,
-    /// What its next content is called until it is renamed.
+    /// The name of the next content before the rename.
     pub new: &'static CStr,
 }
 
-/// The files in `supervise` by which a service, or its logger, is met.
+/// The files in `supervise` of a service or of its logger.
 #[derive(Debug)]
 pub struct SupervisePaths {
     /// [`SUPERVISE`].
@@ -93,13 +97,13 @@ pub struct SupervisePaths {
     pub ok: &'static CStr,
     /// [`STATUS`].
     pub status: AtomicFile,
-    /// runsv's line about the service.
+    /// The line of runsv for the service.
     pub stat: AtomicFile,
-    /// The pid in decimal, kept by runsv.
+    /// The pid in decimal, of runsv.
     pub pid: AtomicFile,
 }
 
-/// Those of a service.
+/// The files of a service.
 pub static SERVICE: SupervisePaths = SupervisePaths {
     supervise: SUPERVISE,
     lock: LOCK,
@@ -119,7 +123,7 @@ pub static SERVICE: SupervisePaths = SupervisePaths {
     },
 };
 
-/// Those of the logger in [`LOG`], seen from its service.
+/// The files of the logger in [`LOG`], relative to the service directory.
 pub static LOGGER: SupervisePaths = SupervisePaths {
     supervise: c"log/supervise",
     lock: c"log/supervise/lock",
@@ -139,19 +143,19 @@ pub static LOGGER: SupervisePaths = SupervisePaths {
     },
 };
 
-/// What a file of the logger is called from its service's directory.
+/// The path of a file of the logger, relative to the service directory.
 #[must_use]
 pub fn in_log(name: &CStr) -> CString {
     join(&[LOG.to_bytes(), b"/", name.to_bytes()])
 }
 
-/// The program that may stand in for what a letter asks for.
+/// The program that runsv runs in place of the command of this letter.
 #[must_use]
 pub fn control_program(letter: u8) -> CString {
     join(&[b"control/", &[letter]])
 }
 
 fn join(parts: &[&[u8]]) -> CString {
-    // There is no NUL in any of them.
+    // No part contains a NUL.
     CString::new(parts.concat()).unwrap_or_default()
 }

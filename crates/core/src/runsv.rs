@@ -1,13 +1,12 @@
-//! What runsv tells about a service, in its three files, and what sv makes of
-//! it.
+//! The status files of runsv: `status`, `stat` and `pid`.
 //!
-//! The record in `status` is that of supervise (see [`crate::status`])
-//! and two bytes more:
+//! The record in `status` is that of supervise (see [`crate::status`]) with two
+//! more bytes:
 //!
-//! | byte | what |
+//! | byte | content |
 //! | --- | --- |
-//! | 18 | 1 if the service was sent TERM, else 0 |
-//! | 19 | 0 down, 1 `run` runs, 2 `finish` runs or is about to |
+//! | 18 | 1 after TERM was sent to the process, else 0 |
+//! | 19 | 0 down, 1 `run` runs, 2 `finish` runs or starts next |
 
 use crate::state::ServiceState;
 use crate::status::{self, Status, Want};
@@ -15,8 +14,7 @@ use crate::status::{self, Status, Want};
 /// Length of the record in bytes.
 pub const LENGTH: usize = status::LENGTH + 2;
 
-/// The word for a state in runsv's files and sv's lines; None: a byte that
-/// runsv does not write.
+/// The word for a state in `stat` and in the lines of sv; empty for None.
 #[must_use]
 pub fn word(state: Option<ServiceState>) -> &'static str {
     match state {
@@ -27,19 +25,20 @@ pub fn word(state: Option<ServiceState>) -> &'static str {
     }
 }
 
-/// All that runsv tells about a service.
+/// The status of a service of runsv.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// What supervise would tell.
+pub struct RunsvStatus {
+    /// The part that supervise shares.
     pub status: Status,
-    /// Whether TERM was sent to what runs.
+    /// Whether TERM was sent to the process.
     pub got_term: bool,
-    /// `Down`, `Up` or `Finish`; None: a byte that runsv does not write.
+    /// [`Down`](ServiceState::Down), [`Up`](ServiceState::Up) or
+    /// [`Finish`](ServiceState::Finish). None: runsv does not write the byte.
     pub state: Option<ServiceState>,
 }
 
-impl Report {
-    /// The record on disk.
+impl RunsvStatus {
+    /// The record as bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; LENGTH] {
         let state = match self.state {
@@ -57,14 +56,14 @@ impl Report {
         record
     }
 
-    /// Reads a record; None if it is shorter than one. What follows it is
-    /// ignored.
+    /// Decodes a record, and ignores further bytes. None if the record is too
+    /// short.
     #[must_use]
     pub fn decode(record: &[u8]) -> Option<Self> {
         let &[got_term, state] = record.get(status::LENGTH..LENGTH)? else {
             return None;
         };
-        Some(Report {
+        Some(RunsvStatus {
             status: Status::decode(record)?,
             got_term: got_term != 0,
             state: match state {
@@ -76,18 +75,18 @@ impl Report {
         })
     }
 
-    /// The line of the file `stat`, without its newline. `leaving` is whether
-    /// runsv is to exit.
+    /// The line of `stat` without its newline. `exiting`: runsv exits when the
+    /// service is down.
     #[must_use]
-    pub fn stat(&self, leaving: bool) -> String {
+    pub fn stat(&self, exiting: bool) -> String {
         let mut line = word(self.state).to_owned();
         let down = self.state == Some(ServiceState::Down);
         let want = self.status.want;
         for (holds, clause) in [
             (self.status.paused, ", paused"),
             (self.got_term, ", got TERM"),
-            (!down && leaving, ", want exit"),
-            (!down && !leaving && want == Want::Down, ", want down"),
+            (!down && exiting, ", want exit"),
+            (!down && !exiting && want == Want::Down, ", want down"),
         ] {
             if holds {
                 line += clause;

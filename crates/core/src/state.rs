@@ -1,10 +1,8 @@
-//! What `supervise -e` tells beyond the status record: the file
-//! `supervise/state`, of lines `key=value`.
+//! The file `supervise/state` of `supervise -e`, with lines `key=value`.
 //!
-//! The file is renamed into place before the record is. So it is at least as
-//! young as the record beside it, unless it was left behind by a supervise
-//! that wrote it when the one that wrote the record does not: see
-//! [`StateFile::belongs_to`].
+//! supervise renames this file before the status record. An older file than the
+//! record is stale: an earlier supervise with -e wrote the file, and a later one
+//! without -e the record. See [`StateFile::belongs_to`].
 
 use nix::unistd::Pid;
 
@@ -12,26 +10,26 @@ use crate::label::{Label, TEXT};
 use crate::number::parse_decimal;
 use crate::status::Status;
 
-/// What the service does, and what supervise does about it.
+/// The state of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceState {
-    /// It does not run, and will not until it is told to.
+    /// The service does not run, and only a command starts it.
     Down,
-    /// It runs, and has yet to say that it is ready.
+    /// The service runs and has not reported readiness.
     Starting,
-    /// It runs, and never says so.
+    /// The service runs and does not report readiness.
     Up,
-    /// It runs, and has said that it is ready.
+    /// The service runs and has reported readiness.
     Ready,
-    /// `finish` cleans up after it.
+    /// `finish` runs.
     Finish,
-    /// It is to be started, but not yet.
+    /// The service starts after a delay.
     Delay,
-    /// It has failed for good.
+    /// The service has failed permanently.
     Failed,
 }
 
-/// The stages and the words for them.
+/// The words in the file.
 const STATE_WORDS: [(&[u8], ServiceState); 7] = [
     (b"down", ServiceState::Down),
     (b"starting", ServiceState::Starting),
@@ -43,7 +41,7 @@ const STATE_WORDS: [(&[u8], ServiceState); 7] = [
 ];
 
 impl ServiceState {
-    /// The word for it.
+    /// The word in the file.
     #[must_use]
     pub fn word(self) -> &'static [u8] {
         STATE_WORDS
@@ -52,7 +50,7 @@ impl ServiceState {
             .map_or(b"", |(word, _)| word)
     }
 
-    /// Whether the service's own program runs.
+    /// Whether `run` runs.
     #[must_use]
     pub fn runs(self) -> bool {
         match self {
@@ -65,31 +63,30 @@ impl ServiceState {
     }
 }
 
-/// What the file tells. Of what it does not tell, or not so that it can be
-/// understood, nothing is known.
+/// The content of the file. None: the value is missing or invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateFile {
     /// `state`.
     pub state: ServiceState,
-    /// `pid`: the process of the service.
+    /// `pid`: the process.
     pub pid: Option<Pid>,
-    /// `since`: the moment of the last start or death, as in the record.
+    /// `since`: the time of the last start or exit, as in the record.
     pub since: Option<Label>,
-    /// `ready_since`: the moment when the service said that it was ready.
+    /// `ready_since`: the time at which the service reported readiness.
     pub ready_since: Option<Label>,
-    /// `restarts`: how often the service was started again.
+    /// `restarts`: the number of restarts.
     pub restarts: Option<u64>,
-    /// `exit_code`: what the last run exited with.
+    /// `exit_code`: the exit code of the last run.
     pub exit_code: Option<u8>,
-    /// `signal`: the number of the signal that ended the last run.
+    /// `signal`: the number of the signal that killed the last run.
     pub signal: Option<u8>,
-    /// `next_start`: the moment of the next start.
+    /// `next_start`: the time of the next start.
     pub next_start: Option<Label>,
 }
 
 impl StateFile {
-    /// Reads the file; None if it does not tell the stage. Keys that are not
-    /// known are ignored, and of a key that comes twice the last counts.
+    /// Parses the file; None without a valid `state`. Unknown keys are ignored;
+    /// the last of several equal keys counts.
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
         let value = |key: &[u8]| {
@@ -114,8 +111,8 @@ impl StateFile {
         })
     }
 
-    /// The file. Each key is there, with nothing after it if there is nothing
-    /// to tell, so that a shell that reads it again forgets what was.
+    /// The content of the file. An unknown value is an empty one, so that a shell
+    /// that sources the file clears its variable.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
         let number = |number: Option<u64>| number.map_or(Vec::new(), |n| n.to_string().into());
@@ -135,15 +132,14 @@ impl StateFile {
         lines.concat()
     }
 
-    /// Whether it is told of what the record tells of, or of what came after
-    /// that.
+    /// Whether the file is not older than the record.
     #[must_use]
     pub fn belongs_to(&self, status: &Status) -> bool {
         self.since.is_some_and(|since| since >= status.since)
     }
 }
 
-/// A whole label and nothing else.
+/// The label of a text that is exactly one.
 fn label(text: &[u8]) -> Option<Label> {
     let (label, length) = Label::read(text.strip_prefix(b"@")?);
     (length + 1 == TEXT && text.len() == TEXT).then_some(label)
@@ -158,7 +154,7 @@ mod tests {
         ready_since=@400000004d52960b0ebe121c\nrestarts=3\nexit_code=111\nsignal=\n";
 
     #[test]
-    fn each_key_is_read() {
+    fn each_key_is_parsed() {
         let state = StateFile::read(TEXT).unwrap();
         assert_eq!(state.state, ServiceState::Ready);
         assert_eq!(state.pid, Some(Pid::from_raw(4242)));
@@ -175,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_text_reads_back() {
         let state = StateFile::read(TEXT).unwrap();
         let text = state.text();
         assert_eq!(StateFile::read(&text), Some(state));
@@ -209,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn each_stage_has_its_word() {
+    fn each_state_has_its_word() {
         for (word, state) in STATE_WORDS {
             let text = [b"state=", word, b"\n"].concat();
             assert_eq!(StateFile::read(&text).map(|state| state.state), Some(state));
@@ -218,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_older_than_the_record_is_of_another_time() {
+    fn file_older_than_record_is_stale() {
         let state = StateFile::read(TEXT).unwrap();
         let status = |since| Status {
             since,

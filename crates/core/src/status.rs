@@ -1,6 +1,6 @@
 //! The status record of supervise: 18 bytes.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! | --- | --- |
 //! | 0–11 | TAI64N label of the last change of the pid |
 //! | 12–15 | the pid, little-endian; 0 while down |
@@ -14,32 +14,32 @@ use crate::label::{Label, PACKED};
 /// Length of the record in bytes.
 pub const LENGTH: usize = 18;
 
-/// What was last asked for.
+/// The wanted state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// Run, and be restarted.
+    /// Up: supervise restarts the service.
     Up,
-    /// Be down.
+    /// Down.
     Down,
-    /// Run, if it does, to its end: after `o`, no restart is wanted.
+    /// Neither: supervise does not restart the service, after `o`.
     Once,
 }
 
-/// What a reader may know about a service.
+/// The content of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// The moment of the last change of the pid.
+    /// The time of the last change of the pid.
     pub since: Label,
-    /// The process, None while down.
+    /// The process; None while down.
     pub pid: Option<Pid>,
-    /// Whether it was paused.
+    /// Whether the service is paused.
     pub paused: bool,
-    /// What was asked for.
+    /// The wanted state.
     pub want: Want,
 }
 
 impl Status {
-    /// The record on disk.
+    /// The record as bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; LENGTH] {
         let pid = self.pid.map_or(0, Pid::as_raw).to_le_bytes();
@@ -60,9 +60,8 @@ impl Status {
         record
     }
 
-    /// Reads a record; None if it is shorter than one. What follows the
-    /// record is ignored, and no other content is refused: it is shown as
-    /// the original shows it.
+    /// Decodes a record, and ignores further bytes. None if the record is too
+    /// short. Any other content is valid, as in 0.76.
     #[must_use]
     pub fn decode(record: &[u8]) -> Option<Self> {
         let (label, rest) = record.split_first_chunk::<PACKED>()?;

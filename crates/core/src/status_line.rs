@@ -1,4 +1,4 @@
-//! What svstat says about a service, after its name.
+//! The line that svstat prints for a service, after the name.
 
 use std::fmt;
 
@@ -9,14 +9,13 @@ use crate::status::{Status, Want};
 /// `up (pid 123) 4 seconds, …` or `down 5 seconds, …`.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusLine {
-    /// The service's status record.
+    /// The status record.
     pub status: Status,
     /// Whether the service directory lacks the file `down`.
     pub normally_up: bool,
-    /// What supervise -e tells besides, of the same time.
+    /// The state file that belongs to the record.
     pub state: Option<StateFile>,
-    /// The moment to count seconds from; a service that changed after it
-    /// counts as changed now.
+    /// The current time. A later change counts as 0 seconds old.
     pub now: Label,
 }
 
@@ -30,7 +29,7 @@ impl fmt::Display for StatusLine {
         } = *self;
         let seconds = rounded(now.seconds_since(status.since));
         match status.pid {
-            // A pid is shown as the unsigned number that is on disk.
+            // 0.76 prints the pid as an unsigned number.
             Some(pid) => {
                 let pid = u32::from_ne_bytes(pid.as_raw().to_ne_bytes());
                 write!(f, "up (pid {pid}) {seconds} seconds")?;
@@ -68,13 +67,13 @@ impl fmt::Display for StatusLine {
     }
 }
 
-/// The number as 0.76 prints it: it computes in double precision, which shows
-/// in numbers above 2^53, such as those of a record of noise.
+/// Rounds as 0.76, which computes in double precision. Numbers above 2^53 differ;
+/// an invalid record has them.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
-    reason = "the loss is what is asked for"
+    reason = "0.76 has the same loss"
 )]
 fn rounded(seconds: u64) -> u64 {
     seconds as f64 as u64

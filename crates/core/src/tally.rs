@@ -1,40 +1,40 @@
-//! The last deaths of a service: the file `supervise/death_tally`, which is
-//! that of s6, so that s6-svdt and s6-permafailon read it.
+//! The last exits of a service: the file `supervise/death_tally` in the format of
+//! s6, for s6-svdt and s6-permafailon.
 //!
 //! A record has 14 bytes:
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! | --- | --- |
-//! | 0-11 | the moment of the death, a packed label |
-//! | 12 | the exit code, 0 if a signal ended the service |
-//! | 13 | the signal's number, 0 if there was none |
+//! | 0-11 | the time of the exit, a packed label |
+//! | 12 | the exit code; 0 after a signal |
+//! | 13 | the number of the signal; 0 without one |
 
 use crate::label::{Label, PACKED};
 
 /// Length of a record in bytes.
 pub const LENGTH: usize = PACKED + 2;
 
-/// How many deaths are kept.
+/// The maximum number of records.
 pub const KEPT: usize = 100;
 
-/// A death of a service.
+/// The exit of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Death {
-    /// When it was.
+pub struct DeathRecord {
+    /// The time of the exit.
     pub when: Label,
-    /// The exit code; 0 if a signal ended the service.
+    /// The exit code; 0 after a signal.
     pub code: u8,
-    /// The number of that signal; 0 if there was none.
+    /// The number of the signal; 0 without one.
     pub signal: u8,
 }
 
-/// The last deaths of a service, as records, the last one at the end.
+/// The last records, in order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally(Vec<u8>);
 
 impl Tally {
-    /// Reads the file; None if it is not made of whole records. Of more than
-    /// are kept, the last ones count.
+    /// Reads the file, and keeps the last [`KEPT`] records. None if the last
+    /// record is incomplete.
     #[must_use]
     pub fn read(mut file: Vec<u8>) -> Option<Self> {
         if file.len() % LENGTH != 0 {
@@ -45,8 +45,8 @@ impl Tally {
         Some(Tally(file))
     }
 
-    /// Adds a death.
-    pub fn add(&mut self, death: Death) {
+    /// Adds a record, and drops the first one of too many.
+    pub fn add(&mut self, death: DeathRecord) {
         if self.0.len() == KEPT * LENGTH {
             self.0.drain(..LENGTH);
         }
@@ -54,7 +54,7 @@ impl Tally {
         self.0.extend([death.code, death.signal]);
     }
 
-    /// The file.
+    /// The content of the file.
     #[must_use]
     pub fn file(&self) -> &[u8] {
         &self.0
@@ -65,14 +65,14 @@ impl Tally {
 mod tests {
     use super::*;
 
-    fn death(code: u8) -> Death {
+    fn death(code: u8) -> DeathRecord {
         let when = Label::from_unix(1_297_257_984, 247_337);
         let signal = 9;
-        Death { when, code, signal }
+        DeathRecord { when, code, signal }
     }
 
     #[test]
-    fn a_record_is_a_label_a_code_and_a_signal() {
+    fn record_holds_label_code_and_signal() {
         let mut tally = Tally::default();
         tally.add(death(111));
         let label = b"\x40\0\0\0\x4d\x52\x96\x0a\x0e\xbe\x12\x1c";
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_deaths_are_kept() {
+    fn oldest_records_are_dropped() {
         let mut tally = Tally::default();
         (0..=250).for_each(|code| tally.add(death(code)));
         assert_eq!(tally.file().len(), KEPT * LENGTH);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_other_records_is_none() {
+    fn incomplete_record_is_none() {
         assert_eq!(Tally::read(vec![0; LENGTH + 1]), None);
         assert_eq!(Tally::read(Vec::new()), Some(Tally::default()));
     }

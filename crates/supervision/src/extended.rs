@@ -428,7 +428,7 @@ impl Extended {
     pub(crate) fn mourn(&mut self, end: ExitStatus, now: Moment) -> Result<(), ReplaceTrouble> {
         self.notification = None;
         let code = end.code().and_then(|code| u8::try_from(code).ok());
-        self.tally.add(tally::Death {
+        self.tally.add(tally::DeathRecord {
             when: now.label,
             code: code.unwrap_or(0),
             signal: end.signal().unwrap_or(0),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::control::Command;
 use daemontools_core::label::Label;
-use daemontools_core::runsv::Report;
+use daemontools_core::runsv::RunsvStatus;
 use daemontools_core::state::{ServiceState, StateFile};
 use daemontools_core::status::{Status, Want};
 use nix::sys::signal::Signal;
@@ -308,7 +308,7 @@ impl Machine {
 
     /// What to tell those who ask.
     #[must_use]
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> RunsvStatus {
         let state = match self.state {
             State::Down | State::Due(_) | State::Failed => ServiceState::Down,
             State::Up(_) => ServiceState::Up,
@@ -318,7 +318,7 @@ impl Machine {
             Policy::Extended => self.service(),
             Policy::Supervise | Policy::Runsv | Policy::RunsvLogger => self.pid(),
         };
-        Report {
+        RunsvStatus {
             status: Status {
                 since: self.since,
                 pid,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names::{self, SupervisePaths};
-use daemontools_core::runsv::Report;
+use daemontools_core::runsv::RunsvStatus;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::fcntl::FlockArg;
@@ -156,7 +156,7 @@ struct Service {
     control: Control,
     commands: Commands,
     /// What readers see, and whether they see that supervision is to end.
-    shown: Option<(Report, bool)>,
+    shown: Option<(RunsvStatus, bool)>,
     /// The pid that readers see, as text.
     shown_pid: Option<String>,
     presence: Option<Presence>,

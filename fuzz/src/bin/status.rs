@@ -1,4 +1,4 @@
-//! Status records, and what svstat says of them.
+//! Status records and the lines of svstat.
 #![no_main]
 
 use daemontools_core::label::Label;

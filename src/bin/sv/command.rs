@@ -1,7 +1,7 @@
 //! The commands of sv: their words, the letters for runsv, and their completion.
 
 use daemontools_core::label::Label;
-use daemontools_core::runsv::Report;
+use daemontools_core::runsv::RunsvStatus;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 
@@ -9,7 +9,7 @@ use daemontools_core::status::Want;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SvCommand {
     /// The action on the service.
-    pub(crate) action: Action,
+    pub(crate) action: SvAction,
     /// Whether sv waits for completion even without -v or -w.
     pub(crate) waits: bool,
     /// Whether a timeout kills the service.
@@ -18,7 +18,7 @@ pub(crate) struct SvCommand {
 
 /// An action on a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum SvAction {
     /// Show the status.
     Status,
     /// Wait until the service is available.
@@ -29,37 +29,37 @@ pub(crate) enum Action {
 
 /// The words that have to be complete, their actions, and whether a timeout
 /// kills.
-const COMPLETE_WORDS: [(&[u8], Action, bool); 11] = [
-    (b"start", Action::Send(b"u"), false),
-    (b"stop", Action::Send(b"d"), false),
-    (b"restart", Action::Send(b"tcu"), false),
-    (b"reload", Action::Send(b"h"), false),
-    (b"shutdown", Action::Send(b"x"), false),
-    (b"check", Action::Check, false),
-    (b"try-restart", Action::Send(b"tc"), false),
-    (b"force-stop", Action::Send(b"d"), true),
-    (b"force-reload", Action::Send(b"tc"), true),
-    (b"force-restart", Action::Send(b"tcu"), true),
-    (b"force-shutdown", Action::Send(b"x"), true),
+const COMPLETE_WORDS: [(&[u8], SvAction, bool); 11] = [
+    (b"start", SvAction::Send(b"u"), false),
+    (b"stop", SvAction::Send(b"d"), false),
+    (b"restart", SvAction::Send(b"tcu"), false),
+    (b"reload", SvAction::Send(b"h"), false),
+    (b"shutdown", SvAction::Send(b"x"), false),
+    (b"check", SvAction::Check, false),
+    (b"try-restart", SvAction::Send(b"tc"), false),
+    (b"force-stop", SvAction::Send(b"d"), true),
+    (b"force-reload", SvAction::Send(b"tc"), true),
+    (b"force-restart", SvAction::Send(b"tcu"), true),
+    (b"force-shutdown", SvAction::Send(b"x"), true),
 ];
 
 /// The words of which the first letter is enough.
-const LETTER_WORDS: [(&[u8], Action); 15] = [
-    (b"status", Action::Status),
-    (b"up", Action::Send(b"u")),
-    (b"down", Action::Send(b"d")),
-    (b"once", Action::Send(b"o")),
-    (b"pause", Action::Send(b"p")),
-    (b"cont", Action::Send(b"c")),
-    (b"hup", Action::Send(b"h")),
-    (b"alarm", Action::Send(b"a")),
-    (b"interrupt", Action::Send(b"i")),
-    (b"quit", Action::Send(b"q")),
-    (b"1", Action::Send(b"1")),
-    (b"2", Action::Send(b"2")),
-    (b"term", Action::Send(b"t")),
-    (b"kill", Action::Send(b"k")),
-    (b"exit", Action::Send(b"x")),
+const LETTER_WORDS: [(&[u8], SvAction); 15] = [
+    (b"status", SvAction::Status),
+    (b"up", SvAction::Send(b"u")),
+    (b"down", SvAction::Send(b"d")),
+    (b"once", SvAction::Send(b"o")),
+    (b"pause", SvAction::Send(b"p")),
+    (b"cont", SvAction::Send(b"c")),
+    (b"hup", SvAction::Send(b"h")),
+    (b"alarm", SvAction::Send(b"a")),
+    (b"interrupt", SvAction::Send(b"i")),
+    (b"quit", SvAction::Send(b"q")),
+    (b"1", SvAction::Send(b"1")),
+    (b"2", SvAction::Send(b"2")),
+    (b"term", SvAction::Send(b"t")),
+    (b"kill", SvAction::Send(b"k")),
+    (b"exit", SvAction::Send(b"x")),
 ];
 
 /// All words of sv in full.
@@ -95,45 +95,45 @@ impl SvCommand {
     }
 }
 
-impl Action {
+impl SvAction {
     /// The letters for a service with this status; empty if the status is
     /// already as requested.
-    pub(crate) fn letters(self, report: &Report) -> &'static [u8] {
-        let want = report.status.want;
+    pub(crate) fn letters(self, runsv: &RunsvStatus) -> &'static [u8] {
+        let want = runsv.status.want;
         match self {
-            Action::Status | Action::Check => b"",
-            Action::Send(b"u") if want == Want::Up => b"",
-            Action::Send(b"d") if want == Want::Down && report.got_term => b"",
-            Action::Send(letters) => letters,
+            SvAction::Status | SvAction::Check => b"",
+            SvAction::Send(b"u") if want == Want::Up => b"",
+            SvAction::Send(b"d") if want == Want::Down && runsv.got_term => b"",
+            SvAction::Send(letters) => letters,
         }
     }
 
     /// Whether the action stops runsv itself.
     pub(crate) fn is_exit(self) -> bool {
-        self == Action::Send(b"x")
+        self == SvAction::Send(b"x")
     }
 
     /// Whether the action ends the current process, so that runsv writes a new
     /// record.
     pub(crate) fn stops_process(self) -> bool {
         match self {
-            Action::Status | Action::Check => false,
-            Action::Send(letters) => letters.iter().any(|letter| b"tk".contains(letter)),
+            SvAction::Status | SvAction::Check => false,
+            SvAction::Send(letters) => letters.iter().any(|letter| b"tk".contains(letter)),
         }
     }
 
     /// Whether the action, sent at this time, is complete for a service with
     /// this status.
-    pub(crate) fn completion(self, report: &Report, sent: Label) -> Completion {
+    pub(crate) fn completion(self, runsv: &RunsvStatus, sent: Label) -> Completion {
         match self {
-            Action::Status => Completion::Complete,
-            Action::Check => match report.status.pid {
+            SvAction::Status => Completion::Complete,
+            SvAction::Check => match runsv.status.pid {
                 Some(_) => Completion::IfAvailable,
                 None => Completion::Complete,
             },
-            Action::Send(letters) => letters
+            SvAction::Send(letters) => letters
                 .iter()
-                .map(|&letter| letter_completion(letter, report, sent))
+                .map(|&letter| letter_completion(letter, runsv, sent))
                 .fold(Completion::Complete, Completion::and),
         }
     }
@@ -160,14 +160,14 @@ impl Completion {
     }
 }
 
-fn letter_completion(letter: u8, report: &Report, sent: Label) -> Completion {
-    let status = report.status;
+fn letter_completion(letter: u8, runsv: &RunsvStatus, sent: Label) -> Completion {
+    let status = runsv.status;
     let runs = status.pid.is_some();
     // runit compares whole seconds.
     let is_new = status.since.seconds() >= sent.seconds();
     let (done, needs_check) = match letter {
-        b'u' => (runs && report.state == Some(ServiceState::Up), true),
-        b'd' => (!runs && report.state == Some(ServiceState::Down), false),
+        b'u' => (runs && runsv.state == Some(ServiceState::Up), true),
+        b'd' => (!runs && runsv.state == Some(ServiceState::Down), false),
         b'o' => (
             if runs {
                 status.want == Want::Down
@@ -177,7 +177,7 @@ fn letter_completion(letter: u8, report: &Report, sent: Label) -> Completion {
             false,
         ),
         b't' | b'k' if !runs && status.want == Want::Down => (true, false),
-        b't' | b'k' => (runs && is_new && !report.got_term, true),
+        b't' | b'k' => (runs && is_new && !runsv.got_term, true),
         b'p' => (!runs || status.paused, false),
         b'c' => (!runs || !status.paused, false),
         b'x' => (false, false),

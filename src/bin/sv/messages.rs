@@ -6,7 +6,7 @@ use daemontools_core::names;
 use nix::errno::Errno;
 use supervision::client::{ClientError, Operation, StatusError};
 
-use super::command::{Action, SvCommand};
+use super::command::{SvAction, SvCommand};
 use super::session::{Description, LoggerStatus, Outcome, ServiceError};
 
 /// The part of a service in the exit code.
@@ -50,7 +50,9 @@ pub(crate) fn report(command: SvCommand, name: &[u8], outcome: &Outcome) -> Serv
         }
         Outcome::Failed(error) => {
             let result = match (error, command.action) {
-                (ServiceError::Client(error), Action::Status) if !error.is_not_running() => UNKNOWN,
+                (ServiceError::Client(error), SvAction::Status) if !error.is_not_running() => {
+                    UNKNOWN
+                }
                 (ServiceError::Client(_) | ServiceError::Chdir(_), _) => FAILED,
             };
             (failure(name, *error), result)

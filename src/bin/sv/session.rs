@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::label::Label;
 use daemontools_core::names;
-use daemontools_core::runsv::{LENGTH, Report};
+use daemontools_core::runsv::{LENGTH, RunsvStatus};
 use nix::errno::Errno;
 use nix::unistd::chdir;
 use supervision::client::{
@@ -16,7 +16,7 @@ use supervision::client::{
 use unix::cwd::Origin;
 
 use super::check::is_available;
-use super::command::{Action, Completion, SvCommand};
+use super::command::{Completion, SvAction, SvCommand};
 use super::status_line::StatusLine;
 
 /// The interval between two reads of a service that cannot be watched. The last
@@ -178,7 +178,7 @@ struct Session {
     sent: Label,
     begun: Instant,
     /// The status of each service before the command.
-    before: BTreeMap<Vec<u8>, Report>,
+    before: BTreeMap<Vec<u8>, RunsvStatus>,
     /// The last record that was read. A service whose record cannot be read
     /// shows this one, as in runit.
     record: [u8; LENGTH],
@@ -191,7 +191,7 @@ struct Session {
 /// sv waits.
 impl Session {
     fn send(&mut self, name: &[u8]) -> Option<Outcome> {
-        if self.command.action == Action::Check {
+        if self.command.action == SvAction::Check {
             return None;
         }
         let report = match read_runsv_status(&mut self.record) {
@@ -201,10 +201,10 @@ impl Session {
         self.before.insert(name.to_owned(), report);
         let letters = self.command.action.letters(&report);
         match self.command.action {
-            Action::Status => Some(Outcome::Status(describe(report), self.logger(report))),
-            Action::Check => None,
-            Action::Send(_) if letters.is_empty() => None,
-            Action::Send(_) => send_commands(letters, WhenFull::Fail)
+            SvAction::Status => Some(Outcome::Status(describe(report), self.logger(report))),
+            SvAction::Check => None,
+            SvAction::Send(_) if letters.is_empty() => None,
+            SvAction::Send(_) => send_commands(letters, WhenFull::Fail)
                 .err()
                 .map(Outcome::from),
         }
@@ -212,7 +212,7 @@ impl Session {
 
     /// The status of the logger, if the service has one. `service` is the
     /// status of the service.
-    fn logger(&mut self, service: Report) -> Option<LoggerStatus> {
+    fn logger(&mut self, service: RunsvStatus) -> Option<LoggerStatus> {
         match chdir(names::LOG) {
             Ok(()) => {}
             Err(Errno::ENOENT) => return None,
@@ -221,7 +221,7 @@ impl Session {
         Some(match read_runsv_status(&mut self.record) {
             Ok(report) => LoggerStatus::Known(describe(report)),
             Err(error) => {
-                let last = Report::decode(&self.record).unwrap_or(service);
+                let last = RunsvStatus::decode(&self.record).unwrap_or(service);
                 LoggerStatus::Unknown(error, describe(last))
             }
         })
@@ -256,7 +256,7 @@ impl Session {
     /// Whether runsv may not have read the command yet. As whole seconds count,
     /// a service that was started in the second of a restart command would look
     /// restarted.
-    fn is_too_early(&self, name: &[u8], report: &Report) -> bool {
+    fn is_too_early(&self, name: &[u8], report: &RunsvStatus) -> bool {
         report.status.pid.is_some()
             && self.command.action.stops_process()
             && self.before.get(name) == Some(report)
@@ -277,7 +277,7 @@ impl Session {
     }
 }
 
-fn describe(report: Report) -> Description {
+fn describe(report: RunsvStatus) -> Description {
     Ok(StatusLine {
         report,
         normally_up: is_normally_up()?,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use cli::text;
 use daemontools_core::label::Label;
-use daemontools_core::runsv::{Report, word};
+use daemontools_core::runsv::{RunsvStatus, word};
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 use nix::unistd::Pid;
@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StatusLine {
     /// The status of runsv.
-    pub(crate) report: Report,
+    pub(crate) report: RunsvStatus,
     /// Whether the service directory lacks the file `down`.
     pub(crate) normally_up: bool,
     /// The current time.
@@ -33,7 +33,7 @@ impl StatusLine {
 
 impl fmt::Display for StatusLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report {
+        let RunsvStatus {
             status,
             got_term,
             state,

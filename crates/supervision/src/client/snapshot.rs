@@ -1,7 +1,7 @@
 //! A snapshot of a service: the content of `supervise/` at one moment.
 
 use daemontools_core::label::Label;
-use daemontools_core::runsv::{self, Report};
+use daemontools_core::runsv::{self, RunsvStatus};
 use daemontools_core::state::{ServiceState, StateFile};
 use daemontools_core::status::{Status, Want};
 use nix::errno::Errno;
@@ -34,7 +34,7 @@ impl StatusRecord {
     /// it is not older than the record.
     #[must_use]
     pub fn decode(record: &[u8], state_file: Option<StateFile>) -> Option<Self> {
-        let report = Report::decode(record);
+        let report = RunsvStatus::decode(record);
         let status = Status::decode(record)?;
         Some(StatusRecord {
             status,

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use daemontools_core::names;
-use daemontools_core::runsv::{LENGTH, Report};
+use daemontools_core::runsv::{LENGTH, RunsvStatus};
 use daemontools_core::state::StateFile;
 use nix::errno::Errno;
 use nix::sys::stat::stat;
@@ -25,9 +25,9 @@ pub fn read_status(buffer: &mut [u8]) -> Result<&[u8], ClientError> {
 ///
 /// # Errors
 /// As [`probe`](super::probe()) and [`read_status`]; a record that is too short.
-pub fn read_runsv_status(buffer: &mut [u8; LENGTH]) -> Result<Report, StatusError> {
+pub fn read_runsv_status(buffer: &mut [u8; LENGTH]) -> Result<RunsvStatus, StatusError> {
     probe()?;
-    Report::decode(read_status(buffer)?).ok_or(StatusError::Format)
+    RunsvStatus::decode(read_status(buffer)?).ok_or(StatusError::Format)
 }
 
 /// Reads `supervise/state`; None without a valid one. An older one than the
