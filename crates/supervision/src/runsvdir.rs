@@ -14,7 +14,8 @@ use daemontools_core::label::Label;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
-use nix::unistd::{chdir, fchdir, read, write};
+use nix::unistd::{chdir, read, write};
+use unix::cwd::Origin;
 use unix::file;
 use unix::signals::SignalPipe;
 
@@ -99,7 +100,7 @@ pub fn runsvdir(
     let mut scanner = Scanner::new(config, &signals.children, &report_scan);
     let mut scan_dir = ScanDir {
         name: directory,
-        origin: file::open_read(c".")?,
+        origin: Origin::open()?,
         state: None,
         watched: None,
         new_names: None,
@@ -194,8 +195,7 @@ struct ScanDirState {
 /// changes.
 struct ScanDir<'a> {
     name: &'a CStr,
-    /// The directory to return to.
-    origin: OwnedFd,
+    origin: Origin,
     /// The state at the last scan. None if the directory may have changed since.
     state: Option<ScanDirState>,
     /// The directory that `new_names` watches.
@@ -217,7 +217,7 @@ impl ScanDir<'_> {
             nanoseconds: status.st_mtime_nsec,
         };
         act(self, state);
-        fchdir(&self.origin).map_err(RunsvdirWarning::Enter)
+        self.origin.enter().map_err(RunsvdirWarning::Enter)
     }
 
     fn unwatch(&mut self) {

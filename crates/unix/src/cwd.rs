@@ -33,6 +33,14 @@ impl Origin {
         open_directory(AT_FDCWD, c".").map(Origin)
     }
 
+    /// Returns to the directory.
+    ///
+    /// # Errors
+    /// As fchdir(2).
+    pub fn enter(&self) -> Result<(), Errno> {
+        fchdir(&self.0)
+    }
+
     /// Allows the caller to change the current directory until the visit ends.
     #[must_use]
     pub fn visit(&self) -> Visit<'_> {
@@ -49,15 +57,15 @@ impl Visit<'_> {
     /// Returns to the origin.
     ///
     /// # Errors
-    /// As fchdir(2).
+    /// As [`Origin::enter`].
     pub fn end(self) -> Result<(), Errno> {
-        fchdir(&ManuallyDrop::new(self).0.0)
+        ManuallyDrop::new(self).0.enter()
     }
 }
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        let _ = fchdir(&self.0.0);
+        let _ = self.0.enter();
     }
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 
 use daemontools_core::names;
-use nix::unistd::{Pid, chdir, fchdir};
+use nix::unistd::{Pid, chdir};
 use unix::process::proc_path;
 
 use super::ScanLoop;
@@ -22,15 +22,12 @@ impl ScanLoop<'_> {
         role: Role,
         act: impl FnOnce() -> T,
     ) -> Option<T> {
-        let root = &self.signals?.root;
+        let _visit = self.signals?.root.visit();
         let table = &self.scanner.table;
         let supervisor = table.pid(directory, role);
         let entered = enter_by_name(table.name(directory)?, directory, role)
             || supervisor.is_some_and(|supervisor| enter_as(supervisor, directory, role));
-        let result = entered.then(act);
-        // Entering an open directory needs no lookup.
-        let _ = fchdir(root);
-        result
+        entered.then(act)
     }
 }
 

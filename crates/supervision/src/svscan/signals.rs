@@ -1,12 +1,11 @@
 //! The signals of svscan, for process 1 and svscan -e.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
 use nix::sys::signal::Signal;
-use nix::sys::stat;
+use unix::cwd::Origin;
 use unix::signals::BlockedSignals;
 
 use super::{ExitReason, Mode, OnRemoved, ScanLoop};
@@ -15,8 +14,8 @@ use super::{ExitReason, Mode, OnRemoved, ScanLoop};
 #[derive(Debug)]
 pub struct SignalSource {
     signals: BlockedSignals,
-    /// The scan directory, to return to.
-    pub(super) root: OwnedFd,
+    /// The scan directory.
+    pub(super) root: Origin,
 }
 
 impl SignalSource {
@@ -32,10 +31,9 @@ impl SignalSource {
             Mode::Plain => {}
             Mode::Extended => signals.extend([Signal::SIGHUP, Signal::SIGALRM]),
         }
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         Ok(SignalSource {
             signals: BlockedSignals::block(&signals)?,
-            root: open(c".", flags, stat::Mode::empty())?,
+            root: Origin::open_path()?,
         })
     }
 }
