@@ -14,6 +14,7 @@ pub mod role;
 pub mod runsvdir;
 pub mod scan;
 pub mod shutdown;
+mod spawn;
 pub mod supervise;
 pub mod svscan;
 pub mod table;

@@ -19,7 +19,8 @@ use unix::cwd::Origin;
 use unix::file;
 use unix::signals::SignalPipe;
 
-use crate::scan::{NameWatch, SCAN_INTERVAL, ScanWarning, Scanner, SpawnConfig};
+use crate::scan::{NameWatch, SCAN_INTERVAL, ScanWarning, Scanner};
+use crate::spawn::SpawnConfig;
 use crate::table::DirectoryId;
 use unix::poll::wait_readable;
 use unix::process::signal_process;

@@ -9,43 +9,23 @@
 //! on the time until then.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
-use daemontools_core::names;
 use nix::errno::Errno;
 use nix::sys::inotify::AddWatchFlags;
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
-use unix::descriptors::{DescriptorLimit, FdSlot};
-use unix::exec::PreparedExec;
-use unix::launch::{Launch, LaunchError};
 use unix::signals::SignalPipe;
 
 use crate::client::Watcher;
 use crate::pipe::Pipe;
 use crate::role::Role;
+use crate::spawn::{SpawnConfig, Spawner};
 use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
 
 /// The interval between two full scans.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(5);
-
-/// The program that is started for each service.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SpawnConfig {
-    pub(crate) program: &'static CStr,
-    /// The argument before the service directory.
-    pub(crate) option: Option<&'static CStr>,
-    /// Whether a service's logger gets a process and a pipe as well.
-    pub(crate) loggers: bool,
-    /// Whether each process leads a session.
-    pub(crate) sessions: bool,
-}
-
-/// The number of services up to which fork(2) starts processes. With more
-/// services, copying the memory and descriptors of svscan costs more than
-/// waiting for the exec of a vfork(2) child.
-const FORK_LIMIT: usize = 1000;
 
 /// An operation that failed. The next scan repeats the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +81,7 @@ pub(crate) type WarnFn<'a> = &'a dyn Fn(ScanWarning<'_>, Errno);
 
 pub(crate) struct Scanner<'a> {
     pub(crate) table: ServiceTable<Pipe>,
-    config: SpawnConfig,
-    environment: Vec<&'static CStr>,
-    path: Option<&'static [u8]>,
-    children: &'a SignalPipe,
-    limit: DescriptorLimit,
-    slot: Option<FdSlot>,
+    spawner: Spawner<'a>,
     pub(crate) report: WarnFn<'a>,
 }
 
@@ -114,12 +89,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn new(config: SpawnConfig, children: &'a SignalPipe, report: WarnFn<'a>) -> Self {
         Scanner {
             table: ServiceTable::default(),
-            config,
-            environment: unix::start::environment(),
-            path: unix::start::variable(b"PATH"),
-            children,
-            limit: DescriptorLimit::read(),
-            slot: FdSlot::new(children),
+            spawner: Spawner::new(config, children, report),
             report,
         }
     }
@@ -175,7 +145,7 @@ impl<'a> Scanner<'a> {
 
     /// Adds a service that is seen for the first time, and starts its processes.
     pub(crate) fn add_service(&mut self, directory: DirectoryId, name: &CStr) {
-        if let Ok(pipe) = self.new_pipe(name) {
+        if let Ok(pipe) = self.spawner.new_pipe(name) {
             self.table.add(directory, name, pipe);
             self.start_missing(directory, name);
         }
@@ -220,116 +190,16 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The pipe of a new service with a logger. `log` is looked up only here.
-    fn new_pipe(&self, name: &CStr) -> Result<Option<Pipe>, ()> {
-        if !self.config.loggers {
-            return Ok(None);
-        }
-        let log = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
-        let log = CString::new(log).unwrap_or_default();
-        match stat(log.as_c_str()) {
-            Ok(_) => {}
-            Err(Errno::ENOENT) => return Ok(None),
-            Err(error) => {
-                (self.report)(ScanWarning::Stat(&log), error);
-                return Err(());
-            }
-        }
-        self.with_descriptors(Pipe::new)
-            .map(Some)
-            .map_err(|error| (self.report)(ScanWarning::Pipe(name), error))
-    }
-
-    /// Calls `open`, and once more with a raised descriptor limit if `open`
-    /// fails with EMFILE.
-    fn with_descriptors<T>(&self, open: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
-        open().or_else(|error| match error {
-            Errno::EMFILE => {
-                self.limit.raise();
-                open()
-            }
-            other => Err(other),
-        })
-    }
-
-    /// Whether new processes are started by vfork(2) and find their end of a
-    /// pipe in the slot.
-    fn uses_slot(&self) -> bool {
-        self.table.count() > FORK_LIMIT
-    }
-
-    /// A role's end of the pipe, if there is one, which the slot then holds too.
-    fn pipe_end(&mut self, directory: DirectoryId, role: Role) -> Result<Option<OwnedFd>, Errno> {
-        let Some(pipe) = self.table.pipe(directory) else {
-            return Ok(None);
-        };
-        let end = self.with_descriptors(|| pipe.end(role))?;
-        if self.uses_slot() {
-            if let Some(slot) = &mut self.slot {
-                slot.put(&end)?;
-            }
-        }
-        Ok(Some(end))
-    }
-
     /// Starts the process of a role. Returns whether fork(2) succeeded.
     pub(crate) fn start(&mut self, directory: DirectoryId, role: Role, name: &CStr) -> bool {
-        let end = match self.pipe_end(directory, role) {
-            Ok(end) => end,
-            Err(error) => {
-                (self.report)(ScanWarning::Pipe(name), error);
-                return false;
-            }
+        let pipe = self.table.pipe(directory);
+        let services = self.table.count();
+        let Some(pid) = self.spawner.spawn(role, name, pipe, services) else {
+            return false;
         };
-        let slot = self.slot.as_ref().filter(|_| self.uses_slot());
-        let end = end
-            .as_ref()
-            .map(|end| slot.map_or(end.as_fd(), AsFd::as_fd));
-        let (stdin, stdout, directory_of_log, argument) = match role {
-            Role::Service => (None, end, None, name),
-            Role::Logger => (end, None, Some(name), names::LOG),
-        };
-        let option = self.config.option.into_iter();
-        let arguments: Vec<_> = std::iter::once(self.config.program)
-            .chain(option)
-            .chain([argument])
-            .collect();
-        let launch = Launch {
-            stdin,
-            stdout,
-            directory: directory_of_log,
-            session: self.config.sessions,
-            copies_below: slot.map(FdSlot::end),
-            ..Launch::new(PreparedExec::search(
-                self.path,
-                &arguments,
-                &self.environment,
-            ))
-        };
-        let restore = || {
-            self.limit.restore();
-            self.children.restore();
-            Ok(())
-        };
-        let started = launch.start_with(restore, |error: LaunchError| match error {
-            LaunchError::Descriptor(error) | LaunchError::Chdir(error) => {
-                (self.report)(ScanWarning::Chdir(name), error);
-            }
-            LaunchError::Exec(error) => (self.report)(ScanWarning::Exec(name, role), error),
-        });
-        if self.uses_slot() {
-            if let Some(slot) = &mut self.slot {
-                // A pipe end left in the slot would keep the pipe open.
-                let _ = slot.put(self.children);
-            }
-        }
-        match started {
-            Ok(pid) => self
-                .table
-                .record_start(directory, role, pid, Instant::now()),
-            Err(error) => (self.report)(ScanWarning::Fork(name, role), error),
-        }
-        started.is_ok()
+        let now = Instant::now();
+        self.table.record_start(directory, role, pid, now);
+        true
     }
 }
 

@@ -21,8 +21,9 @@ use unix::signals::SignalPipe;
 use self::essential::EssentialWatch;
 use self::foreign::ForeignSupervisor;
 pub use self::signals::SignalSource;
-use crate::scan::{NameWatch, SCAN_INTERVAL, Scanner, SpawnConfig, WarnFn};
+use crate::scan::{NameWatch, SCAN_INTERVAL, Scanner, WarnFn};
 use crate::shutdown::ServiceShutdown;
+use crate::spawn::SpawnConfig;
 use crate::table::DirectoryId;
 
 /// The mode of svscan.

@@ -1,0 +1,155 @@
+//! The start of supervise or runsv: the pipe of a service, and the process of
+//! each role.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::AsFd;
+
+use daemontools_core::names;
+use nix::errno::Errno;
+use nix::sys::stat::stat;
+use nix::unistd::Pid;
+use unix::descriptors::{DescriptorLimit, FdSlot};
+use unix::exec::PreparedExec;
+use unix::launch::{Launch, LaunchError};
+use unix::signals::SignalPipe;
+
+use crate::pipe::Pipe;
+use crate::role::Role;
+use crate::scan::{ScanWarning, WarnFn};
+
+/// The number of services up to which fork(2) starts processes. With more
+/// services, copying the memory and descriptors of svscan costs more than
+/// waiting for the exec of a vfork(2) child.
+const FORK_LIMIT: usize = 1000;
+
+/// The program that is started for each service.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpawnConfig {
+    pub(crate) program: &'static CStr,
+    /// The argument before the service directory.
+    pub(crate) option: Option<&'static CStr>,
+    /// Whether a service's logger gets a process and a pipe as well.
+    pub(crate) loggers: bool,
+    /// Whether each process leads a session.
+    pub(crate) sessions: bool,
+}
+
+pub(crate) struct Spawner<'a> {
+    config: SpawnConfig,
+    environment: Vec<&'static CStr>,
+    path: Option<&'static [u8]>,
+    children: &'a SignalPipe,
+    limit: DescriptorLimit,
+    slot: Option<FdSlot>,
+    report: WarnFn<'a>,
+}
+
+impl<'a> Spawner<'a> {
+    pub(crate) fn new(config: SpawnConfig, children: &'a SignalPipe, report: WarnFn<'a>) -> Self {
+        Spawner {
+            config,
+            environment: unix::start::environment(),
+            path: unix::start::variable(b"PATH"),
+            children,
+            limit: DescriptorLimit::read(),
+            slot: FdSlot::new(children),
+            report,
+        }
+    }
+
+    /// The pipe of a new service with a logger. `log` is looked up only here.
+    pub(crate) fn new_pipe(&self, name: &CStr) -> Result<Option<Pipe>, ()> {
+        if !self.config.loggers {
+            return Ok(None);
+        }
+        let log = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
+        let log = CString::new(log).unwrap_or_default();
+        match stat(log.as_c_str()) {
+            Ok(_) => {}
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(error) => {
+                (self.report)(ScanWarning::Stat(&log), error);
+                return Err(());
+            }
+        }
+        with_descriptors(&self.limit, Pipe::new)
+            .map(Some)
+            .map_err(|error| (self.report)(ScanWarning::Pipe(name), error))
+    }
+
+    /// Starts the process of a role. None after a warning. `services` is the
+    /// number of services.
+    pub(crate) fn spawn(
+        &mut self,
+        role: Role,
+        name: &CStr,
+        pipe: Option<&Pipe>,
+        services: usize,
+    ) -> Option<Pid> {
+        // A vfork(2) child copies few descriptors, and finds its end of the pipe
+        // in the slot.
+        let mut slot = self.slot.as_mut().filter(|_| services > FORK_LIMIT);
+        let mut open_end = |pipe: &Pipe| {
+            let end = with_descriptors(&self.limit, || pipe.end(role))?;
+            if let Some(slot) = &mut slot {
+                slot.put(&end)?;
+            }
+            Ok(end)
+        };
+        let end = pipe.map(&mut open_end).transpose();
+        let end = end.map_err(|error| (self.report)(ScanWarning::Pipe(name), error));
+        let end = end.ok()?;
+        let end = end.as_ref().map(AsFd::as_fd);
+        let end = end.map(|end| slot.as_ref().map_or(end, |slot| slot.as_fd()));
+        let (stdin, stdout, directory, argument) = match role {
+            Role::Service => (None, end, None, name),
+            Role::Logger => (end, None, Some(name), names::LOG),
+        };
+        let option = self.config.option.into_iter();
+        let arguments: Vec<_> = std::iter::once(self.config.program)
+            .chain(option)
+            .chain([argument])
+            .collect();
+        let program = PreparedExec::search(self.path, &arguments, &self.environment);
+        let launch = Launch {
+            stdin,
+            stdout,
+            directory,
+            session: self.config.sessions,
+            copies_below: slot.as_ref().map(|slot| slot.end()),
+            ..Launch::new(program)
+        };
+        let restore = || {
+            self.limit.restore();
+            self.children.restore();
+            Ok(())
+        };
+        let started = launch.start_with(restore, |error: LaunchError| match error {
+            LaunchError::Descriptor(error) | LaunchError::Chdir(error) => {
+                (self.report)(ScanWarning::Chdir(name), error);
+            }
+            LaunchError::Exec(error) => (self.report)(ScanWarning::Exec(name, role), error),
+        });
+        if let Some(slot) = slot {
+            // A pipe end left in the slot would keep the pipe open.
+            let _ = slot.put(self.children);
+        }
+        let started = started.map_err(|error| (self.report)(ScanWarning::Fork(name, role), error));
+        started.ok()
+    }
+}
+
+/// Calls `open`, and once more with a raised descriptor limit if `open` fails
+/// with EMFILE.
+fn with_descriptors<T>(
+    limit: &DescriptorLimit,
+    open: impl Fn() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    open().or_else(|error| match error {
+        Errno::EMFILE => {
+            limit.raise();
+            open()
+        }
+        other => Err(other),
+    })
+}
