@@ -11,17 +11,17 @@ use super::session::{Session, Step};
 const OURS_ALONE: &[&str] = &[
     "A container does not stop",
     "A log is too large or too old",
-    "A service does not end",
-    "BY REQUEST",
+    "A service does not stop",
+    "A service starts before its dependency",
     "COMPATIBILITY",
     "EXAMPLES WITH -e",
+    "EXTENDED SERVICES",
+    "Find services that flap or have failed",
     "From daemontools-encore",
     "From s6",
     "From systemd",
-    "It starts before what it needs",
-    "Nobody is told when a service dies",
-    "There are two copies of a service",
-    "Which services flap, or have failed",
+    "Get notified when a service dies",
+    "Two copies of a service run",
 ];
 
 /// Types the examples of a document.
