@@ -17,13 +17,13 @@ use nix::sys::stat::stat;
 use nix::unistd::{chdir, read, write};
 use unix::cwd::Origin;
 use unix::file;
+use unix::poll::wait_readable;
+use unix::process::signal_process;
 use unix::signals::SignalPipe;
 
 use crate::scan::{NameWatch, SCAN_INTERVAL, ScanWarning, Scanner};
 use crate::spawn::SpawnConfig;
 use crate::table::DirectoryId;
-use unix::poll::wait_readable;
-use unix::process::signal_process;
 
 /// An operation of runsvdir that failed. The next scan repeats the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

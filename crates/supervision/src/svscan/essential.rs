@@ -20,7 +20,7 @@ use crate::role::Role;
 #[derive(Debug)]
 pub(super) struct EssentialWatch {
     /// Missing if the system refuses inotify. Scans then mark the watch dirty.
-    inotify: Option<Watcher>,
+    watcher: Option<Watcher>,
     dirty: bool,
     /// The number of services at the last check.
     count: usize,
@@ -29,14 +29,14 @@ pub(super) struct EssentialWatch {
 impl EssentialWatch {
     pub(super) fn new() -> Self {
         EssentialWatch {
-            inotify: Watcher::new().ok(),
+            watcher: Watcher::new().ok(),
             dirty: true,
             count: 0,
         }
     }
 
     pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.inotify.as_ref().map(AsFd::as_fd)
+        self.watcher.as_ref().map(AsFd::as_fd)
     }
 
     pub(super) fn mark_dirty(&mut self) {
@@ -47,7 +47,7 @@ impl EssentialWatch {
     /// number of services.
     pub(super) fn take_dirty(&mut self, count: usize) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty) || self.count != count;
-        let watcher = self.inotify.as_ref();
+        let watcher = self.watcher.as_ref();
         dirty |= watcher.is_some_and(|watcher| !watcher.take_events().is_empty());
         self.count = count;
         dirty
@@ -62,13 +62,13 @@ impl EssentialWatch {
         if stat(&path(names::ESSENTIAL)).is_err() {
             return false;
         }
-        if let Some(inotify) = &self.inotify {
+        if let Some(watcher) = &self.watcher {
             let renamed = AddWatchFlags::IN_MOVED_TO;
-            let watch = || inotify.add(&path(names::SUPERVISE), renamed);
+            let watch = || watcher.add(&path(names::SUPERVISE), renamed);
             if watch().is_err() {
                 // `supervise` may appear before the watch for it exists.
                 let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
-                let _ = inotify.add(name, once | renamed);
+                let _ = watcher.add(name, once | renamed);
                 let _ = watch();
             }
         }
