@@ -5,16 +5,16 @@
 use std::ffi::CStr;
 
 use cli::text::try_write_stderr;
-use cli::{Diagnostics, Exit, Failure, Program, text};
+use cli::{Diagnostics, Exit, Failure, Program, basename, text};
 use daemontools_core::names;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{SFlag, stat};
 use nix::unistd::chdir;
-use supervision::directory::{Obstacle, ReplaceTrouble};
+use supervision::directory::{AcquireError, ReplaceError};
 use supervision::pipe::Pipe;
-use supervision::supervise::{self, Logger, Trouble};
+use supervision::supervise::{self, LoggerSetup, RunsvWarning};
 use unix::signals::SignalPipe;
 
 pub(crate) static RUNSV: Program = Program {
@@ -34,30 +34,30 @@ fn runsv(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         });
     };
     let program = RUNSV.name;
-    let voice = Diagnostics { program, directory };
+    let diagnostics = Diagnostics { program, directory };
     let catch = |signal| {
         SignalPipe::catch(&[signal])
-            .map_err(|error| voice.fatal("unable to create selfpipe", error))
+            .map_err(|error| diagnostics.fatal("unable to create selfpipe", error))
     };
     let (children, terminated) = (catch(Signal::SIGCHLD)?, catch(Signal::SIGTERM)?);
-    chdir(directory).map_err(|error| voice.fatal("unable to change to directory", error))?;
+    chdir(directory).map_err(|error| diagnostics.fatal("unable to change to directory", error))?;
     let want = wanted(names::DOWN);
-    let logger = if has_logger(voice) {
-        let pipe = Pipe::new().map_err(|error| voice.fatal("unable to create log pipe", error))?;
+    let logger = if has_logger(diagnostics) {
+        let pipe =
+            Pipe::new().map_err(|error| diagnostics.fatal("unable to create log pipe", error))?;
         let want = wanted(names::LOG_DOWN);
-        Some(Logger { want, pipe })
+        Some(LoggerSetup { want, pipe })
     } else {
         None
     };
-    supervise::runsv(&children, &terminated, want, logger, |trouble| {
-        report(voice, trouble);
-    })
-    .map_err(|obstacle| cannot_begin(voice, obstacle))?;
+    let warn = |warning: RunsvWarning<'_>| warn(diagnostics, warning);
+    supervise::runsv(&children, &terminated, want, logger, &warn)
+        .map_err(|error| cannot_acquire(diagnostics, error))?;
     Ok(Exit::Success)
 }
 
-/// What a service is to be at the start, by its file `down`. One that cannot
-/// be looked at is none.
+/// Whether a service starts up, which its file `down` prevents. If stat(2)
+/// fails, the file counts as absent.
 fn wanted(down: &CStr) -> Want {
     match stat(down) {
         Ok(_) => Want::Down,
@@ -66,94 +66,85 @@ fn wanted(down: &CStr) -> Want {
 }
 
 /// Whether there is a directory `log`.
-fn has_logger(voice: Diagnostics) -> bool {
+fn has_logger(diagnostics: Diagnostics) -> bool {
     match stat(names::LOG) {
         Ok(status) => {
             let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;
             if kind != SFlag::S_IFDIR {
-                voice.warn_msg("./log: not a directory.");
+                diagnostics.warn_msg("./log: not a directory.");
             }
             kind == SFlag::S_IFDIR
         }
         Err(Errno::ENOENT) => false,
         Err(error) => {
-            voice.warn("unable to stat() ./log: ", error);
+            diagnostics.warn("unable to stat() ./log: ", error);
             false
         }
     }
 }
 
-/// What keeps runsv from starting.
-fn cannot_begin(voice: Diagnostics, obstacle: Obstacle) -> Failure {
-    let (what, error) = match obstacle {
-        Obstacle::Link(file, error) => (text!["unable to readlink ./", file], error),
-        Obstacle::Open(file, error) | Obstacle::Write(file, error) => {
+/// The end of a runsv that could not start.
+fn cannot_acquire(diagnostics: Diagnostics, error: AcquireError) -> Failure {
+    let (what, error) = match error {
+        AcquireError::Link(file, error) => (text!["unable to readlink ./", file], error),
+        AcquireError::Open(file, error) | AcquireError::Write(file, error) => {
             (text!["unable to open ", file], error)
         }
-        Obstacle::Lock(file, error) => (text!["unable to lock ", file], error),
-        Obstacle::Stat(file, error) => (text!["unable to stat ", file], error),
-        Obstacle::NoFifo(file) => return voice.fatal_msg(text![file, " exists but is not a fifo"]),
-        // A FIFO is opened, and `ok` is read.
-        Obstacle::Read(file, error) if file.to_bytes().ends_with(names::OK.to_bytes()) => {
+        AcquireError::Lock(file, error) => (text!["unable to lock ", file], error),
+        AcquireError::Stat(file, error) => (text!["unable to stat ", file], error),
+        AcquireError::NoFifo(file) => {
+            return diagnostics.fatal_msg(text![file, " exists but is not a fifo"]);
+        }
+        // runit's words differ between the two FIFOs.
+        AcquireError::Read(file, error) if file.to_bytes().ends_with(names::OK.to_bytes()) => {
             (text!["unable to read ", file], error)
         }
-        Obstacle::Read(file, error) => (text!["unable to open ", file], error),
+        AcquireError::Read(file, error) => (text!["unable to open ", file], error),
     };
-    voice.fatal(what, error)
+    diagnostics.fatal(what, error)
 }
 
-/// What goes wrong later; it is tried again when there is reason to.
-fn report(voice: Diagnostics, trouble: Trouble) {
-    // What a new process says is the last that it says.
-    let give_up = |what: Vec<u8>, error| try_write_stderr(&voice.fatal(what, error).message);
-    match trouble {
-        Trouble::Replace(ReplaceTrouble::Open(file, error)) => {
-            voice.warn(text!["unable to open ", file.new], error);
+/// Prints a warning, or the fatal error of a child.
+fn warn(diagnostics: Diagnostics, warning: RunsvWarning) {
+    let unable = |to: Vec<u8>, error| diagnostics.warn(text!["unable to ", to], error);
+    let child_failed = |to: Vec<u8>, error| {
+        try_write_stderr(&diagnostics.fatal(text!["unable to ", to], error).message);
+    };
+    match warning {
+        RunsvWarning::Replace(ReplaceError::Open(file, error)) => {
+            unable(text!["open ", file.new], error);
         }
-        Trouble::Replace(ReplaceTrouble::Write(file, error)) => {
-            voice.warn(text!["unable to write ", file.new], error);
+        RunsvWarning::Replace(ReplaceError::Write(file, error)) => {
+            unable(text!["write ", file.new], error);
         }
-        Trouble::Replace(ReplaceTrouble::Short(file)) => {
-            voice.warn_msg(text!["unable to write ", file.new, ": partial write."]);
+        RunsvWarning::Replace(ReplaceError::Short(file)) => {
+            diagnostics.warn_msg(text!["unable to write ", file.new, ": partial write."]);
         }
-        Trouble::Replace(ReplaceTrouble::Rename(file, error)) => {
-            let new = file.new.to_bytes().rsplit(|&byte| byte == b'/').next();
-            let what = text![
-                "unable to rename ",
-                new.unwrap_or_default(),
-                " to ",
-                file.name
-            ];
-            voice.warn(what, error);
+        RunsvWarning::Replace(ReplaceError::Rename(file, error)) => {
+            let new = basename(file.new.to_bytes());
+            unable(text!["rename ", new, " to ", file.name], error);
         }
-        Trouble::Fork(error) => voice.warn("unable to fork, sleeping", error),
-        Trouble::Pipe(program, error) => {
-            give_up(
-                text!["unable to setup filedescriptor for ./", trimmed(program)],
+        RunsvWarning::Fork(error) => unable(text!["fork, sleeping"], error),
+        RunsvWarning::Pipe(program, error) => {
+            child_failed(
+                text!["setup filedescriptor for ./", trimmed(program)],
                 error,
             );
         }
-        Trouble::Chdir(error) => give_up(text!["unable to change directory to ./log"], error),
-        Trouble::Start(program, error) => give_up(text!["unable to start ", program], error),
-        Trouble::ControlStat(program, error) => {
-            voice.warn(text!["unable to stat ", program], error);
+        RunsvWarning::Chdir(error) => child_failed(text!["change directory to ./log"], error),
+        RunsvWarning::Exec(program, error) => child_failed(text!["start ", program], error),
+        RunsvWarning::ControlStat(program, error) => unable(text!["stat ", program], error),
+        RunsvWarning::ControlFork(program, error) => unable(text!["fork for ", program], error),
+        RunsvWarning::ControlPipe(program, error) => {
+            unable(text!["setup stdout for ", program], error);
         }
-        Trouble::ControlFork(program, error) => {
-            voice.warn(text!["unable to fork for ", program], error);
-        }
-        Trouble::ControlPipe(program, error) => {
-            voice.warn(text!["unable to setup stdout for ", program], error);
-        }
-        // It does not say which.
-        Trouble::ControlStart(_, error) => give_up(text!["unable to run control/?"], error),
-        // Only supervise has -e.
-        Trouble::Extended(_) => {}
+        // runit's message does not name the program.
+        RunsvWarning::ControlExec(_, error) => child_failed(text!["run control/?"], error),
     }
 }
 
-/// A program without the `./` before its name.
+/// The name of a program without the `./` before it.
 fn trimmed(program: &CStr) -> Vec<u8> {
-    let name = program.to_bytes().rsplit(|&byte| byte == b'/').next();
     let log = program.to_bytes().starts_with(names::LOG.to_bytes());
-    text![if log { "log/" } else { "" }, name.unwrap_or_default()]
+    text![if log { "log/" } else { "" }, basename(program.to_bytes())]
 }

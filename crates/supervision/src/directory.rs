@@ -1,10 +1,9 @@
-//! The files in `supervise/` by which other programs meet a running supervise
-//! or runsv. All names are relative to the service directory, which is the
-//! current directory.
+//! The files in `supervise/` that other programs use. All names are relative
+//! to the service directory, which is the current directory.
 
 use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use daemontools_core::names::{AtomicFile, SupervisePaths};
 use nix::errno::Errno;
@@ -13,18 +12,18 @@ use nix::sys::stat::{Mode, SFlag, stat};
 use nix::unistd::{mkdir, mkfifo, read, write};
 use unix::file;
 
-/// What could not be had when the directory was taken; the name of a file.
+/// A step in acquiring the directory that failed, with its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// Where a link in place of `supervise` leads could not be read.
+pub enum AcquireError {
+    /// The symbolic link `supervise` could not be read.
     Link(&'static CStr, Errno),
     /// The lock could not be opened.
     Open(&'static CStr, Errno),
-    /// The lock is held by another.
+    /// The lock could not be acquired: EAGAIN if another process holds it.
     Lock(&'static CStr, Errno),
-    /// What is there in place of a FIFO could not be looked at.
+    /// stat(2) failed for a FIFO.
     Stat(&'static CStr, Errno),
-    /// What is there is no FIFO.
+    /// The file is no FIFO.
     NoFifo(&'static CStr),
     /// A FIFO could not be opened for reading.
     Read(&'static CStr, Errno),
@@ -32,99 +31,99 @@ pub enum Obstacle {
     Write(&'static CStr, Errno),
 }
 
-/// Why a file could not be replaced.
+/// A step in replacing a file that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplaceTrouble {
-    /// The new one could not be opened.
+pub enum ReplaceError {
+    /// Opening the new file.
     Open(AtomicFile, Errno),
-    /// The new one could not be written.
+    /// Writing the new file.
     Write(AtomicFile, Errno),
-    /// Not all of it was written.
+    /// Writing the new file: only a part was written.
     Short(AtomicFile),
-    /// The new one could not be renamed to the old one.
+    /// Renaming the new file.
     Rename(AtomicFile, Errno),
 }
 
-/// The lock of a service directory: held, it makes this process its one
-/// supervise.
+/// The lock of a service directory. Its holder is the one supervise of the
+/// service.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held, not used")] Flock<OwnedFd>);
+pub struct ServiceLock(#[expect(dead_code, reason = "held, not used")] Flock<OwnedFd>);
 
-impl Lock {
-    /// Makes the directory `supervise`, if need be, and locks it, waiting for
-    /// another to release it only if told to.
-    ///
-    /// If `supervise` is a symbolic link to nothing, the directory that it
-    /// names is made.
+impl ServiceLock {
+    /// Makes the directory `supervise`, if it does not exist, and locks it.
+    /// `how` decides whether the call blocks while another process holds the
+    /// lock. If `supervise` is a dangling symbolic link, its target is made.
     ///
     /// # Errors
-    /// [`Obstacle::Link`], [`Obstacle::Open`] and [`Obstacle::Lock`], which is
-    /// EAGAIN if another supervise holds it.
-    pub fn take(files: &SupervisePaths, how: FlockArg) -> Result<Self, Obstacle> {
+    /// [`AcquireError::Link`], [`AcquireError::Open`], [`AcquireError::Lock`].
+    pub fn acquire(files: &SupervisePaths, how: FlockArg) -> Result<Self, AcquireError> {
         let private = Mode::S_IRWXU;
         if mkdir(files.supervise, private).is_err() {
             match readlink(files.supervise) {
                 Ok(target) => {
-                    // Whatever is wrong with it, opening the lock will tell.
-                    let _ = mkdir(&seen_from_here(files.supervise, target), private);
+                    // If this fails, so does opening the lock.
+                    let _ = mkdir(&resolve_link(files.supervise, target), private);
                 }
-                // It is no link, and may be a directory.
+                // No link: probably a directory.
                 Err(Errno::EINVAL | Errno::ENOENT) => {}
-                Err(error) => return Err(Obstacle::Link(files.supervise, error)),
+                Err(error) => return Err(AcquireError::Link(files.supervise, error)),
             }
         }
         let lock = file::open_append(files.lock, 0o600)
-            .map_err(|error| Obstacle::Open(files.lock, error))?;
+            .map_err(|error| AcquireError::Open(files.lock, error))?;
         Flock::lock(lock, how)
-            .map(Lock)
-            .map_err(|(_, error)| Obstacle::Lock(files.lock, error))
+            .map(ServiceLock)
+            .map_err(|(_, error)| AcquireError::Lock(files.lock, error))
     }
 }
 
-/// The target of a link, by a name relative to the current directory.
-fn seen_from_here(link: &CStr, target: OsString) -> std::path::PathBuf {
+/// The target of a link, relative to the current directory.
+fn resolve_link(link: &CStr, target: OsString) -> PathBuf {
     let link = String::from_utf8_lossy(link.to_bytes());
     let directory = Path::new(&*link).parent().unwrap_or(Path::new(""));
     directory.join(target)
 }
 
-/// The control FIFO, open at both ends, so that it never reads as ended.
+/// The FIFO `control`, open at both ends, so that it never reads as ended.
 #[derive(Debug)]
-pub struct Control {
+pub struct ControlFifo {
     reader: OwnedFd,
     _writer: OwnedFd,
 }
 
-impl Control {
-    /// Makes the FIFO, if need be, and opens it, whatever it is.
+impl ControlFifo {
+    /// Makes the FIFO, if it does not exist. A file of another type is opened
+    /// as well, as in 0.76.
     ///
     /// # Errors
-    /// [`Obstacle::Read`] and [`Obstacle::Write`].
-    pub fn open(files: &SupervisePaths) -> Result<Self, Obstacle> {
+    /// [`AcquireError::Read`] and [`AcquireError::Write`].
+    pub fn open(files: &SupervisePaths) -> Result<Self, AcquireError> {
         let reader = open_fifo(files.control)?;
         let writer = file::open_write(files.control)
-            .map_err(|error| Obstacle::Write(files.control, error))?;
-        Ok(Control {
+            .map_err(|error| AcquireError::Write(files.control, error))?;
+        Ok(ControlFifo {
             reader,
             _writer: writer,
         })
     }
 
-    /// Makes the FIFO, if need be, and opens it if it is one.
+    /// As [`ControlFifo::open`], but fails for a file of another type, as in
+    /// runit.
     ///
     /// # Errors
-    /// [`Obstacle::Stat`] and [`Obstacle::NoFifo`], and as [`Control::open`].
-    pub fn open_fifo(files: &SupervisePaths) -> Result<Self, Obstacle> {
+    /// Also [`AcquireError::Stat`] and [`AcquireError::NoFifo`].
+    pub fn open_fifo(files: &SupervisePaths) -> Result<Self, AcquireError> {
         make_fifo(files.control);
-        let status = stat(files.control).map_err(|error| Obstacle::Stat(files.control, error))?;
+        let status =
+            stat(files.control).map_err(|error| AcquireError::Stat(files.control, error))?;
         if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFIFO {
-            return Err(Obstacle::NoFifo(files.control));
+            return Err(AcquireError::NoFifo(files.control));
         }
-        Control::open(files)
+        ControlFifo::open(files)
     }
 
-    /// Reads the commands that have come, as bytes; how many. 0 only from
-    /// something that is no FIFO.
+    /// Reads bytes of commands; returns their number. 0 only for a file that is
+    /// no FIFO.
     ///
     /// # Errors
     /// As read(2); EAGAIN if there are none.
@@ -133,53 +132,53 @@ impl Control {
     }
 }
 
-impl AsFd for Control {
+impl AsFd for ControlFifo {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
     }
 }
 
-/// The FIFO `ok`, open for reading: as long as this lives, those who open it
-/// for writing learn that supervise runs.
+/// The FIFO `ok`, open for reading: as long as this lives, opening it for
+/// writing succeeds, which shows that the service is supervised.
 #[derive(Debug)]
-pub struct Presence(#[expect(dead_code, reason = "held, not used")] OwnedFd);
+pub struct OkFifo(#[expect(dead_code, reason = "held, not used")] OwnedFd);
 
-impl Presence {
-    /// Makes the FIFO, if need be, and opens it.
+impl OkFifo {
+    /// Makes the FIFO, if it does not exist, and opens it.
     ///
     /// # Errors
-    /// [`Obstacle::Read`].
-    pub fn announce(files: &SupervisePaths) -> Result<Self, Obstacle> {
-        open_fifo(files.ok).map(Presence)
+    /// [`AcquireError::Read`].
+    pub fn open(files: &SupervisePaths) -> Result<Self, AcquireError> {
+        open_fifo(files.ok).map(OkFifo)
     }
 }
 
-fn open_fifo(name: &'static CStr) -> Result<OwnedFd, Obstacle> {
+fn open_fifo(name: &'static CStr) -> Result<OwnedFd, AcquireError> {
     make_fifo(name);
-    file::open_read(name).map_err(|error| Obstacle::Read(name, error))
+    file::open_read(name).map_err(|error| AcquireError::Read(name, error))
 }
 
 fn make_fifo(name: &CStr) {
-    // What is there already is used, whatever it is.
+    // An existing file is used, of any type.
     let _ = mkfifo(name, Mode::S_IRUSR | Mode::S_IWUSR);
 }
 
-/// Replaces a file: a reader sees the old one or the new one.
+/// Replaces a file: readers see the old content or the new one.
 ///
 /// # Errors
-/// The step that failed; the old file then stays.
-pub fn replace(which: AtomicFile, content: &[u8]) -> Result<(), ReplaceTrouble> {
-    let new = file::open_truncate(which.new, 0o644)
-        .map_err(|error| ReplaceTrouble::Open(which, error))?;
+/// The step that failed; the old content stays.
+pub fn replace(file: AtomicFile, content: &[u8]) -> Result<(), ReplaceError> {
+    let new =
+        file::open_truncate(file.new, 0o644).map_err(|error| ReplaceError::Open(file, error))?;
     let written = match content {
         [] => 0,
-        _ => write(&new, content).map_err(|error| ReplaceTrouble::Write(which, error))?,
+        _ => write(&new, content).map_err(|error| ReplaceError::Write(file, error))?,
     };
     if written < content.len() {
-        // One that is cut short would be one that nobody can read.
-        return Err(ReplaceTrouble::Short(which));
+        // Readers could not decode a truncated record.
+        return Err(ReplaceError::Short(file));
     }
     drop(new);
-    renameat(AT_FDCWD, which.new, AT_FDCWD, which.name)
-        .map_err(|error| ReplaceTrouble::Rename(which, error))
+    renameat(AT_FDCWD, file.new, AT_FDCWD, file.name)
+        .map_err(|error| ReplaceError::Rename(file, error))
 }

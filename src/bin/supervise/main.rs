@@ -17,7 +17,7 @@ use nix::sys::stat::stat;
 use nix::unistd::{chdir, getcwd};
 use unix::signals::SignalPipe;
 
-use messages::{cannot_begin, report};
+use messages::{cannot_acquire, warn};
 
 pub(crate) static SUPERVISE: Program = Program {
     name: "supervise",
@@ -42,13 +42,13 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         Err(error) => return Err(SUPERVISE.fatal(text!["unable to stat ", dir, "/down"], error)),
     };
     let name = extended.then(|| service_name(dir));
-    supervision::supervise::supervise(&children, want, name, |trouble| report(dir, trouble))
-        .map_err(|obstacle| cannot_begin(dir, obstacle))?;
+    supervision::supervise::supervise(&children, want, name, &|warning| warn(dir, warning))
+        .map_err(|error| cannot_acquire(dir, error))?;
     Ok(Exit::Success)
 }
 
-/// What the service is called: its directory's name. A logger has the name of
-/// its service before its own.
+/// The name of the service: that of its directory, and for a logger also that
+/// of the directory above, as `NAME/log`.
 fn service_name(dir: &CStr) -> CString {
     let mut elements = dir.to_bytes().rsplit(|&byte| byte == b'/');
     let called = elements.find(|element| !element.is_empty());

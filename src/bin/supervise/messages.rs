@@ -1,104 +1,84 @@
-//! What supervise says when something goes wrong.
+//! The messages of supervise.
 
 use std::ffi::CStr;
 
 use cli::{Failure, basename, text};
 use daemontools_core::names;
 use nix::errno::Errno;
-use supervision::directory::{Obstacle, ReplaceTrouble};
-use supervision::extended;
-use supervision::supervise::Trouble;
+use supervision::directory::{AcquireError, ReplaceError};
+use supervision::supervise::{ConfigWarning, SuperviseWarning};
 
 use super::SUPERVISE;
 
-/// What keeps supervise from starting.
-pub(crate) fn cannot_begin(dir: &CStr, obstacle: Obstacle) -> Failure {
-    let (doing, file, error) = match obstacle {
-        Obstacle::Link(_, error) => ("acquire ", names::LOCK, error),
-        Obstacle::Open(lock, error) | Obstacle::Lock(lock, error) => ("acquire ", lock, error),
-        Obstacle::Stat(fifo, error) | Obstacle::Read(fifo, error) => ("read ", fifo, error),
-        Obstacle::NoFifo(fifo) => ("read ", fifo, Errno::EINVAL),
-        Obstacle::Write(fifo, error) => ("write ", fifo, error),
+/// The end of a supervise that could not start.
+pub(crate) fn cannot_acquire(dir: &CStr, error: AcquireError) -> Failure {
+    let (doing, file, error) = match error {
+        AcquireError::Link(_, error) => ("acquire ", names::LOCK, error),
+        AcquireError::Open(lock, error) | AcquireError::Lock(lock, error) => {
+            ("acquire ", lock, error)
+        }
+        AcquireError::Stat(fifo, error) | AcquireError::Read(fifo, error) => ("read ", fifo, error),
+        AcquireError::NoFifo(fifo) => ("read ", fifo, Errno::EINVAL),
+        AcquireError::Write(fifo, error) => ("write ", fifo, error),
     };
     SUPERVISE.fatal(text!["unable to ", doing, dir, "/", file], error)
 }
 
-/// What goes wrong later; it is tried again when there is reason to.
-pub(crate) fn report(dir: &CStr, trouble: Trouble) {
-    let (what, error) = match trouble {
-        Trouble::Replace(ReplaceTrouble::Open(file, error)) => {
-            (text!["open ", dir, "/", file.new], error)
+/// Prints a warning, or the fatal error of a child.
+pub(crate) fn warn(dir: &CStr, warning: SuperviseWarning) {
+    match warning {
+        SuperviseWarning::Replace(error) => warn_replace(dir, error),
+        SuperviseWarning::Fork(error) => {
+            unable(text!["fork for ", dir, ", sleeping 60 seconds"], error);
         }
-        Trouble::Replace(ReplaceTrouble::Write(file, error)) => {
-            (text!["write ", dir, "/", file.new], error)
+        SuperviseWarning::Exec(program, error) => {
+            let name = basename(program.to_bytes());
+            child_failed(text!["start ", dir, "/", name], error);
         }
-        Trouble::Replace(ReplaceTrouble::Short(file)) => {
-            (text!["write ", dir, "/", file.new], Errno::ENOSPC)
+        SuperviseWarning::Config(ConfigWarning::Read(file, error)) => {
+            unable(text!["read ", dir, "/", file], error);
         }
-        Trouble::Replace(ReplaceTrouble::Rename(file, error)) => (
-            text![
-                "rename ",
-                dir,
-                "/",
-                file.new,
-                " to ",
-                basename(file.name.to_bytes())
-            ],
-            error,
-        ),
-        Trouble::Fork(error) => (text!["fork for ", dir, ", sleeping 60 seconds"], error),
-        Trouble::Start(program, error) => return cannot_start(dir, program, error),
-        Trouble::Pipe(_, error)
-        | Trouble::Chdir(error)
-        | Trouble::ControlStat(_, error)
-        | Trouble::ControlFork(_, error)
-        | Trouble::ControlPipe(_, error)
-        | Trouble::ControlStart(_, error) => return cannot_start(dir, names::RUN_PROGRAM, error),
-        Trouble::Extended(trouble) => return report_extended(dir, trouble),
-    };
-    SUPERVISE.try_warn(text!["unable to ", what], error);
-}
-
-/// The same of what only -e brings.
-fn report_extended(dir: &CStr, trouble: extended::Trouble) {
-    let (what, error) = match trouble {
-        extended::Trouble::Read(file, error) => (text!["read ", dir, "/", file], error),
-        extended::Trouble::Meaning(file, meaning) => {
-            let what = text![dir, "/", file, " is not ", meaning, ": ignored"];
-            return SUPERVISE.try_warn_msg(what);
+        SuperviseWarning::Config(ConfigWarning::Malformed(file, kind)) => {
+            SUPERVISE.try_warn_msg(text![dir, "/", file, " is not ", kind, ": ignored"]);
         }
-        extended::Trouble::Notification(error) => {
+        SuperviseWarning::NotificationPipe(error) => {
             let file = names::NOTIFICATION_FD;
-            (text!["create pipe for ", dir, "/", file], error)
+            unable(text!["create pipe for ", dir, "/", file], error);
         }
-        extended::Trouble::NotifyFork(error) => {
-            (text!["fork for ", dir, "/", names::NOTIFY], error)
+        SuperviseWarning::Descriptor(file, error) => {
+            child_failed(text!["set the descriptor of ", dir, "/", file], error);
         }
-        extended::Trouble::Waiting => {
-            let what = text!["waiting for what holds ", dir, "/", names::RUN_LOCK];
-            return SUPERVISE.try_warn_msg(what);
+        SuperviseWarning::LockHeld => {
+            SUPERVISE.try_warn_msg(text!["waiting for what holds ", dir, "/", names::RUN_LOCK]);
         }
-        extended::Trouble::Lock(error) => {
-            return last_words(text!["lock ", dir, "/", names::RUN_LOCK], error);
+        SuperviseWarning::Lock(error) => {
+            child_failed(text!["lock ", dir, "/", names::RUN_LOCK], error);
         }
-        extended::Trouble::Descriptor(file, error) => {
-            return last_words(text!["set the descriptor of ", dir, "/", file], error);
+        SuperviseWarning::NotifyFork(error) => {
+            unable(text!["fork for ", dir, "/", names::NOTIFY], error);
         }
-        extended::Trouble::Notify(error) => {
-            return cannot_start(dir, names::NOTIFY_PROGRAM, error);
-        }
-    };
-    SUPERVISE.try_warn(text!["unable to ", what], error);
+    }
 }
 
-fn cannot_start(dir: &CStr, program: &CStr, error: Errno) {
-    let name = program.to_bytes();
-    let name = name.strip_prefix(b"./").unwrap_or(name);
-    last_words(text!["start ", dir, "/", name], error);
+fn warn_replace(dir: &CStr, error: ReplaceError) {
+    match error {
+        ReplaceError::Open(file, error) => unable(text!["open ", dir, "/", file.new], error),
+        ReplaceError::Write(file, error) => unable(text!["write ", dir, "/", file.new], error),
+        ReplaceError::Short(file) => unable(text!["write ", dir, "/", file.new], Errno::ENOSPC),
+        ReplaceError::Rename(file, error) => {
+            let name = basename(file.name.to_bytes());
+            unable(text!["rename ", dir, "/", file.new, " to ", name], error);
+        }
+    }
 }
 
-/// The last words of a child that did not become what it was to be.
-fn last_words(what: impl AsRef<[u8]>, error: Errno) {
-    let failure = SUPERVISE.fatal(text!["unable to ", what.as_ref()], error);
+fn unable(to: Vec<u8>, error: Errno) {
+    SUPERVISE.try_warn(text!["unable to ", to], error);
+}
+
+/// Prints the fatal error of a child that exits instead of executing its
+/// program.
+fn child_failed(to: Vec<u8>, error: Errno) {
+    let failure = SUPERVISE.fatal(text!["unable to ", to], error);
     text::try_write_stderr(&failure.message);
 }

@@ -26,7 +26,7 @@ struct Event {
 /// What the page says.
 #[derive(Debug)]
 struct Page {
-    terms: Terms,
+    terms: RestartConfig,
     is: Is,
     want: Want,
     leaving: bool,
@@ -43,7 +43,7 @@ fn milliseconds(time: Duration) -> Time {
 }
 
 impl Page {
-    fn new(terms: Terms) -> Self {
+    fn new(terms: RestartConfig) -> Self {
         Page {
             terms,
             is: Is::Due(0),
@@ -107,7 +107,7 @@ impl Page {
                 });
                 if finish {
                     self.is = Is::Cleaning;
-                    let time = self.terms.finish_within;
+                    let time = self.terms.finish_timeout;
                     self.kill = time.map(|time| now + milliseconds(time));
                 } else {
                     self.settle(now);
@@ -131,7 +131,7 @@ impl Page {
             }
             b'd' => {
                 (self.want, self.once_more) = (Want::Down, false);
-                match (self.is, self.terms.kill_after) {
+                match (self.is, self.terms.kill_timeout) {
                     (Is::Due(_), _) => self.is = Is::Down,
                     (Is::Up, Some(time)) => {
                         self.kill = self.kill.or(Some(now + milliseconds(time)));
@@ -142,7 +142,7 @@ impl Page {
             b'x' => {
                 self.leaving = true;
                 // Who was told to stop is not told again.
-                if self.terms.exit_stops && self.want != Want::Down {
+                if self.terms.exit_implies_down && self.want != Want::Down {
                     self.told(b'd', now);
                 }
             }
@@ -150,7 +150,7 @@ impl Page {
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn should_exit(&self) -> bool {
         self.leaving && !matches!(self.is, Is::Up | Is::Cleaning)
     }
 
@@ -159,7 +159,7 @@ impl Page {
             Is::Down => ServiceState::Down,
             Is::Due(_) => ServiceState::Delay,
             Is::Up if self.ready => ServiceState::Ready,
-            Is::Up if self.terms.announces => ServiceState::Starting,
+            Is::Up if self.terms.expects_readiness => ServiceState::Starting,
             Is::Up => ServiceState::Up,
             Is::Cleaning => ServiceState::Finish,
             Is::Failed => ServiceState::Failed,
@@ -167,24 +167,24 @@ impl Page {
     }
 }
 
-fn any_terms(random: &mut fastrand::Rng) -> Terms {
+fn any_terms(random: &mut fastrand::Rng) -> RestartConfig {
     let mut maybe = |times: &[Time]| random.choice(times).map(|&ms| Duration::from_millis(ms));
     let first = maybe(&[1000, 1500, 4000]).unwrap();
     let longest = maybe(&[4000, 9000]).unwrap();
     let interval = maybe(&[500, 3000, 20_000]).unwrap();
     let (kill, finish) = (maybe(&[0, 700, 5000]), maybe(&[0, 900, 5000]));
-    let limit = Limit {
+    let limit = RestartLimit {
         count: random.usize(1..4),
         interval,
     };
-    Terms {
+    RestartConfig {
         backoff: random.bool().then_some(Backoff { first, longest }),
         limit: random.bool().then_some(limit),
-        kill_after: kill.filter(|time| !time.is_zero()),
-        finish_within: finish.filter(|time| !time.is_zero()),
-        exit_stops: random.bool(),
-        announces: random.bool(),
-        ..Terms::default()
+        kill_timeout: kill.filter(|time| !time.is_zero()),
+        finish_timeout: finish.filter(|time| !time.is_zero()),
+        exit_implies_down: random.bool(),
+        expects_readiness: random.bool(),
+        ..RestartConfig::default()
     }
 }
 
@@ -196,8 +196,8 @@ fn live(random: &mut fastrand::Rng) {
         ..beginning
     };
     let terms = any_terms(random);
-    let mut machine = Machine::new(Policy::Extended, Want::Up, beginning);
-    machine.set_terms(terms);
+    let mut machine = Machine::new(Ruleset::Extended, Want::Up, beginning);
+    machine.set_config(terms);
     let mut page = Page::new(terms);
     let mut events = Vec::new();
     let (mut now, mut pid) = (0, 1);
@@ -209,13 +209,13 @@ fn live(random: &mut fastrand::Rng) {
                 now = random.choice(next).flatten().unwrap_or(now).max(now);
                 "time passes".to_owned()
             }
-            4..7 if machine.pid().is_some() => {
+            4..7 if machine.child_pid().is_some() => {
                 let (raw, finish) = (
                     *random.choice(&[0, 3 << 8, 125 << 8, 9]).unwrap(),
                     random.bool(),
                 );
-                machine.died(
-                    machine.pid().unwrap(),
+                machine.record_exit(
+                    machine.child_pid().unwrap(),
                     ExitStatus::from_raw(raw),
                     finish,
                     at(now),
@@ -224,21 +224,21 @@ fn live(random: &mut fastrand::Rng) {
                 format!("died of {raw}, finish {finish}")
             }
             7 => {
-                machine.ready(at(now));
-                page.ready |= page.is == Is::Up && terms.announces;
+                machine.record_readiness(at(now));
+                page.ready |= page.is == Is::Up && terms.expects_readiness;
                 "ready".to_owned()
             }
             _ => {
                 let letter = *random.choice(b"uuoodpctkx").unwrap();
                 let runs = page.is == Is::Up;
-                let asked =
-                    letter == b'd' || letter == b'x' && terms.exit_stops && page.want != Want::Down;
+                let asked = letter == b'd'
+                    || letter == b'x' && terms.exit_implies_down && page.want != Want::Down;
                 let command = Command::from_byte(letter).unwrap();
                 let steps: Vec<_> = machine.command(command, at(now)).collect();
                 assert!(runs || steps.is_empty());
                 let stopped = steps
                     .iter()
-                    .any(|step| step.signal == Some(Signal::SIGTERM));
+                    .any(|step| *step == CommandStep::Signal(Signal::SIGTERM));
                 assert!(letter == b't' || stopped == (runs && asked));
                 page.told(letter, now);
                 format!("told {}", char::from(letter))
@@ -248,44 +248,44 @@ fn live(random: &mut fastrand::Rng) {
         // What supervise does next.
         let overdue = page.kill.take_if(|moment| *moment <= now);
         assert_eq!(
-            machine.overdue(at(now)).is_some(),
+            machine.take_expired_kill(at(now)).is_some(),
             overdue.is_some(),
             "{events:#?} {page:?}"
         );
         if let Some((moment, Start::Finish(_))) = machine.next_start() {
             assert_eq!(moment, at(now).instant);
             pid += 1;
-            machine.started(Pid::from_raw(pid), at(now));
+            machine.record_start(Pid::from_raw(pid), at(now));
         }
         let due = match page.is {
-            Is::Due(due) if !page.is_over() => Some(due),
+            Is::Due(due) if !page.should_exit() => Some(due),
             _ => None,
         };
         let wanted = (
             due.map(|due| at(due).instant),
             page.stage(),
             page.want,
-            page.is_over(),
+            page.should_exit(),
         );
         let is = (
             machine.next_start().map(|(moment, _)| moment),
             machine.state_file().state,
             machine.report().status.want,
-            machine.is_over(),
+            machine.should_exit(),
         );
         assert_eq!(is, wanted, "{events:#?} {page:?}");
         let next = due.into_iter().chain(page.kill).min();
         assert_eq!(
-            machine.next_moment(),
+            machine.next_deadline(),
             next.map(|next| at(next).instant),
             "{events:#?} {page:?}"
         );
-        if page.is_over() {
+        if page.should_exit() {
             return;
         }
         if due.is_some_and(|due| due <= now) {
             pid += 1;
-            machine.started(Pid::from_raw(pid), at(now));
+            machine.record_start(Pid::from_raw(pid), at(now));
             (page.is, page.started, page.ready, page.once_more) = (Is::Up, Some(now), false, false);
             events.push(format!("{now}: started"));
         }

@@ -14,7 +14,7 @@ use unix::process::{children, signal_group, signal_process};
 use super::ScanLoop;
 use super::foreign::ForeignSupervisor;
 use crate::client::{ServiceSnapshot, WhenFull, send_commands};
-use crate::extended::{exit_implies_down, kill_timeout};
+use crate::extended::config::{exit_implies_down, kill_timeout};
 use crate::pipe::Pipe;
 use crate::role::Role;
 use crate::scan::{ScanWarning, names_directory};

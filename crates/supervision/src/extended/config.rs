@@ -1,0 +1,290 @@
+//! The settings of supervise -e: files in the service directory, which is the
+//! current directory. Malformed files and those that cannot be read count as
+//! absent. Source: service-directory(5).
+
+use std::ffi::CStr;
+use std::ops::RangeInclusive;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use daemontools_core::names;
+use daemontools_core::number::parse_fixed_point;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::stat::stat;
+use nix::unistd::read;
+use unix::descriptors::DescriptorLimit;
+use unix::file;
+
+use crate::machine::{Backoff, RestartConfig, RestartLimit};
+
+/// A file of settings that counts as absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigWarning {
+    /// The file could not be read.
+    Read(&'static CStr, Errno),
+    /// The content of the file is not of this kind.
+    Malformed(&'static CStr, &'static str),
+}
+
+/// The settings of a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Config {
+    pub restart: RestartConfig,
+    /// The descriptor on which the service reports its readiness.
+    pub notification_fd: Option<RawFd>,
+    /// The descriptor on which the service inherits its lock.
+    pub lock_fd: Option<RawFd>,
+    /// Whether the service stays in the session of supervise.
+    pub no_setsid: bool,
+}
+
+impl Config {
+    /// Reads all files.
+    pub(super) fn read() -> (Self, Vec<ConfigWarning>) {
+        let mut files = Reader::default();
+        let notification_fd = files.descriptor(names::NOTIFICATION_FD);
+        let mut lock_fd = files.descriptor(names::LOCK_FD);
+        if lock_fd.is_some() && lock_fd == notification_fd {
+            let kind = "another descriptor than that of notification-fd";
+            files.reject(names::LOCK_FD, kind);
+            lock_fd = None;
+        }
+        let down_signal = files.signal(names::DOWN_SIGNAL);
+        // svscan looks for this file, and leaves the warning to supervise.
+        let _ = files.exists(names::ESSENTIAL);
+        let kill_timeout = files.milliseconds(names::TIMEOUT_KILL);
+        let finish_timeout = files.milliseconds(names::TIMEOUT_FINISH);
+        let first = files.seconds(names::RESTART_DELAY);
+        let longest = files.seconds(names::RESTART_DELAY_MAX);
+        let backoff = files.backoff(first, longest);
+        let count = files.number(names::RESTART_LIMIT_COUNT, &COUNT);
+        let interval = files.seconds(names::RESTART_LIMIT_INTERVAL);
+        let no_setsid = files.exists(names::NO_SETSID);
+        let finish_timeout = finish_timeout.unwrap_or(DEFAULT_FINISH_TIMEOUT);
+        let config = Config {
+            restart: RestartConfig {
+                backoff,
+                limit: restart_limit(count, interval),
+                down_signal: down_signal.unwrap_or(Signal::SIGTERM),
+                kill_timeout: kill_timeout.filter(|time| !time.is_zero()),
+                finish_timeout: Some(finish_timeout).filter(|time| !time.is_zero()),
+                exit_implies_down: implies_down(down_signal, kill_timeout),
+                expects_readiness: notification_fd.is_some(),
+            },
+            notification_fd,
+            lock_fd,
+            no_setsid,
+        };
+        (config, files.warnings)
+    }
+}
+
+/// The time that `finish` has by default, as in s6.
+const DEFAULT_FINISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether the command `x` also stops the service in the current directory.
+pub(crate) fn exit_implies_down() -> bool {
+    let mut files = Reader::default();
+    let down_signal = files.signal(names::DOWN_SIGNAL);
+    implies_down(down_signal, files.milliseconds(names::TIMEOUT_KILL))
+}
+
+/// A service that may need more than TERM to stop is stopped before its
+/// supervise exits.
+fn implies_down(down_signal: Option<Signal>, kill_timeout: Option<Duration>) -> bool {
+    down_signal.is_some() || kill_timeout.is_some()
+}
+
+/// `timeout-kill` of the service in the current directory. Zero disables the
+/// KILL; None if the file is absent.
+pub(crate) fn kill_timeout() -> Option<Duration> {
+    Reader::default().milliseconds(names::TIMEOUT_KILL)
+}
+
+/// Default, as in dinit: three deaths in ten seconds. 0 disables the limit.
+fn restart_limit(count: Option<u64>, interval: Option<Duration>) -> Option<RestartLimit> {
+    if count.is_none() && interval.is_none() {
+        return None;
+    }
+    let count = usize::try_from(count.unwrap_or(3)).ok()?;
+    let interval = interval.unwrap_or(Duration::from_secs(10));
+    (count > 0 && !interval.is_zero()).then_some(RestartLimit { count, interval })
+}
+
+/// Whether a program is there, or may be: supervise also runs a program that
+/// stat(2) cannot reach, since the failed exec reports the reason.
+pub(super) fn program_exists(file: &CStr) -> bool {
+    stat(file).map(drop) != Err(Errno::ENOENT)
+}
+
+/// The size limit of a file of settings, in bytes.
+const MAX_LINE: usize = 64;
+
+/// Reads files, and collects warnings.
+#[derive(Default)]
+struct Reader {
+    warnings: Vec<ConfigWarning>,
+}
+
+impl Reader {
+    fn reject(&mut self, file: &'static CStr, kind: &'static str) {
+        self.warnings.push(ConfigWarning::Malformed(file, kind));
+    }
+
+    /// The first line of a file, without white space around it.
+    fn first_line(&mut self, file: &'static CStr) -> Option<Vec<u8>> {
+        let mut bytes = [0; MAX_LINE];
+        match file::open_read(file).and_then(|file| read(&file, &mut bytes)) {
+            Ok(length) => {
+                let text = bytes.get(..length).unwrap_or_default();
+                let mut lines = text.split(|&byte| byte == b'\n');
+                // A longer line may be cut within a number. Read as empty, it
+                // is malformed.
+                let line = lines.next().filter(|line| line.len() < MAX_LINE);
+                Some(line.unwrap_or_default().trim_ascii().to_vec())
+            }
+            Err(Errno::ENOENT) => None,
+            Err(error) => {
+                self.warnings.push(ConfigWarning::Read(file, error));
+                None
+            }
+        }
+    }
+
+    fn parse<T>(
+        &mut self,
+        file: &'static CStr,
+        kind: &'static str,
+        parse: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let value = parse(&self.first_line(file)?);
+        if value.is_none() {
+            self.reject(file, kind);
+        }
+        value
+    }
+
+    fn number(&mut self, file: &'static CStr, number: &Number) -> Option<u64> {
+        self.parse(file, number.kind, |text| number.value(text))
+    }
+
+    fn milliseconds(&mut self, file: &'static CStr) -> Option<Duration> {
+        self.number(file, &MILLISECONDS).map(Duration::from_millis)
+    }
+
+    fn seconds(&mut self, file: &'static CStr) -> Option<Duration> {
+        self.number(file, &SECONDS).map(Duration::from_millis)
+    }
+
+    fn signal(&mut self, file: &'static CStr) -> Option<Signal> {
+        self.parse(file, "the name or the number of a signal", signal)
+    }
+
+    fn descriptor(&mut self, file: &'static CStr) -> Option<RawFd> {
+        let number = self.number(file, &DESCRIPTOR)?;
+        let limit = DescriptorLimit::read().soft_limit();
+        if limit.is_some_and(|limit| number >= limit) {
+            self.reject(file, "a descriptor that the limit on them allows");
+            return None;
+        }
+        RawFd::try_from(number).ok()
+    }
+
+    fn exists(&mut self, file: &'static CStr) -> bool {
+        match stat(file) {
+            Ok(_) => true,
+            Err(Errno::ENOENT) => false,
+            Err(error) => {
+                self.warnings.push(ConfigWarning::Read(file, error));
+                false
+            }
+        }
+    }
+
+    /// Default of the first delay: one second, which is also the minimum.
+    /// Default of the longest one: the first one.
+    fn backoff(&mut self, first: Option<Duration>, longest: Option<Duration>) -> Option<Backoff> {
+        first.or(longest)?;
+        let least = Duration::from_secs(1);
+        let first = first.unwrap_or(least).max(least);
+        if longest.is_some_and(|longest| longest < first) {
+            let kind = "a number of seconds that is not lower than restart-delay, or than 1";
+            self.reject(names::RESTART_DELAY_MAX, kind);
+        }
+        let longest = longest.unwrap_or(first).max(first);
+        Some(Backoff { first, longest })
+    }
+}
+
+/// A kind of number.
+struct Number {
+    kind: &'static str,
+    /// In units of the last decimal.
+    range: RangeInclusive<u64>,
+    /// The number of decimals; further ones are cut off.
+    decimals: usize,
+}
+
+const MILLISECONDS: Number = Number {
+    kind: "a number of milliseconds from 0 to 4294967295",
+    // The longest time is that of s6: seven weeks.
+    range: 0..=4_294_967_295,
+    decimals: 0,
+};
+
+const SECONDS: Number = Number {
+    kind: "a number of seconds from 0 to 4294967",
+    range: 0..=4_294_967_000,
+    decimals: 3,
+};
+
+const COUNT: Number = Number {
+    kind: "a number from 0 to 10000",
+    range: 0..=10_000,
+    decimals: 0,
+};
+
+const DESCRIPTOR: Number = Number {
+    kind: "the number of a descriptor from 1 to 65535",
+    range: 1..=65_535,
+    decimals: 0,
+};
+
+impl Number {
+    /// Parses a number; None if it is malformed or out of range.
+    fn value(&self, text: &[u8]) -> Option<u64> {
+        let value = parse_fixed_point(text, self.decimals)?;
+        self.range.contains(&value).then_some(value)
+    }
+}
+
+/// Parses the name of a signal, with or without `SIG`, or its number.
+fn signal(text: &[u8]) -> Option<Signal> {
+    let text = std::str::from_utf8(text).ok()?.to_ascii_uppercase();
+    match text.parse::<i32>() {
+        Ok(number) => Signal::try_from(number).ok(),
+        Err(_) if text.starts_with("SIG") => text.parse().ok(),
+        Err(_) => format!("SIG{text}").parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restart_limit_needs_only_one_of_its_files() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let limit = |count, interval| {
+            let interval = Duration::from_secs(interval);
+            Some(RestartLimit { count, interval })
+        };
+        assert_eq!(restart_limit(None, None), None);
+        assert_eq!(restart_limit(Some(2), None), limit(2, 10));
+        assert_eq!(restart_limit(None, seconds(60)), limit(3, 60));
+        assert_eq!(restart_limit(Some(2), seconds(60)), limit(2, 60));
+        assert_eq!(restart_limit(Some(0), seconds(60)), None);
+        assert_eq!(restart_limit(Some(2), seconds(0)), None);
+    }
+}

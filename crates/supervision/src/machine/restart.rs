@@ -1,0 +1,106 @@
+//! When a service under supervise -e starts again: its settings, and the
+//! deaths that they count. Source: service-directory(5).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+/// The settings of a service. By default, a service lives as under plain
+/// supervise; only [`Ruleset::Extended`](super::Ruleset) sets others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartConfig {
+    /// The delay between a death and the next start. Default: no start comes
+    /// sooner than one second after the last one.
+    pub backoff: Option<Backoff>,
+    /// The number of deaths after which the service has failed. Default: no
+    /// limit.
+    pub limit: Option<RestartLimit>,
+    /// The signal of the command `d`. Default: TERM.
+    pub down_signal: Signal,
+    /// The time from that signal to KILL. Default: no KILL.
+    pub kill_timeout: Option<Duration>,
+    /// The time from the start of `finish` to KILL. Default: no KILL.
+    pub finish_timeout: Option<Duration>,
+    /// Whether the command `x` also stops the service.
+    pub exit_implies_down: bool,
+    /// Whether the service reports its readiness.
+    pub expects_readiness: bool,
+}
+
+impl Default for RestartConfig {
+    fn default() -> Self {
+        RestartConfig {
+            backoff: None,
+            limit: None,
+            down_signal: Signal::SIGTERM,
+            kill_timeout: None,
+            finish_timeout: None,
+            exit_implies_down: false,
+            expects_readiness: false,
+        }
+    }
+}
+
+/// The delays between deaths and starts, which double with each death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The first delay.
+    pub first: Duration,
+    /// The longest delay. After a run that was ready, or longer than this, the
+    /// delay is the first one again.
+    pub longest: Duration,
+}
+
+/// More than `count` deaths within `interval` are a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartLimit {
+    /// The number of deaths that are no failure.
+    pub count: usize,
+    /// The time in which deaths are counted.
+    pub interval: Duration,
+}
+
+/// The deaths since the last command to start the service.
+#[derive(Debug, Default)]
+pub(super) struct RestartHistory {
+    /// The delay after the last death.
+    delay: Option<Duration>,
+    /// The deaths within the interval of the limit, the last one at the end.
+    deaths: VecDeque<Instant>,
+}
+
+impl RestartHistory {
+    /// Counts a death. `uptime` is the length of the run; returns the delay
+    /// before the next start.
+    pub(super) fn record_exit(
+        &mut self,
+        config: &RestartConfig,
+        was_ready: bool,
+        uptime: Option<Duration>,
+        now: Instant,
+    ) -> Option<Duration> {
+        match config.limit {
+            Some(RestartLimit { interval, .. }) => {
+                self.deaths
+                    .retain(|death| now.saturating_duration_since(*death) <= interval);
+                self.deaths.push_back(now);
+            }
+            None => self.deaths.clear(),
+        }
+        self.delay = config.backoff.map(|Backoff { first, longest }| {
+            let was_well = was_ready || uptime > Some(longest);
+            match self.delay {
+                // The first delay of the settings may have grown meanwhile.
+                Some(last) if !was_well => longest.min(first.max(last * 2)),
+                Some(_) | None => first,
+            }
+        });
+        self.delay
+    }
+
+    /// Whether the service has died more often than its limit allows.
+    pub(super) fn exceeds(&self, limit: Option<RestartLimit>) -> bool {
+        limit.is_some_and(|RestartLimit { count, .. }| self.deaths.len() > count)
+    }
+}

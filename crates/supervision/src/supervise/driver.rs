@@ -1,0 +1,199 @@
+//! The loop: it waits for events, passes them to the machines, and carries out
+//! their actions.
+
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use daemontools_core::control::{Command, SignalTarget};
+use nix::sys::signal::Signal;
+use unix::poll::wait_readable;
+use unix::process::{signal_group, signal_process};
+use unix::signals::SignalPipe;
+use unix::wait::reap;
+
+use super::family::Family;
+use super::service::Service;
+use crate::directory::AcquireError;
+use crate::machine::{CommandStep, Moment, RunExit, Start};
+use crate::role::Role;
+
+/// The logger comes first: it reads from the first line of its service on.
+const START_ORDER: [Role; 2] = [Role::Logger, Role::Service];
+const ROLES: [Role; 2] = [Role::Service, Role::Logger];
+
+pub(super) struct Supervisor<'a> {
+    pub(super) service: Service,
+    pub(super) family: Family<'a>,
+    /// Reports SIGCHLD.
+    pub(super) children: &'a SignalPipe,
+}
+
+impl Supervisor<'_> {
+    /// Supervises until a command to exit.
+    ///
+    /// # Errors
+    /// A FIFO `ok` could not be opened; nothing was started then.
+    pub(super) fn run(mut self) -> Result<(), AcquireError> {
+        // A reader that finds `ok` open also finds the files.
+        self.publish_all();
+        self.service.open_ok()?;
+        if let Some(logger) = self.family.logger_mut() {
+            logger.open_ok()?;
+        }
+        while !self.should_exit() {
+            if self.service.machine.should_exit() {
+                self.family.end_logger();
+            }
+            for role in START_ORDER {
+                self.start_if_due(role);
+            }
+            self.publish_all();
+            self.wait();
+            self.children.drain();
+            self.family.read_notification(&mut self.service);
+            self.reap();
+            for role in ROLES {
+                self.obey(role);
+            }
+            self.kill_expired();
+        }
+        self.publish_all();
+        Ok(())
+    }
+
+    /// Whether the service is down for good, and its logger too.
+    fn should_exit(&self) -> bool {
+        let mut logger = self.family.logger().into_iter();
+        self.service.machine.should_exit()
+            && logger.all(|logger| logger.machine.child_pid().is_none())
+    }
+
+    fn side(&mut self, role: Role) -> Option<&mut Service> {
+        match role {
+            Role::Service => Some(&mut self.service),
+            Role::Logger => self.family.logger_mut(),
+        }
+    }
+
+    fn publish_all(&mut self) {
+        for role in ROLES {
+            self.publish(role);
+        }
+    }
+
+    fn publish(&mut self, role: Role) {
+        self.family.publish(&mut self.service, role);
+    }
+
+    fn wait(&self) {
+        let mut descriptors = vec![self.children.as_fd()];
+        descriptors.extend(self.family.descriptor());
+        let service = (!self.family.only_logger_left()).then_some(&self.service);
+        let mut deadline = None::<Instant>;
+        for service in service.into_iter().chain(self.family.logger()) {
+            let (control, recheck) = service.command_source();
+            descriptors.extend(control);
+            let moments = [deadline, service.machine.next_deadline(), recheck];
+            deadline = moments.into_iter().flatten().min();
+        }
+        wait_readable(&descriptors, deadline);
+    }
+
+    fn start_if_due(&mut self, role: Role) {
+        let Some(side) = self.side(role) else {
+            return;
+        };
+        let start = match side.machine.next_start() {
+            Some((moment, start)) if moment <= Instant::now() => start,
+            Some(_) | None => return,
+        };
+        let launched = self.family.launch(&mut self.service, role, start);
+        let now = Moment::now();
+        if let Some(side) = self.side(role) {
+            match launched {
+                Some(pid) => side.machine.record_start(pid, now),
+                None => side.machine.record_failed_fork(now),
+            }
+        }
+        // The next program to be started may read the files.
+        self.publish(role);
+        if let (Start::Run, Some(pid)) = (start, launched) {
+            self.family.on_start(pid);
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some((pid, status)) = reap() {
+            let is_run = self.service.machine.run_pid() == Some(pid);
+            if is_run {
+                // The service wrote this before its exit.
+                self.family.read_notification(&mut self.service);
+            }
+            let now = Moment::now();
+            for role in ROLES {
+                let runs = |side: &mut Service| side.machine.run_pid() == Some(pid);
+                let has_finish = self.side(role).is_some_and(runs) && self.family.has_finish(role);
+                if let Some(side) = self.side(role) {
+                    side.machine.record_exit(pid, status, has_finish, now);
+                }
+            }
+            if is_run {
+                let exit = RunExit { pid, status };
+                self.family.on_exit(&mut self.service, exit, now);
+            }
+        }
+    }
+
+    /// Obeys the commands in `control`, and then the signal to exit.
+    fn obey(&mut self, role: Role) {
+        let exit = role == Role::Service && self.family.take_exit_signal();
+        if role == Role::Service && self.family.only_logger_left() {
+            return;
+        }
+        let Some(side) = self.side(role) else {
+            return;
+        };
+        let mut commands = side.read_commands();
+        if exit {
+            commands.push((Command::Exit, SignalTarget::Process));
+        }
+        self.family.before_commands(&mut self.service, &commands);
+        for (command, target) in commands {
+            self.command(role, command, target);
+        }
+    }
+
+    fn command(&mut self, role: Role, command: Command, target: SignalTarget) {
+        let Some(side) = self.side(role) else {
+            return;
+        };
+        for step in side.machine.command(command, Moment::now()) {
+            let signal = match step {
+                CommandStep::Signal(signal) => Some(signal),
+                CommandStep::Program { letter, otherwise } => {
+                    let done = self.family.run_control_program(&mut self.service, letter);
+                    otherwise.filter(|_| !done)
+                }
+            };
+            let Some(side) = self.side(role) else {
+                return;
+            };
+            if let (Some(pid), Some(signal)) = (side.machine.child_pid(), signal) {
+                match target {
+                    SignalTarget::Process => signal_process(pid, signal),
+                    SignalTarget::ProcessGroup => signal_group(pid, signal),
+                }
+                side.machine.record_signal(signal);
+            }
+        }
+        self.start_if_due(role);
+    }
+
+    /// Kills a `run` or `finish` whose timeout has expired. Loggers of runsv
+    /// have none.
+    fn kill_expired(&mut self) {
+        if let Some(pid) = self.service.machine.take_expired_kill(Moment::now()) {
+            signal_process(pid, Signal::SIGKILL);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! runsv, the part that supervise lacks: the logger and the pipe to it,
+//! programs in `control`, `finish`, and the files `pid` and `stat`.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+
+use daemontools_core::names;
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, stat};
+use nix::unistd::Pid;
+use unix::exec::PreparedExec;
+use unix::file;
+use unix::launch::{Launch, LaunchError};
+use unix::signals::SignalPipe;
+use unix::start::environment;
+use unix::wait::{ExitStatus, wait_for};
+
+use super::service::Service;
+use crate::directory::{ReplaceError, replace};
+use crate::machine::RunExit;
+use crate::pipe::Pipe;
+use crate::role::Role;
+
+/// A failure of runsv that does not end it. Those marked `child` occur in the
+/// new process, which then exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunsvWarning<'a> {
+    /// A published file could not be replaced.
+    Replace(ReplaceError),
+    /// fork(2) failed for `run` or `finish`, or the end of its pipe could not be
+    /// opened.
+    Fork(Errno),
+    /// Child: this program could not get its end of the pipe.
+    Pipe(&'a CStr, Errno),
+    /// Child: the directory of the logger could not be entered.
+    Chdir(Errno),
+    /// Child: this program could not be executed.
+    Exec(&'a CStr, Errno),
+    /// stat(2) failed for this program in `control`.
+    ControlStat(&'a CStr, Errno),
+    /// fork(2) failed for this program in `control`.
+    ControlFork(&'a CStr, Errno),
+    /// Child: this program in `control` could not get the standard output of
+    /// the service.
+    ControlPipe(&'a CStr, Errno),
+    /// Child: this program in `control` could not be executed.
+    ControlExec(&'a CStr, Errno),
+}
+
+/// The state of runsv besides the machine of its service.
+pub(super) struct Runsv<'a> {
+    /// Reports SIGTERM, which asks to exit.
+    pub(super) terminated: &'a SignalPipe,
+    pub(super) logger: Option<Logger>,
+    pub(super) warn: &'a dyn Fn(RunsvWarning<'_>),
+}
+
+pub(super) struct Logger {
+    pub(super) service: Service,
+    /// The pipe from the service; None after the end of the service.
+    pub(super) pipe: Option<Pipe>,
+}
+
+impl Runsv<'_> {
+    pub(super) fn warn(&self, warning: RunsvWarning<'_>) {
+        (self.warn)(warning);
+    }
+
+    /// Starts `run`, of the service after `control/u`, whose exit status is
+    /// ignored.
+    pub(super) fn launch_run(&self, service: &mut Service, role: Role) -> Result<Pid, Errno> {
+        match role {
+            Role::Service => {
+                let _ = self.run_control_program(service, b'u');
+                self.launch(role, names::RUN_PROGRAM, &[names::RUN_PROGRAM])
+            }
+            Role::Logger => self.launch(role, c"log/./run", &[names::RUN_PROGRAM]),
+        }
+    }
+
+    /// Starts `finish` as `./finish CODE STATUS`: the exit code, -1 after a
+    /// signal, and the low byte of the wait status, as in runit.
+    pub(super) fn launch_finish(&self, RunExit { status, .. }: RunExit) -> Result<Pid, Errno> {
+        let code = status.code().unwrap_or(-1).to_string();
+        let words = [code, status.low_byte().to_string()];
+        let [code, status] = words.map(|word| CString::new(word).unwrap_or_default());
+        let program = names::FINISH_PROGRAM;
+        self.launch(Role::Service, program, &[program, &code, &status])
+    }
+
+    /// Starts a program with its end of the pipe; `path` names it in warnings.
+    fn launch(&self, role: Role, path: &CStr, arguments: &[&CStr]) -> Result<Pid, Errno> {
+        let end = self.pipe_end(role)?;
+        let end = end.as_ref().map(AsFd::as_fd);
+        let program = PreparedExec::search(None, arguments, &environment());
+        let launch = match role {
+            Role::Service => Launch {
+                stdout: end,
+                ..Launch::new(program)
+            },
+            Role::Logger => Launch {
+                stdin: end,
+                directory: Some(names::LOG),
+                ..Launch::new(program)
+            },
+        };
+        launch.start(|error| {
+            self.warn(match error {
+                LaunchError::Descriptor(error) => RunsvWarning::Pipe(path, error),
+                LaunchError::Chdir(error) => RunsvWarning::Chdir(error),
+                LaunchError::Exec(error) => RunsvWarning::Exec(path, error),
+            });
+        })
+    }
+
+    fn pipe_end(&self, role: Role) -> Result<Option<OwnedFd>, Errno> {
+        let pipe = self.logger.as_ref().and_then(|logger| logger.pipe.as_ref());
+        pipe.map(|pipe| pipe.end(role)).transpose()
+    }
+
+    /// Runs the program in `control` for a letter, if there is one, and waits
+    /// for it; whether it exits 0.
+    pub(super) fn run_control_program(&self, service: &mut Service, letter: u8) -> bool {
+        let path = names::control_program(letter);
+        match stat(path.as_c_str()) {
+            Ok(status) if Mode::from_bits_truncate(status.st_mode).contains(Mode::S_IXUSR) => {}
+            Ok(_) | Err(Errno::ENOENT) => return false,
+            Err(error) => {
+                self.warn(RunsvWarning::ControlStat(&path, error));
+                return false;
+            }
+        }
+        // The program may read the published files.
+        publish(service, None, self.warn);
+        let failed = |error| {
+            self.warn(match error {
+                LaunchError::Descriptor(error) | LaunchError::Chdir(error) => {
+                    RunsvWarning::ControlPipe(&path, error)
+                }
+                LaunchError::Prepare(error) => RunsvWarning::ControlPipe(&path, error),
+                LaunchError::Exec(error) => RunsvWarning::ControlExec(&path, error),
+            });
+        };
+        let end = self.pipe_end(Role::Service);
+        let launch = Launch {
+            stdout: end
+                .as_ref()
+                .ok()
+                .and_then(|end| Some(end.as_ref()?.as_fd())),
+            ..Launch::new(PreparedExec::search(None, &[&path], &environment()))
+        };
+        // Without its end of the pipe, the program fails in the new process.
+        match launch.start_with(|| end.as_ref().map(drop).map_err(|error| *error), failed) {
+            Ok(pid) => wait_for(pid).and_then(ExitStatus::code) == Some(0),
+            Err(error) => {
+                self.warn(RunsvWarning::ControlFork(&path, error));
+                false
+            }
+        }
+    }
+
+    pub(super) fn has_finish(role: Role) -> bool {
+        match role {
+            Role::Service => file::open_read(names::FINISH).is_ok(),
+            Role::Logger => false,
+        }
+    }
+
+    /// Publishes the files of the service or of its logger.
+    pub(super) fn publish(&mut self, service: &mut Service, role: Role) {
+        match role {
+            Role::Service => publish(service, None, self.warn),
+            Role::Logger => {
+                let warn = self.warn;
+                if let Some(logger) = &mut self.logger {
+                    // Before its first start, the logger has no files.
+                    publish(&mut logger.service, Some(String::new()), warn);
+                }
+            }
+        }
+    }
+
+    pub(super) fn only_logger_left(&self) -> bool {
+        let logger = self.logger.as_ref();
+        logger.is_some_and(|logger| logger.pipe.is_none())
+    }
+
+    pub(super) fn end_logger(&mut self) {
+        if let Some(logger) = &mut self.logger {
+            if logger.pipe.take().is_some() {
+                logger.service.machine.request_exit();
+            }
+        }
+    }
+}
+
+/// Replaces the files of a service. `first_pid` is the content of the file `pid`
+/// before the first call; None if there may be any.
+fn publish(service: &mut Service, first_pid: Option<String>, warn: &dyn Fn(RunsvWarning<'_>)) {
+    let published = service.publish(|files, last, (report, exit_requested)| {
+        let pid = report.pid();
+        if last.map(|last| last.pid()).or(first_pid).as_ref() != Some(&pid) {
+            replace(files.pid, pid.as_bytes())?;
+        }
+        let stat = [report.stat(exit_requested).as_bytes(), b"\n"].concat();
+        replace(files.stat, &stat)?;
+        // Last: a reader that waits for the record finds the other files
+        // current.
+        replace(files.status, &report.encode())
+    });
+    if let Err(error) = published {
+        warn(RunsvWarning::Replace(error));
+    }
+}

@@ -1,0 +1,113 @@
+//! A service, or its logger: the machine, and the files in `supervise`.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use daemontools_core::control::{Command, SignalTarget};
+use daemontools_core::names::SupervisePaths;
+use daemontools_core::runsv::RunsvStatus;
+
+use crate::directory::{AcquireError, ControlFifo, OkFifo, ReplaceError, ServiceLock};
+use crate::machine::Machine;
+
+/// The time between two reads of a `control` at its end: poll(2) would report
+/// it as readable all the time.
+const END_RECHECK: Duration = Duration::from_secs(1);
+
+/// The limit on bytes of commands in one read, so that a flood does not delay
+/// the reaping of children.
+const MAX_COMMAND_BYTES: usize = 4096;
+
+/// Readers' view: the record, and whether supervision is to end.
+type Published = (RunsvStatus, bool);
+
+pub(super) struct Service {
+    // Dropped first. A reader that sees `ok` closed may start another supervise,
+    // which needs the lock.
+    _lock: ServiceLock,
+    pub(super) machine: Machine,
+    pub(super) files: &'static SupervisePaths,
+    control: ControlFifo,
+    /// Whether `control` is no FIFO, and at its end.
+    control_ended: bool,
+    published: Option<Published>,
+    ok: Option<OkFifo>,
+}
+
+impl Service {
+    pub(super) fn new(
+        files: &'static SupervisePaths,
+        lock: ServiceLock,
+        control: ControlFifo,
+        machine: Machine,
+    ) -> Self {
+        Service {
+            _lock: lock,
+            machine,
+            files,
+            control,
+            control_ended: false,
+            published: None,
+            ok: None,
+        }
+    }
+
+    /// Opens `ok`: from now on, the service is supervised.
+    pub(super) fn open_ok(&mut self) -> Result<(), AcquireError> {
+        self.ok = Some(OkFifo::open(self.files)?);
+        Ok(())
+    }
+
+    /// Calls `write` with the last and the new view, if they differ.
+    pub(super) fn publish(
+        &mut self,
+        write: impl FnOnce(&SupervisePaths, Option<RunsvStatus>, Published) -> Result<(), ReplaceError>,
+    ) -> Result<(), ReplaceError> {
+        let view = (self.machine.report(), self.machine.exit_requested());
+        if self.published != Some(view) {
+            write(self.files, self.published.map(|(report, _)| report), view)?;
+            self.published = Some(view);
+        }
+        Ok(())
+    }
+
+    /// The descriptor to poll for commands, or the moment of the next read.
+    pub(super) fn command_source(&self) -> (Option<BorrowedFd<'_>>, Option<Instant>) {
+        if self.control_ended {
+            (None, Some(Instant::now() + END_RECHECK))
+        } else {
+            (Some(self.control.as_fd()), None)
+        }
+    }
+
+    /// Reads commands, each with the target of its signals. The letters `+` and
+    /// `=` choose the target for the rest of the read only, so that another
+    /// writer does not inherit it.
+    pub(super) fn read_commands(&mut self) -> Vec<(Command, SignalTarget)> {
+        let mut commands = Vec::new();
+        let mut target = SignalTarget::Process;
+        let mut bytes = [0; 64];
+        let mut total = 0;
+        self.control_ended = false;
+        while total < MAX_COMMAND_BYTES {
+            match self.control.read(&mut bytes) {
+                Ok(0) => {
+                    self.control_ended = true;
+                    break;
+                }
+                Ok(length) => {
+                    for &byte in bytes.iter().take(length) {
+                        match self.machine.ruleset().decode(byte) {
+                            Some(Command::Target(chosen)) => target = chosen,
+                            Some(command) => commands.push((command, target)),
+                            None => {}
+                        }
+                    }
+                    total += length;
+                }
+                Err(_) => break,
+            }
+        }
+        commands
+    }
+}
