@@ -47,7 +47,8 @@ impl DescriptorLimit {
 /// A descriptor number above all inherited ones and below all opened later.
 ///
 /// A child that copies only the descriptors up to this one (see
-/// [`spawn`](crate::fork::spawn)) finds its end of a pipe here.
+/// [`Launch::copies_below`](crate::launch::Launch::copies_below)) finds its end
+/// of a pipe here.
 #[derive(Debug)]
 pub struct FdSlot {
     descriptor: OwnedFd,

@@ -25,7 +25,7 @@ use crate::signals::release_caught;
 ///
 /// # Errors
 /// As fork(2).
-pub fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let blocked = AllBlocked::new()?;
     // SAFETY: the process has one thread, so no lock stays held in the child.
     match unsafe { nix::unistd::fork() }? {
@@ -53,7 +53,7 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 ///
 /// # Errors
 /// As clone(2), and as mmap(2) for the child's stack.
-pub fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let mut stack = Stack::new()?;
     let mut child = Some(child);
     let blocked = AllBlocked::new()?;

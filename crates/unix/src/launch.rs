@@ -31,8 +31,9 @@ pub struct Launch<'a> {
     pub program: PreparedExec<'a>,
     /// Exit status of the process if a stage fails. Default: 111.
     pub failure_code: i32,
-    /// With a number: the process copies only descriptors below the number, as
-    /// in [`spawn`]. Default: None, which copies all, as in [`fork`].
+    /// With a number: the process shares this one's memory until exec, as after
+    /// vfork(2), and copies only the descriptors below the number. Default: None,
+    /// which copies everything, as fork(2) does.
     pub copies_below: Option<RawFd>,
 }
 

@@ -9,7 +9,7 @@ pub mod cwd;
 pub mod descriptors;
 pub mod exec;
 pub mod file;
-pub mod fork;
+mod fork;
 pub mod launch;
 pub mod localtime;
 pub mod poll;
