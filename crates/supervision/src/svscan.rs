@@ -158,7 +158,7 @@ impl ScanLoop<'_> {
             self.scanner.table.sweep_dead();
         }
         if let Some(essential) = &mut self.essential {
-            essential.mark_dirty();
+            essential.dirty = true;
         }
     }
 

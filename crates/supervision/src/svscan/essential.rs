@@ -21,7 +21,7 @@ use crate::role::Role;
 pub(super) struct EssentialWatch {
     /// Missing if the system refuses inotify. Scans then mark the watch dirty.
     watcher: Option<Watcher>,
-    dirty: bool,
+    pub(super) dirty: bool,
     /// The number of services at the last check.
     count: usize,
 }
@@ -37,10 +37,6 @@ impl EssentialWatch {
 
     pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.watcher.as_ref().map(AsFd::as_fd)
-    }
-
-    pub(super) fn mark_dirty(&mut self) {
-        self.dirty = true;
     }
 
     /// Whether a service may have changed since the last call. `count` is the

@@ -177,10 +177,8 @@ fn stop_timeout() -> Option<Duration> {
 }
 
 fn finish_runs() -> bool {
-    let record = ServiceSnapshot::read()
-        .ok()
-        .and_then(|snapshot| snapshot.record);
-    record.is_some_and(|record| record.state() == ServiceState::Finish)
+    let state = |snapshot: ServiceSnapshot| Some(snapshot.record?.state());
+    ServiceSnapshot::read().is_ok_and(|found| state(found) == Some(ServiceState::Finish))
 }
 
 fn exit_command(role: Role) -> &'static [u8] {
@@ -205,10 +203,9 @@ fn send(command: &[u8]) -> Delivery {
 /// Prevents restarts of the logger in the current directory, and sends the exit
 /// command once the logger has exited.
 fn wait_logger() -> Delivery {
-    let snapshot = ServiceSnapshot::read()
-        .ok()
-        .filter(|snapshot| snapshot.supervised);
-    let Some(record) = snapshot.and_then(|snapshot| snapshot.record) else {
+    let snapshot = ServiceSnapshot::read().ok();
+    let supervised = snapshot.filter(|snapshot| snapshot.supervised);
+    let Some(record) = supervised.and_then(|snapshot| snapshot.record) else {
         return Delivery::Failed;
     };
     match (record.state(), record.status.want) {
