@@ -7,10 +7,10 @@ use nix::sys::signal::Signal;
 use testkit::{Running, Sandbox, compliance, killpg};
 
 compliance!(
-    it_shows_services_and_leaves_nothing,
-    interrupted_as_svscan_starts_it_leaves_nothing,
-    interrupted_as_services_run_it_leaves_nothing,
-    interrupted_as_it_takes_down_it_leaves_nothing,
+    demo_shows_services_and_leaves_nothing,
+    interrupt_during_start_leaves_nothing,
+    interrupt_during_services_leaves_nothing,
+    interrupt_during_stop_leaves_nothing,
 );
 
 /// Starts the demo in a process group of its own, as a terminal does.
@@ -43,7 +43,7 @@ fn assert_nothing_left(sandbox: &Sandbox) {
     assert_eq!(sandbox.listing("."), "");
 }
 
-fn it_shows_services_and_leaves_nothing(sandbox: &Sandbox) {
+fn demo_shows_services_and_leaves_nothing(sandbox: &Sandbox) {
     let outcome = start(sandbox).wait();
     assert_eq!(
         (outcome.code(), outcome.error_text()),
@@ -67,14 +67,14 @@ fn it_shows_services_and_leaves_nothing(sandbox: &Sandbox) {
     assert_nothing_left(sandbox);
 }
 
-fn interrupted_as_svscan_starts_it_leaves_nothing(sandbox: &Sandbox) {
+fn interrupt_during_start_leaves_nothing(sandbox: &Sandbox) {
     interrupt_after(sandbox, "svscan service &\n");
 }
 
-fn interrupted_as_services_run_it_leaves_nothing(sandbox: &Sandbox) {
+fn interrupt_during_services_leaves_nothing(sandbox: &Sandbox) {
     interrupt_after(sandbox, "kill -9 ");
 }
 
-fn interrupted_as_it_takes_down_it_leaves_nothing(sandbox: &Sandbox) {
+fn interrupt_during_stop_leaves_nothing(sandbox: &Sandbox) {
     interrupt_after(sandbox, "svc -dx ");
 }

@@ -17,7 +17,7 @@ fn is_a_test(path: &str) -> bool {
 }
 
 #[test]
-fn each_difference_names_a_test_that_shows_it() {
+fn each_difference_names_its_test() {
     let document = read("COMPATIBILITY.md").unwrap();
     let tables = document.split("| --- | --- | --- |\n").skip(1);
     let rows: Vec<_> = tables
@@ -57,7 +57,7 @@ fn anchors(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn links_lead_to_files() {
+fn links_point_to_existing_targets() {
     let mut number = 0;
     for document in [
         "README.md",

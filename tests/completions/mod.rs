@@ -11,7 +11,7 @@ use make::Family;
 
 /// With `DAEMONTOOLS_WRITE=1` the files are written.
 #[test]
-fn the_completions_are_those_of_the_tables() {
+fn completions_match_option_tables() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
     let files = [Family::Daemontools, Family::Runit].map(Family::files);
     for (name, made) in files.into_iter().flatten() {

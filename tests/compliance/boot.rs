@@ -4,12 +4,12 @@ use testkit::{Running, Sandbox, compliance, interop, say};
 
 use super::SLEEPER;
 
-interop!(a_tree_survives_the_restart_of_svscan,);
+interop!(services_survive_restart_of_svscan,);
 
 compliance!(
-    the_unit_stops_services_while_their_loggers_read,
-    as_process_one_svscan_reaps_orphans,
-    as_process_one_svscan_ends_all_at_term,
+    unit_stops_services_before_their_loggers,
+    process_one_reaps_orphans,
+    process_one_ends_all_services_at_term,
 );
 
 /// The command by which the systemd unit stops the services in `scan`.
@@ -34,7 +34,7 @@ fn up(sandbox: &Sandbox) -> Option<String> {
     )
 }
 
-fn a_tree_survives_the_restart_of_svscan(sandbox: &Sandbox) {
+fn services_survive_restart_of_svscan(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
     sandbox.wait_until("it is up", || up(sandbox).is_some());
@@ -60,7 +60,7 @@ fn a_tree_survives_the_restart_of_svscan(sandbox: &Sandbox) {
     });
 }
 
-fn the_unit_stops_services_while_their_loggers_read(sandbox: &Sandbox) {
+fn unit_stops_services_before_their_loggers(sandbox: &Sandbox) {
     sandbox.script("scan/a/run",
         "#!/bin/sh\ntrap 'sleep 1; echo last words; exit' TERM\necho first\nwhile :; do sleep 0.1; done\n");
     sandbox.script("scan/a/log/run", "#!/bin/sh\nexec multilog ./main\n");
@@ -111,7 +111,7 @@ const MANY_ORPHANS: &str = "#!/bin/sh
 while :; do sh -c 'true &'; sleep 0.1; done
 ";
 
-fn as_process_one_svscan_reaps_orphans(sandbox: &Sandbox) {
+fn process_one_reaps_orphans(sandbox: &Sandbox) {
     let theirs = sandbox.subject() == testkit::Subject::Reference;
     sandbox.script("scan/a/run", if theirs { MANY_ORPHANS } else { ORPHANS });
     let Some(unshare) = process_one(sandbox, "") else {
@@ -137,7 +137,7 @@ fn as_process_one_svscan_reaps_orphans(sandbox: &Sandbox) {
     }
 }
 
-fn as_process_one_svscan_ends_all_at_term(sandbox: &Sandbox) {
+fn process_one_ends_all_services_at_term(sandbox: &Sandbox) {
     if sandbox.subject() == testkit::Subject::Reference {
         return cannot_be_ended_by_term(sandbox);
     }
@@ -193,7 +193,7 @@ fn cannot_be_ended_by_term(sandbox: &Sandbox) {
 
 /// What a user copies from a document is what is shipped and tested.
 #[test]
-fn the_documents_show_the_lines_that_are_shipped() {
+fn documents_quote_shipped_boot_lines() {
     let boot = include_str!("../../doc/boot.md");
     for file in [
         include_str!("../../packaging/boot/inittab"),

@@ -17,34 +17,34 @@ const NAMES: [&str; 6] = [
 ];
 
 compliance!(
-    usage_is_for_words_that_cannot_be_understood,
-    a_bad_option_is_said_before_the_usage,
-    usage_has_the_last_element_of_the_name,
-    capital_v_shows_a_version_and_the_usage,
-    a_program_that_cannot_be_run_is_said,
+    invalid_arguments_print_usage,
+    bad_option_is_named_before_usage,
+    usage_names_basename_of_program,
+    capital_v_prints_version_and_usage,
+    unrunnable_program_is_reported,
     without_options_nothing_changes,
-    b_says_what_the_program_is_called_as,
-    p_makes_a_session,
+    b_sets_argv0,
+    p_creates_session,
     n_adds_to_the_nice_value,
     e_sets_variables,
-    e_tells_what_cannot_be_read,
+    e_reports_unreadable_files,
     v_warns_of_directories_that_e_skips,
-    a_failing_call_is_said,
+    failing_call_is_reported,
     root_is_changed,
     u_is_a_user_with_groups,
     u_may_be_numbers_after_a_colon,
-    sixty_groups_are_the_most,
-    accounts_come_from_the_systems_files,
+    more_than_sixty_groups_are_refused,
+    accounts_come_from_passwd_and_group,
     capital_u_sets_variables,
-    changes_are_made_in_one_order,
+    options_apply_in_fixed_order,
     l_waits_for_a_lock_and_capital_l_does_not,
-    a_lock_takes_the_place_of_a_closed_stderr,
+    lock_takes_descriptor_of_closed_stderr,
     digits_close_standard_descriptors,
-    limits_are_soft_and_below_the_hard_ones,
+    limits_are_soft_and_capped_by_hard_limits,
     other_names_have_their_own_usage,
-    other_names_do_what_those_programs_do,
-    other_names_have_the_messages_of_chpst,
-    setlock_has_n_and_capital_n_as_in_daemontools,
+    other_names_behave_as_those_programs,
+    other_names_print_messages_of_chpst,
+    setlock_accepts_n_and_capital_n,
 );
 
 fn usage() -> String {
@@ -102,7 +102,7 @@ fn hold(sandbox: &Sandbox) -> Running {
     holder
 }
 
-fn usage_is_for_words_that_cannot_be_understood(sandbox: &Sandbox) {
+fn invalid_arguments_print_usage(sandbox: &Sandbox) {
     for words in [
         "",
         "--",
@@ -133,7 +133,7 @@ fn usage_is_for_words_that_cannot_be_understood(sandbox: &Sandbox) {
     assert!(!sandbox.exists("a") && !sandbox.exists("b"));
 }
 
-fn a_bad_option_is_said_before_the_usage(sandbox: &Sandbox) {
+fn bad_option_is_named_before_usage(sandbox: &Sandbox) {
     for (words, complaint) in [
         ("-z true", "illegal option -- z"),
         ("-vPz true", "illegal option -- z"),
@@ -148,7 +148,7 @@ fn a_bad_option_is_said_before_the_usage(sandbox: &Sandbox) {
     }
 }
 
-fn usage_has_the_last_element_of_the_name(sandbox: &Sandbox) {
+fn usage_names_basename_of_program(sandbox: &Sandbox) {
     called(sandbox, "exec ./called/other -z").is(
         100,
         "",
@@ -162,7 +162,7 @@ fn usage_has_the_last_element_of_the_name(sandbox: &Sandbox) {
     );
 }
 
-fn capital_v_shows_a_version_and_the_usage(sandbox: &Sandbox) {
+fn capital_v_prints_version_and_usage(sandbox: &Sandbox) {
     let version = "$Id: f279d44141c981dd7535a12260efcf1ef7beed26 $\n";
     for words in ["-V", "-vV true", "-VV true", "-V -m x", "-u x -Vu"] {
         let said = format!("{version}{}", usage());
@@ -171,7 +171,7 @@ fn capital_v_shows_a_version_and_the_usage(sandbox: &Sandbox) {
     sandbox.sh("exec chpst -n x -V").is(100, "", usage());
 }
 
-fn a_program_that_cannot_be_run_is_said(sandbox: &Sandbox) {
+fn unrunnable_program_is_reported(sandbox: &Sandbox) {
     refused(sandbox, "nope", "unable to run: nope: file does not exist");
     refused(sandbox, "- true", "unable to run: -: file does not exist");
     refused(sandbox, "-- -v", "unable to run: -v: file does not exist");
@@ -197,7 +197,7 @@ fn without_options_nothing_changes(sandbox: &Sandbox) {
     }
 }
 
-fn b_says_what_the_program_is_called_as(sandbox: &Sandbox) {
+fn b_sets_argv0(sandbox: &Sandbox) {
     sandbox
         .sh("exec chpst -b zero sh -c 'echo $0'")
         .prints("zero\n");
@@ -206,7 +206,7 @@ fn b_says_what_the_program_is_called_as(sandbox: &Sandbox) {
         .prints("\0/proc/self/cmdline\0");
 }
 
-fn p_makes_a_session(sandbox: &Sandbox) {
+fn p_creates_session(sandbox: &Sandbox) {
     let (plain, alone) = (
         inherited(sandbox, "", ""),
         inherited(sandbox, "", "chpst -P"),
@@ -266,7 +266,7 @@ fn e_sets_variables(sandbox: &Sandbox) {
     assert_eq!(seen, ["A=a", "B=b", "PATH=/nope", "SUB=2", "c"]);
 }
 
-fn e_tells_what_cannot_be_read(sandbox: &Sandbox) {
+fn e_reports_unreadable_files(sandbox: &Sandbox) {
     sandbox.write("file", "");
     sandbox.sh("mkdir loops; ln -s loop loops/loop").succeeds();
     for (directory, message) in [
@@ -283,7 +283,7 @@ fn e_tells_what_cannot_be_read(sandbox: &Sandbox) {
     ] {
         refused(sandbox, &format!("-e {directory} true"), message);
     }
-    if is_root("e_tells_what_cannot_be_read") {
+    if is_root("e_reports_unreadable_files") {
         sandbox.sh("mkdir closed; chmod 711 closed").succeeds();
         refused(
             sandbox,
@@ -305,7 +305,7 @@ fn v_warns_of_directories_that_e_skips(sandbox: &Sandbox) {
     );
 }
 
-fn a_failing_call_is_said(sandbox: &Sandbox) {
+fn failing_call_is_reported(sandbox: &Sandbox) {
     sandbox.write("e/A", "a");
     for (call, when, words, message) in [
         ("getdents64", "1+", "-e e", "unable to read directory: e"),
@@ -434,8 +434,8 @@ fn u_may_be_numbers_after_a_colon(sandbox: &Sandbox) {
     );
 }
 
-fn sixty_groups_are_the_most(sandbox: &Sandbox) {
-    if !is_root("sixty_groups_are_the_most") {
+fn more_than_sixty_groups_are_refused(sandbox: &Sandbox) {
+    if !is_root("more_than_sixty_groups_are_refused") {
         return;
     }
     let listed = |from: u32| {
@@ -469,7 +469,7 @@ fn sixty_groups_are_the_most(sandbox: &Sandbox) {
     );
 }
 
-fn accounts_come_from_the_systems_files(sandbox: &Sandbox) {
+fn accounts_come_from_passwd_and_group(sandbox: &Sandbox) {
     sandbox.write("passwd", "toor:x:0:7::/:/bin/sh\n");
     sandbox.write("group", "one:x:1:\ntwo:x:2:toor\n");
     let script = "chpst -u toor -U toor:two sh -c \"id -G; echo $UID $GID\"";
@@ -502,8 +502,8 @@ fn capital_u_sets_variables(sandbox: &Sandbox) {
         );
 }
 
-fn changes_are_made_in_one_order(sandbox: &Sandbox) {
-    if !is_root("changes_are_made_in_one_order") {
+fn options_apply_in_fixed_order(sandbox: &Sandbox) {
+    if !is_root("options_apply_in_fixed_order") {
         return;
     }
     sandbox.sh("mkdir -m 755 root").succeeds();
@@ -584,7 +584,7 @@ fn l_waits_for_a_lock_and_capital_l_does_not(sandbox: &Sandbox) {
     );
 }
 
-fn a_lock_takes_the_place_of_a_closed_stderr(sandbox: &Sandbox) {
+fn lock_takes_descriptor_of_closed_stderr(sandbox: &Sandbox) {
     sandbox.sh("exec chpst -l lock nope 2>&-").is(111, "", "");
     assert_eq!(
         sandbox.read("lock"),
@@ -627,7 +627,7 @@ fn digits_close_standard_descriptors(sandbox: &Sandbox) {
     sandbox.sh("exec chpst -2 nope").is(111, "", "");
 }
 
-fn limits_are_soft_and_below_the_hard_ones(sandbox: &Sandbox) {
+fn limits_are_soft_and_capped_by_hard_limits(sandbox: &Sandbox) {
     for (words, name, value) in [
         ("-o 50", "Max open files", "50"),
         ("-d 3000000000", "Max data size", "3000000000"),
@@ -698,7 +698,7 @@ fn other_names_have_their_own_usage(sandbox: &Sandbox) {
     called(sandbox, "exec softlimit -c 5x true").is(100, "", format!("usage: softlimit{TAIL}"));
 }
 
-fn other_names_do_what_those_programs_do(sandbox: &Sandbox) {
+fn other_names_behave_as_those_programs(sandbox: &Sandbox) {
     sandbox.write("e/A", "a");
     called(sandbox, "exec envdir e sh -c 'echo $A'").prints("a\n");
     called(sandbox, "exec envuidgid daemon sh -c 'echo $UID $GID'").prints("1 1\n");
@@ -728,12 +728,12 @@ fn other_names_do_what_those_programs_do(sandbox: &Sandbox) {
         ),
         sandbox.sh("ulimit -H -n").text().trim()
     );
-    if is_root("other_names_do_what_those_programs_do") {
+    if is_root("other_names_behave_as_those_programs") {
         called(sandbox, "exec setuidgid daemon id -u").prints("1\n");
     }
 }
 
-fn other_names_have_the_messages_of_chpst(sandbox: &Sandbox) {
+fn other_names_print_messages_of_chpst(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p e/SUB").succeeds();
     for (command, message) in [
         (
@@ -769,7 +769,7 @@ fn other_names_have_the_messages_of_chpst(sandbox: &Sandbox) {
     called(sandbox, "exec setlock -x no/lock true").succeeds();
 }
 
-fn setlock_has_n_and_capital_n_as_in_daemontools(sandbox: &Sandbox) {
+fn setlock_accepts_n_and_capital_n(sandbox: &Sandbox) {
     let _holder = hold(sandbox);
     // runit has them swapped, and does not wait unless it is told to.
     let gives_up = if sandbox.subject() == Subject::Reference {

@@ -10,17 +10,17 @@ use testkit::{Sandbox, Subject, compliance, kill};
 use super::{SLEEPER, may_change_identity, status, supervise};
 
 compliance!(
-    svscan_takes_any_number_of_services,
+    svscan_accepts_any_number_of_services,
     svscan_starts_a_new_link_at_once,
-    svscan_replaces_a_lost_supervise_at_once,
-    svscan_leaves_time_to_remove_what_was_told_to_exit,
-    svscan_leaves_a_new_directory_until_the_next_look,
-    svscan_does_not_wait_for_who_reads_its_complaints,
-    svscan_and_supervise_outlive_who_read_their_complaints,
-    supervise_sees_a_death_in_the_first_second,
+    svscan_replaces_killed_supervise_at_once,
+    svscan_delays_restart_after_requested_exit,
+    svscan_starts_new_directory_at_next_scan,
+    svscan_does_not_block_on_full_stderr,
+    svscan_and_supervise_survive_closed_stderr,
+    supervise_records_exit_in_first_second,
     supervise_obeys_in_the_first_second,
-    supervise_obeys_while_no_process_can_be_had,
-    multilog_takes_the_next_free_label_at_once,
+    supervise_obeys_while_fork_fails,
+    multilog_takes_next_free_label_at_once,
 );
 
 /// What a test of a difference expects of the subject.
@@ -32,7 +32,7 @@ fn reference_or_ours<T>(sandbox: &Sandbox, reference: T, ours: T) -> T {
     }
 }
 
-fn svscan_takes_any_number_of_services(sandbox: &Sandbox) {
+fn svscan_accepts_any_number_of_services(sandbox: &Sandbox) {
     const MANY: usize = 1003;
     for n in 0..MANY {
         std::fs::create_dir_all(sandbox.path(format!("scan/{n}"))).unwrap();
@@ -90,7 +90,7 @@ fn svscan_starts_a_new_link_at_once(sandbox: &Sandbox) {
     }
 }
 
-fn svscan_replaces_a_lost_supervise_at_once(sandbox: &Sandbox) {
+fn svscan_replaces_killed_supervise_at_once(sandbox: &Sandbox) {
     sandbox.script(
         "bin2/supervise",
         "#!/bin/sh\necho $$ >>../started.$1\nexec sleep 1000\n",
@@ -129,7 +129,7 @@ fn svscan_replaces_a_lost_supervise_at_once(sandbox: &Sandbox) {
     }
 }
 
-fn svscan_leaves_time_to_remove_what_was_told_to_exit(sandbox: &Sandbox) {
+fn svscan_delays_restart_after_requested_exit(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
     for name in ["b", "c"] {
@@ -148,7 +148,7 @@ fn svscan_leaves_time_to_remove_what_was_told_to_exit(sandbox: &Sandbox) {
     assert!(!sandbox.exists("scan/b") && !sandbox.exists("scan/c"));
 }
 
-fn svscan_leaves_a_new_directory_until_the_next_look(sandbox: &Sandbox) {
+fn svscan_starts_new_directory_at_next_scan(sandbox: &Sandbox) {
     sandbox.script("scan/first/run", SLEEPER);
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
     sandbox.wait_until("it looks", || {
@@ -164,7 +164,7 @@ fn svscan_leaves_a_new_directory_until_the_next_look(sandbox: &Sandbox) {
     assert_eq!(svscan.stderr(), b"");
 }
 
-fn svscan_does_not_wait_for_who_reads_its_complaints(sandbox: &Sandbox) {
+fn svscan_does_not_block_on_full_stderr(sandbox: &Sandbox) {
     // It has something to complain of at each look, and a new service.
     sandbox
         .sh("mkdir scan; ln -s nowhere scan/broken; mkfifo full")
@@ -193,7 +193,7 @@ fn svscan_does_not_wait_for_who_reads_its_complaints(sandbox: &Sandbox) {
     sandbox.wait_until("it goes on", || sandbox.sh("svok scan/a").code() == Some(0));
 }
 
-fn svscan_and_supervise_outlive_who_read_their_complaints(sandbox: &Sandbox) {
+fn svscan_and_supervise_survive_closed_stderr(sandbox: &Sandbox) {
     sandbox
         .sh("mkdir scan; ln -s nowhere scan/broken; mkdir -p s/supervise/status.new; mkfifo end")
         .succeeds();
@@ -217,7 +217,7 @@ fn svscan_and_supervise_outlive_who_read_their_complaints(sandbox: &Sandbox) {
     supervise.wait().succeeds();
 }
 
-fn supervise_sees_a_death_in_the_first_second(sandbox: &Sandbox) {
+fn supervise_records_exit_in_first_second(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\n");
     let _supervise = supervise(sandbox);
     let starts = || std::fs::read(sandbox.path("s/starts")).map_or(0, |starts| starts.len() / 6);
@@ -260,8 +260,8 @@ fn supervise_obeys_in_the_first_second(sandbox: &Sandbox) {
     }
 }
 
-fn supervise_obeys_while_no_process_can_be_had(sandbox: &Sandbox) {
-    if !may_change_identity("supervise_obeys_while_no_process_can_be_had") {
+fn supervise_obeys_while_fork_fails(sandbox: &Sandbox) {
+    if !may_change_identity("supervise_obeys_while_fork_fails") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
@@ -293,7 +293,7 @@ fn supervise_obeys_while_no_process_can_be_had(sandbox: &Sandbox) {
     );
 }
 
-fn multilog_takes_the_next_free_label_at_once(sandbox: &Sandbox) {
+fn multilog_takes_next_free_label_at_once(sandbox: &Sandbox) {
     // strace says, once, that another file ended in the same microsecond.
     let strace =
         "strace -qq -o /dev/null -e trace=link,linkat -e inject=link,linkat:error=EEXIST:when=1";

@@ -10,35 +10,35 @@ const USAGE: &str = "envdir: usage: envdir dir child\n";
 
 compliance!(
     usage_is_for_missing_arguments,
-    there_are_no_options,
+    options_are_not_accepted,
     each_file_is_a_variable,
     the_first_line_is_the_value,
     trailing_spaces_and_tabs_are_removed,
     a_nul_becomes_a_newline,
-    all_other_bytes_stay,
+    all_other_bytes_are_kept,
     an_empty_file_removes_the_variable,
-    a_newline_alone_sets_an_empty_one,
+    newline_alone_sets_empty_variable,
     names_that_begin_with_a_dot_are_skipped,
-    a_removed_entry_gives_its_place_to_the_last,
-    a_variable_without_equals_sign_is_not_removed,
-    an_equals_sign_in_a_name_ends_the_variables_name,
+    removed_entry_is_replaced_by_last,
+    variable_without_equals_sign_is_kept,
+    equals_sign_in_file_name_ends_variable_name,
     names_are_bytes,
-    the_path_that_it_was_started_with_is_searched,
-    the_child_runs_where_envdir_was_started,
+    inherited_path_is_searched,
+    child_runs_in_callers_directory,
     the_directory_may_be_any_path,
-    a_directory_that_cannot_be_entered_is_said,
-    permissions_count,
-    a_directory_is_unreadable,
-    a_dangling_link_alone_removes_the_variable,
-    a_dangling_link_stands_for_the_file_before_it,
+    inaccessible_directory_is_reported,
+    unreadable_file_is_reported,
+    subdirectory_is_reported_unreadable,
+    dangling_link_alone_removes_variable,
+    dangling_link_repeats_previous_file,
     a_link_is_followed,
     a_fifo_does_not_block,
     sockets_and_devices_are_read_as_files,
     a_long_value_stays_whole,
-    a_value_too_long_for_the_system_is_said,
+    oversized_value_is_reported,
     many_variables_are_set,
-    too_few_descriptors_are_said,
-    a_removed_current_directory_is_no_matter,
+    descriptor_exhaustion_is_reported,
+    removed_current_directory_is_accepted,
 );
 
 /// Writes variables into the directory `e`, made anew.
@@ -64,7 +64,7 @@ fn usage_is_for_missing_arguments(sandbox: &Sandbox) {
     sandbox.sh("envdir nowhere").is(111, "", USAGE);
 }
 
-fn there_are_no_options(sandbox: &Sandbox) {
+fn options_are_not_accepted(sandbox: &Sandbox) {
     for word in ["-x", "--", "-"] {
         sandbox.sh(&format!("exec envdir {word} true")).is(
             111,
@@ -116,7 +116,7 @@ fn a_nul_becomes_a_newline(sandbox: &Sandbox) {
     assert_eq!(value(sandbox, "a\0 \t\0\n"), "W=\\x00V=a\\n \\t\\n\\x00");
 }
 
-fn all_other_bytes_stay(sandbox: &Sandbox) {
+fn all_other_bytes_are_kept(sandbox: &Sandbox) {
     let bytes: Vec<u8> = (1..=255).filter(|&byte| byte != b'\n').collect();
     assert_eq!(
         value(sandbox, &bytes),
@@ -128,7 +128,7 @@ fn an_empty_file_removes_the_variable(sandbox: &Sandbox) {
     assert_eq!(value(sandbox, ""), "W=\\x00");
 }
 
-fn a_newline_alone_sets_an_empty_one(sandbox: &Sandbox) {
+fn newline_alone_sets_empty_variable(sandbox: &Sandbox) {
     assert_eq!(value(sandbox, "\n"), "W=\\x00V=\\x00");
 }
 
@@ -141,7 +141,7 @@ fn names_that_begin_with_a_dot_are_skipped(sandbox: &Sandbox) {
     );
 }
 
-fn a_removed_entry_gives_its_place_to_the_last(sandbox: &Sandbox) {
+fn removed_entry_is_replaced_by_last(sandbox: &Sandbox) {
     variables(sandbox, &[("A", "new\n")]);
     let environment: [&[u8]; 5] = [b"A=1", b"B=2", b"A=3", b"A", b"Z=9"];
     assert_eq!(
@@ -156,7 +156,7 @@ fn a_removed_entry_gives_its_place_to_the_last(sandbox: &Sandbox) {
     assert_eq!(environment_after(sandbox, &[b"A=1"], "envdir", &["e"]), b"");
 }
 
-fn a_variable_without_equals_sign_is_not_removed(sandbox: &Sandbox) {
+fn variable_without_equals_sign_is_kept(sandbox: &Sandbox) {
     variables(sandbox, &[("A", "")]);
     assert_eq!(
         environment_after(sandbox, &[b"A", b"AA=1", b""], "envdir", &["e"]),
@@ -164,7 +164,7 @@ fn a_variable_without_equals_sign_is_not_removed(sandbox: &Sandbox) {
     );
 }
 
-fn an_equals_sign_in_a_name_ends_the_variables_name(sandbox: &Sandbox) {
+fn equals_sign_in_file_name_ends_variable_name(sandbox: &Sandbox) {
     let environment: [&[u8]; 4] = [b"A=1", b"A=B=2", b"=3", b"Z=9"];
     variables(sandbox, &[("A=B", "v\n")]);
     assert_eq!(
@@ -207,7 +207,7 @@ fn names_are_bytes(sandbox: &Sandbox) {
     );
 }
 
-fn the_path_that_it_was_started_with_is_searched(sandbox: &Sandbox) {
+fn inherited_path_is_searched(sandbox: &Sandbox) {
     sandbox.script("old/tool", "#!/bin/sh\necho old $PATH\n");
     sandbox.script("new/tool", "#!/bin/sh\necho new $PATH\n");
     variables(sandbox, &[("PATH", "new\n")]);
@@ -234,7 +234,7 @@ fn the_path_that_it_was_started_with_is_searched(sandbox: &Sandbox) {
         );
 }
 
-fn the_child_runs_where_envdir_was_started(sandbox: &Sandbox) {
+fn child_runs_in_callers_directory(sandbox: &Sandbox) {
     variables(sandbox, &[("A", "a\n")]);
     sandbox.script("tool", "#!/bin/sh\npwd\n");
     sandbox
@@ -264,7 +264,7 @@ fn the_directory_may_be_any_path(sandbox: &Sandbox) {
         .prints("a\n");
 }
 
-fn a_directory_that_cannot_be_entered_is_said(sandbox: &Sandbox) {
+fn inaccessible_directory_is_reported(sandbox: &Sandbox) {
     sandbox.write("file", "");
     symlink("loop", sandbox.path("loop")).unwrap();
     for (path, wording) in [
@@ -285,7 +285,7 @@ fn a_directory_that_cannot_be_entered_is_said(sandbox: &Sandbox) {
     );
 }
 
-fn permissions_count(sandbox: &Sandbox) {
+fn unreadable_file_is_reported(sandbox: &Sandbox) {
     variables(sandbox, &[("A", "a\n"), ("B", "b\n")]);
     let run = if is_root("envdir without root") {
         sandbox
@@ -326,7 +326,7 @@ fn permissions_count(sandbox: &Sandbox) {
     );
 }
 
-fn a_directory_is_unreadable(sandbox: &Sandbox) {
+fn subdirectory_is_reported_unreadable(sandbox: &Sandbox) {
     variables(sandbox, &[("directory/file", "")]);
     sandbox.sh("exec envdir e echo ran").is(
         111,
@@ -340,7 +340,7 @@ fn a_directory_is_unreadable(sandbox: &Sandbox) {
     );
 }
 
-fn a_dangling_link_alone_removes_the_variable(sandbox: &Sandbox) {
+fn dangling_link_alone_removes_variable(sandbox: &Sandbox) {
     variables(sandbox, &[]);
     symlink("nowhere", sandbox.path("e/A")).unwrap();
     assert_eq!(
@@ -349,7 +349,7 @@ fn a_dangling_link_alone_removes_the_variable(sandbox: &Sandbox) {
     );
 }
 
-fn a_dangling_link_stands_for_the_file_before_it(sandbox: &Sandbox) {
+fn dangling_link_repeats_previous_file(sandbox: &Sandbox) {
     // The file's contents, its value, and the values of the links that
     // follow it in the directory, in turn; None removes.
     type Values = [Option<&'static str>; 3];
@@ -459,7 +459,7 @@ fn a_long_value_stays_whole(sandbox: &Sandbox) {
         .prints("100000 b\n");
 }
 
-fn a_value_too_long_for_the_system_is_said(sandbox: &Sandbox) {
+fn oversized_value_is_reported(sandbox: &Sandbox) {
     variables(sandbox, &[("A", &"x".repeat(200_000))]);
     sandbox.sh("exec envdir e /bin/echo ran").is(
         111,
@@ -482,7 +482,7 @@ fn many_variables_are_set(sandbox: &Sandbox) {
         .prints("2000\n");
 }
 
-fn too_few_descriptors_are_said(sandbox: &Sandbox) {
+fn descriptor_exhaustion_is_reported(sandbox: &Sandbox) {
     variables(sandbox, &[("A", "a\n")]);
     let limited = |descriptors: u32| {
         sandbox.sh(&format!(
@@ -503,7 +503,7 @@ fn too_few_descriptors_are_said(sandbox: &Sandbox) {
     limited(6).succeeds();
 }
 
-fn a_removed_current_directory_is_no_matter(sandbox: &Sandbox) {
+fn removed_current_directory_is_accepted(sandbox: &Sandbox) {
     variables(sandbox, &[("A", "a\n")]);
     let e = sandbox.path("e");
     sandbox

@@ -6,12 +6,12 @@ const USAGE: &str = "envuidgid: usage: envuidgid account child\n";
 
 compliance!(
     usage_is_for_missing_arguments,
-    an_unknown_account_is_said,
-    uid_and_gid_are_set_and_nothing_else_changes,
-    gid_comes_before_uid_at_the_end,
-    the_last_entry_takes_the_place_of_a_removed_one,
+    unknown_account_is_reported,
+    only_uid_and_gid_variables_change,
+    gid_is_appended_before_uid,
+    removed_entry_is_replaced_by_last,
     ids_are_unsigned_decimal_numbers,
-    accounts_are_those_of_the_name_service,
+    accounts_come_from_name_service,
     an_account_with_a_long_entry_is_found,
 );
 
@@ -21,7 +21,7 @@ fn usage_is_for_missing_arguments(sandbox: &Sandbox) {
     sandbox.sh("envuidgid nosuchaccount").is(100, "", USAGE);
 }
 
-fn an_unknown_account_is_said(sandbox: &Sandbox) {
+fn unknown_account_is_reported(sandbox: &Sandbox) {
     for name in [
         "nosuchaccount",
         "''",
@@ -46,7 +46,7 @@ fn an_unknown_account_is_said(sandbox: &Sandbox) {
         .is(111, "", b"envuidgid: fatal: unknown account a\xff\nb\n");
 }
 
-fn uid_and_gid_are_set_and_nothing_else_changes(sandbox: &Sandbox) {
+fn only_uid_and_gid_variables_change(sandbox: &Sandbox) {
     sandbox
         .sh("exec envuidgid nobody sh -c 'echo $UID $GID; id -u'")
         .prints(format!("65534 65534\n{}\n", nix::unistd::geteuid()));
@@ -55,7 +55,7 @@ fn uid_and_gid_are_set_and_nothing_else_changes(sandbox: &Sandbox) {
         .prints("5 60\n");
 }
 
-fn gid_comes_before_uid_at_the_end(sandbox: &Sandbox) {
+fn gid_is_appended_before_uid(sandbox: &Sandbox) {
     let seen = environment_after(sandbox, &[b"A=1", b"B=2"], "envuidgid", &["root"]);
     assert_eq!(seen, b"A=1\0B=2\0GID=0\0UID=0\0");
     assert_eq!(
@@ -64,7 +64,7 @@ fn gid_comes_before_uid_at_the_end(sandbox: &Sandbox) {
     );
 }
 
-fn the_last_entry_takes_the_place_of_a_removed_one(sandbox: &Sandbox) {
+fn removed_entry_is_replaced_by_last(sandbox: &Sandbox) {
     let environment: [&[u8]; 8] = [
         b"A=1", b"UID=5", b"UID", b"GID", b"GID=3", b"=x", b"GID=4", b"Z",
     ];
@@ -89,7 +89,7 @@ fn ids_are_unsigned_decimal_numbers(sandbox: &Sandbox) {
     }
 }
 
-fn accounts_are_those_of_the_name_service(sandbox: &Sandbox) {
+fn accounts_come_from_name_service(sandbox: &Sandbox) {
     // No service is asked: /etc/passwd alone is not what counts.
     sandbox.write("nsswitch.conf", "passwd:\ngroup:\n");
     if let Some(outcome) = with_accounts(sandbox, "exec envuidgid root echo ran") {

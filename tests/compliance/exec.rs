@@ -9,37 +9,37 @@ use super::chain::{
 };
 
 compliance!(
-    the_child_is_searched_for_in_path,
-    a_name_with_a_slash_is_run_as_it_is,
-    an_empty_element_is_the_current_directory,
-    without_path_the_child_is_searched_for_in_bin_and_usr_bin,
-    a_missing_child_is_said,
-    a_child_without_a_name_is_said,
-    a_file_that_is_not_executable_is_passed_over,
-    a_denied_access_is_remembered,
-    an_element_that_is_no_directory_ends_the_search,
-    a_loop_of_links_ends_the_search,
-    a_name_too_long_ends_the_search,
-    a_dangling_link_and_a_missing_interpreter_do_not_exist,
-    a_file_that_is_no_program_ends_the_search,
-    a_program_that_is_being_written_is_busy,
-    the_rest_of_path_is_not_looked_at,
-    a_denied_permission_is_remembered_too,
-    what_is_remembered_and_what_ends_the_search,
+    child_is_searched_in_path,
+    name_with_slash_skips_search,
+    empty_path_element_is_current_directory,
+    default_path_is_bin_and_usr_bin,
+    missing_child_is_reported,
+    empty_child_name_is_reported,
+    non_executable_file_is_skipped,
+    denied_search_is_reported_last,
+    non_directory_in_path_ends_search,
+    symlink_loop_ends_search,
+    oversized_name_ends_search,
+    missing_target_or_interpreter_is_enoent,
+    invalid_executable_ends_search,
+    program_open_for_writing_is_busy,
+    search_stops_at_first_match,
+    denied_execution_is_reported_last,
+    errno_decides_whether_search_continues,
     names_are_bytes,
-    the_first_path_of_the_environment_counts,
-    the_arguments_are_left_alone,
-    the_environment_is_left_alone,
+    first_path_variable_is_used,
+    arguments_pass_unchanged,
+    environment_passes_unchanged,
     an_empty_environment_stays_empty,
-    the_child_inherits_what_the_program_did,
-    descriptors_that_were_closed_stay_closed,
+    child_inherits_process_state,
+    closed_descriptors_stay_closed,
     ignored_and_default_signals_are_inherited,
     the_signal_mask_is_inherited,
-    a_child_dies_of_sigpipe_unless_it_was_ignored,
-    the_exit_code_is_the_childs,
-    chain_programs_chain,
-    a_closed_stderr_hides_the_message_and_nothing_else,
-    a_full_stderr_hides_the_message_and_nothing_else,
+    child_inherits_sigpipe_disposition,
+    exit_code_is_that_of_child,
+    chained_programs_combine,
+    closed_stderr_loses_only_the_message,
+    full_stderr_loses_only_the_message,
 );
 
 /// Runs `program` on every chain program, `setup` first, and asserts that it
@@ -94,12 +94,12 @@ const SETXATTR: i32 = if cfg!(all(target_arch = "x86_64", target_pointer_width =
     226
 };
 
-fn the_child_is_searched_for_in_path(sandbox: &Sandbox) {
+fn child_is_searched_in_path(sandbox: &Sandbox) {
     tools(sandbox);
     found(sandbox, &path("1:2:3"), "tool a 'b c' ''", "2 a b c \n");
 }
 
-fn a_name_with_a_slash_is_run_as_it_is(sandbox: &Sandbox) {
+fn name_with_slash_skips_search(sandbox: &Sandbox) {
     tools(sandbox);
     found(sandbox, &path("2"), "./tool", "here\n");
     found(sandbox, &path("2"), "3/tool", "3\n");
@@ -112,14 +112,14 @@ fn a_name_with_a_slash_is_run_as_it_is(sandbox: &Sandbox) {
     );
 }
 
-fn an_empty_element_is_the_current_directory(sandbox: &Sandbox) {
+fn empty_path_element_is_current_directory(sandbox: &Sandbox) {
     tools(sandbox);
     for value in ["''", ":2", "1::2", "1:"] {
         found(sandbox, &path(value), "tool", "here\n");
     }
 }
 
-fn without_path_the_child_is_searched_for_in_bin_and_usr_bin(sandbox: &Sandbox) {
+fn default_path_is_bin_and_usr_bin(sandbox: &Sandbox) {
     tools(sandbox);
     let unset = format!("{}; unset PATH", path("2"));
     found(sandbox, &unset, "echo found", "found\n");
@@ -127,7 +127,7 @@ fn without_path_the_child_is_searched_for_in_bin_and_usr_bin(sandbox: &Sandbox) 
     refused(sandbox, &unset, "tool", "tool", "file does not exist");
 }
 
-fn a_missing_child_is_said(sandbox: &Sandbox) {
+fn missing_child_is_reported(sandbox: &Sandbox) {
     tools(sandbox);
     refused(
         sandbox,
@@ -138,13 +138,13 @@ fn a_missing_child_is_said(sandbox: &Sandbox) {
     );
 }
 
-fn a_child_without_a_name_is_said(sandbox: &Sandbox) {
+fn empty_child_name_is_reported(sandbox: &Sandbox) {
     tools(sandbox);
     refused(sandbox, &path("1:2"), "''", "", "access denied");
     refused(sandbox, &path("nowhere"), "''", "", "file does not exist");
 }
 
-fn a_file_that_is_not_executable_is_passed_over(sandbox: &Sandbox) {
+fn non_executable_file_is_skipped(sandbox: &Sandbox) {
     tools(sandbox);
     sandbox.write("1/tool", "not executable");
     found(sandbox, &path("1:3"), "tool", "3\n");
@@ -152,7 +152,7 @@ fn a_file_that_is_not_executable_is_passed_over(sandbox: &Sandbox) {
     found(sandbox, &path("4:3"), "tool", "3\n");
 }
 
-fn a_denied_access_is_remembered(sandbox: &Sandbox) {
+fn denied_search_is_reported_last(sandbox: &Sandbox) {
     tools(sandbox);
     sandbox.write("1/tool", "not executable");
     sandbox.write("4/tool/file", "a directory");
@@ -161,7 +161,7 @@ fn a_denied_access_is_remembered(sandbox: &Sandbox) {
     }
 }
 
-fn an_element_that_is_no_directory_ends_the_search(sandbox: &Sandbox) {
+fn non_directory_in_path_ends_search(sandbox: &Sandbox) {
     tools(sandbox);
     refused(
         sandbox,
@@ -172,13 +172,13 @@ fn an_element_that_is_no_directory_ends_the_search(sandbox: &Sandbox) {
     );
 }
 
-fn a_loop_of_links_ends_the_search(sandbox: &Sandbox) {
+fn symlink_loop_ends_search(sandbox: &Sandbox) {
     tools(sandbox);
     std::os::unix::fs::symlink("tool", sandbox.path("1/tool")).unwrap();
     refused(sandbox, &path("1:2"), "tool", "tool", "symbolic link loop");
 }
 
-fn a_name_too_long_ends_the_search(sandbox: &Sandbox) {
+fn oversized_name_ends_search(sandbox: &Sandbox) {
     tools(sandbox);
     let long = "l".repeat(256);
     refused(
@@ -199,7 +199,7 @@ fn a_name_too_long_ends_the_search(sandbox: &Sandbox) {
     );
 }
 
-fn a_dangling_link_and_a_missing_interpreter_do_not_exist(sandbox: &Sandbox) {
+fn missing_target_or_interpreter_is_enoent(sandbox: &Sandbox) {
     tools(sandbox);
     std::os::unix::fs::symlink("nowhere", sandbox.path("1/tool")).unwrap();
     sandbox.script("4/tool", "#!/no/interpreter\n");
@@ -214,7 +214,7 @@ fn a_dangling_link_and_a_missing_interpreter_do_not_exist(sandbox: &Sandbox) {
     );
 }
 
-fn a_file_that_is_no_program_ends_the_search(sandbox: &Sandbox) {
+fn invalid_executable_ends_search(sandbox: &Sandbox) {
     tools(sandbox);
     sandbox.script("1/tool", "echo there is no fallback to a shell\n");
     refused(sandbox, &path("1:2"), "tool", "tool", "exec format error");
@@ -228,12 +228,12 @@ fn a_file_that_is_no_program_ends_the_search(sandbox: &Sandbox) {
     );
 }
 
-fn a_program_that_is_being_written_is_busy(sandbox: &Sandbox) {
+fn program_open_for_writing_is_busy(sandbox: &Sandbox) {
     sandbox.script("tool", "#!/bin/sh\n");
     refused(sandbox, "exec 9>>tool", "./tool", "./tool", "text busy");
 }
 
-fn the_rest_of_path_is_not_looked_at(sandbox: &Sandbox) {
+fn search_stops_at_first_match(sandbox: &Sandbox) {
     tools(sandbox);
     sandbox.script("1/tool", "no program");
     sandbox.write("4/tool", "not executable");
@@ -241,7 +241,7 @@ fn the_rest_of_path_is_not_looked_at(sandbox: &Sandbox) {
     refused(sandbox, &path("4:1:2"), "tool", "tool", "exec format error");
 }
 
-fn a_denied_permission_is_remembered_too(sandbox: &Sandbox) {
+fn denied_execution_is_reported_last(sandbox: &Sandbox) {
     tools(sandbox);
     sandbox.sh("cp /bin/true 1/tool").succeeds();
     sandbox.write("4/tool", "not executable");
@@ -279,7 +279,7 @@ fn a_denied_permission_is_remembered_too(sandbox: &Sandbox) {
         .prints("2\n");
 }
 
-fn what_is_remembered_and_what_ends_the_search(sandbox: &Sandbox) {
+fn errno_decides_whether_search_continues(sandbox: &Sandbox) {
     tools(sandbox);
     let pgrphack = sandbox.bin().join("pgrphack");
     let pgrphack = pgrphack.display();
@@ -318,7 +318,7 @@ fn names_are_bytes(sandbox: &Sandbox) {
     );
 }
 
-fn the_first_path_of_the_environment_counts(sandbox: &Sandbox) {
+fn first_path_variable_is_used(sandbox: &Sandbox) {
     tools(sandbox);
     for (program, words) in programs(sandbox) {
         let mut arguments = arguments(&words);
@@ -331,7 +331,7 @@ fn the_first_path_of_the_environment_counts(sandbox: &Sandbox) {
     }
 }
 
-fn the_arguments_are_left_alone(sandbox: &Sandbox) {
+fn arguments_pass_unchanged(sandbox: &Sandbox) {
     for (_, words) in programs(sandbox) {
         let command = format!(
             "exec {words} /bin/cat -- /proc/self/cmdline '' '-x' \"$(printf '\\377 \\n.')\""
@@ -345,7 +345,7 @@ fn the_arguments_are_left_alone(sandbox: &Sandbox) {
     }
 }
 
-fn the_environment_is_left_alone(sandbox: &Sandbox) {
+fn environment_passes_unchanged(sandbox: &Sandbox) {
     let environment: [&[u8]; 9] = [
         b"Z=1",
         b"A=2",
@@ -380,7 +380,7 @@ fn an_empty_environment_stays_empty(sandbox: &Sandbox) {
     }
 }
 
-fn the_child_inherits_what_the_program_did(sandbox: &Sandbox) {
+fn child_inherits_process_state(sandbox: &Sandbox) {
     let setup = "umask 027; ulimit -S -n 300; ulimit -S -c 0";
     let expected = inherited(sandbox, setup, "");
     for (program, words) in programs(sandbox) {
@@ -393,7 +393,7 @@ fn the_child_inherits_what_the_program_did(sandbox: &Sandbox) {
     }
 }
 
-fn descriptors_that_were_closed_stay_closed(sandbox: &Sandbox) {
+fn closed_descriptors_stay_closed(sandbox: &Sandbox) {
     for closed in 0..8 {
         let mut setup = "exec 5</dev/null 7>>file;".to_owned();
         for (bit, close) in [(1, "exec 0<&-;"), (2, "exec 1>&-;"), (4, "exec 2>&-;")] {
@@ -473,7 +473,7 @@ fn the_signal_mask_is_inherited(sandbox: &Sandbox) {
     }
 }
 
-fn a_child_dies_of_sigpipe_unless_it_was_ignored(sandbox: &Sandbox) {
+fn child_inherits_sigpipe_disposition(sandbox: &Sandbox) {
     for (program, words) in programs(sandbox) {
         let crash = if program == "fghack" {
             "111\n"
@@ -488,7 +488,7 @@ fn a_child_dies_of_sigpipe_unless_it_was_ignored(sandbox: &Sandbox) {
     }
 }
 
-fn the_exit_code_is_the_childs(sandbox: &Sandbox) {
+fn exit_code_is_that_of_child(sandbox: &Sandbox) {
     for (_, words) in programs(sandbox) {
         for code in [0, 1, 99, 100, 111, 255] {
             sandbox
@@ -498,7 +498,7 @@ fn the_exit_code_is_the_childs(sandbox: &Sandbox) {
     }
 }
 
-fn chain_programs_chain(sandbox: &Sandbox) {
+fn chained_programs_combine(sandbox: &Sandbox) {
     sandbox.write("env/NAME", "value\n");
     if is_root("a chain of all chain programs") {
         sandbox
@@ -510,7 +510,7 @@ fn chain_programs_chain(sandbox: &Sandbox) {
     }
 }
 
-fn a_closed_stderr_hides_the_message_and_nothing_else(sandbox: &Sandbox) {
+fn closed_stderr_loses_only_the_message(sandbox: &Sandbox) {
     for (program, words) in programs(sandbox) {
         // Where setlock's file takes the place of stderr, see its tests.
         if program != "setlock" {
@@ -521,7 +521,7 @@ fn a_closed_stderr_hides_the_message_and_nothing_else(sandbox: &Sandbox) {
     }
 }
 
-fn a_full_stderr_hides_the_message_and_nothing_else(sandbox: &Sandbox) {
+fn full_stderr_loses_only_the_message(sandbox: &Sandbox) {
     for (_, words) in programs(sandbox) {
         sandbox
             .sh(&format!("exec {words} nope 2>/dev/full"))

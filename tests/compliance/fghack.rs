@@ -8,21 +8,21 @@ use super::chain::{is_root, perl};
 const BACKGROUND: &str = "exec fghack sh -c 'sleep 1000 & echo $! >pid; exit 7'";
 
 compliance!(
-    usage_is_for_a_missing_child,
-    a_word_with_a_dash_is_the_child,
-    a_signal_is_a_crash,
-    it_stays_for_as_long_as_a_background_process,
-    it_stays_for_the_child_that_closed_everything,
-    a_background_process_that_closes_every_copy_is_not_waited_for,
-    one_copy_is_enough,
-    what_is_written_to_the_pipe_is_ignored,
-    signals_end_it_and_leave_the_child,
+    missing_child_prints_usage,
+    argument_with_dash_is_the_child,
+    child_killed_by_signal_is_a_crash,
+    fghack_waits_for_background_process,
+    fghack_waits_for_child_without_descriptors,
+    daemon_that_closes_all_copies_is_not_awaited,
+    one_open_copy_keeps_fghack_waiting,
+    data_written_to_pipe_is_ignored,
+    signals_end_fghack_and_leave_child,
     a_stopped_child_is_waited_for,
-    a_child_that_nobody_can_wait_for_is_said,
-    other_children_of_the_process_are_left_alone,
-    a_pipe_that_cannot_be_made_is_said,
-    too_few_descriptors_mean_fewer_copies,
-    a_fork_that_fails_is_said,
+    failing_wait_is_reported,
+    inherited_children_are_not_reaped,
+    failing_pipe_is_reported,
+    descriptor_limit_reduces_copies,
+    failing_fork_is_reported,
 );
 
 /// Starts a script and waits until the file `pid` has been written.
@@ -36,13 +36,13 @@ fn start(sandbox: &Sandbox, script: &str) -> Running {
     running
 }
 
-fn usage_is_for_a_missing_child(sandbox: &Sandbox) {
+fn missing_child_prints_usage(sandbox: &Sandbox) {
     sandbox
         .sh("fghack")
         .is(100, "", "fghack: usage: fghack child\n");
 }
 
-fn a_word_with_a_dash_is_the_child(sandbox: &Sandbox) {
+fn argument_with_dash_is_the_child(sandbox: &Sandbox) {
     for word in ["-x", "--", "-"] {
         sandbox.sh(&format!("exec fghack {word} true")).is(
             111,
@@ -52,7 +52,7 @@ fn a_word_with_a_dash_is_the_child(sandbox: &Sandbox) {
     }
 }
 
-fn a_signal_is_a_crash(sandbox: &Sandbox) {
+fn child_killed_by_signal_is_a_crash(sandbox: &Sandbox) {
     for signal in ["HUP", "KILL", "TERM", "SEGV", "ABRT"] {
         sandbox
             .sh(&format!(
@@ -62,7 +62,7 @@ fn a_signal_is_a_crash(sandbox: &Sandbox) {
     }
 }
 
-fn it_stays_for_as_long_as_a_background_process(sandbox: &Sandbox) {
+fn fghack_waits_for_background_process(sandbox: &Sandbox) {
     let mut fghack = start(sandbox, BACKGROUND);
     // The child itself is a zombie by now, or will be.
     let children = format!("/proc/{0}/task/{0}/children", fghack.pid());
@@ -77,7 +77,7 @@ fn it_stays_for_as_long_as_a_background_process(sandbox: &Sandbox) {
     fghack.wait().is(7, "", "");
 }
 
-fn it_stays_for_the_child_that_closed_everything(sandbox: &Sandbox) {
+fn fghack_waits_for_child_without_descriptors(sandbox: &Sandbox) {
     // The pipe ends at once, the child later.
     let close =
         perl("require POSIX; POSIX::close($_) for 3 .. 99; sleep 1 until -e \"go\"; exit 8");
@@ -90,7 +90,7 @@ fn it_stays_for_the_child_that_closed_everything(sandbox: &Sandbox) {
     fghack.wait().is(8, "", "");
 }
 
-fn a_background_process_that_closes_every_copy_is_not_waited_for(sandbox: &Sandbox) {
+fn daemon_that_closes_all_copies_is_not_awaited(sandbox: &Sandbox) {
     let close = perl("require POSIX; POSIX::close($_) for 3 .. 99; exec @ARGV");
     sandbox
         .sh(&format!(
@@ -99,7 +99,7 @@ fn a_background_process_that_closes_every_copy_is_not_waited_for(sandbox: &Sandb
         .is(9, "", "");
 }
 
-fn one_copy_is_enough(sandbox: &Sandbox) {
+fn one_open_copy_keeps_fghack_waiting(sandbox: &Sandbox) {
     for kept in [3, 20, 33] {
         std::fs::write(sandbox.path("pid"), "").unwrap();
         let close = perl(&format!(
@@ -115,13 +115,13 @@ fn one_copy_is_enough(sandbox: &Sandbox) {
     }
 }
 
-fn what_is_written_to_the_pipe_is_ignored(sandbox: &Sandbox) {
+fn data_written_to_pipe_is_ignored(sandbox: &Sandbox) {
     sandbox
         .sh("exec fghack sh -c 'head -c 300000 /dev/zero >&4; echo done; exit 5'")
         .is(5, "done\n", "");
 }
 
-fn signals_end_it_and_leave_the_child(sandbox: &Sandbox) {
+fn signals_end_fghack_and_leave_child(sandbox: &Sandbox) {
     for signal in [
         Signal::SIGTERM,
         Signal::SIGHUP,
@@ -158,7 +158,7 @@ fn a_stopped_child_is_waited_for(sandbox: &Sandbox) {
     fghack.wait().is(4, "", "");
 }
 
-fn a_child_that_nobody_can_wait_for_is_said(sandbox: &Sandbox) {
+fn failing_wait_is_reported(sandbox: &Sandbox) {
     // A shell would not ignore SIGCHLD when it is told to.
     let ignore = perl("$SIG{CHLD} = \"IGNORE\"; exec @ARGV");
     sandbox.sh(&format!("exec {ignore} fghack true")).is(
@@ -168,14 +168,14 @@ fn a_child_that_nobody_can_wait_for_is_said(sandbox: &Sandbox) {
     );
 }
 
-fn other_children_of_the_process_are_left_alone(sandbox: &Sandbox) {
+fn inherited_children_are_not_reaped(sandbox: &Sandbox) {
     // The shell's child becomes fghack's, and ends first.
     sandbox
         .sh("true & sleep 1000 3>&- & exec fghack sh -c 'exit 6'")
         .is(6, "", "");
 }
 
-fn a_pipe_that_cannot_be_made_is_said(sandbox: &Sandbox) {
+fn failing_pipe_is_reported(sandbox: &Sandbox) {
     sandbox
         .sh("exec 3>&- 4>&- 5>&-; ulimit -n 4; exec fghack true")
         .is(
@@ -185,7 +185,7 @@ fn a_pipe_that_cannot_be_made_is_said(sandbox: &Sandbox) {
         );
 }
 
-fn too_few_descriptors_mean_fewer_copies(sandbox: &Sandbox) {
+fn descriptor_limit_reduces_copies(sandbox: &Sandbox) {
     // The child is a script, for which the kernel needs no descriptor;
     // its interpreter finds none left for the C library.
     let outcome = sandbox.sh("exec 3>&- 4>&- 5>&-; ulimit -n 9; exec fghack /bin/sh -c true");
@@ -198,7 +198,7 @@ fn too_few_descriptors_mean_fewer_copies(sandbox: &Sandbox) {
     );
 }
 
-fn a_fork_that_fails_is_said(sandbox: &Sandbox) {
+fn failing_fork_is_reported(sandbox: &Sandbox) {
     if is_root("fghack without processes to be had") {
         // The limit is counted for the user, and root has none.
         sandbox.sh("exec setpriv --reuid=65533 --regid=65533 --clear-groups sh -c 'ulimit -p 0; exec fghack true'")

@@ -11,16 +11,16 @@ compliance!(
     no_input_is_no_output,
     arguments_are_ignored,
     all_bytes_pass_in_lines_of_any_length,
-    how_the_input_arrives_makes_no_difference,
-    a_partial_line_does_not_wait_for_its_end,
+    chunking_of_input_changes_nothing,
+    partial_line_passes_without_delay,
     an_unreadable_input_ends_silently,
-    an_output_that_fails_ends_silently,
-    standard_error_is_not_needed,
-    input_that_is_not_there_yet_is_an_error_if_it_does_not_wait,
-    a_reader_that_left_ends_it_by_sigpipe,
-    a_reader_that_left_is_an_error_if_sigpipe_is_ignored,
-    an_interruption_ends_tai64n_and_not_tai64nlocal,
-    writes_go_on_where_they_stopped,
+    failing_output_ends_silently,
+    closed_standard_error_is_accepted,
+    empty_nonblocking_input_is_an_error,
+    closed_output_ends_filter_by_sigpipe,
+    closed_output_is_an_error_without_sigpipe,
+    interrupted_read_ends_tai64n_only,
+    short_writes_are_continued,
 );
 
 /// The stamped lines without their stamps: tai64n's output, of which every
@@ -86,7 +86,7 @@ fn all_bytes_pass_in_lines_of_any_length(sandbox: &Sandbox) {
     }
 }
 
-fn how_the_input_arrives_makes_no_difference(sandbox: &Sandbox) {
+fn chunking_of_input_changes_nothing(sandbox: &Sandbox) {
     let input = lines(40_000);
     for filter in FILTERS {
         for size in [1, 2, 7, 1000, 1024] {
@@ -101,7 +101,7 @@ fn how_the_input_arrives_makes_no_difference(sandbox: &Sandbox) {
     }
 }
 
-fn a_partial_line_does_not_wait_for_its_end(sandbox: &Sandbox) {
+fn partial_line_passes_without_delay(sandbox: &Sandbox) {
     for filter in FILTERS {
         let (mut writer, reader) = UnixStream::pair().unwrap();
         let mut command = sandbox.command(filter);
@@ -130,7 +130,7 @@ fn an_unreadable_input_ends_silently(sandbox: &Sandbox) {
     }
 }
 
-fn an_output_that_fails_ends_silently(sandbox: &Sandbox) {
+fn failing_output_ends_silently(sandbox: &Sandbox) {
     for filter in FILTERS {
         sandbox
             .feed("a\n", &format!("{filter} >/dev/full"))
@@ -142,7 +142,7 @@ fn an_output_that_fails_ends_silently(sandbox: &Sandbox) {
     }
 }
 
-fn standard_error_is_not_needed(sandbox: &Sandbox) {
+fn closed_standard_error_is_accepted(sandbox: &Sandbox) {
     for filter in FILTERS {
         let outcome = sandbox.feed("a\n", &format!("{filter} 2>&-"));
         assert_eq!(passed_on(filter, &outcome.stdout), b"a\n");
@@ -150,7 +150,7 @@ fn standard_error_is_not_needed(sandbox: &Sandbox) {
     }
 }
 
-fn input_that_is_not_there_yet_is_an_error_if_it_does_not_wait(sandbox: &Sandbox) {
+fn empty_nonblocking_input_is_an_error(sandbox: &Sandbox) {
     for filter in FILTERS {
         let (mut writer, reader) = UnixStream::pair().unwrap();
         reader.set_nonblocking(true).unwrap();
@@ -166,7 +166,7 @@ fn input_that_is_not_there_yet_is_an_error_if_it_does_not_wait(sandbox: &Sandbox
     }
 }
 
-fn a_reader_that_left_ends_it_by_sigpipe(sandbox: &Sandbox) {
+fn closed_output_ends_filter_by_sigpipe(sandbox: &Sandbox) {
     for filter in FILTERS {
         // Descriptor 4 is the writing end of a FIFO that nobody reads.
         let nobody = "rm -f fifo; mkfifo fifo; exec 3<>fifo 4>fifo 3<&-";
@@ -176,7 +176,7 @@ fn a_reader_that_left_ends_it_by_sigpipe(sandbox: &Sandbox) {
     }
 }
 
-fn a_reader_that_left_is_an_error_if_sigpipe_is_ignored(sandbox: &Sandbox) {
+fn closed_output_is_an_error_without_sigpipe(sandbox: &Sandbox) {
     for filter in FILTERS {
         let nobody = "trap '' PIPE; rm -f fifo; mkfifo fifo; exec 3<>fifo 4>fifo 3<&-";
         sandbox
@@ -185,7 +185,7 @@ fn a_reader_that_left_is_an_error_if_sigpipe_is_ignored(sandbox: &Sandbox) {
     }
 }
 
-fn an_interruption_ends_tai64n_and_not_tai64nlocal(sandbox: &Sandbox) {
+fn interrupted_read_ends_tai64n_only(sandbox: &Sandbox) {
     if sandbox.sh("strace -o trace true").code() != Some(0) {
         return skip("interrupted reads and writes", "strace cannot be used");
     }
@@ -213,7 +213,7 @@ fn an_interruption_ends_tai64n_and_not_tai64nlocal(sandbox: &Sandbox) {
     }
 }
 
-fn writes_go_on_where_they_stopped(sandbox: &Sandbox) {
+fn short_writes_are_continued(sandbox: &Sandbox) {
     // A pipe that is full takes a part of each write.
     let input = lines(400_000);
     for filter in FILTERS {

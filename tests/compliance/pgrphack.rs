@@ -3,19 +3,19 @@ use testkit::{Sandbox, compliance};
 use super::chain::{inherited, perl};
 
 compliance!(
-    usage_is_for_a_missing_child,
-    a_word_with_a_dash_is_the_child,
+    missing_child_prints_usage,
+    argument_with_dash_is_the_child,
     the_child_leads_a_session_and_a_process_group,
-    the_leader_of_a_process_group_stays_in_its_session,
+    group_leader_stays_in_its_session,
 );
 
-fn usage_is_for_a_missing_child(sandbox: &Sandbox) {
+fn missing_child_prints_usage(sandbox: &Sandbox) {
     sandbox
         .sh("pgrphack")
         .is(100, "", "pgrphack: usage: pgrphack child\n");
 }
 
-fn a_word_with_a_dash_is_the_child(sandbox: &Sandbox) {
+fn argument_with_dash_is_the_child(sandbox: &Sandbox) {
     for word in ["-x", "--", "-"] {
         sandbox.sh(&format!("exec pgrphack {word} true")).is(
             111,
@@ -35,7 +35,7 @@ fn the_child_leads_a_session_and_a_process_group(sandbox: &Sandbox) {
     );
 }
 
-fn the_leader_of_a_process_group_stays_in_its_session(sandbox: &Sandbox) {
+fn group_leader_stays_in_its_session(sandbox: &Sandbox) {
     let leader = perl("setpgrp(0, 0); exec @ARGV");
     let direct = inherited(sandbox, "", &leader);
     assert!(

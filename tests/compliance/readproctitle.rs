@@ -6,14 +6,14 @@ use std::os::unix::net::UnixStream;
 use testkit::{Running, Sandbox, compliance, skip};
 
 compliance!(
-    it_needs_an_argument_of_five_bytes,
+    last_argument_needs_five_bytes,
     the_last_argument_becomes_dots,
-    what_it_reads_moves_in_from_the_right_behind_three_dots,
+    input_scrolls_in_behind_three_dots,
     nul_bytes_are_dropped_and_all_others_kept,
     five_bytes_show_two,
     a_read_error_ends_silently,
-    standard_output_and_error_are_not_needed,
-    an_interruption_is_nothing,
+    closed_output_and_error_are_accepted,
+    interrupted_read_is_retried,
 );
 
 /// Starts it with these arguments and a socket to write to.
@@ -37,7 +37,7 @@ fn wait_for_title(sandbox: &Sandbox, running: &Running, wanted: &[u8]) {
     });
 }
 
-fn it_needs_an_argument_of_five_bytes(sandbox: &Sandbox) {
+fn last_argument_needs_five_bytes(sandbox: &Sandbox) {
     for arguments in ["", "....", "''", "..... ....", "-x ''"] {
         sandbox
             .sh(&format!("readproctitle {arguments}"))
@@ -57,7 +57,7 @@ fn the_last_argument_becomes_dots(sandbox: &Sandbox) {
     );
 }
 
-fn what_it_reads_moves_in_from_the_right_behind_three_dots(sandbox: &Sandbox) {
+fn input_scrolls_in_behind_three_dots(sandbox: &Sandbox) {
     let (running, mut writer) = start(sandbox, &["x", ".........."]);
     for (bytes, seen) in [
         ("a", ".........a"),
@@ -102,7 +102,7 @@ fn a_read_error_ends_silently(sandbox: &Sandbox) {
     sandbox.run(command).is(111, "", "");
 }
 
-fn standard_output_and_error_are_not_needed(sandbox: &Sandbox) {
+fn closed_output_and_error_are_accepted(sandbox: &Sandbox) {
     sandbox
         .feed("an error\n", "readproctitle ..... >&- 2>&-")
         .succeeds();
@@ -111,7 +111,7 @@ fn standard_output_and_error_are_not_needed(sandbox: &Sandbox) {
         .is(100, "", "");
 }
 
-fn an_interruption_is_nothing(sandbox: &Sandbox) {
+fn interrupted_read_is_retried(sandbox: &Sandbox) {
     if sandbox.sh("strace -o trace true").code() != Some(0) {
         return skip("interrupted reads", "strace cannot be used");
     }

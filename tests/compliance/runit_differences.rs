@@ -11,16 +11,16 @@ use super::sv::{RUNS, pretend};
 use super::{SLEEPER, wait_until_it_rests};
 
 compliance!(
-    runsv_obeys_while_it_waits_to_start,
+    runsv_obeys_during_start_delay,
     runsv_never_runs_a_second_copy,
-    runsv_does_not_leave_a_service_that_a_program_stood_in_for,
-    runsv_tests_the_right_fifo_of_the_logger,
-    runsv_that_lets_its_logger_end_is_not_told_otherwise,
-    chpst_as_setlock_says_that_a_program_cannot_be_run,
-    programs_of_runsv_and_svlogd_are_run_with_all_signals_let_through,
-    svlogd_told_to_read_config_again_takes_what_a_processor_makes,
+    runsv_does_not_exit_before_its_service,
+    runsv_probes_the_ok_fifo_of_the_logger,
+    runsv_ignores_commands_while_logger_ends,
+    chpst_as_setlock_reports_unrunnable_program,
+    children_start_with_empty_signal_mask,
+    svlogd_takes_processor_output_after_hup,
     runsvdir_starts_a_new_link_at_once,
-    sv_waits_for_a_path_with_a_slash_at_its_end,
+    sv_waits_for_path_with_trailing_slash,
 );
 
 fn is_reference(sandbox: &Sandbox) -> bool {
@@ -43,7 +43,7 @@ fn lines(sandbox: &Sandbox, name: &str) -> usize {
     text.lines().count()
 }
 
-fn runsv_obeys_while_it_waits_to_start(sandbox: &Sandbox) {
+fn runsv_obeys_during_start_delay(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho >>starts\n");
     sandbox.write("s/down", "");
     let _runsv = runsv(sandbox);
@@ -93,7 +93,7 @@ fn runsv_never_runs_a_second_copy(sandbox: &Sandbox) {
     }
 }
 
-fn runsv_does_not_leave_a_service_that_a_program_stood_in_for(sandbox: &Sandbox) {
+fn runsv_does_not_exit_before_its_service(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/control/k", "#!/bin/sh\nexit 0\n");
     let runsv = runsv(sandbox);
@@ -108,7 +108,7 @@ fn runsv_does_not_leave_a_service_that_a_program_stood_in_for(sandbox: &Sandbox)
     );
 }
 
-fn runsv_tests_the_right_fifo_of_the_logger(sandbox: &Sandbox) {
+fn runsv_probes_the_ok_fifo_of_the_logger(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox
         .sh("mkdir -p s/log/supervise; : >s/log/supervise/control")
@@ -125,7 +125,7 @@ fn runsv_tests_the_right_fifo_of_the_logger(sandbox: &Sandbox) {
     }
 }
 
-fn runsv_that_lets_its_logger_end_is_not_told_otherwise(sandbox: &Sandbox) {
+fn runsv_ignores_commands_while_logger_ends(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script(
         "s/log/run",
@@ -147,7 +147,7 @@ fn runsv_that_lets_its_logger_end_is_not_told_otherwise(sandbox: &Sandbox) {
     }
 }
 
-fn chpst_as_setlock_says_that_a_program_cannot_be_run(sandbox: &Sandbox) {
+fn chpst_as_setlock_reports_unrunnable_program(sandbox: &Sandbox) {
     sandbox.sh("ln -s $(command -v chpst) setlock").succeeds();
     let outcome = sandbox.sh("./setlock -N -x lock nope");
     if is_reference(sandbox) {
@@ -161,7 +161,7 @@ fn chpst_as_setlock_says_that_a_program_cannot_be_run(sandbox: &Sandbox) {
     }
 }
 
-fn programs_of_runsv_and_svlogd_are_run_with_all_signals_let_through(sandbox: &Sandbox) {
+fn children_start_with_empty_signal_mask(sandbox: &Sandbox) {
     sandbox.script("mask", "#!/usr/bin/perl\nopen F, '/proc/self/status';\nwhile (<F>) { print STDERR if /^SigBlk/ }\nwhile (<STDIN>) { print }\n");
     sandbox.script("s/run", SLEEPER);
     sandbox
@@ -193,7 +193,7 @@ fn programs_of_runsv_and_svlogd_are_run_with_all_signals_let_through(sandbox: &S
     );
 }
 
-fn svlogd_told_to_read_config_again_takes_what_a_processor_makes(sandbox: &Sandbox) {
+fn svlogd_takes_processor_output_after_hup(sandbox: &Sandbox) {
     sandbox.write(
         "m/config",
         "s2000\n!>../begun; until [ -e ../go ]; do sleep 0.02; done; cat\n",
@@ -249,7 +249,7 @@ fn runsvdir_starts_a_new_link_at_once(sandbox: &Sandbox) {
     }
 }
 
-fn sv_waits_for_a_path_with_a_slash_at_its_end(sandbox: &Sandbox) {
+fn sv_waits_for_path_with_trailing_slash(sandbox: &Sandbox) {
     let _held = pretend(sandbox, "s", RUNS);
     if is_reference(sandbox) {
         sandbox.sh("sv start s/").is(

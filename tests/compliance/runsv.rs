@@ -5,50 +5,50 @@ use super::supervise::{probe_alone, probed};
 use super::{SLEEPER, may_change_identity, wait_until_it_rests};
 
 compliance!(
-    usage_is_for_anything_but_one_argument,
+    wrong_argument_count_prints_usage,
     a_missing_directory_is_fatal,
-    what_stands_in_the_way_is_told,
-    missing_rights_are_told,
-    no_descriptors_no_runsv,
-    its_files_have_their_names_and_modes,
-    a_link_to_nothing_becomes_a_directory,
-    down_is_obeyed_at_the_start,
-    down_and_log_that_cannot_be_looked_at_are_none,
-    the_status_record_is_to_the_byte,
-    the_label_tells_the_start_and_the_end,
+    obstructing_file_is_reported,
+    missing_permissions_are_reported,
+    descriptor_exhaustion_is_fatal,
+    supervise_files_have_documented_modes,
+    dangling_supervise_link_becomes_directory,
+    down_file_prevents_start,
+    unreadable_down_and_log_count_as_absent,
+    status_record_has_documented_bytes,
+    label_is_time_of_start_and_of_down,
     each_command_has_its_effect,
     each_letter_sends_its_signal,
-    want_exit_can_be_taken_back,
+    pending_exit_can_be_cancelled,
     term_is_a_command_to_exit,
-    other_signals_leave_the_service,
-    finish_is_told_how_the_service_ended,
-    what_cannot_be_started_is_told_and_finished,
-    a_finish_that_cannot_be_opened_is_none,
+    other_signals_do_not_stop_the_service,
+    finish_receives_exit_status,
+    unrunnable_run_is_reported_and_finished,
+    unopenable_finish_counts_as_absent,
     finish_gets_no_signals,
-    who_kills_at_finish_can_have_runsv_exit_without_it,
-    a_service_that_lives_short_is_started_a_second_later,
+    kill_during_finish_lets_runsv_exit,
+    short_lived_service_restarts_after_a_second,
     the_umask_applies,
-    programs_in_control_stand_in_for_signals,
-    programs_in_control_that_fail_leave_it_to_the_signals,
-    a_program_that_is_not_executable_is_not_asked,
-    a_program_asked_to_stop_may_do_it_in_its_way,
-    run_finish_and_control_are_joined_to_the_logger,
-    the_logger_is_there_first_and_stays,
-    no_line_is_lost_while_the_logger_is_away,
-    while_only_the_logger_is_left_it_rests,
+    control_programs_replace_signals,
+    failing_control_program_lets_signal_pass,
+    non_executable_control_program_is_skipped,
+    control_program_may_stop_service_itself,
+    run_finish_and_control_write_to_logger,
+    logger_starts_first_and_stays,
+    no_line_is_lost_while_logger_is_down,
+    runsv_sleeps_while_logger_ends,
     the_logger_has_its_own_control,
-    at_the_end_the_logger_reads_to_the_end,
-    a_logger_that_is_down_is_not_waited_for,
-    a_logger_that_cannot_be_started_is_told,
-    what_cannot_be_written_is_a_warning,
+    exit_lets_logger_read_to_end_of_input,
+    exit_does_not_wait_for_logger_that_is_down,
+    unrunnable_logger_is_reported,
+    unwritable_file_is_a_warning,
     a_failing_fork_is_a_warning,
-    the_service_gets_what_runsv_inherited,
+    service_inherits_from_runsv,
 );
 
 interop!(
-    only_one_runs_in_a_directory,
-    another_takes_the_directory_over,
-    the_other_familys_programs_meet_it,
+    second_copy_in_directory_is_fatal,
+    directory_moves_to_other_implementation,
+    svc_and_svstat_work_on_runsv,
 );
 
 /// What runsv tells of a service: whether it has a pid, paused, want, got
@@ -146,7 +146,7 @@ const LOGGER: &str = "#!/bin/sh\nexec cat >>kept\n";
 
 const ALL: &str = "pchaiq12tkoudx";
 
-fn usage_is_for_anything_but_one_argument(sandbox: &Sandbox) {
+fn wrong_argument_count_prints_usage(sandbox: &Sandbox) {
     for words in ["", " a b", " -- a"] {
         sandbox
             .sh(&format!("runsv{words}"))
@@ -164,7 +164,7 @@ fn a_missing_directory_is_fatal(sandbox: &Sandbox) {
     }
 }
 
-fn what_stands_in_the_way_is_told(sandbox: &Sandbox) {
+fn obstructing_file_is_reported(sandbox: &Sandbox) {
     let cases = [
         (
             "mkdir -p s/supervise/lock",
@@ -221,8 +221,8 @@ fn what_stands_in_the_way_is_told(sandbox: &Sandbox) {
     }
 }
 
-fn missing_rights_are_told(sandbox: &Sandbox) {
-    if !may_change_identity("missing_rights_are_told") {
+fn missing_permissions_are_reported(sandbox: &Sandbox) {
+    if !may_change_identity("missing_permissions_are_reported") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
@@ -259,7 +259,7 @@ fn missing_rights_are_told(sandbox: &Sandbox) {
     denied("chmod 0 s", "change to directory: access denied");
 }
 
-fn no_descriptors_no_runsv(sandbox: &Sandbox) {
+fn descriptor_exhaustion_is_fatal(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("ulimit -n 4; exec runsv s").is(
         111,
@@ -268,7 +268,7 @@ fn no_descriptors_no_runsv(sandbox: &Sandbox) {
     );
 }
 
-fn its_files_have_their_names_and_modes(sandbox: &Sandbox) {
+fn supervise_files_have_documented_modes(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/log/run", LOGGER);
     let _runsv = runsv(sandbox);
@@ -300,7 +300,7 @@ fn its_files_have_their_names_and_modes(sandbox: &Sandbox) {
     }
 }
 
-fn a_link_to_nothing_becomes_a_directory(sandbox: &Sandbox) {
+fn dangling_supervise_link_becomes_directory(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/log/run", LOGGER);
     sandbox
@@ -317,7 +317,7 @@ fn a_link_to_nothing_becomes_a_directory(sandbox: &Sandbox) {
         .prints("control\nlock\nok\npid\nstat\nstatus\n");
 }
 
-fn down_is_obeyed_at_the_start(sandbox: &Sandbox) {
+fn down_file_prevents_start(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/log/run", LOGGER);
     sandbox.write("s/down", "");
@@ -334,7 +334,7 @@ fn down_is_obeyed_at_the_start(sandbox: &Sandbox) {
     wait_until_up(sandbox, "s/log");
 }
 
-fn down_and_log_that_cannot_be_looked_at_are_none(sandbox: &Sandbox) {
+fn unreadable_down_and_log_count_as_absent(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("ln -s down s/down; ln -s log s/log").succeeds();
     let first = runsv(sandbox);
@@ -354,7 +354,7 @@ fn down_and_log_that_cannot_be_looked_at_are_none(sandbox: &Sandbox) {
     );
 }
 
-fn the_status_record_is_to_the_byte(sandbox: &Sandbox) {
+fn status_record_has_documented_bytes(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let before = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let _runsv = runsv(sandbox);
@@ -375,7 +375,7 @@ fn the_status_record_is_to_the_byte(sandbox: &Sandbox) {
     });
 }
 
-fn the_label_tells_the_start_and_the_end(sandbox: &Sandbox) {
+fn label_is_time_of_start_and_of_down(sandbox: &Sandbox) {
     let label = || sandbox.read("s/supervise/status")[..12].to_vec();
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/finish", SLEEPER);
@@ -453,7 +453,7 @@ fn each_letter_sends_its_signal(sandbox: &Sandbox) {
     wait_for(sandbox, "s", (0, 'u', 0, 1), "run");
 }
 
-fn want_exit_can_be_taken_back(sandbox: &Sandbox) {
+fn pending_exit_can_be_cancelled(sandbox: &Sandbox) {
     sandbox.script("s/run", &recorder("run"));
     let mut runsv = runsv(sandbox);
     wait_for_trace(sandbox, "run");
@@ -481,7 +481,7 @@ fn term_is_a_command_to_exit(sandbox: &Sandbox) {
     runsv.wait().succeeds();
 }
 
-fn other_signals_leave_the_service(sandbox: &Sandbox) {
+fn other_signals_do_not_stop_the_service(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     for signal in [
         Signal::SIGHUP,
@@ -498,7 +498,7 @@ fn other_signals_leave_the_service(sandbox: &Sandbox) {
     }
 }
 
-fn finish_is_told_how_the_service_ended(sandbox: &Sandbox) {
+fn finish_receives_exit_status(sandbox: &Sandbox) {
     for (ending, arguments) in [
         ("exit 0", "0 0"),
         ("exit 3", "3 0"),
@@ -523,7 +523,7 @@ fn finish_is_told_how_the_service_ended(sandbox: &Sandbox) {
     }
 }
 
-fn what_cannot_be_started_is_told_and_finished(sandbox: &Sandbox) {
+fn unrunnable_run_is_reported_and_finished(sandbox: &Sandbox) {
     let check = |prepare: &str, complaint: &str| {
         sandbox
             .sh(&format!("rm -rf s; mkdir s; {prepare}"))
@@ -550,7 +550,7 @@ fn what_cannot_be_started_is_told_and_finished(sandbox: &Sandbox) {
     );
 }
 
-fn a_finish_that_cannot_be_opened_is_none(sandbox: &Sandbox) {
+fn unopenable_finish_counts_as_absent(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("ln -s finish s/finish").succeeds();
     let runsv = runsv(sandbox);
@@ -588,7 +588,7 @@ fn finish_gets_no_signals(sandbox: &Sandbox) {
     wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
 }
 
-fn who_kills_at_finish_can_have_runsv_exit_without_it(sandbox: &Sandbox) {
+fn kill_during_finish_lets_runsv_exit(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/finish", &recorder("finish"));
     let runsv = runsv(sandbox);
@@ -602,7 +602,7 @@ fn who_kills_at_finish_can_have_runsv_exit_without_it(sandbox: &Sandbox) {
     wait_for_trace(sandbox, "finish -1 15 HUP");
 }
 
-fn a_service_that_lives_short_is_started_a_second_later(sandbox: &Sandbox) {
+fn short_lived_service_restarts_after_a_second(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\ndate +%s%N >>starts\n");
     sandbox.script("s/finish", "#!/bin/sh\ndate +%s%N >>ends\n");
     let _runsv = runsv(sandbox);
@@ -629,7 +629,7 @@ fn the_umask_applies(sandbox: &Sandbox) {
         .prints("600 s/supervise/status\n600 s/supervise/stat\n600 s/supervise/pid\n");
 }
 
-fn programs_in_control_stand_in_for_signals(sandbox: &Sandbox) {
+fn control_programs_replace_signals(sandbox: &Sandbox) {
     sandbox.script("s/run", &recorder("run"));
     control(sandbox, ALL, 0);
     let _runsv = runsv(sandbox);
@@ -656,7 +656,7 @@ fn programs_in_control_stand_in_for_signals(sandbox: &Sandbox) {
     wait_until_up(sandbox, "s");
 }
 
-fn programs_in_control_that_fail_leave_it_to_the_signals(sandbox: &Sandbox) {
+fn failing_control_program_lets_signal_pass(sandbox: &Sandbox) {
     sandbox.script("s/run", &recorder("run"));
     control(sandbox, ALL, 1);
     let _runsv = runsv(sandbox);
@@ -686,7 +686,7 @@ fn programs_in_control_that_fail_leave_it_to_the_signals(sandbox: &Sandbox) {
     );
 }
 
-fn a_program_that_is_not_executable_is_not_asked(sandbox: &Sandbox) {
+fn non_executable_control_program_is_skipped(sandbox: &Sandbox) {
     sandbox.script("s/run", &recorder("run"));
     control(sandbox, "h", 0);
     sandbox.mode("s/control/h", 0o644);
@@ -712,7 +712,7 @@ fn a_program_that_is_not_executable_is_not_asked(sandbox: &Sandbox) {
     );
 }
 
-fn a_program_asked_to_stop_may_do_it_in_its_way(sandbox: &Sandbox) {
+fn control_program_may_stop_service_itself(sandbox: &Sandbox) {
     // It is told by t, and CONT comes in any case; d or x comes last.
     sandbox.script("s/run", &recorder("run"));
     control(sandbox, "dx", 1);
@@ -744,7 +744,7 @@ fn a_program_asked_to_stop_may_do_it_in_its_way(sandbox: &Sandbox) {
     runsv.wait().succeeds();
 }
 
-fn run_finish_and_control_are_joined_to_the_logger(sandbox: &Sandbox) {
+fn run_finish_and_control_write_to_logger(sandbox: &Sandbox) {
     let says = |name: &str| format!("#!/bin/sh\necho {name} out; echo {name} err >&2\n");
     sandbox.script("s/run", &(says("run") + "exec sleep 1000\n"));
     sandbox.script("s/finish", &says("finish"));
@@ -780,7 +780,7 @@ fn run_finish_and_control_are_joined_to_the_logger(sandbox: &Sandbox) {
     );
 }
 
-fn the_logger_is_there_first_and_stays(sandbox: &Sandbox) {
+fn logger_starts_first_and_stays(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\ncat log/supervise/stat\nexec sleep 1000\n",
@@ -798,7 +798,7 @@ fn the_logger_is_there_first_and_stays(sandbox: &Sandbox) {
     assert_eq!(sandbox.service("s/log"), logger);
 }
 
-fn no_line_is_lost_while_the_logger_is_away(sandbox: &Sandbox) {
+fn no_line_is_lost_while_logger_is_down(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\nwhile :; do n=$((n + 1)); echo $n; sleep 0.01; done\n",
@@ -829,7 +829,7 @@ fn no_line_is_lost_while_the_logger_is_away(sandbox: &Sandbox) {
     assert!(numbers.iter().copied().eq(1..=numbers.len()), "{kept}");
 }
 
-fn while_only_the_logger_is_left_it_rests(sandbox: &Sandbox) {
+fn runsv_sleeps_while_logger_ends(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/log/run", "#!/bin/sh\nexec sleep 1000\n");
     let runsv = runsv(sandbox);
@@ -884,7 +884,7 @@ fn the_logger_has_its_own_control(sandbox: &Sandbox) {
     wait_until_up(sandbox, "s");
 }
 
-fn at_the_end_the_logger_reads_to_the_end(sandbox: &Sandbox) {
+fn exit_lets_logger_read_to_end_of_input(sandbox: &Sandbox) {
     sandbox.script("s/run", &recorder("run"));
     sandbox.script(
         "s/log/run",
@@ -906,7 +906,7 @@ fn at_the_end_the_logger_reads_to_the_end(sandbox: &Sandbox) {
     assert_eq!(told(sandbox, "s/log").5, "down\n");
 }
 
-fn a_logger_that_is_down_is_not_waited_for(sandbox: &Sandbox) {
+fn exit_does_not_wait_for_logger_that_is_down(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/log/run", LOGGER);
     sandbox.write("s/log/down", "");
@@ -917,7 +917,7 @@ fn a_logger_that_is_down_is_not_waited_for(sandbox: &Sandbox) {
     assert_eq!(told(sandbox, "s/log").5, "down\n");
 }
 
-fn a_logger_that_cannot_be_started_is_told(sandbox: &Sandbox) {
+fn unrunnable_logger_is_reported(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("mkdir s/log").succeeds();
     let runsv = runsv(sandbox);
@@ -926,7 +926,7 @@ fn a_logger_that_cannot_be_started_is_told(sandbox: &Sandbox) {
     wait_until_up(sandbox, "s");
 }
 
-fn what_cannot_be_written_is_a_warning(sandbox: &Sandbox) {
+fn unwritable_file_is_a_warning(sandbox: &Sandbox) {
     for (prepare, complaint) in [
         ("s/supervise/status.new", "open supervise/status.new"),
         ("s/supervise/stat.new", "open supervise/stat.new"),
@@ -967,7 +967,7 @@ fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
     wait_for(sandbox, "s", (0, 'u', 0, 0), "down");
 }
 
-fn the_service_gets_what_runsv_inherited(sandbox: &Sandbox) {
+fn service_inherits_from_runsv(sandbox: &Sandbox) {
     let launch = "umask 027; exec env -i B=1 PATH=\"$PATH\" A=2 perl -MPOSIX -e '$SIG{HUP} = $SIG{TERM} = \"IGNORE\"; \
         sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGCHLD, SIGUSR2, SIGTERM)); exec @ARGV' ";
     let direct = probe_alone(sandbox, launch);
@@ -984,7 +984,7 @@ fn the_service_gets_what_runsv_inherited(sandbox: &Sandbox) {
     );
 }
 
-fn only_one_runs_in_a_directory(sandbox: &Sandbox) {
+fn second_copy_in_directory_is_fatal(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let first = sandbox.start(sandbox.shell("exec \"$FIRST/runsv\" s"));
     sandbox.wait_until("runsv runs", || sandbox.sh("svok s").code() == Some(0));
@@ -1002,7 +1002,7 @@ fn only_one_runs_in_a_directory(sandbox: &Sandbox) {
     first.wait().succeeds();
 }
 
-fn another_takes_the_directory_over(sandbox: &Sandbox) {
+fn directory_moves_to_other_implementation(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/log/run", LOGGER);
     let first = sandbox.start(sandbox.shell("exec \"$FIRST/runsv\" s"));
@@ -1022,7 +1022,7 @@ fn another_takes_the_directory_over(sandbox: &Sandbox) {
     second.wait().succeeds();
 }
 
-fn the_other_familys_programs_meet_it(sandbox: &Sandbox) {
+fn svc_and_svstat_work_on_runsv(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let runsv = runsv(sandbox);
     wait_until_up(sandbox, "s");

@@ -5,12 +5,12 @@ use super::chain::{injected, not_shown};
 const PLACE: &str = "/etc/runit/runsvdir";
 
 compliance!(
-    usage_has_the_name_it_was_called_by,
-    current_is_switched_and_the_last_one_kept,
-    what_is_current_stays_so,
-    what_is_left_over_is_replaced,
-    what_cannot_be_current_is_said,
-    a_failing_call_is_said,
+    usage_names_program_as_called,
+    current_is_switched_and_previous_kept,
+    current_directory_is_not_switched_again,
+    leftover_link_is_replaced,
+    unusable_directory_is_reported,
+    failing_call_is_reported,
 );
 
 /// Runs a script where the directories of services are those of the sandbox:
@@ -37,7 +37,7 @@ fn links(sandbox: &Sandbox) -> String {
         .text()
 }
 
-fn usage_has_the_name_it_was_called_by(sandbox: &Sandbox) {
+fn usage_names_program_as_called(sandbox: &Sandbox) {
     sandbox
         .sh("runsvchdir")
         .is(1, "", "usage: runsvchdir dir\n\n");
@@ -50,7 +50,7 @@ fn usage_has_the_name_it_was_called_by(sandbox: &Sandbox) {
         );
 }
 
-fn current_is_switched_and_the_last_one_kept(sandbox: &Sandbox) {
+fn current_is_switched_and_previous_kept(sandbox: &Sandbox) {
     if let Some(outcome) = here(sandbox, "runsvchdir two ignored") {
         outcome.prints("runsvchdir: two: now current.\n");
         assert_eq!(links(sandbox), "current -> two\nprevious -> one\n");
@@ -64,7 +64,7 @@ fn current_is_switched_and_the_last_one_kept(sandbox: &Sandbox) {
     }
 }
 
-fn what_is_current_stays_so(sandbox: &Sandbox) {
+fn current_directory_is_not_switched_again(sandbox: &Sandbox) {
     if let Some(outcome) = here(sandbox, "runsvchdir one; runsvchdir $PWD/one") {
         let dir = sandbox.dir();
         outcome.prints(format!(
@@ -75,7 +75,7 @@ fn what_is_current_stays_so(sandbox: &Sandbox) {
     }
 }
 
-fn what_is_left_over_is_replaced(sandbox: &Sandbox) {
+fn leftover_link_is_replaced(sandbox: &Sandbox) {
     if let Some(outcome) = here(
         sandbox,
         "ln -s x current.new; ln -s y previous; runsvchdir two",
@@ -85,7 +85,7 @@ fn what_is_left_over_is_replaced(sandbox: &Sandbox) {
     }
 }
 
-fn what_cannot_be_current_is_said(sandbox: &Sandbox) {
+fn unusable_directory_is_reported(sandbox: &Sandbox) {
     for (setup, directory, message) in [
         (":", "nope", "nope: file does not exist"),
         (":", ".", ".: must not start with a dot."),
@@ -118,7 +118,7 @@ fn what_cannot_be_current_is_said(sandbox: &Sandbox) {
     }
 }
 
-fn a_failing_call_is_said(sandbox: &Sandbox) {
+fn failing_call_is_reported(sandbox: &Sandbox) {
     for (call, when, message) in [
         ("chdir", "1", "unable to chdir: /etc/runit/runsvdir"),
         ("unlink,unlinkat", "1", "unable to unlink: current.new"),

@@ -5,27 +5,27 @@ use testkit::{Running, Sandbox, compliance, interop, kill};
 use super::{SLEEPER, may_change_identity, wait_until_it_rests};
 
 compliance!(
-    usage_is_for_no_directory,
+    missing_directory_argument_prints_usage,
     only_the_first_word_may_be_an_option,
     each_directory_is_a_service,
-    services_come_and_go,
-    a_new_name_is_the_same_service,
-    the_directory_may_be_a_link_that_is_switched,
-    a_directory_that_is_gone_leaves_the_services,
-    what_cannot_be_entered_or_read_is_a_warning,
-    runsv_that_is_not_on_path_is_told,
-    a_runsv_that_ends_is_replaced,
-    it_looks_each_second_for_a_directory_that_was_never_there,
-    while_its_directory_is_away_it_rests,
-    with_p_each_has_a_session_of_its_own,
+    services_are_added_and_removed,
+    renamed_link_is_the_same_service,
+    directory_may_be_a_switched_link,
+    removed_directory_leaves_services_running,
+    unreadable_directory_is_a_warning,
+    missing_runsv_is_reported,
+    runsv_that_exits_is_replaced,
+    missing_directory_is_retried_each_second,
+    runsvdir_sleeps_while_directory_is_missing,
+    p_gives_each_runsv_its_own_session,
     hup_ends_the_services_and_term_leaves_them,
-    alrm_makes_it_look_and_leave_a_note,
-    a_note_that_cannot_be_left_is_told,
-    the_log_shows_what_was_written_to_standard_error,
-    the_log_has_seven_characters_or_more,
+    alrm_scans_and_writes_note,
+    unwritable_note_is_reported,
+    title_shows_standard_error,
+    title_has_seven_characters_or_more,
 );
 
-interop!(its_services_are_met_by_name,);
+interop!(sv_finds_services_by_name,);
 
 /// Starts runsvdir on the directory `scan`.
 fn runsvdir(sandbox: &Sandbox) -> Running {
@@ -73,7 +73,7 @@ fn runsv(sandbox: &Sandbox, dir: &str, field: &str) -> i32 {
     told.unwrap()
 }
 
-fn usage_is_for_no_directory(sandbox: &Sandbox) {
+fn missing_directory_argument_prints_usage(sandbox: &Sandbox) {
     for words in ["", " -P", " -Px", " --", " --x"] {
         sandbox
             .sh(&format!("runsvdir{words}"))
@@ -122,7 +122,7 @@ fn each_directory_is_a_service(sandbox: &Sandbox) {
     );
 }
 
-fn services_come_and_go(sandbox: &Sandbox) {
+fn services_are_added_and_removed(sandbox: &Sandbox) {
     sandbox.script("a/run", SLEEPER);
     sandbox.script("scan/b/run", SLEEPER);
     sandbox.sh("ln -s ../a scan/a").succeeds();
@@ -139,7 +139,7 @@ fn services_come_and_go(sandbox: &Sandbox) {
     assert_eq!(runsvdir.stderr(), b"");
 }
 
-fn a_new_name_is_the_same_service(sandbox: &Sandbox) {
+fn renamed_link_is_the_same_service(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let _runsvdir = runsvdir(sandbox);
     wait_until_supervised(sandbox, "scan/a");
@@ -150,7 +150,7 @@ fn a_new_name_is_the_same_service(sandbox: &Sandbox) {
     assert_eq!(sandbox.service("scan/b"), before);
 }
 
-fn the_directory_may_be_a_link_that_is_switched(sandbox: &Sandbox) {
+fn directory_may_be_a_switched_link(sandbox: &Sandbox) {
     sandbox.script("one/a/run", SLEEPER);
     sandbox.script("two/b/run", SLEEPER);
     sandbox.sh("ln -s one scan").succeeds();
@@ -161,7 +161,7 @@ fn the_directory_may_be_a_link_that_is_switched(sandbox: &Sandbox) {
     wait_until_left(sandbox, "one/a");
 }
 
-fn a_directory_that_is_gone_leaves_the_services(sandbox: &Sandbox) {
+fn removed_directory_leaves_services_running(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let runsvdir = runsvdir(sandbox);
     wait_until_supervised(sandbox, "scan/a");
@@ -171,7 +171,7 @@ fn a_directory_that_is_gone_leaves_the_services(sandbox: &Sandbox) {
     sandbox.sh("svok away/a").succeeds();
 }
 
-fn what_cannot_be_entered_or_read_is_a_warning(sandbox: &Sandbox) {
+fn unreadable_directory_is_a_warning(sandbox: &Sandbox) {
     sandbox.write("scan", "");
     let warns = |script: &str, warning: &str| {
         let running = sandbox.start(sandbox.shell(script));
@@ -184,7 +184,7 @@ fn what_cannot_be_entered_or_read_is_a_warning(sandbox: &Sandbox) {
     );
     sandbox.sh("rm scan; ln -s scan scan").succeeds();
     warns("exec runsvdir scan", "stat scan: symbolic link loop");
-    if may_change_identity("what_cannot_be_entered_or_read_is_a_warning") {
+    if may_change_identity("unreadable_directory_is_a_warning") {
         sandbox.sh("rm scan; mkdir -m 711 scan").succeeds();
         let nobody = "exec setpriv --reuid 65534 --clear-groups runsvdir scan";
         warns(nobody, "open directory scan: access denied");
@@ -198,14 +198,14 @@ fn what_cannot_be_entered_or_read_is_a_warning(sandbox: &Sandbox) {
     }
 }
 
-fn runsv_that_is_not_on_path_is_told(sandbox: &Sandbox) {
+fn missing_runsv_is_reported(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p scan/a").succeeds();
     let running = sandbox.start(sandbox.shell("exec env PATH=/nonexistent $FIRST/runsvdir scan"));
     let line = b"runsvdir scan: fatal: unable to start runsv a: file does not exist\n";
     sandbox.wait_until("it complains", || running.stderr().starts_with(line));
 }
 
-fn a_runsv_that_ends_is_replaced(sandbox: &Sandbox) {
+fn runsv_that_exits_is_replaced(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let _runsvdir = runsvdir(sandbox);
     let first = runsv(sandbox, "scan/a", "pid");
@@ -222,7 +222,7 @@ fn a_runsv_that_ends_is_replaced(sandbox: &Sandbox) {
     wait_until_supervised(sandbox, "scan/a");
 }
 
-fn it_looks_each_second_for_a_directory_that_was_never_there(sandbox: &Sandbox) {
+fn missing_directory_is_retried_each_second(sandbox: &Sandbox) {
     // Not each five seconds, as later on.
     let mut late = sandbox.start(sandbox.shell("exec sleep 4"));
     let runsvdir = sandbox.start(sandbox.shell("exec runsvdir scan"));
@@ -240,7 +240,7 @@ fn it_looks_each_second_for_a_directory_that_was_never_there(sandbox: &Sandbox) 
     wait_until_supervised(sandbox, "scan/a");
 }
 
-fn while_its_directory_is_away_it_rests(sandbox: &Sandbox) {
+fn runsvdir_sleeps_while_directory_is_missing(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let runsvdir = runsvdir(sandbox);
     let runsv = runsv(sandbox, "scan/a", "pid");
@@ -256,7 +256,7 @@ fn while_its_directory_is_away_it_rests(sandbox: &Sandbox) {
     wait_until_it_rests(sandbox, &runsvdir);
 }
 
-fn with_p_each_has_a_session_of_its_own(sandbox: &Sandbox) {
+fn p_gives_each_runsv_its_own_session(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let mut sessions = Vec::new();
     for option in ["", "-P"] {
@@ -296,7 +296,7 @@ fn hup_ends_the_services_and_term_leaves_them(sandbox: &Sandbox) {
     }
 }
 
-fn alrm_makes_it_look_and_leave_a_note(sandbox: &Sandbox) {
+fn alrm_scans_and_writes_note(sandbox: &Sandbox) {
     sandbox.sh("mkdir scan; ln -s nowhere scan/n").succeeds();
     let runsvdir = runsvdir(sandbox);
     let line = "runsvdir scan: warning: unable to stat n: file does not exist\n";
@@ -316,7 +316,7 @@ fn alrm_makes_it_look_and_leave_a_note(sandbox: &Sandbox) {
     );
 }
 
-fn a_note_that_cannot_be_left_is_told(sandbox: &Sandbox) {
+fn unwritable_note_is_reported(sandbox: &Sandbox) {
     sandbox
         .sh("mkdir -p scan/.forced-rescan; ln -s nowhere scan/n")
         .succeeds();
@@ -328,7 +328,7 @@ fn a_note_that_cannot_be_left_is_told(sandbox: &Sandbox) {
     sandbox.wait_until("it complains", || told().contains(words));
 }
 
-fn the_log_shows_what_was_written_to_standard_error(sandbox: &Sandbox) {
+fn title_shows_standard_error(sandbox: &Sandbox) {
     sandbox.script(
         "scan/a/run",
         "#!/bin/sh\necho out; echo a long complaint >&2\nexec sleep 1000\n",
@@ -349,7 +349,7 @@ fn the_log_shows_what_was_written_to_standard_error(sandbox: &Sandbox) {
     assert_eq!(running.stderr(), b"");
 }
 
-fn the_log_has_seven_characters_or_more(sandbox: &Sandbox) {
+fn title_has_seven_characters_or_more(sandbox: &Sandbox) {
     sandbox.sh("mkdir scan").succeeds();
     for word in ["short.", ""] {
         let running = sandbox.start(sandbox.shell(&format!("exec runsvdir scan '{word}'")));
@@ -363,7 +363,7 @@ fn the_log_has_seven_characters_or_more(sandbox: &Sandbox) {
     sandbox.wait_until("there is a dot", || title(&running) == shown);
 }
 
-fn its_services_are_met_by_name(sandbox: &Sandbox) {
+fn sv_finds_services_by_name(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let _runsvdir = runsvdir(sandbox);
     wait_until_supervised(sandbox, "scan/a");

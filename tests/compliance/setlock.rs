@@ -7,24 +7,24 @@ const USAGE: &str = "setlock: usage: setlock [ -nNxX ] file program [ arg ... ]\
 
 compliance!(
     usage_is_for_missing_arguments,
-    a_bad_option_is_said_by_the_name_it_was_called_by,
+    bad_option_names_program_as_called,
     options_end_at_two_dashes_or_an_operand,
-    the_file_is_made_with_mode_0600,
-    the_file_is_opened_for_writing_at_its_end_and_left_alone,
-    the_child_holds_the_lock_and_hands_it_on,
-    a_lock_goes_with_its_last_holder,
+    file_is_created_with_mode_0600,
+    file_is_opened_for_append_and_not_changed,
+    child_and_its_children_hold_the_lock,
+    lock_ends_with_its_last_holder,
     n_does_not_wait,
     x_is_silent_about_the_lock,
     x_is_silent_about_the_file,
     x_is_not_silent_about_the_child,
-    a_file_that_cannot_be_opened_is_said,
+    unopenable_file_is_reported,
     anything_that_opens_for_writing_can_be_locked,
-    it_waits_until_the_lock_is_free,
+    setlock_waits_for_held_lock,
     the_lock_is_one_of_flock,
-    signals_end_it_while_it_waits,
-    signals_that_are_ignored_or_stop_it_change_nothing,
-    a_removed_file_does_not_free_the_lock_of_the_waiting,
-    without_stderr_the_message_ends_in_the_file,
+    signals_end_setlock_while_waiting,
+    ignored_and_stop_signals_keep_setlock_waiting,
+    removed_file_keeps_waiters_blocked,
+    message_goes_to_file_if_stderr_is_closed,
 );
 
 /// Starts a program that holds the lock `held` until it is ended.
@@ -58,7 +58,7 @@ fn usage_is_for_missing_arguments(sandbox: &Sandbox) {
     assert!(!sandbox.exists("file"));
 }
 
-fn a_bad_option_is_said_by_the_name_it_was_called_by(sandbox: &Sandbox) {
+fn bad_option_names_program_as_called(sandbox: &Sandbox) {
     sandbox.sh("setlock -z file true").is(
         100,
         "",
@@ -100,7 +100,7 @@ fn options_end_at_two_dashes_or_an_operand(sandbox: &Sandbox) {
     }
 }
 
-fn the_file_is_made_with_mode_0600(sandbox: &Sandbox) {
+fn file_is_created_with_mode_0600(sandbox: &Sandbox) {
     sandbox
         .sh("exec setlock lock stat -c '%a %s' lock")
         .prints("600 0\n");
@@ -109,7 +109,7 @@ fn the_file_is_made_with_mode_0600(sandbox: &Sandbox) {
         .prints("0 0\n");
 }
 
-fn the_file_is_opened_for_writing_at_its_end_and_left_alone(sandbox: &Sandbox) {
+fn file_is_opened_for_append_and_not_changed(sandbox: &Sandbox) {
     sandbox.write("lock", "content\n");
     sandbox.mode("lock", 0o640);
     let before = std::fs::metadata(sandbox.path("lock")).unwrap();
@@ -128,7 +128,7 @@ fn the_file_is_opened_for_writing_at_its_end_and_left_alone(sandbox: &Sandbox) {
     );
 }
 
-fn the_child_holds_the_lock_and_hands_it_on(sandbox: &Sandbox) {
+fn child_and_its_children_hold_the_lock(sandbox: &Sandbox) {
     sandbox.sh("setlock lock sh -c 'setlock -n lock true'").is(
         111,
         "",
@@ -147,7 +147,7 @@ fn the_child_holds_the_lock_and_hands_it_on(sandbox: &Sandbox) {
     sandbox.sh("exec setlock lock echo free").prints("free\n");
 }
 
-fn a_lock_goes_with_its_last_holder(sandbox: &Sandbox) {
+fn lock_ends_with_its_last_holder(sandbox: &Sandbox) {
     sandbox
         .sh("setlock lock true; setlock -n lock echo free")
         .prints("free\n");
@@ -192,7 +192,7 @@ fn x_is_not_silent_about_the_child(sandbox: &Sandbox) {
     sandbox.sh("exec setlock -x lock").is(100, "", USAGE);
 }
 
-fn a_file_that_cannot_be_opened_is_said(sandbox: &Sandbox) {
+fn unopenable_file_is_reported(sandbox: &Sandbox) {
     sandbox.write("file", "");
     symlink("loop", sandbox.path("loop")).unwrap();
     sandbox.sh("mkfifo fifo").succeeds();
@@ -228,7 +228,7 @@ fn anything_that_opens_for_writing_can_be_locked(sandbox: &Sandbox) {
     sandbox.sh("exec setlock link test -f target").succeeds();
 }
 
-fn it_waits_until_the_lock_is_free(sandbox: &Sandbox) {
+fn setlock_waits_for_held_lock(sandbox: &Sandbox) {
     let holder = hold(sandbox);
     let waiting = wait(sandbox, "exec setlock held echo mine");
     assert_eq!(waiting.stdout(), b"");
@@ -246,7 +246,7 @@ fn the_lock_is_one_of_flock(sandbox: &Sandbox) {
     );
 }
 
-fn signals_end_it_while_it_waits(sandbox: &Sandbox) {
+fn signals_end_setlock_while_waiting(sandbox: &Sandbox) {
     let _holder = hold(sandbox);
     for signal in [
         Signal::SIGHUP,
@@ -270,7 +270,7 @@ fn signals_end_it_while_it_waits(sandbox: &Sandbox) {
     }
 }
 
-fn signals_that_are_ignored_or_stop_it_change_nothing(sandbox: &Sandbox) {
+fn ignored_and_stop_signals_keep_setlock_waiting(sandbox: &Sandbox) {
     let holder = hold(sandbox);
     let waiting = wait(
         sandbox,
@@ -295,7 +295,7 @@ fn signals_that_are_ignored_or_stop_it_change_nothing(sandbox: &Sandbox) {
     waiting.wait().prints("mine\n");
 }
 
-fn a_removed_file_does_not_free_the_lock_of_the_waiting(sandbox: &Sandbox) {
+fn removed_file_keeps_waiters_blocked(sandbox: &Sandbox) {
     let holder = hold(sandbox);
     let waiting = wait(sandbox, "exec setlock held echo mine");
     std::fs::remove_file(sandbox.path("held")).unwrap();
@@ -306,7 +306,7 @@ fn a_removed_file_does_not_free_the_lock_of_the_waiting(sandbox: &Sandbox) {
     waiting.wait().prints("mine\n");
 }
 
-fn without_stderr_the_message_ends_in_the_file(sandbox: &Sandbox) {
+fn message_goes_to_file_if_stderr_is_closed(sandbox: &Sandbox) {
     sandbox.write("lock", "before\n");
     sandbox.sh("exec setlock lock nope 2>&-").is(111, "", "");
     assert_eq!(

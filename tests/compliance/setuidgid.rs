@@ -9,13 +9,13 @@ const WHO: &str = "grep -E '^(Uid|Gid|Groups):' /proc/self/status";
 
 compliance!(
     usage_is_for_missing_arguments,
-    an_unknown_account_is_said,
-    the_child_has_the_accounts_user_and_group_alone,
-    privileges_are_gone,
-    the_child_is_searched_for_as_the_account,
+    unknown_account_is_reported,
+    child_has_only_uid_and_gid_of_account,
+    child_cannot_regain_privileges,
+    child_is_searched_with_account_permissions,
     the_environment_does_not_change,
-    without_privileges_it_is_refused,
-    each_privilege_that_lacks_is_said,
+    unprivileged_call_is_refused,
+    each_missing_privilege_is_reported,
     accounts_may_be_numbers,
     other_numbers_are_unknown_accounts,
     s_adds_the_accounts_supplementary_groups,
@@ -29,7 +29,7 @@ fn usage_is_for_missing_arguments(sandbox: &Sandbox) {
     sandbox.sh("setuidgid nosuchaccount").is(100, "", USAGE);
 }
 
-fn an_unknown_account_is_said(sandbox: &Sandbox) {
+fn unknown_account_is_reported(sandbox: &Sandbox) {
     for name in ["nosuchaccount", "''", "0", "root:", "-z", "--", "ROOT"] {
         sandbox.sh(&format!("exec setuidgid {name} echo ran")).is(
             111,
@@ -51,7 +51,7 @@ fn an_unknown_account_is_said(sandbox: &Sandbox) {
     );
 }
 
-fn the_child_has_the_accounts_user_and_group_alone(sandbox: &Sandbox) {
+fn child_has_only_uid_and_gid_of_account(sandbox: &Sandbox) {
     if is_root("setuidgid changes identity") {
         sandbox.sh(&format!("exec setpriv --groups 1,2,3 setuidgid nobody {WHO}")).prints(
             "Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\nGroups:\t65534 \n",
@@ -66,7 +66,7 @@ fn the_child_has_the_accounts_user_and_group_alone(sandbox: &Sandbox) {
     }
 }
 
-fn privileges_are_gone(sandbox: &Sandbox) {
+fn child_cannot_regain_privileges(sandbox: &Sandbox) {
     if is_root("setuidgid drops privileges") {
         sandbox.write("secret", "");
         sandbox.mode("secret", 0o600);
@@ -79,7 +79,7 @@ fn privileges_are_gone(sandbox: &Sandbox) {
     }
 }
 
-fn the_child_is_searched_for_as_the_account(sandbox: &Sandbox) {
+fn child_is_searched_with_account_permissions(sandbox: &Sandbox) {
     if is_root("setuidgid searches as the account") {
         sandbox.script("mine/tool", "#!/bin/sh\necho mine\n");
         sandbox.script("all/tool", "#!/bin/sh\necho all\n");
@@ -109,7 +109,7 @@ fn the_environment_does_not_change(sandbox: &Sandbox) {
     }
 }
 
-fn without_privileges_it_is_refused(sandbox: &Sandbox) {
+fn unprivileged_call_is_refused(sandbox: &Sandbox) {
     // Groups come first, and are refused even if nothing would change.
     let refused = "setuidgid: fatal: unable to setgid: permission denied\n";
     if is_root("setuidgid without root") {
@@ -135,7 +135,7 @@ fn without_privileges_it_is_refused(sandbox: &Sandbox) {
     }
 }
 
-fn each_privilege_that_lacks_is_said(sandbox: &Sandbox) {
+fn each_missing_privilege_is_reported(sandbox: &Sandbox) {
     if is_root("setuidgid without some capabilities") {
         for (lacks, what) in [
             ("setgid", "setgid"),

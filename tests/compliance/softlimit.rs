@@ -30,21 +30,21 @@ const OPTIONS: [(&str, &[&str]); 11] = [
 ];
 
 compliance!(
-    usage_is_for_a_missing_child,
-    a_bad_option_is_said_by_the_name_it_was_called_by,
+    missing_child_prints_usage,
+    bad_option_names_program_as_called,
     options_end_at_two_dashes_or_an_operand,
     without_options_nothing_changes,
     each_option_sets_its_soft_limits,
     an_equals_sign_is_the_hard_limit,
-    a_value_above_the_hard_limit_is_cut_to_it,
+    value_is_capped_by_hard_limit,
     the_last_of_several_options_wins,
-    a_number_is_decimal_digits_and_nothing_else,
+    numbers_are_decimal_digits_only,
     the_highest_number_is_no_limit,
     a_value_may_look_like_an_option,
-    options_act_as_they_are_read,
-    a_message_that_is_too_long_ends_silently_if_the_signal_is_ignored,
+    options_apply_in_given_order,
+    sigxfsz_ignored_ends_long_message_silently,
     messages_need_no_memory,
-    a_limit_that_the_system_does_not_tell_is_said,
+    unavailable_limit_is_reported,
     a_limit_holds_for_the_child,
 );
 
@@ -99,7 +99,7 @@ fn killed(outcome: &Outcome, signal: i32) {
 
 const SIGXFSZ: i32 = 25;
 
-fn usage_is_for_a_missing_child(sandbox: &Sandbox) {
+fn missing_child_prints_usage(sandbox: &Sandbox) {
     for script in [
         "softlimit",
         "softlimit -c 0",
@@ -110,7 +110,7 @@ fn usage_is_for_a_missing_child(sandbox: &Sandbox) {
     }
 }
 
-fn a_bad_option_is_said_by_the_name_it_was_called_by(sandbox: &Sandbox) {
+fn bad_option_names_program_as_called(sandbox: &Sandbox) {
     sandbox
         .sh("softlimit -z true")
         .is(100, "", format!("softlimit: illegal option -- z\n{USAGE}"));
@@ -168,7 +168,7 @@ fn an_equals_sign_is_the_hard_limit(sandbox: &Sandbox) {
     }
 }
 
-fn a_value_above_the_hard_limit_is_cut_to_it(sandbox: &Sandbox) {
+fn value_is_capped_by_hard_limit(sandbox: &Sandbox) {
     let hard = "ulimit -S -c 3; ulimit -H -c 5; ulimit -S -n 50; ulimit -H -n 60; exec";
     let before = limits(sandbox, hard);
     for (words, names) in [
@@ -202,7 +202,7 @@ fn the_last_of_several_options_wins(sandbox: &Sandbox) {
     assert_eq!(seen, after);
 }
 
-fn a_number_is_decimal_digits_and_nothing_else(sandbox: &Sandbox) {
+fn numbers_are_decimal_digits_only(sandbox: &Sandbox) {
     let before = limits(sandbox, "exec");
     for (words, value) in [
         ("-c ''", "0"),
@@ -255,7 +255,7 @@ fn a_value_may_look_like_an_option(sandbox: &Sandbox) {
     sandbox.sh("exec softlimit -c 5 -o true").is(100, "", USAGE);
 }
 
-fn options_act_as_they_are_read(sandbox: &Sandbox) {
+fn options_apply_in_given_order(sandbox: &Sandbox) {
     let long = "softlimit: illegal option -- z\n";
     for (words, said) in [
         ("-f 4 -z true", "soft"),
@@ -285,7 +285,7 @@ fn options_act_as_they_are_read(sandbox: &Sandbox) {
     );
 }
 
-fn a_message_that_is_too_long_ends_silently_if_the_signal_is_ignored(sandbox: &Sandbox) {
+fn sigxfsz_ignored_ends_long_message_silently(sandbox: &Sandbox) {
     sandbox
         .sh("trap '' XFSZ; exec softlimit -f 9 nope 2>said")
         .is(111, "", "");
@@ -338,7 +338,7 @@ fn messages_need_no_memory(sandbox: &Sandbox) {
     }
 }
 
-fn a_limit_that_the_system_does_not_tell_is_said(sandbox: &Sandbox) {
+fn unavailable_limit_is_reported(sandbox: &Sandbox) {
     if let Some(injected) = injected("prlimit64", "EPERM", "1+") {
         let softlimit = sandbox.bin().join("softlimit");
         sandbox

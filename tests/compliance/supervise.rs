@@ -7,37 +7,37 @@ use super::{SLEEPER, may_change_identity, status, supervise, wait_for_status};
 const DIES: &str = "#!/bin/sh\ndate +%s%N >>starts\n";
 
 compliance!(
-    usage_is_for_anything_but_one_argument,
+    wrong_argument_count_prints_usage,
     a_missing_directory_is_fatal,
-    down_must_be_known,
-    what_stands_in_the_way_is_told,
-    missing_rights_are_told,
-    no_descriptors_no_supervise,
-    its_files_have_their_names_and_modes,
+    unreadable_down_is_fatal,
+    obstructing_file_is_reported,
+    missing_permissions_are_reported,
+    descriptor_exhaustion_is_fatal,
+    supervise_files_have_documented_modes,
     the_umask_applies,
-    a_link_to_nothing_becomes_a_directory,
-    down_is_obeyed_at_the_start,
-    the_status_record_is_to_the_byte,
+    dangling_supervise_link_becomes_directory,
+    down_file_prevents_start,
+    status_record_has_documented_bytes,
     each_command_has_its_effect,
-    exit_does_not_stop_the_service_and_prevents_a_restart,
+    exit_keeps_service_and_prevents_restart,
     unknown_bytes_are_ignored,
-    signals_to_supervise_leave_the_service,
-    the_child_gets_what_supervise_inherited,
-    an_ignored_sigchld_does_not_blind_it,
+    signals_to_supervise_do_not_stop_service,
+    child_inherits_from_supervise,
+    inherited_ignored_sigchld_is_reset,
     standard_descriptors_pass_through,
     closed_descriptors_stay_closed,
-    a_run_that_cannot_be_executed_is_told_once_a_second,
-    a_service_that_dies_at_once_restarts_once_a_second,
-    a_service_that_ran_longer_restarts_at_once,
-    a_death_after_once_is_not_followed_by_a_start,
-    a_status_that_cannot_be_written_is_a_warning,
+    unrunnable_run_is_reported_once_a_second,
+    short_lived_service_restarts_once_a_second,
+    longer_lived_service_restarts_at_once,
+    once_does_not_restart_service,
+    unwritable_status_is_a_warning,
     a_failing_fork_is_a_warning,
     control_may_be_an_ordinary_file,
 );
 
 interop!(
-    only_one_runs_in_a_directory,
-    another_takes_the_directory_over,
+    second_copy_in_directory_is_fatal,
+    directory_moves_to_other_implementation,
     a_killed_service_is_restarted,
 );
 
@@ -90,7 +90,7 @@ pub(super) fn probed(sandbox: &Sandbox) -> String {
     String::from_utf8(told).unwrap()
 }
 
-fn usage_is_for_anything_but_one_argument(sandbox: &Sandbox) {
+fn wrong_argument_count_prints_usage(sandbox: &Sandbox) {
     for words in ["", " a b", " -- a"] {
         sandbox
             .sh(&format!("supervise{words}"))
@@ -116,7 +116,7 @@ fn a_missing_directory_is_fatal(sandbox: &Sandbox) {
     );
 }
 
-fn down_must_be_known(sandbox: &Sandbox) {
+fn unreadable_down_is_fatal(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("ln -s down s/down").succeeds();
     sandbox.sh("supervise s").is(
@@ -127,7 +127,7 @@ fn down_must_be_known(sandbox: &Sandbox) {
     assert!(!sandbox.exists("s/supervise"));
 }
 
-fn what_stands_in_the_way_is_told(sandbox: &Sandbox) {
+fn obstructing_file_is_reported(sandbox: &Sandbox) {
     let cases = [
         (
             ": >s/supervise",
@@ -162,8 +162,8 @@ fn what_stands_in_the_way_is_told(sandbox: &Sandbox) {
     }
 }
 
-fn missing_rights_are_told(sandbox: &Sandbox) {
-    if !may_change_identity("missing_rights_are_told") {
+fn missing_permissions_are_reported(sandbox: &Sandbox) {
+    if !may_change_identity("missing_permissions_are_reported") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
@@ -211,7 +211,7 @@ fn missing_rights_are_told(sandbox: &Sandbox) {
     );
 }
 
-fn no_descriptors_no_supervise(sandbox: &Sandbox) {
+fn descriptor_exhaustion_is_fatal(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let outcome = sandbox.sh("ulimit -n 4; exec supervise s");
     outcome.is(
@@ -221,7 +221,7 @@ fn no_descriptors_no_supervise(sandbox: &Sandbox) {
     );
 }
 
-fn its_files_have_their_names_and_modes(sandbox: &Sandbox) {
+fn supervise_files_have_documented_modes(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let _supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
@@ -248,7 +248,7 @@ fn the_umask_applies(sandbox: &Sandbox) {
         .prints("600 s/supervise/status\n600 s/supervise/ok\n");
 }
 
-fn a_link_to_nothing_becomes_a_directory(sandbox: &Sandbox) {
+fn dangling_supervise_link_becomes_directory(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("ln -s ../elsewhere s/supervise").succeeds();
     let _supervise = supervise(sandbox);
@@ -257,7 +257,7 @@ fn a_link_to_nothing_becomes_a_directory(sandbox: &Sandbox) {
         .prints("700 directory\ncontrol\nlock\nok\nstatus\n");
 }
 
-fn down_is_obeyed_at_the_start(sandbox: &Sandbox) {
+fn down_file_prevents_start(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.write("s/down", "");
     let _supervise = supervise(sandbox);
@@ -266,7 +266,7 @@ fn down_is_obeyed_at_the_start(sandbox: &Sandbox) {
     wait_for_status(sandbox, (true, 0, b'u'));
 }
 
-fn the_status_record_is_to_the_byte(sandbox: &Sandbox) {
+fn status_record_has_documented_bytes(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let before = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let _supervise = supervise(sandbox);
@@ -315,7 +315,7 @@ fn each_command_has_its_effect(sandbox: &Sandbox) {
     assert_eq!(status(sandbox), (false, 0, b'u'));
 }
 
-fn exit_does_not_stop_the_service_and_prevents_a_restart(sandbox: &Sandbox) {
+fn exit_keeps_service_and_prevents_restart(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
     let mut supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
@@ -340,7 +340,7 @@ fn unknown_bytes_are_ignored(sandbox: &Sandbox) {
     wait_for_status(sandbox, (true, 1, b'u'));
 }
 
-fn signals_to_supervise_leave_the_service(sandbox: &Sandbox) {
+fn signals_to_supervise_do_not_stop_service(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     for signal in [
         Signal::SIGTERM,
@@ -358,7 +358,7 @@ fn signals_to_supervise_leave_the_service(sandbox: &Sandbox) {
     }
 }
 
-fn the_child_gets_what_supervise_inherited(sandbox: &Sandbox) {
+fn child_inherits_from_supervise(sandbox: &Sandbox) {
     let launch = "umask 027; exec env -i B=1 PATH=\"$PATH\" A=2 perl -MPOSIX -e '$SIG{HUP} = \"IGNORE\"; \
         sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGCHLD, SIGUSR2, SIGTERM)); exec @ARGV' ";
     let direct = probe_alone(sandbox, launch);
@@ -377,7 +377,7 @@ fn the_child_gets_what_supervise_inherited(sandbox: &Sandbox) {
     assert_eq!(parent.trim(), supervise.pid().to_string());
 }
 
-fn an_ignored_sigchld_does_not_blind_it(sandbox: &Sandbox) {
+fn inherited_ignored_sigchld_is_reset(sandbox: &Sandbox) {
     let launch = "exec perl -e '$SIG{CHLD} = \"IGNORE\"; exec @ARGV' ";
     let direct = probe_alone(sandbox, launch);
     let ignored = |text: &str| {
@@ -424,7 +424,7 @@ fn closed_descriptors_stay_closed(sandbox: &Sandbox) {
     }
 }
 
-fn a_run_that_cannot_be_executed_is_told_once_a_second(sandbox: &Sandbox) {
+fn unrunnable_run_is_reported_once_a_second(sandbox: &Sandbox) {
     let told = |complaint: &str| {
         let supervise = supervise(sandbox);
         let line = format!("supervise: fatal: unable to start s/run: {complaint}\n");
@@ -446,7 +446,7 @@ fn a_run_that_cannot_be_executed_is_told_once_a_second(sandbox: &Sandbox) {
     told("access denied");
 }
 
-fn a_service_that_dies_at_once_restarts_once_a_second(sandbox: &Sandbox) {
+fn short_lived_service_restarts_once_a_second(sandbox: &Sandbox) {
     sandbox.script("s/run", DIES);
     let _supervise = supervise(sandbox);
     sandbox.wait_until("it started four times", || starts(sandbox).len() >= 4);
@@ -458,7 +458,7 @@ fn a_service_that_dies_at_once_restarts_once_a_second(sandbox: &Sandbox) {
     }
 }
 
-fn a_service_that_ran_longer_restarts_at_once(sandbox: &Sandbox) {
+fn longer_lived_service_restarts_at_once(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\ndate +%s%N >>starts\nsleep 1.2\ndate +%s%N >>ends\n",
@@ -477,7 +477,7 @@ fn a_service_that_ran_longer_restarts_at_once(sandbox: &Sandbox) {
     assert!(gaps.iter().any(|gap| *gap < 500_000_000), "{gaps:?}");
 }
 
-fn a_death_after_once_is_not_followed_by_a_start(sandbox: &Sandbox) {
+fn once_does_not_restart_service(sandbox: &Sandbox) {
     sandbox.script("s/run", DIES);
     sandbox.write("s/down", "");
     let _supervise = supervise(sandbox);
@@ -490,7 +490,7 @@ fn a_death_after_once_is_not_followed_by_a_start(sandbox: &Sandbox) {
     assert_eq!(sandbox.sh("svstat s").masked(), "s: down S seconds\n");
 }
 
-fn a_status_that_cannot_be_written_is_a_warning(sandbox: &Sandbox) {
+fn unwritable_status_is_a_warning(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("mkdir -p s/supervise/status.new").succeeds();
     let first = supervise(sandbox);
@@ -541,7 +541,7 @@ fn control_may_be_an_ordinary_file(sandbox: &Sandbox) {
     supervise.wait().succeeds();
 }
 
-fn only_one_runs_in_a_directory(sandbox: &Sandbox) {
+fn second_copy_in_directory_is_fatal(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let first = sandbox.start(sandbox.shell("exec \"$FIRST/supervise\" s"));
     sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));
@@ -554,7 +554,7 @@ fn only_one_runs_in_a_directory(sandbox: &Sandbox) {
     first.wait().succeeds();
 }
 
-fn another_takes_the_directory_over(sandbox: &Sandbox) {
+fn directory_moves_to_other_implementation(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let first = sandbox.start(sandbox.shell("exec \"$FIRST/supervise\" s"));
     sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));

@@ -17,32 +17,32 @@ use super::{SLEEPER, supervise as supervise_as_ever, wait_for_status};
 const READY: &str = "#!/bin/sh\necho ready >&3\nexec sleep 1000\n";
 
 theirs_on_ours!(
-    without_files_a_service_lives_as_ever,
-    finish_is_told_of_the_death,
-    a_service_that_cannot_be_run_dies_with_111,
-    the_name_is_the_directorys,
-    finish_may_say_that_the_service_has_failed_for_good,
-    finish_is_killed_when_its_time_is_over,
-    notify_is_run_at_each_start_and_death_and_not_awaited,
-    a_finish_that_cannot_be_run_is_reported,
-    a_notify_that_cannot_be_run_is_reported,
-    a_service_may_say_that_it_is_ready,
-    readiness_is_heard_of_one_who_dies_at_once,
+    service_without_settings_behaves_as_before,
+    finish_receives_exit_status,
+    unrunnable_service_exits_with_111,
+    scripts_receive_name_of_directory,
+    finish_exit_125_marks_permanent_failure,
+    finish_is_killed_at_timeout,
+    notify_runs_at_each_change_without_waiting,
+    unrunnable_finish_is_reported,
+    unrunnable_notify_is_reported,
+    notification_makes_service_ready,
+    notification_before_exit_counts,
     the_delay_doubles_up_to_its_cap,
-    who_dies_too_often_has_failed,
-    deaths_that_are_long_ago_do_not_count,
-    another_signal_may_stop_it,
-    what_is_to_stop_it_may_change_while_it_runs,
-    who_does_not_stop_is_killed,
-    a_second_copy_waits_for_an_orphan,
-    a_service_has_a_session_of_its_own,
+    restart_limit_marks_service_failed,
+    deaths_outside_interval_do_not_count,
+    stop_signal_is_configurable,
+    stop_signal_may_change_while_running,
+    stop_timeout_kills_service,
+    run_lock_waits_for_orphan,
+    service_has_its_own_session,
     a_shell_can_source_the_state,
     the_last_deaths_are_kept,
-    what_cannot_be_understood_is_named_and_ignored,
-    without_e_none_of_it_is_looked_at,
-    an_old_state_is_not_believed,
-    a_directory_goes_to_supervise_of_old_and_back,
-    the_command_line_is_that_of_old,
+    malformed_setting_is_reported_and_ignored,
+    settings_are_ignored_without_e,
+    stale_state_is_ignored,
+    directory_moves_to_plain_supervise_and_back,
+    command_line_is_that_of_supervise,
 );
 
 /// Starts supervise -e on the service directory `s` and waits until it runs.
@@ -142,7 +142,7 @@ fn wait_for_starts(sandbox: &Sandbox, least: usize) {
     });
 }
 
-fn without_files_a_service_lives_as_ever(sandbox: &Sandbox) {
+fn service_without_settings_behaves_as_before(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
@@ -163,7 +163,7 @@ fn without_files_a_service_lives_as_ever(sandbox: &Sandbox) {
     assert_eq!(listing.lines().collect::<Vec<_>>(), files);
 }
 
-fn finish_is_told_of_the_death(sandbox: &Sandbox) {
+fn finish_receives_exit_status(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\n[ -e killed ] && exit 7\nexec sleep 1000\n",
@@ -209,7 +209,7 @@ fn finish_is_told_of_the_death(sandbox: &Sandbox) {
     });
 }
 
-fn a_service_that_cannot_be_run_dies_with_111(sandbox: &Sandbox) {
+fn unrunnable_service_exits_with_111(sandbox: &Sandbox) {
     sandbox.script("s/finish", "#!/bin/sh\necho $1 $2 $3 >told; exit 125\n");
     let supervise = supervise(sandbox);
     wait_for_state(sandbox, "failed");
@@ -223,7 +223,7 @@ fn a_service_that_cannot_be_run_dies_with_111(sandbox: &Sandbox) {
     );
 }
 
-fn the_name_is_the_directorys(sandbox: &Sandbox) {
+fn scripts_receive_name_of_directory(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\nexit 0\n");
     sandbox.script("s/finish", "#!/bin/sh\necho $3 >told; exit 125\n");
     sandbox.sh("ln -s ../s s/log").succeeds();
@@ -257,7 +257,7 @@ fn the_name_is_the_directorys(sandbox: &Sandbox) {
     }
 }
 
-fn finish_may_say_that_the_service_has_failed_for_good(sandbox: &Sandbox) {
+fn finish_exit_125_marks_permanent_failure(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexit 3\n");
     sandbox.script("s/finish", "#!/bin/sh\nexit 125\n");
     let _supervise = supervise(sandbox);
@@ -272,7 +272,7 @@ fn finish_may_say_that_the_service_has_failed_for_good(sandbox: &Sandbox) {
     wait_for_starts(sandbox, 3);
 }
 
-fn finish_is_killed_when_its_time_is_over(sandbox: &Sandbox) {
+fn finish_is_killed_at_timeout(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexit 3\n");
     sandbox.script("s/finish", "#!/bin/sh\nexec sleep 1000\n");
     sandbox.write("s/timeout-finish", "200\n");
@@ -286,7 +286,7 @@ fn finish_is_killed_when_its_time_is_over(sandbox: &Sandbox) {
     wait_for_state(sandbox, "finish");
 }
 
-fn notify_is_run_at_each_start_and_death_and_not_awaited(sandbox: &Sandbox) {
+fn notify_runs_at_each_change_without_waiting(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\nread code <code\nexit $code\n");
     sandbox.sh("mkfifo s/code").succeeds();
     sandbox.script(
@@ -317,7 +317,7 @@ fn notify_is_run_at_each_start_and_death_and_not_awaited(sandbox: &Sandbox) {
     });
 }
 
-fn a_finish_that_cannot_be_run_is_reported(sandbox: &Sandbox) {
+fn unrunnable_finish_is_reported(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("ln -s finish s/finish").succeeds();
     let supervise = supervise(sandbox);
@@ -330,7 +330,7 @@ fn a_finish_that_cannot_be_run_is_reported(sandbox: &Sandbox) {
     );
 }
 
-fn a_notify_that_cannot_be_run_is_reported(sandbox: &Sandbox) {
+fn unrunnable_notify_is_reported(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.write("s/notify", "");
     let supervise = supervise(sandbox);
@@ -339,7 +339,7 @@ fn a_notify_that_cannot_be_run_is_reported(sandbox: &Sandbox) {
     wait_for_status(sandbox, (true, 0, b'u'));
 }
 
-fn a_service_may_say_that_it_is_ready(sandbox: &Sandbox) {
+fn notification_makes_service_ready(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\nprintf almost >&3\nread go <go\necho >&3\n\
         i=0; while [ $i -lt 9000 ]; do echo 0123456789; i=$((i+1)); done >&3\n>done\nexec sleep 1000\n");
     sandbox.sh("mkfifo s/go").succeeds();
@@ -365,7 +365,7 @@ fn a_service_may_say_that_it_is_ready(sandbox: &Sandbox) {
     wait_for_state(sandbox, "starting");
 }
 
-fn readiness_is_heard_of_one_who_dies_at_once(sandbox: &Sandbox) {
+fn notification_before_exit_counts(sandbox: &Sandbox) {
     // It was ready, so that the delay does not grow.
     sandbox.script("s/run", "#!/bin/sh\necho >&4\necho start >>starts\n");
     sandbox.write("s/notification-fd", "4");
@@ -417,7 +417,7 @@ fn the_delay_doubles_up_to_its_cap(sandbox: &Sandbox) {
     sandbox.wait_until("the new delay holds", || delay(sandbox) == Some(2));
 }
 
-fn who_dies_too_often_has_failed(sandbox: &Sandbox) {
+fn restart_limit_marks_service_failed(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\n");
     sandbox.write("s/restart-limit-count", "2");
     sandbox.write("s/restart-limit-interval", "100.5");
@@ -436,7 +436,7 @@ fn who_dies_too_often_has_failed(sandbox: &Sandbox) {
     wait_for_starts(sandbox, 10);
 }
 
-fn deaths_that_are_long_ago_do_not_count(sandbox: &Sandbox) {
+fn deaths_outside_interval_do_not_count(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\n");
     sandbox.write("s/restart-limit-count", "1");
     sandbox.write("s/restart-limit-interval", "0.5");
@@ -449,7 +449,7 @@ fn deaths_that_are_long_ago_do_not_count(sandbox: &Sandbox) {
     wait_for_state(sandbox, "failed");
 }
 
-fn another_signal_may_stop_it(sandbox: &Sandbox) {
+fn stop_signal_is_configurable(sandbox: &Sandbox) {
     for (signal, command) in [("INT", "d"), ("sigusr2\n", "dx"), ("12", "x"), ("1", "d")] {
         sandbox.script(
             "s/run",
@@ -476,7 +476,7 @@ fn another_signal_may_stop_it(sandbox: &Sandbox) {
     }
 }
 
-fn what_is_to_stop_it_may_change_while_it_runs(sandbox: &Sandbox) {
+fn stop_signal_may_change_while_running(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\ntrap '' TERM HUP\n>there\nwhile :; do sleep 1000; done\n",
@@ -498,7 +498,7 @@ fn what_is_to_stop_it_may_change_while_it_runs(sandbox: &Sandbox) {
     );
 }
 
-fn who_does_not_stop_is_killed(sandbox: &Sandbox) {
+fn stop_timeout_kills_service(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\ntrap '' TERM\n>there\nwhile :; do sleep 1000; done\n",
@@ -531,7 +531,7 @@ fn who_does_not_stop_is_killed(sandbox: &Sandbox) {
     assert_eq!(told(sandbox, "signal"), "9");
 }
 
-fn a_second_copy_waits_for_an_orphan(sandbox: &Sandbox) {
+fn run_lock_waits_for_orphan(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
     sandbox.write("s/lock-fd", "9");
     let first = supervise(sandbox);
@@ -555,7 +555,7 @@ fn a_second_copy_waits_for_an_orphan(sandbox: &Sandbox) {
     );
 }
 
-fn a_service_has_a_session_of_its_own(sandbox: &Sandbox) {
+fn service_has_its_own_session(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let _supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
@@ -659,7 +659,7 @@ fn the_last_deaths_are_kept(sandbox: &Sandbox) {
     }
 }
 
-fn what_cannot_be_understood_is_named_and_ignored(sandbox: &Sandbox) {
+fn malformed_setting_is_reported_and_ignored(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
     let milliseconds = "a number of milliseconds from 0 to 4294967295";
     let seconds = "a number of seconds from 0 to 4294967";
@@ -764,7 +764,7 @@ fn what_cannot_be_understood_is_named_and_ignored(sandbox: &Sandbox) {
     supervise.wait().is(0, "", warnings.concat());
 }
 
-fn without_e_none_of_it_is_looked_at(sandbox: &Sandbox) {
+fn settings_are_ignored_without_e(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\n[ -e /proc/self/fd/9 ] && echo nine >>starts\nexec sleep 1000\n");
     for program in ["finish", "notify"] {
         sandbox.script(format!("s/{program}"), "#!/bin/sh\n>told\nexit 125\n");
@@ -792,7 +792,7 @@ fn without_e_none_of_it_is_looked_at(sandbox: &Sandbox) {
     );
 }
 
-fn an_old_state_is_not_believed(sandbox: &Sandbox) {
+fn stale_state_is_ignored(sandbox: &Sandbox) {
     sandbox.script("s/run", READY);
     sandbox.write("s/notification-fd", "3");
     let first = supervise(sandbox);
@@ -807,7 +807,7 @@ fn an_old_state_is_not_believed(sandbox: &Sandbox) {
     assert_eq!(sandbox.sh("svstat s").masked(), "s: up (pid P) S seconds\n");
 }
 
-fn a_directory_goes_to_supervise_of_old_and_back(sandbox: &Sandbox) {
+fn directory_moves_to_plain_supervise_and_back(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\n[ -e /proc/self/fd/9 ] && echo >/proc/self/fd/9\nexec sleep 1000\n",
@@ -847,7 +847,7 @@ fn a_directory_goes_to_supervise_of_old_and_back(sandbox: &Sandbox) {
     }
 }
 
-fn the_command_line_is_that_of_old(sandbox: &Sandbox) {
+fn command_line_is_that_of_supervise(sandbox: &Sandbox) {
     let usage = "supervise: usage: supervise dir\n";
     for line in [
         "supervise",

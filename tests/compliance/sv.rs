@@ -11,31 +11,31 @@ const VERSION: &str = "$Id: 900314260c6d52c986c5357673bea2f3bd3f4698 $\n";
 
 compliance!(
     usage,
-    there_may_be_more_services_than_descriptors,
-    each_service_that_cannot_be_asked_is_told_and_counted,
+    more_services_than_descriptors_are_accepted,
+    unreachable_services_are_reported_and_counted,
     the_record_must_be_whole,
-    every_clause_of_the_sentence,
-    down_may_be_unreadable,
-    the_logger_is_told_of,
+    status_line_has_every_clause,
+    unreadable_down_counts_as_absent,
+    status_includes_logger,
     names_and_paths,
-    words_and_the_letters_that_they_send,
-    what_is_so_already_is_not_sent,
-    a_fifo_that_is_full_is_not_waited_for,
-    waiting_in_vain,
-    runsv_not_running_is_what_exit_asks_for,
+    words_send_their_letters,
+    command_is_not_sent_in_wanted_state,
+    full_fifo_does_not_block,
+    wait_timeout_is_reported,
+    exit_succeeds_without_runsv,
     check_says_whether_the_service_is_available,
-    a_check_that_cannot_be_run_is_a_warning,
-    by_another_name_it_is_an_init_script,
-    the_last_word_of_a_status_is_an_init_scripts_code,
-    nobody_reading_is_no_failure,
-    the_current_directory_must_be_readable,
+    unrunnable_check_is_a_warning,
+    other_program_name_acts_as_init_script,
+    init_script_status_code_follows_logger,
+    closed_output_is_not_a_failure,
+    unopenable_current_directory_is_fatal,
 );
 
 interop!(
-    it_controls_a_running_service,
-    it_waits_for_finish_and_for_the_logger,
-    what_ignores_term_is_killed_by_force,
-    it_cannot_read_what_supervise_tells,
+    commands_control_a_running_service,
+    wait_includes_finish_and_logger,
+    force_commands_kill_after_timeout,
+    record_of_supervise_is_refused,
 );
 
 /// What runsv may tell of a service, without a runsv.
@@ -188,7 +188,7 @@ fn usage(sandbox: &Sandbox) {
     );
 }
 
-fn there_may_be_more_services_than_descriptors(sandbox: &Sandbox) {
+fn more_services_than_descriptors_are_accepted(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let _runsv = runsv(sandbox);
     wait_until_up(sandbox, "s");
@@ -215,7 +215,7 @@ fn there_may_be_more_services_than_descriptors(sandbox: &Sandbox) {
     );
 }
 
-fn each_service_that_cannot_be_asked_is_told_and_counted(sandbox: &Sandbox) {
+fn unreachable_services_are_reported_and_counted(sandbox: &Sandbox) {
     sandbox.write("file", "");
     sandbox.sh("ln -s loop loop; mkdir s; mkdir -p no/supervise; mkfifo no/supervise/ok; mkdir -p d/supervise/ok").succeeds();
     let told = "fail: ./nope: unable to change to service directory: file does not exist\n\
@@ -258,7 +258,7 @@ fn the_record_must_be_whole(sandbox: &Sandbox) {
     );
 }
 
-fn every_clause_of_the_sentence(sandbox: &Sandbox) {
+fn status_line_has_every_clause(sandbox: &Sandbox) {
     let _held = pretend(sandbox, "s", RUNS);
     let say = |record: Record| {
         sandbox.write("s/supervise/status", record.bytes());
@@ -328,7 +328,7 @@ fn every_clause_of_the_sentence(sandbox: &Sandbox) {
     );
 }
 
-fn down_may_be_unreadable(sandbox: &Sandbox) {
+fn unreadable_down_counts_as_absent(sandbox: &Sandbox) {
     let _held = pretend(sandbox, "s", RUNS);
     sandbox.sh("ln -s down s/down").succeeds();
     sandbox.sh("sv status ./s").is(
@@ -343,7 +343,7 @@ fn down_may_be_unreadable(sandbox: &Sandbox) {
     );
 }
 
-fn the_logger_is_told_of(sandbox: &Sandbox) {
+fn status_includes_logger(sandbox: &Sandbox) {
     let _held = pretend(sandbox, "s", RUNS);
     let logger = pretend(sandbox, "s/log", Record { pid: 78, ..RUNS });
     sandbox
@@ -451,7 +451,7 @@ fn names_and_paths(sandbox: &Sandbox) {
     );
 }
 
-fn words_and_the_letters_that_they_send(sandbox: &Sandbox) {
+fn words_send_their_letters(sandbox: &Sandbox) {
     let held = pretend(sandbox, "s", Record { want: 0, ..RUNS });
     let mut sent = String::new();
     for word in [
@@ -525,7 +525,7 @@ fn words_and_the_letters_that_they_send(sandbox: &Sandbox) {
     );
 }
 
-fn what_is_so_already_is_not_sent(sandbox: &Sandbox) {
+fn command_is_not_sent_in_wanted_state(sandbox: &Sandbox) {
     for (word, record, letters) in [
         ("up", RUNS, ""),
         ("up", DOWN, ""),
@@ -550,7 +550,7 @@ fn what_is_so_already_is_not_sent(sandbox: &Sandbox) {
     }
 }
 
-fn a_fifo_that_is_full_is_not_waited_for(sandbox: &Sandbox) {
+fn full_fifo_does_not_block(sandbox: &Sandbox) {
     let held = pretend(sandbox, "s", RUNS);
     while nix::unistd::write(&held.control, &[b'z'; 4096]).is_ok() {}
     sandbox.sh("sv hup ./s").is(
@@ -570,7 +570,7 @@ fn a_fifo_that_is_full_is_not_waited_for(sandbox: &Sandbox) {
     );
 }
 
-fn waiting_in_vain(sandbox: &Sandbox) {
+fn wait_timeout_is_reported(sandbox: &Sandbox) {
     let a = pretend(sandbox, "a", RUNS);
     let b = pretend(sandbox, "b", DOWN);
     let down = "down: ./b: 0s, normally up, want up\n";
@@ -596,7 +596,7 @@ fn waiting_in_vain(sandbox: &Sandbox) {
         .is(1, format!("timeout: {down}"), "");
 }
 
-fn runsv_not_running_is_what_exit_asks_for(sandbox: &Sandbox) {
+fn exit_succeeds_without_runsv(sandbox: &Sandbox) {
     sandbox
         .sh("mkdir -p s/supervise; mkfifo s/supervise/ok")
         .succeeds();
@@ -671,7 +671,7 @@ fn check_says_whether_the_service_is_available(sandbox: &Sandbox) {
     assert!(!sandbox.exists("s/ran"));
 }
 
-fn a_check_that_cannot_be_run_is_a_warning(sandbox: &Sandbox) {
+fn unrunnable_check_is_a_warning(sandbox: &Sandbox) {
     let _held = pretend(sandbox, "s", RUNS);
     let ok = "ok: run: ./s: (pid 77) 0s\n";
     sandbox.script("s/check", "no interpreter\n");
@@ -704,7 +704,7 @@ fn a_check_that_cannot_be_run_is_a_warning(sandbox: &Sandbox) {
     );
 }
 
-fn by_another_name_it_is_an_init_script(sandbox: &Sandbox) {
+fn other_program_name_acts_as_init_script(sandbox: &Sandbox) {
     let _held = [
         pretend(sandbox, "sv/up", RUNS),
         pretend(sandbox, "sv/dn", DOWN),
@@ -763,7 +763,7 @@ fn by_another_name_it_is_an_init_script(sandbox: &Sandbox) {
         .is(2, "", format!("up: illegal option -- x\n{usage}"));
 }
 
-fn the_last_word_of_a_status_is_an_init_scripts_code(sandbox: &Sandbox) {
+fn init_script_status_code_follows_logger(sandbox: &Sandbox) {
     let _held = pretend(sandbox, "sv/up", RUNS);
     let logger = pretend(sandbox, "sv/up/log", DOWN);
     sandbox
@@ -788,14 +788,14 @@ fn the_last_word_of_a_status_is_an_init_scripts_code(sandbox: &Sandbox) {
     assert_eq!(code(":"), Some(0));
 }
 
-fn nobody_reading_is_no_failure(sandbox: &Sandbox) {
+fn closed_output_is_not_a_failure(sandbox: &Sandbox) {
     let _held = pretend(sandbox, "s", RUNS);
     sandbox.sh("sv status ./s >/dev/full").succeeds();
     sandbox.sh("sv status ./s >&-").succeeds();
 }
 
-fn the_current_directory_must_be_readable(sandbox: &Sandbox) {
-    if !may_change_identity("the_current_directory_must_be_readable") {
+fn unopenable_current_directory_is_fatal(sandbox: &Sandbox) {
+    if !may_change_identity("unopenable_current_directory_is_fatal") {
         return;
     }
     sandbox
@@ -811,7 +811,7 @@ fn the_current_directory_must_be_readable(sandbox: &Sandbox) {
         .is(151, "", fatal);
 }
 
-fn it_controls_a_running_service(sandbox: &Sandbox) {
+fn commands_control_a_running_service(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let runsv = runsv(sandbox);
     wait_until_up(sandbox, "s");
@@ -885,7 +885,7 @@ fn it_controls_a_running_service(sandbox: &Sandbox) {
     );
 }
 
-fn it_waits_for_finish_and_for_the_logger(sandbox: &Sandbox) {
+fn wait_includes_finish_and_logger(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/finish", "#!/bin/sh\nsleep 0.7\n");
     sandbox.script("s/log/run", "#!/bin/sh\ncat\nsleep 0.7\n");
@@ -906,7 +906,7 @@ fn it_waits_for_finish_and_for_the_logger(sandbox: &Sandbox) {
     runsv.wait().succeeds();
 }
 
-fn what_ignores_term_is_killed_by_force(sandbox: &Sandbox) {
+fn force_commands_kill_after_timeout(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\ntrap '' TERM\necho >ready\nwhile :; do sleep 0.1; done\n",
@@ -930,7 +930,7 @@ fn what_ignores_term_is_killed_by_force(sandbox: &Sandbox) {
     runsv.wait().succeeds();
 }
 
-fn it_cannot_read_what_supervise_tells(sandbox: &Sandbox) {
+fn record_of_supervise_is_refused(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let _supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));

@@ -11,25 +11,25 @@ const USAGE: &str = "svc options: u up, d down, o once, x exit, p pause, c conti
 const NEW: &str = "q12w+=";
 
 compliance!(
-    bad_options_are_told_with_all_options,
-    the_complaint_names_the_program_as_it_was_called,
-    nothing_to_do_is_done,
+    bad_options_are_reported_with_usage,
+    message_names_program_as_called,
+    call_without_directories_succeeds,
     options_end_at_the_first_other_word,
-    a_word_that_begins_with_two_dashes_ends_the_options,
-    single_directories_may_fail,
+    word_with_two_dashes_ends_options,
+    failing_directory_does_not_stop_the_others,
     letters_are_sent_in_their_order_and_each_once,
     later_letters_are_refused_or_sent,
-    later_letters_send_their_signals_or_are_ignored,
-    a_group_that_the_service_leads_can_be_reached,
-    a_group_that_the_service_does_not_lead_is_not_reached,
-    who_ends_before_it_is_told_keeps_nobody_from_being_told,
-    no_letters_are_nothing_written,
-    a_full_fifo_is_waited_for,
+    later_letters_send_signals_or_are_ignored,
+    group_led_by_service_gets_signals,
+    group_led_by_another_process_gets_no_signal,
+    exiting_supervise_does_not_stop_the_others,
+    empty_command_writes_nothing,
+    full_fifo_blocks_until_read,
 );
 
 interop!(
     commands_reach_the_service,
-    several_directories_are_controlled_in_one_go,
+    several_directories_are_controlled,
 );
 
 /// A service, called by its shell, that leads a process group of its own if
@@ -61,7 +61,7 @@ fn wait_for_got(sandbox: &Sandbox, wanted: &[&str]) {
     });
 }
 
-fn bad_options_are_told_with_all_options(sandbox: &Sandbox) {
+fn bad_options_are_reported_with_usage(sandbox: &Sandbox) {
     sandbox
         .sh("svc -Z s")
         .is(100, "", format!("svc: illegal option -- Z\n{USAGE}"));
@@ -76,7 +76,7 @@ fn bad_options_are_told_with_all_options(sandbox: &Sandbox) {
         .is(100, "", format!("svc: illegal option -- :\n{USAGE}"));
 }
 
-fn the_complaint_names_the_program_as_it_was_called(sandbox: &Sandbox) {
+fn message_names_program_as_called(sandbox: &Sandbox) {
     sandbox.sh("ln -s $THEN/svc other; ./other -Z").is(
         100,
         "",
@@ -89,7 +89,7 @@ fn the_complaint_names_the_program_as_it_was_called(sandbox: &Sandbox) {
     );
 }
 
-fn nothing_to_do_is_done(sandbox: &Sandbox) {
+fn call_without_directories_succeeds(sandbox: &Sandbox) {
     sandbox.sh("svc").succeeds();
     sandbox.sh("svc -u").succeeds();
     sandbox.sh("svc -u --").succeeds();
@@ -109,7 +109,7 @@ fn options_end_at_the_first_other_word(sandbox: &Sandbox) {
     );
 }
 
-fn a_word_that_begins_with_two_dashes_ends_the_options(sandbox: &Sandbox) {
+fn word_with_two_dashes_ends_options(sandbox: &Sandbox) {
     for word in ["--", "---", "--u", "--Z"] {
         sandbox.sh(&format!("svc {word} -d")).is(
             0,
@@ -119,7 +119,7 @@ fn a_word_that_begins_with_two_dashes_ends_the_options(sandbox: &Sandbox) {
     }
 }
 
-fn single_directories_may_fail(sandbox: &Sandbox) {
+fn failing_directory_does_not_stop_the_others(sandbox: &Sandbox) {
     sandbox.write("file", "");
     sandbox
         .sh("mkdir -p none fifo/supervise dir/supervise/control; mkfifo fifo/supervise/control")
@@ -184,7 +184,7 @@ fn later_letters_are_refused_or_sent(sandbox: &Sandbox) {
     }
 }
 
-fn later_letters_send_their_signals_or_are_ignored(sandbox: &Sandbox) {
+fn later_letters_send_signals_or_are_ignored(sandbox: &Sandbox) {
     pair(sandbox, "");
     let _supervise = supervise(sandbox);
     wait_for_got(sandbox, &["child"]);
@@ -208,7 +208,7 @@ fn later_letters_send_their_signals_or_are_ignored(sandbox: &Sandbox) {
     }
 }
 
-fn a_group_that_the_service_leads_can_be_reached(sandbox: &Sandbox) {
+fn group_led_by_service_gets_signals(sandbox: &Sandbox) {
     pair(sandbox, "pgrphack");
     let supervise = supervise(sandbox);
     wait_for_got(sandbox, &["child"]);
@@ -242,7 +242,7 @@ fn a_group_that_the_service_leads_can_be_reached(sandbox: &Sandbox) {
     wait_for_got(sandbox, &["parent USR1", "child USR1", "parent USR2"]);
 }
 
-fn a_group_that_the_service_does_not_lead_is_not_reached(sandbox: &Sandbox) {
+fn group_led_by_another_process_gets_no_signal(sandbox: &Sandbox) {
     pair(sandbox, "");
     let mut supervise = supervise(sandbox);
     wait_for_got(sandbox, &["child"]);
@@ -259,7 +259,7 @@ fn a_group_that_the_service_does_not_lead_is_not_reached(sandbox: &Sandbox) {
     }
 }
 
-fn who_ends_before_it_is_told_keeps_nobody_from_being_told(sandbox: &Sandbox) {
+fn exiting_supervise_does_not_stop_the_others(sandbox: &Sandbox) {
     if !strace_works(sandbox) {
         return;
     }
@@ -287,7 +287,7 @@ fn who_ends_before_it_is_told_keeps_nobody_from_being_told(sandbox: &Sandbox) {
     );
 }
 
-fn no_letters_are_nothing_written(sandbox: &Sandbox) {
+fn empty_command_writes_nothing(sandbox: &Sandbox) {
     sandbox
         .sh("mkdir -p s/supervise; echo kept >s/supervise/control")
         .succeeds();
@@ -295,7 +295,7 @@ fn no_letters_are_nothing_written(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("s/supervise/control"), b"kept\n");
 }
 
-fn a_full_fifo_is_waited_for(sandbox: &Sandbox) {
+fn full_fifo_blocks_until_read(sandbox: &Sandbox) {
     sandbox
         .sh("mkdir -p s/supervise; mkfifo s/supervise/control")
         .succeeds();
@@ -336,7 +336,7 @@ fn commands_reach_the_service(sandbox: &Sandbox) {
     });
 }
 
-fn several_directories_are_controlled_in_one_go(sandbox: &Sandbox) {
+fn several_directories_are_controlled(sandbox: &Sandbox) {
     for name in ["s", "b"] {
         sandbox.script(format!("{name}/run"), SLEEPER);
         sandbox.write(format!("{name}/down"), "");

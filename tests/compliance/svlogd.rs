@@ -13,52 +13,52 @@ use super::wait_until_it_rests;
 const USAGE: &str = " [-ttv] [-r c] [-R abc] [-l len] [-b buflen] dir ...\n\n";
 
 compliance!(
-    a_line_has_the_stamp_of_its_first_byte,
-    a_line_may_be_asked_for_to_any_length,
-    what_config_takes_for_nothing,
-    usage_has_the_whole_name,
+    stamp_is_time_of_first_byte,
+    line_and_buffer_lengths_do_not_overflow,
+    malformed_config_lines_are_ignored,
+    usage_names_program_as_called,
     a_directory_must_exist,
-    lines_are_appended_and_the_directory_is_finished,
-    a_last_line_without_an_end_is_written_if_it_is_long,
+    lines_are_appended_and_directory_finished,
+    long_unfinished_last_line_is_written,
     stamps_are_labels_or_dates,
     the_prefix_comes_after_the_stamp,
-    what_cannot_be_printed_is_replaced,
+    unprintable_bytes_are_replaced,
     the_last_pattern_that_matches_counts,
-    a_star_and_a_plus_look_at_the_next_character,
-    a_plus_does_not_look_beyond_the_line,
-    patterns_match_the_head_of_a_line_without_stamp_and_prefix,
+    star_and_plus_stop_at_next_character,
+    plus_stops_at_end_of_line,
+    patterns_ignore_stamp_and_prefix,
     e_writes_the_heads_of_lines_to_stderr,
-    each_directory_has_its_own_configuration,
-    a_file_ends_at_a_line_end_near_its_size,
+    directories_have_separate_configurations,
+    file_ends_at_line_end_near_size,
     n_old_files_are_kept,
-    one_old_file_goes_for_each_that_comes,
-    what_a_crash_left_is_kept_apart,
-    a_processor_makes_the_old_file,
-    a_processor_that_fails_is_run_again,
-    a_processor_that_is_killed_is_run_again,
-    a_processor_that_cannot_be_started_is_tried_again,
-    a_shell_that_cannot_be_run_is_said,
-    a_processor_without_a_process_is_waited_for,
+    each_new_old_file_removes_one,
+    crash_leftover_is_kept_as_unfinished,
+    processor_output_becomes_old_file,
+    failing_processor_is_retried,
+    killed_processor_is_retried,
+    unrunnable_processor_is_retried,
+    unrunnable_shell_is_reported,
+    failing_fork_of_processor_is_retried,
     a_processor_works_in_the_background,
     hup_reads_the_configurations_again,
-    alrm_rotates_what_is_not_empty,
-    term_leaves_what_is_not_read_to_the_next,
-    term_ends_with_the_line_that_is_read,
-    t_rotates_what_is_too_old,
+    alrm_rotates_nonempty_current,
+    term_leaves_unread_lines_in_pipe,
+    term_ends_after_the_line_being_read,
+    t_rotates_file_at_age,
     u_sends_the_heads_of_lines,
-    an_address_that_is_none_is_said,
-    what_cannot_be_sent_is_written,
-    a_full_disk_costs_old_files_first,
-    what_is_refused_is_tried_again,
-    a_directory_is_kept_by_one,
-    input_that_cannot_be_read_has_ended,
-    files_that_may_not_be_made_are_waited_for,
+    invalid_address_is_reported,
+    unsent_line_is_written,
+    full_disk_removes_old_files_first,
+    refused_call_is_retried,
+    log_directory_is_locked,
+    unreadable_input_counts_as_end,
+    denied_file_creation_is_retried,
 );
 
 interop!(
-    one_goes_on_where_the_other_ended,
-    what_a_kill_leaves_is_kept,
-    multilog_goes_on_where_svlogd_ended_and_back,
+    svlogd_continues_the_other_svlogd,
+    killed_loggers_file_is_kept,
+    multilog_and_svlogd_continue_each_other,
 );
 
 /// A log directory `m` with this configuration, new.
@@ -105,7 +105,7 @@ fn wait_for(sandbox: &Sandbox, file: &str, text: &str) {
     });
 }
 
-fn a_line_has_the_stamp_of_its_first_byte(sandbox: &Sandbox) {
+fn stamp_is_time_of_first_byte(sandbox: &Sandbox) {
     sandbox.sh("mkdir m; mkfifo fifo").succeeds();
     let svlogd = sandbox.start(sandbox.shell("exec svlogd -tt m <>fifo"));
     sandbox.wait_until("it is there", || sandbox.exists("m/current"));
@@ -133,7 +133,7 @@ fn a_line_has_the_stamp_of_its_first_byte(sandbox: &Sandbox) {
     );
 }
 
-fn a_line_may_be_asked_for_to_any_length(sandbox: &Sandbox) {
+fn line_and_buffer_lengths_do_not_overflow(sandbox: &Sandbox) {
     sandbox
         .feed(
             "line\n",
@@ -152,7 +152,7 @@ fn a_line_may_be_asked_for_to_any_length(sandbox: &Sandbox) {
     assert!(sandbox.read("m/current").starts_with(b"line\n"));
 }
 
-fn what_config_takes_for_nothing(sandbox: &Sandbox) {
+fn malformed_config_lines_are_ignored(sandbox: &Sandbox) {
     for (config, kept) in [
         (&b"\0-*\n+x\n"[..], "line\n"),
         (b"x\0-*\n", "line\n"),
@@ -172,7 +172,7 @@ fn what_config_takes_for_nothing(sandbox: &Sandbox) {
     }
 }
 
-fn usage_has_the_whole_name(sandbox: &Sandbox) {
+fn usage_names_program_as_called(sandbox: &Sandbox) {
     sandbox
         .sh("svlogd")
         .is(111, "", format!("usage: svlogd{USAGE}"));
@@ -235,7 +235,7 @@ fn a_directory_must_exist(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/current"), b"x\n".repeat(4));
 }
 
-fn lines_are_appended_and_the_directory_is_finished(sandbox: &Sandbox) {
+fn lines_are_appended_and_directory_finished(sandbox: &Sandbox) {
     assert_eq!(current(sandbox, "", "", "one\ntwo\n"), "one\ntwo\n");
     sandbox.feed("three\n", "exec svlogd m").succeeds();
     assert_eq!(sandbox.read("m/current"), b"one\ntwo\nthree\n");
@@ -245,7 +245,7 @@ fn lines_are_appended_and_the_directory_is_finished(sandbox: &Sandbox) {
     );
 }
 
-fn a_last_line_without_an_end_is_written_if_it_is_long(sandbox: &Sandbox) {
+fn long_unfinished_last_line_is_written(sandbox: &Sandbox) {
     assert_eq!(current(sandbox, "", "", "one\ntwo"), "one\n");
     assert_eq!(
         current(sandbox, "", "", line(1000).split_last().unwrap().1),
@@ -288,7 +288,7 @@ fn the_prefix_comes_after_the_stamp(sandbox: &Sandbox) {
     assert_eq!(current(sandbox, "pA\np\n", "", "x\n"), "Ax\n");
 }
 
-fn what_cannot_be_printed_is_replaced(sandbox: &Sandbox) {
+fn unprintable_bytes_are_replaced(sandbox: &Sandbox) {
     let input = b"x\x01y\x80\xffz\ttab\r~\x7f\n";
     assert_eq!(current(sandbox, "", "-r .", input), "x.y..z.tab.~.\n");
     assert_eq!(current(sandbox, "", "-R xyz", input), "_______tab_~_\n");
@@ -315,7 +315,7 @@ fn the_last_pattern_that_matches_counts(sandbox: &Sandbox) {
     assert_eq!(current(sandbox, "# -a\n -a\nzzz\n\n", "", "a\n"), "a\n");
 }
 
-fn a_star_and_a_plus_look_at_the_next_character(sandbox: &Sandbox) {
+fn star_and_plus_stop_at_next_character(sandbox: &Sandbox) {
     let lines = "abc\nabbbbc\nac\nabb\n";
     assert_eq!(
         current(sandbox, "-*\n+a+bc\n", "", lines),
@@ -335,7 +335,7 @@ fn a_star_and_a_plus_look_at_the_next_character(sandbox: &Sandbox) {
     assert_eq!(current(sandbox, "-*: *: pid *\n", "", pid), "");
 }
 
-fn a_plus_does_not_look_beyond_the_line(sandbox: &Sandbox) {
+fn plus_stops_at_end_of_line(sandbox: &Sandbox) {
     // The first line leaves a b where the second one has ended.
     let seen = current(sandbox, "-*\n+a+b*\n", "", "abb\na\n");
     let found = match sandbox.subject() {
@@ -345,7 +345,7 @@ fn a_plus_does_not_look_beyond_the_line(sandbox: &Sandbox) {
     assert_eq!(seen, found);
 }
 
-fn patterns_match_the_head_of_a_line_without_stamp_and_prefix(sandbox: &Sandbox) {
+fn patterns_ignore_stamp_and_prefix(sandbox: &Sandbox) {
     let config = "-*\n+abcde\npP\n";
     let words = "-l 5 -b 20";
     assert_eq!(
@@ -370,7 +370,7 @@ fn e_writes_the_heads_of_lines_to_stderr(sandbox: &Sandbox) {
     assert_eq!(masked(&outcome.stderr), "@LABEL P: a\n");
 }
 
-fn each_directory_has_its_own_configuration(sandbox: &Sandbox) {
+fn directories_have_separate_configurations(sandbox: &Sandbox) {
     directory(sandbox, "-a*\ne*\n");
     sandbox.write("n/config", "pN\ne*\n");
     sandbox
@@ -382,7 +382,7 @@ fn each_directory_has_its_own_configuration(sandbox: &Sandbox) {
     );
 }
 
-fn a_file_ends_at_a_line_end_near_its_size(sandbox: &Sandbox) {
+fn file_ends_at_line_end_near_size(sandbox: &Sandbox) {
     let files = |config: &str, words: &str, length: usize, count: usize| {
         log(sandbox, config, words, line(length).repeat(count)).succeeds();
         sizes(sandbox, "m")
@@ -411,7 +411,7 @@ fn n_old_files_are_kept(sandbox: &Sandbox) {
     }
 }
 
-fn one_old_file_goes_for_each_that_comes(sandbox: &Sandbox) {
+fn each_new_old_file_removes_one(sandbox: &Sandbox) {
     directory(sandbox, "s2000\nn2\n");
     let old = |name: &str| sandbox.write(format!("m/@{name}"), "x");
     for name in ["400000000000000000000011.s", "400000000000000000000022.x"] {
@@ -441,7 +441,7 @@ fn one_old_file_goes_for_each_that_comes(sandbox: &Sandbox) {
     assert!(!sandbox.exists("m/@400000000000000000000003.t"));
 }
 
-fn what_a_crash_left_is_kept_apart(sandbox: &Sandbox) {
+fn crash_leftover_is_kept_as_unfinished(sandbox: &Sandbox) {
     for (mode, text, said, listed) in [
         (
             0o644,
@@ -464,7 +464,7 @@ fn what_a_crash_left_is_kept_apart(sandbox: &Sandbox) {
     }
 }
 
-fn a_processor_makes_the_old_file(sandbox: &Sandbox) {
+fn processor_output_becomes_old_file(sandbox: &Sandbox) {
     let config = "s2000\n!tr 0 1; echo seen >&5\n";
     let input = b"0\n".repeat(600);
     log(sandbox, config, "", &input).succeeds();
@@ -482,7 +482,7 @@ fn a_processor_makes_the_old_file(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/state"), b"seen\n".repeat(3));
 }
 
-fn a_processor_that_fails_is_run_again(sandbox: &Sandbox) {
+fn failing_processor_is_retried(sandbox: &Sandbox) {
     let config = "s2000\n!test -e ok || { echo x; >ok; exit 3; }; cat\n";
     let outcome = log(sandbox, config, "", line(1000));
     outcome.is(0, "", "svlogd: warning: processor failed, restart: m\n");
@@ -490,7 +490,7 @@ fn a_processor_that_fails_is_run_again(sandbox: &Sandbox) {
     assert!(!sandbox.exists("m/newstate"));
 }
 
-fn a_processor_that_is_killed_is_run_again(sandbox: &Sandbox) {
+fn killed_processor_is_retried(sandbox: &Sandbox) {
     let config = "s2000\n!test -e ok || { >ok; kill -9 $$; }; cat\n";
     let outcome = log(sandbox, config, "", line(1000));
     // runit takes a death for success, and what was made so far for all.
@@ -503,7 +503,7 @@ fn a_processor_that_is_killed_is_run_again(sandbox: &Sandbox) {
     }
 }
 
-fn a_processor_that_cannot_be_started_is_tried_again(sandbox: &Sandbox) {
+fn unrunnable_processor_is_retried(sandbox: &Sandbox) {
     for (hinder, help, message) in [
         (
             "mkdir newstate",
@@ -542,7 +542,7 @@ fn a_processor_that_cannot_be_started_is_tried_again(sandbox: &Sandbox) {
     }
 }
 
-fn a_shell_that_cannot_be_run_is_said(sandbox: &Sandbox) {
+fn unrunnable_shell_is_reported(sandbox: &Sandbox) {
     directory(sandbox, "s2000\n!cat\n");
     sandbox.write("input", line(1000));
     let mut command = sandbox.command("unshare");
@@ -569,7 +569,7 @@ fn a_shell_that_cannot_be_run_is_said(sandbox: &Sandbox) {
     assert_eq!(contents(sandbox, "m")[0], line(1000));
 }
 
-fn a_processor_without_a_process_is_waited_for(sandbox: &Sandbox) {
+fn failing_fork_of_processor_is_retried(sandbox: &Sandbox) {
     let Some(strace) = injected("clone,clone3,fork,vfork", "EAGAIN", "1") else {
         return;
     };
@@ -644,7 +644,7 @@ fn hup_reads_the_configurations_again(sandbox: &Sandbox) {
     );
 }
 
-fn alrm_rotates_what_is_not_empty(sandbox: &Sandbox) {
+fn alrm_rotates_nonempty_current(sandbox: &Sandbox) {
     directory(sandbox, "");
     let (running, mut feed) = start(sandbox, "-v");
     running.signal(SIGALRM);
@@ -663,7 +663,7 @@ fn alrm_rotates_what_is_not_empty(sandbox: &Sandbox) {
     );
 }
 
-fn term_leaves_what_is_not_read_to_the_next(sandbox: &Sandbox) {
+fn term_leaves_unread_lines_in_pipe(sandbox: &Sandbox) {
     directory(sandbox, "");
     let (running, mut feed) = start(sandbox, "-v");
     feed.write("one\n");
@@ -678,7 +678,7 @@ fn term_leaves_what_is_not_read_to_the_next(sandbox: &Sandbox) {
     assert_eq!(feed.left(), b"two\n");
 }
 
-fn term_ends_with_the_line_that_is_read(sandbox: &Sandbox) {
+fn term_ends_after_the_line_being_read(sandbox: &Sandbox) {
     directory(sandbox, "");
     let (running, mut feed) = start(sandbox, "-v");
     feed.write("be");
@@ -698,7 +698,7 @@ fn term_ends_with_the_line_that_is_read(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/current"), written);
 }
 
-fn t_rotates_what_is_too_old(sandbox: &Sandbox) {
+fn t_rotates_file_at_age(sandbox: &Sandbox) {
     directory(sandbox, "t1\n");
     let (running, mut feed) = start(sandbox, "");
     feed.write("one\n");
@@ -731,7 +731,7 @@ fn u_sends_the_heads_of_lines(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/current"), b"");
 }
 
-fn an_address_that_is_none_is_said(sandbox: &Sandbox) {
+fn invalid_address_is_reported(sandbox: &Sandbox) {
     for (address, message) in [
         ("1.2.3", "ip address: 1.2.3"),
         (" 1.2.3.4", "ip address:  1.2.3.4"),
@@ -750,7 +750,7 @@ fn an_address_that_is_none_is_said(sandbox: &Sandbox) {
     }
 }
 
-fn what_cannot_be_sent_is_written(sandbox: &Sandbox) {
+fn unsent_line_is_written(sandbox: &Sandbox) {
     let Some(strace) = injected("sendto", "EIO", "1+") else {
         return;
     };
@@ -773,7 +773,7 @@ fn what_cannot_be_sent_is_written(sandbox: &Sandbox) {
     );
 }
 
-fn a_full_disk_costs_old_files_first(sandbox: &Sandbox) {
+fn full_disk_removes_old_files_first(sandbox: &Sandbox) {
     let Some(strace) = injected("write", "ENOSPC", "1") else {
         return;
     };
@@ -801,7 +801,7 @@ fn a_full_disk_costs_old_files_first(sandbox: &Sandbox) {
     }
 }
 
-fn what_is_refused_is_tried_again(sandbox: &Sandbox) {
+fn refused_call_is_retried(sandbox: &Sandbox) {
     for (call, when, message) in [
         ("fchmod", "1", "set mode of current"),
         ("fsync", "1", "fsync current logfile"),
@@ -821,7 +821,7 @@ fn what_is_refused_is_tried_again(sandbox: &Sandbox) {
     }
 }
 
-fn a_directory_is_kept_by_one(sandbox: &Sandbox) {
+fn log_directory_is_locked(sandbox: &Sandbox) {
     directory(sandbox, "");
     let (running, feed) = start(sandbox, "");
     sandbox.sh("exec svlogd -v m").is(
@@ -834,7 +834,7 @@ fn a_directory_is_kept_by_one(sandbox: &Sandbox) {
     running.wait().succeeds();
 }
 
-fn input_that_cannot_be_read_has_ended(sandbox: &Sandbox) {
+fn unreadable_input_counts_as_end(sandbox: &Sandbox) {
     directory(sandbox, "");
     sandbox.sh("exec svlogd m <.").is(
         0,
@@ -843,8 +843,8 @@ fn input_that_cannot_be_read_has_ended(sandbox: &Sandbox) {
     );
 }
 
-fn files_that_may_not_be_made_are_waited_for(sandbox: &Sandbox) {
-    if !is_root("files_that_may_not_be_made_are_waited_for") {
+fn denied_file_creation_is_retried(sandbox: &Sandbox) {
+    if !is_root("denied_file_creation_is_retried") {
         return;
     }
     directory(sandbox, "");
@@ -859,7 +859,7 @@ fn files_that_may_not_be_made_are_waited_for(sandbox: &Sandbox) {
     );
 }
 
-fn one_goes_on_where_the_other_ended(sandbox: &Sandbox) {
+fn svlogd_continues_the_other_svlogd(sandbox: &Sandbox) {
     directory(sandbox, "s2000\nn3\n");
     for n in 0..8 {
         let who = if n % 2 == 0 { "svlogd" } else { "$THEN/svlogd" };
@@ -870,7 +870,7 @@ fn one_goes_on_where_the_other_ended(sandbox: &Sandbox) {
     assert_eq!(sizes(sandbox, "m"), [1000, 1000, 1000, 600]);
 }
 
-fn what_a_kill_leaves_is_kept(sandbox: &Sandbox) {
+fn killed_loggers_file_is_kept(sandbox: &Sandbox) {
     directory(sandbox, "s2000\n!cat\n");
     let (running, mut feed) = start(sandbox, "");
     feed.write("one\n");
@@ -883,7 +883,7 @@ fn what_a_kill_leaves_is_kept(sandbox: &Sandbox) {
     );
 }
 
-fn multilog_goes_on_where_svlogd_ended_and_back(sandbox: &Sandbox) {
+fn multilog_and_svlogd_continue_each_other(sandbox: &Sandbox) {
     directory(sandbox, "s3000\n");
     sandbox.feed(line(100).repeat(25), "svlogd m").succeeds();
     sandbox

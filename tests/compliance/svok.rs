@@ -1,15 +1,15 @@
 use testkit::{Sandbox, compliance, interop};
 
 compliance!(
-    usage_is_for_a_missing_argument,
+    missing_argument_prints_usage,
     further_arguments_are_ignored,
     a_missing_directory_is_fatal,
-    anything_but_a_fifo_is_said,
+    non_fifo_is_reported,
 );
 
-interop!(it_tells_whether_supervise_runs,);
+interop!(exit_code_says_whether_supervise_runs,);
 
-fn usage_is_for_a_missing_argument(sandbox: &Sandbox) {
+fn missing_argument_prints_usage(sandbox: &Sandbox) {
     sandbox.sh("svok").is(100, "", "svok: usage: svok dir\n");
 }
 
@@ -26,7 +26,7 @@ fn a_missing_directory_is_fatal(sandbox: &Sandbox) {
     );
 }
 
-fn anything_but_a_fifo_is_said(sandbox: &Sandbox) {
+fn non_fifo_is_reported(sandbox: &Sandbox) {
     sandbox.write("s/supervise/ok/file", "");
     sandbox.sh("svok s").is(
         111,
@@ -34,7 +34,7 @@ fn anything_but_a_fifo_is_said(sandbox: &Sandbox) {
         "svok: fatal: unable to open s/supervise/ok: is a directory\n",
     );
 }
-fn it_tells_whether_supervise_runs(sandbox: &Sandbox) {
+fn exit_code_says_whether_supervise_runs(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
     sandbox.sh("svok s").is(100, "", "");
     let supervise = sandbox.start(sandbox.shell("exec supervise s"));

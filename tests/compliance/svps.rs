@@ -7,11 +7,11 @@ const USAGE: &str = "svps: usage: svps [-j] [scandir]\n";
 ours_on_theirs!(
     each_service_has_a_row_and_its_logger_below,
     json_can_be_read,
-    names_reach_no_terminal_as_they_are,
+    names_are_escaped_for_terminals,
     services_of_runsv_are_shown,
-    what_supervise_e_tells_is_shown,
-    what_cannot_be_read_is_told,
-    what_is_closed_to_others_is_unknown_to_them,
+    state_of_supervise_e_is_shown,
+    unreadable_state_is_reported,
+    inaccessible_service_is_unknown,
     colours_are_for_terminals,
 );
 
@@ -111,7 +111,7 @@ fn json_can_be_read(sandbox: &Sandbox) {
         .prints("false\nfalse\ntrue\nfalse\nfalse\n");
 }
 
-fn names_reach_no_terminal_as_they_are(sandbox: &Sandbox) {
+fn names_are_escaped_for_terminals(sandbox: &Sandbox) {
     sandbox.sh(r#"mkdir scan; cd scan; n="$(printf 'a\033[2Jb\302\233c\377d\342\200\256e')"; mkdir "$n"; echo 123 >"$n/supervise"; mkdir "$n/log" "$n/log/supervise"; : >"$n/log/supervise/status""#)
         .succeeds();
     let outcome = sandbox.sh("svps scan");
@@ -143,7 +143,7 @@ fn services_of_runsv_are_shown(sandbox: &Sandbox) {
     });
 }
 
-fn what_supervise_e_tells_is_shown(sandbox: &Sandbox) {
+fn state_of_supervise_e_is_shown(sandbox: &Sandbox) {
     let _svscan = three(sandbox);
     let state = "state=failed\nsince=@4fffffffffffffff00000000\nrestarts=7\nexit_code=3\n";
     sandbox.write("scan/b/supervise/state", state);
@@ -163,7 +163,7 @@ fn what_supervise_e_tells_is_shown(sandbox: &Sandbox) {
     );
 }
 
-fn what_cannot_be_read_is_told(sandbox: &Sandbox) {
+fn unreadable_state_is_reported(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p scan/a/supervise scan/b/supervise; cd scan; ln -s loop loop; ln -s nowhere gone").succeeds();
     let bad = |making: &str, error: &str| {
         sandbox
@@ -240,7 +240,7 @@ fn what_cannot_be_read_is_told(sandbox: &Sandbox) {
         .prints("SERVICE  STATE  PID  FOR  RESTARTS  EXIT  PRIVATE  RSS\n");
 }
 
-fn what_is_closed_to_others_is_unknown_to_them(sandbox: &Sandbox) {
+fn inaccessible_service_is_unknown(sandbox: &Sandbox) {
     let _svscan = three(sandbox);
     if !may_change_identity("svps by another user") {
         return;

@@ -6,24 +6,24 @@ use super::{SLEEPER, may_change_identity};
 
 compliance!(
     a_missing_directory_is_fatal,
-    it_scans_the_current_directory_without_an_argument,
+    current_directory_is_the_default,
     further_arguments_are_ignored,
-    what_is_no_service_is_left_alone,
-    what_cannot_be_looked_at_is_a_warning,
-    a_directory_that_cannot_be_read_is_a_warning,
-    supervise_that_is_not_on_path_is_a_warning,
-    no_processes_and_no_descriptors_are_warnings,
-    supervise_is_run_as_it_was_inherited,
-    log_is_looked_for_at_first_sight_only,
-    what_is_gone_is_forgotten_and_may_come_back,
-    two_names_of_a_directory_are_one_service,
-    its_death_leaves_the_services,
+    non_service_entries_are_skipped,
+    unreadable_entry_is_a_warning,
+    unreadable_scan_directory_is_a_warning,
+    missing_supervise_is_a_warning,
+    process_and_descriptor_limits_are_warnings,
+    supervise_inherits_from_svscan,
+    log_is_looked_up_at_first_scan_only,
+    removed_entry_is_dropped_and_may_return,
+    two_links_to_a_directory_are_one_service,
+    killed_svscan_leaves_services_running,
 );
 
 interop!(
     a_service_and_its_logger_are_joined,
-    no_line_is_lost_when_either_side_is_restarted,
-    a_dead_supervise_is_started_again,
+    restart_of_service_or_logger_loses_no_line,
+    supervise_that_exits_is_restarted,
 );
 
 /// Starts svscan on the directory `scan`.
@@ -118,7 +118,7 @@ fn a_missing_directory_is_fatal(sandbox: &Sandbox) {
     );
 }
 
-fn it_scans_the_current_directory_without_an_argument(sandbox: &Sandbox) {
+fn current_directory_is_the_default(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let _svscan = sandbox.start(sandbox.shell("exec svscan"));
     wait_for_services(sandbox, &["s"]);
@@ -130,7 +130,7 @@ fn further_arguments_are_ignored(sandbox: &Sandbox) {
     wait_for_services(sandbox, &["scan/s"]);
 }
 
-fn what_is_no_service_is_left_alone(sandbox: &Sandbox) {
+fn non_service_entries_are_skipped(sandbox: &Sandbox) {
     sandbox.script("scan/.hidden/run", SLEEPER);
     sandbox.script("scan/a/run", SLEEPER);
     sandbox.script("elsewhere/run", SLEEPER);
@@ -142,7 +142,7 @@ fn what_is_no_service_is_left_alone(sandbox: &Sandbox) {
     assert_eq!(svscan.stderr(), b"");
 }
 
-fn what_cannot_be_looked_at_is_a_warning(sandbox: &Sandbox) {
+fn unreadable_entry_is_a_warning(sandbox: &Sandbox) {
     sandbox
         .sh("mkdir -p scan/c; ln -s log scan/c/log; ln -s nowhere scan/d; ln -s e scan/e")
         .succeeds();
@@ -161,8 +161,8 @@ fn what_cannot_be_looked_at_is_a_warning(sandbox: &Sandbox) {
     );
 }
 
-fn a_directory_that_cannot_be_read_is_a_warning(sandbox: &Sandbox) {
-    if !may_change_identity("a_directory_that_cannot_be_read_is_a_warning") {
+fn unreadable_scan_directory_is_a_warning(sandbox: &Sandbox) {
+    if !may_change_identity("unreadable_scan_directory_is_a_warning") {
         return;
     }
     sandbox.sh("mkdir -m 711 scan").succeeds();
@@ -172,7 +172,7 @@ fn a_directory_that_cannot_be_read_is_a_warning(sandbox: &Sandbox) {
     sandbox.wait_until("it warns", || svscan.stderr() == warning.as_bytes());
 }
 
-fn supervise_that_is_not_on_path_is_a_warning(sandbox: &Sandbox) {
+fn missing_supervise_is_a_warning(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p scan/a/log").succeeds();
     let svscan = sandbox.start(sandbox.shell("exec env PATH=/nonexistent $FIRST/svscan scan"));
     sandbox.wait_until("it warns", || lines(&svscan) >= 2);
@@ -188,8 +188,8 @@ fn supervise_that_is_not_on_path_is_a_warning(sandbox: &Sandbox) {
     );
 }
 
-fn no_processes_and_no_descriptors_are_warnings(sandbox: &Sandbox) {
-    if !may_change_identity("no_processes_and_no_descriptors_are_warnings") {
+fn process_and_descriptor_limits_are_warnings(sandbox: &Sandbox) {
+    if !may_change_identity("process_and_descriptor_limits_are_warnings") {
         return;
     }
     sandbox
@@ -214,7 +214,7 @@ fn no_processes_and_no_descriptors_are_warnings(sandbox: &Sandbox) {
     });
 }
 
-fn supervise_is_run_as_it_was_inherited(sandbox: &Sandbox) {
+fn supervise_inherits_from_svscan(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p scan/a/log").succeeds();
     sandbox.script("bin2/supervise", TELLING);
     // The shell closes what it does not know of.
@@ -239,7 +239,7 @@ fn supervise_is_run_as_it_was_inherited(sandbox: &Sandbox) {
     );
 }
 
-fn log_is_looked_for_at_first_sight_only(sandbox: &Sandbox) {
+fn log_is_looked_up_at_first_scan_only(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let _svscan = svscan(sandbox);
     wait_for_services(sandbox, &["scan/a"]);
@@ -250,7 +250,7 @@ fn log_is_looked_for_at_first_sight_only(sandbox: &Sandbox) {
     sandbox.sh("svok scan/a/log").is(100, "", "");
 }
 
-fn what_is_gone_is_forgotten_and_may_come_back(sandbox: &Sandbox) {
+fn removed_entry_is_dropped_and_may_return(sandbox: &Sandbox) {
     sandbox.script("a/run", SLEEPER);
     sandbox.sh("mkdir scan; ln -s ../a scan/a").succeeds();
     let svscan = svscan(sandbox);
@@ -268,7 +268,7 @@ fn what_is_gone_is_forgotten_and_may_come_back(sandbox: &Sandbox) {
     assert_eq!(svscan.stderr(), b"");
 }
 
-fn two_names_of_a_directory_are_one_service(sandbox: &Sandbox) {
+fn two_links_to_a_directory_are_one_service(sandbox: &Sandbox) {
     sandbox.script("a/run", SLEEPER);
     sandbox
         .sh("mkdir scan; ln -s ../a scan/one; ln -s ../a scan/two")
@@ -281,7 +281,7 @@ fn two_names_of_a_directory_are_one_service(sandbox: &Sandbox) {
     assert_eq!(svscan.stderr(), b"");
 }
 
-fn its_death_leaves_the_services(sandbox: &Sandbox) {
+fn killed_svscan_leaves_services_running(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let svscan = svscan(sandbox);
     let service = sandbox.service("scan/a");
@@ -300,7 +300,7 @@ fn a_service_and_its_logger_are_joined(sandbox: &Sandbox) {
     });
 }
 
-fn no_line_is_lost_when_either_side_is_restarted(sandbox: &Sandbox) {
+fn restart_of_service_or_logger_loses_no_line(sandbox: &Sandbox) {
     counting_service(sandbox, "scan/a");
     let _svscan = svscan(sandbox);
     wait_for_services(sandbox, &["scan/a", "scan/a/log"]);
@@ -353,7 +353,7 @@ fn no_line_is_lost_when_either_side_is_restarted(sandbox: &Sandbox) {
     }
 }
 
-fn a_dead_supervise_is_started_again(sandbox: &Sandbox) {
+fn supervise_that_exits_is_restarted(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     sandbox.write("scan/a/down", "");
     let _svscan = svscan(sandbox);

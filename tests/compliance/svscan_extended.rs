@@ -56,24 +56,24 @@ while (sysread STDIN, my $bytes, 4096) { sleep 0.001; syswrite $kept, $bytes }
 "#;
 
 ours!(
-    it_runs_supervise_e_for_services_and_loggers,
-    only_a_first_e_is_an_option,
-    told_to_end_it_ends_services_before_their_loggers,
+    services_and_loggers_run_under_supervise_e,
+    e_is_an_option_in_first_place_only,
+    term_stops_services_before_loggers,
     each_logger_ends_after_its_service,
-    nothing_is_lost_on_the_way_to_a_slow_logger,
-    a_logger_that_is_lost_meanwhile_is_replaced,
-    what_a_logger_left_unread_is_read_by_the_next,
-    what_takes_too_long_is_killed,
-    told_again_it_kills_all,
-    a_service_that_cleans_up_is_not_disturbed,
-    hup_ends_what_is_gone_and_nothing_else,
-    what_comes_back_while_it_ends_is_started_again_at_once,
-    alrm_looks_now,
-    an_essential_service_ends_all_with_its_code,
-    an_essential_service_that_may_run_again_ends_nothing,
-    signals_that_were_ignored_are_so_for_the_services,
-    process_one_exits_with_the_code_of_an_essential_service,
-    process_one_without_e_kills_what_takes_too_long_and_reaps_meanwhile,
+    slow_logger_receives_every_line,
+    logger_killed_during_stop_is_replaced,
+    next_logger_reads_unread_lines,
+    slow_service_is_killed_at_timeout,
+    second_term_kills_all_services,
+    service_in_finish_is_not_killed,
+    hup_stops_removed_services_only,
+    entry_restored_during_stop_restarts_at_once,
+    alrm_scans_at_once,
+    essential_exit_stops_all_with_its_code,
+    essential_restart_stops_nothing,
+    ignored_signals_pass_to_services,
+    process_one_exits_with_essential_code,
+    process_one_reaps_while_stopping,
 );
 
 compliance!(without_e_signals_end_svscan_alone,);
@@ -134,7 +134,7 @@ fn assert_all_is_kept(sandbox: &Sandbox) {
     assert!(kept == expected, "{} lines of {last}", kept.lines().count());
 }
 
-fn it_runs_supervise_e_for_services_and_loggers(sandbox: &Sandbox) {
+fn services_and_loggers_run_under_supervise_e(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     sandbox.script("scan/a/log/run", SLEEPER);
     let svscan = svscan(sandbox);
@@ -151,7 +151,7 @@ fn it_runs_supervise_e_for_services_and_loggers(sandbox: &Sandbox) {
     sandbox.wait_for(&sessions, |others| others == "2\n");
 }
 
-fn only_a_first_e_is_an_option(sandbox: &Sandbox) {
+fn e_is_an_option_in_first_place_only(sandbox: &Sandbox) {
     for (words, dir) in [
         ("-e nope", "nope"),
         ("-e -e", "-e"),
@@ -169,7 +169,7 @@ fn only_a_first_e_is_an_option(sandbox: &Sandbox) {
     ends(sandbox, svscan).prints("first\nlast words\n");
 }
 
-fn told_to_end_it_ends_services_before_their_loggers(sandbox: &Sandbox) {
+fn term_stops_services_before_loggers(sandbox: &Sandbox) {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         for name in ["a", "b", "c"] {
             sandbox.script(format!("scan/{name}/run"), POLITE);
@@ -217,7 +217,7 @@ fn each_logger_ends_after_its_service(sandbox: &Sandbox) {
     assert_eq!(text(sandbox, "said"), "service\na\nlogger\n");
 }
 
-fn nothing_is_lost_on_the_way_to_a_slow_logger(sandbox: &Sandbox) {
+fn slow_logger_receives_every_line(sandbox: &Sandbox) {
     for files in ["", "timeout-kill", "down-signal"] {
         sandbox.script("scan/a/run", COUNTING);
         sandbox.script("scan/a/log/run", SLOW);
@@ -236,7 +236,7 @@ fn nothing_is_lost_on_the_way_to_a_slow_logger(sandbox: &Sandbox) {
     }
 }
 
-fn a_logger_that_is_lost_meanwhile_is_replaced(sandbox: &Sandbox) {
+fn logger_killed_during_stop_is_replaced(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", COUNTING);
     // The first one stops before it has read anything.
     sandbox.script(
@@ -259,7 +259,7 @@ fn a_logger_that_is_lost_meanwhile_is_replaced(sandbox: &Sandbox) {
     assert_all_is_kept(sandbox);
 }
 
-fn what_a_logger_left_unread_is_read_by_the_next(sandbox: &Sandbox) {
+fn next_logger_reads_unread_lines(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", POLITE);
     // It ends, and leaves what comes after the first line.
     sandbox.script(
@@ -274,7 +274,7 @@ fn what_a_logger_left_unread_is_read_by_the_next(sandbox: &Sandbox) {
     assert_eq!(text(sandbox, "scan/a/log/kept"), "first\nlast words\n");
 }
 
-fn what_takes_too_long_is_killed(sandbox: &Sandbox) {
+fn slow_service_is_killed_at_timeout(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", STUBBORN);
     sandbox.write("scan/a/timeout-kill", "200\n");
     // It holds the pipe of another, who has ended.
@@ -297,7 +297,7 @@ fn what_takes_too_long_is_killed(sandbox: &Sandbox) {
     );
 }
 
-fn told_again_it_kills_all(sandbox: &Sandbox) {
+fn second_term_kills_all_services(sandbox: &Sandbox) {
     use Signal::{SIGINT, SIGTERM};
     for (first, second) in [(SIGTERM, SIGTERM), (SIGINT, SIGTERM), (SIGTERM, SIGINT)] {
         sandbox.script("scan/a/run", STUBBORN);
@@ -318,7 +318,7 @@ fn told_again_it_kills_all(sandbox: &Sandbox) {
     }
 }
 
-fn a_service_that_cleans_up_is_not_disturbed(sandbox: &Sandbox) {
+fn service_in_finish_is_not_killed(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", "#!/bin/sh\necho >up\nexec sleep 1000\n");
     sandbox.script(
         "scan/a/finish",
@@ -332,7 +332,7 @@ fn a_service_that_cleans_up_is_not_disturbed(sandbox: &Sandbox) {
     assert_eq!(text(sandbox, "said"), "clean\n");
 }
 
-fn hup_ends_what_is_gone_and_nothing_else(sandbox: &Sandbox) {
+fn hup_stops_removed_services_only(sandbox: &Sandbox) {
     for name in ["a", "b"] {
         sandbox.script(
             format!("{name}/run"),
@@ -361,7 +361,7 @@ fn hup_ends_what_is_gone_and_nothing_else(sandbox: &Sandbox) {
     assert_eq!(svscan.stderr(), b"");
 }
 
-fn what_comes_back_while_it_ends_is_started_again_at_once(sandbox: &Sandbox) {
+fn entry_restored_during_stop_restarts_at_once(sandbox: &Sandbox) {
     sandbox.script("a/run", "#!/bin/sh\ntrap 'echo >told; while ! [ -e go ]; do sleep 0.02; done; exit' TERM\necho $$ >up\nwhile :; do sleep 0.02; done\n");
     sandbox.sh("mkdir scan; ln -s ../a scan").succeeds();
     let svscan = svscan(sandbox);
@@ -385,7 +385,7 @@ fn what_comes_back_while_it_ends_is_started_again_at_once(sandbox: &Sandbox) {
     );
 }
 
-fn alrm_looks_now(sandbox: &Sandbox) {
+fn alrm_scans_at_once(sandbox: &Sandbox) {
     sandbox.script("template/run", "#!/bin/sh\necho >up\nexec sleep 1000\n");
     sandbox.sh("mkdir scan; cp -r template scan/0").succeeds();
     let svscan = svscan(sandbox);
@@ -408,7 +408,7 @@ fn alrm_looks_now(sandbox: &Sandbox) {
     );
 }
 
-fn an_essential_service_ends_all_with_its_code(sandbox: &Sandbox) {
+fn essential_exit_stops_all_with_its_code(sandbox: &Sandbox) {
     for (run, code) in [
         ("exit 7", 7),
         ("exit 0", 0),
@@ -444,7 +444,7 @@ fn an_essential_service_ends_all_with_its_code(sandbox: &Sandbox) {
     }
 }
 
-fn an_essential_service_that_may_run_again_ends_nothing(sandbox: &Sandbox) {
+fn essential_restart_stops_nothing(sandbox: &Sandbox) {
     sandbox.script(
         "scan/main/run",
         "#!/bin/sh\necho >>runs\n[ $(wc -l <runs) -lt 3 ] || exec sleep 1000\n",
@@ -476,7 +476,7 @@ fn an_essential_service_that_may_run_again_ends_nothing(sandbox: &Sandbox) {
     ends(sandbox, svscan).prints("first\nlast words\n");
 }
 
-fn signals_that_were_ignored_are_so_for_the_services(sandbox: &Sandbox) {
+fn ignored_signals_pass_to_services(sandbox: &Sandbox) {
     sandbox.script(
         "scan/a/run",
         "#!/bin/sh\ngrep -h ^Sig[BI] /proc/self/status >masks\necho >up\nexec sleep 1000\n",
@@ -494,7 +494,7 @@ fn signals_that_were_ignored_are_so_for_the_services(sandbox: &Sandbox) {
     ends(sandbox, svscan).succeeds();
 }
 
-fn process_one_exits_with_the_code_of_an_essential_service(sandbox: &Sandbox) {
+fn process_one_exits_with_essential_code(sandbox: &Sandbox) {
     sandbox.script("scan/main/run", "#!/bin/sh\nexit 9\n");
     sandbox.script("scan/main/finish", "#!/bin/sh\nexit 125\n");
     sandbox.write("scan/main/essential", "");
@@ -506,7 +506,7 @@ fn process_one_exits_with_the_code_of_an_essential_service(sandbox: &Sandbox) {
     ends(sandbox, unshare).is(9, "", "");
 }
 
-fn process_one_without_e_kills_what_takes_too_long_and_reaps_meanwhile(sandbox: &Sandbox) {
+fn process_one_reaps_while_stopping(sandbox: &Sandbox) {
     sandbox.script(
         "scan/a/run",
         "#!/bin/sh

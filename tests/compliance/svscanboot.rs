@@ -16,10 +16,10 @@ const PATH: &str = "PATH=/command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr
 const MESSAGE: &str = "supervise: fatal: unable to start broken/run: file does not exist\n";
 
 compliance!(
-    svscan_and_readproctitle_get_path_alone_and_a_pipe_between_them,
-    an_error_is_seen_in_the_process_list,
-    services_left_over_are_ended,
-    it_needs_no_services,
+    svscan_pipes_to_readproctitle_with_path_only,
+    errors_appear_in_process_title,
+    leftover_services_are_stopped,
+    empty_service_directory_is_accepted,
 );
 
 /// Starts the subject's svscanboot on the services in `etc/service`; None, and
@@ -102,7 +102,7 @@ impl Process {
     }
 }
 
-fn svscan_and_readproctitle_get_path_alone_and_a_pipe_between_them(sandbox: &Sandbox) {
+fn svscan_pipes_to_readproctitle_with_path_only(sandbox: &Sandbox) {
     // Not a shell, which would add to the environment.
     sandbox.script("etc/service/s/run", "#!/usr/bin/tail -fn0\n");
     let Some(boot) = boot(sandbox) else { return };
@@ -138,7 +138,7 @@ fn svscan_and_readproctitle_get_path_alone_and_a_pipe_between_them(sandbox: &San
     assert_eq!((boot.stdout(), boot.stderr()), (vec![], vec![]));
 }
 
-fn an_error_is_seen_in_the_process_list(sandbox: &Sandbox) {
+fn errors_appear_in_process_title(sandbox: &Sandbox) {
     fs::create_dir_all(sandbox.path("etc/service/broken")).unwrap();
     let Some(boot) = boot(sandbox) else { return };
     let title = Process::wait_for(sandbox, &boot, "readproctitle");
@@ -160,7 +160,7 @@ fn an_error_is_seen_in_the_process_list(sandbox: &Sandbox) {
     assert!((1..=6).any(|times| shown == possible(times)), "{shown}");
 }
 
-fn services_left_over_are_ended(sandbox: &Sandbox) {
+fn leftover_services_are_stopped(sandbox: &Sandbox) {
     sandbox.script("etc/service/s/run", "#!/bin/sh\nexec sleep 1000\n");
     sandbox.script("etc/service/s/log/run", "#!/bin/sh\nexec sleep 1000\n");
     let left = ["s", "s/log"].map(|service| {
@@ -180,7 +180,7 @@ fn services_left_over_are_ended(sandbox: &Sandbox) {
     }
 }
 
-fn it_needs_no_services(sandbox: &Sandbox) {
+fn empty_service_directory_is_accepted(sandbox: &Sandbox) {
     fs::create_dir_all(sandbox.path("etc/service")).unwrap();
     let Some(boot) = boot(sandbox) else { return };
     let svscan = Process::wait_for(sandbox, &boot, "svscan");

@@ -5,23 +5,23 @@ use testkit::{Sandbox, compliance, interop};
 use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
 
 compliance!(
-    no_arguments_no_output,
-    there_are_no_options,
-    each_directory_has_its_line_on_standard_output,
-    the_current_directory_is_set_back_between,
-    down_may_be_unreadable,
-    ok_may_be_anything,
+    call_without_arguments_prints_nothing,
+    options_are_not_accepted,
+    each_directory_has_a_line_on_stdout,
+    current_directory_is_restored_in_between,
+    unreadable_down_counts_as_absent,
+    ok_may_be_any_kind_of_file,
     a_short_record_is_a_bad_format,
-    what_follows_the_record_is_ignored,
-    a_status_that_cannot_be_read_shows_the_one_before,
-    every_clause_of_the_sentence,
-    seconds_are_of_whole_seconds,
+    bytes_after_record_are_ignored,
+    unreadable_status_repeats_the_previous_one,
+    status_line_has_every_clause,
+    seconds_are_counted_from_whole_seconds,
     seconds_of_a_record_of_noise,
-    nobody_reading_is_no_failure,
-    the_current_directory_must_be_readable,
+    closed_output_is_not_a_failure,
+    unopenable_current_directory_is_fatal,
 );
 
-interop!(it_describes_a_running_service,);
+interop!(running_service_is_described,);
 
 /// A perl command that writes a status record, the label, pid, paused and
 /// want of which are given in hexadecimal.
@@ -36,17 +36,17 @@ fn record(label: &str, pid: &str, flags: &str) -> String {
 const LONG_AGO: &str = "000000000000000000000000";
 const IN_FUTURE: &str = "4fffffffffffffff00000000";
 
-fn no_arguments_no_output(sandbox: &Sandbox) {
+fn call_without_arguments_prints_nothing(sandbox: &Sandbox) {
     sandbox.sh("svstat").succeeds();
 }
 
-fn there_are_no_options(sandbox: &Sandbox) {
+fn options_are_not_accepted(sandbox: &Sandbox) {
     sandbox.sh("svstat -Z --").prints(
         "-Z: unable to chdir: file does not exist\n--: unable to chdir: file does not exist\n",
     );
 }
 
-fn each_directory_has_its_line_on_standard_output(sandbox: &Sandbox) {
+fn each_directory_has_a_line_on_stdout(sandbox: &Sandbox) {
     sandbox.write("file", "");
     sandbox.write("s/run", "");
     sandbox.write("fifo/supervise/status", "");
@@ -59,7 +59,7 @@ fn each_directory_has_its_line_on_standard_output(sandbox: &Sandbox) {
     );
 }
 
-fn the_current_directory_is_set_back_between(sandbox: &Sandbox) {
+fn current_directory_is_restored_in_between(sandbox: &Sandbox) {
     sandbox.write("a/b/run", "");
     sandbox.write("a/supervise/x", "");
     sandbox.sh("svstat a a/b ../here/a").prints(
@@ -69,14 +69,14 @@ fn the_current_directory_is_set_back_between(sandbox: &Sandbox) {
     );
 }
 
-fn down_may_be_unreadable(sandbox: &Sandbox) {
+fn unreadable_down_counts_as_absent(sandbox: &Sandbox) {
     sandbox.sh("mkdir s; ln -s down s/down").succeeds();
     sandbox
         .sh("svstat s")
         .prints("s: unable to stat down: symbolic link loop\n");
 }
 
-fn ok_may_be_anything(sandbox: &Sandbox) {
+fn ok_may_be_any_kind_of_file(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p s/supervise/ok").succeeds();
     sandbox
         .sh("svstat s")
@@ -104,13 +104,13 @@ fn a_short_record_is_a_bad_format(sandbox: &Sandbox) {
         .prints("s: unable to read supervise/status: bad format\n");
 }
 
-fn what_follows_the_record_is_ignored(sandbox: &Sandbox) {
+fn bytes_after_record_are_ignored(sandbox: &Sandbox) {
     sandbox
         .sh(&record(IN_FUTURE, "00000000", "006475757575"))
         .prints("s: down 0 seconds, normally up\n");
 }
 
-fn a_status_that_cannot_be_read_shows_the_one_before(sandbox: &Sandbox) {
+fn unreadable_status_repeats_the_previous_one(sandbox: &Sandbox) {
     sandbox
         .sh("mkdir -p d/supervise/status; : >d/supervise/ok")
         .succeeds();
@@ -123,7 +123,7 @@ fn a_status_that_cannot_be_read_shows_the_one_before(sandbox: &Sandbox) {
         .prints("s: up (pid 7) 0 seconds, paused\nd: up (pid 7) 0 seconds, paused\n");
 }
 
-fn every_clause_of_the_sentence(sandbox: &Sandbox) {
+fn status_line_has_every_clause(sandbox: &Sandbox) {
     let say = |pid: &str, flags: &str| sandbox.sh(&record(IN_FUTURE, pid, flags)).text();
     assert_eq!(say("00000000", "0000"), "s: down 0 seconds, normally up\n");
     assert_eq!(
@@ -157,7 +157,7 @@ fn every_clause_of_the_sentence(sandbox: &Sandbox) {
     );
 }
 
-fn seconds_are_of_whole_seconds(sandbox: &Sandbox) {
+fn seconds_are_counted_from_whole_seconds(sandbox: &Sandbox) {
     let script = record("4000000000000000ffffffff", "00000000", "0000");
     let script = script
         .replace(
@@ -189,13 +189,13 @@ fn seconds_of_a_record_of_noise(sandbox: &Sandbox) {
         .prints("s: down 0 seconds, normally up\n");
 }
 
-fn nobody_reading_is_no_failure(sandbox: &Sandbox) {
+fn closed_output_is_not_a_failure(sandbox: &Sandbox) {
     sandbox.sh("svstat nope >/dev/full").succeeds();
     sandbox.sh("svstat nope >&-").succeeds();
 }
 
-fn the_current_directory_must_be_readable(sandbox: &Sandbox) {
-    if !may_change_identity("the_current_directory_must_be_readable") {
+fn unopenable_current_directory_is_fatal(sandbox: &Sandbox) {
+    if !may_change_identity("unopenable_current_directory_is_fatal") {
         return;
     }
     sandbox.sh("mkdir s; chmod 711 s").succeeds();
@@ -209,7 +209,7 @@ fn the_current_directory_must_be_readable(sandbox: &Sandbox) {
     }
 }
 
-fn it_describes_a_running_service(sandbox: &Sandbox) {
+fn running_service_is_described(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));

@@ -10,32 +10,32 @@ use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
 const USAGE: &str = "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...\n";
 
 ours_on_theirs!(
-    what_is_so_is_not_waited_for,
+    state_already_reached_returns_at_once,
     each_change_is_waited_for,
-    what_the_introduction_misses,
-    a_restart_is_one_after_the_first_look,
-    what_was_down_for_a_moment_was_down,
-    the_time_may_be_up,
+    introduction_script_works_with_svwait,
+    restart_counts_after_first_snapshot,
+    short_down_state_is_noticed,
+    timeout_ends_the_wait,
     a_killed_supervise_ends_the_wait,
-    a_supervise_that_is_replaced_has_ended,
+    replaced_supervise_counts_as_exited,
     a_removed_directory_ends_the_wait,
-    supervise_may_come_later,
+    supervise_may_start_later,
     supervise_may_be_a_link,
-    the_link_to_a_service_may_go,
+    link_to_service_may_be_removed,
     all_or_one,
-    no_change_is_missed,
-    it_sleeps_until_something_happens,
-    what_is_no_service_is_refused,
-    a_record_of_another_kind_is_refused,
-    what_is_closed_to_others_is_refused,
-    what_the_system_has_too_few_of_is_named,
-    the_wrong_words_are_told,
+    no_change_is_missed_at_any_call,
+    svwait_sleeps_until_a_change,
+    non_service_is_refused,
+    malformed_record_is_refused,
+    inaccessible_service_is_refused,
+    exhausted_resource_is_named,
+    wrong_arguments_are_reported,
     a_thousand_services_are_waited_for_at_once,
-    what_supervise_e_tells_is_heard,
+    state_of_supervise_e_is_used,
     services_of_runsv_are_waited_for,
 );
 
-ours!(supervise_e_tells_when_it_is_ready_and_cleaned_up_after,);
+ours!(ready_and_finished_of_supervise_e_are_awaited,);
 
 /// Starts svwait and waits until it sleeps.
 #[track_caller]
@@ -87,7 +87,7 @@ fn service(sandbox: &Sandbox, down: bool) {
     }
 }
 
-fn what_is_so_is_not_waited_for(sandbox: &Sandbox) {
+fn state_already_reached_returns_at_once(sandbox: &Sandbox) {
     service(sandbox, false);
     let _supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
@@ -125,7 +125,7 @@ fn each_change_is_waited_for(sandbox: &Sandbox) {
     }
 }
 
-fn what_the_introduction_misses(sandbox: &Sandbox) {
+fn introduction_script_works_with_svwait(sandbox: &Sandbox) {
     service(sandbox, false);
     for _ in 0..5 {
         let supervise = supervise(sandbox);
@@ -136,7 +136,7 @@ fn what_the_introduction_misses(sandbox: &Sandbox) {
     }
 }
 
-fn a_restart_is_one_after_the_first_look(sandbox: &Sandbox) {
+fn restart_counts_after_first_snapshot(sandbox: &Sandbox) {
     service(sandbox, false);
     let _supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
@@ -150,7 +150,7 @@ fn a_restart_is_one_after_the_first_look(sandbox: &Sandbox) {
     assert_ne!(sandbox.service("s"), first);
 }
 
-fn what_was_down_for_a_moment_was_down(sandbox: &Sandbox) {
+fn short_down_state_is_noticed(sandbox: &Sandbox) {
     service(sandbox, false);
     let _supervise = supervise(sandbox);
     sandbox.sh("svwait s").succeeds();
@@ -167,7 +167,7 @@ fn what_was_down_for_a_moment_was_down(sandbox: &Sandbox) {
     }
 }
 
-fn the_time_may_be_up(sandbox: &Sandbox) {
+fn timeout_ends_the_wait(sandbox: &Sandbox) {
     service(sandbox, true);
     let _supervise = supervise(sandbox);
     sandbox
@@ -194,7 +194,7 @@ fn a_killed_supervise_ends_the_wait(sandbox: &Sandbox) {
     gone.wait().succeeds();
 }
 
-fn a_supervise_that_is_replaced_has_ended(sandbox: &Sandbox) {
+fn replaced_supervise_counts_as_exited(sandbox: &Sandbox) {
     service(sandbox, true);
     let first = supervise(sandbox);
     let (up, gone) = (start(sandbox, "-u s"), start(sandbox, "-x s"));
@@ -231,7 +231,7 @@ fn a_removed_directory_ends_the_wait(sandbox: &Sandbox) {
         .is(102, "", "svwait: fatal: supervise of t has ended\n");
 }
 
-fn supervise_may_come_later(sandbox: &Sandbox) {
+fn supervise_may_start_later(sandbox: &Sandbox) {
     service(sandbox, false);
     let svwait = start(sandbox, "-u s");
     let _supervise = supervise(sandbox);
@@ -255,7 +255,7 @@ fn supervise_may_be_a_link(sandbox: &Sandbox) {
     svwait.wait().succeeds();
 }
 
-fn the_link_to_a_service_may_go(sandbox: &Sandbox) {
+fn link_to_service_may_be_removed(sandbox: &Sandbox) {
     service(sandbox, false);
     let _supervise = supervise(sandbox);
     sandbox.sh("ln -s s link").succeeds();
@@ -282,7 +282,7 @@ fn all_or_one(sandbox: &Sandbox) {
     all.wait().succeeds();
 }
 
-fn no_change_is_missed(sandbox: &Sandbox) {
+fn no_change_is_missed_at_any_call(sandbox: &Sandbox) {
     if !strace_works(sandbox) {
         return;
     }
@@ -335,7 +335,7 @@ fn no_change_is_missed(sandbox: &Sandbox) {
     }
 }
 
-fn it_sleeps_until_something_happens(sandbox: &Sandbox) {
+fn svwait_sleeps_until_a_change(sandbox: &Sandbox) {
     service(sandbox, true);
     sandbox.script("b/run", SLEEPER);
     if !strace_works(sandbox) {
@@ -373,7 +373,7 @@ fn it_sleeps_until_something_happens(sandbox: &Sandbox) {
     svwait.wait().succeeds();
 }
 
-fn what_is_no_service_is_refused(sandbox: &Sandbox) {
+fn non_service_is_refused(sandbox: &Sandbox) {
     sandbox.write("file", "");
     sandbox.sh("mkdir none; ln -s loop loop").succeeds();
     for (dir, error) in [
@@ -410,7 +410,7 @@ fn what_is_no_service_is_refused(sandbox: &Sandbox) {
     );
 }
 
-fn a_record_of_another_kind_is_refused(sandbox: &Sandbox) {
+fn malformed_record_is_refused(sandbox: &Sandbox) {
     service(sandbox, true);
     let bad = "svwait: fatal: unable to read s/supervise/status: ";
     for (record, error) in [
@@ -456,7 +456,7 @@ fn a_record_of_another_kind_is_refused(sandbox: &Sandbox) {
     sandbox.sh("svwait -x s && svwait -d s").succeeds();
 }
 
-fn what_is_closed_to_others_is_refused(sandbox: &Sandbox) {
+fn inaccessible_service_is_refused(sandbox: &Sandbox) {
     service(sandbox, true);
     let _supervise = supervise(sandbox);
     if !may_change_identity("svwait by another user") {
@@ -479,7 +479,7 @@ fn what_is_closed_to_others_is_refused(sandbox: &Sandbox) {
     );
 }
 
-fn what_the_system_has_too_few_of_is_named(sandbox: &Sandbox) {
+fn exhausted_resource_is_named(sandbox: &Sandbox) {
     service(sandbox, true);
     sandbox.sh("mkdir t; : >t/run").succeeds();
     let with = |call: &str, error: &str| {
@@ -505,7 +505,7 @@ fn what_the_system_has_too_few_of_is_named(sandbox: &Sandbox) {
     sandbox.sh("ulimit -S -n 4; exec svwait -d s t").succeeds();
 }
 
-fn the_wrong_words_are_told(sandbox: &Sandbox) {
+fn wrong_arguments_are_reported(sandbox: &Sandbox) {
     sandbox.sh("svwait").is(100, "", USAGE);
     sandbox.sh("svwait -u").is(100, "", USAGE);
     sandbox
@@ -563,7 +563,7 @@ fn a_thousand_services_are_waited_for_at_once(sandbox: &Sandbox) {
     svwait.wait().succeeds();
 }
 
-fn what_supervise_e_tells_is_heard(sandbox: &Sandbox) {
+fn state_of_supervise_e_is_used(sandbox: &Sandbox) {
     service(sandbox, false);
     let _supervise = supervise(sandbox);
     let at = "@4fffffffffffffff00000000";
@@ -633,7 +633,7 @@ fn services_of_runsv_are_waited_for(sandbox: &Sandbox) {
     gone.wait().succeeds();
 }
 
-fn supervise_e_tells_when_it_is_ready_and_cleaned_up_after(sandbox: &Sandbox) {
+fn ready_and_finished_of_supervise_e_are_awaited(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\nread line <go; echo >&3; exec 3>&-; exec sleep 1000\n",

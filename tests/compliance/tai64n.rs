@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use testkit::{Sandbox, compliance};
 
 compliance!(
-    each_line_gets_the_label_of_now_and_a_space,
-    a_label_tells_when_the_first_byte_of_the_line_came,
+    lines_get_current_label_and_space,
+    label_is_time_of_first_byte,
 );
 
 /// Microseconds of Unix time.
@@ -38,7 +38,7 @@ fn read(line: &[u8]) -> (Moment, &[u8]) {
     (seconds * 1_000_000 + nanoseconds / 1000, rest)
 }
 
-fn each_line_gets_the_label_of_now_and_a_space(sandbox: &Sandbox) {
+fn lines_get_current_label_and_space(sandbox: &Sandbox) {
     let before = now();
     let outcome = sandbox.feed("a\n\n@400000006b018a5a0a5030ac b\npartial", "tai64n");
     let after = now();
@@ -65,7 +65,7 @@ fn each_line_gets_the_label_of_now_and_a_space(sandbox: &Sandbox) {
     );
 }
 
-fn a_label_tells_when_the_first_byte_of_the_line_came(sandbox: &Sandbox) {
+fn label_is_time_of_first_byte(sandbox: &Sandbox) {
     let (mut writer, reader) = UnixStream::pair().unwrap();
     let mut command = sandbox.command("tai64n");
     command.stdin(OwnedFd::from(reader));

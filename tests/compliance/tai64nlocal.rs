@@ -9,29 +9,29 @@ use testkit::{Sandbox, Subject, compliance, interop, say, skip};
 /// 2026-11-21 12:10:56.173027500 in UTC.
 const LABEL: &str = "@400000006b018a5a0a5030ac";
 
-interop!(what_one_stamps_the_other_reads,);
+interop!(labels_of_one_are_read_by_the_other,);
 
 compliance!(
     g_shows_utc,
     i_shows_rfc_3339,
     other_arguments_are_ignored,
-    what_rfc_3339_cannot_say_is_printed_unchanged,
+    labels_outside_rfc_3339_pass_unchanged,
     a_label_becomes_local_time,
     a_zone_may_be_described_in_tz,
     a_summer_may_last_less_than_a_minute,
-    a_zone_that_cannot_be_read_is_utc,
+    unreadable_zone_means_utc,
     lines_without_a_label_pass_unchanged,
-    only_the_label_at_the_beginning_is_converted,
+    only_label_at_line_start_is_converted,
     any_other_byte_ends_the_digits,
     only_the_last_24_digits_count,
-    nanoseconds_are_whatever_number_the_digits_are,
-    a_label_that_the_input_ends_in_is_not_printed,
-    how_a_label_arrives_makes_no_difference,
-    years_have_as_many_digits_as_they_need,
+    nanoseconds_above_range_are_printed,
+    label_at_end_of_input_is_not_printed,
+    chunking_of_label_changes_nothing,
+    years_may_have_more_than_four_digits,
     a_label_without_a_year_is_printed_unchanged,
-    another_zone_of_the_machine_is_noticed,
+    changed_machine_zone_takes_effect,
     a_zone_file_is_read_once,
-    a_zone_is_not_read_for_lines_without_labels,
+    zone_is_read_only_for_labels,
 );
 
 fn label(moment: i64) -> String {
@@ -99,7 +99,7 @@ fn mixture(lines: usize) -> String {
     (0..lines).map(&mut line).collect()
 }
 
-fn what_one_stamps_the_other_reads(sandbox: &Sandbox) {
+fn labels_of_one_are_read_by_the_other(sandbox: &Sandbox) {
     let now = || sandbox.sh("date -u '+%F %T'").text().trim_end().to_owned();
     let before = now();
     let outcome = sandbox.feed("a\n\nb", "$FIRST/tai64n | TZ=UTC $THEN/tai64nlocal");
@@ -169,7 +169,7 @@ fn other_arguments_are_ignored(sandbox: &Sandbox) {
     }
 }
 
-fn what_rfc_3339_cannot_say_is_printed_unchanged(sandbox: &Sandbox) {
+fn labels_outside_rfc_3339_pass_unchanged(sandbox: &Sandbox) {
     if sandbox.subject() == Subject::Reference {
         return;
     }
@@ -260,7 +260,7 @@ fn a_summer_may_last_less_than_a_minute(sandbox: &Sandbox) {
     converts(sandbox, zone, input, output);
 }
 
-fn a_zone_that_cannot_be_read_is_utc(sandbox: &Sandbox) {
+fn unreadable_zone_means_utc(sandbox: &Sandbox) {
     for zone in [
         "nonsense",
         "No/Where",
@@ -286,7 +286,7 @@ fn lines_without_a_label_pass_unchanged(sandbox: &Sandbox) {
     converts(sandbox, "UTC", &lines, &lines);
 }
 
-fn only_the_label_at_the_beginning_is_converted(sandbox: &Sandbox) {
+fn only_label_at_line_start_is_converted(sandbox: &Sandbox) {
     let (utc, day) = ("UTC", "2026-11-21 12:10:56.173027500");
     converts(
         sandbox,
@@ -330,7 +330,7 @@ fn only_the_last_24_digits_count(sandbox: &Sandbox) {
     }
 }
 
-fn nanoseconds_are_whatever_number_the_digits_are(sandbox: &Sandbox) {
+fn nanoseconds_above_range_are_printed(sandbox: &Sandbox) {
     for (digits, number) in [
         ("00000000", "000000000"),
         ("00000001", "000000001"),
@@ -348,7 +348,7 @@ fn nanoseconds_are_whatever_number_the_digits_are(sandbox: &Sandbox) {
     }
 }
 
-fn a_label_that_the_input_ends_in_is_not_printed(sandbox: &Sandbox) {
+fn label_at_end_of_input_is_not_printed(sandbox: &Sandbox) {
     for end in [
         "@",
         "@4",
@@ -360,7 +360,7 @@ fn a_label_that_the_input_ends_in_is_not_printed(sandbox: &Sandbox) {
     }
 }
 
-fn how_a_label_arrives_makes_no_difference(sandbox: &Sandbox) {
+fn chunking_of_label_changes_nothing(sandbox: &Sandbox) {
     for (lines, size) in [(50, 1), (100, 7), (500, 100), (500, 4096), (500, 8192)] {
         let input = mixture(lines);
         let command = || {
@@ -380,7 +380,7 @@ fn how_a_label_arrives_makes_no_difference(sandbox: &Sandbox) {
     }
 }
 
-fn years_have_as_many_digits_as_they_need(sandbox: &Sandbox) {
+fn years_may_have_more_than_four_digits(sandbox: &Sandbox) {
     for (moment, text) in [
         (0, "1970-01-01 00:00:00"),
         (-1, "1969-12-31 23:59:59"),
@@ -439,7 +439,7 @@ fn a_label_without_a_year_is_printed_unchanged(sandbox: &Sandbox) {
 }
 
 /// While TZ is not set, the next line is in the machine's new zone.
-fn another_zone_of_the_machine_is_noticed(sandbox: &Sandbox) {
+fn changed_machine_zone_takes_effect(sandbox: &Sandbox) {
     if !zone_is_here("Europe/Berlin") || !zone_is_here("Asia/Tokyo") {
         return;
     }
@@ -498,7 +498,7 @@ fn a_zone_file_is_read_once(sandbox: &Sandbox) {
     assert_eq!(seen, "2026-11-21 13:10:56.173027500\n".repeat(2));
 }
 
-fn a_zone_is_not_read_for_lines_without_labels(sandbox: &Sandbox) {
+fn zone_is_read_only_for_labels(sandbox: &Sandbox) {
     // Reading this zone would wait for a writer of the FIFO.
     sandbox.sh("mkfifo zone").succeeds();
     converts(

@@ -32,10 +32,10 @@ const AT_SYSINFO_EHDR: c_long = 33;
 const AT_IGNORE: c_long = 1;
 
 compliance!(
-    tai64n_writes_what_the_clock_says,
-    multilog_stamps_what_the_clock_says,
-    old_files_are_called_after_the_clock_and_none_is_lost,
-    with_a_clock_that_goes_back_the_oldest_is_still_the_least_label,
+    tai64n_labels_follow_the_clock,
+    multilog_stamps_follow_the_clock,
+    old_files_have_unique_labels_of_the_clock,
+    removal_by_least_label_if_clock_goes_back,
 );
 
 /// A stopped process, whose memory is read and written.
@@ -195,7 +195,7 @@ fn lines() -> (Vec<Vec<u8>>, String) {
     )
 }
 
-fn tai64n_writes_what_the_clock_says(sandbox: &Sandbox) {
+fn tai64n_labels_follow_the_clock(sandbox: &Sandbox) {
     let (lines, stamped) = lines();
     let Some((outcome, left)) = run(sandbox, "tai64n", &lines, &MOMENTS) else {
         return skip();
@@ -204,7 +204,7 @@ fn tai64n_writes_what_the_clock_says(sandbox: &Sandbox) {
     assert_eq!(left, 0);
 }
 
-fn multilog_stamps_what_the_clock_says(sandbox: &Sandbox) {
+fn multilog_stamps_follow_the_clock(sandbox: &Sandbox) {
     let (lines, stamped) = lines();
     let Some((outcome, left)) = run(sandbox, "multilog t ./m", &lines, &MOMENTS) else {
         return skip();
@@ -214,7 +214,7 @@ fn multilog_stamps_what_the_clock_says(sandbox: &Sandbox) {
     assert_eq!(left, 0);
 }
 
-fn old_files_are_called_after_the_clock_and_none_is_lost(sandbox: &Sandbox) {
+fn old_files_have_unique_labels_of_the_clock(sandbox: &Sandbox) {
     let chunks: Vec<_> = (0..16).map(|_| line(1000)).collect();
     let Some((outcome, left)) = run(sandbox, "multilog s4096 n100 ./m", &chunks, &MOMENTS) else {
         return skip();
@@ -230,7 +230,7 @@ fn old_files_are_called_after_the_clock_and_none_is_lost(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/current"), line(1000));
 }
 
-fn with_a_clock_that_goes_back_the_oldest_is_still_the_least_label(sandbox: &Sandbox) {
+fn removal_by_least_label_if_clock_goes_back(sandbox: &Sandbox) {
     let chunks: Vec<_> = (b'a'..=b'p')
         .map(|byte| {
             let mut line = line(1000);

@@ -6,8 +6,8 @@ use testkit::{Sandbox, compliance, say};
 use crate::compliance::multilog::{contents, files, masked};
 
 compliance!(
-    when_there_is_room_again_every_byte_is_there,
-    one_told_to_end_waits_for_room_and_then_ends_with_a_line,
+    full_disk_loses_no_byte_once_freed,
+    term_on_full_disk_waits_for_room,
 );
 
 /// A file system that is full from the start, and what multilog says of it
@@ -143,7 +143,7 @@ pub(crate) fn finished(line: &str) -> bool {
     line.starts_with("-rwxr--r-- ") || line.ends_with(" lock") || line.ends_with(" state")
 }
 
-fn when_there_is_room_again_every_byte_is_there(sandbox: &Sandbox) {
+fn full_disk_loses_no_byte_once_freed(sandbox: &Sandbox) {
     if run(sandbox, scripts("")).is_none() {
         return;
     }
@@ -162,7 +162,7 @@ fn when_there_is_room_again_every_byte_is_there(sandbox: &Sandbox) {
     ));
 }
 
-fn one_told_to_end_waits_for_room_and_then_ends_with_a_line(sandbox: &Sandbox) {
+fn term_on_full_disk_waits_for_room(sandbox: &Sandbox) {
     if run(sandbox, scripts("kill $PID")).is_none() {
         return;
     }

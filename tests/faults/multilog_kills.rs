@@ -23,11 +23,11 @@ use testkit::{Running, Sandbox, Subject, interop, say};
 use super::{in_memory, span};
 
 interop!(
-    killed_loggers_lose_what_one_read_held_at_most,
-    loggers_told_to_end_lose_nothing,
+    killed_loggers_lose_at_most_one_read,
+    terminated_loggers_lose_nothing,
 );
 
-fn killed_loggers_lose_what_one_read_held_at_most(sandbox: &Sandbox) {
+fn killed_loggers_lose_at_most_one_read(sandbox: &Sandbox) {
     for script in [
         "s32768 n1000000 ./m",
         "t s32768 n1000000 ./m",
@@ -37,7 +37,7 @@ fn killed_loggers_lose_what_one_read_held_at_most(sandbox: &Sandbox) {
     }
 }
 
-fn loggers_told_to_end_lose_nothing(sandbox: &Sandbox) {
+fn terminated_loggers_lose_nothing(sandbox: &Sandbox) {
     for script in ["s32768 n1000000 ./m", "t s32768 n1000000 '!cat' ./m"] {
         Trial::new(sandbox, script).told_to_end();
     }

@@ -320,7 +320,7 @@ fn shown(calls: &[Call]) -> Vec<String> {
 }
 
 #[test]
-fn what_was_fsynced_outlives_a_loss_of_power() {
+fn fsynced_data_survives_power_loss() {
     fn check(sandbox: &Sandbox) {
         if !strace_works(sandbox) {
             return;

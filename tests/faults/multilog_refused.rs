@@ -40,7 +40,7 @@ const LEFT: [&str; 25] = [
     "current, state",
 ];
 
-interop!(what_exceeds_a_quota_is_continued_by_either,);
+interop!(writes_over_quota_are_continued_by_either,);
 
 /// Starts multilog so that a call is refused, once or `ever` after, and feeds
 /// it a rotation.
@@ -100,7 +100,7 @@ fn left(sandbox: &Sandbox, place: &str) -> String {
     names.join(", ")
 }
 
-fn what_exceeds_a_quota_is_continued_by_either(sandbox: &Sandbox) {
+fn writes_over_quota_are_continued_by_either(sandbox: &Sandbox) {
     if !strace_works(sandbox) {
         return;
     }

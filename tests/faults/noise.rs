@@ -51,7 +51,7 @@ fn ended(outcome: &Outcome) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn noise_is_passed_on_as_ever() {
+fn noise_passes_filters_unchanged() {
     let (mut bytes, mut crashes) = (0, 0);
     compare("noise", env!("CARGO_BIN_EXE_svok"), 60, |random, pair| {
         let input = noise(random);

@@ -2,11 +2,11 @@ use testkit::{Sandbox, Subject, compliance, interop, say};
 
 use super::{SLEEPER, children, is_supervised, pid_of, record};
 
-interop!(who_has_no_rights_controls_and_blocks_nothing,);
+interop!(unprivileged_user_controls_and_blocks_nothing,);
 
 compliance!(
-    a_hostile_directory_harms_only_itself,
-    no_privilege_is_left_whatever_was_inherited,
+    hostile_directory_harms_only_itself,
+    inherited_privileges_are_dropped,
 );
 
 /// Whether the tests may act as another user; if not, `test` is skipped.
@@ -18,7 +18,7 @@ fn may_change_identity(test: &str) -> bool {
     root
 }
 
-fn who_has_no_rights_controls_and_blocks_nothing(sandbox: &Sandbox) {
+fn unprivileged_user_controls_and_blocks_nothing(sandbox: &Sandbox) {
     if !may_change_identity("a user without rights") {
         return;
     }
@@ -66,7 +66,7 @@ fn who_has_no_rights_controls_and_blocks_nothing(sandbox: &Sandbox) {
     supervise.wait().succeeds();
 }
 
-fn a_hostile_directory_harms_only_itself(sandbox: &Sandbox) {
+fn hostile_directory_harms_only_itself(sandbox: &Sandbox) {
     // What stands in the place of what svscan and supervise use.
     let hostile = [
         ("control-dir", "mkdir -p supervise/control"),
@@ -151,7 +151,7 @@ fn a_hostile_directory_harms_only_itself(sandbox: &Sandbox) {
     ));
 }
 
-fn no_privilege_is_left_whatever_was_inherited(sandbox: &Sandbox) {
+fn inherited_privileges_are_dropped(sandbox: &Sandbox) {
     if !may_change_identity("setuidgid leaves no privilege") {
         return;
     }

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_synced_may_be_missing_or_cut() {
+    fn unsynced_data_may_be_missing_or_cut() {
         let seen = wrecks(Journal::Kept, &[write("new!")]);
         assert_eq!(seen, ["a 644 old", "a 644 oldne", "a 644 oldnew!"]);
         let seen = wrecks(Journal::Kept, &[write("new!"), Call::Sync("a".into())]);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_modes_are_lost_from_the_last_one_on() {
+    fn names_and_modes_are_lost_newest_first() {
         let calls = [
             Call::Rename("a".into(), "b".into()),
             Call::Mode("b".into(), 0o744),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_keeps_names_where_there_is_a_journal() {
+    fn journal_keeps_names_at_fsync() {
         let calls = [Call::Make("b".into(), 0o600), Call::Sync("a".into())];
         assert_eq!(wrecks(Journal::Kept, &calls), ["a 644 old, b 600 "]);
         let seen = wrecks(Journal::None, &calls);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_one_text_under_all_its_names() {
+    fn hard_links_share_their_text() {
         let calls = [
             Call::Link("a".into(), "b".into()),
             Call::Sync("a".into()),

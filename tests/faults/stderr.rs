@@ -23,12 +23,12 @@ const NOWHERE: [(&str, Option<i32>); 4] = [
 ];
 
 compliance!(
-    alerts_that_go_nowhere_do_not_touch_the_log,
-    an_alert_waits_for_its_reader_and_nothing_is_lost,
-    warnings_that_go_nowhere_do_not_end_the_pause,
+    unread_alerts_do_not_affect_the_log,
+    blocked_alert_loses_no_line,
+    unread_warnings_keep_the_retry_pause,
 );
 
-fn alerts_that_go_nowhere_do_not_touch_the_log(sandbox: &Sandbox) {
+fn unread_alerts_do_not_affect_the_log(sandbox: &Sandbox) {
     for (n, (before, signal)) in NOWHERE.into_iter().enumerate() {
         for (m, script) in ["e ./m", "./m e", "t e =status ./m"]
             .into_iter()
@@ -57,7 +57,7 @@ fn alerts_that_go_nowhere_do_not_touch_the_log(sandbox: &Sandbox) {
     }
 }
 
-fn an_alert_waits_for_its_reader_and_nothing_is_lost(sandbox: &Sandbox) {
+fn blocked_alert_loses_no_line(sandbox: &Sandbox) {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let line = |n| format!("{n} {}\n", "x".repeat(150));
     let lines: String = (0..1000).map(line).collect();
@@ -79,7 +79,7 @@ fn an_alert_waits_for_its_reader_and_nothing_is_lost(sandbox: &Sandbox) {
     assert!(sandbox.read("m/current") == lines.as_bytes());
 }
 
-fn warnings_that_go_nowhere_do_not_end_the_pause(sandbox: &Sandbox) {
+fn unread_warnings_keep_the_retry_pause(sandbox: &Sandbox) {
     let start = |(n, (before, _)): (usize, (&str, Option<i32>))| {
         let command = sandbox.shell(&format!(
             "mkdir {n}; cd {n}; {before}

@@ -13,10 +13,10 @@ use super::{
 };
 
 compliance!(
-    restarts_take_nothing_that_they_do_not_give_back,
-    a_storm_of_signals_blinds_nobody,
-    a_standard_error_that_takes_nothing_changes_nothing,
-    what_is_found_in_the_place_of_the_status_is_replaced,
+    restarts_leak_no_descriptors_or_memory,
+    signal_storm_does_not_block_commands,
+    full_stderr_changes_nothing,
+    file_in_place_of_status_is_replaced,
 );
 
 /// Starts supervise on the service directory `s` and waits until it runs.
@@ -47,7 +47,7 @@ fn ours(check: fn(&Sandbox)) {
     );
 }
 
-fn restarts_take_nothing_that_they_do_not_give_back(sandbox: &Sandbox) {
+fn restarts_leak_no_descriptors_or_memory(sandbox: &Sandbox) {
     const SERVICES: usize = 60;
     let pgrphack = sandbox.bin().join("pgrphack").canonicalize().unwrap();
     for n in 0..SERVICES {
@@ -95,7 +95,7 @@ fn restarts_take_nothing_that_they_do_not_give_back(sandbox: &Sandbox) {
     ));
 }
 
-fn a_storm_of_signals_blinds_nobody(sandbox: &Sandbox) {
+fn signal_storm_does_not_block_commands(sandbox: &Sandbox) {
     sandbox.script("scan/s/run", SLEEPER);
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
     sandbox.wait_until("supervise runs", || is_supervised(sandbox, "scan/s"));
@@ -145,7 +145,7 @@ fn a_storm_of_signals_blinds_nobody(sandbox: &Sandbox) {
     ));
 }
 
-fn a_standard_error_that_takes_nothing_changes_nothing(sandbox: &Sandbox) {
+fn full_stderr_changes_nothing(sandbox: &Sandbox) {
     for stderr in ["2>&-", "2>/dev/full", "2</dev/null"] {
         sandbox
             .sh("rm -rf s; mkdir -p s/supervise/status.new")
@@ -165,7 +165,7 @@ fn a_standard_error_that_takes_nothing_changes_nothing(sandbox: &Sandbox) {
     }
 }
 
-fn what_is_found_in_the_place_of_the_status_is_replaced(sandbox: &Sandbox) {
+fn file_in_place_of_status_is_replaced(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let mut random = fastrand::Rng::with_seed(1);
     for length in [0, 1, 17, 18, 19, 70_000] {
@@ -185,7 +185,7 @@ fn what_is_found_in_the_place_of_the_status_is_replaced(sandbox: &Sandbox) {
 }
 
 #[test]
-fn a_megabyte_of_noise_is_obeyed_and_survived() {
+fn control_noise_of_a_megabyte_is_survived() {
     ours(|sandbox| {
         sandbox.script("s/run", SLEEPER);
         let supervise = supervise(sandbox);
@@ -215,7 +215,7 @@ fn a_megabyte_of_noise_is_obeyed_and_survived() {
 }
 
 #[test]
-fn a_burst_is_obeyed_in_order_and_told_once() {
+fn command_burst_is_obeyed_in_order() {
     ours(|sandbox| {
         sandbox.script("s/run", SLEEPER);
         let _supervise = supervise(sandbox);
@@ -259,7 +259,7 @@ fn a_burst_is_obeyed_in_order_and_told_once() {
 }
 
 #[test]
-fn those_who_do_not_read_or_write_block_nobody() {
+fn idle_readers_and_writers_block_nothing() {
     ours(|sandbox| {
         sandbox.script("s/run", SLEEPER);
         let supervise = supervise(sandbox);

@@ -11,21 +11,21 @@ use testkit::{Running, Sandbox, kill, ours};
 use super::{SLEEPER, children, descriptors, is_supervised, is_zombie, record};
 
 ours!(
-    who_never_stops_saying_that_it_is_ready_keeps_nobody_from_being_heard,
-    each_is_given_its_descriptors_and_no_others,
-    restarts_leave_no_descriptors_and_no_dead,
-    with_few_descriptors_it_refuses_at_once_or_runs_the_service,
-    what_is_said_of_a_service_is_not_said_by_it,
-    what_cannot_be_kept_is_reported_and_keeps_nothing_from_being_done,
-    of_a_longer_tally_the_last_deaths_are_kept,
-    who_waits_for_an_orphan_ends_with_its_supervise,
-    a_finish_that_stops_itself_is_killed_in_time,
-    a_finish_has_five_seconds_unless_it_says_otherwise,
-    a_service_that_is_paused_is_killed_in_time,
-    what_is_told_of_a_death_can_be_looked_at,
-    finish_and_notify_get_the_signals_that_run_gets,
-    all_of_a_group_is_reached,
-    what_a_service_leaves_behind_speaks_for_no_other,
+    notification_flood_does_not_block_commands,
+    children_have_only_their_descriptors,
+    restarts_leave_no_descriptors_and_zombies,
+    descriptor_limit_refuses_start_or_runs,
+    messages_do_not_count_as_notification,
+    unwritable_state_does_not_stop_supervise,
+    longer_tally_keeps_its_last_deaths,
+    run_lock_waiter_ends_with_its_supervise,
+    stopped_finish_is_killed_at_timeout,
+    default_finish_timeout_is_five_seconds,
+    paused_service_is_killed_at_timeout,
+    exit_is_recorded_before_notify_runs,
+    finish_and_notify_have_signals_of_run,
+    signals_reach_the_whole_group,
+    leftover_process_cannot_notify_for_next_run,
 );
 
 fn supervise(sandbox: &Sandbox, dir: &str) -> Running {
@@ -67,7 +67,7 @@ fn opened(process: Pid) -> BTreeMap<i32, String> {
     entries.collect()
 }
 
-fn who_never_stops_saying_that_it_is_ready_keeps_nobody_from_being_heard(sandbox: &Sandbox) {
+fn notification_flood_does_not_block_commands(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\nexec cat /dev/zero >&3\n");
     sandbox.write("s/notification-fd", "3");
     let supervise = supervise(sandbox, "s");
@@ -78,7 +78,7 @@ fn who_never_stops_saying_that_it_is_ready_keeps_nobody_from_being_heard(sandbox
     wait_for_stage(sandbox, "s", "down");
 }
 
-fn each_is_given_its_descriptors_and_no_others(sandbox: &Sandbox) {
+fn children_have_only_their_descriptors(sandbox: &Sandbox) {
     const NUMBERS: i32 = 30;
     // Every number that supervise may use itself, and all of them crossing.
     let lock_of = |number| if number == NUMBERS { 1 } else { number + 1 };
@@ -153,7 +153,7 @@ fn each_is_given_its_descriptors_and_no_others(sandbox: &Sandbox) {
     }
 }
 
-fn restarts_leave_no_descriptors_and_no_dead(sandbox: &Sandbox) {
+fn restarts_leave_no_descriptors_and_zombies(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho >&3\necho start >>starts\n");
     sandbox.write("s/notification-fd", "3");
     sandbox.write("s/lock-fd", "4");
@@ -179,7 +179,7 @@ fn restarts_leave_no_descriptors_and_no_dead(sandbox: &Sandbox) {
     assert_eq!(waits(), before);
 }
 
-fn with_few_descriptors_it_refuses_at_once_or_runs_the_service(sandbox: &Sandbox) {
+fn descriptor_limit_refuses_start_or_runs(sandbox: &Sandbox) {
     let limits = 7..=20;
     sandbox.sh("mkfifo fifo").succeeds();
     let start = |limit| {
@@ -224,7 +224,7 @@ fn with_few_descriptors_it_refuses_at_once_or_runs_the_service(sandbox: &Sandbox
     assert!(refused > 0 && warned > 0 && refused + warned < limits.count());
 }
 
-fn what_is_said_of_a_service_is_not_said_by_it(sandbox: &Sandbox) {
+fn messages_do_not_count_as_notification(sandbox: &Sandbox) {
     // Its standard error is where it says that it is ready.
     sandbox.write("s/notification-fd", "2");
     sandbox.write("s/restart-limit-count", "1");
@@ -265,7 +265,7 @@ fn what_is_said_of_a_service_is_not_said_by_it(sandbox: &Sandbox) {
     kill(orphan, Signal::SIGKILL).unwrap();
 }
 
-fn what_cannot_be_kept_is_reported_and_keeps_nothing_from_being_done(sandbox: &Sandbox) {
+fn unwritable_state_does_not_stop_supervise(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/finish", "#!/bin/sh\n>finished\n");
     fs::create_dir_all(sandbox.path("s/supervise")).unwrap();
@@ -297,7 +297,7 @@ fn what_cannot_be_kept_is_reported_and_keeps_nothing_from_being_done(sandbox: &S
     assert!(supervise.wait().error_text().ends_with(last));
 }
 
-fn of_a_longer_tally_the_last_deaths_are_kept(sandbox: &Sandbox) {
+fn longer_tally_keeps_its_last_deaths(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let tally: Vec<u8> = (0..700_000_u32)
         .flat_map(|number| {
@@ -338,7 +338,7 @@ fn of_a_longer_tally_the_last_deaths_are_kept(sandbox: &Sandbox) {
     }
 }
 
-fn who_waits_for_an_orphan_ends_with_its_supervise(sandbox: &Sandbox) {
+fn run_lock_waiter_ends_with_its_supervise(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
     sandbox.write("s/lock-fd", "9");
     let first = supervise(sandbox, "s");
@@ -368,7 +368,7 @@ fn who_waits_for_an_orphan_ends_with_its_supervise(sandbox: &Sandbox) {
     assert_eq!(starts(), 2);
 }
 
-fn a_finish_that_stops_itself_is_killed_in_time(sandbox: &Sandbox) {
+fn stopped_finish_is_killed_at_timeout(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\n");
     sandbox.script("s/finish", "#!/bin/sh\nkill -STOP $$\n");
     sandbox.write("s/timeout-finish", "100");
@@ -384,7 +384,7 @@ fn a_finish_that_stops_itself_is_killed_in_time(sandbox: &Sandbox) {
     supervise.wait().is(0, "", "");
 }
 
-fn a_finish_has_five_seconds_unless_it_says_otherwise(sandbox: &Sandbox) {
+fn default_finish_timeout_is_five_seconds(sandbox: &Sandbox) {
     let all = [
         ("four", Some("4000")),
         ("five", None),
@@ -406,7 +406,7 @@ fn a_finish_has_five_seconds_unless_it_says_otherwise(sandbox: &Sandbox) {
     assert_eq!(again(), "four\nfive\nsix\n");
 }
 
-fn a_service_that_is_paused_is_killed_in_time(sandbox: &Sandbox) {
+fn paused_service_is_killed_at_timeout(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\ntrap '' TERM\n>there\nwhile :; do sleep 1000; done\n",
@@ -421,7 +421,7 @@ fn a_service_that_is_paused_is_killed_in_time(sandbox: &Sandbox) {
     supervise.wait().is(0, "", "");
 }
 
-fn what_is_told_of_a_death_can_be_looked_at(sandbox: &Sandbox) {
+fn exit_is_recorded_before_notify_runs(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/finish", "#!/bin/sh\n{ grep -v since= supervise/state; svstat .; wc -c <supervise/death_tally; } >seen.new\n\
         mv seen.new seen\nexec sleep 1000\n");
@@ -444,7 +444,7 @@ fn what_is_told_of_a_death_can_be_looked_at(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("s/noticed"), b"state=finish\n");
 }
 
-fn finish_and_notify_get_the_signals_that_run_gets(sandbox: &Sandbox) {
+fn finish_and_notify_have_signals_of_run(sandbox: &Sandbox) {
     let programs = ["run", "finish", "notify"];
     for program in programs {
         sandbox.script(format!("s/{program}"), &format!("#!/bin/sh\n\
@@ -472,7 +472,7 @@ fn finish_and_notify_get_the_signals_that_run_gets(sandbox: &Sandbox) {
     );
 }
 
-fn all_of_a_group_is_reached(sandbox: &Sandbox) {
+fn signals_reach_the_whole_group(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
         "#!/bin/sh\nfor i in 1 2 3; do sleep 1000 & echo $!; done >children\n>there\nwait\n",
@@ -491,7 +491,7 @@ fn all_of_a_group_is_reached(sandbox: &Sandbox) {
     sandbox.wait_until("all have ended", || group.iter().all(gone));
 }
 
-fn what_a_service_leaves_behind_speaks_for_no_other(sandbox: &Sandbox) {
+fn leftover_process_cannot_notify_for_next_run(sandbox: &Sandbox) {
     // The one before is dead; its child says that it is ready.
     sandbox.script(
         "s/run",

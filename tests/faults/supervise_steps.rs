@@ -12,8 +12,8 @@ use testkit::{Running, Sandbox, kill, ours, skip};
 use super::{is_supervised, is_zombie, pid_of, record};
 
 ours!(
-    what_is_said_before_death_is_heard_however_late_it_is,
-    a_death_is_recorded_before_anybody_is_started_because_of_it,
+    late_notification_before_exit_counts,
+    exit_is_recorded_before_finish_starts,
 );
 
 fn supervise(sandbox: &Sandbox) -> Running {
@@ -62,7 +62,7 @@ impl Drop for Traced {
     }
 }
 
-fn what_is_said_before_death_is_heard_however_late_it_is(sandbox: &Sandbox) {
+fn late_notification_before_exit_counts(sandbox: &Sandbox) {
     // It dies with nothing said, and then in the moment when it is ready.
     sandbox.script(
         "s/run",
@@ -80,7 +80,7 @@ fn what_is_said_before_death_is_heard_however_late_it_is(sandbox: &Sandbox) {
     let process = sandbox.service("s");
     let Some(traced) = Traced::attach(supervise.pid()) else {
         return skip(
-            "what_is_said_before_death_is_heard_however_late_it_is",
+            "late_notification_before_exit_counts",
             "nothing can be traced",
         );
     };
@@ -103,7 +103,7 @@ fn what_is_said_before_death_is_heard_however_late_it_is(sandbox: &Sandbox) {
     assert!(moment("next_start=") - moment("since=") < 2, "{}", state());
 }
 
-fn a_death_is_recorded_before_anybody_is_started_because_of_it(sandbox: &Sandbox) {
+fn exit_is_recorded_before_finish_starts(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
     for program in ["notify", "finish"] {
         sandbox.script(format!("s/{program}"), "#!/bin/sh\n");
@@ -112,7 +112,7 @@ fn a_death_is_recorded_before_anybody_is_started_because_of_it(sandbox: &Sandbox
     let process = sandbox.service("s");
     let Some(traced) = Traced::attach(supervise.pid()) else {
         return skip(
-            "a_death_is_recorded_before_anybody_is_started_because_of_it",
+            "exit_is_recorded_before_finish_starts",
             "nothing can be traced",
         );
     };

@@ -7,8 +7,8 @@ use super::multilog_full::{finished, input, run, text};
 use crate::compliance::multilog::{contents, files, masked};
 
 compliance!(
-    when_there_is_room_again_svlogd_has_every_byte,
-    old_files_go_first_as_far_as_they_may,
+    full_disk_loses_no_byte_of_svlogd,
+    old_files_are_removed_down_to_minimum,
 );
 
 /// A file system that is full, and what svlogd says of it.
@@ -92,7 +92,7 @@ fn said(sandbox: &Sandbox, n: usize) -> String {
     seen.concat()
 }
 
-fn when_there_is_room_again_svlogd_has_every_byte(sandbox: &Sandbox) {
+fn full_disk_loses_no_byte_of_svlogd(sandbox: &Sandbox) {
     let scripts = WAITING.iter().enumerate();
     if run(sandbox, scripts.map(|(n, full)| script(n, full))).is_none() {
         return;
@@ -112,7 +112,7 @@ fn when_there_is_room_again_svlogd_has_every_byte(sandbox: &Sandbox) {
     ));
 }
 
-fn old_files_go_first_as_far_as_they_may(sandbox: &Sandbox) {
+fn old_files_are_removed_down_to_minimum(sandbox: &Sandbox) {
     if run(sandbox, [script(0, &REMOVING)]).is_none() {
         return;
     }

@@ -27,10 +27,7 @@ print "$name end $n\n";
 /// How many services are disturbed, each with a logger.
 const DISTURBED: usize = 6;
 
-compliance!(
-    no_line_is_lost_however_often_they_are_killed,
-    a_new_svscan_takes_over_what_the_last_one_left,
-);
+compliance!(repeated_kills_lose_no_line, new_svscan_takes_over_services,);
 
 /// A directory of services, their svscan, and what was seen of them.
 struct Trial<'a> {
@@ -150,7 +147,7 @@ fn count_lines(sandbox: &Sandbox) -> (usize, usize) {
     (lines, writers)
 }
 
-fn no_line_is_lost_however_often_they_are_killed(sandbox: &Sandbox) {
+fn repeated_kills_lose_no_line(sandbox: &Sandbox) {
     for dir in Trial::dirs() {
         let logger = "#!/bin/sh\nexec cat >>kept\n";
         sandbox.script(
@@ -203,7 +200,7 @@ fn no_line_is_lost_however_often_they_are_killed(sandbox: &Sandbox) {
     ));
 }
 
-fn a_new_svscan_takes_over_what_the_last_one_left(sandbox: &Sandbox) {
+fn new_svscan_takes_over_services(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let first = svscan(sandbox);
     sandbox.wait_until("it is supervised", || is_supervised(sandbox, "scan/a"));
@@ -234,7 +231,7 @@ fn ours(check: fn(&Sandbox)) {
 }
 
 #[test]
-fn more_services_than_0_76_takes_start_and_stay_up() {
+fn more_services_than_0_76_allows_stay_up() {
     const SERVICES: usize = 1010;
     ours(|sandbox| {
         let waiting = sandbox.bin().join("tai64n").canonicalize().unwrap();
@@ -293,7 +290,7 @@ fn more_services_than_0_76_takes_start_and_stay_up() {
 }
 
 #[test]
-fn services_have_the_limit_on_descriptors_that_svscan_was_started_with() {
+fn services_inherit_descriptor_limit() {
     const SERVICES: usize = 40;
     ours(|sandbox| {
         for n in 0..SERVICES {
@@ -329,7 +326,7 @@ fn services_have_the_limit_on_descriptors_that_svscan_was_started_with() {
 }
 
 #[test]
-fn where_descriptors_run_out_what_runs_is_kept_running() {
+fn descriptor_exhaustion_keeps_services_running() {
     ours(|sandbox| {
         for n in 0..30 {
             sandbox.script(format!("scan/{n}/run"), SLEEPER);
@@ -370,7 +367,7 @@ fn where_descriptors_run_out_what_runs_is_kept_running() {
 }
 
 #[test]
-fn what_the_system_does_not_offer_is_done_without() {
+fn svscan_works_without_inotify_or_proc() {
     ours(|sandbox| {
         // In turn there are no events, and no /proc.
         for (n, without) in [

@@ -86,7 +86,7 @@ fn unable_to_stop(whom: &str) -> String {
 }
 
 #[test]
-fn a_stopped_supervise_with_a_full_fifo_is_waked() {
+fn stopped_supervise_with_full_fifo_is_resumed() {
     ours(|sandbox| {
         let svscan = up(sandbox, &["a"]);
         for dir in ["scan/a", "scan/a/log"] {
@@ -106,7 +106,7 @@ fn a_stopped_supervise_with_a_full_fifo_is_waked() {
 }
 
 #[test]
-fn a_supervise_that_cannot_be_told_is_killed_with_its_service() {
+fn unreachable_supervise_is_killed_with_service() {
     ours(|sandbox| {
         let svscan = up(sandbox, &["a", "b"]);
         sandbox
@@ -123,7 +123,7 @@ fn a_supervise_that_cannot_be_told_is_killed_with_its_service() {
 }
 
 #[test]
-fn told_again_it_does_not_wait_for_finish() {
+fn second_term_does_not_wait_for_finish() {
     ours(|sandbox| {
         make(sandbox, &["a"]);
         sandbox.script(
@@ -140,7 +140,7 @@ fn told_again_it_does_not_wait_for_finish() {
 }
 
 #[test]
-fn while_all_ends_nothing_is_started() {
+fn stop_starts_no_new_service() {
     ours(|sandbox| {
         make(sandbox, &["a"]);
         let told = "echo >told; until [ -e go ]; do sleep 0.02; done; ";
@@ -171,7 +171,7 @@ fn while_all_ends_nothing_is_started() {
 }
 
 #[test]
-fn who_says_nothing_has_ten_seconds() {
+fn default_stop_timeout_is_ten_seconds() {
     ours(|sandbox| {
         for (name, limit) in [
             ("nine", Some("9000")),
@@ -210,7 +210,7 @@ ln -s 1001 /proc/self
 ";
 
 #[test]
-fn the_numbers_in_a_proc_of_others_are_not_killed() {
+fn foreign_proc_pids_are_not_killed() {
     ours(|sandbox| {
         let namespace = "unshare --mount --pid --fork --kill-child sh";
         sandbox.write("start", format!("{ANOTHERS_PROC}exec $@"));
@@ -244,7 +244,7 @@ fn the_numbers_in_a_proc_of_others_are_not_killed() {
 }
 
 #[test]
-fn a_killed_supervise_is_not_waited_for() {
+fn killed_supervise_is_not_awaited() {
     ours(|sandbox| {
         let svscan = up(sandbox, &["a", "b"]);
         // What it leaves behind holds the pipe, until the logger's time is up.
@@ -259,7 +259,7 @@ fn a_killed_supervise_is_not_waited_for() {
 }
 
 #[test]
-fn directories_may_be_renamed_and_moved() {
+fn moved_directories_are_stopped() {
     ours(|sandbox| {
         sandbox.write("elsewhere/left", "");
         let svscan = up(sandbox, &["a", "b"]);
@@ -276,7 +276,7 @@ fn directories_may_be_renamed_and_moved() {
 }
 
 #[test]
-fn a_directory_may_be_removed_while_its_service_ends() {
+fn directory_may_be_removed_during_stop() {
     ours(|sandbox| {
         // It takes until its directory is gone.
         let waiting = "#!/bin/sh\ntrap 'echo >told; while [ -e ../a ]; do sleep 0.02; done; exit' TERM\n\
@@ -332,7 +332,7 @@ fn two_hundred_services_end_at_once() {
 }
 
 #[test]
-fn told_while_it_starts_services_it_ends_them() {
+fn term_during_start_stops_services() {
     ours(|sandbox| {
         for n in 0..40 {
             sandbox.script(format!("scan/{n}/run"), "#!/bin/sh\nexec sleep 1000\n");
@@ -352,7 +352,7 @@ fn told_while_it_starts_services_it_ends_them() {
 }
 
 #[test]
-fn what_another_svscan_left_behind_is_told_too() {
+fn services_of_earlier_svscan_are_stopped() {
     ours(|sandbox| {
         let first = up(sandbox, &["a"]);
         first.kill();

@@ -95,7 +95,7 @@ documents! {
 }
 
 #[test]
-fn every_document_with_something_to_type_is_typed() {
+fn every_document_with_commands_is_listed() {
     let mut found = Vec::new();
     for directory in ["doc", "man"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
@@ -115,7 +115,7 @@ fn every_document_with_something_to_type_is_typed() {
 }
 
 #[test]
-fn a_block_of_commands_and_what_they_print_is_a_session() {
+fn commands_and_output_form_a_session() {
     let step = |command: &str, prints: &str, as_root| Step {
         command: command.to_owned(),
         prints: prints.to_owned(),

@@ -80,7 +80,7 @@ fn now() -> i64 {
 }
 
 #[test]
-fn only_what_cannot_be_known_may_differ() {
+fn mask_hides_only_unpredictable_values() {
     for (shown, wanted) in [
         (
             "s: up (pid 17) 1 seconds\n",

@@ -118,7 +118,7 @@ fn written(option: &Opt, value: &str) -> String {
 }
 
 #[test]
-fn every_program_has_a_page_and_every_other_page_is_known() {
+fn every_program_has_a_page() {
     let mut expected: Vec<_> = testkit::programs()
         .iter()
         .map(|name| format!("{name}.8"))
@@ -174,7 +174,7 @@ fn every_page_has_its_sections() {
 }
 
 #[test]
-fn the_synopsis_is_the_usage_line() {
+fn synopsis_matches_usage_line() {
     for program in PROGRAMS {
         let page = Page::of(program);
         let otherwise = OTHERWISE.iter().filter(|(name, ..)| *name == program.name);
@@ -197,7 +197,7 @@ fn the_synopsis_is_the_usage_line() {
 }
 
 #[test]
-fn the_usage_line_has_the_options_of_the_table() {
+fn usage_line_has_options_of_table() {
     for program in PROGRAMS {
         let written: Vec<_> = program
             .options
@@ -225,7 +225,7 @@ fn the_usage_line_has_the_options_of_the_table() {
 }
 
 #[test]
-fn the_options_described_are_those_of_the_table() {
+fn described_options_match_table() {
     for program in PROGRAMS {
         let options = program.options.iter();
         let options: Vec<_> = options.map(|option| written(option, "Ar ")).collect();
@@ -243,7 +243,7 @@ fn the_options_described_are_those_of_the_table() {
 }
 
 #[test]
-fn references_among_the_pages_lead_somewhere() {
+fn references_between_pages_resolve() {
     let pages = Page::all();
     let mut number = 0;
     for page in &pages {
@@ -272,7 +272,7 @@ fn references_among_the_pages_lead_somewhere() {
 }
 
 #[test]
-fn every_page_is_reached_from_the_overview() {
+fn overview_names_every_page() {
     let pages = Page::all();
     let overview = pages
         .iter()
@@ -285,7 +285,7 @@ fn every_page_is_reached_from_the_overview() {
 }
 
 #[test]
-fn mandoc_has_nothing_to_say() {
+fn mandoc_lint_is_clean() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
     let mut mandoc = Command::new("mandoc");
     mandoc

@@ -3,9 +3,9 @@
 
 use testkit::{Sandbox, compliance, skip};
 
-compliance!(svc_svok_and_svstat_work_on_a_service_of_runsv_and_sv_not_on_supervises,);
+compliance!(manual_states_which_clients_work_with_runsv,);
 
-fn svc_svok_and_svstat_work_on_a_service_of_runsv_and_sv_not_on_supervises(sandbox: &Sandbox) {
+fn manual_states_which_clients_work_with_runsv(sandbox: &Sandbox) {
     if sandbox.sh("command -v runsv sv >found").code() != Some(0) {
         return skip("a service of runsv", "runit is not installed");
     }

@@ -39,7 +39,7 @@ const WORDS: [&str; 26] = [
 const SERVICES: usize = 40;
 
 #[test]
-fn what_runsv_may_tell() {
+fn status_records_of_runsv() {
     compare(
         "sv, 40 services a case",
         env!("CARGO_BIN_EXE_svok"),

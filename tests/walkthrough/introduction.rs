@@ -18,15 +18,15 @@ interop!(
     a_system_set_up_with_a_few_services,
     controlling_services,
     adding_a_service_and_removing_it,
-    a_service_that_keeps_crashing_is_stopped_mended_and_started,
-    with_exec_svc_reaches_the_program_and_without_it_the_shell,
-    what_goes_to_stderr_is_logged_after_exec_2_1_and_otherwise_svscans,
+    crashing_service_is_stopped_and_repaired,
+    svc_signals_program_only_with_exec,
+    stderr_is_logged_only_after_exec_2_1,
     echo_starting_shows_each_run_in_the_log,
-    multilog_stamps_each_line_and_tai64nlocal_reads_the_stamps,
-    multilog_keeps_one_log_of_everything_and_another_of_errors,
+    tai64nlocal_reads_stamps_of_multilog,
+    multilog_splits_errors_into_second_log,
     envdir_sets_variables_from_files,
     setuidgid_changes_uid_and_gid,
-    softlimit_keeps_a_leaky_program_under_50000000_bytes,
+    softlimit_bounds_a_leaky_program,
     a_service_for_activemq,
 );
 
@@ -247,7 +247,7 @@ fn remove_showdate(sandbox: &Sandbox) {
     .succeeds();
 }
 
-fn a_service_that_keeps_crashing_is_stopped_mended_and_started(sandbox: &Sandbox) {
+fn crashing_service_is_stopped_and_repaired(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p etc/service").succeeds();
     add(sandbox, "crashing", "#!/bin/sh\necho starting\nexit 1\n");
     let _svscan = machine(sandbox);
@@ -270,7 +270,7 @@ fn a_service_that_keeps_crashing_is_stopped_mended_and_started(sandbox: &Sandbox
 }
 
 // Dos and don'ts
-fn with_exec_svc_reaches_the_program_and_without_it_the_shell(sandbox: &Sandbox) {
+fn svc_signals_program_only_with_exec(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p etc/service").succeeds();
     sandbox.script(
         "program",
@@ -308,7 +308,7 @@ fn with_exec_svc_reaches_the_program_and_without_it_the_shell(sandbox: &Sandbox)
     assert!(lives(not_done));
 }
 
-fn what_goes_to_stderr_is_logged_after_exec_2_1_and_otherwise_svscans(sandbox: &Sandbox) {
+fn stderr_is_logged_only_after_exec_2_1(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p etc/service").succeeds();
     add(
         sandbox,
@@ -345,7 +345,7 @@ fn echo_starting_shows_each_run_in_the_log(sandbox: &Sandbox) {
 }
 
 // multilog and tai64nlocal
-fn multilog_stamps_each_line_and_tai64nlocal_reads_the_stamps(sandbox: &Sandbox) {
+fn tai64nlocal_reads_stamps_of_multilog(sandbox: &Sandbox) {
     sandbox
         .sh("echo test | multilog t s1000000 n10 ./main")
         .succeeds();
@@ -361,7 +361,7 @@ fn multilog_stamps_each_line_and_tai64nlocal_reads_the_stamps(sandbox: &Sandbox)
         .prints("2011-02-09 13:26:24.247337500 test\n");
 }
 
-fn multilog_keeps_one_log_of_everything_and_another_of_errors(sandbox: &Sandbox) {
+fn multilog_splits_errors_into_second_log(sandbox: &Sandbox) {
     sandbox
         .feed(
             "starting\nERROR no disk\ndone\n",
@@ -396,7 +396,7 @@ fn setuidgid_changes_uid_and_gid(sandbox: &Sandbox) {
     }
 }
 
-fn softlimit_keeps_a_leaky_program_under_50000000_bytes(sandbox: &Sandbox) {
+fn softlimit_bounds_a_leaky_program(sandbox: &Sandbox) {
     sandbox.script(
         "bin/leakyprogram",
         "#!/bin/sh\nexec dd if=/dev/zero of=/dev/null status=none count=1 bs=$1\n",

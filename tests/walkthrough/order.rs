@@ -9,9 +9,9 @@ use std::path::Path;
 use testkit::{Running, Sandbox, ours, skip};
 
 ours!(
-    a_service_waits_until_the_server_that_it_needs_is_ready,
-    who_waits_in_vain_tries_again,
-    who_flaps_backs_off_and_is_given_up_reported_and_seen,
+    service_waits_for_server_to_be_ready,
+    service_retries_after_wait_timeout,
+    flapping_service_backs_off_and_fails,
 );
 
 /// svscan -e on the directory `service`.
@@ -29,10 +29,10 @@ fn row(sandbox: &Sandbox, name: &str) -> Vec<String> {
         .collect()
 }
 
-fn a_service_waits_until_the_server_that_it_needs_is_ready(sandbox: &Sandbox) {
+fn service_waits_for_server_to_be_ready(sandbox: &Sandbox) {
     if !Path::new("/usr/bin/s6-ipcserver").exists() {
         skip(
-            "a_service_waits_until_the_server_that_it_needs_is_ready",
+            "service_waits_for_server_to_be_ready",
             "s6-ipcserver is not there",
         );
         return;
@@ -76,7 +76,7 @@ fn a_service_waits_until_the_server_that_it_needs_is_ready(sandbox: &Sandbox) {
     assert_eq!(answer, "hello");
 }
 
-fn who_waits_in_vain_tries_again(sandbox: &Sandbox) {
+fn service_retries_after_wait_timeout(sandbox: &Sandbox) {
     sandbox.script(
         "service/db/run",
         "#!/bin/sh\n[ -e mended ] && echo >&3\nexec sleep 1000\n",
@@ -101,7 +101,7 @@ fn who_waits_in_vain_tries_again(sandbox: &Sandbox) {
     });
 }
 
-fn who_flaps_backs_off_and_is_given_up_reported_and_seen(sandbox: &Sandbox) {
+fn flapping_service_backs_off_and_fails(sandbox: &Sandbox) {
     sandbox.script("service/flaky/run", "#!/bin/sh\nexit 3\n");
     sandbox.script(
         "service/flaky/notify",

@@ -4,7 +4,7 @@ use testkit::{Sandbox, interop, ours};
 
 use super::{awaited, shown, typed};
 
-interop!(one_minute, the_same_in_the_way_of_runit,);
+interop!(one_minute, runit_tour,);
 
 ours!(by_request_only,);
 
@@ -57,7 +57,7 @@ fn one_minute(sandbox: &Sandbox) {
     typed(sandbox, "svstat sv/clock").prints("sv/clock: supervise not running\n");
 }
 
-fn the_same_in_the_way_of_runit(sandbox: &Sandbox) {
+fn runit_tour(sandbox: &Sandbox) {
     let [make, _, _] = pieces("One minute");
     typed(sandbox, &make).succeeds();
     typed(sandbox, "mkdir sv/clock/log/main").succeeds();

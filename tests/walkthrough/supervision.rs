@@ -9,10 +9,7 @@ use testkit::{Running, Sandbox, interop, kill};
 
 use super::{awaited, shown, tree, typed};
 
-interop!(
-    the_sleeper_is_linked_stopped_started_restarted_killed_and_removed,
-    a_user_has_services_of_his_own,
-);
+interop!(sleeper_is_controlled_and_removed, user_runs_own_services,);
 
 /// runsvdir on /var/service.
 fn machine(sandbox: &Sandbox) -> Running {
@@ -47,7 +44,7 @@ fn await_sv(sandbox: &Sandbox, line: &str, wanted: &str) {
     );
 }
 
-fn the_sleeper_is_linked_stopped_started_restarted_killed_and_removed(sandbox: &Sandbox) {
+fn sleeper_is_controlled_and_removed(sandbox: &Sandbox) {
     let runsvdir = machine(sandbox);
     sleeper(sandbox);
     let wanted = "runsvdir /var/service\n  runsv sleeper\n    sleep N\n";
@@ -92,10 +89,10 @@ fn the_sleeper_is_linked_stopped_started_restarted_killed_and_removed(sandbox: &
     assert_eq!(sandbox.read("etc/runit/sleeper/supervise/stat"), b"down\n");
 }
 
-fn a_user_has_services_of_his_own(sandbox: &Sandbox) {
+fn user_runs_own_services(sandbox: &Sandbox) {
     if !geteuid().is_root() {
         testkit::skip(
-            "a_user_has_services_of_his_own",
+            "user_runs_own_services",
             "only root can run a program as a user",
         );
         return;

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_stamp_of_its_first_byte() {
+    fn stamp_is_time_of_first_byte() {
         let label = |n| String::from_utf8(Label::from_unix(0, n).text().to_vec()).unwrap();
         let seen = batches(true, &[b"a\nb", b"c", b"\n\nd\ne"]);
         let expected = format!("{0} a\n{0} bc\n{1} \n{1} d\n{1} e\n", label(0), label(2));

@@ -25,10 +25,7 @@ const ROTATION: &[&str] = &[
     "chmod current 0744",
 ];
 
-compliance!(
-    nothing_gets_its_name_before_it_is_safely_on_disk,
-    each_call_that_fails_is_made_again,
-);
+compliance!(files_are_synced_before_rename, failing_calls_are_retried,);
 
 /// A call that fails once.
 pub(crate) struct Refusal {
@@ -293,7 +290,7 @@ fn start(sandbox: &Sandbox, n: usize, refusal: &Refusal) -> Running {
     sandbox.start(sandbox.shell(&script))
 }
 
-fn nothing_gets_its_name_before_it_is_safely_on_disk(sandbox: &Sandbox) {
+fn files_are_synced_before_rename(sandbox: &Sandbox) {
     if !strace_works(sandbox) {
         return;
     }
@@ -310,7 +307,7 @@ fn nothing_gets_its_name_before_it_is_safely_on_disk(sandbox: &Sandbox) {
     assert_eq!(calls[1..], *ROTATION);
 }
 
-fn each_call_that_fails_is_made_again(sandbox: &Sandbox) {
+fn failing_calls_are_retried(sandbox: &Sandbox) {
     if !strace_works(sandbox) {
         return;
     }

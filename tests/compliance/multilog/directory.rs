@@ -9,28 +9,28 @@ use super::{Feed, contents, files, line, masked, sizes};
 const FRESH: &str = "-rw------- 0 lock\n-rw-r--r-- 0 state\n";
 
 compliance!(
-    a_directory_is_made,
+    missing_directory_is_created,
     a_directory_keeps_its_mode,
-    current_is_not_executable_while_it_is_written,
+    current_is_not_executable_while_written,
     the_directory_is_locked,
-    one_directory_can_be_named_once,
-    a_file_is_closed_at_a_line_end_near_its_size,
-    a_file_is_closed_anywhere_at_its_size,
-    what_is_buffered_decides_which_line_end_it_is,
-    a_write_is_cut_at_the_last_line_end_in_it,
-    selected_lines_are_cut_as_if_they_were_alone,
-    a_big_current_is_continued_and_closed_by_the_next_line,
+    directory_named_twice_is_fatal,
+    file_is_closed_at_line_end_near_size,
+    full_file_is_closed_inside_a_line,
+    buffered_bytes_decide_rotation_point,
+    write_is_split_at_its_last_line_end,
+    unselected_lines_do_not_affect_rotation,
+    oversized_current_is_closed_by_next_line,
     old_files_are_executable_and_labelled,
-    the_oldest_files_go,
-    old_files_are_known_by_an_at_sign_and_25_bytes,
-    old_files_of_one_label_are_one_age,
-    every_directory_rotates_by_itself,
-    a_directory_that_cannot_be_opened_is_fatal,
+    oldest_files_are_removed,
+    old_files_are_at_sign_and_25_bytes,
+    old_files_of_equal_label_rank_equally,
+    directories_rotate_independently,
+    unopenable_directory_is_fatal,
     a_link_to_a_directory_is_followed,
-    a_lock_that_cannot_be_opened_is_fatal,
-    files_that_cannot_be_opened_are_fatal,
-    status_files_that_cannot_be_opened_are_fatal,
-    a_starting_directory_that_cannot_be_read_is_fatal,
+    unopenable_lock_is_fatal,
+    unopenable_files_are_fatal,
+    unopenable_status_files_are_fatal,
+    unreadable_starting_directory_is_fatal,
 );
 
 /// The sizes of the files that `input` becomes, one chunk a read.
@@ -45,7 +45,7 @@ fn cut(sandbox: &Sandbox, size: u32, chunks: &[&[u8]]) -> Vec<usize> {
     sizes(sandbox, "m")
 }
 
-fn a_directory_is_made(sandbox: &Sandbox) {
+fn missing_directory_is_created(sandbox: &Sandbox) {
     sandbox.feed("a\n", "umask 077; multilog ./m").succeeds();
     assert_eq!(sandbox.sh("stat -c %A m").text(), "drwx------\n");
     assert_eq!(
@@ -65,7 +65,7 @@ fn a_directory_keeps_its_mode(sandbox: &Sandbox) {
     );
 }
 
-fn current_is_not_executable_while_it_is_written(sandbox: &Sandbox) {
+fn current_is_not_executable_while_written(sandbox: &Sandbox) {
     let mut command = sandbox.command("multilog");
     command.arg("./m");
     let (running, mut feed) = Feed::start(sandbox, command);
@@ -103,7 +103,7 @@ fn the_directory_is_locked(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/current"), b"b\n");
 }
 
-fn one_directory_can_be_named_once(sandbox: &Sandbox) {
+fn directory_named_twice_is_fatal(sandbox: &Sandbox) {
     sandbox.feed("b\n", "multilog ./m ./m").is(
         111,
         "",
@@ -111,7 +111,7 @@ fn one_directory_can_be_named_once(sandbox: &Sandbox) {
     );
 }
 
-fn a_file_is_closed_at_a_line_end_near_its_size(sandbox: &Sandbox) {
+fn file_is_closed_at_line_end_near_size(sandbox: &Sandbox) {
     // Each chunk is a read, and what a read brings is written before the
     // next: a file whose last byte written is a line end, and that lacks
     // no more than 2000 bytes, is closed.
@@ -131,7 +131,7 @@ fn a_file_is_closed_at_a_line_end_near_its_size(sandbox: &Sandbox) {
     );
 }
 
-fn a_file_is_closed_anywhere_at_its_size(sandbox: &Sandbox) {
+fn full_file_is_closed_inside_a_line(sandbox: &Sandbox) {
     let long = vec![b'x'; 1024];
     let chunks = [&long[..], &long, &long, &long];
     assert_eq!(
@@ -166,7 +166,7 @@ fn a_file_is_closed_anywhere_at_its_size(sandbox: &Sandbox) {
     assert_eq!(sizes(sandbox, "n"), [4096, 1]);
 }
 
-fn what_is_buffered_decides_which_line_end_it_is(sandbox: &Sandbox) {
+fn buffered_bytes_decide_rotation_point(sandbox: &Sandbox) {
     // 0.76 writes up to 512 bytes at once, and the last line end in them
     // counts: lines of 100 bytes are written by fives.
     let lines: Vec<u8> = line(100).repeat(90);
@@ -182,7 +182,7 @@ fn what_is_buffered_decides_which_line_end_it_is(sandbox: &Sandbox) {
     );
 }
 
-fn a_write_is_cut_at_the_last_line_end_in_it(sandbox: &Sandbox) {
+fn write_is_split_at_its_last_line_end(sandbox: &Sandbox) {
     let lines = [
         line(500),
         line(500),
@@ -205,7 +205,7 @@ fn a_write_is_cut_at_the_last_line_end_in_it(sandbox: &Sandbox) {
     assert_eq!(sizes(sandbox, "n"), [2360, 500]);
 }
 
-fn selected_lines_are_cut_as_if_they_were_alone(sandbox: &Sandbox) {
+fn unselected_lines_do_not_affect_rotation(sandbox: &Sandbox) {
     // What is not selected ends in the midst of any read, and the next
     // line, which is kept together, has begun in an earlier one.
     let lines = ("z".repeat(99) + "\n").repeat(9);
@@ -223,7 +223,7 @@ fn selected_lines_are_cut_as_if_they_were_alone(sandbox: &Sandbox) {
     assert_eq!(sizes(sandbox, "m"), [3202, 400]);
 }
 
-fn a_big_current_is_continued_and_closed_by_the_next_line(sandbox: &Sandbox) {
+fn oversized_current_is_closed_by_next_line(sandbox: &Sandbox) {
     for (length, expected) in [
         (2000, vec![2010]),
         (2085, vec![2095]),
@@ -267,7 +267,7 @@ fn old_files_are_executable_and_labelled(sandbox: &Sandbox) {
     }
 }
 
-fn the_oldest_files_go(sandbox: &Sandbox) {
+fn oldest_files_are_removed(sandbox: &Sandbox) {
     for n in 1..6 {
         sandbox.write(format!("m/@40000000000000000000000{n}.s"), "");
     }
@@ -287,7 +287,7 @@ fn the_oldest_files_go(sandbox: &Sandbox) {
     assert_eq!(masked(left), "@LABEL.s\n@LABEL.s\ncurrent\nlock\nstate\n");
 }
 
-fn old_files_are_known_by_an_at_sign_and_25_bytes(sandbox: &Sandbox) {
+fn old_files_are_at_sign_and_25_bytes(sandbox: &Sandbox) {
     let label = "@40000000000000000000000";
     let kept = ["@", "@x", "a@", label, "%400000000000000000000001.s"];
     let gone = [
@@ -315,7 +315,7 @@ fn old_files_are_known_by_an_at_sign_and_25_bytes(sandbox: &Sandbox) {
     assert_eq!(sandbox.sh("LC_ALL=C ls m").text(), left.join("\n") + "\n");
 }
 
-fn old_files_of_one_label_are_one_age(sandbox: &Sandbox) {
+fn old_files_of_equal_label_rank_equally(sandbox: &Sandbox) {
     for name in ["1.a", "1.b", "1.c", "2.s"] {
         sandbox.write(format!("m/@40000000000000000000000{name}"), "");
     }
@@ -330,7 +330,7 @@ fn old_files_of_one_label_are_one_age(sandbox: &Sandbox) {
     assert!(!left.contains("@40000000000000000000000"), "{left}");
 }
 
-fn every_directory_rotates_by_itself(sandbox: &Sandbox) {
+fn directories_rotate_independently(sandbox: &Sandbox) {
     let input = [line(1000), line(10)].concat().repeat(9);
     sandbox
         .feed(&input, "multilog s4096 n100 ./a s8192 ./b '-x*' ./c")
@@ -342,7 +342,7 @@ fn every_directory_rotates_by_itself(sandbox: &Sandbox) {
     assert_eq!(sizes(sandbox, "c"), [0]);
 }
 
-fn a_directory_that_cannot_be_opened_is_fatal(sandbox: &Sandbox) {
+fn unopenable_directory_is_fatal(sandbox: &Sandbox) {
     sandbox.write("file", "");
     sandbox.feed("a\n", "multilog ./file").is(
         111,
@@ -374,7 +374,7 @@ fn a_link_to_a_directory_is_followed(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("real/current"), b"a\n");
 }
 
-fn a_lock_that_cannot_be_opened_is_fatal(sandbox: &Sandbox) {
+fn unopenable_lock_is_fatal(sandbox: &Sandbox) {
     sandbox.write("m/lock/file", "");
     sandbox.feed("a\n", "multilog ./m").is(
         111,
@@ -383,7 +383,7 @@ fn a_lock_that_cannot_be_opened_is_fatal(sandbox: &Sandbox) {
     );
 }
 
-fn files_that_cannot_be_opened_are_fatal(sandbox: &Sandbox) {
+fn unopenable_files_are_fatal(sandbox: &Sandbox) {
     sandbox.write("c/current/file", "");
     sandbox.feed("a\n", "multilog ./c").is(
         111,
@@ -419,7 +419,7 @@ fn files_that_cannot_be_opened_are_fatal(sandbox: &Sandbox) {
         );
 }
 
-fn status_files_that_cannot_be_opened_are_fatal(sandbox: &Sandbox) {
+fn unopenable_status_files_are_fatal(sandbox: &Sandbox) {
     sandbox.write("d/file", "");
     for (word, message) in [
         ("=d", "unable to create d: is a directory"),
@@ -434,7 +434,7 @@ fn status_files_that_cannot_be_opened_are_fatal(sandbox: &Sandbox) {
     }
 }
 
-fn a_starting_directory_that_cannot_be_read_is_fatal(sandbox: &Sandbox) {
+fn unreadable_starting_directory_is_fatal(sandbox: &Sandbox) {
     // Only the system itself can refuse root: the directory is gone.
     let gone = "mkdir gone; cd gone; rmdir ../gone; ";
     sandbox.feed("a\n", &format!("{gone} multilog ./m")).is(

@@ -9,40 +9,40 @@ use testkit::{Running, Sandbox, Subject, compliance, ours, skip, theirs_on_ours}
 
 use super::{Feed, contents, files, line, masked, sizes};
 
-compliance!(words_that_cannot_be_understood_are_ignored_or_refused,);
+compliance!(unknown_words_are_ignored_or_refused,);
 
 ours!(
-    an_age_out_of_its_range_is_refused_with_the_range,
-    a_file_is_closed_at_its_age_though_nothing_comes,
-    the_first_line_starts_the_clock,
-    what_goes_elsewhere_starts_no_clock,
-    a_full_file_stops_the_clock,
-    a_begun_line_is_left_for_the_next_file,
-    it_closes_while_a_line_ends_after_term,
-    each_directory_has_its_own_age,
-    what_is_closed_goes_through_the_processor,
-    a_restart_does_not_make_a_file_younger_than_its_label,
-    a_restart_does_not_make_a_file_younger_than_itself,
+    age_out_of_range_is_refused_with_range,
+    file_is_closed_at_age_without_input,
+    first_line_arms_age_timer,
+    unselected_line_does_not_arm_age_timer,
+    rotation_by_size_disarms_age_timer,
+    partial_line_moves_to_next_file,
+    age_closes_file_while_term_waits_for_line,
+    directories_have_separate_ages,
+    file_closed_by_age_is_processed,
+    restart_keeps_age_from_label,
+    restart_keeps_age_of_current,
     an_empty_file_is_not_closed_at_start,
-    a_limit_out_of_its_range_is_refused_with_the_range,
-    the_oldest_file_goes_when_all_have_more_than_they_may,
-    it_goes_as_soon_as_there_is_no_room,
+    limit_out_of_range_is_refused_with_range,
+    oldest_file_is_removed_above_size_limit,
+    oldest_file_is_removed_when_limit_is_reached,
     the_limit_holds_at_start,
-    current_stays_whatever_it_has,
-    what_a_crash_left_counts_once_it_is_old,
-    of_both_limits_the_one_that_wants_more_gone_counts,
-    only_old_files_count_and_go,
-    each_directory_has_its_own_limit,
-    what_a_processor_makes_counts,
-    a_code_that_cannot_be_is_refused,
-    what_a_processor_made_has_the_code,
-    without_a_processor_there_is_nothing_to_name,
-    the_code_does_not_matter_to_those_that_go,
-    after_a_crash_what_the_processor_finished_has_the_code,
-    after_a_crash_what_has_its_name_gets_no_other,
+    size_limit_never_removes_current,
+    crash_leftover_counts_once_old,
+    stricter_of_two_limits_applies,
+    only_old_files_count_and_are_removed,
+    directories_have_separate_limits,
+    processor_output_counts_in_limit,
+    invalid_suffix_is_refused,
+    processor_output_has_suffix,
+    suffix_without_processor_is_ignored,
+    removal_ignores_suffixes,
+    processed_file_has_suffix_after_crash,
+    renamed_file_keeps_name_after_crash,
 );
 
-theirs_on_ours!(the_reference_goes_on_where_these_words_were_used,);
+theirs_on_ours!(reference_continues_extended_directory,);
 
 /// `current` with this text, from an earlier writer that ended well.
 fn write_finished(sandbox: &Sandbox, log: &str, text: &str) {
@@ -95,7 +95,7 @@ fn held(sandbox: &Sandbox, log: &str) -> usize {
     sizes(sandbox, log).iter().sum()
 }
 
-fn words_that_cannot_be_understood_are_ignored_or_refused(sandbox: &Sandbox) {
+fn unknown_words_are_ignored_or_refused(sandbox: &Sandbox) {
     for (word, takes) in [
         ("R", "R takes 0 to 4294967295 seconds, not "),
         ("R1d", "R takes 0 to 4294967295 seconds, not 1d"),
@@ -125,7 +125,7 @@ fn words_that_cannot_be_understood_are_ignored_or_refused(sandbox: &Sandbox) {
     }
 }
 
-fn an_age_out_of_its_range_is_refused_with_the_range(sandbox: &Sandbox) {
+fn age_out_of_range_is_refused_with_range(sandbox: &Sandbox) {
     for seconds in ["", "-1", "1 ", "4294967296", "18446744073709551617", "1h"] {
         let what = format!("R takes 0 to 4294967295 seconds, not {seconds}");
         refuses(sandbox, &format!("R{seconds}"), &what);
@@ -135,7 +135,7 @@ fn an_age_out_of_its_range_is_refused_with_the_range(sandbox: &Sandbox) {
     }
 }
 
-fn a_file_is_closed_at_its_age_though_nothing_comes(sandbox: &Sandbox) {
+fn file_is_closed_at_age_without_input(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["R1", "./m"]);
     for (number, line) in ["a\n", "b\n"].into_iter().enumerate() {
         feed.write(line);
@@ -154,7 +154,7 @@ fn a_file_is_closed_at_its_age_though_nothing_comes(sandbox: &Sandbox) {
     running.wait().succeeds();
 }
 
-fn the_first_line_starts_the_clock(sandbox: &Sandbox) {
+fn first_line_arms_age_timer(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["R3600", "./m", "-*", "./n"]);
     wait_for_patience(sandbox, &running, true);
     // A line that has not ended is not written yet.
@@ -172,7 +172,7 @@ fn the_first_line_starts_the_clock(sandbox: &Sandbox) {
     assert_eq!(contents(sandbox, "m"), [&b"a\n"[..], b""]);
 }
 
-fn what_goes_elsewhere_starts_no_clock(sandbox: &Sandbox) {
+fn unselected_line_does_not_arm_age_timer(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["./m", "-*", "R3600", "./n"]);
     feed.write("a\n");
     feed.settle(sandbox, &running);
@@ -181,7 +181,7 @@ fn what_goes_elsewhere_starts_no_clock(sandbox: &Sandbox) {
     running.wait().succeeds();
 }
 
-fn a_full_file_stops_the_clock(sandbox: &Sandbox) {
+fn rotation_by_size_disarms_age_timer(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["R3600", "s4096", "./m"]);
     feed.write("a\n");
     feed.settle(sandbox, &running);
@@ -194,7 +194,7 @@ fn a_full_file_stops_the_clock(sandbox: &Sandbox) {
     assert_eq!(sizes(sandbox, "m"), [4002, 0]);
 }
 
-fn a_begun_line_is_left_for_the_next_file(sandbox: &Sandbox) {
+fn partial_line_moves_to_next_file(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["R1", "./m"]);
     feed.write("a\nbegun");
     sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
@@ -205,7 +205,7 @@ fn a_begun_line_is_left_for_the_next_file(sandbox: &Sandbox) {
     assert_eq!(contents(sandbox, "m")[..2], [&b"a\n"[..], b"begun ended\n"]);
 }
 
-fn it_closes_while_a_line_ends_after_term(sandbox: &Sandbox) {
+fn age_closes_file_while_term_waits_for_line(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["R1", "./m"]);
     feed.write("a\nbegun");
     feed.settle(sandbox, &running);
@@ -218,7 +218,7 @@ fn it_closes_while_a_line_ends_after_term(sandbox: &Sandbox) {
     assert_eq!(feed.left(), b"next\n");
 }
 
-fn each_directory_has_its_own_age(sandbox: &Sandbox) {
+fn directories_have_separate_ages(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["./a", "R1", "./b", "./c", "R0", "./d"]);
     feed.write("a\n");
     sandbox.wait_until("the files are closed", || {
@@ -233,7 +233,7 @@ fn each_directory_has_its_own_age(sandbox: &Sandbox) {
     assert_eq!(contents(sandbox, "d"), [b"a\n"]);
 }
 
-fn what_is_closed_goes_through_the_processor(sandbox: &Sandbox) {
+fn file_closed_by_age_is_processed(sandbox: &Sandbox) {
     write_finished(sandbox, "m", "@400000003b9aca0a000001f4 old\n");
     sandbox
         .sh("multilog R60 '!tr a-z A-Z' ./m </dev/null")
@@ -245,7 +245,7 @@ fn what_is_closed_goes_through_the_processor(sandbox: &Sandbox) {
     );
 }
 
-fn a_restart_does_not_make_a_file_younger_than_its_label(sandbox: &Sandbox) {
+fn restart_keeps_age_from_label(sandbox: &Sandbox) {
     for (label, closed) in [
         ("@400000003b9aca0a000001f4 ", true),
         ("@4000000fffffffff00000000 ", false),
@@ -269,7 +269,7 @@ fn a_restart_does_not_make_a_file_younger_than_its_label(sandbox: &Sandbox) {
     assert_eq!(contents(sandbox, "m").len(), 1);
 }
 
-fn a_restart_does_not_make_a_file_younger_than_itself(sandbox: &Sandbox) {
+fn restart_keeps_age_of_current(sandbox: &Sandbox) {
     sandbox.feed("old\n", "multilog ./m").succeeds();
     let made = fs::metadata(sandbox.path("m/current")).unwrap().created();
     let Ok(made) = made else {
@@ -296,7 +296,7 @@ fn an_empty_file_is_not_closed_at_start(sandbox: &Sandbox) {
     assert_eq!(contents(sandbox, "m"), [b""]);
 }
 
-fn a_limit_out_of_its_range_is_refused_with_the_range(sandbox: &Sandbox) {
+fn limit_out_of_range_is_refused_with_range(sandbox: &Sandbox) {
     for (bytes, size) in [
         ("", 4096),
         ("-1", 4096),
@@ -323,7 +323,7 @@ fn a_limit_out_of_its_range_is_refused_with_the_range(sandbox: &Sandbox) {
     assert!(!sandbox.exists("a"));
 }
 
-fn the_oldest_file_goes_when_all_have_more_than_they_may(sandbox: &Sandbox) {
+fn oldest_file_is_removed_above_size_limit(sandbox: &Sandbox) {
     for (limit, more, left) in [
         (12_288, 0, &[4096, 4096, 4096, 0][..]),
         (12_287, 0, &[4096, 4096, 0]),
@@ -347,7 +347,7 @@ fn the_oldest_file_goes_when_all_have_more_than_they_may(sandbox: &Sandbox) {
     }
 }
 
-fn it_goes_as_soon_as_there_is_no_room(sandbox: &Sandbox) {
+fn oldest_file_is_removed_when_limit_is_reached(sandbox: &Sandbox) {
     // It is the right one that goes, though another directory is open too.
     let (running, mut feed) = start(sandbox, &["s4096", "S8192", "./m", "S0", "./n"]);
     for (input, kept, all) in [
@@ -385,14 +385,14 @@ fn the_limit_holds_at_start(sandbox: &Sandbox) {
     assert_eq!(sizes(sandbox, "m"), [4096, 2]);
 }
 
-fn current_stays_whatever_it_has(sandbox: &Sandbox) {
+fn size_limit_never_removes_current(sandbox: &Sandbox) {
     write_finished(sandbox, "m", &"x".repeat(20_000));
     sandbox.write("m/@400000003b9aca0a000001f4.s", "old\n");
     sandbox.sh("multilog s4096 S8192 ./m </dev/null").succeeds();
     assert_eq!(sizes(sandbox, "m"), [20_000]);
 }
 
-fn what_a_crash_left_counts_once_it_is_old(sandbox: &Sandbox) {
+fn crash_leftover_counts_once_old(sandbox: &Sandbox) {
     sandbox.write("m/@400000003b9aca0a000001f4.s", line(8192));
     sandbox.write("m/current", "left\n");
     sandbox.sh("multilog s4096 S8192 ./m </dev/null").succeeds();
@@ -400,7 +400,7 @@ fn what_a_crash_left_counts_once_it_is_old(sandbox: &Sandbox) {
     assert!(files(sandbox, "m").contains("5 @LABEL.u\n"));
 }
 
-fn of_both_limits_the_one_that_wants_more_gone_counts(sandbox: &Sandbox) {
+fn stricter_of_two_limits_applies(sandbox: &Sandbox) {
     let input = line(40_960);
     for (words, left) in [
         ("n3 S40000", 2),
@@ -416,7 +416,7 @@ fn of_both_limits_the_one_that_wants_more_gone_counts(sandbox: &Sandbox) {
     }
 }
 
-fn only_old_files_count_and_go(sandbox: &Sandbox) {
+fn only_old_files_count_and_are_removed(sandbox: &Sandbox) {
     let label = "@400000003b9aca0a000001f";
     for name in ["notes", "@notes", label, "state", "lock", "newstate"] {
         sandbox.write(format!("m/{name}"), line(20_000));
@@ -435,7 +435,7 @@ fn only_old_files_count_and_go(sandbox: &Sandbox) {
     sandbox.sh("LC_ALL=C ls m").prints(expected);
 }
 
-fn each_directory_has_its_own_limit(sandbox: &Sandbox) {
+fn directories_have_separate_limits(sandbox: &Sandbox) {
     let script = "multilog s4096 ./a S8192 ./b ./c S0 ./d";
     sandbox.feed(line(20_480), script).succeeds();
     for (log, left) in [("a", 5), ("b", 2), ("c", 2), ("d", 5)] {
@@ -443,7 +443,7 @@ fn each_directory_has_its_own_limit(sandbox: &Sandbox) {
     }
 }
 
-fn what_a_processor_makes_counts(sandbox: &Sandbox) {
+fn processor_output_counts_in_limit(sandbox: &Sandbox) {
     let script = "multilog s4096 n100 S8192 '!head -c 1000' ./m";
     sandbox.feed(line(45_056), script).succeeds();
     assert_eq!(
@@ -452,7 +452,7 @@ fn what_a_processor_makes_counts(sandbox: &Sandbox) {
     );
 }
 
-fn a_code_that_cannot_be_is_refused(sandbox: &Sandbox) {
+fn invalid_suffix_is_refused(sandbox: &Sandbox) {
     for not in [
         "",
         "u",
@@ -470,7 +470,7 @@ fn a_code_that_cannot_be_is_refused(sandbox: &Sandbox) {
     }
 }
 
-fn what_a_processor_made_has_the_code(sandbox: &Sandbox) {
+fn processor_output_has_suffix(sandbox: &Sandbox) {
     let script = "multilog s4096 wgz '!gzip' ./a ws ./b '!' wx ./c";
     sandbox.feed(line(4096), script).succeeds();
     for (log, code) in [("a", "gz"), ("b", "s"), ("c", "x")] {
@@ -485,14 +485,14 @@ fn what_a_processor_made_has_the_code(sandbox: &Sandbox) {
     sandbox.sh("cat a/@*.gz | gunzip").prints(line(4096));
 }
 
-fn without_a_processor_there_is_nothing_to_name(sandbox: &Sandbox) {
+fn suffix_without_processor_is_ignored(sandbox: &Sandbox) {
     sandbox
         .feed(line(4096), "multilog s4096 wgz ./m")
         .succeeds();
     assert!(files(sandbox, "m").starts_with("-rwxr--r-- 4096 @LABEL.s\n"));
 }
 
-fn the_code_does_not_matter_to_those_that_go(sandbox: &Sandbox) {
+fn removal_ignores_suffixes(sandbox: &Sandbox) {
     for code in ["s", "gz", "zst", "u.x"] {
         let script = format!("multilog s4096 n3 w{code} '!cat' ./m");
         sandbox.feed(line(4096), &script).succeeds();
@@ -501,7 +501,7 @@ fn the_code_does_not_matter_to_those_that_go(sandbox: &Sandbox) {
     assert_eq!(names, "@LABEL.zst\n@LABEL.u.x\n");
 }
 
-fn after_a_crash_what_the_processor_finished_has_the_code(sandbox: &Sandbox) {
+fn processed_file_has_suffix_after_crash(sandbox: &Sandbox) {
     // As KILL leaves it: what was processed is whole once it is executable.
     for (mode, kept) in [
         (0o744, "@LABEL.gz PROCESSED\n@LABEL.u current\n"),
@@ -530,7 +530,7 @@ fn after_a_crash_what_the_processor_finished_has_the_code(sandbox: &Sandbox) {
     }
 }
 
-fn after_a_crash_what_has_its_name_gets_no_other(sandbox: &Sandbox) {
+fn renamed_file_keeps_name_after_crash(sandbox: &Sandbox) {
     sandbox.write("m/@400000003b9aca0a000001f4.gz", "PROCESSED\n");
     sandbox
         .sh("ln m/@*.gz m/processed; chmod 744 m/processed")
@@ -546,7 +546,7 @@ fn after_a_crash_what_has_its_name_gets_no_other(sandbox: &Sandbox) {
     }
 }
 
-fn the_reference_goes_on_where_these_words_were_used(sandbox: &Sandbox) {
+fn reference_continues_extended_directory(sandbox: &Sandbox) {
     let input = line(12_288);
     sandbox
         .feed(&input, "$FIRST/multilog s4096 S100000 R3600 wgz '!cat' ./m")

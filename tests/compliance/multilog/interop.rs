@@ -8,12 +8,12 @@ use super::{Feed, contents, files, line};
 
 interop!(
     a_clean_directory_is_continued,
-    rotation_goes_on_where_the_other_stopped,
-    what_a_kill_leaves_is_kept,
+    rotation_continues_after_handover,
+    killed_loggers_file_is_kept,
     a_kill_in_a_processor_leaves_previous,
-    the_state_of_a_processor_goes_on,
-    the_lock_holds_between_them,
-    a_pipe_is_handed_on_without_a_byte_lost,
+    processor_state_survives_handover,
+    lock_excludes_the_other_program,
+    pipe_handover_loses_no_byte,
     a_status_file_is_taken_over,
 );
 
@@ -34,7 +34,7 @@ fn a_clean_directory_is_continued(sandbox: &Sandbox) {
     );
 }
 
-fn rotation_goes_on_where_the_other_stopped(sandbox: &Sandbox) {
+fn rotation_continues_after_handover(sandbox: &Sandbox) {
     let lines = line(100);
     for n in 0..10 {
         let who = if n % 2 == 0 {
@@ -50,7 +50,7 @@ fn rotation_goes_on_where_the_other_stopped(sandbox: &Sandbox) {
     assert_eq!(sizes, [2200, 2400, 1200]);
 }
 
-fn what_a_kill_leaves_is_kept(sandbox: &Sandbox) {
+fn killed_loggers_file_is_kept(sandbox: &Sandbox) {
     let mut command = sandbox.command("multilog");
     command.args(["t", "s4096", "./m"]);
     let (running, mut feed) = Feed::start(sandbox, command);
@@ -95,7 +95,7 @@ fn a_kill_in_a_processor_leaves_previous(sandbox: &Sandbox) {
     );
 }
 
-fn the_state_of_a_processor_goes_on(sandbox: &Sandbox) {
+fn processor_state_survives_handover(sandbox: &Sandbox) {
     let script = "s4096 '!cat; { cat <&4; echo run; } >&5' ./m";
     sandbox
         .feed(line(2500), &format!("multilog {script}"))
@@ -104,7 +104,7 @@ fn the_state_of_a_processor_goes_on(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/state"), b"run\nrun\n");
 }
 
-fn the_lock_holds_between_them(sandbox: &Sandbox) {
+fn lock_excludes_the_other_program(sandbox: &Sandbox) {
     let mut command = sandbox.command("multilog");
     command.arg("./m");
     let (running, feed) = Feed::start(sandbox, command);
@@ -119,7 +119,7 @@ fn the_lock_holds_between_them(sandbox: &Sandbox) {
     meet(sandbox, "./m", "a\n");
 }
 
-fn a_pipe_is_handed_on_without_a_byte_lost(sandbox: &Sandbox) {
+fn pipe_handover_loses_no_byte(sandbox: &Sandbox) {
     let mut command = sandbox.command("multilog");
     command.arg("./m");
     let (running, mut feed) = Feed::start(sandbox, command);

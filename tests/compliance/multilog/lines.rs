@@ -9,29 +9,29 @@ use testkit::{Sandbox, compliance};
 use super::{Feed, contents, files, line, masked, nonblocking_pipe};
 
 compliance!(
-    lines_are_appended_as_they_are,
+    lines_are_appended_unchanged,
     a_partial_last_line_is_ended,
-    a_line_is_on_disk_before_the_next_is_read,
-    a_stamp_is_the_moment_of_the_first_byte,
+    line_is_written_before_next_read,
+    stamp_is_time_of_first_byte,
     stamps_do_not_go_back,
     patterns_deselect_and_select,
-    a_star_does_not_pass_the_character_after_it,
+    star_stops_at_next_character,
     patterns_see_the_stamp,
     only_the_first_1000_bytes_are_matched,
-    the_rest_of_a_long_line_goes_where_its_head_went,
-    each_action_sees_what_is_selected_so_far,
+    long_line_follows_selection_of_its_head,
+    actions_use_selection_so_far,
     an_alert_is_cut_after_200_bytes,
     alerts_count_the_stamp,
-    alerts_that_nobody_can_read_are_lost,
+    alerts_to_closed_stderr_are_lost,
     a_status_file_holds_the_last_selected_line,
     a_status_file_holds_1000_bytes_of_a_line,
     a_status_file_is_kept_until_a_line_comes,
     a_status_file_may_be_written_twice,
-    input_that_cannot_be_read_has_ended,
-    input_that_does_not_wait_has_ended_when_it_is_empty,
-    closed_descriptors_do_not_matter,
-    the_text_does_not_depend_on_how_it_is_read,
-    an_alert_into_a_broken_pipe_kills_unless_that_is_ignored,
+    unreadable_input_counts_as_end,
+    empty_nonblocking_input_counts_as_end,
+    closed_descriptors_are_accepted,
+    chunking_of_input_changes_nothing,
+    alert_into_broken_pipe_raises_sigpipe,
 );
 
 fn now() -> [u8; 25] {
@@ -46,7 +46,7 @@ fn selected(sandbox: &Sandbox, input: &str, script: &str) -> String {
         .error_text()
 }
 
-fn lines_are_appended_as_they_are(sandbox: &Sandbox) {
+fn lines_are_appended_unchanged(sandbox: &Sandbox) {
     let input = b"a\n\n\0b\0\n\xff\xfe\r\n \t \n";
     sandbox.feed(input, "multilog ./m").succeeds();
     assert_eq!(sandbox.read("m/current"), input);
@@ -65,7 +65,7 @@ fn a_partial_last_line_is_ended(sandbox: &Sandbox) {
     }
 }
 
-fn a_line_is_on_disk_before_the_next_is_read(sandbox: &Sandbox) {
+fn line_is_written_before_next_read(sandbox: &Sandbox) {
     let (running, mut feed) = Feed::start(sandbox, {
         let mut command = sandbox.command("multilog");
         command.args(["./m", "=status", "e"]);
@@ -85,7 +85,7 @@ fn a_line_is_on_disk_before_the_next_is_read(sandbox: &Sandbox) {
     running.wait().is(0, "", "line 0\nline 1\nline 2\n");
 }
 
-fn a_stamp_is_the_moment_of_the_first_byte(sandbox: &Sandbox) {
+fn stamp_is_time_of_first_byte(sandbox: &Sandbox) {
     let (running, mut feed) = Feed::start(sandbox, {
         let mut command = sandbox.command("multilog");
         command.args(["t", "./m"]);
@@ -133,7 +133,7 @@ fn patterns_deselect_and_select(sandbox: &Sandbox) {
     assert_eq!(selected(sandbox, "a\n\nb\n", "'-*' +"), "\n");
 }
 
-fn a_star_does_not_pass_the_character_after_it(sandbox: &Sandbox) {
+fn star_stops_at_next_character(sandbox: &Sandbox) {
     for (pattern, line, matches) in [
         ("hello", "hello", true),
         ("hello", "hello world", false),
@@ -197,7 +197,7 @@ fn only_the_first_1000_bytes_are_matched(sandbox: &Sandbox) {
     assert_eq!(count(head(972) + "yz\n", "t '-*' '+* *y'"), 0);
 }
 
-fn the_rest_of_a_long_line_goes_where_its_head_went(sandbox: &Sandbox) {
+fn long_line_follows_selection_of_its_head(sandbox: &Sandbox) {
     let input = [
         line(5000),
         b"short\n".to_vec(),
@@ -218,7 +218,7 @@ fn the_rest_of_a_long_line_goes_where_its_head_went(sandbox: &Sandbox) {
     assert_eq!(read("none"), b"");
 }
 
-fn each_action_sees_what_is_selected_so_far(sandbox: &Sandbox) {
+fn actions_use_selection_so_far(sandbox: &Sandbox) {
     sandbox
         .feed(
             "a\nb\nc\n",
@@ -264,7 +264,7 @@ fn alerts_count_the_stamp(sandbox: &Sandbox) {
     );
 }
 
-fn alerts_that_nobody_can_read_are_lost(sandbox: &Sandbox) {
+fn alerts_to_closed_stderr_are_lost(sandbox: &Sandbox) {
     sandbox.feed("a\nb\n", "multilog e ./m 2>&-").succeeds();
     sandbox
         .feed("a\nb\n", "multilog e ./n 2>/dev/full")
@@ -312,7 +312,7 @@ fn a_status_file_may_be_written_twice(sandbox: &Sandbox) {
     assert_eq!(&sandbox.read("status")[..4], b"bcd\n");
 }
 
-fn input_that_cannot_be_read_has_ended(sandbox: &Sandbox) {
+fn unreadable_input_counts_as_end(sandbox: &Sandbox) {
     sandbox
         .sh("multilog ./m e <.; multilog ./m e >>f <&1; multilog ./m e <&-")
         .succeeds();
@@ -322,7 +322,7 @@ fn input_that_cannot_be_read_has_ended(sandbox: &Sandbox) {
     );
 }
 
-fn input_that_does_not_wait_has_ended_when_it_is_empty(sandbox: &Sandbox) {
+fn empty_nonblocking_input_counts_as_end(sandbox: &Sandbox) {
     let (reader, writer) = nonblocking_pipe();
     nix::unistd::write(&writer, b"a\nb").unwrap();
     let mut command = sandbox.command("multilog");
@@ -332,7 +332,7 @@ fn input_that_does_not_wait_has_ended_when_it_is_empty(sandbox: &Sandbox) {
     drop(writer);
 }
 
-fn closed_descriptors_do_not_matter(sandbox: &Sandbox) {
+fn closed_descriptors_are_accepted(sandbox: &Sandbox) {
     sandbox
         .sh("echo a | multilog ./m >&-; echo b | multilog ./m 2>&-; echo c | multilog ./m >&- 2>&-")
         .succeeds();
@@ -343,7 +343,7 @@ fn closed_descriptors_do_not_matter(sandbox: &Sandbox) {
     );
 }
 
-fn the_text_does_not_depend_on_how_it_is_read(sandbox: &Sandbox) {
+fn chunking_of_input_changes_nothing(sandbox: &Sandbox) {
     let input: Vec<u8> = [
         1, 3, 998, 999, 1000, 1001, 1002, 2, 2500, 500, 7, 1024, 1, 6000, 30,
     ]
@@ -382,7 +382,7 @@ fn the_text_does_not_depend_on_how_it_is_read(sandbox: &Sandbox) {
     }
 }
 
-fn an_alert_into_a_broken_pipe_kills_unless_that_is_ignored(sandbox: &Sandbox) {
+fn alert_into_broken_pipe_raises_sigpipe(sandbox: &Sandbox) {
     let outcome = sandbox.feed(
         "a\n",
         "mkfifo f; (sleep 0 <f) & exec 2>f; wait; exec multilog e ./m",

@@ -3,13 +3,13 @@
 pub(crate) mod calls;
 mod directory;
 mod extended;
+mod failures;
 mod interop;
 mod lines;
 mod processor;
 mod script;
 mod signals;
 mod start;
-mod trouble;
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -7,15 +7,15 @@ use super::{contents, files, line, sizes};
 
 compliance!(
     the_output_replaces_the_file,
-    the_state_goes_from_run_to_run,
-    it_runs_in_the_log_directory_as_sh_c,
-    it_has_the_environment_of_multilog,
-    its_descriptors_are_0_1_4_5_and_what_multilog_inherited,
-    its_signals_are_at_their_defaults,
-    it_may_signal_itself,
-    the_files_are_there_while_it_runs,
-    files_that_it_removed_are_made_anew,
-    lines_that_come_meanwhile_are_not_lost,
+    processor_state_survives_between_runs,
+    processor_runs_as_sh_c_in_log_directory,
+    processor_inherits_environment,
+    processor_has_descriptors_0_1_4_5,
+    processor_has_default_signals,
+    processor_may_signal_its_group,
+    files_exist_while_processor_runs,
+    files_removed_by_processor_are_recreated,
+    lines_during_processing_are_kept,
     a_processor_runs_for_every_file,
 );
 
@@ -38,7 +38,7 @@ fn the_output_replaces_the_file(sandbox: &Sandbox) {
     );
 }
 
-fn the_state_goes_from_run_to_run(sandbox: &Sandbox) {
+fn processor_state_survives_between_runs(sandbox: &Sandbox) {
     let script = "multilog s4096 '!wc -c; { cat <&4; echo run; } >&5' ./m";
     sandbox.feed(line(4096).repeat(3), script).succeeds();
     assert_eq!(sandbox.read("m/state"), b"run\nrun\nrun\n");
@@ -48,7 +48,7 @@ fn the_state_goes_from_run_to_run(sandbox: &Sandbox) {
     );
 }
 
-fn it_runs_in_the_log_directory_as_sh_c(sandbox: &Sandbox) {
+fn processor_runs_as_sh_c_in_log_directory(sandbox: &Sandbox) {
     process(
         sandbox,
         "pwd; echo \"$0 $#\"; ls; echo $FIRST >/dev/null; umask",
@@ -64,7 +64,7 @@ fn it_runs_in_the_log_directory_as_sh_c(sandbox: &Sandbox) {
     );
 }
 
-fn it_has_the_environment_of_multilog(sandbox: &Sandbox) {
+fn processor_inherits_environment(sandbox: &Sandbox) {
     let script =
         "exec env -i B=1 A=2 PATH=/usr/bin:/bin $FIRST/multilog s4096 '!cat /proc/$$/environ' ./m";
     sandbox.feed(line(4096), script).succeeds();
@@ -72,7 +72,7 @@ fn it_has_the_environment_of_multilog(sandbox: &Sandbox) {
     assert_eq!(environment, "B=1\0A=2\0PATH=/usr/bin:/bin\0");
 }
 
-fn its_descriptors_are_0_1_4_5_and_what_multilog_inherited(sandbox: &Sandbox) {
+fn processor_has_descriptors_0_1_4_5(sandbox: &Sandbox) {
     let script = "exec multilog s4096 \
         '!cd /proc/$$/fd; for n in *; do echo $n $(readlink $n); done; \
         cat /proc/$$/fdinfo/[01459] | grep flags' ./m ./n =st 9<. 4<.";
@@ -102,7 +102,7 @@ fn its_descriptors_are_0_1_4_5_and_what_multilog_inherited(sandbox: &Sandbox) {
     );
 }
 
-fn its_signals_are_at_their_defaults(sandbox: &Sandbox) {
+fn processor_has_default_signals(sandbox: &Sandbox) {
     // TERM and ALRM even if they were ignored; others stay as they are.
     for (trap, ignored) in [
         (":", [false; 3]),
@@ -133,7 +133,7 @@ fn its_signals_are_at_their_defaults(sandbox: &Sandbox) {
     }
 }
 
-fn it_may_signal_itself(sandbox: &Sandbox) {
+fn processor_may_signal_its_group(sandbox: &Sandbox) {
     process(
         sandbox,
         "trap 'echo caught' TERM ALRM; kill -TERM $$; kill -ALRM $$; cat >/dev/null",
@@ -142,7 +142,7 @@ fn it_may_signal_itself(sandbox: &Sandbox) {
     assert_eq!(contents(sandbox, "m")[0], b"caught\ncaught\n");
 }
 
-fn the_files_are_there_while_it_runs(sandbox: &Sandbox) {
+fn files_exist_while_processor_runs(sandbox: &Sandbox) {
     process(
         sandbox,
         "find . -name '[cnps]*' -printf '%M %s %P\\n' | sort -k 3",
@@ -155,7 +155,7 @@ fn the_files_are_there_while_it_runs(sandbox: &Sandbox) {
     );
 }
 
-fn files_that_it_removed_are_made_anew(sandbox: &Sandbox) {
+fn files_removed_by_processor_are_recreated(sandbox: &Sandbox) {
     process(sandbox, "echo x; rm processed newstate state").succeeds();
     assert_eq!(
         files(sandbox, "m"),
@@ -163,7 +163,7 @@ fn files_that_it_removed_are_made_anew(sandbox: &Sandbox) {
     );
 }
 
-fn lines_that_come_meanwhile_are_not_lost(sandbox: &Sandbox) {
+fn lines_during_processing_are_kept(sandbox: &Sandbox) {
     let script = "multilog s4096 '!cat; echo processed' ./m";
     sandbox.feed(line(1000).repeat(20), script).succeeds();
     let text = contents(sandbox, "m").concat();

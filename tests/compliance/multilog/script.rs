@@ -5,29 +5,29 @@ use testkit::{Sandbox, compliance};
 use super::{contents, files, masked, sizes};
 
 compliance!(
-    without_words_everything_is_read_and_nothing_done,
-    a_first_word_that_begins_with_t_stamps_each_line,
+    empty_script_discards_input,
+    first_word_beginning_with_t_stamps_lines,
     t_is_ignored_anywhere_else,
-    words_that_mean_nothing_are_ignored,
-    there_are_no_options,
+    unknown_words_are_ignored,
+    options_are_not_accepted,
     a_word_that_begins_with_e_prints,
-    sizes_are_moved_into_their_bounds,
+    sizes_are_clamped,
     the_greatest_size_is_16777215,
-    the_size_is_99999_unless_told,
-    numbers_of_files_are_moved_into_their_bounds,
-    ten_files_are_kept_unless_told,
-    numbers_and_processors_hold_for_the_directories_after_them,
+    default_size_is_99999,
+    file_counts_are_clamped,
+    default_number_of_files_is_ten,
+    settings_apply_to_later_directories,
     status_files_are_opened_before_directories,
     directories_are_opened_in_order,
     directories_begin_with_a_dot_or_a_slash,
     names_are_of_the_starting_directory,
 );
 
-fn without_words_everything_is_read_and_nothing_done(sandbox: &Sandbox) {
+fn empty_script_discards_input(sandbox: &Sandbox) {
     sandbox.feed("a\nb\n", "multilog; cat").succeeds();
 }
 
-fn a_first_word_that_begins_with_t_stamps_each_line(sandbox: &Sandbox) {
+fn first_word_beginning_with_t_stamps_lines(sandbox: &Sandbox) {
     for word in ["t", "tai64n", "test"] {
         let outcome = sandbox.feed("a\n\nb", &format!("multilog {word} e"));
         assert_eq!(masked(&outcome.stderr), "@LABEL a\n@LABEL \n@LABEL b\n");
@@ -41,14 +41,14 @@ fn t_is_ignored_anywhere_else(sandbox: &Sandbox) {
     assert_eq!(masked(&outcome.stderr), "@LABEL a\n");
 }
 
-fn words_that_mean_nothing_are_ignored(sandbox: &Sandbox) {
+fn unknown_words_are_ignored(sandbox: &Sandbox) {
     sandbox
         .feed("a\n", "multilog x '' Z 7 : e log/main q")
         .is(0, "", "a\n");
     assert!(!sandbox.exists("log"));
 }
 
-fn there_are_no_options(sandbox: &Sandbox) {
+fn options_are_not_accepted(sandbox: &Sandbox) {
     sandbox.feed("-\na\n", "multilog -- e").is(0, "", "a\n");
     sandbox.feed("h\n-h\n", "multilog -h e").is(0, "", "-h\n");
 }
@@ -57,7 +57,7 @@ fn a_word_that_begins_with_e_prints(sandbox: &Sandbox) {
     sandbox.feed("a\n", "multilog else e").is(0, "", "a\na\n");
 }
 
-fn sizes_are_moved_into_their_bounds(sandbox: &Sandbox) {
+fn sizes_are_clamped(sandbox: &Sandbox) {
     for (word, size) in [
         ("s", 4096),
         ("s0", 4096),
@@ -90,14 +90,14 @@ fn the_greatest_size_is_16777215(sandbox: &Sandbox) {
     }
 }
 
-fn the_size_is_99999_unless_told(sandbox: &Sandbox) {
+fn default_size_is_99999(sandbox: &Sandbox) {
     sandbox
         .sh("head -c 100000 /dev/zero | multilog ./m")
         .succeeds();
     assert_eq!(sizes(sandbox, "m"), [99_999, 2]);
 }
 
-fn numbers_of_files_are_moved_into_their_bounds(sandbox: &Sandbox) {
+fn file_counts_are_clamped(sandbox: &Sandbox) {
     for (word, kept) in [
         ("n", 1),
         ("n0", 1),
@@ -119,14 +119,14 @@ fn numbers_of_files_are_moved_into_their_bounds(sandbox: &Sandbox) {
     }
 }
 
-fn ten_files_are_kept_unless_told(sandbox: &Sandbox) {
+fn default_number_of_files_is_ten(sandbox: &Sandbox) {
     sandbox
         .sh("head -c 65535 /dev/zero | multilog s4096 ./m")
         .succeeds();
     assert_eq!(sizes(sandbox, "m").len(), 10);
 }
 
-fn numbers_and_processors_hold_for_the_directories_after_them(sandbox: &Sandbox) {
+fn settings_apply_to_later_directories(sandbox: &Sandbox) {
     let script = "multilog ./default s4096 ./small n2 './few' '!tr x y' ./changed s8192 ! ./lost";
     sandbox.feed("x".repeat(20_479), script).succeeds();
     assert_eq!(sizes(sandbox, "default"), [20_480]);

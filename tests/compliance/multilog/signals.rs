@@ -9,17 +9,17 @@ use super::{Feed, contents, files, masked};
 compliance!(
     term_ends_at_once_between_lines,
     term_ends_after_the_line_being_read,
-    term_in_a_long_line_passes_its_rest_on,
-    term_in_a_line_that_never_ends,
-    the_next_multilog_goes_on_where_term_ended,
-    a_second_term_changes_nothing,
+    term_in_long_line_leaves_rest_in_pipe,
+    term_waits_for_end_of_unfinished_line,
+    next_multilog_continues_after_term,
+    second_term_changes_nothing,
     term_ends_a_multilog_without_directories,
-    term_is_heard_though_it_was_ignored_or_blocked,
-    alrm_closes_what_is_not_empty,
-    alrm_leaves_a_begun_line_for_the_next_file,
+    term_works_if_inherited_ignored_or_blocked,
+    alrm_closes_nonempty_current,
+    alrm_moves_partial_line_to_next_file,
     alrm_cuts_a_long_line,
-    alrm_counts_what_was_continued,
-    alrm_and_term_are_both_heard,
+    alrm_closes_continued_current,
+    alrm_and_term_both_take_effect,
     other_signals_have_their_own_action,
 );
 
@@ -68,7 +68,7 @@ fn term_ends_after_the_line_being_read(sandbox: &Sandbox) {
     assert_eq!(feed.left(), b"next\npart");
 }
 
-fn term_in_a_long_line_passes_its_rest_on(sandbox: &Sandbox) {
+fn term_in_long_line_leaves_rest_in_pipe(sandbox: &Sandbox) {
     let (running, mut feed) = multilog(sandbox, &["s4096", "./m"]);
     feed.write("x".repeat(5000));
     feed.settle(sandbox, &running);
@@ -86,7 +86,7 @@ fn term_in_a_long_line_passes_its_rest_on(sandbox: &Sandbox) {
     assert_eq!(feed.left(), b"next\n");
 }
 
-fn term_in_a_line_that_never_ends(sandbox: &Sandbox) {
+fn term_waits_for_end_of_unfinished_line(sandbox: &Sandbox) {
     let (running, mut feed) = multilog(sandbox, &["./m"]);
     feed.write("begun");
     feed.settle(sandbox, &running);
@@ -97,7 +97,7 @@ fn term_in_a_line_that_never_ends(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/current"), b"begun\n");
 }
 
-fn the_next_multilog_goes_on_where_term_ended(sandbox: &Sandbox) {
+fn next_multilog_continues_after_term(sandbox: &Sandbox) {
     let (running, mut feed) = multilog(sandbox, &["./m"]);
     feed.write("one");
     feed.settle(sandbox, &running);
@@ -109,7 +109,7 @@ fn the_next_multilog_goes_on_where_term_ended(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/current"), b"one\ntwo\nthree\n");
 }
 
-fn a_second_term_changes_nothing(sandbox: &Sandbox) {
+fn second_term_changes_nothing(sandbox: &Sandbox) {
     let (running, mut feed) = multilog(sandbox, &["./m"]);
     feed.write("begun");
     feed.settle(sandbox, &running);
@@ -130,7 +130,7 @@ fn term_ends_a_multilog_without_directories(sandbox: &Sandbox) {
     assert_eq!(feed.left(), b"");
 }
 
-fn term_is_heard_though_it_was_ignored_or_blocked(sandbox: &Sandbox) {
+fn term_works_if_inherited_ignored_or_blocked(sandbox: &Sandbox) {
     let mut command = sandbox.shell(
         "trap '' TERM ALRM; \
          exec env --block-signal=TERM --block-signal=ALRM $FIRST/multilog ./m",
@@ -148,7 +148,7 @@ fn term_is_heard_though_it_was_ignored_or_blocked(sandbox: &Sandbox) {
     running.wait().succeeds();
 }
 
-fn alrm_closes_what_is_not_empty(sandbox: &Sandbox) {
+fn alrm_closes_nonempty_current(sandbox: &Sandbox) {
     let (running, mut feed) = multilog(sandbox, &["./a", "-a", "./b", "-*", "./c"]);
     feed.write("a\n");
     feed.settle(sandbox, &running);
@@ -176,7 +176,7 @@ fn alrm_closes_what_is_not_empty(sandbox: &Sandbox) {
     running.wait().succeeds();
 }
 
-fn alrm_leaves_a_begun_line_for_the_next_file(sandbox: &Sandbox) {
+fn alrm_moves_partial_line_to_next_file(sandbox: &Sandbox) {
     let (running, mut feed) = multilog(sandbox, &["./m"]);
     feed.write("a\nbegun");
     feed.settle(sandbox, &running);
@@ -203,7 +203,7 @@ fn alrm_cuts_a_long_line(sandbox: &Sandbox) {
     );
 }
 
-fn alrm_counts_what_was_continued(sandbox: &Sandbox) {
+fn alrm_closes_continued_current(sandbox: &Sandbox) {
     sandbox.feed("old\n", "multilog ./m").succeeds();
     let (running, mut feed) = multilog(sandbox, &["./m"]);
     running.signal(SIGALRM);
@@ -213,7 +213,7 @@ fn alrm_counts_what_was_continued(sandbox: &Sandbox) {
     assert_eq!(contents(sandbox, "m"), [&b"old\n"[..], b""]);
 }
 
-fn alrm_and_term_are_both_heard(sandbox: &Sandbox) {
+fn alrm_and_term_both_take_effect(sandbox: &Sandbox) {
     for first in [SIGALRM, SIGTERM] {
         let (running, mut feed) = multilog(sandbox, &["./m"]);
         feed.write("a\nbegun");

@@ -9,17 +9,17 @@ const FRESH: &str = "-rwxr--r-- 2 current\n-rw------- 0 lock\n-rw-r--r-- 0 state
 
 compliance!(
     a_finished_current_is_continued,
-    the_owners_x_bit_is_what_counts,
-    beside_a_finished_current_nothing_is_touched,
-    the_rest_of_a_crash_is_kept_as_unfinished,
-    empty_rests_are_kept_too,
+    owner_x_bit_marks_finished_file,
+    finished_current_leaves_other_files_alone,
+    crash_leftover_is_kept_as_unfinished,
+    empty_leftovers_are_kept,
     a_previous_without_a_current_is_unfinished,
-    an_unfinished_processed_is_forgotten,
-    a_finished_processed_takes_the_place_of_previous,
-    a_file_that_has_its_name_already_gets_no_other,
-    at_start_too_the_oldest_go,
-    the_state_is_forgotten_after_a_crash_alone,
-    a_newstate_that_cannot_be_removed_does_not_matter,
+    unfinished_processed_is_removed,
+    finished_processed_replaces_previous,
+    renamed_file_keeps_its_name,
+    oldest_files_are_removed_at_start,
+    state_is_removed_only_after_crash,
+    unremovable_newstate_is_accepted,
 );
 
 /// Makes `m` with files as `NAME MODE TEXT`, runs multilog with one line, and
@@ -47,7 +47,7 @@ fn a_finished_current_is_continued(sandbox: &Sandbox) {
     assert_eq!(texts(sandbox), ["old\na\n"]);
 }
 
-fn the_owners_x_bit_is_what_counts(sandbox: &Sandbox) {
+fn owner_x_bit_marks_finished_file(sandbox: &Sandbox) {
     for (mode, continued) in [
         (0o100, true),
         (0o777, true),
@@ -65,7 +65,7 @@ fn the_owners_x_bit_is_what_counts(sandbox: &Sandbox) {
     }
 }
 
-fn beside_a_finished_current_nothing_is_touched(sandbox: &Sandbox) {
+fn finished_current_leaves_other_files_alone(sandbox: &Sandbox) {
     let seen = found(
         sandbox,
         &[
@@ -84,7 +84,7 @@ fn beside_a_finished_current_nothing_is_touched(sandbox: &Sandbox) {
     );
 }
 
-fn the_rest_of_a_crash_is_kept_as_unfinished(sandbox: &Sandbox) {
+fn crash_leftover_is_kept_as_unfinished(sandbox: &Sandbox) {
     let seen = found(
         sandbox,
         &[("current", 0o644, "old\nbro"), ("state", 0o644, "st")],
@@ -94,7 +94,7 @@ fn the_rest_of_a_crash_is_kept_as_unfinished(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("m/state"), b"");
 }
 
-fn empty_rests_are_kept_too(sandbox: &Sandbox) {
+fn empty_leftovers_are_kept(sandbox: &Sandbox) {
     let seen = found(sandbox, &[("current", 0o600, ""), ("previous", 0o640, "")]);
     assert_eq!(
         seen,
@@ -116,7 +116,7 @@ fn a_previous_without_a_current_is_unfinished(sandbox: &Sandbox) {
     );
 }
 
-fn an_unfinished_processed_is_forgotten(sandbox: &Sandbox) {
+fn unfinished_processed_is_removed(sandbox: &Sandbox) {
     let seen = found(
         sandbox,
         &[
@@ -133,7 +133,7 @@ fn an_unfinished_processed_is_forgotten(sandbox: &Sandbox) {
     );
 }
 
-fn a_finished_processed_takes_the_place_of_previous(sandbox: &Sandbox) {
+fn finished_processed_replaces_previous(sandbox: &Sandbox) {
     let seen = found(
         sandbox,
         &[
@@ -152,7 +152,7 @@ fn a_finished_processed_takes_the_place_of_previous(sandbox: &Sandbox) {
     assert_eq!(seen, format!("-rwxr--r-- 9 @LABEL.s\n{FRESH}"));
 }
 
-fn a_file_that_has_its_name_already_gets_no_other(sandbox: &Sandbox) {
+fn renamed_file_keeps_its_name(sandbox: &Sandbox) {
     let label = "@400000000000000000000001";
     for (name, mode, code) in [
         ("previous", "744", "s"),
@@ -169,7 +169,7 @@ fn a_file_that_has_its_name_already_gets_no_other(sandbox: &Sandbox) {
     }
 }
 
-fn at_start_too_the_oldest_go(sandbox: &Sandbox) {
+fn oldest_files_are_removed_at_start(sandbox: &Sandbox) {
     for n in 1..4 {
         sandbox.write(format!("m/@40000000000000000000000{n}.s"), format!("{n}"));
     }
@@ -184,7 +184,7 @@ fn at_start_too_the_oldest_go(sandbox: &Sandbox) {
     assert_eq!(texts(sandbox), ["a\nb\n", "d\n"]);
 }
 
-fn the_state_is_forgotten_after_a_crash_alone(sandbox: &Sandbox) {
+fn state_is_removed_only_after_crash(sandbox: &Sandbox) {
     let run = || {
         let script = "multilog s4096 '!cat; cat <&4 >&5; echo more >&5' ./m";
         sandbox.feed("x".repeat(4097) + "\n", script).succeeds();
@@ -196,7 +196,7 @@ fn the_state_is_forgotten_after_a_crash_alone(sandbox: &Sandbox) {
     assert_eq!(run(), "more\n");
 }
 
-fn a_newstate_that_cannot_be_removed_does_not_matter(sandbox: &Sandbox) {
+fn unremovable_newstate_is_accepted(sandbox: &Sandbox) {
     sandbox.write("m/newstate/file", "");
     sandbox
         .feed("a\n", "multilog ./m; rm -r m/newstate")

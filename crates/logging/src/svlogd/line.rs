@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_printed_is_replaced() {
+    fn unprintable_bytes_are_replaced() {
         let replaced = |also: &[u8]| {
             let mut text = *b"a\tx\x7f~ \xff\n";
             let form = Form::new(None, 6, Some(b'.'), also);

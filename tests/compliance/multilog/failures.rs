@@ -9,13 +9,13 @@ use testkit::{Running, Sandbox, Subject, compliance};
 use super::{Feed, contents, files, line, masked};
 
 compliance!(
-    each_trouble_is_said,
-    a_crash_after_a_signal_shows_the_interruption,
-    a_full_disk_is_waited_for,
-    a_processor_that_cannot_be_started_says_so_itself,
-    an_old_file_that_cannot_be_removed_is_reported_as_that,
-    after_five_seconds_it_goes_on_and_nothing_is_lost,
-    a_crash_of_a_processor_is_a_failure_too,
+    each_failure_is_reported,
+    processor_crash_after_signal_reports_eintr,
+    full_disk_is_retried,
+    unrunnable_processor_reports_its_error,
+    unremovable_old_file_is_reported,
+    retry_after_five_seconds_loses_nothing,
+    processor_crash_is_a_failure,
 );
 
 /// A script that starts multilog, in a directory `m` made by `before`, and
@@ -154,7 +154,7 @@ fn first_line(sandbox: &Sandbox, running: &Running) -> String {
     said.lines().next().unwrap().to_owned()
 }
 
-fn each_trouble_is_said(sandbox: &Sandbox) {
+fn each_failure_is_reported(sandbox: &Sandbox) {
     let running: Vec<_> = TROUBLES
         .iter()
         .enumerate()
@@ -170,7 +170,7 @@ fn each_trouble_is_said(sandbox: &Sandbox) {
     }
 }
 
-fn a_crash_after_a_signal_shows_the_interruption(sandbox: &Sandbox) {
+fn processor_crash_after_signal_reports_eintr(sandbox: &Sandbox) {
     let mut command = sandbox.command("multilog");
     command.args(["!kill -9 $$", "./m"]);
     let (running, mut feed) = Feed::start(sandbox, command);
@@ -183,7 +183,7 @@ fn a_crash_after_a_signal_shows_the_interruption(sandbox: &Sandbox) {
     );
 }
 
-fn a_full_disk_is_waited_for(sandbox: &Sandbox) {
+fn full_disk_is_retried(sandbox: &Sandbox) {
     // A file system of 64 KB with 8 KB left, in a name space of its own.
     let script = "
             mkdir m
@@ -215,7 +215,7 @@ fn a_full_disk_is_waited_for(sandbox: &Sandbox) {
     assert_eq!(outcome.stdout, vec![b'\n'; 20_000]);
 }
 
-fn a_processor_that_cannot_be_started_says_so_itself(sandbox: &Sandbox) {
+fn unrunnable_processor_reports_its_error(sandbox: &Sandbox) {
     for (n, (before, error)) in UNSTARTED.iter().enumerate() {
         let command = sandbox.shell(&format!(
             "mkdir {n}; cd {n}; {CLEAN}; {before}; exec multilog s4096 '!cat this' ./m"
@@ -231,7 +231,7 @@ fn a_processor_that_cannot_be_started_says_so_itself(sandbox: &Sandbox) {
     }
 }
 
-fn an_old_file_that_cannot_be_removed_is_reported_as_that(sandbox: &Sandbox) {
+fn unremovable_old_file_is_reported(sandbox: &Sandbox) {
     // A deliberate difference: 0.76 complains of the directory instead.
     let expected = match sandbox.subject() {
         Subject::Reference => "multilog: warning: unable to read ./m, pausing: is a directory",
@@ -247,7 +247,7 @@ fn an_old_file_that_cannot_be_removed_is_reported_as_that(sandbox: &Sandbox) {
     assert_eq!(first_line(sandbox, &running), expected);
 }
 
-fn after_five_seconds_it_goes_on_and_nothing_is_lost(sandbox: &Sandbox) {
+fn retry_after_five_seconds_loses_nothing(sandbox: &Sandbox) {
     // All at once, since each takes its five seconds: name, trouble, what
     // mends it, and the files then.
     let troubles: &[(&str, &str, &str, &str)] = &[
@@ -322,7 +322,7 @@ fn after_five_seconds_it_goes_on_and_nothing_is_lost(sandbox: &Sandbox) {
     }
 }
 
-fn a_crash_of_a_processor_is_a_failure_too(sandbox: &Sandbox) {
+fn processor_crash_is_a_failure(sandbox: &Sandbox) {
     let script =
         "multilog s4096 '!test -e ../crashed || { touch ../crashed; kill -9 $$; }; tr x y' ./m";
     let said = "multilog: warning: processor crashed in ./m, pausing: file does not exist\n\
