@@ -4,6 +4,7 @@
 //! All families of programs share the machine. Where they differ, a match on
 //! the [`Ruleset`] decides.
 
+mod command;
 mod restart;
 
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use unix::wait::ExitStatus;
 
 use crate::role::Role;
 
+pub use command::{CommandStep, CommandSteps};
 use restart::RestartHistory;
 pub use restart::{Backoff, RestartConfig, RestartLimit};
 
@@ -108,26 +110,7 @@ pub struct RunExit {
     pub status: ExitStatus,
 }
 
-/// A step of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommandStep {
-    /// Sends a signal to the service.
-    Signal(Signal),
-    /// Runs the program `control/LETTER`. Unless there is one and it exits 0,
-    /// sends the signal, if any.
-    Program {
-        /// The name of the program.
-        letter: u8,
-        /// The signal that the program replaces.
-        otherwise: Option<Signal>,
-    },
-}
-
-/// The steps of a command, in order.
-pub type CommandSteps = std::iter::Flatten<std::array::IntoIter<Option<CommandStep>, 3>>;
-
-const NO_STEPS: [Option<CommandStep>; 3] = [None; 3];
-
+/// The state of a service.
 #[derive(Clone, Copy, Debug)]
 enum RunState {
     /// Not running; the next start needs a command.
@@ -136,24 +119,28 @@ enum RunState {
     Delayed(Moment),
     /// `run` runs.
     Up(Run),
-    /// `run` has exited, `finish` has not.
-    Finish {
-        step: FinishStep,
-        /// Whether a command to start the service came since.
-        start_pending: bool,
-    },
+    /// `run` has exited, `finish` has not. The flag: whether a command to start
+    /// the service came since.
+    Finish(Cleanup, bool),
     /// Failed; the next start needs a command.
     Failed,
 }
 
+use RunState::{Delayed, Down, Failed, Finish, Up};
+
+#[derive(Clone, Copy, Debug)]
+struct Child {
+    pid: Pid,
+    /// The moment of KILL.
+    kill_at: Option<Instant>,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    pid: Pid,
+    child: Child,
     readiness: Readiness,
     /// Whether TERM was sent.
     got_term: bool,
-    /// The moment of KILL.
-    kill_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -165,15 +152,11 @@ enum Readiness {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum FinishStep {
+enum Cleanup {
     Due(Instant, RunExit),
-    Running {
-        pid: Pid,
-        /// The moment of KILL.
-        kill_at: Option<Instant>,
-        /// After `k`, runsv can exit before `finish` does.
-        given_up: bool,
-    },
+    Running(Child),
+    /// As [`Cleanup::Running`]; after `k`, runsv exits without waiting.
+    GivenUp(Child),
 }
 
 /// One service under supervision.
@@ -201,8 +184,8 @@ impl Machine {
     #[must_use]
     pub fn new(ruleset: Ruleset, want: Want, now: Moment) -> Self {
         let state = match want {
-            Want::Up => RunState::Delayed(now),
-            Want::Down | Want::Once => RunState::Down,
+            Want::Up => Delayed(now),
+            Want::Down | Want::Once => Down,
         };
         Machine {
             ruleset,
@@ -234,10 +217,10 @@ impl Machine {
     /// The content of the status record.
     #[must_use]
     pub fn report(&self) -> RunsvStatus {
-        let state = match self.state {
-            RunState::Down | RunState::Delayed(_) | RunState::Failed => ServiceState::Down,
-            RunState::Up(_) => ServiceState::Up,
-            RunState::Finish { .. } => ServiceState::Finish,
+        let (state, got_term) = match self.state {
+            Down | Delayed(_) | Failed => (ServiceState::Down, false),
+            Up(run) => (ServiceState::Up, run.got_term),
+            Finish(..) => (ServiceState::Finish, false),
         };
         let pid = match self.ruleset {
             Ruleset::Supervise | Ruleset::Extended => self.run_pid(),
@@ -250,13 +233,7 @@ impl Machine {
                 paused: self.paused,
                 want: self.want,
             },
-            got_term: match self.state {
-                RunState::Up(run) => run.got_term,
-                RunState::Down
-                | RunState::Delayed(_)
-                | RunState::Finish { .. }
-                | RunState::Failed => false,
-            },
+            got_term,
             state: Some(state),
         }
     }
@@ -266,12 +243,12 @@ impl Machine {
     pub fn state_file(&self) -> StateFile {
         let (mut ready_since, mut next_start) = (None, None);
         let state = match self.state {
-            RunState::Down => ServiceState::Down,
-            RunState::Delayed(moment) => {
+            Down => ServiceState::Down,
+            Delayed(moment) => {
                 next_start = Some(moment.label);
                 ServiceState::Delay
             }
-            RunState::Up(run) => match run.readiness {
+            Up(run) => match run.readiness {
                 Readiness::Unused => ServiceState::Up,
                 Readiness::Pending => ServiceState::Starting,
                 Readiness::ReadySince(label) => {
@@ -279,8 +256,8 @@ impl Machine {
                     ServiceState::Ready
                 }
             },
-            RunState::Finish { .. } => ServiceState::Finish,
-            RunState::Failed => ServiceState::Failed,
+            Finish(..) => ServiceState::Finish,
+            Failed => ServiceState::Failed,
         };
         let code = self.last_exit.and_then(ExitStatus::code);
         StateFile {
@@ -299,34 +276,22 @@ impl Machine {
     #[must_use]
     pub fn run_pid(&self) -> Option<Pid> {
         match self.state {
-            RunState::Up(run) => Some(run.pid),
-            RunState::Down | RunState::Delayed(_) | RunState::Finish { .. } | RunState::Failed => {
-                None
-            }
+            Up(run) => Some(run.child.pid),
+            Down | Delayed(_) | Finish(..) | Failed => None,
         }
     }
 
     /// The process of `run` or of `finish`, if either runs.
     #[must_use]
     pub fn child_pid(&self) -> Option<Pid> {
-        self.child().map(|(pid, _)| pid)
+        self.child().map(|child| child.pid)
     }
 
-    /// That process and the moment of its KILL.
-    fn child(&self) -> Option<(Pid, Option<Instant>)> {
+    fn child(&self) -> Option<Child> {
         match self.state {
-            RunState::Up(Run { pid, kill_at, .. })
-            | RunState::Finish {
-                step: FinishStep::Running { pid, kill_at, .. },
-                ..
-            } => Some((pid, kill_at)),
-            RunState::Finish {
-                step: FinishStep::Due(..),
-                ..
-            }
-            | RunState::Down
-            | RunState::Delayed(_)
-            | RunState::Failed => None,
+            Up(run) => Some(run.child),
+            Finish(Cleanup::Running(child) | Cleanup::GivenUp(child), _) => Some(child),
+            Finish(Cleanup::Due(..), _) | Down | Delayed(_) | Failed => None,
         }
     }
 
@@ -334,58 +299,29 @@ impl Machine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let start = self.next_start().map(|(moment, _)| moment);
-        let kill = self.child().and_then(|(_, kill_at)| kill_at);
+        let kill = self.child().and_then(|child| child.kill_at);
         start.into_iter().chain(kill).min()
     }
 
     /// The process whose timeout has expired, once.
     pub fn take_expired_kill(&mut self, now: Moment) -> Option<Pid> {
-        match &mut self.state {
-            RunState::Up(Run { pid, kill_at, .. })
-            | RunState::Finish {
-                step: FinishStep::Running { pid, kill_at, .. },
-                ..
-            } => kill_at
-                .take_if(|moment| *moment <= now.instant)
-                .map(|_| *pid),
-            RunState::Finish {
-                step: FinishStep::Due(..),
-                ..
-            }
-            | RunState::Down
-            | RunState::Delayed(_)
-            | RunState::Failed => None,
-        }
-    }
-
-    /// The service reported that it is ready.
-    pub fn record_readiness(&mut self, now: Moment) {
-        match &mut self.state {
-            RunState::Up(run) => match run.readiness {
-                Readiness::Pending => run.readiness = Readiness::ReadySince(now.label),
-                Readiness::Unused | Readiness::ReadySince(_) => {}
-            },
-            RunState::Down | RunState::Delayed(_) | RunState::Finish { .. } | RunState::Failed => {}
-        }
+        let child = match &mut self.state {
+            Up(run) => &mut run.child,
+            Finish(Cleanup::Running(child) | Cleanup::GivenUp(child), _) => child,
+            Finish(Cleanup::Due(..), _) | Down | Delayed(_) | Failed => return None,
+        };
+        child.kill_at.take_if(|moment| *moment <= now.instant)?;
+        Some(child.pid)
     }
 
     /// The next start and its moment.
     #[must_use]
     pub fn next_start(&self) -> Option<(Instant, Start)> {
         match self.state {
-            RunState::Delayed(_) if self.exit_requested => None,
-            RunState::Delayed(moment) => Some((moment.instant, Start::Run)),
-            RunState::Finish {
-                step: FinishStep::Due(moment, exit),
-                ..
-            } => Some((moment, Start::Finish(exit))),
-            RunState::Finish {
-                step: FinishStep::Running { .. },
-                ..
-            }
-            | RunState::Down
-            | RunState::Up(_)
-            | RunState::Failed => None,
+            Delayed(moment) if !self.exit_requested => Some((moment.instant, Start::Run)),
+            Finish(Cleanup::Due(moment, exit), _) => Some((moment, Start::Finish(exit))),
+            Finish(Cleanup::Running(_) | Cleanup::GivenUp(_), _) => None,
+            Delayed(_) | Down | Up(_) | Failed => None,
         }
     }
 
@@ -398,19 +334,10 @@ impl Machine {
     /// Whether supervision ends now.
     #[must_use]
     pub fn should_exit(&self) -> bool {
-        self.exit_requested
-            && match self.state {
-                RunState::Down | RunState::Delayed(_) | RunState::Failed => true,
-                RunState::Finish {
-                    step: FinishStep::Running { given_up, .. },
-                    ..
-                } => given_up,
-                RunState::Finish {
-                    step: FinishStep::Due(..),
-                    ..
-                }
-                | RunState::Up(_) => false,
-            }
+        match self.state {
+            Down | Delayed(_) | Failed | Finish(Cleanup::GivenUp(_), _) => self.exit_requested,
+            Up(_) | Finish(Cleanup::Due(..) | Cleanup::Running(_), _) => false,
+        }
     }
 
     /// Supervision ends with the current run.
@@ -418,153 +345,19 @@ impl Machine {
         (self.want, self.exit_requested) = (Want::Down, true);
     }
 
-    /// Changes the state as a command asks; returns the steps that the caller
-    /// takes. There are none unless `run` runs.
-    pub fn command(&mut self, command: Command, now: Moment) -> CommandSteps {
-        let steps = match self.ruleset {
-            Ruleset::Supervise | Ruleset::Extended => self.obey_as_supervise(command, now),
-            Ruleset::Runsv(role) => self.obey_as_runsv(role, command, now),
-        };
-        let steps = match self.state {
-            RunState::Up(_) => steps,
-            RunState::Down | RunState::Delayed(_) | RunState::Finish { .. } | RunState::Failed => {
-                NO_STEPS
-            }
-        };
-        steps.into_iter().flatten()
-    }
-
-    fn obey_as_supervise(&mut self, command: Command, now: Moment) -> [Option<CommandStep>; 3] {
-        let send = |signal| Some(CommandStep::Signal(signal));
-        match command {
-            Command::Up => {
-                self.start_on_command(Want::Up, now);
-                NO_STEPS
-            }
-            Command::Once => {
-                self.start_on_command(Want::Once, now);
-                NO_STEPS
-            }
-            Command::Exit => {
-                self.exit_requested = true;
-                if self.config.exit_implies_down && self.want != Want::Down {
-                    self.obey_as_supervise(Command::Down, now)
-                } else {
-                    NO_STEPS
-                }
-            }
-            Command::Down => {
-                (self.want, self.paused) = (Want::Down, false);
-                match &mut self.state {
-                    RunState::Delayed(_) => self.state = RunState::Down,
-                    RunState::Up(run) => {
-                        let timeout = self.config.kill_timeout.map(|time| now.instant + time);
-                        run.kill_at = run.kill_at.or(timeout);
-                    }
-                    RunState::Finish { start_pending, .. } => *start_pending = false,
-                    RunState::Down | RunState::Failed => {}
-                }
-                [send(self.config.down_signal), send(Signal::SIGCONT), None]
-            }
-            Command::Pause => {
-                self.paused = self.run_pid().is_some();
-                [send(Signal::SIGSTOP), None, None]
-            }
-            Command::Continue => {
-                self.paused = false;
-                [send(Signal::SIGCONT), None, None]
-            }
-            Command::Terminate => [send(Signal::SIGTERM), None, None],
-            Command::Kill => [send(Signal::SIGKILL), None, None],
-            Command::Send(signal) => [send(signal), None, None],
-            // The caller, which sends the signals, keeps their target.
-            Command::Target(_) => NO_STEPS,
+    /// The service has reported that it is ready.
+    pub fn record_readiness(&mut self, now: Moment) {
+        if let Up(run) = &mut self.state {
+            run.readiness = match run.readiness {
+                Readiness::Pending => Readiness::ReadySince(now.label),
+                Readiness::Unused | Readiness::ReadySince(_) => run.readiness,
+            };
         }
-    }
-
-    fn obey_as_runsv(
-        &mut self,
-        role: Role,
-        command: Command,
-        now: Moment,
-    ) -> [Option<CommandStep>; 3] {
-        let send = |signal| {
-            Some(match (role, command.letter()) {
-                (Role::Service, Some(letter)) => CommandStep::Program {
-                    letter,
-                    otherwise: Some(signal),
-                },
-                (Role::Service, None) | (Role::Logger, _) => CommandStep::Signal(signal),
-            })
-        };
-        match command {
-            Command::Up => {
-                (self.want, self.exit_requested) = (Want::Up, false);
-                self.schedule_start(now);
-                NO_STEPS
-            }
-            Command::Once => {
-                (self.want, self.exit_requested) = (Want::Down, false);
-                self.schedule_start(now);
-                NO_STEPS
-            }
-            Command::Down => {
-                (self.want, self.exit_requested) = (Want::Down, false);
-                self.cancel_start();
-                self.steps_to_stop(role)
-            }
-            Command::Exit => match role {
-                Role::Service => {
-                    self.request_exit();
-                    self.cancel_start();
-                    self.steps_to_stop(role)
-                }
-                Role::Logger => NO_STEPS,
-            },
-            Command::Terminate => self.steps_to_stop(role),
-            Command::Kill => {
-                if let RunState::Finish {
-                    step: FinishStep::Running { given_up, .. },
-                    ..
-                } = &mut self.state
-                {
-                    *given_up = true;
-                }
-                [send(Signal::SIGKILL), None, None]
-            }
-            Command::Pause => {
-                self.paused = true;
-                [send(Signal::SIGSTOP), None, None]
-            }
-            Command::Continue => {
-                self.paused = false;
-                [send(Signal::SIGCONT), None, None]
-            }
-            Command::Send(signal) => [send(signal), None, None],
-            Command::Target(_) => NO_STEPS,
-        }
-    }
-
-    /// How runsv stops a service: TERM and, unless it is wanted up, CONT and
-    /// the program for `d` or `x`.
-    fn steps_to_stop(&self, role: Role) -> [Option<CommandStep>; 3] {
-        let step = |letter, otherwise| match role {
-            Role::Service => Some(CommandStep::Program { letter, otherwise }),
-            Role::Logger => otherwise.map(CommandStep::Signal),
-        };
-        let terminate = step(b't', Some(Signal::SIGTERM));
-        let letter = match self.want {
-            Want::Up => return [terminate, None, None],
-            Want::Down | Want::Once if self.exit_requested => b'x',
-            Want::Down | Want::Once => b'd',
-        };
-        let continued = Some(CommandStep::Signal(Signal::SIGCONT));
-        [terminate, continued, step(letter, None)]
     }
 
     /// The caller has sent a signal.
     pub fn record_signal(&mut self, signal: Signal) {
-        if let RunState::Up(run) = &mut self.state {
+        if let Up(run) = &mut self.state {
             run.got_term |= signal == Signal::SIGTERM;
         }
     }
@@ -573,28 +366,24 @@ impl Machine {
     pub fn record_start(&mut self, pid: Pid, now: Moment) {
         self.paused = false;
         self.state = match self.state {
-            RunState::Finish { start_pending, .. } => RunState::Finish {
-                step: FinishStep::Running {
-                    pid,
-                    kill_at: self.config.finish_timeout.map(|time| now.instant + time),
-                    given_up: false,
-                },
-                start_pending,
-            },
-            RunState::Down | RunState::Delayed(_) | RunState::Up(_) | RunState::Failed => {
+            Finish(_, start_pending) => {
+                let kill_at = self.config.finish_timeout.map(|time| now.instant + time);
+                Finish(Cleanup::Running(Child { pid, kill_at }), start_pending)
+            }
+            Down | Delayed(_) | Up(_) | Failed => {
                 self.starts += 1;
                 self.since = now.label;
                 self.last_start = Some(now.instant);
                 self.not_before = now.instant + MIN_RESTART_INTERVAL;
-                RunState::Up(Run {
-                    pid,
+                let kill_at = None;
+                Up(Run {
+                    child: Child { pid, kill_at },
                     readiness: if self.config.expects_readiness {
                         Readiness::Pending
                     } else {
                         Readiness::Unused
                     },
                     got_term: false,
-                    kill_at: None,
                 })
             }
         };
@@ -604,71 +393,48 @@ impl Machine {
     /// comes later.
     pub fn record_failed_fork(&mut self, now: Moment) {
         let retry = now.after(self.ruleset.fork_retry_interval());
-        match &mut self.state {
-            RunState::Finish {
-                step: FinishStep::Due(moment, _),
-                ..
-            } => *moment = retry.instant,
-            RunState::Finish {
-                step: FinishStep::Running { .. },
-                ..
-            }
-            | RunState::Down
-            | RunState::Delayed(_)
-            | RunState::Up(_)
-            | RunState::Failed => {
-                self.not_before = retry.instant;
-                self.state = RunState::Delayed(retry);
-            }
+        if let Finish(Cleanup::Due(moment, _), _) = &mut self.state {
+            *moment = retry.instant;
+        } else {
+            self.not_before = retry.instant;
+            self.state = Delayed(retry);
         }
     }
 
     /// A process has exited. If it was `run`, `has_finish` decides whether
-    /// `finish` is started; processes of others are ignored.
-    pub fn record_exit(&mut self, process: Pid, status: ExitStatus, has_finish: bool, now: Moment) {
+    /// `finish` is started; other processes are ignored.
+    pub fn record_exit(&mut self, pid: Pid, status: ExitStatus, has_finish: bool, now: Moment) {
+        if self.child_pid() != Some(pid) {
+            return;
+        }
         match self.state {
-            RunState::Up(run) if run.pid == process => {
+            Up(run) => {
                 self.last_exit = Some(status);
                 match self.ruleset {
                     Ruleset::Extended => self.delay_restart(run.readiness, now),
                     Ruleset::Supervise | Ruleset::Runsv(_) => {}
                 }
                 if has_finish {
-                    let exit = RunExit {
-                        pid: process,
-                        status,
-                    };
-                    self.state = RunState::Finish {
-                        step: FinishStep::Due(now.instant, exit),
-                        start_pending: false,
-                    };
+                    let exit = RunExit { pid, status };
+                    self.state = Finish(Cleanup::Due(now.instant, exit), false);
                 } else {
                     self.record_down(false, now);
                 }
             }
-            RunState::Finish {
-                step: FinishStep::Running { pid, .. },
-                start_pending,
-            } if pid == process => {
-                let failed = match (self.ruleset, self.want) {
-                    (Ruleset::Extended, Want::Up | Want::Once) => {
-                        status.code() == Some(PERMANENT_FAILURE)
-                    }
+            Finish(_, start_pending) => {
+                let may_fail = match (self.ruleset, self.want) {
+                    (Ruleset::Extended, Want::Up | Want::Once) => true,
                     // A service that a command stops has not failed.
-                    (Ruleset::Extended, Want::Down)
-                    | (Ruleset::Supervise | Ruleset::Runsv(_), _) => false,
+                    (Ruleset::Extended, Want::Down) => false,
+                    (Ruleset::Supervise | Ruleset::Runsv(_), _) => false,
                 };
-                if failed {
+                if may_fail && status.code() == Some(PERMANENT_FAILURE) {
                     self.fail();
                 } else {
                     self.record_down(start_pending, now);
                 }
             }
-            RunState::Up(_)
-            | RunState::Finish { .. }
-            | RunState::Down
-            | RunState::Delayed(_)
-            | RunState::Failed => {}
+            Down | Delayed(_) | Failed => {}
         }
     }
 
@@ -679,21 +445,20 @@ impl Machine {
             Readiness::Unused | Readiness::Pending => false,
         };
         let uptime = self.last_start.map(|start| now.instant - start);
-        let delay = self
-            .history
-            .record_exit(&self.config, was_ready, uptime, now.instant);
+        let history = &mut self.history;
+        let delay = history.record_exit(&self.config, was_ready, uptime, now.instant);
         if let Some(delay) = delay {
             self.not_before = self.not_before.max(now.instant + delay);
         }
     }
 
     fn fail(&mut self) {
-        (self.state, self.want) = (RunState::Failed, Want::Down);
+        (self.state, self.want) = (Failed, Want::Down);
     }
 
     /// `finish` has exited, or `run` if there is no `finish`.
     fn record_down(&mut self, start_pending: bool, now: Moment) {
-        self.state = RunState::Down;
+        self.state = Down;
         match self.ruleset {
             Ruleset::Supervise => (self.since, self.paused) = (now.label, false),
             // The record counts from the exit of `run`.
@@ -718,45 +483,13 @@ impl Machine {
         }
     }
 
-    fn start_on_command(&mut self, want: Want, now: Moment) {
-        self.want = want;
-        match self.ruleset {
-            Ruleset::Supervise | Ruleset::Runsv(_) => {}
-            Ruleset::Extended => self.reset_backoff(now),
-        }
-        self.schedule_start(now);
-        if let RunState::Finish { start_pending, .. } = &mut self.state {
-            *start_pending = true;
-        }
-    }
-
-    /// A command to start forgives all deaths, and cancels a pending KILL.
-    fn reset_backoff(&mut self, now: Moment) {
-        self.history = RestartHistory::default();
-        let earliest = self.last_start.map(|start| start + MIN_RESTART_INTERVAL);
-        self.not_before = earliest.unwrap_or(now.instant);
-        match &mut self.state {
-            RunState::Delayed(_) | RunState::Failed => self.state = RunState::Down,
-            RunState::Up(run) => run.kill_at = None,
-            RunState::Down | RunState::Finish { .. } => {}
-        }
-    }
-
     fn schedule_start(&mut self, now: Moment) {
         match self.state {
-            RunState::Down => {
+            Down => {
                 let delay = self.not_before.saturating_duration_since(now.instant);
-                self.state = RunState::Delayed(now.after(delay));
+                self.state = Delayed(now.after(delay));
             }
-            RunState::Delayed(_) | RunState::Up(_) | RunState::Finish { .. } | RunState::Failed => {
-            }
-        }
-    }
-
-    fn cancel_start(&mut self) {
-        match self.state {
-            RunState::Delayed(_) => self.state = RunState::Down,
-            RunState::Down | RunState::Up(_) | RunState::Finish { .. } | RunState::Failed => {}
+            Delayed(_) | Up(_) | Finish(..) | Failed => {}
         }
     }
 }

@@ -72,13 +72,13 @@ fn warn_replace(dir: &CStr, error: ReplaceError) {
     }
 }
 
-fn unable(to: Vec<u8>, error: Errno) {
-    SUPERVISE.try_warn(text!["unable to ", to], error);
+fn unable(to: impl AsRef<[u8]>, error: Errno) {
+    SUPERVISE.try_warn(text!["unable to ", to.as_ref()], error);
 }
 
 /// Prints the fatal error of a child that exits instead of executing its
 /// program.
-fn child_failed(to: Vec<u8>, error: Errno) {
-    let failure = SUPERVISE.fatal(text!["unable to ", to], error);
+fn child_failed(to: impl AsRef<[u8]>, error: Errno) {
+    let failure = SUPERVISE.fatal(text!["unable to ", to.as_ref()], error);
     text::try_write_stderr(&failure.message);
 }

@@ -1,0 +1,195 @@
+//! The commands: how they change a service, and the steps that the caller takes.
+
+use daemontools_core::control::Command;
+use daemontools_core::status::Want;
+use nix::sys::signal::Signal;
+
+use super::MIN_RESTART_INTERVAL;
+use super::restart::RestartHistory;
+use super::{Cleanup, Delayed, Down, Failed, Finish, Machine, Moment, Ruleset, Up};
+use crate::role::Role;
+
+/// A step of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandStep {
+    /// Sends a signal to the service.
+    Signal(Signal),
+    /// Runs the program `control/LETTER`. Unless there is one and it exits 0,
+    /// sends the signal, if any.
+    Program {
+        /// The name of the program.
+        letter: u8,
+        /// The signal that the program replaces.
+        otherwise: Option<Signal>,
+    },
+}
+
+/// The steps of a command, in order.
+pub type CommandSteps = std::iter::Flatten<std::array::IntoIter<Option<CommandStep>, 3>>;
+
+type Steps = [Option<CommandStep>; 3];
+
+const NO_STEPS: Steps = [None; 3];
+
+impl Machine {
+    /// Changes the state as a command asks; returns the steps that the caller
+    /// takes. There are none unless `run` runs.
+    pub fn command(&mut self, command: Command, now: Moment) -> CommandSteps {
+        let steps = match self.ruleset {
+            Ruleset::Supervise | Ruleset::Extended => self.obey_as_supervise(command, now),
+            Ruleset::Runsv(role) => self.obey_as_runsv(role, command, now),
+        };
+        let steps = match self.state {
+            Up(_) => steps,
+            Down | Delayed(_) | Finish(..) | Failed => NO_STEPS,
+        };
+        steps.into_iter().flatten()
+    }
+
+    fn obey_as_supervise(&mut self, command: Command, now: Moment) -> Steps {
+        let send = |signal| [Some(CommandStep::Signal(signal)), None, None];
+        match command {
+            Command::Up => self.start_on_command(Want::Up, now),
+            Command::Once => self.start_on_command(Want::Once, now),
+            Command::Exit => {
+                self.exit_requested = true;
+                if self.config.exit_implies_down && self.want != Want::Down {
+                    self.obey_as_supervise(Command::Down, now)
+                } else {
+                    NO_STEPS
+                }
+            }
+            Command::Down => {
+                (self.want, self.paused) = (Want::Down, false);
+                self.cancel_start();
+                match &mut self.state {
+                    Up(run) => {
+                        let timeout = self.config.kill_timeout.map(|time| now.instant + time);
+                        run.child.kill_at = run.child.kill_at.or(timeout);
+                    }
+                    Finish(_, start_pending) => *start_pending = false,
+                    Down | Delayed(_) | Failed => {}
+                }
+                let signals = [self.config.down_signal, Signal::SIGCONT];
+                let [stop, resume] = signals.map(CommandStep::Signal);
+                [Some(stop), Some(resume), None]
+            }
+            Command::Pause => {
+                self.paused = self.run_pid().is_some();
+                send(Signal::SIGSTOP)
+            }
+            Command::Continue => {
+                self.paused = false;
+                send(Signal::SIGCONT)
+            }
+            Command::Terminate => send(Signal::SIGTERM),
+            Command::Kill => send(Signal::SIGKILL),
+            Command::Send(signal) => send(signal),
+            // The caller, which sends the signals, keeps their target.
+            Command::Target(_) => NO_STEPS,
+        }
+    }
+
+    /// `u` or `o`: under supervise -e, the start forgives all deaths and cancels
+    /// a pending KILL.
+    fn start_on_command(&mut self, want: Want, now: Moment) -> Steps {
+        self.want = want;
+        match self.ruleset {
+            Ruleset::Supervise | Ruleset::Runsv(_) => {}
+            Ruleset::Extended => self.reset_backoff(now),
+        }
+        self.schedule_start(now);
+        if let Finish(_, start_pending) = &mut self.state {
+            *start_pending = true;
+        }
+        NO_STEPS
+    }
+
+    fn reset_backoff(&mut self, now: Moment) {
+        self.history = RestartHistory::default();
+        let earliest = self.last_start.map(|start| start + MIN_RESTART_INTERVAL);
+        self.not_before = earliest.unwrap_or(now.instant);
+        match &mut self.state {
+            Delayed(_) | Failed => self.state = Down,
+            Up(run) => run.child.kill_at = None,
+            Down | Finish(..) => {}
+        }
+    }
+
+    fn cancel_start(&mut self) {
+        match self.state {
+            Delayed(_) => self.state = Down,
+            Down | Up(_) | Finish(..) | Failed => {}
+        }
+    }
+
+    fn obey_as_runsv(&mut self, role: Role, command: Command, now: Moment) -> Steps {
+        let send = |signal| [step(role, command, Some(signal)), None, None];
+        match command {
+            Command::Up => {
+                (self.want, self.exit_requested) = (Want::Up, false);
+                self.schedule_start(now);
+                NO_STEPS
+            }
+            Command::Once => {
+                (self.want, self.exit_requested) = (Want::Down, false);
+                self.schedule_start(now);
+                NO_STEPS
+            }
+            Command::Down => {
+                (self.want, self.exit_requested) = (Want::Down, false);
+                self.cancel_start();
+                self.steps_to_stop(role)
+            }
+            Command::Exit => match role {
+                Role::Service => {
+                    self.request_exit();
+                    self.cancel_start();
+                    self.steps_to_stop(role)
+                }
+                Role::Logger => NO_STEPS,
+            },
+            Command::Terminate => self.steps_to_stop(role),
+            Command::Kill => {
+                if let Finish(Cleanup::Running(child), pending) = self.state {
+                    self.state = Finish(Cleanup::GivenUp(child), pending);
+                }
+                send(Signal::SIGKILL)
+            }
+            Command::Pause => {
+                self.paused = true;
+                send(Signal::SIGSTOP)
+            }
+            Command::Continue => {
+                self.paused = false;
+                send(Signal::SIGCONT)
+            }
+            Command::Send(signal) => send(signal),
+            Command::Target(_) => NO_STEPS,
+        }
+    }
+
+    /// How runsv stops a service: TERM and, unless it is wanted up, CONT and
+    /// the program for `d` or `x`.
+    fn steps_to_stop(&self, role: Role) -> Steps {
+        let terminate = step(role, Command::Terminate, Some(Signal::SIGTERM));
+        let stay_down = match self.want {
+            Want::Up => return [terminate, None, None],
+            Want::Down | Want::Once if self.exit_requested => Command::Exit,
+            Want::Down | Want::Once => Command::Down,
+        };
+        let resume = CommandStep::Signal(Signal::SIGCONT);
+        [terminate, Some(resume), step(role, stay_down, None)]
+    }
+}
+
+/// A step of runsv: only the service has programs in `control`.
+fn step(role: Role, command: Command, signal: Option<Signal>) -> Option<CommandStep> {
+    match (role, command.letter()) {
+        (Role::Service, Some(letter)) => Some(CommandStep::Program {
+            letter,
+            otherwise: signal,
+        }),
+        (Role::Service, None) | (Role::Logger, _) => signal.map(CommandStep::Signal),
+    }
+}
