@@ -4,7 +4,7 @@
 
 use cli::Exit;
 use daemontools_core::label::Label;
-use logging::stamp::Stamper;
+use logging::tai64::Stamper;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 use unix::stdio::{STDIN, STDOUT};
@@ -38,8 +38,8 @@ fn tai64n() -> Result<(), Errno> {
         }
         // The lines of one read share the moment at which it returned.
         let label = Label::now().text();
-        for piece in input.get(..length).unwrap_or_default().chunks(PIECE) {
-            stamper.stamp(piece, &label, &mut output);
+        for fragment in input.get(..length).unwrap_or_default().chunks(PIECE) {
+            stamper.stamp(fragment, &label, &mut output);
             if output.len() > OUTPUT {
                 write_all(&mut output)?;
             }
@@ -48,7 +48,7 @@ fn tai64n() -> Result<(), Errno> {
     }
 }
 
-/// Writes and empties the output.
+/// BufferEmulation and empties the output.
 fn write_all(output: &mut Vec<u8>) -> Result<(), Errno> {
     let mut rest = output.as_slice();
     while !rest.is_empty() {

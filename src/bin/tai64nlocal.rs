@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use cli::text::print;
 use cli::{Exit, Failure, Opt, Program};
-use logging::local::{Localizer, Style};
+use logging::tai64::{Localizer, TimeStyle};
 use nix::errno::Errno;
 use nix::unistd::read;
 use unix::stdio::STDIN;
@@ -37,7 +37,7 @@ const INPUT: usize = 64 * 1024;
 #[derive(Clone, Copy)]
 struct Form {
     utc: bool,
-    style: Style,
+    style: TimeStyle,
 }
 
 unix::main!(TAI64NLOCAL.start(|arguments| {
@@ -53,14 +53,14 @@ unix::main!(TAI64NLOCAL.start(|arguments| {
 fn form(arguments: &[&'static CStr]) -> Form {
     let original = Form {
         utc: false,
-        style: Style::Original,
+        style: TimeStyle::Original,
     };
     let mut form = original;
     let mut options = TAI64NLOCAL.options(arguments);
     loop {
         match options.next() {
             Ok(Some((b'g', _))) => form.utc = true,
-            Ok(Some(_)) => form.style = Style::Rfc3339,
+            Ok(Some(_)) => form.style = TimeStyle::Rfc3339,
             Ok(None) => return form,
             Err(_) => return original,
         }
@@ -78,8 +78,8 @@ fn tai64nlocal(Form { utc, style }: Form) -> Result<(), Errno> {
         }
         match style {
             _ if utc => localtime::utc(seconds),
-            Style::Original => localtime::civil(seconds),
-            Style::Rfc3339 => localtime::civil_to_the_minute(seconds),
+            TimeStyle::Original => localtime::civil(seconds),
+            TimeStyle::Rfc3339 => localtime::civil_to_the_minute(seconds),
         }
     };
     let mut localizer = Localizer::new(calendar, utc || zone_keeps_to_minutes(), style);

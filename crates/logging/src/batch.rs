@@ -21,18 +21,18 @@ pub struct Batch<'a> {
     /// bytes came before.
     pub within_line: bool,
     /// How the bytes would have come to 0.76.
-    pub reads: Reads<'a>,
+    pub reads: ReadEmulation<'a>,
 }
 
 /// How much 0.76 reads at once.
-const ITS_READ: usize = 1024;
+const ORIGINAL_READ: usize = 1024;
 
 /// The reads of 0.76 that would have made a text ready.
 ///
 /// They are worked out when they are asked for, which is where a file might
 /// end.
 #[derive(Clone, Copy, Debug)]
-pub struct Reads<'a> {
+pub struct ReadEmulation<'a> {
     /// What was held back from earlier reads, and what was read now.
     pub input: &'a [u8],
     /// How much of the input was held back.
@@ -47,15 +47,15 @@ pub struct Reads<'a> {
     pub selected: Option<&'a [Range<usize>]>,
 }
 
-impl<'a> Reads<'a> {
+impl<'a> ReadEmulation<'a> {
     /// How much of the text is ready after each read, up to all of it.
-    pub fn ready(&self) -> impl Iterator<Item = usize> + use<'a> {
-        let Reads { input, stamp, .. } = *self;
+    pub fn ready_lengths(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let ReadEmulation { input, stamp, .. } = *self;
         let (mut start, mut from, mut within_line) = (self.held, 0, self.within_line);
         let mut inside = within_line;
         let mut position = 0;
         let ready = std::iter::from_fn(move || {
-            let read = input.get(start..)?.chunks(ITS_READ).next()?;
+            let read = input.get(start..)?.chunks(ORIGINAL_READ).next()?;
             let ends = start + read.len();
             let mut to = from;
             if let Some(newline) = memrchr(b'\n', read) {
@@ -98,7 +98,7 @@ fn is_long(length: usize) -> bool {
 
 /// A part of a batch that one of 0.76's reads made ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Portion<'a> {
+pub struct OriginalRead<'a> {
     /// Where it is in the batch's text.
     pub start: usize,
     /// Its bytes.
@@ -109,7 +109,7 @@ pub struct Portion<'a> {
 
 /// A line, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece<'a> {
+pub struct LineFragment<'a> {
     /// Where it is in the batch's text.
     pub start: usize,
     /// Its bytes, with the newline if it has one.
@@ -121,8 +121,8 @@ pub struct Piece<'a> {
 impl<'a> Batch<'a> {
     /// All of it.
     #[must_use]
-    pub fn whole(&self) -> Portion<'a> {
-        Portion {
+    pub fn whole(&self) -> OriginalRead<'a> {
+        OriginalRead {
             start: 0,
             text: self.text,
             within_line: self.within_line,
@@ -130,8 +130,8 @@ impl<'a> Batch<'a> {
     }
 
     /// All of it, or its lines and parts of lines one by one.
-    pub fn parts(&self, one_by_one: bool) -> impl Iterator<Item = Portion<'a>> + use<'a> {
-        let Portion {
+    pub fn parts(&self, one_by_one: bool) -> impl Iterator<Item = OriginalRead<'a>> + use<'a> {
+        let OriginalRead {
             mut start,
             text,
             mut within_line,
@@ -139,61 +139,61 @@ impl<'a> Batch<'a> {
         let whole = Some(text).filter(|text| !one_by_one && !text.is_empty());
         let lines = lines(if one_by_one { text } else { b"" });
         whole.into_iter().chain(lines).map(move |text| {
-            let portion = Portion {
+            let read = OriginalRead {
                 start,
                 text,
                 within_line,
             };
             start += text.len();
             within_line = false;
-            portion
+            read
         })
     }
 
     /// The parts of it that were ready one after the other; none is empty.
-    pub fn portions(&self) -> impl Iterator<Item = Portion<'a>> + use<'a> {
-        let Portion {
+    pub fn original_reads(&self) -> impl Iterator<Item = OriginalRead<'a>> + use<'a> {
+        let OriginalRead {
             mut start,
             text,
             mut within_line,
         } = self.whole();
-        self.reads.ready().filter_map(move |end| {
+        self.reads.ready_lengths().filter_map(move |end| {
             let text = text.get(start..end).unwrap_or_default();
-            let portion = Portion {
+            let read = OriginalRead {
                 start,
                 text,
                 within_line,
             };
             start = end;
             within_line = text.last().map_or(within_line, |&last| last != b'\n');
-            (!text.is_empty()).then_some(portion)
+            (!text.is_empty()).then_some(read)
         })
     }
 }
 
-impl<'a> Portion<'a> {
+impl<'a> OriginalRead<'a> {
     /// Its lines and parts of lines. Of a line that begins here it has all,
     /// or at least [`HEAD`] bytes.
-    pub fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
-        let Portion {
+    pub fn fragments(&self) -> impl Iterator<Item = LineFragment<'a>> + use<'a> {
+        let OriginalRead {
             mut start,
             text,
             within_line: mut continues,
         } = *self;
         lines(text).map(move |text| {
-            let piece = Piece {
+            let fragment = LineFragment {
                 start,
                 text,
                 continues,
             };
             start += text.len();
             continues = false;
-            piece
+            fragment
         })
     }
 }
 
-impl<'a> Piece<'a> {
+impl<'a> LineFragment<'a> {
     /// Of a line that begins here, what patterns, alerts and status files
     /// see: its first [`HEAD`] bytes, without the newline.
     #[must_use]
@@ -232,7 +232,7 @@ mod tests {
             let batch = Batch {
                 text,
                 within_line,
-                reads: Reads {
+                reads: ReadEmulation {
                     input: &input,
                     held,
                     within_line: true,
@@ -240,16 +240,16 @@ mod tests {
                     selected,
                 },
             };
-            let portions: Vec<_> = batch
-                .portions()
-                .map(|portion| (portion.start, portion.text.len(), portion.within_line))
+            let reads: Vec<_> = batch
+                .original_reads()
+                .map(|read| (read.start, read.text.len(), read.within_line))
                 .collect();
             let pieces: Vec<_> = batch
-                .portions()
-                .flat_map(|portion| portion.pieces())
-                .map(|piece| (piece.start, piece.text.len(), piece.continues))
+                .original_reads()
+                .flat_map(|read| read.fragments())
+                .map(|fragment| (fragment.start, fragment.text.len(), fragment.continues))
                 .collect();
-            (portions, pieces)
+            (reads, pieces)
         };
         assert_eq!(
             seen(0, 0, &input, None),
@@ -284,12 +284,12 @@ mod tests {
     fn a_head_has_a_thousand_bytes_and_no_newline() {
         let head = |length: usize, end: &str| {
             let text = "x".repeat(length) + end;
-            let piece = Piece {
+            let fragment = LineFragment {
                 start: 0,
                 text: text.as_bytes(),
                 continues: false,
             };
-            piece.head().len()
+            fragment.head().len()
         };
         assert_eq!(head(0, "\n"), 0);
         assert_eq!(head(999, "\n"), 999);

@@ -16,16 +16,16 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, stat};
 use nix::unistd::{fchdir, fsync, mkdir, unlink, write};
 use unix::file::{open_append, open_read, open_truncate};
 
-use crate::age::{Age, since_first_line};
+use crate::archive::{Archive, unused_name};
 use crate::batch::Batch;
-use crate::event::{News, Purpose, Step, Tell, Trouble, Voice};
-use crate::extent::Extent;
-use crate::names::{CURRENT, Code, LOCK, PREVIOUS, PROCESSED, STATE};
-use crate::old::Bounds;
-use crate::policy::{Policy, Terms};
+use crate::event::{LogEvent, LogReporter, LogStep, Purpose, ReportFn, StepError};
+use crate::names::{CURRENT, LOCK, PREVIOUS, PROCESSED, STATE, Suffix};
+use crate::policy::{LogDirConfig, LogPolicy};
 use crate::processor::Processor;
-use crate::recovery::{FORGET_STATE, Found, Repair, continued, repairs};
-use crate::shelf::{Shelf, free_name};
+use crate::recovery::{FileState, REMOVE_STATE, Repair, repairs, resume_len};
+use crate::retention::Limits;
+use crate::rotation::Rotation;
+use crate::timer::{Timer, age_since_first_line};
 
 /// The mode of a file that is written.
 const UNFINISHED: Mode = Mode::from_bits_truncate(0o644);
@@ -34,76 +34,78 @@ const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 
 /// What does not change from one log directory to the next.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings<'a> {
+pub struct Context<'a> {
     /// Where the program was started: names are relative to it.
     pub origin: BorrowedFd<'a>,
     /// For processors.
     pub environment: &'a [&'a CStr],
     /// Who hears of it all.
-    pub tell: Tell,
+    pub report: ReportFn,
 }
 
 /// A log directory that is the current one, is locked, and is not written to
 /// yet.
 #[derive(Debug)]
-pub struct Place<'a> {
-    policy: Policy,
+pub struct LockedLogDir<'a> {
+    policy: LogPolicy,
     environment: &'a [&'a CStr],
-    voice: Voice<'a>,
+    reporter: LogReporter<'a>,
     descriptor: OwnedFd,
     lock: Flock<OwnedFd>,
 }
 
 /// An open and locked log directory.
 #[derive(Debug)]
-pub struct Directory<'a> {
-    policy: Policy,
-    voice: Voice<'a>,
+pub struct LogDir<'a> {
+    policy: LogPolicy,
+    reporter: LogReporter<'a>,
     descriptor: OwnedFd,
     /// Held until the directory is closed, or the program ends.
     lock: ManuallyDrop<Flock<OwnedFd>>,
     current: OwnedFd,
-    extent: Extent,
-    /// Where the next text is cut; kept for its memory.
-    cuts: Vec<usize>,
-    age: Age,
+    rotation: Rotation,
+    /// Where the next text is point; kept for its memory.
+    points: Vec<usize>,
+    age_timer: Timer,
     processor: Option<Processor<'a>>,
-    /// The code of what it makes.
-    code: Vec<u8>,
-    shelf: Shelf<'a>,
+    /// The suffix of what it makes.
+    suffix: Vec<u8>,
+    archive: Archive<'a>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> LockedLogDir<'a> {
     /// Goes to the log directory `name` and locks it. For multilog one that
     /// does not exist is made, with mode 0700.
     ///
     /// # Errors
     /// The step that failed.
     pub fn enter(
-        policy: Policy,
+        policy: LogPolicy,
         name: &'a CStr,
-        around: Surroundings<'a>,
-    ) -> Result<Self, Trouble<'a>> {
-        let voice = Voice {
+        ctx: Context<'a>,
+    ) -> Result<Self, StepError<'a>> {
+        let reporter = LogReporter {
             place: name,
-            tell: around.tell,
+            report: ctx.report,
         };
-        let trouble = |step| move |error| Trouble::new(name, step, error);
-        at_start(policy, voice, Step::SwitchBack, || fchdir(around.origin))?;
+        let trouble = |step| move |error| StepError::new(name, step, error);
+        at_start(policy, reporter, LogStep::ChdirToOrigin, || {
+            fchdir(ctx.origin)
+        })?;
         match policy {
-            Policy::Multilog => {
+            LogPolicy::Multilog => {
                 // If it cannot be made it must be there.
                 let _ = mkdir(name, Mode::S_IRWXU);
             }
-            Policy::Svlogd => {}
+            LogPolicy::Svlogd => {}
         }
-        let descriptor = open_read(name).map_err(trouble(Step::OpenDirectory))?;
-        fchdir(&descriptor).map_err(trouble(Step::Switch(Purpose::Open)))?;
-        let lock = lock().map_err(trouble(Step::Lock))?;
-        Ok(Place {
+        let descriptor = open_read(name).map_err(trouble(LogStep::OpenDirectory))?;
+        fchdir(&descriptor).map_err(trouble(LogStep::ChdirToLogDir(Purpose::Open)))?;
+        let lock = lock().map_err(trouble(LogStep::Lock))?;
+        Ok(LockedLogDir {
             policy,
-            environment: around.environment,
-            voice,
+            environment: ctx.environment,
+            reporter,
             descriptor,
             lock,
         })
@@ -114,142 +116,144 @@ impl<'a> Place<'a> {
     ///
     /// # Errors
     /// The step that failed.
-    pub fn open(self, terms: Terms) -> Result<Directory<'a>, Trouble<'a>> {
-        let Place { policy, voice, .. } = self;
-        let mut old = Shelf {
+    pub fn open(self, config: LogDirConfig) -> Result<LogDir<'a>, StepError<'a>> {
+        let LockedLogDir {
+            policy, reporter, ..
+        } = self;
+        let mut archive = Archive {
             policy,
-            voice,
-            bounds: Bounds {
-                files: terms.files,
-                bytes: terms.bytes,
+            reporter,
+            limits: Limits {
+                files: config.files,
+                bytes: config.bytes,
             },
-            floor: terms.floor,
-            room: usize::MAX,
+            min_files: config.min_files,
+            current_limit: usize::MAX,
         };
-        let written = recover(&mut old, Code::Processed(&terms.code))?;
+        let written = recover(&mut archive, Suffix::Processed(&config.suffix))?;
         let opening = match (policy, written) {
-            (Policy::Multilog, None) => Step::Write(CURRENT),
-            (Policy::Multilog, Some(_)) | (Policy::Svlogd, _) => Step::Append(CURRENT),
+            (LogPolicy::Multilog, None) => LogStep::Write(CURRENT),
+            (LogPolicy::Multilog, Some(_)) | (LogPolicy::Svlogd, _) => LogStep::Append(CURRENT),
         };
-        let current = at_start(policy, voice, opening, || open_append(CURRENT, 0o600))?;
-        at_start(policy, voice, Step::SetMode(CURRENT), || {
+        let current = at_start(policy, reporter, opening, || open_append(CURRENT, 0o600))?;
+        at_start(policy, reporter, LogStep::SetMode(CURRENT), || {
             fchmod(&current, UNFINISHED)
         })?;
-        voice.news(written.map_or(News::New, |_| News::Continued));
-        if terms.bytes.is_some() {
-            old.remove_surplus(written.unwrap_or(0));
+        reporter.event(written.map_or(LogEvent::Created, |_| LogEvent::Resumed));
+        if config.bytes.is_some() {
+            archive.remove_excess(written.unwrap_or(0));
         }
-        let mut directory = Directory {
+        let mut directory = LogDir {
             policy,
-            voice,
+            reporter,
             descriptor: self.descriptor,
             lock: ManuallyDrop::new(self.lock),
             current,
-            extent: Extent::new(terms.size, terms.slack, written.unwrap_or(0)),
-            cuts: Vec::new(),
-            age: Age::new(terms.age),
-            processor: terms.processor.map(|command| Processor {
+            rotation: Rotation::new(config.size, config.slack, written.unwrap_or(0)),
+            points: Vec::new(),
+            age_timer: Timer::new(config.age),
+            processor: config.processor.map(|command| Processor {
                 policy,
-                voice,
+                reporter,
                 command,
                 environment: self.environment,
-                work: None,
+                job: None,
             }),
-            code: terms.code,
-            shelf: old,
+            suffix: config.suffix,
+            archive,
         };
-        directory.watch_age(|| match policy {
-            Policy::Multilog => since_first_line(CURRENT),
-            Policy::Svlogd => Duration::ZERO,
+        directory.arm_age_timer(|| match policy {
+            LogPolicy::Multilog => age_since_first_line(CURRENT),
+            LogPolicy::Svlogd => Duration::ZERO,
         });
         Ok(directory)
     }
 }
 
-impl Directory<'_> {
+impl LogDir<'_> {
     /// Appends a batch, closing `current` wherever multilog does.
     pub fn append(&mut self, batch: &Batch<'_>) {
-        let mut cuts = std::mem::take(&mut self.cuts);
-        self.extent.take(batch, &mut cuts);
-        self.put(batch.text, cuts);
+        let mut points = std::mem::take(&mut self.points);
+        self.rotation.take(batch, &mut points);
+        self.put(batch.text, points);
     }
 
     /// Appends text, closing `current` wherever svlogd does.
     pub fn append_lines(&mut self, text: &[u8]) {
-        let mut cuts = std::mem::take(&mut self.cuts);
-        self.extent.take_lines(text, &mut cuts);
-        self.put(text, cuts);
+        let mut points = std::mem::take(&mut self.points);
+        self.rotation.split_points_of_lines(text, &mut points);
+        self.put(text, points);
     }
 
-    fn put(&mut self, text: &[u8], mut cuts: Vec<usize>) {
+    fn put(&mut self, text: &[u8], mut points: Vec<usize>) {
         let (mut rest, mut start) = (text, 0);
-        for cut in cuts.drain(..) {
-            let (before, after) = rest.split_at_checked(cut - start).unwrap_or((rest, b""));
+        for point in points.drain(..) {
+            let (before, after) = rest.split_at_checked(point - start).unwrap_or((rest, b""));
             self.write(before);
             self.close_current();
-            (rest, start) = (after, cut);
+            (rest, start) = (after, point);
         }
         self.write(rest);
-        self.cuts = cuts;
-        self.watch_age(Duration::default);
-        if self.extent.written() > self.shelf.room {
-            self.switch(Purpose::MakeRoom);
-            self.shelf.remove_surplus(self.extent.written());
+        self.points = points;
+        self.arm_age_timer(Duration::default);
+        if self.rotation.written() > self.archive.current_limit {
+            self.chdir_to(Purpose::FreeSpace);
+            self.archive.remove_excess(self.rotation.written());
         }
     }
 
     /// Closes `current` unless it is empty.
     pub fn rotate(&mut self) {
-        if !self.extent.is_empty() {
-            self.extent.close();
+        if !self.rotation.is_empty() {
+            self.rotation.close();
             self.close_current();
         }
     }
 
     /// Closes `current` if it is too old; how long until it is, if it grows
     /// older.
-    pub fn look_at_age(&mut self) -> Option<Duration> {
-        let left = self.age.left()?;
+    pub fn rotate_if_expired(&mut self) -> Option<Duration> {
+        let left = self.age_timer.remaining()?;
         if !left.is_zero() {
             return Some(left);
         }
         self.rotate();
-        self.age.end();
-        self.watch_age(Duration::default);
-        self.age.left()
+        self.age_timer.disarm();
+        self.arm_age_timer(Duration::default);
+        self.age_timer.remaining()
     }
 
     /// Sees to it that `current` grows older: svlogd's does so from the moment
     /// that it is made, multilog's from its first line on.
-    fn watch_age(&mut self, already: impl FnOnce() -> Duration) {
+    fn arm_age_timer(&mut self, already: impl FnOnce() -> Duration) {
         let grows = match self.policy {
-            Policy::Multilog => !self.extent.is_empty(),
-            Policy::Svlogd => true,
+            LogPolicy::Multilog => !self.rotation.is_empty(),
+            LogPolicy::Svlogd => true,
         };
         if grows {
-            self.age.begin(already);
+            self.age_timer.arm(already);
         }
     }
 
     /// Takes what the processor has made, if it has ended.
-    pub fn look_at_processor(&mut self) {
-        if self.processor.as_ref().is_some_and(Processor::has_ended) {
-            self.end_processing();
+    pub fn collect_processor(&mut self) {
+        if self.processor.as_ref().is_some_and(Processor::has_exited) {
+            self.wait_for_processor();
         }
     }
 
     /// Waits for the processor, if it is at work.
-    fn end_processing(&mut self) {
-        if self.processor.as_ref().is_some_and(Processor::works) {
-            self.switch(Purpose::Process);
+    fn wait_for_processor(&mut self) {
+        if self.processor.as_ref().is_some_and(Processor::is_running) {
+            self.chdir_to(Purpose::Process);
             self.processor.iter_mut().for_each(Processor::finish);
         }
     }
 
     /// Leaves the directory finished, for the next writer to go on.
     pub fn finish(&mut self) {
-        self.end_processing();
-        self.voice.news(News::Closed);
+        self.wait_for_processor();
+        self.reporter.event(LogEvent::Closed);
         self.sync_current();
         self.set_mode_of_current(FINISHED);
     }
@@ -270,136 +274,143 @@ impl Directory<'_> {
                 }
                 Err(error) => error,
             };
-            if !self.overcomes(error) {
-                self.voice.pause(Step::Write(CURRENT), error);
+            if !self.recovers_from(error) {
+                self.reporter.pause(LogStep::Write(CURRENT), error);
             }
         }
     }
 
     /// Whether writing goes on at once after an error.
-    fn overcomes(&self, error: Errno) -> bool {
+    fn recovers_from(&self, error: Errno) -> bool {
         match (self.policy, error) {
-            (Policy::Svlogd, Errno::EINTR) => true,
-            (Policy::Svlogd, Errno::ENOSPC) => {
-                self.switch(Purpose::MakeRoom);
-                self.shelf.make_room()
+            (LogPolicy::Svlogd, Errno::EINTR) => true,
+            (LogPolicy::Svlogd, Errno::ENOSPC) => {
+                self.chdir_to(Purpose::FreeSpace);
+                self.archive.free_space()
             }
-            (Policy::Multilog | Policy::Svlogd, _) => false,
+            (LogPolicy::Multilog | LogPolicy::Svlogd, _) => false,
         }
     }
 
     /// Makes `current` an old file, and a new `current`.
     fn close_current(&mut self) {
-        self.end_processing();
-        self.switch(Purpose::Rotate);
+        self.wait_for_processor();
+        self.chdir_to(Purpose::Rotate);
         match self.policy {
-            Policy::Multilog => {
+            LogPolicy::Multilog => {
                 self.sync_current();
-                self.shelf.rename(CURRENT, PREVIOUS);
+                self.archive.rename(CURRENT, PREVIOUS);
                 self.create_current();
-                self.voice.persist(Step::SetMode(PREVIOUS), || {
-                    fchmodat(AT_FDCWD, PREVIOUS, FINISHED, FchmodatFlags::FollowSymlink)
-                });
+                self.reporter
+                    .retry_until_ok(LogStep::SetMode(PREVIOUS), || {
+                        fchmodat(AT_FDCWD, PREVIOUS, FINISHED, FchmodatFlags::FollowSymlink)
+                    });
                 match &mut self.processor {
-                    None => self.shelf.keep(PREVIOUS, Code::Safe),
+                    None => self.archive.archive(PREVIOUS, Suffix::Safe),
                     Some(processor) => {
                         processor.start(PREVIOUS, PROCESSED);
                         processor.finish();
-                        self.shelf.keep(PROCESSED, Code::Processed(&self.code));
+                        self.archive
+                            .archive(PROCESSED, Suffix::Processed(&self.suffix));
                     }
                 }
             }
-            Policy::Svlogd => {
-                let name = free_name(match self.processor {
-                    None => Code::Safe,
-                    Some(_) => Code::Unfinished,
+            LogPolicy::Svlogd => {
+                let name = unused_name(match self.processor {
+                    None => Suffix::Safe,
+                    Some(_) => Suffix::Unfinished,
                 });
                 self.sync_current();
                 self.set_mode_of_current(FINISHED);
                 let size = stat(CURRENT).map_or(0, |stat| size(stat.st_size));
-                self.voice.news(News::Renamed(&name, size));
-                self.shelf.rename(CURRENT, &name);
+                self.reporter.event(LogEvent::Renamed(&name, size));
+                self.archive.rename(CURRENT, &name);
                 self.create_current();
-                self.shelf.remove_surplus(0);
+                self.archive.remove_excess(0);
                 if let Some(processor) = &mut self.processor {
-                    processor.start(&name, &Code::Made.name(name.to_bytes()));
+                    processor.start(&name, &Suffix::InProgress.name(name.to_bytes()));
                 }
             }
         }
-        self.age.end();
-        self.watch_age(Duration::default);
+        self.age_timer.disarm();
+        self.arm_age_timer(Duration::default);
     }
 
-    fn switch(&self, purpose: Purpose) {
-        self.voice
-            .persist(Step::Switch(purpose), || fchdir(&self.descriptor));
+    fn chdir_to(&self, purpose: Purpose) {
+        self.reporter
+            .retry_until_ok(LogStep::ChdirToLogDir(purpose), || fchdir(&self.descriptor));
     }
 
     fn create_current(&mut self) {
         self.current = self
-            .voice
-            .persist(Step::Create(CURRENT), || open_append(CURRENT, 0o600));
+            .reporter
+            .retry_until_ok(LogStep::Create(CURRENT), || open_append(CURRENT, 0o600));
         self.set_mode_of_current(UNFINISHED);
     }
 
     fn sync_current(&self) {
-        self.voice
-            .persist(Step::Sync(CURRENT), || fsync(&self.current));
+        self.reporter
+            .retry_until_ok(LogStep::Sync(CURRENT), || fsync(&self.current));
     }
 
     fn set_mode_of_current(&self, mode: Mode) {
-        self.voice
-            .persist(Step::SetMode(CURRENT), || fchmod(&self.current, mode));
+        self.reporter
+            .retry_until_ok(LogStep::SetMode(CURRENT), || fchmod(&self.current, mode));
     }
 }
 
 /// Takes a step in opening a directory: for multilog its failure is the end,
 /// svlogd tries until it succeeds.
 fn at_start<'a, T>(
-    policy: Policy,
-    voice: Voice<'a>,
-    step: Step<'a>,
+    policy: LogPolicy,
+    reporter: LogReporter<'a>,
+    step: LogStep<'a>,
     mut attempt: impl FnMut() -> Result<T, Errno>,
-) -> Result<T, Trouble<'a>> {
+) -> Result<T, StepError<'a>> {
     match policy {
-        Policy::Multilog => attempt().map_err(|error| Trouble::new(voice.place, step, error)),
-        Policy::Svlogd => Ok(voice.persist(step, attempt)),
+        LogPolicy::Multilog => {
+            attempt().map_err(|error| StepError::new(reporter.place, step, error))
+        }
+        LogPolicy::Svlogd => Ok(reporter.retry_until_ok(step, attempt)),
     }
 }
 
 /// Does what is to be done about a crash in the current directory, where
-/// processors make files of a code; how much is in `current`, if it is
+/// processors make files of a suffix; how much is in `current`, if it is
 /// continued.
-fn recover<'a>(shelf: &mut Shelf<'a>, made: Code<'_>) -> Result<Option<usize>, Trouble<'a>> {
-    let place = shelf.voice.place;
-    let trouble = |step| move |error| Trouble::new(place, step, error);
-    let current = found(CURRENT).map_err(trouble(Step::Stat(CURRENT)))?;
-    let written = continued(shelf.policy, current);
-    match (shelf.policy, written, current) {
-        (_, Some(_), _) | (Policy::Svlogd, None, Found::Nothing) => {}
-        (Policy::Multilog, None, _) => {
-            for repair in FORGET_STATE {
-                repair.make(shelf);
+fn recover<'a>(
+    archive: &mut Archive<'a>,
+    made: Suffix<'_>,
+) -> Result<Option<usize>, StepError<'a>> {
+    let place = archive.reporter.place;
+    let trouble = |step| move |error| StepError::new(place, step, error);
+    let current = found(CURRENT).map_err(trouble(LogStep::Stat(CURRENT)))?;
+    let written = resume_len(archive.policy, current);
+    match (archive.policy, written, current) {
+        (_, Some(_), _) | (LogPolicy::Svlogd, None, FileState::Missing) => {}
+        (LogPolicy::Multilog, None, _) => {
+            for repair in REMOVE_STATE {
+                repair.make(archive);
             }
-            let processed = found(PROCESSED).map_err(trouble(Step::Stat(PROCESSED)))?;
+            let processed = found(PROCESSED).map_err(trouble(LogStep::Stat(PROCESSED)))?;
             for repair in repairs(processed, made) {
-                repair.make(shelf);
+                repair.make(archive);
             }
-            open_truncate(STATE, 0o644).map_err(trouble(Step::Write(STATE)))?;
+            open_truncate(STATE, 0o644).map_err(trouble(LogStep::Write(STATE)))?;
         }
-        (Policy::Svlogd, None, _) => shelf.keep(CURRENT, Code::Unfinished),
+        (LogPolicy::Svlogd, None, _) => archive.archive(CURRENT, Suffix::Unfinished),
     }
     Ok(written)
 }
 
 impl Repair<'_> {
     /// Repairs the current directory, whose old files are `old`.
-    fn make(self, old: &mut Shelf<'_>) {
+    fn make(self, archive: &mut Archive<'_>) {
         match self {
-            Repair::Forget(file) => {
+            Repair::Remove(file) => {
                 let _ = unlink(file);
             }
-            Repair::Keep(file, code) => old.keep(file, code),
+            Repair::Archive(file, suffix) => archive.archive(file, suffix),
         }
     }
 }
@@ -411,13 +422,13 @@ fn lock() -> Result<Flock<OwnedFd>, Errno> {
 }
 
 /// What is known of a file in the current directory.
-fn found(file: &CStr) -> Result<Found, Errno> {
+fn found(file: &CStr) -> Result<FileState, Errno> {
     match stat(file) {
         Ok(stat) if Mode::from_bits_truncate(stat.st_mode).contains(Mode::S_IXUSR) => {
-            Ok(Found::Finished(size(stat.st_size)))
+            Ok(FileState::Finished(size(stat.st_size)))
         }
-        Ok(stat) => Ok(Found::Unfinished(size(stat.st_size))),
-        Err(Errno::ENOENT) => Ok(Found::Nothing),
+        Ok(stat) => Ok(FileState::Unfinished(size(stat.st_size))),
+        Err(Errno::ENOENT) => Ok(FileState::Missing),
         Err(error) => Err(error),
     }
 }

@@ -1,185 +1,184 @@
-//! What happens to logs, and what the system may refuse, as values: words for
-//! them are the program's.
+//! Events and errors of log directories, as values: the program words them.
 
 use std::ffi::CStr;
 
 use nix::errno::Errno;
 
-use crate::svlogd::config::Mistake;
+use crate::svlogd::LogConfigWarning;
 
-/// What a program is told.
+/// An event or error for the program to report.
 #[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// In this log directory, as it should be; or it hardly matters.
-    News(&'a CStr, News<'a>),
-    /// The system refused a step.
-    Trouble(Trouble<'a>),
+pub enum LogReport<'a> {
+    /// An event in the named log directory.
+    Event(&'a CStr, LogEvent<'a>),
+    /// A failed step.
+    Error(StepError<'a>),
 }
 
-/// What happens in a log directory. Files are named by their name in it.
+/// An event in a log directory. File names are relative to the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News<'a> {
-    /// Its configuration is read.
-    Configured,
-    /// Its configuration cannot be read.
-    NotConfigured(Errno),
-    /// Something in its configuration means nothing.
-    Mistaken(&'a Mistake),
-    /// `current` is new.
-    New,
-    /// `current` is continued.
-    Continued,
-    /// Nothing is written to it any more.
+pub enum LogEvent<'a> {
+    /// The file `config` was read.
+    ConfigRead,
+    /// The file `config` cannot be read.
+    ConfigUnreadable(Errno),
+    /// A line of `config` is invalid.
+    ConfigWarning(&'a LogConfigWarning),
+    /// `current` was created.
+    Created,
+    /// Output is appended to the `current` of an earlier writer.
+    Resumed,
+    /// The directory is closed.
     Closed,
-    /// `current`, which has so many bytes, gets its name.
+    /// `current`, with this size in bytes, gets this name.
     Renamed(&'a CStr, usize),
-    /// An old file goes.
+    /// This old file is to be removed.
     Removed(&'a CStr),
-    /// An old file goes because the disk is full.
-    RemovedForRoom(&'a CStr),
-    /// A processor begins with an old file.
-    Processing(&'a CStr),
-    /// It has made this one.
-    Processed(&'a CStr),
+    /// This old file is to be removed because the disk is full.
+    RemovedForSpace(&'a CStr),
+    /// A processor starts on this file.
+    ProcessorStarted(&'a CStr),
+    /// A processor has produced this file.
+    ProcessorDone(&'a CStr),
 }
 
-/// A step that failed.
+/// A failed step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trouble<'a> {
-    /// The log directory or status file, as the program was told of it.
+pub struct StepError<'a> {
+    /// The log directory or status file, as named on the command line.
     pub place: &'a CStr,
-    /// What was to be done there.
-    pub step: Step<'a>,
-    /// What the system said; None if it had no part in it.
+    /// The step.
+    pub step: LogStep<'a>,
+    /// The errno. None if no system call failed.
     pub error: Option<Errno>,
-    /// What comes next.
-    pub then: Then,
+    /// The reaction to the error.
+    pub then: OnError,
 }
 
-/// What comes after a trouble.
+/// The reaction to a failed step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// The step is tried again. Who is told of it waits first.
-    Again,
-    /// It goes on without.
-    On,
-    /// Who tells of it is a child, which exits.
+pub enum OnError {
+    /// Retry the step. The [`ReportFn`] sleeps before it returns.
+    Retry,
+    /// Continue without the step.
+    Continue,
+    /// Exit: the reporting process is a forked child.
     Exit,
 }
 
-/// What can fail. Files are named by their name in the log directory.
+/// A step that can fail. File names are relative to the log directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// Going back to where the program was started.
-    SwitchBack,
-    /// Going to the log directory.
-    Switch(Purpose),
-    /// Opening the log directory.
+pub enum LogStep<'a> {
+    /// Change to the directory in which the program was started.
+    ChdirToOrigin,
+    /// Change to the log directory.
+    ChdirToLogDir(Purpose),
+    /// Open the log directory.
     OpenDirectory,
-    /// Opening or locking `lock`.
+    /// Open or lock `lock`.
     Lock,
-    /// Learning about a file.
+    /// Stat a file.
     Stat(&'a CStr),
-    /// Making a file.
+    /// Create a file.
     Create(&'a CStr),
-    /// Opening a file to write at its end.
+    /// Open a file for appending.
     Append(&'a CStr),
-    /// Opening a new file to write to, or writing to it.
+    /// Open a new file for writing, or write to it.
     Write(&'a CStr),
-    /// Changing a file's mode.
+    /// Change the mode of a file.
     SetMode(&'a CStr),
-    /// Having a file safely on disk.
+    /// Sync a file to disk.
     Sync(&'a CStr),
-    /// Renaming a file.
+    /// Rename a file.
     Rename(&'a CStr, &'a CStr),
-    /// Giving a file its name as an old file.
+    /// Link a file to its name as an old file.
     Link(&'a CStr),
-    /// Removing a file.
+    /// Remove a file.
     Remove(&'a CStr),
-    /// Opening the log directory to see the old files.
+    /// Open the log directory to list old files.
     OpenToList(Purpose),
-    /// Reading it.
+    /// List old files.
     List(Purpose),
-    /// Forking for the processor.
+    /// Fork the processor.
     Fork,
-    /// Becoming the processor of this command; this is the child's to say,
-    /// who then exits.
-    Run(&'a CStr, Part),
-    /// Waiting for the processor.
+    /// Set up and exec this processor command. Reported by the child, which
+    /// then exits.
+    Run(&'a CStr, ProcessorPart),
+    /// Wait for the processor.
     Wait,
-    /// The processor was killed.
+    /// A signal killed the processor.
     Crash,
-    /// The processor did not exit 0.
+    /// The exit code of the processor was not 0.
     Failure,
-    /// Making the status file.
+    /// Create the status file.
     CreateStatus,
-    /// Going to the beginning of the status file.
+    /// Seek to the start of the status file.
     RewindStatus,
-    /// Opening the status file to write to, or writing to it.
+    /// Open the status file for writing, or write to it.
     WriteStatus,
 }
 
-/// What the log directory is gone to, or looked at, for.
+/// The reason to enter or list a log directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To write to it from now on.
+    /// Open the directory for logging.
     Open,
-    /// To close `current`.
+    /// Close `current`.
     Rotate,
-    /// To have room on a full disk.
-    MakeRoom,
-    /// To take what a processor has made.
+    /// Free space on a full disk.
+    FreeSpace,
+    /// Collect the output of a processor.
     Process,
 }
 
-/// What there is to becoming a processor.
+/// A part of starting a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Its standard input.
+pub enum ProcessorPart {
+    /// Open standard input.
     Input,
-    /// Its standard output.
+    /// Open standard output.
     Output,
-    /// A first, empty state.
+    /// Create an empty `state`.
     FirstState,
-    /// What it is to know.
+    /// Open `state`.
     State,
-    /// What it will be to know.
+    /// Open `newstate`.
     NewState,
-    /// The shell.
+    /// Exec the shell.
     Shell,
 }
 
-/// Tells a program of an event. If that says [`Then::Again`], it comes back
-/// after a while.
-pub type Tell = fn(&Event<'_>);
+/// Reports an event or error. For [`OnError::Retry`] the function sleeps
+/// before it returns.
+pub type ReportFn = fn(&LogReport<'_>);
 
-impl<'a> Trouble<'a> {
-    /// A step that the system refused and that is not tried again.
+impl<'a> StepError<'a> {
+    /// An error after which the step is not retried.
     #[must_use]
-    pub fn new(place: &'a CStr, step: Step<'a>, error: Errno) -> Self {
-        Trouble {
+    pub fn new(place: &'a CStr, step: LogStep<'a>, error: Errno) -> Self {
+        StepError {
             place,
             step,
             error: Some(error),
-            then: Then::On,
+            then: OnError::Continue,
         }
     }
 }
 
-/// A log directory or status file, and who is told what happens there.
+/// A log directory or status file, and the function that reports its events.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Voice<'a> {
+pub(crate) struct LogReporter<'a> {
     pub(crate) place: &'a CStr,
-    pub(crate) tell: Tell,
+    pub(crate) report: ReportFn,
 }
 
-impl Voice<'_> {
-    pub(crate) fn news(self, news: News<'_>) {
-        (self.tell)(&Event::News(self.place, news));
+impl LogReporter<'_> {
+    pub(crate) fn event(self, event: LogEvent<'_>) {
+        (self.report)(&LogReport::Event(self.place, event));
     }
 
-    pub(crate) fn trouble(self, step: Step<'_>, error: impl Into<Option<Errno>>, then: Then) {
-        (self.tell)(&Event::Trouble(Trouble {
+    pub(crate) fn error(self, step: LogStep<'_>, error: impl Into<Option<Errno>>, then: OnError) {
+        (self.report)(&LogReport::Error(StepError {
             place: self.place,
             step,
             error: error.into(),
@@ -187,18 +186,18 @@ impl Voice<'_> {
         }));
     }
 
-    pub(crate) fn pause(self, step: Step<'_>, error: impl Into<Option<Errno>>) {
-        self.trouble(step, error, Then::Again);
+    pub(crate) fn pause(self, step: LogStep<'_>, error: impl Into<Option<Errno>>) {
+        self.error(step, error, OnError::Retry);
     }
 
-    pub(crate) fn warn(self, step: Step<'_>, error: impl Into<Option<Errno>>) {
-        self.trouble(step, error, Then::On);
+    pub(crate) fn warn(self, step: LogStep<'_>, error: impl Into<Option<Errno>>) {
+        self.error(step, error, OnError::Continue);
     }
 
-    /// Makes attempts until one succeeds, and tells of each that fails.
-    pub(crate) fn persist<T>(
+    /// Retries until an attempt succeeds, and reports each failure.
+    pub(crate) fn retry_until_ok<T>(
         self,
-        step: Step<'_>,
+        step: LogStep<'_>,
         mut attempt: impl FnMut() -> Result<T, Errno>,
     ) -> T {
         loop {

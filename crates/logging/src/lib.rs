@@ -1,41 +1,36 @@
-//! Logs: lines in, files out.
+//! Log writers: input lines become files in log directories.
 //!
-//! | module | what it knows |
+//! A line passes the modules in this order:
+//!
+//! | module | task |
 //! | --- | --- |
-//! | [`script`] | the words of multilog's command line |
-//! | [`pattern`] | which lines a pattern matches |
-//! | [`lines`] | how reads become lines, and their stamps |
-//! | [`batch`] | what one read made ready to be written |
-//! | [`extent`] | where a file ends and the next begins |
-//! | [`old`] | which old files go |
-//! | [`local`], [`stamp`] | labels before lines; as local time |
-//! | [`recovery`] | what becomes of the files found at start |
-//! | [`logs`] | the actions of a script, carried out for every line |
-//! | `age`, [`directory`], [`status`] | the files themselves |
-//! | [`policy`] | by which rules: multilog's or svlogd's |
-//! | [`svlogd`] | what svlogd does with lines before they are written |
-//! | [`event`] | what happens, and what the system may refuse |
+//! | [`lines`] | assembles lines from reads and adds labels |
+//! | [`multilog`], [`svlogd`] | select the lines of each log directory |
+//! | [`rotation`] | splits text at the ends of files |
+//! | [`directory`] | appends to `current`, closes and renames it |
+//! | `processor` | runs a shell command on a closed file |
+//! | `archive`, [`retention`] | name old files and remove the oldest |
 //!
-//! All up to `recovery` decide and do no I/O.
+//! [`batch`] is the text between these modules, [`recovery`] repairs a
+//! directory after a crash, `timer` limits the age of `current`, [`policy`]
+//! holds the differences between multilog and svlogd, and [`event`] the
+//! notices and errors for a program to report. [`tai64`] serves tai64n and
+//! tai64nlocal.
+//!
+//! Without I/O: batch, lines, recovery, retention, rotation.
 
-mod age;
+mod archive;
 pub mod batch;
 pub mod directory;
 pub mod event;
-pub mod extent;
 pub mod lines;
-pub mod local;
-pub mod logs;
+pub mod multilog;
 pub mod names;
-pub mod old;
-#[cfg(test)]
-mod original;
-pub mod pattern;
 pub mod policy;
 mod processor;
 pub mod recovery;
-pub mod script;
-mod shelf;
-pub mod stamp;
-pub mod status;
+pub mod retention;
+pub mod rotation;
 pub mod svlogd;
+pub mod tai64;
+mod timer;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use daemontools_core::label::{Label, TEXT};
 use memchr::memrchr;
 
-use crate::batch::{Batch, HEAD, Reads, split_line};
-use crate::stamp::{STAMP, Stamper};
+use crate::batch::{Batch, HEAD, ReadEmulation, split_line};
+use crate::tai64::stamp::{STAMP, Stamper};
 
 /// How much is read at once. Memory of this size comes from the system as it
 /// is touched, so that short lines do not pay for it; 128 KB may come from what
@@ -15,7 +15,7 @@ const READ: usize = 192 * 1024;
 
 /// The input, on its way from reads to batches.
 ///
-/// What is read goes to [`Lines::room`]; [`Lines::batch`] then says what that
+/// What is read goes to [`Lines::read_buffer`]; [`Lines::batch`] then says what that
 /// made ready. The beginning of a line is held back until its end comes, or
 /// its first [`HEAD`] bytes.
 #[derive(Debug)]
@@ -69,12 +69,12 @@ impl Lines {
 
     /// Whether all that came ended with a line end.
     #[must_use]
-    pub fn is_between(&self) -> bool {
+    pub fn is_at_line_start(&self) -> bool {
         self.held.is_empty() && !self.within_line
     }
 
     /// Where to put what is read next.
-    pub fn room(&mut self) -> &mut [u8] {
+    pub fn read_buffer(&mut self) -> &mut [u8] {
         self.buffer.copy_within(self.held.clone(), 0);
         self.held = 0..self.held.len();
         let start = self.held.end;
@@ -88,7 +88,7 @@ impl Lines {
         let within_line = self.within_line;
         let held = self.held.len();
         let end = (held + length).min(self.buffer.len());
-        let ready = self.settle(held..end, stamp);
+        let ready = self.advance(held..end, stamp);
         self.held = ready..end;
         if self.stamped {
             self.stamp(held > 0, now().text());
@@ -100,7 +100,7 @@ impl Lines {
                 self.buffer.get(..ready).unwrap_or_default()
             },
             within_line,
-            reads: Reads {
+            reads: ReadEmulation {
                 input: self.buffer.get(..end).unwrap_or_default(),
                 held,
                 within_line,
@@ -111,11 +111,11 @@ impl Lines {
     }
 
     /// What the end of the input made ready: a line that has begun is ended.
-    pub fn end(&mut self, now: impl FnOnce() -> Label) -> Option<Batch<'_>> {
-        if self.is_between() {
+    pub fn finish(&mut self, now: impl FnOnce() -> Label) -> Option<Batch<'_>> {
+        if self.is_at_line_start() {
             return None;
         }
-        if let [first, ..] = self.room() {
+        if let [first, ..] = self.read_buffer() {
             *first = b'\n';
         }
         Some(self.batch(1, now))
@@ -123,7 +123,7 @@ impl Lines {
 
     /// How much of the buffer is ready, now that `read` was read; so many
     /// bytes come before each line.
-    fn settle(&mut self, read: Range<usize>, before_line: usize) -> usize {
+    fn advance(&mut self, read: Range<usize>, before_line: usize) -> usize {
         let text = self.buffer.get(read.clone()).unwrap_or_default();
         let newline = memrchr(b'\n', text);
         let begins = newline.map_or(0, |newline| read.start + newline + 1);
@@ -159,17 +159,17 @@ mod tests {
         let mut lines = Lines::new(stamped);
         let mut batches = Vec::new();
         for (read, n) in reads.iter().zip(0..) {
-            lines.room()[..read.len()].copy_from_slice(read);
+            lines.read_buffer()[..read.len()].copy_from_slice(read);
             let batch = lines.batch(read.len(), || Label::from_unix(0, n));
-            let portions: Vec<_> = batch.reads.ready().collect();
-            assert_eq!(portions.last(), Some(&batch.text.len()));
-            assert!(portions.is_sorted());
+            let reads: Vec<_> = batch.reads.ready_lengths().collect();
+            assert_eq!(reads.last(), Some(&batch.text.len()));
+            assert!(reads.is_sorted());
             batches.push((batch.text.to_owned(), batch.within_line));
         }
-        if let Some(batch) = lines.end(|| Label::from_unix(1, 0)) {
+        if let Some(batch) = lines.finish(|| Label::from_unix(1, 0)) {
             batches.push((batch.text.to_owned(), batch.within_line));
         }
-        assert!(lines.is_between() || lines.end(|| Label::from_unix(1, 0)).is_some());
+        assert!(lines.is_at_line_start() || lines.finish(|| Label::from_unix(1, 0)).is_some());
         batches
     }
 

@@ -21,7 +21,7 @@ pub const NEWSTATE: &CStr = c"newstate";
 /// The end of an old file's name, after its label and a dot: what is known of
 /// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code<'a> {
+pub enum Suffix<'a> {
     /// `s`: it is complete, and safely on disk.
     Safe,
     /// So is it, and a processor has made it; `s` too, unless the directory's
@@ -30,38 +30,38 @@ pub enum Code<'a> {
     /// `u`: a crash cut it short, or no processor has seen it.
     Unfinished,
     /// `t`: svlogd's processor is making it.
-    Made,
+    InProgress,
 }
 
-impl<'a> Code<'a> {
+impl<'a> Suffix<'a> {
     /// The code of what a processor has made, if `code` can be one: 1 to 16
     /// letters, digits, dots, hyphens and underscores that mean nothing else.
     #[must_use]
     pub fn processed(code: &'a [u8]) -> Option<Self> {
-        let others = [Code::Unfinished, Code::Made];
-        let sound = (1..=LONGEST_CODE).contains(&code.len())
+        let others = [Suffix::Unfinished, Suffix::InProgress];
+        let sound = (1..=MAX_SUFFIX_LEN).contains(&code.len())
             && code
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
             && others.iter().all(|other| other.bytes() != code);
-        sound.then_some(Code::Processed(code))
+        sound.then_some(Suffix::Processed(code))
     }
 
     /// The bytes after the dot.
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {
         match self {
-            Code::Safe => b"s",
-            Code::Processed(code) => code,
-            Code::Unfinished => b"u",
-            Code::Made => b"t",
+            Suffix::Safe => b"s",
+            Suffix::Processed(code) => code,
+            Suffix::Unfinished => b"u",
+            Suffix::InProgress => b"t",
         }
     }
 
     /// What the name of an old file says of it to svlogd, if it says something.
     #[must_use]
-    pub fn of(name: &CStr) -> Option<Self> {
-        [Code::Safe, Code::Unfinished, Code::Made]
+    pub fn of_name(name: &CStr) -> Option<Self> {
+        [Suffix::Safe, Suffix::Unfinished, Suffix::InProgress]
             .into_iter()
             .find(|code| {
                 let before = name.to_bytes().strip_suffix(code.bytes());
@@ -78,7 +78,7 @@ impl<'a> Code<'a> {
 }
 
 /// The most bytes that a code has.
-pub const LONGEST_CODE: usize = 16;
+pub const MAX_SUFFIX_LEN: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -88,7 +88,7 @@ mod tests {
     fn a_code_of_processed_files_is_short_plain_and_no_other_one() {
         for code in ["s", "gz", "tar.gz", "x-z_9", "uu", "0123456789abcdef"] {
             let code = code.as_bytes();
-            assert_eq!(Code::processed(code), Some(Code::Processed(code)));
+            assert_eq!(Suffix::processed(code), Some(Suffix::Processed(code)));
         }
         for code in [
             "",
@@ -101,7 +101,7 @@ mod tests {
             "\u{fc}",
             "0123456789abcdefg",
         ] {
-            assert_eq!(Code::processed(code.as_bytes()), None, "{code}");
+            assert_eq!(Suffix::processed(code.as_bytes()), None, "{code}");
         }
     }
 
@@ -109,16 +109,16 @@ mod tests {
     fn a_name_is_a_label_a_dot_and_a_code() {
         let label = b"@400000003b9aca0a000001f4";
         for (code, name) in [
-            (Code::Safe, c"@400000003b9aca0a000001f4.s"),
-            (Code::Unfinished, c"@400000003b9aca0a000001f4.u"),
-            (Code::Made, c"@400000003b9aca0a000001f4.t"),
+            (Suffix::Safe, c"@400000003b9aca0a000001f4.s"),
+            (Suffix::Unfinished, c"@400000003b9aca0a000001f4.u"),
+            (Suffix::InProgress, c"@400000003b9aca0a000001f4.t"),
         ] {
             assert_eq!(code.name(label).as_c_str(), name);
             assert_eq!(code.name(name.to_bytes()).as_c_str(), name);
-            assert_eq!(Code::of(name), Some(code));
+            assert_eq!(Suffix::of_name(name), Some(code));
         }
-        let name = Code::Processed(b"gz").name(label);
+        let name = Suffix::Processed(b"gz").name(label);
         assert_eq!(name.as_c_str(), c"@400000003b9aca0a000001f4.gz");
-        assert_eq!(Code::of(&name), None);
+        assert_eq!(Suffix::of_name(&name), None);
     }
 }

@@ -1,6 +1,6 @@
 //! By which rules a log directory is kept.
 //!
-//! There is one log directory and a [`Policy`] for each family of programs.
+//! There is one log directory and a [`LogPolicy`] for each family of programs.
 //! Where the families differ, a match on the policy decides, so that a policy
 //! more is asked for in each of these places by the compiler.
 
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 /// Whose rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub enum LogPolicy {
     /// Those of multilog: what a processor or a crash leaves half done has a
     /// name of its own until it is safe, and what the system refuses is tried
     /// until it is done.
@@ -21,14 +21,14 @@ pub enum Policy {
     Svlogd,
 }
 
-impl Policy {
+impl LogPolicy {
     /// The signals that the program holds: a processor gets them at their
     /// default action, and unblocked.
     #[must_use]
     pub fn signals(self) -> &'static [Signal] {
         match self {
-            Policy::Multilog => &[Signal::SIGTERM, Signal::SIGALRM],
-            Policy::Svlogd => &[
+            LogPolicy::Multilog => &[Signal::SIGTERM, Signal::SIGALRM],
+            LogPolicy::Svlogd => &[
                 Signal::SIGTERM,
                 Signal::SIGALRM,
                 Signal::SIGHUP,
@@ -39,27 +39,27 @@ impl Policy {
 
     /// The terms of a directory of which nothing is said.
     #[must_use]
-    pub fn terms(self) -> Terms {
+    pub fn default_config(self) -> LogDirConfig {
         let (size, slack) = match self {
-            Policy::Multilog => (99_999, 2000),
-            Policy::Svlogd => (1_000_000, 1000),
+            LogPolicy::Multilog => (99_999, 2000),
+            LogPolicy::Svlogd => (1_000_000, 1000),
         };
-        Terms {
+        LogDirConfig {
             size,
             slack,
             files: 10,
-            floor: 10,
+            min_files: 10,
             bytes: None,
             age: None,
             processor: None,
-            code: b"s".to_vec(),
+            suffix: b"s".to_vec(),
         }
     }
 }
 
 /// How a log directory is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct LogDirConfig {
     /// How many bytes a file may have; 0 is any number.
     pub size: usize,
     /// A file may be closed at a line end when it lacks no more than this.
@@ -69,7 +69,7 @@ pub struct Terms {
     pub files: usize,
     /// svlogd: how many old files are kept while the disk is full; it says
     /// nothing unless it is less than the number before.
-    pub floor: usize,
+    pub min_files: usize,
     /// multilog: how many bytes old files and `current` may have together
     /// before the oldest goes, if there is a limit.
     pub bytes: Option<usize>,
@@ -77,8 +77,8 @@ pub struct Terms {
     pub age: Option<Duration>,
     /// The shell command that each file goes through.
     pub processor: Option<CString>,
-    /// multilog: the code of what it has made; see [`Code::Processed`].
+    /// multilog: the code of what it has made; see [`Suffix::Processed`].
     ///
-    /// [`Code::Processed`]: crate::names::Code::Processed
-    pub code: Vec<u8>,
+    /// [`Suffix::Processed`]: crate::names::Suffix::Processed
+    pub suffix: Vec<u8>,
 }

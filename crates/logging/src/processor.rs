@@ -14,9 +14,9 @@ use unix::exec::PreparedExec;
 use unix::launch::{Launch, LaunchError};
 use unix::{file, signals};
 
-use crate::event::{News, Part, Step, Then, Voice};
-use crate::names::{Code, NEWSTATE, STATE};
-use crate::policy::Policy;
+use crate::event::{LogEvent, LogReporter, LogStep, OnError, ProcessorPart};
+use crate::names::{NEWSTATE, STATE, Suffix};
+use crate::policy::LogPolicy;
 
 /// The mode of what it has made.
 const FINISHED: Mode = Mode::from_bits_truncate(0o744);
@@ -25,18 +25,18 @@ const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 /// it is started or waited for.
 #[derive(Debug)]
 pub(crate) struct Processor<'a> {
-    pub(crate) policy: Policy,
-    pub(crate) voice: Voice<'a>,
+    pub(crate) policy: LogPolicy,
+    pub(crate) reporter: LogReporter<'a>,
     pub(crate) command: CString,
     pub(crate) environment: &'a [&'a CStr],
-    pub(crate) work: Option<Work>,
+    pub(crate) job: Option<Job>,
 }
 
 /// A processor at work.
 #[derive(Debug)]
-pub(crate) struct Work {
+pub(crate) struct Job {
     pid: Pid,
-    /// The file that it reads, and the one that it writes.
+    /// The file that it reads, and the one that it buffer.
     input: CString,
     output: CString,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Work {
 impl Processor<'_> {
     /// Starts its work.
     pub(crate) fn start(&mut self, input: &CStr, output: &CStr) {
-        self.work = Some(Work {
+        self.job = Some(Job {
             pid: self.run(input, output),
             input: input.to_owned(),
             output: output.to_owned(),
@@ -52,101 +52,105 @@ impl Processor<'_> {
     }
 
     /// Whether it is at work.
-    pub(crate) fn works(&self) -> bool {
-        self.work.is_some()
+    pub(crate) fn is_running(&self) -> bool {
+        self.job.is_some()
     }
 
     /// Whether it was at work and has ended; how it did is seen when it is
     /// waited for.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub(crate) fn has_exited(&self) -> bool {
         let how = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
-        self.work.as_ref().is_some_and(|work| {
-            !matches!(waitid(Id::Pid(work.pid), how), Ok(WaitStatus::StillAlive))
-        })
+        self.job
+            .as_ref()
+            .is_some_and(|job| !matches!(waitid(Id::Pid(job.pid), how), Ok(WaitStatus::StillAlive)))
     }
 
     /// Waits until it exits 0, and runs it again as often as it does not.
     /// Then what it has made is finished, what it was made of is gone, and
     /// `newstate` is the state.
     pub(crate) fn finish(&mut self) {
-        let Some(mut work) = self.work.take() else {
+        let Some(mut job) = self.job.take() else {
             return;
         };
-        while !self.succeeds(&work) {
-            work.pid = self.run(&work.input, &work.output);
+        while !self.succeeds(&job) {
+            job.pid = self.run(&job.input, &job.output);
         }
-        let Work { input, output, .. } = &work;
+        let Job { input, output, .. } = &job;
         let made = match self.policy {
-            Policy::Multilog => {
-                self.secure(output, Some(FINISHED));
-                self.secure(NEWSTATE, None);
-                self.voice
-                    .persist(Step::Remove(input), || unlink(input.as_c_str()));
+            LogPolicy::Multilog => {
+                self.sync_and_chmod(output, Some(FINISHED));
+                self.sync_and_chmod(NEWSTATE, None);
+                self.reporter
+                    .retry_until_ok(LogStep::Remove(input), || unlink(input.as_c_str()));
                 output.clone()
             }
-            Policy::Svlogd => {
-                let safe = Code::Safe.name(output.to_bytes());
+            LogPolicy::Svlogd => {
+                let safe = Suffix::Safe.name(output.to_bytes());
                 self.rename(output, &safe);
-                self.voice.persist(Step::SetMode(&safe), || {
+                self.reporter.retry_until_ok(LogStep::SetMode(&safe), || {
                     let follow = FchmodatFlags::FollowSymlink;
                     fchmodat(AT_FDCWD, safe.as_c_str(), FINISHED, follow)
                 });
                 if let Err(error) = unlink(input.as_c_str()) {
-                    self.voice.warn(Step::Remove(input), error);
+                    self.reporter.warn(LogStep::Remove(input), error);
                 }
                 safe
             }
         };
         self.rename(NEWSTATE, STATE);
-        self.voice.news(News::Processed(&made));
+        self.reporter.event(LogEvent::ProcessorDone(&made));
     }
 
     fn run(&self, input: &CStr, output: &CStr) -> Pid {
         let arguments = [c"sh", c"-c", self.command.as_c_str()];
-        self.voice.persist(Step::Fork, || {
+        self.reporter.retry_until_ok(LogStep::Fork, || {
             let shell = PreparedExec::at(c"/bin/sh", &arguments, self.environment);
             let prepare = || {
                 signals::reset(self.policy.signals());
-                self.voice.news(News::Processing(input));
-                self.place_descriptors(input, output)
+                self.reporter.event(LogEvent::ProcessorStarted(input));
+                self.set_descriptors(input, output)
             };
             Launch::new(shell).start_with(prepare, |error| {
                 let (part, error) = match error {
                     LaunchError::Prepare(failed) => failed,
                     LaunchError::Descriptor(error)
                     | LaunchError::Chdir(error)
-                    | LaunchError::Exec(error) => (Part::Shell, error),
+                    | LaunchError::Exec(error) => (ProcessorPart::Shell, error),
                 };
-                let step = Step::Run(&self.command, part);
-                self.voice.trouble(step, error, Then::Exit);
+                let step = LogStep::Run(&self.command, part);
+                self.reporter.error(step, error, OnError::Exit);
             })
         })
     }
 
     /// In the child: gives the processor its files.
-    fn place_descriptors(&self, input: &CStr, output: &CStr) -> Result<(), (Part, Errno)> {
+    fn set_descriptors(&self, input: &CStr, output: &CStr) -> Result<(), (ProcessorPart, Errno)> {
         let place = |part, opened: Result<_, Errno>, number| {
             let placed = opened.and_then(|opened| file::move_to_fd(opened, number));
             placed.map_err(|error| (part, error))
         };
-        place(Part::Input, file::open_read(input), 0)?;
-        place(Part::Output, file::open_truncate(output, 0o644), 1)?;
+        place(ProcessorPart::Input, file::open_read(input), 0)?;
+        place(ProcessorPart::Output, file::open_truncate(output, 0o644), 1)?;
         let state = match (self.policy, file::open_read(STATE)) {
-            (Policy::Svlogd, Err(Errno::ENOENT)) => {
+            (LogPolicy::Svlogd, Err(Errno::ENOENT)) => {
                 let first = file::open_truncate(STATE, 0o644);
-                first.map_err(|error| (Part::FirstState, error))?;
+                first.map_err(|error| (ProcessorPart::FirstState, error))?;
                 file::open_read(STATE)
             }
-            (Policy::Multilog | Policy::Svlogd, state) => state,
+            (LogPolicy::Multilog | LogPolicy::Svlogd, state) => state,
         };
-        place(Part::State, state, 4)?;
-        place(Part::NewState, file::open_truncate(NEWSTATE, 0o644), 5)
+        place(ProcessorPart::State, state, 4)?;
+        place(
+            ProcessorPart::NewState,
+            file::open_truncate(NEWSTATE, 0o644),
+            5,
+        )
     }
 
     /// Waits for its end; whether it exits 0.
-    fn succeeds(&self, work: &Work) -> bool {
+    fn succeeds(&self, job: &Job) -> bool {
         let ended = loop {
-            match waitpid(work.pid, None) {
+            match waitpid(job.pid, None) {
                 Err(Errno::EINTR) => {}
                 ended => break ended,
             }
@@ -156,41 +160,42 @@ impl Processor<'_> {
             Ok(WaitStatus::Exited(..)) => None,
             // The signal has no errno, and 0.76 shows what errno happens to
             // be. EINVAL is nix's word for a real-time signal.
-            Ok(_) | Err(Errno::EINVAL) => Some((Step::Crash, Errno::last())),
-            Err(error) => Some((Step::Wait, error)),
+            Ok(_) | Err(Errno::EINVAL) => Some((LogStep::Crash, Errno::last())),
+            Err(error) => Some((LogStep::Wait, error)),
         };
         match self.policy {
-            Policy::Multilog => {
+            LogPolicy::Multilog => {
                 if let Some((step, error)) = trouble {
-                    self.voice.pause(step, error);
+                    self.reporter.pause(step, error);
                 }
-                self.voice.pause(Step::Failure, None);
+                self.reporter.pause(LogStep::Failure, None);
             }
-            Policy::Svlogd => {
+            LogPolicy::Svlogd => {
                 match trouble {
-                    Some((Step::Wait, error)) => self.voice.warn(Step::Wait, error),
-                    Some(_) | None => self.voice.warn(Step::Failure, None),
+                    Some((LogStep::Wait, error)) => self.reporter.warn(LogStep::Wait, error),
+                    Some(_) | None => self.reporter.warn(LogStep::Failure, None),
                 }
-                let _ = unlink(work.output.as_c_str());
+                let _ = unlink(job.output.as_c_str());
             }
         }
         false
     }
 
     /// Has a file safely on disk, and then gives it a mode.
-    fn secure(&self, name: &CStr, mode: Option<Mode>) {
+    fn sync_and_chmod(&self, name: &CStr, mode: Option<Mode>) {
         let file = self
-            .voice
-            .persist(Step::Create(name), || file::open_append(name, 0o600));
-        self.voice.persist(Step::Sync(name), || fsync(&file));
+            .reporter
+            .retry_until_ok(LogStep::Create(name), || file::open_append(name, 0o600));
+        self.reporter
+            .retry_until_ok(LogStep::Sync(name), || fsync(&file));
         if let Some(mode) = mode {
-            self.voice
-                .persist(Step::SetMode(name), || fchmod(&file, mode));
+            self.reporter
+                .retry_until_ok(LogStep::SetMode(name), || fchmod(&file, mode));
         }
     }
 
     fn rename(&self, from: &CStr, to: &CStr) {
-        self.voice.persist(Step::Rename(from, to), || {
+        self.reporter.retry_until_ok(LogStep::Rename(from, to), || {
             renameat(AT_FDCWD, from, AT_FDCWD, to)
         });
     }

@@ -5,7 +5,7 @@
 
 use daemontools_core::label::Label;
 use libfuzzer_sys::fuzz_target;
-use logging::extent::Extent;
+use logging::rotation::Rotation;
 use logging::lines::Lines;
 
 /// The files of a log.
@@ -112,7 +112,7 @@ fuzz_target!(|bytes: &[u8]| {
     let written = usize::from(*written) * 17 % size;
     let mut reads = vec![Vec::new()];
     let mut total = 0;
-    for piece in pieces.chunks_exact(2) {
+    for fragment in pieces.chunks_exact(2) {
         let length = usize::from(piece[0]) * usize::from(1 + piece[1] % 8 * 2);
         total += length;
         if total > 15_000 {
@@ -139,12 +139,12 @@ fuzz_target!(|bytes: &[u8]| {
         long: false,
     };
     let mut lines = Lines::new(false);
-    let mut extent = Extent::new(size, 2000, written);
+    let mut rotation = Rotation::new(size, 2000, written);
     let mut files = vec![vec![b'o'; written]];
     let mut cuts = Vec::new();
     let mut take = |files: &mut Vec<Vec<u8>>, batch: &logging::batch::Batch<'_>| {
         cuts.clear();
-        extent.take(batch, &mut cuts);
+        rotation.take(batch, &mut cuts);
         let mut start = 0;
         for &cut in &cuts {
             files.last_mut().unwrap().extend(&batch.text[start..cut]);
@@ -155,13 +155,13 @@ fuzz_target!(|bytes: &[u8]| {
     };
     for read in &reads {
         naive.read(read);
-        lines.room()[..read.len()].copy_from_slice(read);
+        lines.read_buffer()[..read.len()].copy_from_slice(read);
         take(&mut files, &lines.batch(read.len(), Label::now));
         assert_eq!(files.len(), naive.files.files.len());
         assert_eq!(files.last(), naive.files.files.last());
-        assert_eq!(lines.is_between(), naive.held.is_empty() && !naive.long);
+        assert_eq!(lines.is_at_line_start(), naive.held.is_empty() && !naive.long);
     }
-    if let Some(batch) = lines.end(Label::now) {
+    if let Some(batch) = lines.finish(Label::now) {
         take(&mut files, &batch);
         naive.read(b"\n");
     }
@@ -171,10 +171,10 @@ fuzz_target!(|bytes: &[u8]| {
     let mut lines = Lines::new(true);
     let mut stamped = Vec::new();
     for read in &reads {
-        lines.room()[..read.len()].copy_from_slice(read);
+        lines.read_buffer()[..read.len()].copy_from_slice(read);
         stamped.extend(lines.batch(read.len(), Label::now).text);
     }
-    if let Some(batch) = lines.end(Label::now) {
+    if let Some(batch) = lines.finish(Label::now) {
         stamped.extend(batch.text);
     }
     let mut plain = reads.concat();

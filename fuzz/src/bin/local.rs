@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use logging::local::{Localizer, Style};
+use logging::tai64::{Localizer, TimeStyle};
 use unix::localtime::Civil;
 
 /// UTC by counting; no date before 1970 or after some years.
@@ -89,7 +89,7 @@ fn naive(input: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let [piece, whole, rest @ ..] = bytes else {
+    let [fragment, whole, rest @ ..] = bytes else {
         return;
     };
     // Of what is not a label yet, the beginning of one is made often.
@@ -103,10 +103,10 @@ fuzz_target!(|bytes: &[u8]| {
             byte => input.push(byte),
         }
     }
-    let mut localizer = Localizer::new(calendar, whole & 1 == 0, Style::Original);
+    let mut localizer = Localizer::new(calendar, whole & 1 == 0, TimeStyle::Original);
     let mut output = Vec::new();
-    for piece in input.chunks(1 + usize::from(*piece)) {
-        localizer.convert(piece, &mut output).unwrap();
+    for fragment in input.chunks(1 + usize::from(*piece)) {
+        localizer.convert(fragment, &mut output).unwrap();
         if whole & 2 == 0 {
             localizer.forget();
         }

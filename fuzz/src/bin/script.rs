@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use daemontools_core::number::scan_decimal;
 use libfuzzer_sys::fuzz_target;
-use logging::script::{Action, Mistake, Script};
+use logging::multilog::{ScriptAction, ScriptError, Script};
 
 /// The leading digits as a number, whatever its size; saturates far above 64
 /// bits, and says so.
@@ -30,24 +30,24 @@ fn naive_whole(text: &[u8], range: RangeInclusive<u128>) -> Option<u128> {
 
 /// What is wrong with the first word with which something is: one of the words
 /// alone, or a directory with what was said before it.
-fn naive_mistake<'a>(words: &[&'a CStr]) -> Option<Mistake<'a>> {
+fn naive_mistake<'a>(words: &[&'a CStr]) -> Option<ScriptError<'a>> {
     let (mut size, mut limit) = (99_999, None);
     for word in words {
         match word.to_bytes() {
             [b's', size_of_file @ ..] => size = naive_number(size_of_file).clamp(4096, 16_777_215),
             [b'R', age @ ..] if naive_whole(age, 0..=0xffff_ffff).is_none() => {
-                return Some(Mistake::Age(age));
+                return Some(ScriptError::Age(age));
             }
-            [b'w', code @ ..] if !is_code(code) => return Some(Mistake::Code(code)),
+            [b'w', code @ ..] if !is_code(code) => return Some(ScriptError::Suffix(code)),
             [b'S', bytes @ ..] => {
                 if !is_limit(bytes, 4096) {
-                    return Some(Mistake::Bytes(bytes, 4096));
+                    return Some(ScriptError::Bytes(bytes, 4096));
                 }
                 limit = Some(bytes);
             }
             [b'.' | b'/', ..] => {
                 if let Some(bytes) = limit.filter(|bytes| !is_limit(bytes, size.into())) {
-                    return Some(Mistake::Bytes(bytes, size as usize));
+                    return Some(ScriptError::Bytes(bytes, size as usize));
                 }
             }
             _ => {}
@@ -103,16 +103,16 @@ fuzz_target!(|bytes: &[u8]| {
             b'S' => bytes = Some(number).filter(|bytes| *bytes > 0),
             b'R' => age = Some(u128::from(number)).filter(|age| *age > 0),
             b'-' | b'+' | b'e' | b'=' | b'.' | b'/' => match (letter, actions.next().unwrap()) {
-                (b'-', Action::Deselect(pattern)) | (b'+', Action::Select(pattern)) => {
-                    assert_eq!(*pattern, logging::pattern::Pattern::new(rest));
+                (b'-', ScriptAction::Deselect(pattern)) | (b'+', ScriptAction::Select(pattern)) => {
+                    assert_eq!(*pattern, logging::multilog::StarPattern::new(rest));
                 }
-                (b'e', Action::Alert) => {}
-                (b'=', Action::Status(name)) => assert_eq!(name.to_bytes(), rest),
-                (_, Action::Append(name, terms)) => {
+                (b'e', ScriptAction::Alert) => {}
+                (b'=', ScriptAction::Status(name)) => assert_eq!(name.to_bytes(), rest),
+                (_, ScriptAction::Append(name, terms)) => {
                     assert_eq!(name.to_bytes(), word);
                     assert_eq!(terms.size as u64, size);
                     assert_eq!(terms.files as u64, files);
-                    assert_eq!(terms.code, code);
+                    assert_eq!(terms.suffix, code);
                     assert_eq!(terms.bytes.map(|bytes| bytes as u64), bytes);
                     assert_eq!(
                         terms.age.map(|age| age.as_millis()),

@@ -5,9 +5,9 @@ use std::time::Duration;
 use cli::errno::errno_message;
 use cli::text::write_stderr;
 use cli::{Exit, Failure, text};
-use logging::event::{Event, Purpose, Step, Then, Trouble};
-use logging::names::LONGEST_CODE;
-use logging::script::{GREATEST_AGE, GREATEST_BYTES, Mistake, least_bytes};
+use logging::event::{LogReport, LogStep, OnError, Purpose, StepError};
+use logging::multilog::script::{GREATEST_AGE, GREATEST_BYTES, ScriptError, least_bytes};
+use logging::names::MAX_SUFFIX_LEN;
 
 use super::MULTILOG;
 
@@ -15,16 +15,16 @@ use super::MULTILOG;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a script is refused.
-pub(crate) fn wrong(mistake: Mistake<'_>) -> Failure {
+pub(crate) fn wrong(mistake: ScriptError<'_>) -> Failure {
     let what = match mistake {
-        Mistake::Age(not) => text![format!("R takes 0 to {GREATEST_AGE} seconds, not "), not],
-        Mistake::Bytes(not, size) => {
+        ScriptError::Age(not) => text![format!("R takes 0 to {GREATEST_AGE} seconds, not "), not],
+        ScriptError::Bytes(not, size) => {
             let least = least_bytes(size);
             let range = format!("S takes {least} to {GREATEST_BYTES} bytes");
             text![range, format!(" for files of {size}, not "), not]
         }
-        Mistake::Code(not) => {
-            let range = format!("w takes 1 to {LONGEST_CODE} letters, digits, dots, ");
+        ScriptError::Suffix(not) => {
+            let range = format!("w takes 1 to {MAX_SUFFIX_LEN} letters, digits, dots, ");
             text![
                 range,
                 "hyphens and underscores, and neither u nor t, not ",
@@ -39,41 +39,43 @@ pub(crate) fn wrong(mistake: Mistake<'_>) -> Failure {
 }
 
 /// Says what the system refused, and waits before it is tried again.
-pub(crate) fn tell(event: &Event<'_>) {
+pub(crate) fn report(event: &LogReport<'_>) {
     let trouble = match event {
-        Event::News(..) => return,
-        Event::Trouble(trouble) => trouble,
+        LogReport::Event(..) => return,
+        LogReport::Error(trouble) => trouble,
     };
     match trouble.then {
-        Then::Again => {
+        OnError::Retry => {
             MULTILOG.warn_msg(sentence(trouble, ", pausing"));
             std::thread::sleep(PAUSE);
         }
-        Then::On | Then::Exit => write_stderr(&MULTILOG.fatal_msg(sentence(trouble, "")).message),
+        OnError::Continue | OnError::Exit => {
+            write_stderr(&MULTILOG.fatal_msg(sentence(trouble, "")).message)
+        }
     }
 }
 
 /// What was refused, and why.
-pub(crate) fn sentence(trouble: &Trouble<'_>, then: &str) -> Vec<u8> {
-    let Trouble {
+pub(crate) fn sentence(trouble: &StepError<'_>, then: &str) -> Vec<u8> {
+    let StepError {
         place, step, error, ..
     } = trouble;
     let what = match step {
-        Step::SwitchBack => text!["unable to switch to starting directory"],
-        Step::OpenDirectory | Step::Switch(Purpose::Open) => {
+        LogStep::ChdirToOrigin => text!["unable to switch to starting directory"],
+        LogStep::OpenDirectory | LogStep::ChdirToLogDir(Purpose::Open) => {
             text!["unable to open directory ", place]
         }
-        Step::Switch(Purpose::Rotate | Purpose::MakeRoom | Purpose::Process) => {
+        LogStep::ChdirToLogDir(Purpose::Rotate | Purpose::FreeSpace | Purpose::Process) => {
             text!["unable to switch to ", place]
         }
-        Step::Lock => text!["unable to lock directory ", place],
-        Step::Stat(file) => text!["unable to stat ", place, "/", file],
-        Step::Create(file) => text!["unable to create ", place, "/", file],
-        Step::Append(file) => text!["unable to append to ", place, "/", file],
-        Step::Write(file) => text!["unable to write to ", place, "/", file],
-        Step::SetMode(file) => text!["unable to set mode of ", place, "/", file],
-        Step::Sync(file) => text!["unable to write ", place, "/", file, " to disk"],
-        Step::Rename(from, to) => {
+        LogStep::Lock => text!["unable to lock directory ", place],
+        LogStep::Stat(file) => text!["unable to stat ", place, "/", file],
+        LogStep::Create(file) => text!["unable to create ", place, "/", file],
+        LogStep::Append(file) => text!["unable to append to ", place, "/", file],
+        LogStep::Write(file) => text!["unable to write to ", place, "/", file],
+        LogStep::SetMode(file) => text!["unable to set mode of ", place, "/", file],
+        LogStep::Sync(file) => text!["unable to write ", place, "/", file, " to disk"],
+        LogStep::Rename(from, to) => {
             text![
                 "unable to rename ",
                 from,
@@ -83,17 +85,17 @@ pub(crate) fn sentence(trouble: &Trouble<'_>, then: &str) -> Vec<u8> {
                 place
             ]
         }
-        Step::Link(file) => text!["unable to link to ", place, "/", file],
-        Step::Remove(file) => text!["unable to remove ", place, "/", file],
-        Step::OpenToList(_) | Step::List(_) => text!["unable to read ", place],
-        Step::Fork => text!["unable to fork for processor in ", place],
-        Step::Run(command, _) => text!["unable to run ", command],
-        Step::Wait => text!["wait failed for processor in ", place],
-        Step::Crash => text!["processor crashed in ", place],
-        Step::Failure => text!["processor failed in ", place],
-        Step::CreateStatus => text!["unable to create ", place],
-        Step::RewindStatus => text!["unable to move to beginning of ", place],
-        Step::WriteStatus => text!["unable to write ", place],
+        LogStep::Link(file) => text!["unable to link to ", place, "/", file],
+        LogStep::Remove(file) => text!["unable to remove ", place, "/", file],
+        LogStep::OpenToList(_) | LogStep::List(_) => text!["unable to read ", place],
+        LogStep::Fork => text!["unable to fork for processor in ", place],
+        LogStep::Run(command, _) => text!["unable to run ", command],
+        LogStep::Wait => text!["wait failed for processor in ", place],
+        LogStep::Crash => text!["processor crashed in ", place],
+        LogStep::Failure => text!["processor failed in ", place],
+        LogStep::CreateStatus => text!["unable to create ", place],
+        LogStep::RewindStatus => text!["unable to move to beginning of ", place],
+        LogStep::WriteStatus => text!["unable to write ", place],
     };
     let why = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
     text![what, then, why]

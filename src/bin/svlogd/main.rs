@@ -13,11 +13,11 @@ use cli::text::write_stderr;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
 use daemontools_core::number::scan_decimal;
-use logging::directory::Surroundings;
-use logging::event::Tell;
+use logging::directory::Context;
+use logging::event::ReportFn;
 use logging::lines::Lines;
-use logging::policy::Policy;
-use logging::svlogd::{Form, Logs, Stamps};
+use logging::policy::LogPolicy;
+use logging::svlogd::{LineFormat, LogFanout, TimestampStyle};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
@@ -26,7 +26,7 @@ use unix::signals::{BlockedSignals, Wakeup};
 use unix::stdio::STDIN;
 use unix::{file, start};
 
-use messages::{inform, received, tell, tell_all};
+use messages::{inform, received, report, report_verbose};
 
 pub(crate) static SVLOGD: Program = Program {
     name: "svlogd",
@@ -51,27 +51,27 @@ const LONGEST: usize = 64 << 20;
 unix::main!(SVLOGD.start(svlogd));
 
 fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let (form, verbose, places) = read_arguments(arguments)?;
+    let (format, verbose, places) = read_arguments(arguments)?;
     umask(Mode::from_bits_truncate(0o022));
     let origin = file::open_read(c".")
         .map_err(|error| SVLOGD.fatal("unable to open current working directory", error))?;
-    let signals = BlockedSignals::block(Policy::Svlogd.signals())
+    let signals = BlockedSignals::block(LogPolicy::Svlogd.signals())
         .map_err(|error| SVLOGD.fatal("unable to hold signals", error))?;
-    let tell: Tell = if verbose { tell_all } else { tell };
-    let around = Surroundings {
+    let report: ReportFn = if verbose { report_verbose } else { report };
+    let ctx = Context {
         origin: origin.as_fd(),
         environment: &start::environment(),
-        tell,
+        report,
     };
-    let mut logs = Logs::new(&form, places, verbose, around);
+    let mut logs = LogFanout::new(&format, places, verbose, ctx);
     reopen(&mut logs)?;
-    let (mut lines, mut column) = (Lines::with_head(form.head), 0);
+    let (mut lines, mut column) = (Lines::with_head(format.head), 0);
 
     // TERM ends the input with the line that is being read. To leave what
     // follows to the next svlogd, it is read byte by byte from then on.
     let mut ending = false;
-    while !(ending && lines.is_between()) {
-        let arrived = signals.wait(STDIN, logs.look_at_ages());
+    while !(ending && lines.is_at_line_start()) {
+        let arrived = signals.wait(STDIN, logs.rotate_expired());
         if let (Wakeup::Signal(signal), true) = (&arrived, verbose) {
             inform(received(*signal));
         }
@@ -79,16 +79,16 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             Wakeup::Signal(Signal::SIGTERM) => ending = true,
             Wakeup::Signal(Signal::SIGALRM) => logs.rotate(),
             Wakeup::Signal(Signal::SIGHUP) => reopen(&mut logs)?,
-            Wakeup::Signal(_) => logs.look_at_processors(),
+            Wakeup::Signal(_) => logs.collect_processors(),
             Wakeup::Timeout => {}
             Wakeup::Input => {
-                let room = lines.room();
+                let room = lines.read_buffer();
                 let length = if ending { 1 } else { room.len() };
                 match read(STDIN, room.get_mut(..length).unwrap_or_default()) {
                     Ok(0) => break,
                     Ok(length) => {
-                        form.replace(room.get_mut(..length).unwrap_or_default(), &mut column);
-                        logs.pass(&lines.batch(length, Label::now));
+                        format.replace(room.get_mut(..length).unwrap_or_default(), &mut column);
+                        logs.process(&lines.batch(length, Label::now));
                     }
                     Err(Errno::EINTR | Errno::EAGAIN) => {}
                     Err(error) => {
@@ -101,15 +101,15 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     }
     // As in runit, a short line that does not end is not written.
     if lines.is_within_line() {
-        if let Some(last) = lines.end(Label::now) {
-            logs.pass(&last);
+        if let Some(last) = lines.finish(Label::now) {
+            logs.process(&last);
         }
     }
     logs.finish();
     Ok(Exit::Success)
 }
 
-fn reopen(logs: &mut Logs<'_>) -> Result<(), Failure> {
+fn reopen(logs: &mut LogFanout<'_>) -> Result<(), Failure> {
     if logs.reopen() {
         return Ok(());
     }
@@ -119,7 +119,7 @@ fn reopen(logs: &mut Logs<'_>) -> Result<(), Failure> {
 /// The options and the directories.
 fn read_arguments<'a>(
     arguments: &'a [&'static CStr],
-) -> Result<(Form, bool, &'a [&'static CStr]), Failure> {
+) -> Result<(LineFormat, bool, &'a [&'static CStr]), Failure> {
     let called = arguments.first().copied().unwrap_or_default();
     let usage = |complaint: Vec<u8>| Failure {
         exit: Exit::Temporary,
@@ -146,9 +146,9 @@ fn read_arguments<'a>(
             b'b' => buffer = number().unwrap_or(1024),
             b't' => {
                 stamps = Some(match stamps {
-                    None => Stamps::Label,
-                    Some(Stamps::Label) => Stamps::Date,
-                    Some(Stamps::Date | Stamps::Iso) => Stamps::Iso,
+                    None => TimestampStyle::Label,
+                    Some(TimestampStyle::Label) => TimestampStyle::Date,
+                    Some(TimestampStyle::Date | TimestampStyle::Iso) => TimestampStyle::Iso,
                 });
             }
             b'v' => verbose = true,
@@ -163,5 +163,5 @@ fn read_arguments<'a>(
         return Err(usage(Vec::new()));
     }
     let length = length.min(LONGEST);
-    Ok((Form::new(stamps, length, by, also), verbose, places))
+    Ok((LineFormat::new(stamps, length, by, also), verbose, places))
 }

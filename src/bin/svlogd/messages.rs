@@ -6,9 +6,9 @@ use std::time::Duration;
 use cli::errno::errno_message;
 use cli::text;
 use cli::text::write_stderr;
-use logging::event::{Event, News, Part, Purpose, Step, Then, Trouble};
-use logging::names::{CURRENT, Code, NEWSTATE};
-use logging::svlogd::config::Mistake;
+use logging::event::{LogEvent, LogReport, LogStep, OnError, ProcessorPart, Purpose, StepError};
+use logging::names::{CURRENT, NEWSTATE, Suffix};
+use logging::svlogd::LogConfigWarning;
 use nix::sys::signal::Signal;
 
 use super::SVLOGD;
@@ -17,46 +17,48 @@ use super::SVLOGD;
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// Says what -v makes it say, and what is worth it without.
-pub(crate) fn tell_all(event: &Event<'_>) {
+pub(crate) fn report_verbose(event: &LogReport<'_>) {
     match event {
-        Event::News(place, news) => match news {
-            News::Configured => inform(text!["read: ", place, "/config"]),
-            News::New => inform(text!["new: ", place, "/current"]),
-            News::Continued => inform(text!["append: ", place, "/current"]),
-            News::Closed => inform(text!["close: ", place]),
-            News::Renamed(name, size) => {
+        LogReport::Event(place, news) => match news {
+            LogEvent::ConfigRead => inform(text!["read: ", place, "/config"]),
+            LogEvent::Created => inform(text!["new: ", place, "/current"]),
+            LogEvent::Resumed => inform(text!["append: ", place, "/current"]),
+            LogEvent::Closed => inform(text!["close: ", place]),
+            LogEvent::Renamed(name, size) => {
                 let size = size.to_string();
                 inform(text!["rename: ", place, "/current ", name, " ", size]);
             }
-            News::Removed(name) => inform(text!["delete: ", place, "/", name]),
-            News::Processing(name) => inform(text!["processing: ", place, "/", name]),
-            News::Processed(name) => inform(text!["processed: ", place, "/", name]),
-            News::NotConfigured(_) | News::Mistaken(_) | News::RemovedForRoom(_) => tell(event),
+            LogEvent::Removed(name) => inform(text!["delete: ", place, "/", name]),
+            LogEvent::ProcessorStarted(name) => inform(text!["processing: ", place, "/", name]),
+            LogEvent::ProcessorDone(name) => inform(text!["processed: ", place, "/", name]),
+            LogEvent::ConfigUnreadable(_)
+            | LogEvent::ConfigWarning(_)
+            | LogEvent::RemovedForSpace(_) => report(event),
         },
-        Event::Trouble(_) => tell(event),
+        LogReport::Error(_) => report(event),
     }
 }
 
 /// Says what went wrong, and waits before it is tried again.
-pub(crate) fn tell(event: &Event<'_>) {
+pub(crate) fn report(event: &LogReport<'_>) {
     match event {
-        Event::News(place, News::NotConfigured(error)) => {
+        LogReport::Event(place, LogEvent::ConfigUnreadable(error)) => {
             SVLOGD.warn(text!["unable to read config: ", place], *error);
         }
-        Event::News(_, News::Mistaken(Mistake::Address(address))) => {
+        LogReport::Event(_, LogEvent::ConfigWarning(LogConfigWarning::Address(address))) => {
             SVLOGD.warn_msg(text!["unable to scan ip address: ", address]);
         }
-        Event::News(_, News::Mistaken(Mistake::Port(port))) => {
+        LogReport::Event(_, LogEvent::ConfigWarning(LogConfigWarning::Port(port))) => {
             SVLOGD.warn_msg(text!["unable to scan port number: ", port]);
         }
-        Event::News(place, News::RemovedForRoom(name)) => {
+        LogReport::Event(place, LogEvent::RemovedForSpace(name)) => {
             SVLOGD.warn_msg(text!["out of disk space, delete: ", place, "/", name]);
         }
-        Event::News(..) => {}
-        Event::Trouble(trouble) => match trouble.then {
-            Then::On => SVLOGD.warn_msg(sentence(trouble)),
-            Then::Exit => write_stderr(&SVLOGD.fatal_msg(sentence(trouble)).message),
-            Then::Again => {
+        LogReport::Event(..) => {}
+        LogReport::Error(trouble) => match trouble.then {
+            OnError::Continue => SVLOGD.warn_msg(sentence(trouble)),
+            OnError::Exit => write_stderr(&SVLOGD.fatal_msg(sentence(trouble)).message),
+            OnError::Retry => {
                 write_stderr(&text!["svlogd: pausing: ", sentence(trouble), "\n"]);
                 std::thread::sleep(PAUSE);
             }
@@ -79,52 +81,60 @@ pub(crate) fn received(signal: Signal) -> &'static str {
 }
 
 /// What was refused, and why.
-fn sentence(trouble: &Trouble<'_>) -> Vec<u8> {
-    let Trouble {
+fn sentence(trouble: &StepError<'_>) -> Vec<u8> {
+    let StepError {
         place, step, error, ..
     } = trouble;
     let of_place = |what: &str| text![what, ": ", place];
     let of_file = |what: &str, file: &CStr| text![what, ": ", place, "/", file];
     let what = match *step {
-        Step::SwitchBack => text!["unable to change to initial working directory"],
-        Step::Switch(purpose) => text!["unable to change directory", wanted(purpose), ": ", place],
-        Step::OpenToList(purpose) => {
+        LogStep::ChdirToOrigin => text!["unable to change to initial working directory"],
+        LogStep::ChdirToLogDir(purpose) => {
+            text!["unable to change directory", wanted(purpose), ": ", place]
+        }
+        LogStep::OpenToList(purpose) => {
             text!["unable to open directory", wanted(purpose), ": ", place]
         }
-        Step::List(Purpose::MakeRoom) => {
+        LogStep::List(Purpose::FreeSpace) => {
             of_place("unable to read directory, want remove old logfile")
         }
-        Step::List(_) => of_place("unable to read directory"),
-        Step::OpenDirectory => of_place("unable to open log directory"),
-        Step::Lock => of_place("unable to lock directory"),
-        Step::Stat(_) => of_place("unable to stat current"),
-        Step::Append(_) => of_place("unable to open current"),
-        Step::Create(_) => of_place("unable to create new current"),
-        Step::Write(_) => of_place("unable to write to current"),
-        Step::Sync(_) => of_place("unable to fsync current logfile"),
-        Step::SetMode(file) if file == CURRENT => of_place("unable to set mode of current"),
-        Step::SetMode(_) => of_place("unable to set mode of processed"),
-        Step::Rename(from, _) if from == CURRENT => of_place("unable to rename current"),
-        Step::Rename(from, _) if from == NEWSTATE => of_place("unable to rename state"),
-        Step::Rename(..) | Step::Link(_) => of_place("unable to rename processed"),
-        Step::Remove(file) => match Code::of(file) {
-            Some(Code::Made) => of_file("unable to unlink processor leftover", file),
-            Some(Code::Unfinished) => of_file("unable to unlink", file),
-            Some(Code::Safe | Code::Processed(_)) | None => {
+        LogStep::List(_) => of_place("unable to read directory"),
+        LogStep::OpenDirectory => of_place("unable to open log directory"),
+        LogStep::Lock => of_place("unable to lock directory"),
+        LogStep::Stat(_) => of_place("unable to stat current"),
+        LogStep::Append(_) => of_place("unable to open current"),
+        LogStep::Create(_) => of_place("unable to create new current"),
+        LogStep::Write(_) => of_place("unable to write to current"),
+        LogStep::Sync(_) => of_place("unable to fsync current logfile"),
+        LogStep::SetMode(file) if file == CURRENT => of_place("unable to set mode of current"),
+        LogStep::SetMode(_) => of_place("unable to set mode of processed"),
+        LogStep::Rename(from, _) if from == CURRENT => of_place("unable to rename current"),
+        LogStep::Rename(from, _) if from == NEWSTATE => of_place("unable to rename state"),
+        LogStep::Rename(..) | LogStep::Link(_) => of_place("unable to rename processed"),
+        LogStep::Remove(file) => match Suffix::of_name(file) {
+            Some(Suffix::InProgress) => of_file("unable to unlink processor leftover", file),
+            Some(Suffix::Unfinished) => of_file("unable to unlink", file),
+            Some(Suffix::Safe | Suffix::Processed(_)) | None => {
                 of_place("unable to unlink oldest logfile")
             }
         },
-        Step::Fork => of_place("unable to fork for processor"),
-        Step::Run(_, Part::Shell) => of_place("unable to run processor"),
-        Step::Run(_, Part::Input) => of_place("unable to open input for processor"),
-        Step::Run(_, Part::Output) => of_place("unable to open output for processor"),
-        Step::Run(_, Part::FirstState) => of_place("unable to create empty state for processor"),
-        Step::Run(_, Part::State) => of_place("unable to open state for processor"),
-        Step::Run(_, Part::NewState) => of_place("unable to open newstate for processor"),
-        Step::Wait => of_place("error waiting for processor"),
-        Step::Crash | Step::Failure => of_place("processor failed, restart"),
+        LogStep::Fork => of_place("unable to fork for processor"),
+        LogStep::Run(_, ProcessorPart::Shell) => of_place("unable to run processor"),
+        LogStep::Run(_, ProcessorPart::Input) => of_place("unable to open input for processor"),
+        LogStep::Run(_, ProcessorPart::Output) => of_place("unable to open output for processor"),
+        LogStep::Run(_, ProcessorPart::FirstState) => {
+            of_place("unable to create empty state for processor")
+        }
+        LogStep::Run(_, ProcessorPart::State) => of_place("unable to open state for processor"),
+        LogStep::Run(_, ProcessorPart::NewState) => {
+            of_place("unable to open newstate for processor")
+        }
+        LogStep::Wait => of_place("error waiting for processor"),
+        LogStep::Crash | LogStep::Failure => of_place("processor failed, restart"),
         // svlogd has no status files.
-        Step::CreateStatus | Step::RewindStatus | Step::WriteStatus => of_place("unable to write"),
+        LogStep::CreateStatus | LogStep::RewindStatus | LogStep::WriteStatus => {
+            of_place("unable to write")
+        }
     };
     let why = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
     text![what, why]
@@ -134,7 +144,7 @@ fn wanted(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Open => "",
         Purpose::Rotate => ", want rotate",
-        Purpose::MakeRoom => ", want remove old logfile",
+        Purpose::FreeSpace => ", want remove old logfile",
         Purpose::Process => ", want processor",
     }
 }

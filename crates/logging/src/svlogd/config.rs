@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use daemontools_core::number::scan_decimal;
 
-use super::pattern::Pattern;
-use crate::policy::{Policy, Terms};
+use super::pattern::PlusPattern;
+use crate::policy::{LogDirConfig, LogPolicy};
 
 /// How a log directory is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct ConfigFile {
     /// `s`, `n`, `N`, `t` and `!`: how its files are kept.
-    pub terms: Terms,
+    pub log_dir: LogDirConfig,
     /// `uADDRESS` or `UADDRESS`: where selected lines are sent.
     pub peer: Option<SocketAddrV4>,
     /// `U…`: whether they are not written to the directory.
@@ -21,30 +21,30 @@ pub struct Config {
     /// `pPREFIX`: what comes before each line.
     pub prefix: Vec<u8>,
     /// The patterns, in order.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<PatternRule>,
 }
 
 /// A line with a pattern. Of those that match, the last counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct PatternRule {
     /// Which lines.
-    pub pattern: Pattern,
+    pub pattern: PlusPattern,
     /// What about them.
-    pub verdict: Verdict,
+    pub effect: RuleEffect,
 }
 
 /// What a pattern says of the lines that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RuleEffect {
     /// `+` and `-`: whether they are written to the directory.
-    Written(bool),
+    Write(bool),
     /// `e` and `E`: whether they are written to standard error.
-    Alerted(bool),
+    Alert(bool),
 }
 
 /// What cannot be understood; the rest counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mistake {
+pub enum LogConfigWarning {
     /// An address that is none.
     Address(Vec<u8>),
     /// A port that is none.
@@ -54,10 +54,10 @@ pub enum Mistake {
 /// Where lines go that are sent to no port: that of syslog.
 const SYSLOG: u16 = 514;
 
-impl Default for Config {
+impl Default for ConfigFile {
     fn default() -> Self {
-        Config {
-            terms: Policy::Svlogd.terms(),
+        ConfigFile {
+            log_dir: LogPolicy::Svlogd.default_config(),
             peer: None,
             sent_only: false,
             prefix: Vec::new(),
@@ -66,11 +66,11 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl ConfigFile {
     /// Reads the text of the file, and tells of mistakes. Lines that mean
     /// nothing are ignored. A NUL ends what a line says.
-    pub fn parse(text: &[u8], mut mistaken: impl FnMut(Mistake)) -> Self {
-        let mut config = Config::default();
+    pub fn parse(text: &[u8], mut mistaken: impl FnMut(LogConfigWarning)) -> Self {
+        let mut config = ConfigFile::default();
         for line in text.split_inclusive(|&byte| byte == b'\n') {
             let said = line.split_inclusive(|&byte| byte == 0).next();
             let line = said.unwrap_or_default();
@@ -84,17 +84,17 @@ impl Config {
             } else {
                 line.get(1..).unwrap_or_default()
             };
-            let terms = &mut config.terms;
+            let log_dir = &mut config.log_dir;
             match letter {
                 b'p' | b'!' if rest.is_empty() => {}
-                b's' => terms.size = count(scaled(rest, &[(b'k', 1 << 10), (b'm', 1 << 20)])),
-                b'n' => terms.files = count(scan_decimal(rest).0),
-                b'N' => terms.floor = count(scan_decimal(rest).0),
+                b's' => log_dir.size = count(scaled(rest, &[(b'k', 1 << 10), (b'm', 1 << 20)])),
+                b'n' => log_dir.files = count(scan_decimal(rest).0),
+                b'N' => log_dir.min_files = count(scan_decimal(rest).0),
                 b't' => {
                     let age = scaled(rest, &[(b'm', 60), (b'h', 3600)]);
-                    terms.age = Some(Duration::from_secs(age)).filter(|age| !age.is_zero());
+                    log_dir.age = Some(Duration::from_secs(age)).filter(|age| !age.is_zero());
                 }
-                b'!' => terms.processor = CString::new(rest).ok(),
+                b'!' => log_dir.processor = CString::new(rest).ok(),
                 b'p' => config.prefix = rest.to_vec(),
                 b'u' | b'U' => {
                     // A later line does not take it back.
@@ -104,28 +104,28 @@ impl Config {
                         Err(mistake) => mistaken(mistake),
                     }
                 }
-                b'+' | b'-' => config.rule(rest, Verdict::Written(*letter == b'+')),
-                b'e' | b'E' => config.rule(rest, Verdict::Alerted(*letter == b'e')),
+                b'+' | b'-' => config.rule(rest, RuleEffect::Write(*letter == b'+')),
+                b'e' | b'E' => config.rule(rest, RuleEffect::Alert(*letter == b'e')),
                 _ => {}
             }
         }
         config
     }
 
-    fn rule(&mut self, pattern: &[u8], verdict: Verdict) {
-        let pattern = Pattern::new(pattern);
-        self.rules.push(Rule { pattern, verdict });
+    fn rule(&mut self, pattern: &[u8], effect: RuleEffect) {
+        let pattern = PlusPattern::new(pattern);
+        self.rules.push(PatternRule { pattern, effect });
     }
 
     /// Whether a line is written to the directory, and to standard error.
     #[must_use]
-    pub fn judge(&self, head: &[u8]) -> (bool, bool) {
+    pub fn filter(&self, head: &[u8]) -> (bool, bool) {
         let (mut written, mut alerted) = (true, false);
-        for Rule { pattern, verdict } in &self.rules {
-            match verdict {
-                Verdict::Written(so) if *so != written && pattern.matches(head) => written = *so,
-                Verdict::Alerted(so) if *so != alerted && pattern.matches(head) => alerted = *so,
-                Verdict::Written(_) | Verdict::Alerted(_) => {}
+        for PatternRule { pattern, effect } in &self.rules {
+            match effect {
+                RuleEffect::Write(so) if *so != written && pattern.matches(head) => written = *so,
+                RuleEffect::Alert(so) if *so != alerted && pattern.matches(head) => alerted = *so,
+                RuleEffect::Write(_) | RuleEffect::Alert(_) => {}
             }
         }
         (written, alerted)
@@ -147,14 +147,14 @@ fn count(number: u64) -> usize {
 
 /// `A.B.C.D` or `A.B.C.D:PORT`. Numbers wrap, and what follows them does not
 /// matter. None if the port wraps to 0: to send is not even tried.
-fn peer(text: &[u8]) -> Result<Option<SocketAddrV4>, Mistake> {
+fn peer(text: &[u8]) -> Result<Option<SocketAddrV4>, LogConfigWarning> {
     let mut parts = text.splitn(2, |&byte| byte == b':');
     let address = parts.next().unwrap_or_default();
-    let octets = octets(address).ok_or_else(|| Mistake::Address(address.to_vec()))?;
+    let octets = octets(address).ok_or_else(|| LogConfigWarning::Address(address.to_vec()))?;
     let port = match parts.next() {
         None => SYSLOG,
         Some(port) => match scan_decimal(port).0 {
-            0 => return Err(Mistake::Port(port.to_vec())),
+            0 => return Err(LogConfigWarning::Port(port.to_vec())),
             number => {
                 let [low, high, ..] = number.to_le_bytes();
                 u16::from_le_bytes([low, high])
@@ -185,32 +185,32 @@ fn octets(mut text: &[u8]) -> Option<[u8; 4]> {
 mod tests {
     use super::*;
 
-    fn config(text: &str) -> Config {
-        Config::parse(text.as_bytes(), |mistake| panic!("{mistake:?}"))
+    fn config(text: &str) -> ConfigFile {
+        ConfigFile::parse(text.as_bytes(), |mistake| panic!("{mistake:?}"))
     }
 
     #[test]
     fn numbers_may_have_units() {
-        assert_eq!(config("s3k\n").terms.size, 3072);
-        assert_eq!(config("s2m").terms.size, 2 << 20);
-        assert_eq!(config("s7x").terms.size, 7);
-        assert_eq!(config("sx").terms.size, 0);
-        assert_eq!(config("s5\ns\n").terms.size, 0);
-        assert_eq!(config("s5\ns").terms.size, 5);
-        assert_eq!(config("t2m\n").terms.age, Some(Duration::from_secs(120)));
-        assert_eq!(config("t1h\n").terms.age, Some(Duration::from_secs(3600)));
-        assert_eq!(config("n3").terms.files, 3);
-        assert_eq!(config("N2").terms.floor, 2);
-        assert_eq!(config("\n#s5\n s5\nx\n"), Config::default());
+        assert_eq!(config("s3k\n").log_dir.size, 3072);
+        assert_eq!(config("s2m").log_dir.size, 2 << 20);
+        assert_eq!(config("s7x").log_dir.size, 7);
+        assert_eq!(config("sx").log_dir.size, 0);
+        assert_eq!(config("s5\ns\n").log_dir.size, 0);
+        assert_eq!(config("s5\ns").log_dir.size, 5);
+        assert_eq!(config("t2m\n").log_dir.age, Some(Duration::from_secs(120)));
+        assert_eq!(config("t1h\n").log_dir.age, Some(Duration::from_secs(3600)));
+        assert_eq!(config("n3").log_dir.files, 3);
+        assert_eq!(config("N2").log_dir.min_files, 2);
+        assert_eq!(config("\n#s5\n s5\nx\n"), ConfigFile::default());
     }
 
     #[test]
     fn the_last_pattern_that_matches_counts() {
         let config = config("-*\n+a*\n-ab*\nea*\nEac*\n");
-        assert_eq!(config.judge(b"ad"), (true, true));
-        assert_eq!(config.judge(b"ab"), (false, true));
-        assert_eq!(config.judge(b"ac"), (true, false));
-        assert_eq!(config.judge(b"b"), (false, false));
+        assert_eq!(config.filter(b"ad"), (true, true));
+        assert_eq!(config.filter(b"ab"), (false, true));
+        assert_eq!(config.filter(b"ac"), (true, false));
+        assert_eq!(config.filter(b"b"), (false, false));
     }
 
     #[test]
@@ -222,13 +222,13 @@ mod tests {
         assert_eq!(peer("u1.2.3.4:65536"), None);
         assert!(config("U1.2.3.4\nu1.2.3.4\n").sent_only);
         for (text, mistake) in [
-            ("u1.2.3", Mistake::Address(b"1.2.3".to_vec())),
-            ("u\n", Mistake::Address(Vec::new())),
-            ("U1.2.3.4:0", Mistake::Port(b"0".to_vec())),
-            ("U1.2.3.4:", Mistake::Port(Vec::new())),
+            ("u1.2.3", LogConfigWarning::Address(b"1.2.3".to_vec())),
+            ("u\n", LogConfigWarning::Address(Vec::new())),
+            ("U1.2.3.4:0", LogConfigWarning::Port(b"0".to_vec())),
+            ("U1.2.3.4:", LogConfigWarning::Port(Vec::new())),
         ] {
             let mut seen = Vec::new();
-            let config = Config::parse(text.as_bytes(), |mistake| seen.push(mistake));
+            let config = ConfigFile::parse(text.as_bytes(), |mistake| seen.push(mistake));
             assert_eq!((config.peer, seen), (None, vec![mistake]));
             assert_eq!(config.sent_only, text.starts_with('U'));
         }

@@ -5,10 +5,10 @@
 //! line with a prefix, tell of it, or send it elsewhere.
 
 pub mod config;
-pub mod line;
-pub mod logs;
+pub mod fanout;
+pub mod line_format;
 pub mod pattern;
 
-pub use config::Config;
-pub use line::{Form, Stamps};
-pub use logs::Logs;
+pub use config::{ConfigFile, LogConfigWarning};
+pub use fanout::LogFanout;
+pub use line_format::{LineFormat, TimestampStyle};

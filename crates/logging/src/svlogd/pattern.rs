@@ -6,13 +6,13 @@ use memchr::memchr;
 /// any string at the end of the pattern, and `+` is the character after it
 /// once or more often, after which the line may end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(Vec<u8>);
+pub struct PlusPattern(Vec<u8>);
 
-impl Pattern {
+impl PlusPattern {
     /// The pattern that is written as `text`.
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
-        Pattern(text.to_vec())
+        PlusPattern(text.to_vec())
     }
 
     /// Whether the pattern matches `line`.
@@ -51,10 +51,10 @@ impl Pattern {
 
 #[cfg(test)]
 mod tests {
-    use super::Pattern;
+    use super::PlusPattern;
 
     fn matches(pattern: &str, line: &str) -> bool {
-        Pattern::new(pattern.as_bytes()).matches(line.as_bytes())
+        PlusPattern::new(pattern.as_bytes()).matches(line.as_bytes())
     }
 
     #[test]

@@ -9,57 +9,61 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
 use nix::sys::stat::{Mode, lstat, stat};
 use nix::unistd::{linkat, unlink};
 
-use crate::event::{News, Purpose, Step, Then, Voice};
-use crate::names::Code;
-use crate::old::{Bounds, OldFile, Surplus, is_old, oldest_of_more_than, surplus};
-use crate::policy::Policy;
+use crate::event::{LogEvent, LogReporter, LogStep, OnError, Purpose};
+use crate::names::Suffix;
+use crate::policy::LogPolicy;
+use crate::retention::{Excess, Limits, OldFile, excess, is_old_file, oldest_if_more_than};
 
 /// The old files of a log directory, which is the current directory whenever
 /// something is asked of them.
 #[derive(Clone, Debug)]
-pub(crate) struct Shelf<'a> {
-    pub(crate) policy: Policy,
-    pub(crate) voice: Voice<'a>,
+pub(crate) struct Archive<'a> {
+    pub(crate) policy: LogPolicy,
+    pub(crate) reporter: LogReporter<'a>,
     /// How much is kept.
-    pub(crate) bounds: Bounds,
+    pub(crate) limits: Limits,
     /// How many are kept while the disk is full, as in the directory's terms.
-    pub(crate) floor: usize,
+    pub(crate) min_files: usize,
     /// How many bytes `current` may have before one must go.
-    pub(crate) room: usize,
+    pub(crate) current_limit: usize,
 }
 
-impl Shelf<'_> {
+impl Archive<'_> {
     /// Makes a file, if it exists, an old file of this moment, and removes
     /// what there is too much of.
-    pub(crate) fn keep(&mut self, file: &CStr, code: Code<'_>) {
+    pub(crate) fn archive(&mut self, file: &CStr, code: Suffix<'_>) {
         let kept = match self.policy {
-            Policy::Multilog => self.keep_by_link(file, code),
-            Policy::Svlogd => {
-                self.rename(file, &free_name(code));
+            LogPolicy::Multilog => self.archive_by_link(file, code),
+            LogPolicy::Svlogd => {
+                self.rename(file, &unused_name(code));
                 true
             }
         };
         if kept {
-            self.remove_surplus(0);
+            self.remove_excess(0);
         }
     }
 
     /// A file that has another name has been here before, and its writer
     /// ended before it could remove this name.
-    fn keep_by_link(&self, file: &CStr, code: Code<'_>) -> bool {
-        let Some(names) = self.voice.persist(Step::Stat(file), || names(file)) else {
+    fn archive_by_link(&self, file: &CStr, code: Suffix<'_>) -> bool {
+        let Some(names) = self
+            .reporter
+            .retry_until_ok(LogStep::Stat(file), || names(file))
+        else {
             return false;
         };
         if names == 1 {
             self.link(file, code, Label::now());
         }
-        self.voice.persist(Step::Remove(file), || unlink(file));
+        self.reporter
+            .retry_until_ok(LogStep::Remove(file), || unlink(file));
         true
     }
 
     /// Gives a file another name, by the first label from `label` on that no
     /// other file has.
-    fn link(&self, file: &CStr, code: Code<'_>, mut label: Label) {
+    fn link(&self, file: &CStr, code: Suffix<'_>, mut label: Label) {
         loop {
             let name = code.name(&label.text());
             match linkat(AT_FDCWD, file, AT_FDCWD, name.as_c_str(), AtFlags::empty()) {
@@ -67,7 +71,7 @@ impl Shelf<'_> {
                 // Another file ended in the same microsecond.
                 Err(Errno::EEXIST) => label = label.next(),
                 Err(error) => {
-                    self.voice.pause(Step::Link(&name), error);
+                    self.reporter.pause(LogStep::Link(&name), error);
                     label = Label::now();
                 }
             }
@@ -76,42 +80,46 @@ impl Shelf<'_> {
 
     /// Gives a file its name instead of the one it has.
     pub(crate) fn rename(&self, file: &CStr, name: &CStr) {
-        self.voice.persist(Step::Rename(file, name), || {
-            renameat(AT_FDCWD, file, AT_FDCWD, name)
-        });
+        self.reporter
+            .retry_until_ok(LogStep::Rename(file, name), || {
+                renameat(AT_FDCWD, file, AT_FDCWD, name)
+            });
     }
 
     /// Removes what there is too much of beside `current`, which has so many
     /// bytes. multilog does so until it is done; svlogd leaves what it cannot
     /// remove.
-    pub(crate) fn remove_surplus(&mut self, current: usize) {
+    pub(crate) fn remove_excess(&mut self, current: usize) {
         let then = match self.policy {
-            Policy::Multilog => Then::Again,
-            Policy::Svlogd => Then::On,
+            LogPolicy::Multilog => OnError::Retry,
+            LogPolicy::Svlogd => OnError::Continue,
         };
         'again: loop {
             let old = self.old_files(Purpose::Rotate);
-            let old = match old.and_then(|names| self.weigh(names)) {
+            let old = match old.and_then(|names| self.stat_sizes(names)) {
                 Ok(old) => old,
                 Err((step, error)) => {
-                    self.voice.trouble(step, error, then);
+                    self.reporter.error(step, error, then);
                     match then {
-                        Then::Again => continue,
-                        Then::On | Then::Exit => return,
+                        OnError::Retry => continue,
+                        OnError::Continue | OnError::Exit => return,
                     }
                 }
             };
-            let Surplus { gone, room } = surplus(self.policy, old, self.bounds, current);
-            self.room = room;
-            for name in gone {
-                if Code::of(&name) != Some(Code::Made) {
-                    self.voice.news(News::Removed(&name));
+            let Excess {
+                remove,
+                current_limit,
+            } = excess(self.policy, old, self.limits, current);
+            self.current_limit = current_limit;
+            for name in remove {
+                if Suffix::of_name(&name) != Some(Suffix::InProgress) {
+                    self.reporter.event(LogEvent::Removed(&name));
                 }
                 if let Err(error) = unlink(name.as_c_str()) {
-                    self.voice.trouble(Step::Remove(&name), error, then);
+                    self.reporter.error(LogStep::Remove(&name), error, then);
                     match then {
-                        Then::Again => continue 'again,
-                        Then::On | Then::Exit => {}
+                        OnError::Retry => continue 'again,
+                        OnError::Continue | OnError::Exit => {}
                     }
                 }
             }
@@ -120,12 +128,12 @@ impl Shelf<'_> {
     }
 
     /// Finds out how many bytes each has, if there is a limit.
-    fn weigh(&self, names: Vec<CString>) -> Result<Vec<OldFile>, (Step<'static>, Errno)> {
+    fn stat_sizes(&self, names: Vec<CString>) -> Result<Vec<OldFile>, (LogStep<'static>, Errno)> {
         let weighed = names.into_iter().map(|name| {
-            let size = match self.bounds.bytes.map(|_| lstat(name.as_c_str())) {
+            let size = match self.limits.bytes.map(|_| lstat(name.as_c_str())) {
                 None | Some(Err(Errno::ENOENT)) => 0,
                 Some(Ok(stat)) => usize::try_from(stat.st_size).unwrap_or(0),
-                Some(Err(error)) => return Err((Step::List(Purpose::Rotate), error)),
+                Some(Err(error)) => return Err((LogStep::List(Purpose::Rotate), error)),
             };
             Ok(OldFile { name, size })
         });
@@ -133,35 +141,35 @@ impl Shelf<'_> {
     }
 
     /// Removes the oldest old file, if there are more than must be kept while
-    /// the disk is full; whether there is room now.
-    pub(crate) fn make_room(&self) -> bool {
-        let old = self.old_files(Purpose::MakeRoom);
+    /// the disk is full; whether there is current_limit now.
+    pub(crate) fn free_space(&self) -> bool {
+        let old = self.old_files(Purpose::FreeSpace);
         let old = old.unwrap_or_else(|(step, error)| {
-            self.voice.warn(step, error);
+            self.reporter.warn(step, error);
             Vec::new()
         });
-        let oldest = oldest_of_more_than(self.floor, old);
+        let oldest = oldest_if_more_than(self.min_files, old);
         oldest
-            .filter(|_| self.floor < self.bounds.files)
+            .filter(|_| self.min_files < self.limits.files)
             .is_some_and(|oldest| {
-                self.voice.news(News::RemovedForRoom(&oldest));
+                self.reporter.event(LogEvent::RemovedForSpace(&oldest));
                 let removed = unlink(oldest.as_c_str());
                 removed
-                    .map_err(|error| self.voice.warn(Step::Remove(&oldest), error))
+                    .map_err(|error| self.reporter.warn(LogStep::Remove(&oldest), error))
                     .is_ok()
             })
     }
 
     /// The old files in the current directory, in the order in which it has
     /// them.
-    fn old_files(&self, purpose: Purpose) -> Result<Vec<CString>, (Step<'static>, Errno)> {
+    fn old_files(&self, purpose: Purpose) -> Result<Vec<CString>, (LogStep<'static>, Errno)> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let mut directory = Dir::open(c".", flags, Mode::empty())
-            .map_err(|error| (Step::OpenToList(purpose), error))?;
+            .map_err(|error| (LogStep::OpenToList(purpose), error))?;
         let mut old = Vec::new();
         for entry in directory.iter() {
-            let entry = entry.map_err(|error| (Step::List(purpose), error))?;
-            if is_old(self.policy, entry.file_name().to_bytes()) {
+            let entry = entry.map_err(|error| (LogStep::List(purpose), error))?;
+            if is_old_file(self.policy, entry.file_name().to_bytes()) {
                 old.push(entry.file_name().to_owned());
             }
         }
@@ -170,7 +178,7 @@ impl Shelf<'_> {
 }
 
 /// The first name from this moment on that no file has.
-pub(crate) fn free_name(code: Code<'_>) -> CString {
+pub(crate) fn unused_name(code: Suffix<'_>) -> CString {
     let mut label = Label::now();
     loop {
         let name = code.name(&label.text());
@@ -199,23 +207,23 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         // No other test of this crate asks where it is.
         std::env::set_current_dir(&directory).unwrap();
-        let shelf = Shelf {
-            policy: Policy::Multilog,
-            voice: Voice {
+        let shelf = Archive {
+            policy: LogPolicy::Multilog,
+            reporter: LogReporter {
                 place: c"test",
-                tell: |event| panic!("{event:?}"),
+                report: |event| panic!("{event:?}"),
             },
-            bounds: Bounds {
+            limits: Limits {
                 files: 10,
                 bytes: None,
             },
-            floor: 10,
-            room: usize::MAX,
+            min_files: 10,
+            current_limit: usize::MAX,
         };
         let label = Label::from_unix(1_000_000_000, 999_998);
         for text in ["first", "second", "third"] {
             std::fs::write("previous", text).unwrap();
-            shelf.link(c"previous", Code::Safe, label);
+            shelf.link(c"previous", Suffix::Safe, label);
             unlink(c"previous").unwrap();
         }
         let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();

@@ -4,17 +4,17 @@ use std::ffi::CString;
 
 use daemontools_core::label::TEXT;
 
-use crate::names::Code;
-use crate::policy::Policy;
+use crate::names::Suffix;
+use crate::policy::LogPolicy;
 
 /// Whether a name in a log directory is that of an old file: it begins with
 /// `@` and is as long as a label at least; to svlogd, as long as a label, a dot
 /// and a letter. What follows the label does not matter.
 #[must_use]
-pub fn is_old(policy: Policy, name: &[u8]) -> bool {
+pub fn is_old_file(policy: LogPolicy, name: &[u8]) -> bool {
     let long = match policy {
-        Policy::Multilog => name.len() >= TEXT,
-        Policy::Svlogd => name.len() == TEXT + 2,
+        LogPolicy::Multilog => name.len() >= TEXT,
+        LogPolicy::Svlogd => name.len() == TEXT + 2,
     };
     long && name.starts_with(b"@")
 }
@@ -30,7 +30,7 @@ pub struct OldFile {
 
 /// How much is kept: as in the directory's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct Limits {
     /// How many files.
     pub files: usize,
     /// How many bytes.
@@ -39,11 +39,11 @@ pub struct Bounds {
 
 /// What is to be done about old files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Surplus {
+pub struct Excess {
     /// They must go.
-    pub gone: Vec<CString>,
+    pub remove: Vec<CString>,
     /// How many bytes `current` may then have before another one must.
-    pub room: usize,
+    pub current_limit: usize,
 }
 
 /// What there is too much of when a file becomes an old one, and when
@@ -54,10 +54,10 @@ pub struct Surplus {
 /// and of one label those that come first. With svlogd there goes one, if
 /// there are more than `files`, after all that dead processors left.
 #[must_use]
-pub fn surplus(policy: Policy, mut old: Vec<OldFile>, bounds: Bounds, current: usize) -> Surplus {
-    let Bounds { files, bytes } = bounds;
+pub fn excess(policy: LogPolicy, mut old: Vec<OldFile>, limits: Limits, current: usize) -> Excess {
+    let Limits { files, bytes } = limits;
     match policy {
-        Policy::Multilog => {
+        LogPolicy::Multilog => {
             old.sort_by(|one, other| label(&one.name).cmp(label(&other.name)));
             let mut many = (old.len() + 1).saturating_sub(files);
             // The bytes are summed up from the newest file on.
@@ -70,20 +70,23 @@ pub fn surplus(policy: Policy, mut old: Vec<OldFile>, bounds: Bounds, current: u
                 };
                 left = after;
             }
-            let room = if old.len() > many { left } else { usize::MAX };
+            let current_limit = if old.len() > many { left } else { usize::MAX };
             old.truncate(many);
-            let gone = old.into_iter().map(|file| file.name).collect();
-            Surplus { gone, room }
+            let remove = old.into_iter().map(|file| file.name).collect();
+            Excess {
+                remove,
+                current_limit,
+            }
         }
-        Policy::Svlogd => {
+        LogPolicy::Svlogd => {
             let names = old.into_iter().map(|file| file.name);
-            let (mut gone, old): (Vec<_>, _) =
-                names.partition(|name| Code::of(name) == Some(Code::Made));
+            let (mut remove, old): (Vec<_>, _) =
+                names.partition(|name| Suffix::of_name(name) == Some(Suffix::InProgress));
             let files = if files == 0 { usize::MAX } else { files };
-            gone.extend(oldest_of_more_than(files, old));
-            Surplus {
-                gone,
-                room: usize::MAX,
+            remove.extend(oldest_if_more_than(files, old));
+            Excess {
+                remove,
+                current_limit: usize::MAX,
             }
         }
     }
@@ -92,10 +95,10 @@ pub fn surplus(policy: Policy, mut old: Vec<OldFile>, bounds: Bounds, current: u
 /// The oldest of svlogd's old files, if there are more than `files`. What its
 /// processor has not made, or not yet, does not count.
 #[must_use]
-pub fn oldest_of_more_than(files: usize, mut old: Vec<CString>) -> Option<CString> {
-    old.retain(|name| match Code::of(name) {
-        Some(Code::Made | Code::Unfinished) => false,
-        Some(Code::Safe | Code::Processed(_)) | None => true,
+pub fn oldest_if_more_than(files: usize, mut old: Vec<CString>) -> Option<CString> {
+    old.retain(|name| match Suffix::of_name(name) {
+        Some(Suffix::InProgress | Suffix::Unfinished) => false,
+        Some(Suffix::Safe | Suffix::Processed(_)) | None => true,
     });
     let many = old.len() > files;
     old.into_iter().min().filter(|_| many)
@@ -109,20 +112,26 @@ fn label(name: &CString) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn surplus_of(names: &[&str], files: usize) -> Vec<String> {
-        surplus_by(Policy::Multilog, names, files)
+    fn excess_of(names: &[&str], files: usize) -> Vec<String> {
+        excess_by(LogPolicy::Multilog, names, files)
     }
 
-    fn surplus_by(policy: Policy, names: &[&str], files: usize) -> Vec<String> {
-        let old = names.iter().filter(|name| is_old(policy, name.as_bytes()));
+    fn excess_by(policy: LogPolicy, names: &[&str], files: usize) -> Vec<String> {
+        let old = names
+            .iter()
+            .filter(|name| is_old_file(policy, name.as_bytes()));
         let old = old.map(|name| OldFile {
             name: CString::new(*name).unwrap(),
             size: 0,
         });
-        let bounds = Bounds { files, bytes: None };
-        let Surplus { gone, room } = surplus(policy, old.collect(), bounds, 0);
-        assert_eq!(room, usize::MAX);
-        gone.into_iter()
+        let limits = Limits { files, bytes: None };
+        let Excess {
+            remove,
+            current_limit,
+        } = excess(policy, old.collect(), limits, 0);
+        assert_eq!(current_limit, usize::MAX);
+        remove
+            .into_iter()
             .map(|name| name.into_string().unwrap())
             .collect()
     }
@@ -134,10 +143,10 @@ mod tests {
             "@400000000000000000000001.s",
             "@400000000000000000000002.u",
         ];
-        assert_eq!(surplus_of(&names, 4), [""; 0]);
-        assert_eq!(surplus_of(&names, 3), [names[1]]);
-        assert_eq!(surplus_of(&names, 2), [names[1], names[2]]);
-        assert_eq!(surplus_of(&[], 2), [""; 0]);
+        assert_eq!(excess_of(&names, 4), [""; 0]);
+        assert_eq!(excess_of(&names, 3), [names[1]]);
+        assert_eq!(excess_of(&names, 2), [names[1], names[2]]);
+        assert_eq!(excess_of(&[], 2), [""; 0]);
     }
 
     #[test]
@@ -150,10 +159,13 @@ mod tests {
             ".",
             "..",
         ];
-        assert_eq!(surplus_of(&names, 0), [""; 0]);
-        assert!(is_old(Policy::Multilog, b"@400000000000000000000000"));
-        assert!(is_old(
-            Policy::Multilog,
+        assert_eq!(excess_of(&names, 0), [""; 0]);
+        assert!(is_old_file(
+            LogPolicy::Multilog,
+            b"@400000000000000000000000"
+        ));
+        assert!(is_old_file(
+            LogPolicy::Multilog,
             b"@zzzzzzzzzzzzzzzzzzzzzzzz and more"
         ));
     }
@@ -165,7 +177,7 @@ mod tests {
             "@400000000000000000000001.a",
             "@400000000000000000000000.z",
         ];
-        assert_eq!(surplus_of(&names, 2), [names[2], names[0]]);
+        assert_eq!(excess_of(&names, 2), [names[2], names[0]]);
     }
 
     #[test]
@@ -180,9 +192,9 @@ mod tests {
             "@400000000000000000000004.t",
         ];
         for (files, oldest) in [(0, None), (1, Some(names[2])), (2, None)] {
-            let gone = [Some(names[1]), Some(names[6]), oldest];
-            let gone: Vec<_> = gone.into_iter().flatten().collect();
-            assert_eq!(surplus_by(Policy::Svlogd, &names, files), gone);
+            let expected = [Some(names[1]), Some(names[6]), oldest];
+            let expected: Vec<_> = expected.into_iter().flatten().collect();
+            assert_eq!(excess_by(LogPolicy::Svlogd, &names, files), expected);
         }
     }
 
@@ -198,7 +210,7 @@ mod tests {
     #[test]
     fn the_oldest_go_until_all_have_no_more_bytes_than_they_may() {
         let sizes = [40, 30, 20, 10];
-        for (files, bytes, current, gone, room) in [
+        for (files, bytes, current, removed, limit) in [
             (9, 100, 0, 0, 0),
             (9, 99, 0, 1, 39),
             (9, 100, 1, 1, 40),
@@ -210,21 +222,21 @@ mod tests {
             (9, 9, 0, 4, usize::MAX),
             (9, 100, 91, 4, usize::MAX),
             (9, 100, 500, 4, usize::MAX),
-            // Who wants more gone has it so.
+            // Who wants more remove has it so.
             (3, 99, 0, 2, 69),
             (3, 20, 0, 3, 10),
             (1, 1000, 0, 4, usize::MAX),
         ] {
-            let bounds = Bounds {
+            let limits = Limits {
                 files,
                 bytes: Some(bytes),
             };
             let old = of_sizes(&sizes);
-            let surplus = surplus(Policy::Multilog, old.clone(), bounds, current);
-            let case = format!("{bounds:?}, current {current}");
-            assert_eq!(surplus.room, room, "{case}");
-            let names = old[..gone].iter().map(|file| file.name.clone());
-            assert_eq!(surplus.gone, names.collect::<Vec<_>>(), "{case}");
+            let excess = excess(LogPolicy::Multilog, old.clone(), limits, current);
+            let case = format!("{limits:?}, current {current}");
+            assert_eq!(excess.current_limit, limit, "{case}");
+            let names = old[..removed].iter().map(|file| file.name.clone());
+            assert_eq!(excess.remove, names.collect::<Vec<_>>(), "{case}");
         }
     }
 
@@ -242,20 +254,23 @@ mod tests {
             }
             let mut old = of_sizes(&sizes);
             random.shuffle(&mut old);
-            let bounds = Bounds {
+            let limits = Limits {
                 files,
                 bytes: Some(bytes),
             };
-            let surplus = surplus(Policy::Multilog, old.clone(), bounds, current);
-            old.retain(|file| !surplus.gone.contains(&file.name));
+            let excess = excess(LogPolicy::Multilog, old.clone(), limits, current);
+            old.retain(|file| !excess.remove.contains(&file.name));
             old.sort_by(|one, other| one.name.cmp(&other.name));
-            assert_eq!(old, left, "{sizes:?} {bounds:?} {current}");
-            let room = if left.is_empty() {
+            assert_eq!(old, left, "{sizes:?} {limits:?} {current}");
+            let current_limit = if left.is_empty() {
                 usize::MAX
             } else {
                 bytes - held(&left)
             };
-            assert_eq!(surplus.room, room, "{sizes:?} {bounds:?} {current}");
+            assert_eq!(
+                excess.current_limit, current_limit,
+                "{sizes:?} {limits:?} {current}"
+            );
         }
     }
 }

@@ -15,13 +15,13 @@ use unix::localtime::Civil;
 /// digits that follow, lowercase, belong to it.
 #[derive(Debug)]
 pub struct Localizer<C> {
-    place: Place,
+    place: LinePosition,
     clock: Clock<C>,
 }
 
 /// How a date and time is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub enum TimeStyle {
     /// `2011-02-09 12:34:56.247337500`, as 0.76 does.
     Original,
     /// `2011-02-09T12:34:56.247337500+01:00`, as RFC 3339 has it. The calendar
@@ -33,7 +33,7 @@ pub enum Style {
 
 /// Where in a line the next byte stands.
 #[derive(Debug)]
-enum Place {
+enum LinePosition {
     /// At its beginning.
     Start,
     /// In its label, of which these digits came in earlier pieces.
@@ -47,9 +47,9 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
     /// seconds of one minute it is asked about few if `whole_minutes` is
     /// set: then it must not change its offset from Unix time twice within a
     /// minute so that the second change undoes the first.
-    pub fn new(calendar: C, whole_minutes: bool, style: Style) -> Self {
+    pub fn new(calendar: C, whole_minutes: bool, style: TimeStyle) -> Self {
         Localizer {
-            place: Place::Start,
+            place: LinePosition::Start,
             clock: Clock {
                 calendar,
                 style,
@@ -75,33 +75,33 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
         let mut rest = input;
         while let Some((first, after_first)) = rest.split_first() {
             match &mut self.place {
-                Place::Start if *first == b'@' => {
+                LinePosition::Start if *first == b'@' => {
                     let (label, length) = Label::read(after_first);
                     let (digits, text) = after_first.split_at(length);
                     if text.is_empty() {
-                        self.place = Place::Label(digits.to_owned());
+                        self.place = LinePosition::Label(digits.to_owned());
                     } else {
                         self.clock.show(label, digits, output)?;
-                        self.place = Place::Text;
+                        self.place = LinePosition::Text;
                     }
                     rest = text;
                 }
-                Place::Label(earlier) => {
+                LinePosition::Label(earlier) => {
                     let (digits, text) = rest.split_at(Label::read(rest).1);
                     earlier.try_reserve(digits.len())?;
                     earlier.extend_from_slice(digits);
                     if !text.is_empty() {
                         let (label, _) = Label::read(earlier);
                         self.clock.show(label, earlier, output)?;
-                        self.place = Place::Text;
+                        self.place = LinePosition::Text;
                     }
                     rest = text;
                 }
-                Place::Start | Place::Text => {
+                LinePosition::Start | LinePosition::Text => {
                     let end = memchr(b'\n', rest);
                     let (text, later) = rest.split_at(end.map_or(rest.len(), |at| at + 1));
                     output.extend_from_slice(text);
-                    self.place = end.map_or(Place::Text, |_| Place::Start);
+                    self.place = end.map_or(LinePosition::Text, |_| LinePosition::Start);
                     rest = later;
                 }
             }
@@ -114,7 +114,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
 #[derive(Debug)]
 struct Clock<C> {
     calendar: C,
-    style: Style,
+    style: TimeStyle,
     whole_minutes: bool,
     minute: Option<Minute>,
 }
@@ -146,8 +146,8 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
     ) -> Result<(), TryReserveError> {
         let moment = label.unix();
         let possible = match self.style {
-            Style::Original => true,
-            Style::Rfc3339 => label.nanoseconds() < 10 * EIGHT,
+            TimeStyle::Original => true,
+            TimeStyle::Rfc3339 => label.nanoseconds() < 10 * EIGHT,
         };
         let minute = possible.then(|| self.minute_of(moment)).flatten();
         let Some(minute) = minute else {
@@ -207,8 +207,8 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
                 (last.text, last.end)
             }
             _ => match self.style {
-                Style::Original => (to_the_minute(start), Vec::new()),
-                Style::Rfc3339 => rfc3339(start)?,
+                TimeStyle::Original => (to_the_minute(start), Vec::new()),
+                TimeStyle::Rfc3339 => rfc3339(start)?,
             },
         };
         self.minute = Some(Minute {
@@ -322,7 +322,7 @@ mod tests {
     }
 
     fn localized(calendar: fn(i64) -> Option<Civil>, moments: &[i64]) -> Vec<String> {
-        let mut localizer = Localizer::new(calendar, true, Style::Original);
+        let mut localizer = Localizer::new(calendar, true, TimeStyle::Original);
         let mut output = Vec::new();
         for &moment in moments {
             localizer.convert(&label(moment), &mut output).unwrap();
@@ -360,7 +360,7 @@ mod tests {
             asked.set(asked.get() + 1);
             calendar(moment)
         };
-        let mut localizer = Localizer::new(counted, true, Style::Original);
+        let mut localizer = Localizer::new(counted, true, TimeStyle::Original);
         let mut ask = |moments: std::ops::Range<i64>| {
             asked.set(0);
             for moment in moments {
@@ -400,12 +400,12 @@ mod tests {
             }
             input.truncate(input.len().saturating_sub(random.usize(..30)));
             let converted = |pieces: &mut dyn FnMut(&[u8]) -> usize| {
-                let mut localizer = Localizer::new(calendar, true, Style::Original);
+                let mut localizer = Localizer::new(calendar, true, TimeStyle::Original);
                 let mut output = Vec::new();
                 let mut rest = input.as_slice();
                 while !rest.is_empty() {
-                    let (piece, later) = rest.split_at(pieces(rest));
-                    localizer.convert(piece, &mut output).unwrap();
+                    let (fragment, later) = rest.split_at(pieces(rest));
+                    localizer.convert(fragment, &mut output).unwrap();
                     rest = later;
                 }
                 output.escape_ascii().to_string()

@@ -10,39 +10,39 @@ use nix::errno::Errno;
 use nix::unistd::read;
 use unix::file::open_read;
 
-use super::config::{Config, Verdict};
-use super::line::{Form, Stamps};
+use super::config::{ConfigFile, RuleEffect};
+use super::line_format::{LineFormat, TimestampStyle};
 use crate::batch::{Batch, lines, split_line};
-use crate::directory::{Directory, Place, Surroundings};
-use crate::event::{Event, News, Step, Trouble, Voice};
-use crate::policy::Policy;
-use crate::stamp::Stamper;
+use crate::directory::{Context, LockedLogDir, LogDir};
+use crate::event::{LogEvent, LogReport, LogReporter, LogStep, StepError};
+use crate::policy::LogPolicy;
+use crate::tai64::stamp::Stamper;
 
-/// The file that says how the directory is kept.
+/// The file that says how the directory is logs.
 const CONFIG: &CStr = c"config";
 
 /// Every log directory that svlogd was told of.
 #[derive(Debug)]
-pub struct Logs<'a> {
-    form: &'a Form,
+pub struct LogFanout<'a> {
+    format: &'a LineFormat,
     places: &'a [&'a CStr],
-    around: Surroundings<'a>,
+    ctx: Context<'a>,
     /// Whether what is told is to be in the order of the lines.
     in_order: bool,
     /// None is one that cannot be had.
-    kept: Vec<Option<Log<'a>>>,
+    logs: Vec<Option<OpenLog<'a>>>,
     stamper: Stamper,
     /// When the line that is held back began to be read.
-    began: Option<[u8; TEXT]>,
-    /// Stamped text; kept for its memory.
+    held_stamp: Option<[u8; TEXT]>,
+    /// Stamped text; logs for its memory.
     text: Vec<u8>,
 }
 
 /// A log directory.
 #[derive(Debug)]
-struct Log<'a> {
-    directory: Directory<'a>,
-    config: Config,
+struct OpenLog<'a> {
+    directory: LogDir<'a>,
+    config: ConfigFile,
     socket: Option<UdpSocket>,
     /// What goes to `current` of the lines that are read.
     text: Vec<u8>,
@@ -52,7 +52,7 @@ struct Log<'a> {
 
 /// Lines, and what stands before each.
 #[derive(Clone, Copy, Debug)]
-struct Passage<'a> {
+struct StampedText<'a> {
     /// As read, and replaced.
     text: &'a [u8],
     /// Whether the text begins within a line, whose head came before.
@@ -63,24 +63,24 @@ struct Passage<'a> {
     stamped: &'a [u8],
 }
 
-impl<'a> Logs<'a> {
+impl<'a> LogFanout<'a> {
     /// The directories `places`, none of which is open yet. With `in_order`,
     /// what is told of them is told in the order of the lines.
     #[must_use]
     pub fn new(
-        form: &'a Form,
+        format: &'a LineFormat,
         places: &'a [&'a CStr],
         in_order: bool,
-        around: Surroundings<'a>,
+        ctx: Context<'a>,
     ) -> Self {
-        Logs {
-            form,
+        LogFanout {
+            format,
             places,
-            around,
+            ctx,
             in_order,
-            kept: places.iter().map(|_| None).collect(),
+            logs: places.iter().map(|_| None).collect(),
             stamper: Stamper::default(),
-            began: None,
+            held_stamp: None,
             text: Vec::new(),
         }
     }
@@ -88,111 +88,111 @@ impl<'a> Logs<'a> {
     /// Closes each directory and opens it again, as its configuration then
     /// says; whether any can be had.
     pub fn reopen(&mut self) -> bool {
-        for (log, place) in self.kept.iter_mut().zip(self.places) {
+        for (log, place) in self.logs.iter_mut().zip(self.places) {
             if let Some(log) = log.take() {
                 log.directory.close();
             }
-            *log = Log::open(place, self.form.head, self.around);
+            *log = OpenLog::open(place, self.format.head, self.ctx);
         }
-        self.kept.iter().any(Option::is_some)
+        self.logs.iter().any(Option::is_some)
     }
 
-    /// Stamps lines with the moment in which their first byte was read, and
+    /// TimestampStyle lines with the moment in which their first byte was read, and
     /// passes them to each directory.
-    pub fn pass(&mut self, batch: &Batch<'_>) {
-        let now = self.form.stamps.map(Stamps::now);
-        let in_order = self.in_order || self.kept.iter().flatten().any(Log::alerts);
+    pub fn process(&mut self, batch: &Batch<'_>) {
+        let now = self.format.stamps.map(TimestampStyle::now);
+        let in_order = self.in_order || self.logs.iter().flatten().any(OpenLog::alerts);
         let mut held = batch.reads.held > 0;
         for part in batch.parts(in_order) {
             let (mut text, mut within_line) = (part.text, part.within_line);
             if std::mem::take(&mut held) && now.is_some() {
                 let (first, rest) = split_line(text);
-                self.pass_lines(first, within_line, self.began);
+                self.process_text(first, within_line, self.held_stamp);
                 (text, within_line) = (rest, false);
             }
             if !text.is_empty() {
-                self.pass_lines(text, within_line, now);
+                self.process_text(text, within_line, now);
             }
         }
         if batch.reads.held == 0 || !batch.text.is_empty() {
-            self.began = now;
+            self.held_stamp = now;
         }
     }
 
-    fn pass_lines(&mut self, text: &[u8], within_line: bool, stamp: Option<[u8; TEXT]>) {
+    fn process_text(&mut self, text: &[u8], within_line: bool, stamp: Option<[u8; TEXT]>) {
         let stamped = stamp.as_ref().map_or(text, |stamp| {
             self.text.clear();
             self.stamper.stamp(text, stamp, &mut self.text);
             &self.text
         });
-        let passage = Passage {
+        let stamped_text = StampedText {
             text,
             within_line,
             stamp,
             stamped,
         };
-        // All of them tell of a line before one writes it.
-        for log in self.kept.iter_mut().flatten() {
-            log.look_at(&passage, self.form);
+        // All of them report of a line before one writes it.
+        for log in self.logs.iter_mut().flatten() {
+            log.filter(&stamped_text, self.format);
         }
-        for log in self.kept.iter_mut().flatten() {
-            log.write_down(&passage);
+        for log in self.logs.iter_mut().flatten() {
+            log.append(&stamped_text);
         }
     }
 
     /// Closes every file that is not empty.
     pub fn rotate(&mut self) {
-        self.directories().for_each(Directory::rotate);
+        self.directories().for_each(LogDir::rotate);
     }
 
     /// Closes every file that is too old; how long until the next one is.
-    pub fn look_at_ages(&mut self) -> Option<Duration> {
-        let ages = self.directories().filter_map(Directory::look_at_age);
+    pub fn rotate_expired(&mut self) -> Option<Duration> {
+        let ages = self.directories().filter_map(LogDir::rotate_if_expired);
         ages.min()
     }
 
     /// Takes what processors that have ended have made.
-    pub fn look_at_processors(&mut self) {
-        self.directories().for_each(Directory::look_at_processor);
+    pub fn collect_processors(&mut self) {
+        self.directories().for_each(LogDir::collect_processor);
     }
 
     /// Leaves everything finished.
     pub fn finish(&mut self) {
-        self.directories().for_each(Directory::finish);
+        self.directories().for_each(LogDir::finish);
     }
 
-    fn directories(&mut self) -> impl Iterator<Item = &mut Directory<'a>> {
-        let kept = self.kept.iter_mut().flatten();
-        kept.map(|log| &mut log.directory)
+    fn directories(&mut self) -> impl Iterator<Item = &mut LogDir<'a>> {
+        let logs = self.logs.iter_mut().flatten();
+        logs.map(|log| &mut log.directory)
     }
 }
 
-impl<'a> Log<'a> {
-    /// Opens the directory and reads how it is kept. None, once it was said
+impl<'a> OpenLog<'a> {
+    /// Opens the directory and reads how it is logs. None, once it was said
     /// why, if there is no such directory to be had.
-    fn open(place: &'a CStr, head: usize, around: Surroundings<'a>) -> Option<Self> {
-        let tell = around.tell;
-        let voice = Voice { place, tell };
-        let give_up = |trouble: Trouble<'_>| {
+    fn open(place: &'a CStr, head: usize, ctx: Context<'a>) -> Option<Self> {
+        let report = ctx.report;
+        let reporter = LogReporter { place, report };
+        let give_up = |trouble: StepError<'_>| {
             // runit closes it by the name that it has for it so far.
             let place = match trouble.step {
-                Step::OpenDirectory => None,
-                Step::Switch(_) | Step::Lock => Some(c""),
+                LogStep::OpenDirectory => None,
+                LogStep::ChdirToLogDir(_) | LogStep::Lock => Some(c""),
                 _ => Some(place),
             };
             if let Some(place) = place {
-                Voice { place, tell }.news(News::Closed);
+                LogReporter { place, report }.event(LogEvent::Closed);
             }
-            tell(&Event::Trouble(trouble));
+            report(&LogReport::Error(trouble));
         };
-        let here = Place::enter(Policy::Svlogd, place, around)
+        let here = LockedLogDir::enter(LogPolicy::Svlogd, place, ctx)
             .map_err(give_up)
             .ok()?;
-        let mut config = read_config(voice);
-        config.terms.slack = head;
-        let directory = here.open(config.terms.clone()).map_err(give_up).ok()?;
+        let mut config = read_config(reporter);
+        config.log_dir.slack = head;
+        let directory = here.open(config.log_dir.clone()).map_err(give_up).ok()?;
         let socket = config.peer.map(|_| UdpSocket::bind(("0.0.0.0", 0)));
-        Some(Log {
+        Some(OpenLog {
             directory,
             config,
             socket: socket.and_then(Result::ok),
@@ -204,28 +204,30 @@ impl<'a> Log<'a> {
     /// Whether lines may be told of here.
     fn alerts(&self) -> bool {
         let mut rules = self.config.rules.iter();
-        rules.any(|rule| rule.verdict == Verdict::Alerted(true))
+        rules.any(|rule| rule.effect == RuleEffect::Alert(true))
     }
 
     /// Looks at lines, tells of those that are to be told of and sends those
-    /// that are to be sent. They are written by [`Log::write_down`].
-    fn look_at(&mut self, passage: &Passage<'_>, form: &Form) {
-        if self.takes_all() {
+    /// that are to be sent. They are written by [`OpenLog::append`].
+    fn filter(&mut self, stamped_text: &StampedText<'_>, format: &LineFormat) {
+        if self.is_unfiltered() {
             return;
         }
         let prefix = &self.config.prefix;
-        let mut before = passage.stamp.map_or(Vec::new(), |stamp| stamp.to_vec());
+        let mut before = stamped_text
+            .stamp
+            .map_or(Vec::new(), |stamp| stamp.to_vec());
         if !before.is_empty() {
             before.push(b' ');
         }
         before.extend_from_slice(prefix);
         let mut text = std::mem::take(&mut self.text);
         text.clear();
-        let mut continues = passage.within_line;
-        for piece in lines(passage.text) {
+        let mut continues = stamped_text.within_line;
+        for fragment in lines(stamped_text.text) {
             if !continues {
-                let (head, longer) = form.head(piece);
-                let (written, alerted) = self.config.judge(head);
+                let (head, longer) = format.head(fragment);
+                let (written, alerted) = self.config.filter(head);
                 let end: &[u8] = if longer { b"...\n" } else { b"\n" };
                 let short = || [&before, head, end].concat();
                 if alerted {
@@ -240,25 +242,25 @@ impl<'a> Log<'a> {
                 }
             }
             if self.written {
-                text.extend_from_slice(piece);
+                text.extend_from_slice(fragment);
             }
             continues = false;
         }
         self.text = text;
     }
 
-    /// Writes the lines that were looked at, as far as they go here.
-    fn write_down(&mut self, passage: &Passage<'_>) {
-        if self.takes_all() {
-            self.directory.append_lines(passage.stamped);
+    /// BufferEmulation the lines that were looked at, as far as they go here.
+    fn append(&mut self, stamped_text: &StampedText<'_>) {
+        if self.is_unfiltered() {
+            self.directory.append_lines(stamped_text.stamped);
         } else {
             self.directory.append_lines(&self.text);
         }
     }
 
     /// Whether all lines are written here as they are written elsewhere.
-    fn takes_all(&self) -> bool {
-        let Config {
+    fn is_unfiltered(&self) -> bool {
+        let ConfigFile {
             rules,
             prefix,
             peer,
@@ -287,13 +289,13 @@ impl<'a> Log<'a> {
 
 /// Reads the configuration in the current directory. What cannot be read is
 /// said, and counts as far as it was read.
-fn read_config(voice: Voice<'_>) -> Config {
+fn read_config(reporter: LogReporter<'_>) -> ConfigFile {
     let mut text = Vec::new();
     match open_read(CONFIG) {
-        Err(Errno::ENOENT) => return Config::default(),
+        Err(Errno::ENOENT) => return ConfigFile::default(),
         Err(error) => {
-            voice.news(News::NotConfigured(error));
-            return Config::default();
+            reporter.event(LogEvent::ConfigUnreadable(error));
+            return ConfigFile::default();
         }
         Ok(file) => {
             let mut buffer = [0; 4096];
@@ -303,13 +305,15 @@ fn read_config(voice: Voice<'_>) -> Config {
                     Ok(length) => text.extend_from_slice(buffer.get(..length).unwrap_or_default()),
                     Err(Errno::EINTR) => {}
                     Err(error) => {
-                        voice.news(News::NotConfigured(error));
+                        reporter.event(LogEvent::ConfigUnreadable(error));
                         break;
                     }
                 }
             }
         }
     }
-    voice.news(News::Configured);
-    Config::parse(&text, |mistake| voice.news(News::Mistaken(&mistake)))
+    reporter.event(LogEvent::ConfigRead);
+    ConfigFile::parse(&text, |mistake| {
+        reporter.event(LogEvent::ConfigWarning(&mistake))
+    })
 }

@@ -6,36 +6,36 @@ use std::time::Duration;
 use cli::text;
 use cli::text::write_stderr;
 
-use crate::batch::{Batch, Reads};
-use crate::directory::{Directory, Place, Surroundings};
-use crate::event::Trouble;
-use crate::pattern::Pattern;
-use crate::policy::Policy;
-use crate::script::{self, Script};
-use crate::status::Status;
+use crate::batch::{Batch, ReadEmulation};
+use crate::directory::{Context, LockedLogDir, LogDir};
+use crate::event::StepError;
+use crate::multilog::pattern::StarPattern;
+use crate::multilog::script::{Script, ScriptAction};
+use crate::multilog::status_file::StatusFile;
+use crate::policy::LogPolicy;
 
 /// How much of a line an alert shows.
 const ALERT: usize = 200;
 
 /// Everything that a script writes to.
 #[derive(Debug)]
-pub struct Logs<'a> {
-    actions: Vec<Action<'a>>,
+pub struct Pipeline<'a> {
+    stages: Vec<Stage<'a>>,
     /// Whether single lines matter, or all go everywhere.
     by_line: bool,
 }
 
 /// As in the script, with what is open.
 #[derive(Debug)]
-enum Action<'a> {
-    Deselect(Pattern<'a>),
-    Select(Pattern<'a>),
+enum Stage<'a> {
+    Deselect(StarPattern<'a>),
+    Select(StarPattern<'a>),
     Alert,
-    Status(Status<'a>),
+    Status(StatusFile<'a>),
     /// Appends every line.
-    AppendAll(Directory<'a>),
+    AppendAll(LogDir<'a>),
     /// Appends the selected lines.
-    AppendSelected(Directory<'a>, Selection),
+    AppendSelected(LogDir<'a>, Selection),
 }
 
 /// The selected lines of a batch.
@@ -52,91 +52,89 @@ struct Selection {
     taken: usize,
 }
 
-impl<'a> Logs<'a> {
+impl<'a> Pipeline<'a> {
     /// Opens all that a script names, from where it was started: status files
     /// first, then directories.
     ///
     /// # Errors
     /// The step that failed.
-    pub fn open(script: &Script<'a>, around: Surroundings<'a>) -> Result<Self, Trouble<'a>> {
+    pub fn open(script: &Script<'a>, ctx: Context<'a>) -> Result<Self, StepError<'a>> {
         let mut statuses = Vec::new();
         for action in &script.actions {
-            if let script::Action::Status(name) = action {
-                statuses.push(Action::Status(Status::open(
-                    name,
-                    around.origin,
-                    around.tell,
+            if let ScriptAction::Status(name) = action {
+                statuses.push(Stage::Status(StatusFile::open(
+                    name, ctx.origin, ctx.report,
                 )?));
             }
         }
         let mut statuses = statuses.into_iter();
-        let mut actions = Vec::new();
+        let mut stages = Vec::new();
         let mut all = true;
         for action in &script.actions {
-            actions.extend(match action {
-                script::Action::Deselect(pattern) => {
+            stages.extend(match action {
+                ScriptAction::Deselect(pattern) => {
                     all = false;
-                    Some(Action::Deselect(pattern.clone()))
+                    Some(Stage::Deselect(pattern.clone()))
                 }
-                script::Action::Select(pattern) => Some(Action::Select(pattern.clone())),
-                script::Action::Alert => Some(Action::Alert),
-                script::Action::Status(_) => statuses.next(),
-                script::Action::Append(name, terms) => {
+                ScriptAction::Select(pattern) => Some(Stage::Select(pattern.clone())),
+                ScriptAction::Alert => Some(Stage::Alert),
+                ScriptAction::Status(_) => statuses.next(),
+                ScriptAction::Append(name, terms) => {
                     let directory =
-                        Place::enter(Policy::Multilog, name, around)?.open(terms.clone())?;
+                        LockedLogDir::enter(LogPolicy::Multilog, name, ctx)?.open(terms.clone())?;
                     Some(if all {
-                        Action::AppendAll(directory)
+                        Stage::AppendAll(directory)
                     } else {
-                        Action::AppendSelected(directory, Selection::default())
+                        Stage::AppendSelected(directory, Selection::default())
                     })
                 }
             });
         }
-        let by_line = actions.iter().any(|action| match action {
-            Action::Alert | Action::Status(_) | Action::AppendSelected(..) => true,
-            Action::Deselect(_) | Action::Select(_) | Action::AppendAll(_) => false,
+        let by_line = stages.iter().any(|action| match action {
+            Stage::Alert | Stage::Status(_) | Stage::AppendSelected(..) => true,
+            Stage::Deselect(_) | Stage::Select(_) | Stage::AppendAll(_) => false,
         });
-        Ok(Logs { actions, by_line })
+        Ok(Pipeline { stages, by_line })
     }
 
     /// Carries out the actions for a batch.
-    pub fn pass(&mut self, batch: &Batch<'_>) {
+    pub fn process(&mut self, batch: &Batch<'_>) {
         if self.by_line {
             self.select(batch);
         }
-        for action in &mut self.actions {
+        for action in &mut self.stages {
             match action {
-                Action::AppendAll(directory) => directory.append(batch),
-                Action::AppendSelected(directory, selection) => {
+                Stage::AppendAll(directory) => directory.append(batch),
+                Stage::AppendSelected(directory, selection) => {
                     directory.append(&selection.batch(batch));
                 }
-                Action::Deselect(_) | Action::Select(_) | Action::Alert | Action::Status(_) => {}
+                Stage::Deselect(_) | Stage::Select(_) | Stage::Alert | Stage::Status(_) => {}
             }
         }
     }
 
     /// Closes every file that is not empty.
     pub fn rotate(&mut self) {
-        self.directories().for_each(Directory::rotate);
+        self.directories().for_each(LogDir::rotate);
     }
 
     /// Closes every file that is too old; how long until the next one is.
-    pub fn look_at_ages(&mut self) -> Option<Duration> {
-        let ages = self.directories().filter_map(Directory::look_at_age);
+    pub fn rotate_expired(&mut self) -> Option<Duration> {
+        let ages = self.directories().filter_map(LogDir::rotate_if_expired);
         ages.min()
     }
 
     /// Leaves everything finished.
     pub fn finish(&mut self) {
-        self.directories().for_each(Directory::finish);
+        self.directories().for_each(LogDir::finish);
     }
 
     fn select(&mut self, batch: &Batch<'_>) {
         self.selections()
             .for_each(|selection| selection.begin(batch));
-        for piece in batch.whole().pieces() {
-            if !piece.continues {
-                self.judge(piece.head(), batch.text, piece.start);
+        for fragment in batch.whole().fragments() {
+            if !fragment.continues {
+                self.filter(fragment.head(), batch.text, fragment.start);
             }
         }
         self.selections()
@@ -145,34 +143,36 @@ impl<'a> Logs<'a> {
 
     /// Carries out the actions for the head of a line, which begins at `start`
     /// in `text`; what else there is of it follows where its head went.
-    fn judge(&mut self, head: &[u8], text: &[u8], start: usize) {
+    fn filter(&mut self, head: &[u8], text: &[u8], start: usize) {
         let mut selected = true;
-        for action in &mut self.actions {
+        for action in &mut self.stages {
             match action {
-                Action::Deselect(pattern) if selected => selected = !pattern.matches(head),
-                Action::Select(pattern) if !selected => selected = pattern.matches(head),
-                Action::Alert if selected => alert(head),
-                Action::Status(status) if selected => status.show(head),
-                Action::AppendSelected(_, selection) => selection.go_on(selected, text, start),
-                Action::Deselect(_)
-                | Action::Select(_)
-                | Action::Alert
-                | Action::Status(_)
-                | Action::AppendAll(_) => {}
+                Stage::Deselect(pattern) if selected => selected = !pattern.matches(head),
+                Stage::Select(pattern) if !selected => selected = pattern.matches(head),
+                Stage::Alert if selected => alert(head),
+                Stage::Status(status) if selected => status.show(head),
+                Stage::AppendSelected(_, selection) => {
+                    selection.set_selected(selected, text, start)
+                }
+                Stage::Deselect(_)
+                | Stage::Select(_)
+                | Stage::Alert
+                | Stage::Status(_)
+                | Stage::AppendAll(_) => {}
             }
         }
     }
 
-    fn directories(&mut self) -> impl Iterator<Item = &mut Directory<'a>> {
-        self.actions.iter_mut().filter_map(|action| match action {
-            Action::AppendAll(directory) | Action::AppendSelected(directory, _) => Some(directory),
-            Action::Deselect(_) | Action::Select(_) | Action::Alert | Action::Status(_) => None,
+    fn directories(&mut self) -> impl Iterator<Item = &mut LogDir<'a>> {
+        self.stages.iter_mut().filter_map(|action| match action {
+            Stage::AppendAll(directory) | Stage::AppendSelected(directory, _) => Some(directory),
+            Stage::Deselect(_) | Stage::Select(_) | Stage::Alert | Stage::Status(_) => None,
         })
     }
 
     fn selections(&mut self) -> impl Iterator<Item = &mut Selection> {
-        self.actions.iter_mut().filter_map(|action| match action {
-            Action::AppendSelected(_, selection) => Some(selection),
+        self.stages.iter_mut().filter_map(|action| match action {
+            Stage::AppendSelected(_, selection) => Some(selection),
             _ => None,
         })
     }
@@ -187,7 +187,7 @@ impl Selection {
     }
 
     /// From `start` on, lines are selected or not.
-    fn go_on(&mut self, selected: bool, text: &[u8], start: usize) {
+    fn set_selected(&mut self, selected: bool, text: &[u8], start: usize) {
         if selected != self.selected {
             self.take(text, start);
             self.selected = selected;
@@ -211,7 +211,7 @@ impl Selection {
         Batch {
             text: &self.text,
             within_line: self.within_line,
-            reads: Reads {
+            reads: ReadEmulation {
                 selected: Some(&self.runs),
                 ..batch.reads
             },
@@ -231,15 +231,15 @@ mod tests {
     use daemontools_core::label::Label;
 
     use super::*;
-    use crate::extent::Extent;
     use crate::lines::Lines;
-    use crate::original::Original;
+    use crate::multilog::original::Original;
+    use crate::rotation::Rotation;
 
     fn select(selection: &mut Selection, batch: &Batch<'_>, selects: &dyn Fn(&[u8]) -> bool) {
         selection.begin(batch);
-        for piece in batch.whole().pieces() {
-            if !piece.continues {
-                selection.go_on(selects(piece.head()), batch.text, piece.start);
+        for fragment in batch.whole().fragments() {
+            if !fragment.continues {
+                selection.set_selected(selects(fragment.head()), batch.text, fragment.start);
             }
         }
         selection.take(batch.text, batch.text.len());
@@ -248,7 +248,7 @@ mod tests {
     /// A log directory without a system.
     struct Log {
         selection: Option<Selection>,
-        extent: Extent,
+        rotation: Rotation,
         files: Vec<Vec<u8>>,
     }
 
@@ -258,10 +258,10 @@ mod tests {
             let text = if let Some(selection) = &mut self.selection {
                 select(selection, batch, selects);
                 let selected = selection.batch(batch);
-                self.extent.take(&selected, &mut cuts);
+                self.rotation.take(&selected, &mut cuts);
                 selected.text
             } else {
-                self.extent.take(batch, &mut cuts);
+                self.rotation.take(batch, &mut cuts);
                 batch.text
             };
             let mut start = 0;
@@ -281,7 +281,7 @@ mod tests {
             let mut selection = Selection::default();
             let mut seen = Vec::new();
             for read in [&[b'x'; 1500][..], b"rest\nnext\n"] {
-                lines.room()[..read.len()].copy_from_slice(read);
+                lines.read_buffer()[..read.len()].copy_from_slice(read);
                 let batch = lines.batch(read.len(), Label::now);
                 select(&mut selection, &batch, &|head| selected || head == b"next");
                 let batch = selection.batch(&batch);
@@ -358,14 +358,14 @@ mod tests {
             let mut lines = Lines::new(stamped);
             let mut log = Log {
                 selection: (modulus > 1 || random.bool()).then(Selection::default),
-                extent: Extent::new(size, 2000, 0),
+                rotation: Rotation::new(size, 2000, 0),
                 files: vec![Vec::new()],
             };
             for read in input.chunks(chunk) {
-                lines.room()[..read.len()].copy_from_slice(read);
+                lines.read_buffer()[..read.len()].copy_from_slice(read);
                 log.take(&lines.batch(read.len(), || label), &selects);
             }
-            if let Some(batch) = lines.end(|| label) {
+            if let Some(batch) = lines.finish(|| label) {
                 log.take(&batch, &selects);
             }
 

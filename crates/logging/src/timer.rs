@@ -13,21 +13,21 @@ use unix::file::open_read;
 /// The age of a file, and how much of it is left. Where there is no limit, no
 /// clock is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Age {
+pub(crate) struct Timer {
     limit: Option<Duration>,
     /// When it is reached, if its time runs.
     due: Option<Instant>,
 }
 
-impl Age {
+impl Timer {
     /// No file grows older than `limit`, if there is one.
     pub(crate) fn new(limit: Option<Duration>) -> Self {
-        Age { limit, due: None }
+        Timer { limit, due: None }
     }
 
     /// From now on the file grows older, unless it did already. So old it is
     /// by then.
-    pub(crate) fn begin(&mut self, already: impl FnOnce() -> Duration) {
+    pub(crate) fn arm(&mut self, already: impl FnOnce() -> Duration) {
         if let (Some(limit), None) = (self.limit, self.due) {
             let left = limit.saturating_sub(already());
             self.due = Instant::now().checked_add(left);
@@ -35,12 +35,12 @@ impl Age {
     }
 
     /// Another file follows, which does not grow older yet.
-    pub(crate) fn end(&mut self) {
+    pub(crate) fn disarm(&mut self) {
         self.due = None;
     }
 
     /// How much time is left, if the file grows older.
-    pub(crate) fn left(&self) -> Option<Duration> {
+    pub(crate) fn remaining(&self) -> Option<Duration> {
         self.due
             .map(|due| due.saturating_duration_since(Instant::now()))
     }
@@ -52,10 +52,10 @@ impl Age {
 /// Its label tells, if it has one. Otherwise nobody has written it down, and
 /// the file counts from when it was made: rather too old than never old
 /// enough, however often the writer is started.
-pub(crate) fn since_first_line(file: &CStr) -> Duration {
+pub(crate) fn age_since_first_line(file: &CStr) -> Duration {
     let began = match label(file) {
         Ok(Some(label)) => Some(label),
-        Ok(None) | Err(_) => made(file),
+        Ok(None) | Err(_) => created(file),
     };
     // What is in the future may have come just now.
     let elapsed = began.and_then(|began| SystemTime::now().duration_since(began).ok());
@@ -78,7 +78,7 @@ fn label(file: &CStr) -> Result<Option<SystemTime>, Errno> {
 }
 
 /// When the file was made, if the file system knows.
-fn made(file: &CStr) -> Option<SystemTime> {
+fn created(file: &CStr) -> Option<SystemTime> {
     fs::metadata(OsStr::from_bytes(file.to_bytes()))
         .and_then(|metadata| metadata.created())
         .ok()
@@ -94,23 +94,23 @@ mod tests {
 
     #[test]
     fn without_a_limit_nothing_is_asked() {
-        let mut age = Age::new(None);
-        age.begin(|| panic!("asked"));
-        assert_eq!(age.left(), None);
+        let mut timer = Timer::new(None);
+        timer.arm(|| panic!("asked"));
+        assert_eq!(timer.remaining(), None);
     }
 
     #[test]
     fn time_runs_from_the_first_beginning_to_the_end() {
-        let mut age = Age::new(Some(HOUR));
-        assert_eq!(age.left(), None);
-        age.begin(|| HOUR / 2);
-        let left = age.left().unwrap();
+        let mut timer = Timer::new(Some(HOUR));
+        assert_eq!(timer.remaining(), None);
+        timer.arm(|| HOUR / 2);
+        let left = timer.remaining().unwrap();
         assert!(left <= HOUR / 2 && left > HOUR / 4, "{left:?}");
-        age.begin(|| panic!("begun twice"));
-        age.end();
-        assert_eq!(age.left(), None);
-        age.begin(|| HOUR * 2);
-        assert_eq!(age.left(), Some(Duration::ZERO));
+        timer.arm(|| panic!("begun twice"));
+        timer.disarm();
+        assert_eq!(timer.remaining(), None);
+        timer.arm(|| HOUR * 2);
+        assert_eq!(timer.remaining(), Some(Duration::ZERO));
     }
 
     /// How old a file with this text is.
@@ -118,7 +118,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         fs::write(&path, text).unwrap();
-        since_first_line(&CString::new(path.as_os_str().as_bytes()).unwrap())
+        age_since_first_line(&CString::new(path.as_os_str().as_bytes()).unwrap())
     }
 
     #[test]
@@ -150,6 +150,6 @@ mod tests {
         assert!(old > HOUR, "{old:?}");
         // Older than Unix, and not the label of any line.
         assert!(since(b"@000000000000000000000000 x\n") < HOUR);
-        assert_eq!(since_first_line(c"/no/such/file"), Duration::ZERO);
+        assert_eq!(age_since_first_line(c"/no/such/file"), Duration::ZERO);
     }
 }

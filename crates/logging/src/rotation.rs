@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memrchr};
 
-use crate::batch::{Batch, Portion};
+use crate::batch::{Batch, OriginalRead};
 
 /// The size of 0.76's output buffer.
 const BUFFER: usize = 512;
@@ -15,30 +15,30 @@ const BUFFER: usize = 512;
 /// into writes what it has read; the division is made again here, but only
 /// where a file might end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct Rotation {
     size: usize,
     /// From here on a line end is good enough.
     near: usize,
     written: usize,
 }
 
-impl Extent {
+impl Rotation {
     /// A file of `written` bytes that may have `size`, or any if that is 0. At
     /// a line end it is closed when it lacks no more than `slack`, unless that
     /// is more than its size.
     #[must_use]
     pub fn new(size: usize, slack: usize, written: usize) -> Self {
         let size = if size == 0 { usize::MAX } else { size };
-        Extent {
+        Rotation {
             size,
             near: size.checked_sub(slack).unwrap_or(usize::MAX),
             written,
         }
     }
 
-    /// As [`Extent::take`], for lines of svlogd and parts of lines that are written one
+    /// As [`Rotation::take`], for lines of svlogd and parts of lines that are written one
     /// by one.
-    pub fn take_lines(&mut self, text: &[u8], cuts: &mut Vec<usize>) {
+    pub fn split_points_of_lines(&mut self, text: &[u8], cuts: &mut Vec<usize>) {
         let mut start = 0;
         while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
             if self.written >= self.size {
@@ -80,9 +80,9 @@ impl Extent {
     /// Takes in a batch: adds to `cuts` every place in its text where a file
     /// is to be closed, when what comes before is written.
     pub fn take(&mut self, batch: &Batch<'_>, cuts: &mut Vec<usize>) {
-        if self.is_near(batch.text.len()) {
-            for portion in batch.portions() {
-                self.take_portion(&portion, cuts);
+        if self.reaches_soft_limit(batch.text.len()) {
+            for read in batch.original_reads() {
+                self.split_read(&read, cuts);
             }
         } else {
             self.written += batch.text.len();
@@ -90,56 +90,56 @@ impl Extent {
     }
 
     /// Whether the file might be closed if it had `more` bytes.
-    fn is_near(&self, more: usize) -> bool {
+    fn reaches_soft_limit(&self, more: usize) -> bool {
         self.written.saturating_add(more) >= self.near
     }
 
-    fn take_portion(&mut self, portion: &Portion<'_>, cuts: &mut Vec<usize>) {
-        if !self.is_near(portion.text.len()) {
-            self.written += portion.text.len();
+    fn split_read(&mut self, read: &OriginalRead<'_>, cuts: &mut Vec<usize>) {
+        if !self.reaches_soft_limit(read.text.len()) {
+            self.written += read.text.len();
             return;
         }
-        let mut writes = Writes {
+        let mut buffer = BufferEmulation {
             start: 0,
             end: 0,
-            write: |start, end| self.write(portion, start, end, cuts),
+            write: |start, end| self.write(read, start, end, cuts),
         };
-        for piece in portion.pieces() {
-            let head = if piece.continues {
+        for fragment in read.fragments() {
+            let head = if fragment.continues {
                 0
             } else {
-                piece.head().len()
+                fragment.head().len()
             };
-            writes.together(head);
-            writes.one_by_one(piece.text.len().saturating_sub(head));
+            buffer.put_whole(head);
+            buffer.put_bytes(fragment.text.len().saturating_sub(head));
         }
-        writes.flush();
+        buffer.flush();
     }
 
     /// One write of 0.76: it is cut where the file must end.
     fn write(
         &mut self,
-        portion: &Portion<'_>,
+        read: &OriginalRead<'_>,
         mut start: usize,
         end: usize,
         cuts: &mut Vec<usize>,
     ) {
         while start < end {
             if self.written >= self.size {
-                cuts.push(portion.start + start);
+                cuts.push(read.start + start);
                 self.close();
             }
             let mut stop = end.min(start + self.size - self.written);
-            let mut text = portion.text.get(start..stop).unwrap_or_default();
-            if self.is_near(text.len()) {
+            let mut text = read.text.get(start..stop).unwrap_or_default();
+            if self.reaches_soft_limit(text.len()) {
                 if let Some(newline) = memrchr(b'\n', text) {
                     stop = start + newline + 1;
                     text = text.get(..=newline).unwrap_or_default();
                 }
             }
             self.written += stop - start;
-            if self.is_near(0) && text.ends_with(b"\n") {
-                cuts.push(portion.start + stop);
+            if self.reaches_soft_limit(0) && text.ends_with(b"\n") {
+                cuts.push(read.start + stop);
                 self.close();
             }
             start = stop;
@@ -149,14 +149,14 @@ impl Extent {
 
 /// 0.76's output buffer: what is put there together stays in one write, if
 /// it fits or is too long for the buffer altogether.
-struct Writes<F> {
+struct BufferEmulation<F> {
     start: usize,
     end: usize,
     write: F,
 }
 
-impl<F: FnMut(usize, usize)> Writes<F> {
-    fn together(&mut self, length: usize) {
+impl<F: FnMut(usize, usize)> BufferEmulation<F> {
+    fn put_whole(&mut self, length: usize) {
         if length > BUFFER - (self.end - self.start) {
             self.flush();
         }
@@ -166,7 +166,7 @@ impl<F: FnMut(usize, usize)> Writes<F> {
         }
     }
 
-    fn one_by_one(&mut self, mut length: usize) {
+    fn put_bytes(&mut self, mut length: usize) {
         loop {
             let room = BUFFER - (self.end - self.start);
             if length <= room {
@@ -198,11 +198,11 @@ mod tests {
         reads: impl IntoIterator<Item = &'a [u8]>,
     ) -> Vec<usize> {
         let mut lines = Lines::new(false);
-        let mut extent = Extent::new(size, 2000, written);
+        let mut rotation = Rotation::new(size, 2000, written);
         let mut files = vec![written];
         let mut take = |batch: Batch<'_>| {
             let mut cuts = Vec::new();
-            extent.take(&batch, &mut cuts);
+            rotation.take(&batch, &mut cuts);
             let mut from = 0;
             for cut in cuts {
                 *files.last_mut().unwrap() += cut - from;
@@ -212,10 +212,10 @@ mod tests {
             *files.last_mut().unwrap() += batch.text.len() - from;
         };
         for read in reads {
-            lines.room()[..read.len()].copy_from_slice(read);
+            lines.read_buffer()[..read.len()].copy_from_slice(read);
             take(lines.batch(read.len(), Label::now));
         }
-        if let Some(batch) = lines.end(Label::now) {
+        if let Some(batch) = lines.finish(Label::now) {
             take(batch);
         }
         files

@@ -15,11 +15,11 @@ pub(crate) struct Original<'a> {
     buffer: Vec<u8>,
     /// The beginning of the line that is read.
     line: Vec<u8>,
-    place: Place,
+    place: LinePosition,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum LinePosition {
     Start,
     Head,
     Rest { selected: bool },
@@ -35,7 +35,7 @@ impl<'a> Original<'a> {
             files: vec![Vec::new()],
             buffer: Vec::new(),
             line: Vec::new(),
-            place: Place::Start,
+            place: LinePosition::Start,
         }
     }
 
@@ -45,7 +45,7 @@ impl<'a> Original<'a> {
         for read in input.chunks(chunk).flat_map(|chunk| chunk.chunks(1024)) {
             self.read(read);
         }
-        if self.place != Place::Start {
+        if self.place != LinePosition::Start {
             self.read(b"\n");
         }
         self.files
@@ -53,30 +53,30 @@ impl<'a> Original<'a> {
 
     fn read(&mut self, read: &[u8]) {
         for &byte in read {
-            if self.place == Place::Start {
+            if self.place == LinePosition::Start {
                 self.line = self.stamp.to_owned();
-                self.place = Place::Head;
+                self.place = LinePosition::Head;
             }
             match (self.place, byte) {
-                (Place::Rest { selected }, _) => {
+                (LinePosition::Rest { selected }, _) => {
                     if selected {
                         self.put(&[byte]);
                     }
                     if byte == b'\n' {
-                        self.place = Place::Start;
+                        self.place = LinePosition::Start;
                     }
                 }
                 (_, b'\n') => {
                     if self.put_head() {
                         self.put(b"\n");
                     }
-                    self.place = Place::Start;
+                    self.place = LinePosition::Start;
                 }
                 _ => {
                     self.line.push(byte);
                     if self.line.len() == HEAD {
                         let selected = self.put_head();
-                        self.place = Place::Rest { selected };
+                        self.place = LinePosition::Rest { selected };
                     }
                 }
             }

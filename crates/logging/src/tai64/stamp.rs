@@ -45,8 +45,8 @@ mod tests {
 
     fn stamped(pieces: &[&str]) -> String {
         let (mut stamper, mut output) = (Stamper::default(), Vec::new());
-        for piece in pieces {
-            stamper.stamp(piece.as_bytes(), LABEL, &mut output);
+        for fragment in pieces {
+            stamper.stamp(fragment.as_bytes(), LABEL, &mut output);
         }
         let label = std::str::from_utf8(LABEL).unwrap();
         String::from_utf8(output).unwrap().replace(label, "@")
@@ -87,8 +87,8 @@ mod tests {
             let (mut stamper, mut output) = (Stamper::default(), Vec::new());
             let mut rest = input.as_slice();
             while !rest.is_empty() {
-                let (piece, later) = rest.split_at(random.usize(..=rest.len()));
-                stamper.stamp(piece, LABEL, &mut output);
+                let (fragment, later) = rest.split_at(random.usize(..=rest.len()));
+                stamper.stamp(fragment, LABEL, &mut output);
                 rest = later;
             }
             assert_eq!(

@@ -7,7 +7,7 @@ use daemontools_core::label::{Label, TEXT};
 /// What stands before each line, beside the prefix of its directory. All are
 /// of one length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stamps {
+pub enum TimestampStyle {
     /// A label.
     Label,
     /// `YYYY-MM-DD_HH:MM:SS.xxxxx`, UTC.
@@ -16,14 +16,14 @@ pub enum Stamps {
     Iso,
 }
 
-impl Stamps {
+impl TimestampStyle {
     /// The stamp of now.
     #[must_use]
     pub fn now(self) -> [u8; TEXT] {
         match self {
-            Stamps::Label => Label::now().text(),
-            Stamps::Date => date(b'_', SystemTime::now()),
-            Stamps::Iso => date(b'T', SystemTime::now()),
+            TimestampStyle::Label => Label::now().text(),
+            TimestampStyle::Date => date(b'_', SystemTime::now()),
+            TimestampStyle::Iso => date(b'T', SystemTime::now()),
         }
     }
 }
@@ -76,20 +76,20 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 /// How lines are changed and looked at, in all directories.
 #[derive(Clone, Debug)]
-pub struct Form {
+pub struct LineFormat {
     /// What stands before them.
-    pub stamps: Option<Stamps>,
+    pub stamps: Option<TimestampStyle>,
     /// How much of a line is matched, alerted of and sent.
     pub head: usize,
     /// What each byte becomes; none if all stay.
     replaced: Option<Box<[u8; 256]>>,
 }
 
-impl Form {
+impl LineFormat {
     /// Replaces with `by`, if it is given, what cannot be printed and the
     /// bytes `also`.
     #[must_use]
-    pub fn new(stamps: Option<Stamps>, head: usize, by: Option<u8>, also: &[u8]) -> Self {
+    pub fn new(stamps: Option<TimestampStyle>, head: usize, by: Option<u8>, also: &[u8]) -> Self {
         let replaced = by.map(|by| {
             let mut table = Box::new([by; 256]);
             for (byte, to) in (0..=u8::MAX).zip(table.iter_mut()) {
@@ -99,7 +99,7 @@ impl Form {
             }
             table
         });
-        Form {
+        LineFormat {
             stamps,
             head,
             replaced,
@@ -122,11 +122,11 @@ impl Form {
         }
     }
 
-    /// Of a line that begins in `piece`, what patterns see, and whether there
+    /// Of a line that begins in `fragment`, what patterns see, and whether there
     /// is, or may be, more of it.
     #[must_use]
-    pub fn head<'a>(&self, piece: &'a [u8]) -> (&'a [u8], bool) {
-        let line = piece.strip_suffix(b"\n").unwrap_or(piece);
+    pub fn head<'a>(&self, fragment: &'a [u8]) -> (&'a [u8], bool) {
+        let line = fragment.strip_suffix(b"\n").unwrap_or(fragment);
         match line.get(..self.head) {
             Some(head) => (head, true),
             None => (line, false),
@@ -157,7 +157,7 @@ mod tests {
     fn unprintable_bytes_are_replaced() {
         let replaced = |also: &[u8]| {
             let mut text = *b"a\tx\x7f~ \xff\n";
-            let form = Form::new(None, 6, Some(b'.'), also);
+            let form = LineFormat::new(None, 6, Some(b'.'), also);
             let mut column = 0;
             for text in text.chunks_mut(3) {
                 form.replace(text, &mut column);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use daemontools_core::number::{parse_decimal, scan_decimal};
 
-use crate::names::Code;
-use crate::pattern::Pattern;
-use crate::policy::{Policy, Terms};
+use crate::multilog::pattern::StarPattern;
+use crate::names::Suffix;
+use crate::policy::{LogDirConfig, LogPolicy};
 
 /// What to do with every line: actions, carried out in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,27 +15,27 @@ pub struct Script<'a> {
     /// Whether each line begins with its time stamp.
     pub stamped: bool,
     /// The actions.
-    pub actions: Vec<Action<'a>>,
+    pub actions: Vec<ScriptAction<'a>>,
 }
 
 /// One action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action<'a> {
+pub enum ScriptAction<'a> {
     /// `-PATTERN`: deselect the line if it matches.
-    Deselect(Pattern<'a>),
+    Deselect(StarPattern<'a>),
     /// `+PATTERN`: select the line if it matches.
-    Select(Pattern<'a>),
+    Select(StarPattern<'a>),
     /// `e`: print a selected line to standard error.
     Alert,
     /// `=FILE`: keep the last selected line in a file.
     Status(&'a CStr),
     /// `.DIR` or `/DIR`: append selected lines to a log directory.
-    Append(&'a CStr, Terms),
+    Append(&'a CStr, LogDirConfig),
 }
 
 /// What is wrong with a word that 0.76 ignores, but that means something here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mistake<'a> {
+pub enum ScriptError<'a> {
     /// `R`, followed by what is no number of seconds, or one above
     /// [`GREATEST_AGE`].
     Age(&'a [u8]),
@@ -43,8 +43,8 @@ pub enum Mistake<'a> {
     /// [`GREATEST_BYTES`] or below what [`least_bytes`] is for files of this
     /// size.
     Bytes(&'a [u8], usize),
-    /// `w`, followed by what is no code: see [`Code::processed`].
-    Code(&'a [u8]),
+    /// `w`, followed by what is no suffix: see [`Suffix::processed`].
+    Suffix(&'a [u8]),
 }
 
 /// The greatest number of seconds that `R` takes.
@@ -62,9 +62,9 @@ impl<'a> Script<'a> {
     ///
     /// # Errors
     /// The first mistake, in one of the words that 0.76 does not have.
-    pub fn parse(words: &[&'a CStr]) -> Result<Self, Mistake<'a>> {
+    pub fn parse(words: &[&'a CStr]) -> Result<Self, ScriptError<'a>> {
         let mut actions = Vec::new();
-        let mut terms = Policy::Multilog.terms();
+        let mut config = LogPolicy::Multilog.default_config();
         let mut bytes = None;
         for &word in words {
             let Some((letter, _)) = word.to_bytes().split_first() else {
@@ -73,20 +73,20 @@ impl<'a> Script<'a> {
             let rest = after_first(word);
             let (scanned, _) = scan_decimal(rest.to_bytes());
             match letter {
-                b'-' => actions.push(Action::Deselect(Pattern::new(rest.to_bytes()))),
-                b'+' => actions.push(Action::Select(Pattern::new(rest.to_bytes()))),
-                b'e' => actions.push(Action::Alert),
-                b'=' => actions.push(Action::Status(rest)),
+                b'-' => actions.push(ScriptAction::Deselect(StarPattern::new(rest.to_bytes()))),
+                b'+' => actions.push(ScriptAction::Select(StarPattern::new(rest.to_bytes()))),
+                b'e' => actions.push(ScriptAction::Alert),
+                b'=' => actions.push(ScriptAction::Status(rest)),
                 b'.' | b'/' => {
-                    let bytes = bytes.map_or(Ok(None), |bytes| limit(bytes, terms.size))?;
-                    let terms = terms.clone();
-                    actions.push(Action::Append(word, Terms { bytes, ..terms }));
+                    let bytes = bytes.map_or(Ok(None), |bytes| limit(bytes, config.size))?;
+                    let config = config.clone();
+                    actions.push(ScriptAction::Append(word, LogDirConfig { bytes, ..config }));
                 }
-                b's' => terms.size = number(scanned.clamp(LEAST_SIZE, GREATEST_SIZE)),
-                b'n' => terms.files = number(scanned.max(LEAST_FILES)),
-                b'!' => terms.processor = Some(rest.to_owned()),
-                b'w' => terms.code = code(rest.to_bytes())?.to_vec(),
-                b'R' => terms.age = age(rest.to_bytes())?,
+                b's' => config.size = number(scanned.clamp(LEAST_SIZE, GREATEST_SIZE)),
+                b'n' => config.files = number(scanned.max(LEAST_FILES)),
+                b'!' => config.processor = Some(rest.to_owned()),
+                b'w' => config.suffix = suffix(rest.to_bytes())?.to_vec(),
+                b'R' => config.age = age(rest.to_bytes())?,
                 b'S' => {
                     // Files of the least size take any number that is one.
                     limit(rest.to_bytes(), number(LEAST_SIZE))?;
@@ -105,15 +105,15 @@ impl<'a> Script<'a> {
 }
 
 /// The code of what processors make by a word `w`.
-fn code(code: &[u8]) -> Result<&[u8], Mistake<'_>> {
-    let sound = Code::processed(code).ok_or(Mistake::Code(code))?;
+fn suffix(suffix: &[u8]) -> Result<&[u8], ScriptError<'_>> {
+    let sound = Suffix::processed(suffix).ok_or(ScriptError::Suffix(suffix))?;
     Ok(sound.bytes())
 }
 
 /// How old a file becomes by a word `R`; 0 is no limit.
-fn age(seconds: &[u8]) -> Result<Option<Duration>, Mistake<'_>> {
+fn age(seconds: &[u8]) -> Result<Option<Duration>, ScriptError<'_>> {
     let age = parse_decimal(seconds).filter(|age| *age <= GREATEST_AGE);
-    let age = age.ok_or(Mistake::Age(seconds))?;
+    let age = age.ok_or(ScriptError::Age(seconds))?;
     Ok(Some(Duration::from_secs(age)).filter(|age| !age.is_zero()))
 }
 
@@ -126,11 +126,11 @@ pub fn least_bytes(size: usize) -> usize {
 
 /// How many bytes files of a size may have together by a word `S`; 0 is no
 /// limit.
-fn limit(bytes: &[u8], size: usize) -> Result<Option<usize>, Mistake<'_>> {
+fn limit(bytes: &[u8], size: usize) -> Result<Option<usize>, ScriptError<'_>> {
     match parse_decimal(bytes).filter(|bytes| *bytes <= GREATEST_BYTES) {
         Some(0) => Ok(None),
         Some(bytes) if number(bytes) >= least_bytes(size) => Ok(Some(number(bytes))),
-        Some(_) | None => Err(Mistake::Bytes(bytes, size)),
+        Some(_) | None => Err(ScriptError::Bytes(bytes, size)),
     }
 }
 
@@ -148,10 +148,10 @@ fn number(number: u64) -> usize {
 mod tests {
     use super::*;
 
-    fn terms(words: &[&CStr]) -> Terms {
+    fn config(words: &[&CStr]) -> LogDirConfig {
         let words: Vec<_> = words.iter().copied().chain([c"."]).collect();
         match Script::parse(&words).unwrap().actions.as_slice() {
-            [Action::Append(_, terms)] => terms.clone(),
+            [ScriptAction::Append(_, config)] => config.clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -172,12 +172,12 @@ mod tests {
         assert_eq!(
             script.actions,
             [
-                Action::Deselect(Pattern::new(b"*")),
-                Action::Select(Pattern::new(b"a*")),
-                Action::Alert,
-                Action::Status(c"status"),
-                Action::Append(c"./main", Policy::Multilog.terms()),
-                Action::Append(c"/var/log", Policy::Multilog.terms()),
+                ScriptAction::Deselect(StarPattern::new(b"*")),
+                ScriptAction::Select(StarPattern::new(b"a*")),
+                ScriptAction::Alert,
+                ScriptAction::Status(c"status"),
+                ScriptAction::Append(c"./main", LogPolicy::Multilog.default_config()),
+                ScriptAction::Append(c"/var/log", LogPolicy::Multilog.default_config()),
             ]
         );
     }
@@ -205,7 +205,7 @@ mod tests {
             (c"s5000k", 5000),
             (c"s16777216", 16_777_215),
         ] {
-            assert_eq!(terms(&[word]).size, size, "{word:?}");
+            assert_eq!(config(&[word]).size, size, "{word:?}");
         }
         for (word, files) in [
             (c"n", 2),
@@ -213,25 +213,25 @@ mod tests {
             (c"n3x", 3),
             (c"n4294967299", 4_294_967_299),
         ] {
-            assert_eq!(terms(&[word]).files, files, "{word:?}");
+            assert_eq!(config(&[word]).files, files, "{word:?}");
         }
-        assert_eq!(terms(&[]), Policy::Multilog.terms());
-        assert_eq!(terms(&[c"s5000", c"s6000"]).size, 6000);
+        assert_eq!(config(&[]), LogPolicy::Multilog.default_config());
+        assert_eq!(config(&[c"s5000", c"s6000"]).size, 6000);
     }
 
     #[test]
     fn terms_hold_for_the_directories_after_them() {
         let script = Script::parse(&[c".a", c"!gzip", c".b", c"n5", c".c"]).unwrap();
-        let terms: Vec<_> = script
+        let config: Vec<_> = script
             .actions
             .iter()
             .map(|action| match action {
-                Action::Append(_, terms) => (terms.processor.clone(), terms.files),
+                ScriptAction::Append(_, config) => (config.processor.clone(), config.files),
                 other => panic!("{other:?}"),
             })
             .collect();
         let gzip = Some(c"gzip".to_owned());
-        assert_eq!(terms, [(None, 10), (gzip.clone(), 10), (gzip, 5)]);
+        assert_eq!(config, [(None, 10), (gzip.clone(), 10), (gzip, 5)]);
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
             (c"R0", None),
         ] {
             let age = seconds.map(Duration::from_secs);
-            assert_eq!(terms(&[c"R5", word]).age, age, "{word:?}");
+            assert_eq!(config(&[c"R5", word]).age, age, "{word:?}");
         }
         for word in [
             c"R",
@@ -255,7 +255,7 @@ mod tests {
             c"R18446744073709551617",
         ] {
             let seconds = &word.to_bytes()[1..];
-            assert_eq!(Script::parse(&[word]), Err(Mistake::Age(seconds)));
+            assert_eq!(Script::parse(&[word]), Err(ScriptError::Age(seconds)));
         }
     }
 
@@ -269,7 +269,7 @@ mod tests {
             (&[c"S199998", c"S0"], None),
             (&[], None),
         ] {
-            assert_eq!(terms(words).bytes, bytes, "{words:?}");
+            assert_eq!(config(words).bytes, bytes, "{words:?}");
         }
         for (words, size) in [
             (&[c"S"][..], 4096),
@@ -283,18 +283,18 @@ mod tests {
         ] {
             let word = words.iter().find(|word| word.to_bytes()[0] == b'S');
             let bytes = &word.unwrap().to_bytes()[1..];
-            let mistake = Mistake::Bytes(bytes, size);
+            let mistake = ScriptError::Bytes(bytes, size);
             assert_eq!(Script::parse(words), Err(mistake), "{words:?}");
         }
     }
 
     #[test]
     fn a_code_is_what_can_end_a_name() {
-        assert_eq!(terms(&[c"wgz"]).code, b"gz");
-        assert_eq!(terms(&[c"wgz", c"ws"]).code, b"s");
+        assert_eq!(config(&[c"wgz"]).suffix, b"gz");
+        assert_eq!(config(&[c"wgz", c"ws"]).suffix, b"s");
         for word in [c"w", c"wu", c"wt", c"w/", c"w0123456789abcdefg"] {
-            let code = &word.to_bytes()[1..];
-            assert_eq!(Script::parse(&[word]), Err(Mistake::Code(code)));
+            let suffix = &word.to_bytes()[1..];
+            assert_eq!(Script::parse(&[word]), Err(ScriptError::Suffix(suffix)));
         }
     }
 }

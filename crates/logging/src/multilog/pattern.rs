@@ -8,7 +8,7 @@ use memchr::memchr;
 /// after it in the pattern; at the end of the pattern, any string. There is
 /// no other special character, and the whole line must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern<'a> {
+pub struct StarPattern<'a> {
     /// What the line begins with.
     start: &'a [u8],
     /// Its stars, but for one at its end.
@@ -26,7 +26,7 @@ struct Star<'a> {
     then: &'a [u8],
 }
 
-impl<'a> Pattern<'a> {
+impl<'a> StarPattern<'a> {
     /// The pattern that is written as `text`.
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
@@ -37,7 +37,7 @@ impl<'a> Pattern<'a> {
             inner.extend(after.first().map(|&next| Star { next, then }));
             rest = later;
         }
-        Pattern {
+        StarPattern {
             start,
             inner,
             open: text.ends_with(b"*"),
@@ -76,10 +76,10 @@ fn split_star(text: &[u8]) -> (&[u8], &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::Pattern;
+    use super::StarPattern;
 
     fn matches(pattern: &str, line: &str) -> bool {
-        Pattern::new(pattern.as_bytes()).matches(line.as_bytes())
+        StarPattern::new(pattern.as_bytes()).matches(line.as_bytes())
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
             };
             let (pattern, line) = (text(6, b"**ab"), text(8, b"aabb*"));
             let expected = said(&pattern, &line);
-            let seen = Pattern::new(&pattern).matches(&line);
+            let seen = StarPattern::new(&pattern).matches(&line);
             assert_eq!(
                 seen,
                 expected,
