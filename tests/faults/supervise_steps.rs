@@ -9,11 +9,15 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use testkit::{Running, Sandbox, kill, ours, skip};
 
+use crate::compliance::multilog::calls::strace_works;
+
 use super::{is_supervised, is_zombie, pid_of, record};
 
 ours!(
     late_notification_before_exit_counts,
     exit_is_recorded_before_finish_starts,
+    lock_is_released_before_ok_is_closed,
+    exit_and_down_read_settings_once,
 );
 
 fn supervise(sandbox: &Sandbox) -> Running {
@@ -133,4 +137,62 @@ fn exit_is_recorded_before_finish_starts(sandbox: &Sandbox) {
         }
     }
     assert_eq!((renames, recorded(sandbox)), (6, 0));
+}
+
+/// The calls of a program from its start to its exit after `svc -dx s`, a line
+/// each, with the paths of descriptors. None if strace does not work here.
+fn traced_calls(sandbox: &Sandbox, calls: &str, program: &str) -> Option<Vec<String>> {
+    if !strace_works(sandbox) {
+        return None;
+    }
+    // With -D, the program itself is the child of this process.
+    let running = sandbox.start(sandbox.shell(&format!(
+        "exec strace -D -y -qq -o trace -e trace={calls} -e signal=none {program} s"
+    )));
+    sandbox.wait_until("supervise runs", || is_supervised(sandbox, "s"));
+    sandbox.service("s");
+    sandbox.sh("svc -dx s").succeeds();
+    running.wait().succeeds();
+    sandbox.wait_until("strace has ended", || sandbox.processes().is_empty());
+    let trace = fs::read_to_string(sandbox.path("trace")).unwrap();
+    Some(trace.lines().map(str::to_owned).collect())
+}
+
+fn lock_is_released_before_ok_is_closed(sandbox: &Sandbox) {
+    sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("s/log/run", "#!/bin/sh\nexec cat >kept\n");
+    for program in ["supervise", "supervise -e", "runsv"] {
+        let Some(calls) = traced_calls(sandbox, "flock,close", program) else {
+            return;
+        };
+        for dir in if program == "runsv" {
+            &["s", "s/log"][..]
+        } else {
+            &["s"]
+        } {
+            let last = |call: &str, file: &str| {
+                let path = format!("/{dir}/supervise/{file}>");
+                let is_it = |line: &String| line.starts_with(call) && line.contains(&path);
+                calls
+                    .iter()
+                    .rposition(is_it)
+                    .unwrap_or_else(|| panic!("no {call} {path}: {calls:?}"))
+            };
+            assert!(
+                last("flock", "lock") < last("close", "ok"),
+                "{program} {dir}: {calls:?}"
+            );
+        }
+    }
+}
+
+fn exit_and_down_read_settings_once(sandbox: &Sandbox) {
+    sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.write("s/down-signal", "TERM");
+    let Some(calls) = traced_calls(sandbox, "open,openat", "supervise -e") else {
+        return;
+    };
+    let reads = calls.iter().filter(|line| line.contains("down-signal"));
+    // Once before the start, and once before the two commands.
+    assert_eq!(reads.count(), 2, "{calls:?}");
 }

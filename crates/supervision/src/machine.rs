@@ -320,8 +320,11 @@ impl Machine {
         match self.state {
             Delayed(moment) if !self.exit_requested => Some((moment.instant, Start::Run)),
             Finish(Cleanup::Due(moment, exit), _) => Some((moment, Start::Finish(exit))),
-            Finish(Cleanup::Running(_) | Cleanup::GivenUp(_), _) => None,
-            Delayed(_) | Down | Up(_) | Failed => None,
+            Finish(Cleanup::Running(_) | Cleanup::GivenUp(_), _)
+            | Delayed(_)
+            | Down
+            | Up(_)
+            | Failed => None,
         }
     }
 
@@ -422,11 +425,10 @@ impl Machine {
                 }
             }
             Finish(_, start_pending) => {
-                let may_fail = match (self.ruleset, self.want) {
-                    (Ruleset::Extended, Want::Up | Want::Once) => true,
+                let may_fail = match self.ruleset {
                     // A service that a command stops has not failed.
-                    (Ruleset::Extended, Want::Down) => false,
-                    (Ruleset::Supervise | Ruleset::Runsv(_), _) => false,
+                    Ruleset::Extended => self.want != Want::Down,
+                    Ruleset::Supervise | Ruleset::Runsv(_) => false,
                 };
                 if may_fail && status.code() == Some(PERMANENT_FAILURE) {
                     self.fail();

@@ -236,9 +236,7 @@ fn live(random: &mut fastrand::Rng) {
                 let command = Command::from_byte(letter).unwrap();
                 let steps: Vec<_> = machine.command(command, at(now)).collect();
                 assert!(runs || steps.is_empty());
-                let stopped = steps
-                    .iter()
-                    .any(|step| *step == CommandStep::Signal(Signal::SIGTERM));
+                let stopped = steps.contains(&CommandStep::Signal(Signal::SIGTERM));
                 assert!(letter == b't' || stopped == (runs && asked));
                 page.told(letter, now);
                 format!("told {}", char::from(letter))
