@@ -4,7 +4,8 @@
 
 use std::ffi::CStr;
 
-use cli::{Exit, Failure, Opt, Program, text};
+use cli::options::{Opt, flag};
+use cli::{Exit, Failure, Program, text};
 use daemontools_core::control::{COMMANDS, Command, MORE_COMMANDS, SignalTarget};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::chdir;
@@ -24,11 +25,7 @@ static OPTIONS: [Opt; COMMANDS.len() + MORE_COMMANDS.len()] = options();
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const fn options() -> [Opt; COMMANDS.len() + MORE_COMMANDS.len()] {
-    let mut options = [Opt {
-        letter: 0,
-        value: None,
-        help: "",
-    }; COMMANDS.len() + MORE_COMMANDS.len()];
+    let mut options = [flag(0, ""); COMMANDS.len() + MORE_COMMANDS.len()];
     let mut n = 0;
     while n < options.len() {
         let (letter, help, _): (u8, &str, Command) = if n < COMMANDS.len() {
@@ -36,7 +33,7 @@ const fn options() -> [Opt; COMMANDS.len() + MORE_COMMANDS.len()] {
         } else {
             MORE_COMMANDS[n - COMMANDS.len()]
         };
-        (options[n].letter, options[n].help) = (letter, help);
+        options[n] = flag(letter, help);
         n += 1;
     }
     options
@@ -56,12 +53,11 @@ fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let origin =
         Origin::open().map_err(|error| SVC.fatal("unable to open current directory", error))?;
     for dir in options.operands() {
-        let visit = origin.visit();
         match chdir(*dir) {
             Ok(()) => control(dir, &letters),
             Err(error) => SVC.warn(text!["unable to chdir to ", dir], error),
         }
-        let returned = visit.end();
+        let returned = origin.enter();
         returned.map_err(|error| SVC.fatal("unable to set directory", error))?;
     }
     Ok(Exit::Success)

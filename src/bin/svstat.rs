@@ -31,13 +31,12 @@ fn svstat(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // record of the directory before, or as zeroes.
     let mut record = [0; LENGTH];
     for dir in arguments.iter().skip(1) {
-        let visit = origin.visit();
         let line = match chdir(*dir) {
             Ok(()) => describe(&mut record),
             Err(error) => failure("unable to chdir", error),
         };
         lines.extend(text![dir, ": ", line, "\n"]);
-        let returned = visit.end();
+        let returned = origin.enter();
         returned.map_err(|error| SVSTAT.fatal("unable to set directory", error))?;
     }
     // As in 0.76, a closed standard output is no error.

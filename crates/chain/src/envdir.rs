@@ -7,7 +7,8 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use nix::unistd::{chdir, fchdir, read as read_some};
+use nix::unistd::{chdir, read as read_some};
+use unix::cwd::Origin;
 use unix::file;
 
 /// The failed operation of [`read`].
@@ -39,10 +40,10 @@ pub fn read<P: NixPath + ?Sized>(
     directory: &P,
     skips: impl FnMut(&CStr) -> bool,
 ) -> Result<Vec<CString>, EnvdirError> {
-    let origin = file::open_read(c".").map_err(EnvdirError::Origin)?;
+    let origin = Origin::open().map_err(EnvdirError::Origin)?;
     chdir(directory).map_err(EnvdirError::Enter)?;
     let edits = read_here(skips)?;
-    fchdir(&origin).map_err(EnvdirError::Return)?;
+    origin.enter().map_err(EnvdirError::Return)?;
     Ok(edits)
 }
 

@@ -21,15 +21,10 @@ pub const OK: &CStr = c"supervise/ok";
 /// The status record, mode 0644.
 pub const STATUS: &CStr = c"supervise/status";
 /// The state file of `supervise -e`; see [`crate::state`].
-pub const STATE: AtomicFile = AtomicFile {
-    name: c"supervise/state",
-    new: c"supervise/state.new",
-};
+pub const STATE: AtomicFile = AtomicFile::new(c"supervise/state", c"supervise/state.new");
 /// The last exits, written by `supervise -e`; see [`crate::tally`].
-pub const DEATH_TALLY: AtomicFile = AtomicFile {
-    name: c"supervise/death_tally",
-    new: c"supervise/death_tally.new",
-};
+pub const DEATH_TALLY: AtomicFile =
+    AtomicFile::new(c"supervise/death_tally", c"supervise/death_tally.new");
 /// The file with the lock of a service that uses [`LOCK_FD`].
 pub const RUN_LOCK: &CStr = c"supervise/service-lock";
 
@@ -84,6 +79,12 @@ pub struct AtomicFile {
     pub new: &'static CStr,
 }
 
+impl AtomicFile {
+    const fn new(name: &'static CStr, new: &'static CStr) -> Self {
+        AtomicFile { name, new }
+    }
+}
+
 /// The files in `supervise` of a service or of its logger.
 #[derive(Debug)]
 pub struct SupervisePaths {
@@ -109,18 +110,9 @@ pub static SERVICE: SupervisePaths = SupervisePaths {
     lock: LOCK,
     control: CONTROL,
     ok: OK,
-    status: AtomicFile {
-        name: STATUS,
-        new: c"supervise/status.new",
-    },
-    stat: AtomicFile {
-        name: c"supervise/stat",
-        new: c"supervise/stat.new",
-    },
-    pid: AtomicFile {
-        name: c"supervise/pid",
-        new: c"supervise/pid.new",
-    },
+    status: AtomicFile::new(STATUS, c"supervise/status.new"),
+    stat: AtomicFile::new(c"supervise/stat", c"supervise/stat.new"),
+    pid: AtomicFile::new(c"supervise/pid", c"supervise/pid.new"),
 };
 
 /// The files of the logger in [`LOG`], relative to the service directory.
@@ -129,18 +121,9 @@ pub static LOGGER: SupervisePaths = SupervisePaths {
     lock: c"log/supervise/lock",
     control: c"log/supervise/control",
     ok: c"log/supervise/ok",
-    status: AtomicFile {
-        name: c"log/supervise/status",
-        new: c"log/supervise/status.new",
-    },
-    stat: AtomicFile {
-        name: c"log/supervise/stat",
-        new: c"log/supervise/stat.new",
-    },
-    pid: AtomicFile {
-        name: c"log/supervise/pid",
-        new: c"log/supervise/pid.new",
-    },
+    status: AtomicFile::new(c"log/supervise/status", c"log/supervise/status.new"),
+    stat: AtomicFile::new(c"log/supervise/stat", c"log/supervise/stat.new"),
+    pid: AtomicFile::new(c"log/supervise/pid", c"log/supervise/pid.new"),
 };
 
 /// The path of a file of the logger, relative to the service directory.

@@ -9,21 +9,17 @@
 //! | 19 | 0 down, 1 `run` runs, 2 `finish` runs or starts next |
 
 use crate::state::ServiceState;
-use crate::status::{self, Status, Want};
+use crate::status::{self, Status, Want, to_array};
 
 /// Length of the record in bytes.
 pub const LENGTH: usize = status::LENGTH + 2;
 
-/// The word for a state in `stat` and in the lines of sv; empty for None.
-#[must_use]
-pub fn word(state: Option<ServiceState>) -> &'static str {
-    match state {
-        Some(ServiceState::Down | ServiceState::Delay | ServiceState::Failed) => "down",
-        Some(ServiceState::Starting | ServiceState::Up | ServiceState::Ready) => "run",
-        Some(ServiceState::Finish) => "finish",
-        None => "",
-    }
-}
+/// The states of runsv: byte 19, and the word in `stat` and in the lines of sv.
+const STATES: [(u8, &str, ServiceState); 3] = [
+    (0, "down", ServiceState::Down),
+    (1, "run", ServiceState::Up),
+    (2, "finish", ServiceState::Finish),
+];
 
 /// The status of a service of runsv.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,19 +37,9 @@ impl RunsvStatus {
     /// The record as bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; LENGTH] {
-        let state = match self.state {
-            Some(ServiceState::Down | ServiceState::Delay | ServiceState::Failed) | None => 0,
-            Some(ServiceState::Starting | ServiceState::Up | ServiceState::Ready) => 1,
-            Some(ServiceState::Finish) => 2,
-        };
+        let state = self.state_row().map_or(0, |(byte, ..)| byte);
         let more = [u8::from(self.got_term), state];
-        let mut record = [0; LENGTH];
-        let bytes = self.status.encode().into_iter().chain(more);
-        record
-            .iter_mut()
-            .zip(bytes)
-            .for_each(|(to, from)| *to = from);
-        record
+        to_array(self.status.encode().into_iter().chain(more))
     }
 
     /// Decodes a record, and ignores further bytes. None if the record is too
@@ -63,23 +49,30 @@ impl RunsvStatus {
         let &[got_term, state] = record.get(status::LENGTH..LENGTH)? else {
             return None;
         };
+        let row = STATES.iter().find(|(byte, ..)| *byte == state);
         Some(RunsvStatus {
             status: Status::decode(record)?,
             got_term: got_term != 0,
-            state: match state {
-                0 => Some(ServiceState::Down),
-                1 => Some(ServiceState::Up),
-                2 => Some(ServiceState::Finish),
-                _ => None,
-            },
+            state: row.map(|&(.., state)| state),
         })
+    }
+
+    fn state_row(&self) -> Option<(u8, &'static str, ServiceState)> {
+        let mut rows = STATES.into_iter();
+        rows.find(|(.., state)| Some(*state) == self.state)
+    }
+
+    /// The word for the state; None if runsv does not write the byte.
+    #[must_use]
+    pub fn word(&self) -> Option<&'static str> {
+        self.state_row().map(|(_, word, _)| word)
     }
 
     /// The line of `stat` without its newline. `exiting`: runsv exits when the
     /// service is down.
     #[must_use]
     pub fn stat(&self, exiting: bool) -> String {
-        let mut line = word(self.state).to_owned();
+        let mut line = self.word().unwrap_or_default().to_owned();
         let down = self.state == Some(ServiceState::Down);
         let want = self.status.want;
         for (holds, clause) in [

@@ -51,13 +51,7 @@ impl Status {
                 Want::Once => 0,
             },
         ];
-        let mut record = [0; LENGTH];
-        let bytes = self.since.pack().into_iter().chain(pid).chain(flags);
-        record
-            .iter_mut()
-            .zip(bytes)
-            .for_each(|(to, from)| *to = from);
-        record
+        to_array(self.since.pack().into_iter().chain(pid).chain(flags))
     }
 
     /// Decodes a record, and ignores further bytes. None if the record is too
@@ -81,4 +75,9 @@ impl Status {
             },
         })
     }
+}
+
+/// The first `N` bytes.
+pub(crate) fn to_array<const N: usize>(mut bytes: impl Iterator<Item = u8>) -> [u8; N] {
+    std::array::from_fn(|_| bytes.next().unwrap_or_default())
 }

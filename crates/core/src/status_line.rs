@@ -36,18 +36,7 @@ impl fmt::Display for StatusLine {
             }
             None => write!(f, "down {seconds} seconds")?,
         }
-        let up = status.pid.is_some();
-        let clauses = [
-            (up && !normally_up, ", normally down"),
-            (!up && normally_up, ", normally up"),
-            (up && status.paused, ", paused"),
-            (!up && status.want == Want::Up, ", want up"),
-            (up && status.want == Want::Down, ", want down"),
-        ];
-        clauses
-            .iter()
-            .filter(|(holds, _)| *holds)
-            .try_for_each(|(_, clause)| f.write_str(clause))?;
+        write_clauses(f, &status, normally_up)?;
         let Some(state) = state else { return Ok(()) };
         match (state.state, state.next_start) {
             (ServiceState::Ready, _) => f.write_str(", ready"),
@@ -65,6 +54,23 @@ impl fmt::Display for StatusLine {
             ) => Ok(()),
         }
     }
+}
+
+/// Writes the clauses that svstat and sv share, each after a comma.
+///
+/// # Errors
+/// As [`fmt::Write`].
+pub fn write_clauses(f: &mut impl fmt::Write, status: &Status, normally_up: bool) -> fmt::Result {
+    let up = status.pid.is_some();
+    let clauses = [
+        (up && !normally_up, ", normally down"),
+        (!up && normally_up, ", normally up"),
+        (up && status.paused, ", paused"),
+        (!up && status.want == Want::Up, ", want up"),
+        (up && status.want == Want::Down, ", want down"),
+    ];
+    let mut shown = clauses.iter().filter(|(holds, _)| *holds);
+    shown.try_for_each(|(_, clause)| f.write_str(clause))
 }
 
 /// Rounds as 0.76, which computes in double precision. Numbers above 2^53 differ;

@@ -1,7 +1,5 @@
-//! The current directory: opened once, and entered again after each visit to
-//! another one.
+//! The current directory, opened so that the process can return to it.
 
-use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::NixPath;
@@ -12,12 +10,12 @@ use nix::unistd::fchdir;
 
 use crate::file;
 
-/// A directory to which the process returns after each [`Visit`].
+/// The directory to which a program returns after each other one that it enters.
 #[derive(Debug)]
 pub struct Origin(OwnedFd);
 
 impl Origin {
-    /// The current directory, which has to be readable, as 0.76 requires.
+    /// Opens the current directory, which has to be readable, as 0.76 requires.
     ///
     /// # Errors
     /// As open(2).
@@ -25,7 +23,7 @@ impl Origin {
         file::open_read(c".").map(Origin)
     }
 
-    /// The current directory, which need not be readable.
+    /// Opens the current directory, which need not be readable.
     ///
     /// # Errors
     /// As open(2).
@@ -39,33 +37,6 @@ impl Origin {
     /// As fchdir(2).
     pub fn enter(&self) -> Result<(), Errno> {
         fchdir(&self.0)
-    }
-
-    /// Allows the caller to change the current directory until the visit ends.
-    #[must_use]
-    pub fn visit(&self) -> Visit<'_> {
-        Visit(self)
-    }
-}
-
-/// A stay in other directories. The drop returns to the origin and ignores
-/// errors; [`Visit::end`] returns them.
-#[derive(Debug)]
-pub struct Visit<'a>(&'a Origin);
-
-impl Visit<'_> {
-    /// Returns to the origin.
-    ///
-    /// # Errors
-    /// As [`Origin::enter`].
-    pub fn end(self) -> Result<(), Errno> {
-        ManuallyDrop::new(self).0.enter()
-    }
-}
-
-impl Drop for Visit<'_> {
-    fn drop(&mut self) {
-        let _ = self.0.enter();
     }
 }
 

@@ -128,7 +128,7 @@ pub(crate) fn control<'n>(
         begun: Instant::now(),
         before: BTreeMap::new(),
         record: [0; LENGTH],
-        watcher: ChangeWatcher::new(),
+        watcher: ChangeWatcher::default(),
         must_poll: false,
     };
     let mut waiting = names.to_vec();
@@ -136,7 +136,6 @@ pub(crate) fn control<'n>(
                      waiting: &mut Vec<&'n [u8]>,
                      act: fn(&mut Session, &[u8]) -> Option<Outcome>| {
         for name in std::mem::take(waiting) {
-            let visit = services.origin.visit();
             let outcome = match services.enter(name) {
                 Ok(()) => act(session, name),
                 Err(error) => Some(Outcome::Failed(ServiceError::Chdir(error))),
@@ -145,7 +144,7 @@ pub(crate) fn control<'n>(
                 Some(outcome) => report(name, outcome),
                 None => waiting.push(name),
             }
-            visit.end().map_err(OriginError::Return)?;
+            services.origin.enter().map_err(OriginError::Return)?;
         }
         Ok(())
     };

@@ -4,9 +4,9 @@ use std::fmt;
 
 use cli::text;
 use daemontools_core::label::Label;
-use daemontools_core::runsv::{RunsvStatus, word};
+use daemontools_core::runsv::RunsvStatus;
 use daemontools_core::state::ServiceState;
-use daemontools_core::status::Want;
+use daemontools_core::status_line::write_clauses;
 use nix::unistd::Pid;
 
 /// `run: NAME: (pid 7) 4s, …`, without a newline.
@@ -23,11 +23,15 @@ pub(crate) struct StatusLine {
 impl StatusLine {
     /// The line for a service of this name.
     pub(crate) fn named(&self, name: &[u8]) -> Vec<u8> {
-        let (word, colon) = match word(self.report.state) {
-            "" => ("", ""),
-            word => (word, ": "),
-        };
-        text![word, colon, name, ": ", self.to_string()]
+        let word = self.report.word();
+        let colon = word.map_or("", |_| ": ");
+        text![
+            word.unwrap_or_default(),
+            colon,
+            name,
+            ": ",
+            self.to_string()
+        ]
     }
 }
 
@@ -44,18 +48,10 @@ impl fmt::Display for StatusLine {
             write!(f, "(pid {}) ", u64::from_ne_bytes(pid.to_ne_bytes()))?;
         }
         write!(f, "{}s", self.now.seconds_since(status.since))?;
-        let up = status.pid.is_some();
-        let clauses = [
-            (up && !self.normally_up, ", normally down"),
-            (!up && self.normally_up, ", normally up"),
-            (up && status.paused, ", paused"),
-            (!up && status.want == Want::Up, ", want up"),
-            (up && status.want == Want::Down, ", want down"),
-            (up && got_term, ", got TERM"),
-        ];
-        clauses
-            .iter()
-            .filter(|(holds, _)| *holds)
-            .try_for_each(|(_, clause)| f.write_str(clause))
+        write_clauses(f, &status, self.normally_up)?;
+        if status.pid.is_some() && got_term {
+            f.write_str(", got TERM")?;
+        }
+        Ok(())
     }
 }

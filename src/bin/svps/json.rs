@@ -33,12 +33,11 @@ fn object(row: &Row, now: Label) -> String {
     let state = record.and_then(|record| record.state_file);
     let ready_since = state.and_then(|state| state.ready_since);
     let next_start = state.and_then(|state| state.next_start);
+    let supervised = row.snapshot.map(|snapshot| snapshot.supervised);
+    let private = row.memory.map(|memory| memory.private);
     fields.extend([
         ("logger", row.logger.to_string()),
-        (
-            "supervised",
-            known(row.snapshot.map(|snapshot| snapshot.supervised)),
-        ),
+        ("supervised", known(supervised)),
         ("state", string(row.state(now).0)),
         ("want", known(want)),
         ("pid", known(row.pid())),
@@ -49,10 +48,7 @@ fn object(row: &Row, now: Label) -> String {
         ("restarts", known(state.and_then(|state| state.restarts))),
         ("exit_code", known(state.and_then(|state| state.exit_code))),
         ("signal", known(state.and_then(|state| state.signal))),
-        (
-            "private_bytes",
-            known(row.memory.map(|memory| memory.private)),
-        ),
+        ("private_bytes", known(private)),
         ("rss_bytes", known(row.memory.map(|memory| memory.resident))),
     ]);
     let fields: Vec<_> = fields

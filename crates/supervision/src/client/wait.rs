@@ -107,13 +107,7 @@ pub fn wait<'a>(
             return Ok(WaitOutcome::TimedOut);
         }
         wait_readable(&[watches.watcher.as_fd()], deadline);
-        let events = watches.take_events(services.len());
-        for &index in &events.exited {
-            if let Some(Some(service)) = services.get_mut(index) {
-                service.exited = true;
-            }
-        }
-        dirty = events.dirty;
+        dirty = watches.take_dirty(&mut services);
     }
 }
 
@@ -133,15 +127,6 @@ const ENTRIES: AddWatchFlags = AddWatchFlags::IN_CREATE
 struct Watches {
     watcher: Watcher,
     services: HashMap<WatchDescriptor, Vec<usize>>,
-}
-
-/// Indices of services.
-#[derive(Default)]
-struct Events {
-    /// Services with changes.
-    dirty: Vec<usize>,
-    /// Services whose supervise has exited.
-    exited: Vec<usize>,
 }
 
 impl Watches {
@@ -166,27 +151,30 @@ impl Watches {
         }
     }
 
-    /// The events since the last call. `count` is the number of services.
-    fn take_events(&self, count: usize) -> Events {
-        let mut taken = Events::default();
+    /// The indices of services with events since the last call. Marks those whose
+    /// supervise has exited.
+    fn take_dirty(&self, services: &mut [Option<Service<'_>>]) -> Vec<usize> {
+        let mut dirty = Vec::new();
         for event in self.watcher.take_events() {
             match self.services.get(&event.wd) {
-                Some(services) => {
-                    taken.dirty.extend(services);
-                    if event.mask.contains(OK_CLOSED) {
-                        taken.exited.extend(services);
+                Some(indices) => {
+                    dirty.extend(indices);
+                    for &index in indices {
+                        if let Some(Some(service)) = services.get_mut(index) {
+                            service.exited |= event.mask.contains(OK_CLOSED);
+                        }
                     }
                 }
                 // The kernel dropped events.
                 None if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) => {
-                    taken.dirty.extend(0..count);
+                    dirty.extend(0..services.len());
                 }
                 None => {}
             }
         }
-        taken.dirty.sort_unstable();
-        taken.dirty.dedup();
-        taken
+        dirty.sort_unstable();
+        dirty.dedup();
+        dirty
     }
 }
 

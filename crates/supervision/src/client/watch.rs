@@ -62,10 +62,9 @@ pub struct ChangeWatcher {
 /// The number of descriptors that `oks` leaves to the rest of the program.
 const SPARE: u64 = 16;
 
-impl ChangeWatcher {
-    /// Watches no service.
-    #[must_use]
-    pub fn new() -> Self {
+/// Watches no service.
+impl Default for ChangeWatcher {
+    fn default() -> Self {
         ChangeWatcher {
             records: Watcher::new().ok(),
             oks: Vec::new(),
@@ -75,7 +74,9 @@ impl ChangeWatcher {
             is_full: false,
         }
     }
+}
 
+impl ChangeWatcher {
     /// Adds the service in the current directory.
     pub fn add(&mut self) {
         let records = self.records.take();
@@ -111,11 +112,5 @@ impl ChangeWatcher {
         self.oks.clear();
         self.is_full = false;
         self.records.as_ref().map(Watcher::take_events);
-    }
-}
-
-impl Default for ChangeWatcher {
-    fn default() -> Self {
-        ChangeWatcher::new()
     }
 }

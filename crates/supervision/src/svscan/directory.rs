@@ -22,12 +22,15 @@ impl ScanLoop<'_> {
         role: Role,
         act: impl FnOnce() -> T,
     ) -> Option<T> {
-        let _visit = self.signals?.root.visit();
+        let root = &self.signals?.root;
         let table = &self.scanner.table;
         let supervisor = table.pid(directory, role);
         let entered = enter_by_name(table.name(directory)?, directory, role)
             || supervisor.is_some_and(|supervisor| enter_as(supervisor, directory, role));
-        entered.then(act)
+        let result = entered.then(act);
+        // Entering an open directory needs no lookup.
+        let _ = root.enter();
+        result
     }
 }
 
