@@ -41,11 +41,11 @@ fn runsv(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     };
     let (children, terminated) = (catch(Signal::SIGCHLD)?, catch(Signal::SIGTERM)?);
     chdir(directory).map_err(|error| diagnostics.fatal("unable to change to directory", error))?;
-    let want = wanted(names::DOWN);
+    let want = initial_want(names::DOWN);
     let logger = if has_logger(diagnostics) {
         let pipe =
             Pipe::new().map_err(|error| diagnostics.fatal("unable to create log pipe", error))?;
-        let want = wanted(names::LOG_DOWN);
+        let want = initial_want(names::LOG_DOWN);
         Some(LoggerSetup { want, pipe })
     } else {
         None
@@ -58,7 +58,7 @@ fn runsv(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 
 /// Whether a service starts up, which its file `down` prevents. If stat(2)
 /// fails, the file counts as absent.
-fn wanted(down: &CStr) -> Want {
+fn initial_want(down: &CStr) -> Want {
     match stat(down) {
         Ok(_) => Want::Down,
         Err(_) => Want::Up,

@@ -1,8 +1,8 @@
 //! The life of one service as a state machine without I/O: events and the time
 //! go in; the steps of a command, and the next start, come out.
 //!
-//! All families of programs share the machine. Where they differ, a match on
-//! the [`Ruleset`] decides.
+//! The families of programs share the machine. Where they differ, a match on the
+//! [`Ruleset`] decides.
 
 mod command;
 mod restart;
@@ -159,7 +159,7 @@ enum Cleanup {
     GivenUp(Child),
 }
 
-/// One service under supervision.
+/// A service under supervision.
 #[derive(Debug)]
 pub struct Machine {
     ruleset: Ruleset,

@@ -11,22 +11,23 @@ use unix::file::dup_min;
 
 use crate::role::Role;
 
-/// The pipe from a service to its logger, open at both ends for as long as
-/// this lives, so that no line is lost while either role is away.
+/// The pipe from a service to its logger. The parent holds both ends, so that
+/// no line is lost while the service or the logger restarts.
 #[derive(Debug)]
 pub enum Pipe {
-    /// One descriptor is both ends. There may be as many services as
-    /// descriptors then, and making a pipe takes three of them for a moment,
-    /// so that the last ones are always left for what must go on.
+    /// A single descriptor for both ends, so that svscan can hold nearly as many
+    /// pipes as descriptors. Making a pipe needs three descriptors for a moment,
+    /// so the last ones stay free for other uses.
     Whole(OwnedFd),
-    /// One descriptor for each end, where there is no /proc to join them.
+    /// A descriptor for each end, without /proc, through which one is reopened
+    /// as both.
     Ends {
-        /// Where the service writes.
+        /// The end for writing.
         from_service: OwnedFd,
-        /// Where the logger reads.
+        /// The end for reading.
         to_logger: OwnedFd,
     },
-    /// Where the logger reads what is left: nobody writes here any more.
+    /// The end for reading, after the service has ended.
     Rest(OwnedFd),
 }
 
@@ -47,7 +48,7 @@ impl Pipe {
         }
     }
 
-    /// The end that belongs to a role, in a descriptor of its own.
+    /// A new descriptor for the end of a role.
     pub(crate) fn end(&self, role: Role) -> Result<OwnedFd, Errno> {
         match (self, role) {
             (Pipe::Whole(whole), Role::Service) => reopen(whole, OFlag::O_WRONLY),
@@ -60,9 +61,9 @@ impl Pipe {
         }
     }
 
-    /// Lets the logger come to the end, once all others have closed their ends
-    /// for writing. What it does not read is kept for as long as this lives;
-    /// None if it cannot be.
+    /// Closes the end for writing, so that the logger reaches the end of its
+    /// input. Unread data stays in the pipe. None if no descriptor for the end
+    /// for reading could be opened.
     pub(crate) fn close_for_writing(self) -> Option<Self> {
         match self {
             Pipe::Whole(_) => self.end(Role::Logger).ok().map(Pipe::Rest),
@@ -70,7 +71,7 @@ impl Pipe {
         }
     }
 
-    /// Whether something is left to be read.
+    /// Whether the pipe holds unread data.
     pub(crate) fn is_unread(&self) -> bool {
         let end = match self {
             Pipe::Whole(end) | Pipe::Ends { to_logger: end, .. } | Pipe::Rest(end) => end,

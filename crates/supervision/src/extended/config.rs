@@ -1,6 +1,5 @@
 //! The settings of supervise -e: files in the service directory, which is the
-//! current directory. Malformed files and those that cannot be read count as
-//! absent. Source: service-directory(5).
+//! current directory. Malformed and unreadable files count as absent. Source: service-directory(5).
 
 use std::ffi::CStr;
 use std::ops::RangeInclusive;

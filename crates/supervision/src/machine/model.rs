@@ -1,5 +1,5 @@
-//! Random lives under supervise -e, beside what the manual page of the service
-//! directory says of them, computed from all that has happened.
+//! Random lives under supervise -e, compared with a model that computes each
+//! state of service-directory(5) from all earlier events.
 
 use super::*;
 
@@ -23,17 +23,17 @@ struct Event {
     wanted_up: bool,
 }
 
-/// What the page says.
+/// The state by service-directory(5).
 #[derive(Debug)]
-struct Page {
-    terms: RestartConfig,
+struct Model {
+    config: RestartConfig,
     is: Is,
     want: Want,
     leaving: bool,
     ready: bool,
     kill: Option<Time>,
     started: Option<Time>,
-    /// The deaths since svc has started the service.
+    /// The deaths since the last command to start.
     deaths: Vec<Event>,
     once_more: bool,
 }
@@ -42,10 +42,10 @@ fn milliseconds(time: Duration) -> Time {
     time.as_millis().try_into().unwrap()
 }
 
-impl Page {
-    fn new(terms: RestartConfig) -> Self {
-        Page {
-            terms,
+impl Model {
+    fn new(config: RestartConfig) -> Self {
+        Model {
+            config,
             is: Is::Due(0),
             want: Want::Up,
             leaving: false,
@@ -61,7 +61,7 @@ impl Page {
     /// the delay after a death.
     fn start(&mut self, now: Time) {
         let mut due = now.max(self.started.map_or(0, |started| started + 1000));
-        if let (Some(backoff), Some(last)) = (self.terms.backoff, self.deaths.last()) {
+        if let (Some(backoff), Some(last)) = (self.config.backoff, self.deaths.last()) {
             let (first, longest) = (milliseconds(backoff.first), milliseconds(backoff.longest));
             let mut delay = 0;
             for death in &self.deaths {
@@ -75,7 +75,7 @@ impl Page {
 
     /// `finish` has ended, or there was none.
     fn settle(&mut self, now: Time) {
-        let too_many = self.terms.limit.is_some_and(|limit| {
+        let too_many = self.config.limit.is_some_and(|limit| {
             let recent = |death: &&Event| {
                 let last = self.deaths.last().map_or(0, |last| last.at);
                 death.wanted_up && last - death.at <= milliseconds(limit.interval)
@@ -107,7 +107,7 @@ impl Page {
                 });
                 if finish {
                     self.is = Is::Cleaning;
-                    let time = self.terms.finish_timeout;
+                    let time = self.config.finish_timeout;
                     self.kill = time.map(|time| now + milliseconds(time));
                 } else {
                     self.settle(now);
@@ -131,7 +131,7 @@ impl Page {
             }
             b'd' => {
                 (self.want, self.once_more) = (Want::Down, false);
-                match (self.is, self.terms.kill_timeout) {
+                match (self.is, self.config.kill_timeout) {
                     (Is::Due(_), _) => self.is = Is::Down,
                     (Is::Up, Some(time)) => {
                         self.kill = self.kill.or(Some(now + milliseconds(time)));
@@ -141,8 +141,8 @@ impl Page {
             }
             b'x' => {
                 self.leaving = true;
-                // Who was told to stop is not told again.
-                if self.terms.exit_implies_down && self.want != Want::Down {
+                // A service that was stopped gets no second signal.
+                if self.config.exit_implies_down && self.want != Want::Down {
                     self.told(b'd', now);
                 }
             }
@@ -159,7 +159,7 @@ impl Page {
             Is::Down => ServiceState::Down,
             Is::Due(_) => ServiceState::Delay,
             Is::Up if self.ready => ServiceState::Ready,
-            Is::Up if self.terms.expects_readiness => ServiceState::Starting,
+            Is::Up if self.config.expects_readiness => ServiceState::Starting,
             Is::Up => ServiceState::Up,
             Is::Cleaning => ServiceState::Finish,
             Is::Failed => ServiceState::Failed,
@@ -167,7 +167,7 @@ impl Page {
     }
 }
 
-fn any_terms(random: &mut fastrand::Rng) -> RestartConfig {
+fn any_config(random: &mut fastrand::Rng) -> RestartConfig {
     let mut maybe = |times: &[Time]| random.choice(times).map(|&ms| Duration::from_millis(ms));
     let first = maybe(&[1000, 1500, 4000]).unwrap();
     let longest = maybe(&[4000, 9000]).unwrap();
@@ -188,24 +188,24 @@ fn any_terms(random: &mut fastrand::Rng) -> RestartConfig {
     }
 }
 
-/// One life; all that happened in it.
+/// Runs a life of random events.
 fn live(random: &mut fastrand::Rng) {
     let beginning = Moment::now();
     let at = |time| Moment {
         instant: beginning.instant + Duration::from_millis(time),
         ..beginning
     };
-    let terms = any_terms(random);
+    let config = any_config(random);
     let mut machine = Machine::new(Ruleset::Extended, Want::Up, beginning);
-    machine.set_config(terms);
-    let mut page = Page::new(terms);
+    machine.set_config(config);
+    let mut model = Model::new(config);
     let mut events = Vec::new();
     let (mut now, mut pid) = (0, 1);
     for _ in 0..60 {
         let event = match random.u8(..10) {
             0..4 => {
-                // To the moment at which something is to be done, or not.
-                let next = [page.kill, Some(now + random.u64(..2500))];
+                // Time passes, sometimes up to the next KILL.
+                let next = [model.kill, Some(now + random.u64(..2500))];
                 now = random.choice(next).flatten().unwrap_or(now).max(now);
                 "time passes".to_owned()
             }
@@ -220,50 +220,50 @@ fn live(random: &mut fastrand::Rng) {
                     finish,
                     at(now),
                 );
-                page.died(ExitStatus::from_raw(raw), finish, now);
+                model.died(ExitStatus::from_raw(raw), finish, now);
                 format!("died of {raw}, finish {finish}")
             }
             7 => {
                 machine.record_readiness(at(now));
-                page.ready |= page.is == Is::Up && terms.expects_readiness;
+                model.ready |= model.is == Is::Up && config.expects_readiness;
                 "ready".to_owned()
             }
             _ => {
                 let letter = *random.choice(b"uuoodpctkx").unwrap();
-                let runs = page.is == Is::Up;
+                let runs = model.is == Is::Up;
                 let asked = letter == b'd'
-                    || letter == b'x' && terms.exit_implies_down && page.want != Want::Down;
+                    || letter == b'x' && config.exit_implies_down && model.want != Want::Down;
                 let command = Command::from_byte(letter).unwrap();
                 let steps: Vec<_> = machine.command(command, at(now)).collect();
                 assert!(runs || steps.is_empty());
                 let stopped = steps.contains(&CommandStep::Signal(Signal::SIGTERM));
                 assert!(letter == b't' || stopped == (runs && asked));
-                page.told(letter, now);
+                model.told(letter, now);
                 format!("told {}", char::from(letter))
             }
         };
         events.push(format!("{now}: {event}"));
-        // What supervise does next.
-        let overdue = page.kill.take_if(|moment| *moment <= now);
+        // The acts of supervise.
+        let overdue = model.kill.take_if(|moment| *moment <= now);
         assert_eq!(
             machine.take_expired_kill(at(now)).is_some(),
             overdue.is_some(),
-            "{events:#?} {page:?}"
+            "{events:#?} {model:?}"
         );
         if let Some((moment, Start::Finish(_))) = machine.next_start() {
             assert_eq!(moment, at(now).instant);
             pid += 1;
             machine.record_start(Pid::from_raw(pid), at(now));
         }
-        let due = match page.is {
-            Is::Due(due) if !page.should_exit() => Some(due),
+        let due = match model.is {
+            Is::Due(due) if !model.should_exit() => Some(due),
             _ => None,
         };
         let wanted = (
             due.map(|due| at(due).instant),
-            page.stage(),
-            page.want,
-            page.should_exit(),
+            model.stage(),
+            model.want,
+            model.should_exit(),
         );
         let is = (
             machine.next_start().map(|(moment, _)| moment),
@@ -271,27 +271,28 @@ fn live(random: &mut fastrand::Rng) {
             machine.report().status.want,
             machine.should_exit(),
         );
-        assert_eq!(is, wanted, "{events:#?} {page:?}");
-        let next = due.into_iter().chain(page.kill).min();
+        assert_eq!(is, wanted, "{events:#?} {model:?}");
+        let next = due.into_iter().chain(model.kill).min();
         assert_eq!(
             machine.next_deadline(),
             next.map(|next| at(next).instant),
-            "{events:#?} {page:?}"
+            "{events:#?} {model:?}"
         );
-        if page.should_exit() {
+        if model.should_exit() {
             return;
         }
         if due.is_some_and(|due| due <= now) {
             pid += 1;
             machine.record_start(Pid::from_raw(pid), at(now));
-            (page.is, page.started, page.ready, page.once_more) = (Is::Up, Some(now), false, false);
+            (model.is, model.started, model.ready, model.once_more) =
+                (Is::Up, Some(now), false, false);
             events.push(format!("{now}: started"));
         }
     }
 }
 
 #[test]
-fn each_life_is_as_the_page_says() {
+fn random_lives_match_service_directory_5() {
     let mut random = fastrand::Rng::with_seed(1);
     (0..5000).for_each(|_| live(&mut random));
 }

@@ -38,7 +38,7 @@ fn up() -> (Machine, Moment) {
 }
 
 #[test]
-fn a_service_that_is_not_wanted_up_waits_for_a_command() {
+fn down_service_starts_only_on_command() {
     let now = Moment::now();
     let mut machine = Machine::new(Ruleset::Supervise, Want::Down, now);
     assert_eq!(due(&machine), None);
@@ -47,7 +47,7 @@ fn a_service_that_is_not_wanted_up_waits_for_a_command() {
 }
 
 #[test]
-fn a_restart_comes_one_second_after_the_last_start() {
+fn restart_comes_a_second_after_last_start() {
     let (mut machine, now) = up();
     machine.record_exit(SERVICE, ENDED, false, after(now, 300));
     assert_eq!(due(&machine), Some(after(now, 1000).instant));
@@ -57,12 +57,12 @@ fn a_restart_comes_one_second_after_the_last_start() {
 }
 
 #[test]
-fn down_cancels_a_start_that_is_due() {
+fn down_cancels_scheduled_start() {
     let (mut machine, now) = up();
     machine.record_exit(SERVICE, ENDED, false, now);
     assert_eq!(machine.command(Command::Down, now).count(), 0);
     assert_eq!(due(&machine), None);
-    // StateFile up again, it still keeps its distance from the last start.
+    // The next start still keeps its distance from the last one.
     let _ = machine.command(Command::Once, now);
     assert_eq!(due(&machine), Some(after(now, 1000).instant));
 }
@@ -79,7 +79,7 @@ fn down_sends_term_and_then_cont() {
 }
 
 #[test]
-fn exit_waits_for_the_service_to_end_and_prevents_its_restart() {
+fn exit_waits_for_run_and_prevents_restart() {
     let (mut machine, now) = up();
     assert_eq!(machine.command(Command::Exit, now).count(), 0);
     assert!(!machine.should_exit());
@@ -89,14 +89,14 @@ fn exit_waits_for_the_service_to_end_and_prevents_its_restart() {
 }
 
 #[test]
-fn the_death_of_another_process_changes_nothing() {
+fn exit_of_another_process_is_ignored() {
     let (mut machine, now) = up();
     machine.record_exit(Pid::from_raw(8), ENDED, false, now);
     assert_eq!(machine.child_pid(), Some(SERVICE));
 }
 
 #[test]
-fn a_failed_fork_is_tried_again_after_a_minute() {
+fn failed_fork_is_retried_after_a_minute() {
     let now = Moment::now();
     let mut machine = Machine::new(Ruleset::Supervise, Want::Up, now);
     machine.record_failed_fork(now);
@@ -114,7 +114,7 @@ fn up_under_runsv() -> (Machine, Moment) {
 }
 
 #[test]
-fn runsv_lets_programs_stand_in_for_signals() {
+fn control_programs_replace_signals_under_runsv() {
     let (mut machine, now) = up_under_runsv();
     assert_eq!(done(&mut machine, Command::Pause, now), "pSIGSTOP");
     assert_eq!(done(&mut machine, Command::Terminate, now), "tSIGTERM");
@@ -129,7 +129,7 @@ fn runsv_lets_programs_stand_in_for_signals() {
 }
 
 #[test]
-fn finish_runs_before_the_service_is_down_and_gets_no_signals() {
+fn finish_delays_down_and_gets_no_signals() {
     let (mut machine, now) = up_under_runsv();
     let killed = ExitStatus::from_raw(9);
     machine.record_exit(SERVICE, killed, true, now);
@@ -153,7 +153,7 @@ fn finish_runs_before_the_service_is_down_and_gets_no_signals() {
 }
 
 #[test]
-fn runsv_waits_a_second_after_a_short_life_alone() {
+fn runsv_delays_restart_only_after_short_run() {
     let (mut machine, now) = up_under_runsv();
     machine.record_exit(SERVICE, ENDED, false, after(now, 999));
     assert_eq!(due(&machine), Some(after(now, 1999).instant));
@@ -163,7 +163,7 @@ fn runsv_waits_a_second_after_a_short_life_alone() {
 }
 
 #[test]
-fn who_gives_up_on_finish_need_not_wait_for_it() {
+fn kill_during_finish_allows_exit_under_runsv() {
     let (mut machine, now) = up_under_runsv();
     machine.record_exit(SERVICE, ENDED, true, now);
     machine.record_start(FINISH, now);
@@ -174,7 +174,7 @@ fn who_gives_up_on_finish_need_not_wait_for_it() {
 }
 
 #[test]
-fn a_logger_is_not_told_to_exit() {
+fn logger_ignores_exit_command() {
     let now = Moment::now();
     let mut machine = Machine::new(Ruleset::Runsv(Role::Logger), Want::Up, now);
     machine.record_start(SERVICE, now);
@@ -185,12 +185,12 @@ fn a_logger_is_not_told_to_exit() {
     assert!(machine.should_exit());
 }
 
-/// A service of supervise -e that asks for this, started at the returned
+/// A service of supervise -e with these settings, started at the returned
 /// moment.
-fn up_on(terms: RestartConfig) -> (Machine, Moment) {
+fn up_on(config: RestartConfig) -> (Machine, Moment) {
     let now = Moment::now();
     let mut machine = Machine::new(Ruleset::Extended, Want::Up, now);
-    machine.set_config(terms);
+    machine.set_config(config);
     machine.record_start(SERVICE, now);
     (machine, now)
 }
@@ -204,7 +204,7 @@ fn backoff(first: u64, longest: u64) -> RestartConfig {
 }
 
 #[test]
-fn delays_double_until_the_service_was_well() {
+fn backoff_doubles_until_run_was_well() {
     let (mut machine, now) = up_on(backoff(2, 9));
     let mut at = now;
     for (lives, delay) in [(0, 2), (8, 4), (0, 8), (9, 9), (0, 9), (10, 2), (0, 4)] {
@@ -225,13 +225,13 @@ fn delays_double_until_the_service_was_well() {
     assert_eq!(machine.state_file().state, ServiceState::Ready);
     machine.record_exit(SERVICE, ENDED, false, at);
     assert_eq!(due(&machine), Some(after(at, 2000).instant));
-    // StateFile to start, it starts as soon as ever.
+    // A command to start resets the backoff.
     let _ = machine.command(Command::Up, after(at, 500));
     assert_eq!(due(&machine), Some(after(at, 1000).instant));
 }
 
 #[test]
-fn deaths_that_were_asked_for_do_not_count() {
+fn commanded_exits_do_not_count_for_limit() {
     let limit = RestartLimit {
         count: 1,
         interval: Duration::from_secs(60),
@@ -263,7 +263,7 @@ fn deaths_that_were_asked_for_do_not_count() {
 }
 
 #[test]
-fn a_life_is_told_with_its_moments() {
+fn state_file_follows_life_of_service() {
     let (mut machine, now) = up_on(RestartConfig {
         expects_readiness: true,
         ..backoff(2, 9)
@@ -274,7 +274,7 @@ fn a_life_is_told_with_its_moments() {
         ..after(now, seconds * 1000)
     };
     machine.record_readiness(after(1));
-    // Who says it again was ready before.
+    // A second report changes nothing.
     machine.record_readiness(after(2));
     let ready = StateFile {
         state: ServiceState::Ready,
@@ -322,7 +322,7 @@ fn a_life_is_told_with_its_moments() {
 }
 
 #[test]
-fn deaths_are_counted_when_they_come_however_long_finish_takes() {
+fn deaths_count_from_exit_not_from_finish() {
     let limit = Some(RestartLimit {
         count: 1,
         interval: Duration::from_secs(3),
@@ -341,10 +341,10 @@ fn deaths_are_counted_when_they_come_however_long_finish_takes() {
 }
 
 #[test]
-fn a_delay_is_never_shorter_than_what_is_asked_for() {
+fn backoff_is_not_below_configured_first_delay() {
     let (mut machine, now) = up_on(backoff(1, 9));
-    let mut died_on = |terms| {
-        machine.set_config(terms);
+    let mut died_on = |config| {
+        machine.set_config(config);
         machine.record_exit(SERVICE, ENDED, false, now);
         let moment = due(&machine);
         machine.record_start(SERVICE, now);
@@ -354,13 +354,13 @@ fn a_delay_is_never_shorter_than_what_is_asked_for() {
     assert_eq!(died_on(backoff(1, 9)), seconds(1));
     assert_eq!(died_on(backoff(5, 9)), seconds(5));
     assert_eq!(died_on(backoff(5, 9)), seconds(9));
-    // Who asks for none for a while begins with the first one.
+    // Settings without a delay reset the backoff.
     assert_eq!(died_on(RestartConfig::default()), seconds(1));
     assert_eq!(died_on(backoff(2, 9)), seconds(2));
 }
 
 #[test]
-fn what_is_told_during_finish_is_for_the_time_after_it() {
+fn commands_during_finish_apply_after_it() {
     for (commands, started) in [
         (&[Command::Once][..], true),
         (&[Command::Down, Command::Once], true),
@@ -380,7 +380,7 @@ fn what_is_told_during_finish_is_for_the_time_after_it() {
         let moment = started.then(|| after(now, 2000).instant);
         assert_eq!(due(&machine), moment, "{commands:?}");
     }
-    // Once is once.
+    // Each command starts one run.
     let (mut machine, now) = up_on(RestartConfig::default());
     for _ in 0..2 {
         machine.record_exit(SERVICE, ENDED, true, now);
@@ -396,7 +396,7 @@ fn what_is_told_during_finish_is_for_the_time_after_it() {
 }
 
 #[test]
-fn what_is_overdue_is_told_once() {
+fn expired_kill_is_returned_once() {
     let (mut machine, now) = up_on(RestartConfig {
         down_signal: Signal::SIGINT,
         kill_timeout: Some(Duration::from_secs(3)),
@@ -404,7 +404,7 @@ fn what_is_overdue_is_told_once() {
         ..RestartConfig::default()
     });
     assert_eq!(done(&mut machine, Command::Down, now), "SIGINT SIGCONT");
-    // StateFile again, it has no more time.
+    // A second command does not prolong the timeout.
     let _ = machine.command(Command::Down, after(now, 1000));
     assert_eq!(machine.next_deadline(), Some(after(now, 3000).instant));
     assert_eq!(machine.take_expired_kill(after(now, 2999)), None);
@@ -417,7 +417,7 @@ fn what_is_overdue_is_told_once() {
         (Some(FINISH), None)
     );
     assert_eq!(machine.report().status.pid, None);
-    // What the service is told leaves finish its time.
+    // A command to start does not cancel the timeout of finish.
     let _ = machine.command(Command::Up, now);
     assert_eq!(machine.take_expired_kill(after(now, 5000)), Some(FINISH));
     machine.record_exit(FINISH, ENDED, true, after(now, 5000));
@@ -425,7 +425,7 @@ fn what_is_overdue_is_told_once() {
 }
 
 #[test]
-fn finish_may_say_that_all_is_over() {
+fn finish_exit_125_fails_service() {
     let (mut machine, now) = up_on(RestartConfig::default());
     machine.record_exit(SERVICE, ENDED, true, now);
     machine.record_start(FINISH, now);
@@ -438,7 +438,7 @@ fn finish_may_say_that_all_is_over() {
 }
 
 #[test]
-fn who_is_told_to_be_down_has_not_failed() {
+fn finish_exit_125_after_down_is_no_failure() {
     let (mut machine, now) = up_on(RestartConfig::default());
     machine.record_exit(SERVICE, ENDED, true, now);
     machine.record_start(FINISH, now);
@@ -448,7 +448,7 @@ fn who_is_told_to_be_down_has_not_failed() {
 }
 
 #[test]
-fn an_exit_may_stop_the_service() {
+fn exit_stops_service_if_configured() {
     let (mut machine, now) = up_on(RestartConfig::default());
     assert_eq!(done(&mut machine, Command::Exit, now), "");
     let exit_implies_down = true;
@@ -457,17 +457,17 @@ fn an_exit_may_stop_the_service() {
         ..RestartConfig::default()
     });
     assert_eq!(done(&mut machine, Command::Exit, now), "SIGTERM SIGCONT");
-    // It was told already.
+    // The service was stopped already.
     assert_eq!(done(&mut machine, Command::Exit, now), "");
     machine.record_exit(SERVICE, ENDED, false, now);
     assert!(machine.should_exit());
 }
 
 #[test]
-fn a_clock_that_is_set_changes_the_record_and_no_wait() {
+fn clock_step_changes_label_not_deadline() {
     let (mut machine, start) = up();
     for seconds in [86_400, -172_800, 86_400] {
-        // What is waited for is measured on a clock that is never set.
+        // Deadlines are on the monotonic clock.
         let label = Label::from_unix(1_000_000_000 + seconds, 0);
         let died = Moment {
             label,
