@@ -85,6 +85,20 @@ fn directory(pid: Pid) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
+/// Reads a value until ten reads in a row agree. A process at rest may hold a
+/// descriptor for a moment, as svscan does while it scans its directory.
+fn steady<T: PartialEq>(sandbox: &Sandbox, read: impl Fn() -> T) -> T {
+    let mut last = read();
+    let mut agreeing = 1;
+    sandbox.wait_until("the value is steady", || {
+        let next = read();
+        agreeing = if next == last { agreeing + 1 } else { 1 };
+        last = next;
+        agreeing >= 10
+    });
+    last
+}
+
 /// What a process keeps in memory that no file holds, in KB.
 fn memory(pid: Pid) -> Option<u64> {
     let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;

@@ -108,8 +108,8 @@ fn writes_over_quota_are_continued_by_either(sandbox: &Sandbox) {
         let start = |(n, refusal)| start(sandbox, &format!("{name}{n}"), refusal, ever);
         REFUSALS.iter().enumerate().map(start).collect()
     };
-    let killed = all("killed", "+");
-    // In five seconds these go on; meanwhile the others are looked at.
+    let mut killed = all("killed", "+");
+    // The calls of these succeed after a pause of five seconds.
     let waiting = match sandbox.subject() {
         Subject::Reference | Subject::Ours => Vec::new(),
         Subject::TheirsThenOurs | Subject::OursThenTheirs => all("waiting", ""),
@@ -120,11 +120,19 @@ fn writes_over_quota_are_continued_by_either(sandbox: &Sandbox) {
             refusal.says
         )
     };
+    // All are killed before the first directory is examined. A logger that has
+    // paused more than once has repeated its warning.
+    for (refusal, (running, _)) in REFUSALS.iter().zip(&mut killed) {
+        let says = says(refusal);
+        sandbox.wait_until("the logger pauses", || {
+            let text = masked(running.stderr());
+            !text.is_empty() && text == says.repeat(text.len() / says.len())
+        });
+        running.signal(SIGKILL);
+    }
     let mut greatest = 0;
     for (n, (refusal, (running, feed))) in REFUSALS.iter().zip(killed).enumerate() {
         let place = format!("killed{n}");
-        sandbox.wait_until("it pauses", || masked(running.stderr()) == says(refusal));
-        running.signal(SIGKILL);
         assert_eq!(running.wait().signal(), Some(SIGKILL as i32));
         assert_eq!(left(sandbox, &place), LEFT[n], "{}", refusal.says);
         let lost = go_on(sandbox, &place, refusal, &feed.left());

@@ -8,7 +8,7 @@ use testkit::{Running, Sandbox, Subject, compliance, kill, run, say};
 
 use super::{
     SLEEPER, children, descriptors, directory, is_supervised, is_zombie, memory, pid_of, record,
-    span,
+    span, steady,
 };
 
 /// A service that numbers its lines, and ends, saying so, when it is told to
@@ -168,9 +168,9 @@ fn repeated_kills_lose_no_line(sandbox: &Sandbox) {
     for round in 0..2 {
         let svscan = svscan(sandbox);
         sandbox.wait_until("all are up", || trial.is_whole(svscan.pid()));
-        let before = all_descriptors(svscan.pid());
+        let before = steady(sandbox, || all_descriptors(svscan.pid()));
         trial.kill_supervises(svscan.pid());
-        let after = all_descriptors(svscan.pid());
+        let after = steady(sandbox, || all_descriptors(svscan.pid()));
         assert_eq!(before, after);
 
         // svscan's own death disturbs nobody: the pipes are still there.
@@ -274,8 +274,8 @@ fn more_services_than_0_76_allows_stay_up() {
             };
             supervises.iter().map(of).sum()
         };
-        // From one look to the next, nobody but svscan wakes up.
-        let before = switches();
+        // Between two scans, no process but svscan wakes up.
+        let before = steady(sandbox, switches);
         wait_for_look("yet_more");
         assert_eq!(switches(), before);
         let now = children(svscan.pid());
