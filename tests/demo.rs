@@ -1,5 +1,5 @@
-//! `make demo`: it shows what it promises and leaves nothing behind, however
-//! it ends.
+//! `make demo` shows running services and leaves nothing behind, also if
+//! interrupted.
 
 use std::os::unix::process::CommandExt;
 

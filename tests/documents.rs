@@ -1,5 +1,4 @@
-//! The documents agree with the tree: tests, programs and files that they name
-//! exist.
+//! The tests, programs, files and headings that the documents name exist.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ fn read(name: impl AsRef<Path>) -> std::io::Result<String> {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
 }
 
-/// Whether a test of that path, `module::…::name`, is in the suite.
+/// Whether the suite contains the test `module::…::name`.
 fn is_a_test(path: &str) -> bool {
     let (module, name) = path.rsplit_once("::").unwrap();
     let module: PathBuf = ["tests"].into_iter().chain(module.split("::")).collect();
@@ -56,23 +55,31 @@ fn anchors(text: &str) -> Vec<String> {
     headings.map(slug).collect()
 }
 
+/// The Markdown files of the project, with paths relative to its root.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut directories = vec![root.to_owned()];
+    let mut documents = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let (name, path) = (entry.file_name(), entry.path());
+            if entry.file_type().unwrap().is_dir() {
+                let built = name == "target" || name.as_encoded_bytes().starts_with(b".");
+                directories.extend((!built).then_some(path));
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                documents.push(path.strip_prefix(root).unwrap().to_owned());
+            }
+        }
+    }
+    documents
+}
+
 #[test]
 fn links_point_to_existing_targets() {
     let mut number = 0;
-    for document in [
-        "README.md",
-        "CHANGELOG.md",
-        "COMPATIBILITY.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "packaging/README.md",
-        "doc/boot.md",
-        "doc/containers.md",
-        "doc/many-machines.md",
-        "doc/migration.md",
-        "doc/troubleshooting.md",
-    ] {
-        let text = read(document).unwrap();
+    for document in documents() {
+        let text = read(&document).unwrap();
         let links = text
             .split("](")
             .skip(1)
@@ -80,16 +87,17 @@ fn links_point_to_existing_targets() {
         for link in links.filter(|link| !link.starts_with("http")) {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = match file {
-                "" => Path::new(document).to_owned(),
-                _ => Path::new(document).with_file_name(file),
+                "" => document.clone(),
+                _ => document.with_file_name(file),
             };
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&target);
-            assert!(path.exists(), "{document}: {link}");
+            assert!(path.exists(), "{}: {link}", document.display());
             if !anchor.is_empty() {
                 let known = anchors(&read(&target).unwrap());
                 assert!(
                     known.iter().any(|known| known == anchor),
-                    "{document}: {link}"
+                    "{}: {link}",
+                    document.display()
                 );
             }
             number += 1;

@@ -1,4 +1,4 @@
-//! All tests of the programs, in one binary.
+//! Tests of all programs, in one binary.
 #![allow(missing_docs, reason = "tests are sentences already")]
 #![allow(
     clippy::expect_used,
@@ -8,26 +8,26 @@
     reason = "a test fails by panicking"
 )]
 
-/// What the shells complete.
+/// Shell completions.
 mod completions;
 /// Each program by the contract, on the reference and on ours, and both
 /// mixed.
 mod compliance;
-/// What `make demo` shows, and that it leaves nothing behind.
+/// `make demo`: the output, and the end of all processes.
 mod demo;
-/// That the documents speak of tests and programs that exist.
+/// Documents: the tests, programs and links that they name exist.
 mod documents;
-/// What goes wrong below the programs: kills, refusals, power, noise.
+/// Failures of the system: kills, full disks, power loss, noise.
 mod faults;
-/// The manual, and that its examples do what they show.
+/// The manual: its form, and the output of its examples.
 mod manual;
 /// Services on many machines, by Ansible.
 mod many_machines;
-/// What the programs say of themselves.
+/// The usage lines and option tables of the programs.
 mod programs;
 /// The same generated cases on the reference and on ours.
 mod random;
 /// Servers that people run, under svscan.
 mod real_services;
-/// What the documents tell to type, typed.
+/// The documents typed line by line.
 mod walkthrough;

@@ -1,12 +1,12 @@
-//! What doc/many-machines.md tells: Ansible's module `community.general.svc`
-//! drives our programs as it does the reference.
+//! doc/many-machines.md: Ansible's module `community.general.svc` drives our
+//! programs as it does the reference.
 
 use testkit::{Outcome, Sandbox, compliance, skip};
 
 /// The module in Python's words.
 const MODULE: &str = "ansible_collections.community.general.plugins.modules.svc";
 
-compliance!(ansible_drives_services,);
+compliance!(ansible_drives_services);
 
 /// Runs a playbook on this machine, services being in `sv`, links in `service`.
 fn play(sandbox: &Sandbox, playbook: &str) -> Outcome {

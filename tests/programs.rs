@@ -1,5 +1,4 @@
-//! What the programs say of themselves: their usage lines and tables of
-//! options, each from its own source, where it is written.
+//! The usage lines and option tables, each from the source of its program.
 
 use cli::Program;
 
@@ -9,7 +8,7 @@ macro_rules! programs {
         #[allow(dead_code, reason = "only the table is of interest")]
         pub(crate) mod $program;)*
 
-        /// All programs that have a usage line.
+        /// The programs with a usage line.
         pub(crate) static PROGRAMS: &[&Program] = &[$(&$program::$table),*];
     };
 }
@@ -39,9 +38,9 @@ programs! {
     tai64nlocal TAI64NLOCAL "../src/bin/tai64nlocal.rs",
 }
 
-/// A usage line without what stands before the program's arguments: the
-/// program's name, if that is not what it was called by. None if it is no
-/// list of arguments.
+/// The arguments in a usage line: the text after the program's name, or the
+/// whole line if the program prints the name it was called by. None if the line
+/// does not list arguments.
 pub(crate) fn arguments(program: &Program) -> Option<&'static str> {
     let (name, usage) = (program.name, program.usage.trim_end_matches('\n'));
     usage

@@ -1,9 +1,9 @@
-//! nginx and redis-server, each with a multilog, asked all the time while
-//! they, their loggers and the supervises of both are restarted and killed:
-//! every line of their logs is there, in order, once.
+//! nginx and redis-server, each with a multilog. Clients send requests while
+//! the test restarts and kills the servers, their loggers and both supervises.
+//! The logs then contain every line once, in order.
 //!
-//! One round of that is part of the suite; `DAEMONTOOLS_MINUTES` repeats it
-//! for so many minutes. All talk is by Unix sockets.
+//! The suite runs one round; `DAEMONTOOLS_MINUTES` repeats it for that many
+//! minutes. Clients use Unix sockets.
 
 use std::collections::HashSet;
 use std::fs;
@@ -52,8 +52,7 @@ fn redis_loses_no_line_of_its_log(sandbox: &Sandbox) {
         );
         let ended = Trial::new(sandbox, debug_log).run();
 
-        // Each of its processes said when it was ready, and goodbye if
-        // it was let.
+        // Each process logged its readiness, and its end unless it was killed.
         let said = |pid: Pid, what: &str| {
             let by = format!("{pid}:M ");
             let said = |line: &&String| line.starts_with(&by) && line.contains(what);
@@ -84,8 +83,8 @@ fn redis_loses_no_line_of_its_log(sandbox: &Sandbox) {
     }
 }
 
-/// It logs what it answers. A request's connection is closed after its line
-/// is written, and not before, since nothing lingers.
+/// Logs each answer. nginx closes a connection after it has written the line:
+/// lingering_close is off.
 const NGINX_CONF: &str = "\
 daemon off;
 worker_processes 2;
@@ -162,7 +161,7 @@ fn log_files(sandbox: &Sandbox) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// All lines of the log, without their labels.
+/// The lines of the log, without their labels.
 fn logged(sandbox: &Sandbox) -> Vec<String> {
     let mut text = String::new();
     for file in log_files(sandbox).unwrap_or_default() {
@@ -189,7 +188,7 @@ fn numbers(sandbox: &Sandbox) -> Vec<u64> {
     logged(sandbox).iter().filter_map(number).collect()
 }
 
-/// One service, asked in one thread and disturbed in another.
+/// One service: a thread sends requests, and another disturbs the service.
 struct Trial<'a> {
     sandbox: &'a Sandbox,
     ask: fn(&mut UnixStream, u64) -> io::Result<bool>,
@@ -209,8 +208,9 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Tries it, asserts that each number answered was logged once, in order,
-    /// and returns the processes of the service, each with what ended it.
+    /// Runs the trial, asserts that each answered number was logged once, in
+    /// order, and returns the processes of the service with the signals that
+    /// ended them.
     fn run(&self) -> Vec<(Pid, Signal)> {
         let mut svscan = self.sandbox.command("svscan");
         svscan.arg("scan");
@@ -222,7 +222,7 @@ impl<'a> Trial<'a> {
 
         let mut ended = Vec::new();
         let answered = thread::scope(|scope| {
-            // Whatever ends this, the sender goes, and so the thread ends.
+            // The thread ends when this function drops the sender.
             let (stop, stopped) = channel();
             let asking = scope.spawn(move || self.keep_asking(&stopped));
             loop {
@@ -259,8 +259,8 @@ impl<'a> Trial<'a> {
         ended
     }
 
-    /// Asks with one number after the other, about a thousand a second, until
-    /// told to stop; returns those that were answered.
+    /// Sends one number after the other, about a thousand a second, until a
+    /// stop message; returns the answered numbers.
     fn keep_asking(&self, stopped: &Receiver<()>) -> Vec<u64> {
         let socket = self.sandbox.path("socket");
         let mut answered = Vec::new();
@@ -308,8 +308,8 @@ impl<'a> Trial<'a> {
         self.await_other("scan/s", pid);
         self.await_progress();
 
-        // Orphaned, both, by the death of their supervises, until they are
-        // told to go. Without the socket it is the successor that answers.
+        // The kill of their supervises orphans both until the test ends them.
+        // Without the socket, the successor answers.
         let orphans = [self.pid("scan/s/log").unwrap(), self.pid("scan/s").unwrap()];
         fs::remove_file(sandbox.path("socket")).unwrap();
         for supervise in orphans.map(|orphan| parent(orphan).unwrap()) {

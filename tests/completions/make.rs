@@ -1,4 +1,4 @@
-//! The completion files, made of what the programs say of themselves.
+//! Makes the completion files from the usage lines and option tables.
 
 use cli::{Opt, Program};
 
@@ -28,7 +28,7 @@ impl Family {
         programs.filter(move |program| of(program.name) == self)
     }
 
-    /// The file for each shell, in completions, and what belongs into it.
+    /// The file for each shell in completions/, and its content.
     pub(super) fn files(self) -> [(String, String); 3] {
         let name = self.name();
         let zsh_name = match self {
@@ -52,14 +52,14 @@ impl Family {
     }
 }
 
-/// What an operand, or an option's value, is.
+/// The kind of an operand, or of an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Service,
     Services,
     /// By path, or by name in sv's directory of services.
     Names,
-    /// What sv is told to do.
+    /// A command word of sv.
     Order,
     /// A directory of services that runsvchdir knows by name.
     Level,
@@ -71,7 +71,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// What the functions for bash and fish call it.
+    /// The name of the kind in the functions for bash and fish.
     fn word(self) -> &'static str {
         match self {
             Kind::Service => "service",
@@ -87,7 +87,7 @@ impl Kind {
         }
     }
 
-    /// What completes it in zsh, in the words of `_arguments` for operands.
+    /// The zsh action for the kind, as `_arguments` describes operands.
     fn in_zsh(self) -> &'static [&'static str] {
         match self {
             Kind::Service => &[":service:_daemontools_services"],
@@ -129,7 +129,7 @@ fn operands(program: &Program) -> Vec<Kind> {
     }
 }
 
-/// What the value of an option is, if a shell can know.
+/// The kind of an option's value, if a shell can complete the kind.
 fn value(option: &Opt) -> Option<Kind> {
     match option.value? {
         "user" => Some(Kind::Account),
@@ -146,7 +146,7 @@ fn valued(program: &Program) -> String {
     valued.map(|option| char::from(option.letter)).collect()
 }
 
-/// All words that sv is told, for the functions that complete them.
+/// The command words of sv, for the functions that complete them.
 fn orders() -> String {
     let words =
         crate::programs::sv::command::words().map(|word| std::str::from_utf8(word).unwrap());
@@ -188,7 +188,7 @@ fn zsh(family: Family) -> String {
     let made = family.programs().map(|program| {
         let options = program.options.iter().map(|option| {
             let (letter, help) = (char::from(option.letter), option.help);
-            // Behind an option these say how it takes its value.
+            // Behind an option these characters describe how its value follows.
             let letter = match letter {
                 '+' | '=' => format!("\\{letter}"),
                 _ => letter.to_string(),

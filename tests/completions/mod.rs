@@ -1,5 +1,5 @@
-//! What the shells complete: made of the programs' usage lines and tables of
-//! options, and tried in each shell.
+//! Shell completions: the files match the option tables, and each shell offers
+//! the expected words.
 
 mod make;
 mod shells;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use testkit::{Sandbox, Subject};
 
-/// Lines, and what is offered for the last word of each.
+/// Command lines, and the offers for the last word of each.
 const LINES: [(&str, &str); 42] = [
     (
         "svc -",
@@ -54,8 +54,8 @@ const LINES: [(&str, &str); 42] = [
     ("runsvchdir sol", "solo"),
 ];
 
-/// Tries the lines in a shell. The script beside this file prints what the
-/// shell offers when it is given the shell's completions and the lines.
+/// Tries the lines in a shell. The script beside this file prints the offers of
+/// the shell for its completions and the lines.
 fn check(sandbox: &Sandbox, shell: &str, option: Option<&str>) {
     if sandbox.sh(&format!("command -v {shell} >found")).code() != Some(0) {
         return testkit::skip("completion", &format!("{shell} is not installed"));
@@ -72,7 +72,7 @@ fn check(sandbox: &Sandbox, shell: &str, option: Option<&str>) {
     let mut command = sandbox.shell("PATH=$PWD/bin:$PATH; exec \"$@\"");
     command.args(["sh", shell]).args(option);
     command.arg(root.join(offers)).arg(root.join("completions"));
-    // What runit has there when it is installed.
+    // runit installs this directory.
     let has_levels = Path::new("/etc/runit/runsvdir/solo").exists();
     let lines = LINES
         .iter()
@@ -102,8 +102,8 @@ fn check(sandbox: &Sandbox, shell: &str, option: Option<&str>) {
     }
 }
 
-/// What zsh adds for an offer: the last part of a path, and nothing of what
-/// lies farther down.
+/// The part that zsh inserts for an offer: the last path element, without the
+/// elements below.
 fn last<'a>(line: &str, offer: &'a str) -> Option<&'a str> {
     let (_, word) = line.rsplit_once(' ')?;
     let directory = word.rfind('/').map_or("", |end| &word[..=end]);

@@ -1,10 +1,8 @@
-//! Boot, restart and stop: what the init system does with svscan.
+//! Boot, restart and shutdown: the calls of an init system on svscan.
 
-use testkit::{Running, Sandbox, compliance, interop, say};
+use testkit::{Running, SLEEPER, Sandbox, compliance, interop, say};
 
-use super::SLEEPER;
-
-interop!(services_survive_restart_of_svscan,);
+interop!(services_survive_restart_of_svscan);
 
 compliance!(
     unit_stops_services_before_their_loggers,
@@ -23,7 +21,8 @@ fn stop() -> String {
         .replace("/etc/service", "scan")
 }
 
-/// What svstat says of `scan/a`, up to the pid of a service that is up.
+/// The beginning of svstat's line for `scan/a`, up to the pid of a service that
+/// is up.
 fn up(sandbox: &Sandbox) -> Option<String> {
     let says = sandbox.sh("svstat scan/a").text();
     Some(
@@ -85,8 +84,8 @@ fn unit_stops_services_before_their_loggers(sandbox: &Sandbox) {
     );
 }
 
-/// Starts svscan on `scan` as process 1 of a process namespace; None, and said
-/// aloud, where that is not permitted.
+/// Starts svscan on `scan` as process 1 of a pid namespace. None, with a
+/// message, if the system does not permit a namespace.
 pub(super) fn process_one(sandbox: &Sandbox, options: &str) -> Option<Running> {
     let namespace = "unshare --mount --pid --fork --kill-child --mount-proc";
     if sandbox.sh(&format!("{namespace} true")).code() != Some(0) {
@@ -118,7 +117,7 @@ fn process_one_reaps_orphans(sandbox: &Sandbox) {
         return;
     };
     if theirs {
-        // They stay until the next look, five seconds at most.
+        // Zombies stay until the next scan, at most five seconds.
         let zombies = || {
             let svscan = format!("ps -o pid= --ppid {}", unshare.pid());
             let children = format!("ps -o stat= --ppid $({svscan})");
@@ -132,7 +131,7 @@ fn process_one_reaps_orphans(sandbox: &Sandbox) {
         sandbox.wait_until("ten wait to be reaped", || zombies() > 10);
         sandbox.wait_until("they have been reaped", || zombies() < 10);
     } else {
-        // One a look would take longer than a test may.
+        // Reaping one orphan a scan would exceed the time limit of the test.
         sandbox.wait_until("all are reaped", || sandbox.exists("scan/a/reaped"));
     }
 }
@@ -152,7 +151,7 @@ fn process_one_ends_all_services_at_term(sandbox: &Sandbox) {
             sandbox.exists(current) && sandbox.read(current) == b"first\n"
         });
         signal_inside(sandbox, &unshare, signal);
-        // All that was in there ended before it, in order.
+        // Process 1 ends last, after all processes in its namespace.
         unshare.wait().succeeds();
         assert_eq!(sandbox.read(current), b"first\nlast words\n");
         for dir in ["scan/a", "scan/a/log"] {
@@ -171,7 +170,7 @@ pub(super) fn signal_inside(sandbox: &Sandbox, unshare: &Running, name: &str) {
     sandbox.sh(&format!("kill -{name} $({svscan})")).succeeds();
 }
 
-/// svscan of 0.76 goes on, whatever it is told.
+/// svscan of 0.76 ignores TERM as process 1.
 fn cannot_be_ended_by_term(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let Some(unshare) = process_one(sandbox, "") else {
@@ -182,7 +181,7 @@ fn cannot_be_ended_by_term(sandbox: &Sandbox) {
     signal_inside(sandbox, &unshare, "INT");
     sandbox.script("scan/b/run", SLEEPER);
     sandbox.wait_until("it starts another service", || {
-        sandbox.sh("svok scan/b").code() == Some(0)
+        sandbox.is_supervised("scan/b")
     });
 
     // Its end is the end of all that is in there.
@@ -191,7 +190,7 @@ fn cannot_be_ended_by_term(sandbox: &Sandbox) {
     sandbox.wait_until("all have ended", || sandbox.processes().is_empty());
 }
 
-/// What a user copies from a document is what is shipped and tested.
+/// The documents quote the lines that packaging/boot ships.
 #[test]
 fn documents_quote_shipped_boot_lines() {
     let boot = include_str!("../../doc/boot.md");

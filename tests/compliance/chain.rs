@@ -1,12 +1,12 @@
-//! What the tests of the chain programs have in common.
+//! Helpers of the tests of all chain programs.
 
 use std::io::Write;
 use std::process::Command;
 
 use testkit::{Outcome, Sandbox};
 
-/// The chain programs, each with arguments that change as little as it can.
-/// They need the directory `empty` in the sandbox; setlock makes `lock`.
+/// The chain programs, each with arguments that change little. They need the
+/// directory `empty` in the sandbox, and setlock creates `lock`.
 const PROGRAMS: [(&str, &str); 7] = [
     ("envdir", "empty"),
     ("envuidgid", "root"),
@@ -17,10 +17,10 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("pgrphack", ""),
 ];
 
-/// Those of [`PROGRAMS`] that can run here (setuidgid needs root; its own tests
-/// say so), each as its name and as the words of a command line to which a
-/// child is to be added. The words begin with the program's path, so that PATH
-/// can be set for the child alone.
+/// The entries of [`PROGRAMS`] that can run here: setuidgid needs root, and its
+/// own tests report that. An entry is the name and the beginning of a command
+/// line; append a child. The words begin with the program's path, so that a
+/// test can set PATH for the child alone.
 pub(crate) fn programs(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
     std::fs::create_dir_all(sandbox.path("empty")).unwrap();
     PROGRAMS
@@ -33,23 +33,14 @@ pub(crate) fn programs(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// Whether the tests run as root; if not, `test` is skipped.
-pub(crate) fn is_root(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        testkit::skip(test, "it needs root");
-    }
-    root
-}
-
-/// Says aloud what a test could not show where it runs, for want of something
-/// that CI does not promise either: containers seldom allow it.
+/// Prints that a part of a test was skipped because the system lacks a feature.
+/// CI does not promise these features: few containers offer them.
 pub(crate) fn not_shown(what: &str) {
     let _ = std::io::stderr().write_all(format!("not shown here: {what}\n").as_bytes());
 }
 
-/// Runs a script where files of /etc are those of the sandbox, if there are
-/// any: passwd, group and nsswitch.conf. None if that cannot be done here.
+/// Runs a script with the sandbox's passwd, group and nsswitch.conf, as far as
+/// they exist, mounted in /etc. None if mounting is not permitted.
 pub(crate) fn with_accounts(sandbox: &Sandbox, script: &str) -> Option<Outcome> {
     let mount = "for file in passwd group nsswitch.conf; do \
                      if test -e $file; then mount --bind $file /etc/$file || exit 99; fi; done";
@@ -60,9 +51,9 @@ pub(crate) fn with_accounts(sandbox: &Sandbox, script: &str) -> Option<Outcome> 
     Some(sandbox.sh(&format!("exec unshare -m sh -c '{mount}; {script}'")))
 }
 
-/// A command that runs a program with an error injected into its first system
-/// calls of a name (strace's words for how many); None if that cannot be done
-/// here.
+/// A command that runs a program and injects an error into system calls of a
+/// name; `when` selects the calls, as in strace(1). None if strace does not
+/// work here.
 pub(crate) fn injected(call: &str, error: &str, when: &str) -> Option<String> {
     let works = std::process::Command::new("strace")
         .args(["-o", "/dev/null", "true"])
@@ -108,9 +99,9 @@ pub(crate) const PROBE: &str = r#"
     close($file) or die "$ARGV[0]: $!";
 "#;
 
-/// What a child of `program` (a name and its arguments) finds, as [`PROBE`]
-/// tells it; with an empty `program`, what a command of the shell finds.
-/// `setup` are shell commands that come first, in the same process.
+/// The report of [`PROBE`] as a child of `program`, a name with arguments; an
+/// empty `program` means a child of the shell. The shell commands of `setup`
+/// run first, in the same process.
 pub(crate) fn inherited(sandbox: &Sandbox, setup: &str, program: &str) -> String {
     let probe = perl(PROBE);
     // The sandbox gives each command files of its own as output.

@@ -1,6 +1,6 @@
 use testkit::{Outcome, Running, Sandbox, Subject, compliance};
 
-use super::chain::{PROBE, inherited, injected, is_root, lines, perl, with_accounts, without};
+use super::chain::{PROBE, inherited, injected, lines, perl, with_accounts, without};
 
 const TAIL: &str = " [-vVP012] [-u user[:group]] [-U user[:group]] [-b argv0] [-e dir] [-/ root] \
                     [-n nice] [-l|-L lock] [-m n] [-d n] [-o n] [-p n] [-f n] [-c n] [-t n] \
@@ -80,7 +80,7 @@ fn identity(sandbox: &Sandbox, words: &str) -> String {
     outcome.text()
 }
 
-/// What [`identity`] says of a uid, a gid and groups.
+/// The output of [`identity`] for a uid, a gid and groups.
 fn ids(uid: u32, gid: u32, groups: &str) -> String {
     format!("Uid: {uid} {uid} {uid} {uid}\nGid: {gid} {gid} {gid} {gid}\nGroups: {groups} \n")
 }
@@ -215,12 +215,12 @@ fn p_creates_session(sandbox: &Sandbox) {
     assert_eq!(lines(&alone, "process group"), ["process group its own"]);
     let rest = |report: &str| without(&without(report, "session"), "process group");
     assert_eq!(rest(&plain), rest(&alone));
-    // A leader of a process group cannot make one, and that is not said.
+    // A leader of a process group cannot create one, and chpst ignores this.
     sandbox.sh("exec setsid chpst -P echo ran").prints("ran\n");
 }
 
 fn n_adds_to_the_nice_value(sandbox: &Sandbox) {
-    if !is_root("n_adds_to_the_nice_value") {
+    if !testkit::is_root("n_adds_to_the_nice_value") {
         return;
     }
     for (increment, nice) in [
@@ -283,7 +283,7 @@ fn e_reports_unreadable_files(sandbox: &Sandbox) {
     ] {
         refused(sandbox, &format!("-e {directory} true"), message);
     }
-    if is_root("e_reports_unreadable_files") {
+    if testkit::is_root("e_reports_unreadable_files") {
         sandbox.sh("mkdir closed; chmod 711 closed").succeeds();
         refused(
             sandbox,
@@ -345,7 +345,7 @@ fn root_is_changed(sandbox: &Sandbox) {
         "-/ '' true",
         "unable to change directory: : file does not exist",
     );
-    if !is_root("root_is_changed") {
+    if !testkit::is_root("root_is_changed") {
         return;
     }
     sandbox.sh("mkdir root").succeeds();
@@ -368,7 +368,7 @@ fn root_is_changed(sandbox: &Sandbox) {
 }
 
 fn u_is_a_user_with_groups(sandbox: &Sandbox) {
-    if !is_root("u_is_a_user_with_groups") {
+    if !testkit::is_root("u_is_a_user_with_groups") {
         return;
     }
     assert_eq!(identity(sandbox, "-u daemon"), ids(1, 1, "1"));
@@ -402,7 +402,7 @@ fn u_is_a_user_with_groups(sandbox: &Sandbox) {
 }
 
 fn u_may_be_numbers_after_a_colon(sandbox: &Sandbox) {
-    if !is_root("u_may_be_numbers_after_a_colon") {
+    if !testkit::is_root("u_may_be_numbers_after_a_colon") {
         return;
     }
     for (text, ids) in [
@@ -435,7 +435,7 @@ fn u_may_be_numbers_after_a_colon(sandbox: &Sandbox) {
 }
 
 fn more_than_sixty_groups_are_refused(sandbox: &Sandbox) {
-    if !is_root("more_than_sixty_groups_are_refused") {
+    if !testkit::is_root("more_than_sixty_groups_are_refused") {
         return;
     }
     let listed = |from: u32| {
@@ -453,7 +453,7 @@ fn more_than_sixty_groups_are_refused(sandbox: &Sandbox) {
         let message = format!("invalid uid/gids: 1:{sixty}{end}");
         refused(sandbox, &format!("-u :1:{sixty}{end} true"), &message);
     }
-    // Of names, those after the sixtieth are not looked at.
+    // The names after the sixtieth are ignored.
     let names = format!("root{}", ":daemon".repeat(60));
     assert_eq!(
         identity(sandbox, &format!("-u {names}:nosuch")),
@@ -491,7 +491,7 @@ fn capital_u_sets_variables(sandbox: &Sandbox) {
             .sh(&format!("UID=x exec chpst -U {who} {probe}"))
             .prints(format!("{shown}\n"));
     }
-    // They come after those of -e, GID first.
+    // These variables follow those of -e, GID first.
     sandbox.write("e/UID", "x");
     sandbox
         .sh("exec env -i PATH=$PATH GID=y chpst -U :3:4 -e e env")
@@ -503,11 +503,11 @@ fn capital_u_sets_variables(sandbox: &Sandbox) {
 }
 
 fn options_apply_in_fixed_order(sandbox: &Sandbox) {
-    if !is_root("options_apply_in_fixed_order") {
+    if !testkit::is_root("options_apply_in_fixed_order") {
         return;
     }
     sandbox.sh("mkdir -m 755 root").succeeds();
-    // Each change that fails is one before those that would fail as well.
+    // Each failing step precedes the steps that would fail as well.
     let steps = [
         (
             "-e nope",
@@ -728,7 +728,7 @@ fn other_names_behave_as_those_programs(sandbox: &Sandbox) {
         ),
         sandbox.sh("ulimit -H -n").text().trim()
     );
-    if is_root("other_names_behave_as_those_programs") {
+    if testkit::is_root("other_names_behave_as_those_programs") {
         called(sandbox, "exec setuidgid daemon id -u").prints("1\n");
     }
 }
@@ -771,7 +771,7 @@ fn other_names_print_messages_of_chpst(sandbox: &Sandbox) {
 
 fn setlock_accepts_n_and_capital_n(sandbox: &Sandbox) {
     let _holder = hold(sandbox);
-    // runit has them swapped, and does not wait unless it is told to.
+    // runit swaps the two letters and gives up by default.
     let gives_up = if sandbox.subject() == Subject::Reference {
         "-N"
     } else {

@@ -1,13 +1,13 @@
-//! What ours does better by default: each test shows what the reference does
-//! and what ours does, and is named in COMPATIBILITY.md.
+//! Default behaviour in which ours improves on daemontools 0.76. Each test
+//! shows both sides, and a row of COMPATIBILITY.md names the test.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Sandbox, Subject, compliance, kill};
+use testkit::{SLEEPER, Sandbox, Subject, compliance, kill};
 
-use super::{SLEEPER, may_change_identity, status, supervise};
+use super::{status, supervise};
 
 compliance!(
     svscan_accepts_any_number_of_services,
@@ -23,7 +23,7 @@ compliance!(
     multilog_takes_next_free_label_at_once,
 );
 
-/// What a test of a difference expects of the subject.
+/// Selects the value that a test expects of the subject.
 fn reference_or_ours<T>(sandbox: &Sandbox, reference: T, ours: T) -> T {
     match sandbox.subject() {
         Subject::Reference => reference,
@@ -65,9 +65,7 @@ fn svscan_starts_a_new_link_at_once(sandbox: &Sandbox) {
     sandbox.script("link/run", SLEEPER);
     sandbox.script("scan/first/run", SLEEPER);
     let _svscan = sandbox.start(sandbox.shell("exec svscan scan"));
-    sandbox.wait_until("it looks", || {
-        sandbox.sh("svok scan/first").code() == Some(0)
-    });
+    sandbox.wait_until("it looks", || sandbox.is_supervised("scan/first"));
     let mut n = 0;
     let mut wait_for_link = || {
         n += 1;
@@ -81,7 +79,7 @@ fn svscan_starts_a_new_link_at_once(sandbox: &Sandbox) {
         start.elapsed()
     };
     if sandbox.subject() == Subject::Reference {
-        // It has just looked; the next look comes after five seconds.
+        // svscan has just scanned; the next scan follows after five seconds.
         assert!(wait_for_link() > Duration::from_secs(2));
     } else {
         sandbox.wait_until("a link runs within 0.1 s", || {
@@ -137,13 +135,11 @@ fn svscan_delays_restart_after_requested_exit(sandbox: &Sandbox) {
         sandbox.wait_until("it looks", || {
             sandbox.sh(&format!("svok scan/{name}")).code() == Some(0)
         });
-        // It has just looked: the script has until the next look.
+        // svscan has just scanned: the script has until the next scan.
         sandbox.sh(&format!("svc -dx scan/{name}; while svok scan/{name}; do sleep 0.01; done; rm -r scan/{name}")).succeeds();
     }
     sandbox.script("scan/d/run", SLEEPER);
-    sandbox.wait_until("it looks again", || {
-        sandbox.sh("svok scan/d").code() == Some(0)
-    });
+    sandbox.wait_until("it looks again", || sandbox.is_supervised("scan/d"));
     assert_eq!(svscan.stderr(), b"");
     assert!(!sandbox.exists("scan/b") && !sandbox.exists("scan/c"));
 }
@@ -151,9 +147,7 @@ fn svscan_delays_restart_after_requested_exit(sandbox: &Sandbox) {
 fn svscan_starts_new_directory_at_next_scan(sandbox: &Sandbox) {
     sandbox.script("scan/first/run", SLEEPER);
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
-    sandbox.wait_until("it looks", || {
-        sandbox.sh("svok scan/first").code() == Some(0)
-    });
+    sandbox.wait_until("it looks", || sandbox.is_supervised("scan/first"));
     sandbox.sh("mkdir scan/a").succeeds();
     // Were it started now, it would have no logger and no run.
     sandbox.script("scan/a/log/run", SLEEPER);
@@ -165,7 +159,7 @@ fn svscan_starts_new_directory_at_next_scan(sandbox: &Sandbox) {
 }
 
 fn svscan_does_not_block_on_full_stderr(sandbox: &Sandbox) {
-    // It has something to complain of at each look, and a new service.
+    // Each scan writes a warning and finds a new service.
     sandbox
         .sh("mkdir scan; ln -s nowhere scan/broken; mkfifo full")
         .succeeds();
@@ -190,7 +184,7 @@ fn svscan_does_not_block_on_full_stderr(sandbox: &Sandbox) {
         return;
     }
     sandbox.script("scan/a/run", SLEEPER);
-    sandbox.wait_until("it goes on", || sandbox.sh("svok scan/a").code() == Some(0));
+    sandbox.wait_until("it goes on", || sandbox.is_supervised("scan/a"));
 }
 
 fn svscan_and_supervise_survive_closed_stderr(sandbox: &Sandbox) {
@@ -233,7 +227,7 @@ fn supervise_records_exit_in_first_second(sandbox: &Sandbox) {
 }
 
 fn supervise_obeys_in_the_first_second(sandbox: &Sandbox) {
-    // It lives until it is hung up, and tells for how many milliseconds.
+    // The process lives until HUP, and prints its lifetime in milliseconds.
     sandbox.script("s/run", "#!/usr/bin/perl\nuse Time::HiRes 'time'; my $start = time;\n\
         $SIG{HUP} = sub { open O, '>', 'lived.new'; printf O '%d', 1000 * (time - $start); close O; \
         rename 'lived.new', 'lived'; exit };\nopen O, '>', 'ready'; close O; sleep 1000;\n");
@@ -251,7 +245,7 @@ fn supervise_obeys_in_the_first_second(sandbox: &Sandbox) {
             .unwrap()
     };
     if sandbox.subject() == Subject::Reference {
-        // What perl takes to start is not counted.
+        // The start of perl is not part of the lifetime.
         let lived = lived();
         assert!(lived > 700, "{lived} ms");
     } else {
@@ -261,7 +255,7 @@ fn supervise_obeys_in_the_first_second(sandbox: &Sandbox) {
 }
 
 fn supervise_obeys_while_fork_fails(sandbox: &Sandbox) {
-    if !may_change_identity("supervise_obeys_while_fork_fails") {
+    if !testkit::is_root("supervise_obeys_while_fork_fails") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
@@ -272,7 +266,7 @@ fn supervise_obeys_while_fork_fails(sandbox: &Sandbox) {
     sandbox.wait_until("it warns", || !supervise.stderr().is_empty());
     sandbox.sh("svc -dx s").succeeds();
     if sandbox.subject() == Subject::Reference {
-        // It sleeps: poll with a minute, and without a descriptor.
+        // svscan sleeps: poll has a timeout of a minute and no descriptor.
         let call = || {
             sandbox
                 .sh(&format!("cat /proc/{}/syscall", supervise.pid()))
@@ -294,7 +288,7 @@ fn supervise_obeys_while_fork_fails(sandbox: &Sandbox) {
 }
 
 fn multilog_takes_next_free_label_at_once(sandbox: &Sandbox) {
-    // strace says, once, that another file ended in the same microsecond.
+    // strace reports once that another file changed in the same microsecond.
     let strace =
         "strace -qq -o /dev/null -e trace=link,linkat -e inject=link,linkat:error=EEXIST:when=1";
     if sandbox.sh(&format!("{strace} true")).code() != Some(0) {

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use testkit::{Sandbox, compliance};
 
-use super::chain::{environment_after, is_root, with_environment};
+use super::chain::{environment_after, with_environment};
 
 const USAGE: &str = "envdir: usage: envdir dir child\n";
 
@@ -171,7 +171,7 @@ fn equals_sign_in_file_name_ends_variable_name(sandbox: &Sandbox) {
         environment_after(sandbox, &environment, "envdir", &["e"]),
         b"Z=9\0A=B=2\0=3\0A=B=v\0"
     );
-    // What should remove it sets A to B.
+    // The file to remove a variable sets A to B.
     variables(sandbox, &[("A=B", "")]);
     assert_eq!(
         environment_after(sandbox, &environment, "envdir", &["e"]),
@@ -287,7 +287,7 @@ fn inaccessible_directory_is_reported(sandbox: &Sandbox) {
 
 fn unreadable_file_is_reported(sandbox: &Sandbox) {
     variables(sandbox, &[("A", "a\n"), ("B", "b\n")]);
-    let run = if is_root("envdir without root") {
+    let run = if testkit::is_root("envdir without root") {
         sandbox
             .sh("cp -L $FIRST/envdir copy; chmod 755 copy")
             .succeeds();
@@ -350,8 +350,8 @@ fn dangling_link_alone_removes_variable(sandbox: &Sandbox) {
 }
 
 fn dangling_link_repeats_previous_file(sandbox: &Sandbox) {
-    // The file's contents, its value, and the values of the links that
-    // follow it in the directory, in turn; None removes.
+    // The value of the file itself, and the values of the links that follow it
+    // in the directory, in order. None removes the variable.
     type Values = [Option<&'static str>; 3];
     let cases: [(&str, Values); 6] = [
         ("abc \nsecond", [Some("abc"), Some("abc\n"), Some("abc")]),
@@ -416,9 +416,9 @@ fn a_link_is_followed(sandbox: &Sandbox) {
 fn a_fifo_does_not_block(sandbox: &Sandbox) {
     variables(sandbox, &[]);
     sandbox.sh("mkfifo e/A").succeeds();
-    // Nobody writes: nothing is there to be read.
+    // The FIFO has no writer, and reading returns end of file.
     assert_eq!(environment_after(sandbox, &[b"A=1"], "envdir", &["e"]), b"");
-    // Someone may still write: nobody knows what.
+    // The FIFO has a writer, and reading would block.
     sandbox.sh("exec 9<>e/A; exec envdir e echo ran").is(
         111,
         "",

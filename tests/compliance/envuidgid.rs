@@ -90,7 +90,7 @@ fn ids_are_unsigned_decimal_numbers(sandbox: &Sandbox) {
 }
 
 fn accounts_come_from_name_service(sandbox: &Sandbox) {
-    // No service is asked: /etc/passwd alone is not what counts.
+    // The name service has no source, and /etc/passwd alone does not count.
     sandbox.write("nsswitch.conf", "passwd:\ngroup:\n");
     if let Some(outcome) = with_accounts(sandbox, "exec envuidgid root echo ran") {
         outcome.is(111, "", "envuidgid: fatal: unknown account root\n");

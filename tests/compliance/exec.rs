@@ -1,10 +1,10 @@
-//! What all chain programs have in common: how they find the program that
-//! they run, what they say if they cannot, and what it inherits.
+//! Behaviour of all chain programs: the search for the child, the messages of a
+//! failed exec, and the state that a child inherits.
 
 use testkit::{Sandbox, compliance};
 
 use super::chain::{
-    descriptors, environment_after, inherited, injected, is_root, lines, not_shown, perl, programs,
+    descriptors, environment_after, inherited, injected, lines, not_shown, perl, programs,
     with_environment, without,
 };
 
@@ -237,7 +237,7 @@ fn search_stops_at_first_match(sandbox: &Sandbox) {
     tools(sandbox);
     sandbox.script("1/tool", "no program");
     sandbox.write("4/tool", "not executable");
-    // A denied access that was remembered does not hide what ended the search.
+    // A remembered EACCES does not hide the error that ended the search.
     refused(sandbox, &path("4:1:2"), "tool", "tool", "exec format error");
 }
 
@@ -500,7 +500,7 @@ fn exit_code_is_that_of_child(sandbox: &Sandbox) {
 
 fn chained_programs_combine(sandbox: &Sandbox) {
     sandbox.write("env/NAME", "value\n");
-    if is_root("a chain of all chain programs") {
+    if testkit::is_root("a chain of all chain programs") {
         sandbox
             .sh(
                 "exec pgrphack envuidgid root envdir env softlimit -c 0 setlock -n lock fghack \
@@ -529,7 +529,7 @@ fn full_stderr_loses_only_the_message(sandbox: &Sandbox) {
     }
 }
 
-/// A report without what the program means to change.
+/// A report without the lines that the program changes on purpose.
 fn comparable(program: &str, report: &str) -> String {
     match program {
         "envuidgid" => without(&without(report, "environment UID"), "environment GID"),

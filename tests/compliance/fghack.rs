@@ -1,7 +1,7 @@
 use nix::sys::signal::Signal;
 use testkit::{Running, Sandbox, compliance};
 
-use super::chain::{is_root, perl};
+use super::chain::perl;
 
 /// The child's exit code, when a background process keeps a copy of the pipe;
 /// its pid is in `pid`.
@@ -159,7 +159,7 @@ fn a_stopped_child_is_waited_for(sandbox: &Sandbox) {
 }
 
 fn failing_wait_is_reported(sandbox: &Sandbox) {
-    // A shell would not ignore SIGCHLD when it is told to.
+    // A shell cannot set SIGCHLD to ignored.
     let ignore = perl("$SIG{CHLD} = \"IGNORE\"; exec @ARGV");
     sandbox.sh(&format!("exec {ignore} fghack true")).is(
         111,
@@ -199,7 +199,7 @@ fn descriptor_limit_reduces_copies(sandbox: &Sandbox) {
 }
 
 fn failing_fork_is_reported(sandbox: &Sandbox) {
-    if is_root("fghack without processes to be had") {
+    if testkit::is_root("fghack without processes to be had") {
         // The limit is counted for the user, and root has none.
         sandbox.sh("exec setpriv --reuid=65533 --regid=65533 --clear-groups sh -c 'ulimit -p 0; exec fghack true'")
             .is(111, "", "fghack: fatal: unable to fork: temporary failure\n");

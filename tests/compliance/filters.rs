@@ -1,4 +1,4 @@
-//! What tai64n and tai64nlocal have in common: how they read, write and end.
+//! Behaviour of both tai64n and tai64nlocal: reading, writing and ending.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -41,7 +41,7 @@ fn unstamped(stamped: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// What the filter passed on, stamps aside.
+/// The text that the filter passed on, without stamps.
 fn passed_on(filter: &str, stdout: &[u8]) -> Vec<u8> {
     match filter {
         "tai64n" => unstamped(stdout),
@@ -168,7 +168,7 @@ fn empty_nonblocking_input_is_an_error(sandbox: &Sandbox) {
 
 fn closed_output_ends_filter_by_sigpipe(sandbox: &Sandbox) {
     for filter in FILTERS {
-        // Descriptor 4 is the writing end of a FIFO that nobody reads.
+        // Descriptor 4 is the writing end of a FIFO without a reader.
         let nobody = "rm -f fifo; mkfifo fifo; exec 3<>fifo 4>fifo 3<&-";
         sandbox
             .feed("a\n", &format!("{nobody}; {filter} >&4; echo $?"))

@@ -34,36 +34,34 @@ mod tai64nlocal;
 
 use testkit::{Running, Sandbox};
 
-/// A run script that stays up.
-const SLEEPER: &str = "#!/bin/sh\nexec sleep 1000\n";
-
 /// Starts supervise on the service directory `s` and waits until it runs.
 fn supervise(sandbox: &Sandbox) -> Running {
-    let running = sandbox.start(sandbox.shell("exec supervise s"));
-    sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));
-    running
+    sandbox.start_supervisor("supervise", "s")
 }
 
-/// What the status record of `s` says, the label left out: whether there is a
-/// pid, paused, and want.
+/// The status record of `s` without its label: whether there is a pid, paused,
+/// and want. None if there is no complete record.
+fn try_status(sandbox: &Sandbox) -> Option<(bool, u8, u8)> {
+    let record = std::fs::read(sandbox.path("s/supervise/status")).ok()?;
+    let record = <[u8; 18]>::try_from(record).ok()?;
+    Some((record[12..16] != [0; 4], record[16], record[17]))
+}
+
+/// As [`try_status`], of a service that has a record.
 fn status(sandbox: &Sandbox) -> (bool, u8, u8) {
-    let record = sandbox.read("s/supervise/status");
-    assert_eq!(record.len(), 18);
-    (record[12..16] != [0; 4], record[16], record[17])
+    try_status(sandbox).expect("a status record of 18 bytes")
 }
 
 /// Waits until the status record of `s` is as given.
 #[track_caller]
-fn wait_for_status(sandbox: &Sandbox, wanted: (bool, u8, u8)) {
-    let last = std::cell::Cell::new(None);
+pub(crate) fn wait_for_status(sandbox: &Sandbox, wanted: (bool, u8, u8)) {
     sandbox.wait_until(&format!("the status is {wanted:?}"), || {
-        last.set(Some(status(sandbox)));
-        last.get() == Some(wanted)
+        try_status(sandbox) == Some(wanted)
     });
 }
 
-/// Waits until a process sleeps whenever it is looked at: one that looks again
-/// and again does not.
+/// Waits until a process sleeps in 20 checks in a row. A polling process fails
+/// this.
 #[track_caller]
 fn wait_until_it_rests(sandbox: &Sandbox, process: &Running) {
     let mut asleep = 0;
@@ -74,13 +72,4 @@ fn wait_until_it_rests(sandbox: &Sandbox, process: &Running) {
         asleep = if sleeps { asleep + 1 } else { 0 };
         asleep == 20
     });
-}
-
-/// Whether the tests may act as another user; if not, `test` is skipped.
-fn may_change_identity(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        testkit::skip(test, "only root may act as another user");
-    }
-    root
 }

@@ -1,14 +1,14 @@
-//! What ours does better than runit by default: each test shows what the
-//! reference does and what ours does, and is named in COMPATIBILITY.md.
+//! Default behaviour in which ours improves on runit. Each test shows both
+//! sides, and a row of COMPATIBILITY.md names the test.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testkit::{Sandbox, Subject, compliance, kill};
+use testkit::{SLEEPER, Sandbox, Subject, compliance, kill};
 
 use super::runsv::{runsv, wait_for, wait_until_up};
 use super::sv::{RUNS, pretend};
-use super::{SLEEPER, wait_until_it_rests};
+use super::wait_until_it_rests;
 
 compliance!(
     runsv_obeys_during_start_delay,
@@ -57,7 +57,7 @@ fn runsv_obeys_during_start_delay(sandbox: &Sandbox) {
         send(sandbox, 'd');
         wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
         let passed = start.elapsed();
-        // So that the next try finds it waiting for no start.
+        // After a second, the next run starts without a delay.
         sandbox.wait_until("a second has passed", || {
             start.elapsed() > Duration::from_millis(1200)
         });
@@ -77,7 +77,7 @@ fn runsv_never_runs_a_second_copy(sandbox: &Sandbox) {
     let _runsv = runsv(sandbox);
     wait_until_up(sandbox, "s");
     let first = sandbox.service("s");
-    // A program has stood in for KILL, and the service goes on.
+    // The program has replaced KILL, and the service survives.
     send(sandbox, 'k');
     send(sandbox, 'u');
     send(sandbox, 'p');
@@ -137,7 +137,7 @@ fn runsv_ignores_commands_while_logger_ends(sandbox: &Sandbox) {
     wait_for(sandbox, "s/log", (0, 'd', 0, 1), "run, want exit");
     send(sandbox, 'u');
     if is_reference(sandbox) {
-        // It has no pipe any more, and can start neither.
+        // runsv has lost the pipe and can start neither process.
         let line =
             b"runsv s: fatal: unable to setup filedescriptor for ./run: file descriptor not open\n";
         sandbox.wait_until("it fails", || runsv.stderr().starts_with(line));
@@ -220,9 +220,7 @@ fn runsvdir_starts_a_new_link_at_once(sandbox: &Sandbox) {
     sandbox.script("link/run", SLEEPER);
     sandbox.script("scan/first/run", SLEEPER);
     let _runsvdir = sandbox.start(sandbox.shell("exec runsvdir scan"));
-    sandbox.wait_until("it looks", || {
-        sandbox.sh("svok scan/first").code() == Some(0)
-    });
+    sandbox.wait_until("it looks", || sandbox.is_supervised("scan/first"));
     let mut n = 0;
     let mut wait_for_link = || {
         n += 1;
@@ -236,7 +234,7 @@ fn runsvdir_starts_a_new_link_at_once(sandbox: &Sandbox) {
         start.elapsed()
     };
     if is_reference(sandbox) {
-        // It waits at least until the second of the change is over.
+        // runsvdir waits at least until the second of the change is over.
         let waits = [wait_for_link(), wait_for_link(), wait_for_link()];
         assert!(
             waits.iter().any(|wait| *wait > Duration::from_millis(300)),

@@ -1,8 +1,8 @@
 use nix::sys::signal::Signal;
-use testkit::{Running, Sandbox, compliance, interop, kill};
+use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill};
 
 use super::supervise::{probe_alone, probed};
-use super::{SLEEPER, may_change_identity, wait_until_it_rests};
+use super::wait_until_it_rests;
 
 compliance!(
     wrong_argument_count_prints_usage,
@@ -51,11 +51,11 @@ interop!(
     svc_and_svstat_work_on_runsv,
 );
 
-/// What runsv tells of a service: whether it has a pid, paused, want, got
-/// TERM, activity; and its line.
+/// The state of a service as runsv writes it: pid present, paused, want, got
+/// TERM, activity; and the line of `stat`.
 type Told = (bool, u8, char, u8, u8, String);
 
-/// What runsv tells of a service, the label left out.
+/// Reads the state of a service from the files of runsv, without the label.
 fn told(sandbox: &Sandbox, service: &str) -> Told {
     let record = sandbox.read(format!("{service}/supervise/status"));
     assert_eq!(record.len(), 20);
@@ -70,8 +70,8 @@ fn told(sandbox: &Sandbox, service: &str) -> Told {
     )
 }
 
-/// Waits until runsv tells this of a service: the bytes of the record after
-/// the pid, and the line without its newline.
+/// Waits for a state of a service: the bytes of the record after the pid, and
+/// the line without its newline.
 #[track_caller]
 pub(super) fn wait_for(sandbox: &Sandbox, service: &str, bytes: (u8, char, u8, u8), line: &str) {
     let (paused, want, term, activity) = bytes;
@@ -99,9 +99,7 @@ pub(super) fn wait_until_up(sandbox: &Sandbox, service: &str) {
 
 /// Starts runsv on the service directory `s` and waits until it is there.
 pub(super) fn runsv(sandbox: &Sandbox) -> Running {
-    let running = sandbox.start(sandbox.shell("exec runsv s"));
-    sandbox.wait_until("runsv runs", || sandbox.sh("svok s").code() == Some(0));
-    running
+    sandbox.start_supervisor("runsv", "s")
 }
 
 /// Sends letters to a service.
@@ -121,8 +119,8 @@ fn wait_for_trace(sandbox: &Sandbox, wanted: &str) {
     });
 }
 
-/// A service, a logger or a `finish` that puts what it is told and the
-/// signals that it gets into the file `trace`.
+/// A service, a logger or a `finish` that appends its arguments and signals to
+/// the file `trace`.
 fn recorder(name: &str) -> String {
     let signals = "HUP ALRM INT QUIT USR1 USR2 TERM CONT";
     format!(
@@ -141,7 +139,7 @@ fn control(sandbox: &Sandbox, letters: &str, code: i32) {
     }
 }
 
-/// A logger that keeps what it reads in the file `kept`.
+/// A logger that appends its input to the file `kept`.
 const LOGGER: &str = "#!/bin/sh\nexec cat >>kept\n";
 
 const ALL: &str = "pchaiq12tkoudx";
@@ -222,7 +220,7 @@ fn obstructing_file_is_reported(sandbox: &Sandbox) {
 }
 
 fn missing_permissions_are_reported(sandbox: &Sandbox) {
-    if !may_change_identity("missing_permissions_are_reported") {
+    if !testkit::is_root("missing_permissions_are_reported") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
@@ -384,7 +382,7 @@ fn label_is_time_of_start_and_of_down(sandbox: &Sandbox) {
     let started = label();
     send(sandbox, "s", "d");
     wait_for(sandbox, "s", (0, 'd', 0, 2), "finish, want down");
-    // It is not a moment of its own when finish begins.
+    // The start of finish does not change the label.
     assert_eq!(label(), started);
     kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
     wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
@@ -622,7 +620,7 @@ fn short_lived_service_restarts_after_a_second(sandbox: &Sandbox) {
 fn the_umask_applies(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let _runsv = sandbox.start(sandbox.shell("umask 077; exec runsv s"));
-    sandbox.wait_until("it runs", || sandbox.sh("svok s").code() == Some(0));
+    sandbox.wait_until("it runs", || sandbox.is_supervised("s"));
     wait_until_up(sandbox, "s");
     sandbox
         .sh("stat -c '%a %n' s/supervise/status s/supervise/stat s/supervise/pid")
@@ -697,7 +695,7 @@ fn non_executable_control_program_is_skipped(sandbox: &Sandbox) {
     sandbox.script("s/control/h", "no interpreter\n");
     send(sandbox, "s", "h");
     wait_for_trace(sandbox, "run HUP HUP");
-    // It does not say which program it was.
+    // The message does not name the program.
     assert_eq!(
         runsv.stderr(),
         b"runsv s: fatal: unable to run control/?: exec format error\n"
@@ -713,7 +711,8 @@ fn non_executable_control_program_is_skipped(sandbox: &Sandbox) {
 }
 
 fn control_program_may_stop_service_itself(sandbox: &Sandbox) {
-    // It is told by t, and CONT comes in any case; d or x comes last.
+    // The program for t replaces TERM, and CONT follows in any case; d or x
+    // comes last.
     sandbox.script("s/run", &recorder("run"));
     control(sandbox, "dx", 1);
     sandbox.script(
@@ -722,7 +721,7 @@ fn control_program_may_stop_service_itself(sandbox: &Sandbox) {
     );
     let runsv = runsv(sandbox);
     wait_for_trace(sandbox, "run");
-    // CONT is seen before or after what comes next.
+    // CONT may arrive before or after the next signal.
     let sorted = || {
         let trace = String::from_utf8(sandbox.read("s/trace")).unwrap();
         let mut lines: Vec<_> = trace.lines().map(str::to_owned).collect();
@@ -831,7 +830,7 @@ fn no_line_is_lost_while_logger_is_down(sandbox: &Sandbox) {
 
 fn runsv_sleeps_while_logger_ends(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
-    sandbox.script("s/log/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("s/log/run", SLEEPER);
     let runsv = runsv(sandbox);
     wait_until_up(sandbox, "s");
     runsv.signal(Signal::SIGTERM);
@@ -846,7 +845,7 @@ fn runsv_sleeps_while_logger_ends(sandbox: &Sandbox) {
 fn the_logger_has_its_own_control(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/log/run", &recorder("log"));
-    // None of these is for loggers.
+    // runsv ignores finish and the programs in control for loggers.
     sandbox.script("s/log/finish", "#!/bin/sh\necho finish >>../trace\n");
     sandbox.script("s/log/control/h", "#!/bin/sh\necho control >>../trace\n");
     sandbox.script("s/control/h", "#!/bin/sh\necho control >>trace\n");
@@ -951,7 +950,7 @@ fn unwritable_file_is_a_warning(sandbox: &Sandbox) {
 }
 
 fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
-    if !may_change_identity("a_failing_fork_is_a_warning") {
+    if !testkit::is_root("a_failing_fork_is_a_warning") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
@@ -987,7 +986,7 @@ fn service_inherits_from_runsv(sandbox: &Sandbox) {
 fn second_copy_in_directory_is_fatal(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let first = sandbox.start(sandbox.shell("exec \"$FIRST/runsv\" s"));
-    sandbox.wait_until("runsv runs", || sandbox.sh("svok s").code() == Some(0));
+    sandbox.wait_until("runsv runs", || sandbox.is_supervised("s"));
     sandbox.sh("\"$THEN/runsv\" s").is(
         111,
         "",
@@ -1006,11 +1005,11 @@ fn directory_moves_to_other_implementation(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.script("s/log/run", LOGGER);
     let first = sandbox.start(sandbox.shell("exec \"$FIRST/runsv\" s"));
-    sandbox.wait_until("runsv runs", || sandbox.sh("svok s").code() == Some(0));
+    sandbox.wait_until("runsv runs", || sandbox.is_supervised("s"));
     wait_until_up(sandbox, "s");
     let orphan = sandbox.service("s");
     first.kill();
-    // What it started has its descriptors until it is another program.
+    // Until its exec, a child holds the descriptors of runsv.
     sandbox.wait_until("nobody answers", || {
         sandbox.sh("svok s").code() == Some(100)
     });

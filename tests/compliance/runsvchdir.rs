@@ -13,9 +13,9 @@ compliance!(
     failing_call_is_reported,
 );
 
-/// Runs a script where the directories of services are those of the sandbox:
-/// `one`, `two` and the link `current` to `one`. None if that cannot be done
-/// here.
+/// Runs a script with /etc/runit/runsvdir replaced by the sandbox's directories
+/// `one` and `two` and the link `current` to `one`. None if mounting is not
+/// permitted.
 fn here(sandbox: &Sandbox, script: &str) -> Option<Outcome> {
     let can = sandbox.sh(&format!("exec unshare -m sh -c 'mount --bind . {PLACE}'"));
     if can.code() != Some(0) {

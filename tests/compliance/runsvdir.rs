@@ -1,8 +1,8 @@
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Sandbox, compliance, interop, kill};
+use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill};
 
-use super::{SLEEPER, may_change_identity, wait_until_it_rests};
+use super::wait_until_it_rests;
 
 compliance!(
     missing_directory_argument_prints_usage,
@@ -25,7 +25,7 @@ compliance!(
     title_has_seven_characters_or_more,
 );
 
-interop!(sv_finds_services_by_name,);
+interop!(sv_finds_services_by_name);
 
 /// Starts runsvdir on the directory `scan`.
 fn runsvdir(sandbox: &Sandbox) -> Running {
@@ -51,8 +51,8 @@ fn wait_until_left(sandbox: &Sandbox, service: &str) {
     });
 }
 
-/// What ps tells of the parent of the service in a directory, once it is a
-/// runsv.
+/// A field of ps for the parent of the service in a directory, once the parent
+/// is a runsv.
 fn runsv(sandbox: &Sandbox, dir: &str, field: &str) -> i32 {
     let mut told = None;
     sandbox.wait_until(&format!("{dir} has a runsv"), || {
@@ -184,7 +184,7 @@ fn unreadable_directory_is_a_warning(sandbox: &Sandbox) {
     );
     sandbox.sh("rm scan; ln -s scan scan").succeeds();
     warns("exec runsvdir scan", "stat scan: symbolic link loop");
-    if may_change_identity("unreadable_directory_is_a_warning") {
+    if testkit::is_root("unreadable_directory_is_a_warning") {
         sandbox.sh("rm scan; mkdir -m 711 scan").succeeds();
         let nobody = "exec setpriv --reuid 65534 --clear-groups runsvdir scan";
         warns(nobody, "open directory scan: access denied");
@@ -246,10 +246,10 @@ fn runsvdir_sleeps_while_directory_is_missing(sandbox: &Sandbox) {
     let runsv = runsv(sandbox, "scan/a", "pid");
     sandbox.sh("mv scan away; mkdir away/b").succeeds();
     wait_until_it_rests(sandbox, &runsvdir);
-    // Those that die meanwhile are taken leave of.
+    // runsvdir reaps its children meanwhile.
     kill(Pid::from_raw(runsv), Signal::SIGKILL).unwrap();
     sandbox.wait_until("it is gone", || kill(Pid::from_raw(runsv), None).is_err());
-    // It is found again by its name.
+    // runsvdir finds the directory again by its name.
     sandbox.sh("mv away scan").succeeds();
     wait_until_supervised(sandbox, "scan/b");
     wait_until_supervised(sandbox, "scan/a");

@@ -201,7 +201,7 @@ fn unopenable_file_is_reported(sandbox: &Sandbox) {
         (".", "is a directory"),
         ("file/lock", "not a directory"),
         ("loop", "symbolic link loop"),
-        // Nobody reads it, and opening does not wait.
+        // The FIFO has no reader, and open does not block.
         ("fifo", "device not configured"),
     ] {
         sandbox.sh(&format!("exec setlock {file} echo ran")).is(

@@ -1,6 +1,6 @@
 use testkit::{Sandbox, Subject, compliance};
 
-use super::chain::{is_root, with_accounts};
+use super::chain::with_accounts;
 
 const USAGE: &str = "setuidgid: usage: setuidgid account child\n";
 
@@ -52,7 +52,7 @@ fn unknown_account_is_reported(sandbox: &Sandbox) {
 }
 
 fn child_has_only_uid_and_gid_of_account(sandbox: &Sandbox) {
-    if is_root("setuidgid changes identity") {
+    if testkit::is_root("setuidgid changes identity") {
         sandbox.sh(&format!("exec setpriv --groups 1,2,3 setuidgid nobody {WHO}")).prints(
             "Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\nGroups:\t65534 \n",
         );
@@ -67,7 +67,7 @@ fn child_has_only_uid_and_gid_of_account(sandbox: &Sandbox) {
 }
 
 fn child_cannot_regain_privileges(sandbox: &Sandbox) {
-    if is_root("setuidgid drops privileges") {
+    if testkit::is_root("setuidgid drops privileges") {
         sandbox.write("secret", "");
         sandbox.mode("secret", 0o600);
         sandbox
@@ -80,7 +80,7 @@ fn child_cannot_regain_privileges(sandbox: &Sandbox) {
 }
 
 fn child_is_searched_with_account_permissions(sandbox: &Sandbox) {
-    if is_root("setuidgid searches as the account") {
+    if testkit::is_root("setuidgid searches as the account") {
         sandbox.script("mine/tool", "#!/bin/sh\necho mine\n");
         sandbox.script("all/tool", "#!/bin/sh\necho all\n");
         sandbox.mode("mine", 0o700);
@@ -103,7 +103,7 @@ fn child_is_searched_with_account_permissions(sandbox: &Sandbox) {
 }
 
 fn the_environment_does_not_change(sandbox: &Sandbox) {
-    if is_root("setuidgid keeps the environment") {
+    if testkit::is_root("setuidgid keeps the environment") {
         let direct = sandbox.sh("exec env").text();
         sandbox.sh("exec setuidgid nobody env").prints(direct);
     }
@@ -112,8 +112,8 @@ fn the_environment_does_not_change(sandbox: &Sandbox) {
 fn unprivileged_call_is_refused(sandbox: &Sandbox) {
     // Groups come first, and are refused even if nothing would change.
     let refused = "setuidgid: fatal: unable to setgid: permission denied\n";
-    if is_root("setuidgid without root") {
-        // What is tested may lie where nobody may go.
+    if testkit::is_root("setuidgid without root") {
+        // The account may not enter the directory of the programs.
         sandbox
             .sh("cp -L $FIRST/setuidgid copy; chmod 755 copy")
             .succeeds();
@@ -136,7 +136,7 @@ fn unprivileged_call_is_refused(sandbox: &Sandbox) {
 }
 
 fn each_missing_privilege_is_reported(sandbox: &Sandbox) {
-    if is_root("setuidgid without some capabilities") {
+    if testkit::is_root("setuidgid without some capabilities") {
         for (lacks, what) in [
             ("setgid", "setgid"),
             ("setuid", "setuid"),
@@ -156,7 +156,7 @@ fn each_missing_privilege_is_reported(sandbox: &Sandbox) {
 }
 
 fn accounts_may_be_numbers(sandbox: &Sandbox) {
-    if is_root("setuidgid to numbers") {
+    if testkit::is_root("setuidgid to numbers") {
         for (account, uid, gid, groups) in [
             (":1234", 1234, 1234, "1234"),
             (":1234:5", 1234, 5, "5"),
@@ -208,7 +208,7 @@ fn s_adds_the_accounts_supplementary_groups(sandbox: &Sandbox) {
         "root:x:0:0::/:/bin/sh\nmember:x:77:78::/:/bin/sh\n",
     );
     let script = "exec setuidgid -s member sh -c \"id -u; id -g; id -G\"";
-    if let Some(outcome) = is_root("setuidgid -s")
+    if let Some(outcome) = testkit::is_root("setuidgid -s")
         .then(|| with_accounts(sandbox, script))
         .flatten()
     {
@@ -222,7 +222,7 @@ fn s_adds_the_accounts_supplementary_groups(sandbox: &Sandbox) {
 }
 
 fn s_adds_nothing_to_numbers(sandbox: &Sandbox) {
-    if is_root("setuidgid -s to numbers") {
+    if testkit::is_root("setuidgid -s to numbers") {
         more(
             sandbox,
             "exec setuidgid -s :1234:5 sh -c 'id -u; id -G'",
@@ -259,7 +259,7 @@ fn s_needs_an_account_and_a_child(sandbox: &Sandbox) {
     );
 }
 
-/// Asserts what ours prints where 0.76 knows no such account.
+/// Asserts our output for an account that 0.76 rejects.
 #[track_caller]
 fn more(sandbox: &Sandbox, script: &str, account: &str, stdout: &str) {
     let outcome = sandbox.sh(script);

@@ -275,7 +275,7 @@ fn options_apply_in_given_order(sandbox: &Sandbox) {
             "{words}"
         );
     }
-    // What comes after the bad one has no effect.
+    // The options after the bad one have no effect.
     sandbox
         .sh("exec softlimit -z -f 0 true 2>said")
         .is(100, "", "");

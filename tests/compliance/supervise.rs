@@ -1,7 +1,7 @@
 use nix::sys::signal::Signal;
-use testkit::{Sandbox, compliance, interop};
+use testkit::{SLEEPER, Sandbox, compliance, interop};
 
-use super::{SLEEPER, may_change_identity, status, supervise, wait_for_status};
+use super::{status, supervise, wait_for_status};
 
 /// A run script that records each of its starts, as nanoseconds, and dies.
 const DIES: &str = "#!/bin/sh\ndate +%s%N >>starts\n";
@@ -50,7 +50,8 @@ fn starts(sandbox: &Sandbox) -> Vec<u64> {
         .collect()
 }
 
-/// A run script that tells what it was given, in the file `out`, and stays.
+/// A run script that writes its inherited state to the file `out`, and stays
+/// up.
 const PROBE: &str = r#"#!/usr/bin/perl
 use Cwd;
 opendir my $fds, "/proc/self/fd";
@@ -67,7 +68,7 @@ rename "out.new", "out";
 sleep 1000;
 "#;
 
-/// What the probe in `s` tells when it is launched without supervise.
+/// The report of the probe in `s`, started without supervise.
 pub(super) fn probe_alone(sandbox: &Sandbox, launch: &str) -> String {
     sandbox.script("s/run", PROBE);
     let mut command = sandbox.shell(&format!("{launch} ./run"));
@@ -75,14 +76,14 @@ pub(super) fn probe_alone(sandbox: &Sandbox, launch: &str) -> String {
     let probe = sandbox.start(command);
     let told = probed(sandbox);
     probe.kill();
-    // The shell tells its children where it is.
+    // The shell exports its directory to its children.
     told.replace(
         &format!("PWD={}/s", sandbox.dir().display()),
         &format!("PWD={}", sandbox.dir().display()),
     )
 }
 
-/// What the probe in `s` tells, once it does.
+/// Waits for the report of the probe in `s`.
 pub(super) fn probed(sandbox: &Sandbox) -> String {
     sandbox.wait_until("the service tells", || sandbox.exists("s/out"));
     let told = sandbox.read("s/out");
@@ -163,7 +164,7 @@ fn obstructing_file_is_reported(sandbox: &Sandbox) {
 }
 
 fn missing_permissions_are_reported(sandbox: &Sandbox) {
-    if !may_change_identity("missing_permissions_are_reported") {
+    if !testkit::is_root("missing_permissions_are_reported") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
@@ -242,7 +243,7 @@ fn supervise_files_have_documented_modes(sandbox: &Sandbox) {
 fn the_umask_applies(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let _supervise = sandbox.start(sandbox.shell("umask 077; exec supervise s"));
-    sandbox.wait_until("it runs", || sandbox.sh("svok s").code() == Some(0));
+    sandbox.wait_until("it runs", || sandbox.is_supervised("s"));
     sandbox
         .sh("stat -c '%a %n' s/supervise/status s/supervise/ok")
         .prints("600 s/supervise/status\n600 s/supervise/ok\n");
@@ -467,8 +468,8 @@ fn longer_lived_service_restarts_at_once(sandbox: &Sandbox) {
     sandbox.wait_until("it started three times", || starts(sandbox).len() >= 3);
     let ends = String::from_utf8(sandbox.read("s/ends")).unwrap();
     let ends: Vec<u64> = ends.lines().map(|line| line.parse().unwrap()).collect();
-    // It is restarted in milliseconds; where the machine is busy, once in
-    // three times is proof enough.
+    // The restart takes milliseconds. On a busy machine, one short gap in three
+    // suffices.
     let gaps: Vec<u64> = starts(sandbox)[1..]
         .iter()
         .zip(ends)
@@ -501,8 +502,7 @@ fn unwritable_status_is_a_warning(sandbox: &Sandbox) {
     sandbox
         .sh("rm -rf s/supervise; mkdir -p s/supervise/status/full")
         .succeeds();
-    let second = sandbox.start(sandbox.shell("exec supervise s"));
-    sandbox.wait_until("it runs", || sandbox.sh("svok s").code() == Some(0));
+    let second = sandbox.start_supervisor("supervise", "s");
     let line =
         b"supervise: warning: unable to rename s/supervise/status.new to status: is a directory\n";
     sandbox.wait_until("it warns", || second.stderr().starts_with(line));
@@ -514,7 +514,7 @@ fn unwritable_status_is_a_warning(sandbox: &Sandbox) {
 }
 
 fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
-    if !may_change_identity("a_failing_fork_is_a_warning") {
+    if !testkit::is_root("a_failing_fork_is_a_warning") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
@@ -544,7 +544,7 @@ fn control_may_be_an_ordinary_file(sandbox: &Sandbox) {
 fn second_copy_in_directory_is_fatal(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let first = sandbox.start(sandbox.shell("exec \"$FIRST/supervise\" s"));
-    sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));
+    sandbox.wait_until("supervise runs", || sandbox.is_supervised("s"));
     sandbox.sh("\"$THEN/supervise\" s").is(
         111,
         "",
@@ -557,15 +557,14 @@ fn second_copy_in_directory_is_fatal(sandbox: &Sandbox) {
 fn directory_moves_to_other_implementation(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let first = sandbox.start(sandbox.shell("exec \"$FIRST/supervise\" s"));
-    sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));
+    sandbox.wait_until("supervise runs", || sandbox.is_supervised("s"));
     wait_for_status(sandbox, (true, 0, b'u'));
     let orphan = sandbox.service("s");
     first.kill();
-    // Its service may still be on its way to exec, and hold what closes
-    // then.
+    // Until its exec, the service may hold descriptors of supervise.
     sandbox.wait_until("it is gone", || sandbox.sh("svok s").code() == Some(100));
     let second = sandbox.start(sandbox.shell("exec \"$THEN/supervise\" s"));
-    sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));
+    sandbox.wait_until("supervise runs", || sandbox.is_supervised("s"));
     sandbox.wait_until("it has its own service", || sandbox.service("s") != orphan);
     sandbox.sh("svc -dx s").succeeds();
     second.wait().succeeds();

@@ -1,5 +1,5 @@
-//! supervise -e: what a service directory may ask for, by files that 0.76
-//! ignores. Each line of its table has a test here.
+//! supervise -e: the settings of a service directory, in files that 0.76
+//! ignores. Each row of the table of settings has a test here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,11 +9,11 @@ use std::path::Path;
 use daemontools_core::label::Label;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getsid};
-use testkit::{Running, Sandbox, Subject, kill, theirs_on_ours};
+use testkit::{Running, SLEEPER, Sandbox, Subject, kill, theirs_on_ours};
 
-use super::{SLEEPER, supervise as supervise_as_ever, wait_for_status};
+use super::{supervise as supervise_as_ever, wait_for_status};
 
-/// A service that says on the descriptor 3 that it is ready.
+/// A service that notifies its readiness on descriptor 3.
 const READY: &str = "#!/bin/sh\necho ready >&3\nexec sleep 1000\n";
 
 theirs_on_ours!(
@@ -47,12 +47,10 @@ theirs_on_ours!(
 
 /// Starts supervise -e on the service directory `s` and waits until it runs.
 fn supervise(sandbox: &Sandbox) -> Running {
-    let running = sandbox.start(sandbox.shell("exec supervise -e s"));
-    sandbox.wait_until("supervise runs", || sandbox.sh("svok s").code() == Some(0));
-    running
+    sandbox.start_supervisor("supervise -e", "s")
 }
 
-/// What `state` tells by a key.
+/// The value of a key in `supervise/state`.
 fn told(sandbox: &Sandbox, key: &str) -> String {
     let text = fs::read_to_string(sandbox.path("s/supervise/state")).unwrap();
     let line = text
@@ -68,7 +66,7 @@ fn wait_for_state(sandbox: &Sandbox, wanted: &str) {
     });
 }
 
-/// Our svstat says more of `s` than the reference does.
+/// Our svstat appends further clauses for `s`, unlike the reference.
 #[track_caller]
 fn assert_svstat_says(sandbox: &Sandbox, plain: &str, more: &str) {
     let more = match sandbox.subject() {
@@ -113,8 +111,8 @@ fn seconds(label: &str) -> f64 {
     number(&label[9..17]) + number(&label[17..25]) / 1e9
 }
 
-/// How many seconds after its death the service is to be started; None if it
-/// is not waiting for that.
+/// The seconds from the exit of the service to its next start. None if no start
+/// is scheduled.
 fn delay(sandbox: &Sandbox) -> Option<u32> {
     let state = fs::read_to_string(sandbox.path("s/supervise/state")).unwrap();
     let label = |key| {
@@ -128,7 +126,7 @@ fn delay(sandbox: &Sandbox) -> Option<u32> {
         return None;
     }
     let time = seconds(next) - seconds(since);
-    // It is counted from the moment when the death is seen.
+    // The delay begins when supervise reaps the service.
     let whole = (0..=9).find(|whole| (time - f64::from(*whole)).abs() < 1e-3);
     Some(whole.unwrap_or(u32::MAX))
 }
@@ -266,7 +264,7 @@ fn finish_exit_125_marks_permanent_failure(sandbox: &Sandbox) {
     wait_for_status(sandbox, (false, 0, b'd'));
     assert_svstat_says(sandbox, "down S seconds, normally up", ", failed");
     assert_eq!(sandbox.read("s/starts"), b"start\n");
-    // Told to, it is tried again.
+    // A command starts the failed service again.
     sandbox.script("s/finish", "#!/bin/sh\nexit 124\n");
     sandbox.sh("svc -u s").succeeds();
     wait_for_starts(sandbox, 3);
@@ -274,12 +272,12 @@ fn finish_exit_125_marks_permanent_failure(sandbox: &Sandbox) {
 
 fn finish_is_killed_at_timeout(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexit 3\n");
-    sandbox.script("s/finish", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("s/finish", SLEEPER);
     sandbox.write("s/timeout-finish", "200\n");
     let _supervise = supervise(sandbox);
     wait_for_starts(sandbox, 2);
     sandbox.sh("rm s/timeout-finish").succeeds();
-    // By default it has five seconds; 0 is for ever.
+    // Default: five seconds. 0 disables the timeout.
     wait_for_starts(sandbox, 3);
     sandbox.write("s/timeout-finish", "0");
     wait_for_starts(sandbox, 4);
@@ -302,7 +300,7 @@ fn notify_runs_at_each_change_without_waiting(sandbox: &Sandbox) {
     wait_for_another(sandbox, second);
     let third = sandbox.service("s");
     sandbox.sh("svc -d s").succeeds();
-    // Nobody waits for the one before, so that they may come in any order.
+    // supervise does not wait for the previous notify, so the order may vary.
     let wanted = BTreeSet::from([
         format!("run start {first}"),
         format!("run killed {first} 9"),
@@ -353,12 +351,12 @@ fn notification_makes_service_ready(sandbox: &Sandbox) {
     assert!(told(sandbox, "ready_since") > told(sandbox, "since"));
     assert_eq!(told(sandbox, "pid"), sandbox.service("s").to_string());
     assert_svstat_says(sandbox, "up (pid P) S seconds", ", ready");
-    // What else it says there keeps it waiting for nobody.
+    // Further output on the descriptor does not block the service.
     sandbox.wait_until("all is said", || sandbox.exists("s/done"));
     let process = kill_service(sandbox, Signal::SIGKILL);
     wait_for_another(sandbox, process);
     wait_for_state(sandbox, "starting");
-    // Who closes the descriptor has not said so.
+    // A closed descriptor is no notification.
     sandbox.script("s/run", "#!/bin/sh\nexec 3>&-\n>closed\nexec sleep 1000\n");
     kill_service(sandbox, Signal::SIGKILL);
     sandbox.wait_until("it is closed", || sandbox.exists("s/closed"));
@@ -366,7 +364,7 @@ fn notification_makes_service_ready(sandbox: &Sandbox) {
 }
 
 fn notification_before_exit_counts(sandbox: &Sandbox) {
-    // It was ready, so that the delay does not grow.
+    // The service was ready, so the delay does not grow.
     sandbox.script("s/run", "#!/bin/sh\necho >&4\necho start >>starts\n");
     sandbox.write("s/notification-fd", "4");
     sandbox.write("s/restart-delay-max", "9");
@@ -386,7 +384,8 @@ fn the_delay_doubles_up_to_its_cap(sandbox: &Sandbox) {
     sandbox.write("s/restart-delay", "0.2");
     sandbox.write("s/restart-delay-max", "3");
     let _supervise = supervise(sandbox);
-    // Never under one second. Who looks on may miss the first ones.
+    // The delay is at least one second. A slow observer may miss the first
+    // ones.
     let mut seen = Vec::new();
     sandbox.wait_until("the delay is at its cap", || {
         seen.extend(delay(sandbox));
@@ -402,7 +401,7 @@ fn the_delay_doubles_up_to_its_cap(sandbox: &Sandbox) {
         "down S seconds, normally up, want up",
         ", restarting in S seconds",
     );
-    // Told to, it is started at once, and begins with the first delay.
+    // A command starts the service at once and resets the delay.
     sandbox.sh("svc -u s").succeeds();
     sandbox.wait_until("it is again", || {
         delay(sandbox).is_some_and(|delay| delay < 3)
@@ -426,7 +425,7 @@ fn restart_limit_marks_service_failed(sandbox: &Sandbox) {
     assert_eq!(sandbox.read("s/starts"), b"start\n".repeat(3));
     assert_eq!(told(sandbox, "restarts"), "2");
     wait_for_status(sandbox, (false, 0, b'd'));
-    // Told to, it has all its deaths before it again.
+    // A command resets the count of deaths.
     sandbox.sh("svc -u s").succeeds();
     wait_for_lines(sandbox, "s/starts", &"start\n".repeat(6));
     wait_for_state(sandbox, "failed");
@@ -442,7 +441,7 @@ fn deaths_outside_interval_do_not_count(sandbox: &Sandbox) {
     sandbox.write("s/restart-limit-interval", "0.5");
     let _supervise = supervise(sandbox);
     wait_for_starts(sandbox, 4);
-    // One of the two is enough: more than three in a minute.
+    // One of the two settings suffices: more than three deaths in a minute.
     sandbox
         .sh("rm s/restart-limit-count; echo 60 >s/restart-limit-interval")
         .succeeds();
@@ -485,7 +484,7 @@ fn stop_signal_may_change_while_running(sandbox: &Sandbox) {
     sandbox.write("s/timeout-kill", "soon");
     let supervise = supervise(sandbox);
     sandbox.wait_until("it is there", || sandbox.exists("s/there"));
-    // What is wrong with it is not said again.
+    // supervise does not repeat the message about the setting.
     sandbox.sh("svc -d s; svc -u s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     sandbox.write("s/down-signal", "USR1");
@@ -511,7 +510,7 @@ fn stop_timeout_kills_service(sandbox: &Sandbox) {
     sandbox.sh("svc -t s; svc -d s; svc -u s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     assert_eq!(sandbox.service("s"), process);
-    // 0 is never: told to stay, it was there all the time.
+    // 0 disables the timeout: the service ignored TERM all the time.
     sandbox.write("s/timeout-kill", "0");
     sandbox.sh("rm s/there; svc -k s").succeeds();
     wait_for_another(sandbox, process);
@@ -522,7 +521,7 @@ fn stop_timeout_kills_service(sandbox: &Sandbox) {
     sandbox.sh("svc -u s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     assert_eq!(sandbox.service("s"), process);
-    // Who may be killed is stopped by x as well.
+    // With a kill timeout, x stops the service as well.
     sandbox.write("s/timeout-kill", "300");
     sandbox.sh("rm s/there; svc -k s").succeeds();
     sandbox.wait_until("it is there", || sandbox.exists("s/there"));
@@ -610,7 +609,7 @@ fn a_shell_can_source_the_state(sandbox: &Sandbox) {
     assert_eq!(keys, wanted);
     let (since, ready) = (told(sandbox, "since"), told(sandbox, "ready_since"));
     assert!(since.len() == 25 && ready.len() == 25 && since <= ready);
-    // It is of the time of the record.
+    // The state has the time of the record.
     let record = sandbox.read("s/supervise/status");
     let label = Label::unpack(record[..12].try_into().unwrap());
     assert_eq!(since.as_bytes(), label.text());
@@ -628,13 +627,13 @@ fn the_last_deaths_are_kept(sandbox: &Sandbox) {
     sandbox.wait_until("it is kept", || sandbox.exists("s/supervise/death_tally"));
     let first = sandbox.read("s/supervise/death_tally");
     assert_eq!((first.len(), &first[12..]), (14, &[7, 0][..]));
-    // Until it has become its program, it holds what supervise had locked.
+    // Until its exec, the service holds the lock of supervise.
     wait_for_lines(sandbox, "s/starts", "start\nstart\n");
     wait_for_another(sandbox, first_process);
     supervise_once.signal(Signal::SIGKILL);
     let _ = supervise_once.wait();
     kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
-    // Another supervise goes on with it.
+    // Another supervise takes the state over.
     sandbox.script("s/run", SLEEPER);
     let _supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
@@ -738,7 +737,7 @@ fn malformed_setting_is_reported_and_ignored(sandbox: &Sandbox) {
             format!("supervise: warning: unable to read s/{file}: {why}\n"),
         );
     }
-    // A FIFO keeps nobody waiting; two that are the same are one.
+    // A FIFO does not block; equal numbers count as one.
     sandbox
         .sh("mkfifo s/timeout-finish; echo 5 | tee s/lock-fd >s/notification-fd")
         .succeeds();
@@ -828,7 +827,7 @@ fn directory_moves_to_plain_supervise_and_back(sandbox: &Sandbox) {
         assert_eq!(told.1.len(), 14 * deaths);
         assert!(told.1.starts_with(&last));
         last.clone_from(&told.1);
-        // What it leaves behind is in nobody's way.
+        // The files of supervise -e do not disturb 0.76.
         let of_old = sandbox.start(sandbox.shell("exec $THEN/supervise s"));
         wait_for_status(sandbox, (true, 0, b'u'));
         let process = kill_service(sandbox, Signal::SIGKILL);

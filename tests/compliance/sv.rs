@@ -2,10 +2,10 @@ use std::fmt::Write;
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use testkit::{Outcome, Sandbox, compliance, interop};
+use testkit::{Outcome, SLEEPER, Sandbox, compliance, interop};
 
 use super::runsv::{runsv, wait_for, wait_until_up};
-use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
+use super::{supervise, wait_for_status};
 
 const VERSION: &str = "$Id: 900314260c6d52c986c5357673bea2f3bd3f4698 $\n";
 
@@ -38,7 +38,7 @@ interop!(
     record_of_supervise_is_refused,
 );
 
-/// What runsv may tell of a service, without a runsv.
+/// A status record of runsv, made without a runsv.
 #[derive(Clone, Copy)]
 pub(crate) struct Record {
     pub(crate) pid: u32,
@@ -81,7 +81,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// What was sent to the service, and is taken from it.
+    /// Takes and returns the bytes sent to the service.
     pub(crate) fn letters(&self) -> String {
         let mut letters = [0; 64];
         let length = nix::unistd::read(&self.control, &mut letters).unwrap_or(0);
@@ -89,7 +89,7 @@ impl Held {
     }
 }
 
-/// Makes a service that seems to have a runsv, which tells this.
+/// Creates a service with this record and the FIFOs of a running runsv.
 pub(crate) fn pretend(sandbox: &Sandbox, service: &str, record: Record) -> Held {
     sandbox.write(format!("{service}/supervise/status"), record.bytes());
     let hold = |name: &str| {
@@ -110,7 +110,7 @@ pub(crate) fn pretend(sandbox: &Sandbox, service: &str, record: Record) -> Held 
 
 const USAGE: &str = "usage: sv [-v] [-w sec] command service ...\n\n";
 
-/// Standard output with the pids and seconds that sv tells masked.
+/// Standard output with the pids and seconds of sv masked.
 fn masked(outcome: &Outcome) -> String {
     let text = outcome.text();
     let mut masked = String::new();
@@ -133,8 +133,8 @@ fn masked(outcome: &Outcome) -> String {
     masked
 }
 
-/// Asserts what a shell script of sv says, pids and seconds masked, and its
-/// exit code.
+/// Asserts the exit code of a script of sv, and its output with pids and
+/// seconds masked.
 #[track_caller]
 fn says(sandbox: &Sandbox, script: &str, code: i32, wanted: &str) {
     let outcome = sandbox.sh(script);
@@ -368,7 +368,7 @@ fn status_includes_logger(sandbox: &Sandbox) {
         "warning: unable to stat ./s/down: symbolic link loop\n",
     );
     sandbox.sh("rm s/log/down").succeeds();
-    // What cannot be read shows as what was read last.
+    // An unreadable record shows as the record before.
     let told = |script: &str, told: &str| {
         sandbox
             .sh(script)
@@ -795,7 +795,7 @@ fn closed_output_is_not_a_failure(sandbox: &Sandbox) {
 }
 
 fn unopenable_current_directory_is_fatal(sandbox: &Sandbox) {
-    if !may_change_identity("unopenable_current_directory_is_fatal") {
+    if !testkit::is_root("unopenable_current_directory_is_fatal") {
         return;
     }
     sandbox
@@ -942,7 +942,7 @@ fn record_of_supervise_is_refused(sandbox: &Sandbox) {
     );
 }
 
-/// Whether sv says that the service is as old as no second.
+/// Whether sv reports an age of 0 seconds.
 fn masked_is_new(sandbox: &Sandbox) -> bool {
     sandbox.sh("sv status ./s").text().ends_with(") 0s\n")
 }

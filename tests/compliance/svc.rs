@@ -1,8 +1,8 @@
 use nix::sys::signal::Signal;
-use testkit::{Sandbox, Subject, compliance, interop};
+use testkit::{SLEEPER, Sandbox, Subject, compliance, interop};
 
 use super::multilog::calls::strace_works;
-use super::{SLEEPER, supervise, wait_for_status};
+use super::{supervise, wait_for_status};
 
 const USAGE: &str = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, a alarm, \
                      i interrupt, t term, k kill\n";
@@ -32,8 +32,9 @@ interop!(
     several_directories_are_controlled,
 );
 
-/// A service, called by its shell, that leads a process group of its own if
-/// `alone`, with a child in the group; each writes down what it is sent.
+/// A service, started by its shell, that leads its own process group if
+/// `alone`, with a child in the group. Each of the two writes its signals to a
+/// file.
 fn pair(sandbox: &Sandbox, alone: &str) {
     let log = |who: &str| {
         let trap = |signal: &str| format!("trap 'echo {who} {signal} >>got' {signal}");
@@ -163,7 +164,7 @@ fn later_letters_are_refused_or_sent(sandbox: &Sandbox) {
         }
     } else {
         sandbox.sh("svc -q -1 -2 -w -+ -= -+1 s").succeeds();
-        // What `+` says is taken back at the end.
+        // The effect of `+` ends with the command line.
         let sent = |letters| {
             assert_eq!(
                 sandbox
@@ -195,7 +196,8 @@ fn later_letters_send_signals_or_are_ignored(sandbox: &Sandbox) {
         ("2", "parent USR2"),
         ("w", "parent WINCH"),
     ] {
-        // As svc writes it. That supervise has read it shows in what follows.
+        // As svc writes the byte. The next assertions show that supervise has
+        // read it.
         sandbox
             .sh(&format!("printf {letter}p >s/supervise/control"))
             .succeeds();
@@ -235,7 +237,7 @@ fn group_led_by_service_gets_signals(sandbox: &Sandbox) {
     );
     sandbox.sh(": >s/got; svc -w s").succeeds();
     wait_for_got(sandbox, &["parent WINCH"]);
-    // Even if supervise reads what two of them have written at once.
+    // The letters also stay separate if supervise reads both at once.
     supervise.signal(Signal::SIGSTOP);
     sandbox.sh(": >s/got; svc -+1 s; svc -2 s").succeeds();
     supervise.signal(Signal::SIGCONT);
@@ -343,7 +345,7 @@ fn several_directories_are_controlled(sandbox: &Sandbox) {
     }
     let _first = supervise(sandbox);
     let _second = sandbox.start(sandbox.shell("exec supervise b"));
-    sandbox.wait_until("both run", || sandbox.sh("svok b").code() == Some(0));
+    sandbox.wait_until("both run", || sandbox.is_supervised("b"));
     sandbox.sh("svc -u s b").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     let up = "b: up (pid P) S seconds, normally down\n";

@@ -1,4 +1,4 @@
-//! svlogd, by what it prints and what it leaves behind.
+//! svlogd, by its output and its files.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal::{SIGALRM, SIGHUP, SIGTERM};
 use testkit::{Outcome, Running, Sandbox, Subject, compliance, interop, say};
 
-use super::chain::{injected, is_root};
+use super::chain::injected;
 use super::multilog::{Feed, contents, files, line, masked, sizes};
 use super::wait_until_it_rests;
 
@@ -76,7 +76,7 @@ fn log(sandbox: &Sandbox, config: &str, words: &str, input: impl AsRef<[u8]>) ->
     sandbox.feed(input, &format!("exec svlogd {words} m"))
 }
 
-/// What it writes to `current` when it reads `input`.
+/// The content of `current` after `input`.
 #[track_caller]
 fn current(sandbox: &Sandbox, config: &str, words: &str, input: impl AsRef<[u8]>) -> String {
     log(sandbox, config, words, input).succeeds();
@@ -296,7 +296,7 @@ fn unprintable_bytes_are_replaced(sandbox: &Sandbox) {
         current(sandbox, "", "-R xyz -r .", input),
         ".......tab.~.\n"
     );
-    // It is done before lines are matched, and where they are.
+    // Replacement precedes matching and applies to matching.
     assert_eq!(current(sandbox, "-*\n+a_\n", "-R b", "ab\na\nb\n"), "a_\n");
     assert_eq!(
         current(sandbox, "", "-l 3 -r .", "\x01\x01\x01\x01\x01\n"),
@@ -417,7 +417,8 @@ fn each_new_old_file_removes_one(sandbox: &Sandbox) {
     for name in ["400000000000000000000011.s", "400000000000000000000022.x"] {
         old(name);
     }
-    // These are none, and what a dead processor left goes without a word.
+    // The first names are no log files, and svlogd removes the leftover of a
+    // processor silently.
     let others = [
         "1",
         "400000000000000000000000",
@@ -493,7 +494,8 @@ fn failing_processor_is_retried(sandbox: &Sandbox) {
 fn killed_processor_is_retried(sandbox: &Sandbox) {
     let config = "s2000\n!test -e ok || { >ok; kill -9 $$; }; cat\n";
     let outcome = log(sandbox, config, "", line(1000));
-    // runit takes a death for success, and what was made so far for all.
+    // runit takes a killed processor for success, and its partial output for
+    // complete.
     if sandbox.subject() == Subject::Reference {
         outcome.succeeds();
         assert_eq!(contents(sandbox, "m")[0], b"");
@@ -844,7 +846,7 @@ fn unreadable_input_counts_as_end(sandbox: &Sandbox) {
 }
 
 fn denied_file_creation_is_retried(sandbox: &Sandbox) {
-    if !is_root("denied_file_creation_is_retried") {
+    if !testkit::is_root("denied_file_creation_is_retried") {
         return;
     }
     directory(sandbox, "");

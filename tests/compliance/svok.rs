@@ -1,4 +1,4 @@
-use testkit::{Sandbox, compliance, interop};
+use testkit::{SLEEPER, Sandbox, compliance, interop};
 
 compliance!(
     missing_argument_prints_usage,
@@ -7,7 +7,7 @@ compliance!(
     non_fifo_is_reported,
 );
 
-interop!(exit_code_says_whether_supervise_runs,);
+interop!(exit_code_says_whether_supervise_runs);
 
 fn missing_argument_prints_usage(sandbox: &Sandbox) {
     sandbox.sh("svok").is(100, "", "svok: usage: svok dir\n");
@@ -35,10 +35,10 @@ fn non_fifo_is_reported(sandbox: &Sandbox) {
     );
 }
 fn exit_code_says_whether_supervise_runs(sandbox: &Sandbox) {
-    sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("s/run", SLEEPER);
     sandbox.sh("svok s").is(100, "", "");
     let supervise = sandbox.start(sandbox.shell("exec supervise s"));
-    sandbox.wait_until("svok says yes", || sandbox.sh("svok s").code() == Some(0));
+    sandbox.wait_until("svok says yes", || sandbox.is_supervised("s"));
     sandbox.sh("svok s").succeeds();
     sandbox.sh("svc -dx s").succeeds();
     supervise.wait().succeeds();

@@ -1,6 +1,4 @@
-use testkit::{Running, Sandbox, ours_on_theirs};
-
-use super::{SLEEPER, may_change_identity};
+use testkit::{Running, SLEEPER, Sandbox, ours_on_theirs};
 
 const USAGE: &str = "svps: usage: svps [-j] [scandir]\n";
 
@@ -15,7 +13,8 @@ ours_on_theirs!(
     colours_are_for_terminals,
 );
 
-/// A service with a logger, one that is down, and one that nobody supervises.
+/// A service with a logger, a service that is down, and a service without
+/// supervise.
 fn three(sandbox: &Sandbox) -> Running {
     sandbox.script("scan/a/run", SLEEPER);
     sandbox.script("scan/a/log/run", SLEEPER);
@@ -105,7 +104,7 @@ fn json_can_be_read(sandbox: &Sandbox) {
          [\"b\",null,false,true,\"down\",\"down\",false,false,null]\n\
          [\"\u{fffd}\\\"\\\\\\n\\u001b\",\"ff225c0a1b\",false,false,\"unsupervised\",null,false,false,null]\n",
     );
-    // On a line by itself each, whatever is in a name.
+    // Each name is on one line, with any bytes.
     sandbox
         .sh("svps -j scan | while read -r line; do echo \"$line\" | jq .logger; done")
         .prints("false\nfalse\ntrue\nfalse\nfalse\n");
@@ -155,7 +154,7 @@ fn state_of_supervise_e_is_shown(sandbox: &Sandbox) {
     );
     let text = sandbox.sh("svps scan").text();
     assert_eq!(words(&text)[3], "b failed - N N SIGKILL - -", "{text}");
-    // One that is older than the record is of another supervise.
+    // A state older than the record belongs to another supervise.
     sandbox.write("scan/b/supervise/state", state.replace("@4f", "@3f"));
     assert_eq!(
         words(&sandbox.sh("svps scan").text())[3],
@@ -186,7 +185,7 @@ fn unreadable_state_is_reported(sandbox: &Sandbox) {
     bad("mkfifo status", "status: bad format");
     bad("ln -s status status", "status: symbolic link loop");
     bad("mkdir ok", "ok: is a directory");
-    // Noise is shown for what it is, and nothing is read for ever.
+    // Noise is shown as unknown, and endless files are not read to their end.
     sandbox.sh("cd scan/a/supervise; rmdir ok; printf '%20s' '' | tr ' ' '\\377' >status; ln -s /dev/zero state; : >ok").succeeds();
     let outcome = sandbox.sh("svps scan && svps -j scan | cat");
     assert_eq!(
@@ -242,7 +241,7 @@ fn unreadable_state_is_reported(sandbox: &Sandbox) {
 
 fn inaccessible_service_is_unknown(sandbox: &Sandbox) {
     let _svscan = three(sandbox);
-    if !may_change_identity("svps by another user") {
+    if !testkit::is_root("svps by another user") {
         return;
     }
     sandbox.copy_program("svps", &sandbox.path("svps"));
@@ -256,8 +255,9 @@ fn inaccessible_service_is_unknown(sandbox: &Sandbox) {
         ]
     );
     assert_eq!(outcome.error_text().lines().count(), 3, "{outcome:?}");
-    // Nor what they may not enter; where they may not look about either,
-    // anything but a file may be a service.
+    // Users also do not see the content of directories they may not enter.
+    // Without permission to look up entries, anything but a file may be a
+    // service.
     sandbox.sh("mkdir -p more/c more/d/log; >more/file; ln -s file more/link; chmod 600 more/c; chmod 0 more/d/log").succeeds();
     let unable = |name| format!("svps: warning: unable to read {name}: access denied\n");
     let outcome = sandbox.sh("setuidgid nobody ./svps more");

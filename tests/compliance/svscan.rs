@@ -1,8 +1,6 @@
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Sandbox, compliance, interop, kill};
-
-use super::{SLEEPER, may_change_identity};
+use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill};
 
 compliance!(
     a_missing_directory_is_fatal,
@@ -66,7 +64,7 @@ fn supervise_pid(sandbox: &Sandbox, dir: &str) -> Pid {
     Pid::from_raw(supervise.unwrap())
 }
 
-/// Waits until a process is in a state, as /proc tells it: `T` stopped, `S`
+/// Waits until a process has a state of /proc/PID/stat: `T` stopped, `S`
 /// asleep.
 fn wait_for_state(sandbox: &Sandbox, pid: Pid, state: char) {
     sandbox.wait_until(&format!("{pid} is in state {state}"), || {
@@ -84,8 +82,8 @@ fn counting_service(sandbox: &Sandbox, dir: &str) {
     sandbox.script(format!("{dir}/log/run"), "#!/bin/sh\nexec cat >>kept\n");
 }
 
-/// A stand-in for supervise that tells how it was run, in the file `$OUT`
-/// and its argument.
+/// A substitute for supervise that writes its arguments and inherited state to
+/// the file `$OUT.ARGUMENT`.
 const TELLING: &str = r#"#!/usr/bin/perl
 use Cwd;
 my @fds = map { readlink "/proc/self/fd/$_" } 0 .. 9;
@@ -98,7 +96,7 @@ rename "$ENV{OUT}.new.$ARGV[0]", "$ENV{OUT}.$ARGV[0]";
 sleep 1000;
 "#;
 
-/// What the logger of `scan/a` kept, complete lines only.
+/// The complete lines in the log of `scan/a`.
 fn kept(sandbox: &Sandbox) -> String {
     let kept = String::from_utf8(sandbox.read("scan/a/log/kept")).unwrap();
     let end = kept.rfind('\n').map_or(0, |newline| newline + 1);
@@ -162,7 +160,7 @@ fn unreadable_entry_is_a_warning(sandbox: &Sandbox) {
 }
 
 fn unreadable_scan_directory_is_a_warning(sandbox: &Sandbox) {
-    if !may_change_identity("unreadable_scan_directory_is_a_warning") {
+    if !testkit::is_root("unreadable_scan_directory_is_a_warning") {
         return;
     }
     sandbox.sh("mkdir -m 711 scan").succeeds();
@@ -189,7 +187,7 @@ fn missing_supervise_is_a_warning(sandbox: &Sandbox) {
 }
 
 fn process_and_descriptor_limits_are_warnings(sandbox: &Sandbox) {
-    if !may_change_identity("process_and_descriptor_limits_are_warnings") {
+    if !testkit::is_root("process_and_descriptor_limits_are_warnings") {
         return;
     }
     sandbox
@@ -217,7 +215,7 @@ fn process_and_descriptor_limits_are_warnings(sandbox: &Sandbox) {
 fn supervise_inherits_from_svscan(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p scan/a/log").succeeds();
     sandbox.script("bin2/supervise", TELLING);
-    // The shell closes what it does not know of.
+    // The shell closes descriptors that it does not know.
     let _svscan = sandbox.start(sandbox.shell(
         "umask 027; export OUT=$PWD/out; PATH=$PWD/bin2:$PATH; \
          exec perl -MPOSIX -e 'POSIX::close $_ for 3 .. 1023; exec qw(svscan scan)'",
@@ -310,8 +308,9 @@ fn restart_of_service_or_logger_loses_no_line(sandbox: &Sandbox) {
         supervise_pid(sandbox, "scan/a/log"),
         sandbox.service("scan/a"),
     ] {
-        // What cat has read and not yet written would die with it, so
-        // this is done when it has nothing: the pipe is what is tried.
+        // A killed logger loses the bytes that it has read but not written.
+        // The test kills while the logger waits for input: only the pipe is
+        // under test.
         let writer = sandbox.service("scan/a");
         kill(writer, Signal::SIGSTOP).unwrap();
         wait_for_state(sandbox, writer, 'T');
@@ -323,7 +322,7 @@ fn restart_of_service_or_logger_loses_no_line(sandbox: &Sandbox) {
                 sandbox.service("scan/a/log"),
                 supervise_pid(sandbox, "scan/a/log"),
             ];
-            sandbox.sh("svok scan/a/log").code() == Some(0) && !pids.contains(&victim)
+            sandbox.is_supervised("scan/a/log") && !pids.contains(&victim)
         });
         // Only now: a read may still take lines while its process dies.
         // The writer may have been the victim itself.

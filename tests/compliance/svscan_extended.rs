@@ -1,5 +1,5 @@
-//! svscan -e, and svscan as process 1: what it obeys, and how all ends. The
-//! reference has nothing of this.
+//! svscan -e, and svscan as process 1: signals and shutdown. The reference
+//! offers neither.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Outcome, Running, Sandbox, compliance, kill, ours};
+use testkit::{Outcome, Running, SLEEPER, Sandbox, compliance, kill, ours};
 
-use super::SLEEPER;
 use super::boot::{process_one, signal_inside};
 
-/// A service that tells, in the file `said` beside the directory of services,
-/// what becomes of it, and has last words for its logger.
+/// A service that appends its end to the file `said` beside the scan directory,
+/// and writes last words to its logger.
 const POLITE: &str = "#!/bin/sh
 trap 'echo last words; echo service >>../../said; exit' TERM
 echo first
@@ -21,21 +20,20 @@ echo >up
 while :; do sleep 0.02; done
 ";
 
-/// A logger that tells so too.
+/// A logger that appends its end to the same file.
 const KEEPER: &str = "#!/bin/sh
 cat >>kept
 echo logger >>../../../said
 ";
 
-/// A service that does not end when it is told to.
+/// A service that ignores TERM.
 const STUBBORN: &str = "#!/bin/sh
 trap 'echo >told' TERM
 echo >up
 while :; do sleep 0.02; done
 ";
 
-/// A service that numbers its lines, and has many more to say when it is told
-/// to end.
+/// A service that numbers its lines, and writes many more after TERM.
 const COUNTING: &str = r#"#!/usr/bin/perl
 my ($n, $told) = (0, 0);
 $SIG{TERM} = sub { $told = 1 };
@@ -76,7 +74,7 @@ ours!(
     process_one_reaps_while_stopping,
 );
 
-compliance!(without_e_signals_end_svscan_alone,);
+compliance!(without_e_signals_end_svscan_alone);
 
 fn svscan(sandbox: &Sandbox) -> Running {
     sandbox.start(sandbox.shell("exec svscan -e scan"))
@@ -142,7 +140,7 @@ fn services_and_loggers_run_under_supervise_e(sandbox: &Sandbox) {
     sandbox.wait_for(&children, |args| {
         args == "supervise -e a\nsupervise -e log\n"
     });
-    // What is typed to interrupt svscan does not reach them.
+    // Signals typed to interrupt svscan do not reach the services.
     let sessions = format!(
         "ps -o sid= --ppid {} | grep -vc $(ps -o sid= {})",
         svscan.pid(),
@@ -221,7 +219,7 @@ fn slow_logger_receives_every_line(sandbox: &Sandbox) {
     for files in ["", "timeout-kill", "down-signal"] {
         sandbox.script("scan/a/run", COUNTING);
         sandbox.script("scan/a/log/run", SLOW);
-        // Either makes supervise -e stop the logger when it is told to exit.
+        // Either file makes supervise -e stop the logger on x.
         match files {
             "timeout-kill" => sandbox.write("scan/a/log/timeout-kill", "60000\n"),
             "down-signal" => sandbox.write("scan/a/log/down-signal", "TERM\n"),
@@ -245,7 +243,7 @@ fn logger_killed_during_stop_is_replaced(sandbox: &Sandbox) {
     );
     let svscan = svscan(sandbox);
     wait_for_files(sandbox, &["scan/a/log/second"]);
-    // It has as much to say as a pipe takes.
+    // The service writes as much as a pipe holds.
     let logger = supervise_of(sandbox, "scan/a/log");
     svscan.signal(Signal::SIGTERM);
     sandbox.wait_until("the service is told", || {
@@ -261,7 +259,7 @@ fn logger_killed_during_stop_is_replaced(sandbox: &Sandbox) {
 
 fn next_logger_reads_unread_lines(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", POLITE);
-    // It ends, and leaves what comes after the first line.
+    // The logger ends after the first line and leaves the rest unread.
     sandbox.script(
         "scan/a/log/run",
         "#!/bin/sh\nread line; echo $line >>kept; sleep 0.05\n",
@@ -277,7 +275,7 @@ fn next_logger_reads_unread_lines(sandbox: &Sandbox) {
 fn slow_service_is_killed_at_timeout(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", STUBBORN);
     sandbox.write("scan/a/timeout-kill", "200\n");
-    // It holds the pipe of another, who has ended.
+    // An orphan of the service holds the pipe to the logger.
     sandbox.script(
         "scan/b/run",
         "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM; exec sleep 1000' &\necho >up\nexec sleep 1000\n",
@@ -355,7 +353,7 @@ fn hup_stops_removed_services_only(sandbox: &Sandbox) {
     assert_eq!(text(sandbox, "said"), "service\nlogger\n");
     assert_eq!(text(sandbox, "a/log/kept"), "first\nlast words\n");
     assert_eq!(supervise_of(sandbox, "b"), other);
-    // It may come back.
+    // The service may return.
     sandbox.sh("rm a/up; ln -s ../a scan").succeeds();
     wait_for_files(sandbox, &["a/up"]);
     assert_eq!(svscan.stderr(), b"");
@@ -430,9 +428,7 @@ fn essential_exit_stops_all_with_its_code(sandbox: &Sandbox) {
             sandbox.script("scan/a/log/run", KEEPER);
             let svscan = svscan(sandbox);
             if how == "once" {
-                sandbox.wait_until("it can be told", || {
-                    sandbox.sh("svok scan/main").code() == Some(0)
-                });
+                sandbox.wait_until("it can be told", || sandbox.is_supervised("scan/main"));
                 sandbox.sh("svc -o scan/main").succeeds();
             }
             let outcome = ends(sandbox, svscan);
@@ -450,12 +446,12 @@ fn essential_restart_stops_nothing(sandbox: &Sandbox) {
         "#!/bin/sh\necho >>runs\n[ $(wc -l <runs) -lt 3 ] || exec sleep 1000\n",
     );
     sandbox.write("scan/main/essential", "");
-    // Of one that was told to be down, this is no failure.
+    // A service stopped by a command has not failed.
     sandbox.script(
         "scan/main/finish",
         "#!/bin/sh\n[ $(wc -l <runs) -lt 3 ] || exit 125\n",
     );
-    // It had failed, under another supervise.
+    // The service had failed under another supervise.
     sandbox.write(
         "scan/main/supervise/state",
         "state=failed\nexit_code=9\nsince=@400000004d52960a0ebe121c\n",
@@ -539,7 +535,7 @@ fn without_e_signals_end_svscan_alone(sandbox: &Sandbox) {
         Signal::SIGTERM,
     ] {
         let svscan = sandbox.start(sandbox.shell("exec env --default-signal svscan scan"));
-        sandbox.wait_until("it runs", || sandbox.sh("svok scan/a").code() == Some(0));
+        sandbox.wait_until("it runs", || sandbox.is_supervised("scan/a"));
         svscan.signal(signal);
         assert_eq!(svscan.wait().signal(), Some(signal as i32));
         sandbox.sh("svok scan/a && svc -dx scan/a").succeeds();

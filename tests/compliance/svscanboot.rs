@@ -5,14 +5,14 @@
 use std::fs;
 use std::path::PathBuf;
 
-use testkit::{Running, Sandbox, Subject, compliance, say};
+use testkit::{Running, SLEEPER, Sandbox, Subject, compliance, say};
 
 /// Where svscanboot looks for programs, and all that it hands on of its
 /// environment.
 const PATH: &str = "PATH=/command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr/bin:/usr/sbin:\
                     /usr/X11R6/bin";
 
-/// How a service says that it cannot be started.
+/// The message for a service that cannot be started.
 const MESSAGE: &str = "supervise: fatal: unable to start broken/run: file does not exist\n";
 
 compliance!(
@@ -22,8 +22,8 @@ compliance!(
     empty_service_directory_is_accepted,
 );
 
-/// Starts the subject's svscanboot on the services in `etc/service`; None, and
-/// said aloud, where that is not permitted.
+/// Starts the subject's svscanboot on the services in `etc/service`. None, with
+/// a message, if the system does not permit a namespace.
 fn boot(sandbox: &Sandbox) -> Option<Running> {
     let namespaces = "unshare --mount --pid --fork --kill-child --mount-proc";
     let mounts = "mount --bind etc /etc && mount --bind ../bin /usr/local/bin";
@@ -44,11 +44,11 @@ fn boot(sandbox: &Sandbox) -> Option<Running> {
     Some(sandbox.start(command))
 }
 
-/// What the process is: its directory in /proc.
+/// A process, by its directory in /proc.
 struct Process(PathBuf);
 
 impl Process {
-    /// All processes, the oldest first.
+    /// Every process, the oldest first.
     fn all() -> Vec<Process> {
         let names = fs::read_dir("/proc").unwrap().flatten();
         let mut pids: Vec<u32> = names
@@ -95,7 +95,7 @@ impl Process {
         fs::read_to_string(self.0.join("environ")).unwrap()
     }
 
-    /// What a descriptor leads to.
+    /// The target of a descriptor.
     fn descriptor(&self, number: u32) -> String {
         let link = fs::read_link(self.0.join(format!("fd/{number}"))).unwrap();
         link.to_str().unwrap().to_owned()
@@ -143,8 +143,8 @@ fn errors_appear_in_process_title(sandbox: &Sandbox) {
     let Some(boot) = boot(sandbox) else { return };
     let title = Process::wait_for(sandbox, &boot, "readproctitle");
     sandbox.wait_until("the error is seen", || title.arguments().contains(MESSAGE));
-    // It comes again every second, so ps is asked once. For a newline it
-    // shows a space or a question mark.
+    // The message returns every second, so one call of ps suffices. ps prints a
+    // space or a question mark for a newline.
     let pid = title.0.file_name().unwrap().to_str().unwrap();
     let shown = sandbox
         .sh(&format!("ps -ww -o args= -p {pid}"))
@@ -161,8 +161,8 @@ fn errors_appear_in_process_title(sandbox: &Sandbox) {
 }
 
 fn leftover_services_are_stopped(sandbox: &Sandbox) {
-    sandbox.script("etc/service/s/run", "#!/bin/sh\nexec sleep 1000\n");
-    sandbox.script("etc/service/s/log/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("etc/service/s/run", SLEEPER);
+    sandbox.script("etc/service/s/log/run", SLEEPER);
     let left = ["s", "s/log"].map(|service| {
         let supervise =
             sandbox.start(sandbox.shell(&format!("exec supervise etc/service/{service}")));
@@ -186,7 +186,7 @@ fn empty_service_directory_is_accepted(sandbox: &Sandbox) {
     let svscan = Process::wait_for(sandbox, &boot, "svscan");
     let title = Process::wait_for(sandbox, &boot, "readproctitle");
     sandbox.wait_until("svscan waits", || svscan.status("State:").starts_with('S'));
-    // What svc said about `*` is not shown.
+    // The message of svc about `*` does not appear.
     assert_eq!(
         title.arguments(),
         format!("readproctitle\0service\0errors:\0{}\0", ".".repeat(400))

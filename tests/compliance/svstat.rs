@@ -1,8 +1,8 @@
 //! svstat, and svc's and svstat's common way with directories.
 
-use testkit::{Sandbox, compliance, interop};
+use testkit::{SLEEPER, Sandbox, compliance, interop};
 
-use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
+use super::{supervise, wait_for_status};
 
 compliance!(
     call_without_arguments_prints_nothing,
@@ -21,7 +21,7 @@ compliance!(
     unopenable_current_directory_is_fatal,
 );
 
-interop!(running_service_is_described,);
+interop!(running_service_is_described);
 
 /// A perl command that writes a status record, the label, pid, paused and
 /// want of which are given in hexadecimal.
@@ -195,7 +195,7 @@ fn closed_output_is_not_a_failure(sandbox: &Sandbox) {
 }
 
 fn unopenable_current_directory_is_fatal(sandbox: &Sandbox) {
-    if !may_change_identity("unopenable_current_directory_is_fatal") {
+    if !testkit::is_root("unopenable_current_directory_is_fatal") {
         return;
     }
     sandbox.sh("mkdir s; chmod 711 s").succeeds();

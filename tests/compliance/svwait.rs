@@ -1,11 +1,11 @@
 use std::fs;
 
 use nix::sys::signal::Signal;
-use testkit::{Running, Sandbox, kill, ours, ours_on_theirs};
+use testkit::{Running, SLEEPER, Sandbox, kill, ours, ours_on_theirs};
 
 use super::chain::injected;
 use super::multilog::calls::strace_works;
-use super::{SLEEPER, may_change_identity, supervise, wait_for_status};
+use super::{supervise, wait_for_status};
 
 const USAGE: &str = "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...\n";
 
@@ -35,7 +35,7 @@ ours_on_theirs!(
     services_of_runsv_are_waited_for,
 );
 
-ours!(ready_and_finished_of_supervise_e_are_awaited,);
+ours!(ready_and_finished_of_supervise_e_are_awaited);
 
 /// Starts svwait and waits until it sleeps.
 #[track_caller]
@@ -54,8 +54,8 @@ fn sleeps(running: &Running) -> bool {
         && about("status").is_ok_and(|status| status.contains("State:\tS"))
 }
 
-/// Starts svwait so that it is stopped after the `n`th of its calls of this
-/// name; None if it sleeps without making so many.
+/// Starts svwait and stops it after the `n`th of its calls of this name. None
+/// if svwait sleeps before that call.
 fn start_and_stop(sandbox: &Sandbox, call: &str, n: u32, words: &str) -> Option<Running> {
     let strace =
         format!("strace -D -qq -o trace -e trace={call} -e inject={call}:signal=SIGSTOP:when={n}");
@@ -76,7 +76,7 @@ fn start_and_stop(sandbox: &Sandbox, call: &str, n: u32, words: &str) -> Option<
     (!asleep).then_some(running)
 }
 
-/// What changes a service, and its supervise.
+/// A change of a service and its supervise.
 type Change = fn(&Sandbox, &Running);
 
 /// The service `s`, down or not.
@@ -209,7 +209,7 @@ fn replaced_supervise_counts_as_exited(sandbox: &Sandbox) {
         svwait.signal(Signal::SIGCONT);
     }
     gone.wait().succeeds();
-    // What it waited for came all the same.
+    // The awaited state came nevertheless.
     up.wait()
         .is(102, "", "svwait: fatal: supervise of s has ended\n");
 }
@@ -223,7 +223,7 @@ fn a_removed_directory_ends_the_wait(sandbox: &Sandbox) {
         .is(102, "", "svwait: fatal: supervise of s has ended\n");
     gone.wait().succeeds();
     drop(supervise);
-    // One that was never supervised, too.
+    // A service that was never supervised counts as well.
     sandbox.script("t/run", SLEEPER);
     let up = start(sandbox, "-u t");
     sandbox.sh("rm -r t").succeeds();
@@ -240,7 +240,8 @@ fn supervise_may_start_later(sandbox: &Sandbox) {
 
 fn supervise_may_be_a_link(sandbox: &Sandbox) {
     service(sandbox, false);
-    // First to nothing, in a directory that exists; then to what is there.
+    // The link first points to nothing, in an existing directory; then to the
+    // service.
     sandbox
         .sh("mkdir state; ln -s ../state/s s/supervise")
         .succeeds();
@@ -309,7 +310,7 @@ fn no_change_is_missed_at_any_call(sandbox: &Sandbox) {
             &[102, 111],
         ),
     ];
-    // It comes after each of the calls by which svwait watches and looks.
+    // The change follows each of the calls by which svwait watches and reads.
     let calls = ["inotify_add_watch", "openat", "read", "?poll,?ppoll"];
     for ((words, change, codes), call) in
         each.iter().flat_map(|each| calls.map(|call| (each, call)))
@@ -351,13 +352,13 @@ fn svwait_sleeps_until_a_change(sandbox: &Sandbox) {
         (svwait, String::from_utf8(sandbox.read("trace")).unwrap())
     };
     let (mut svwait, trace) = traced("-U -t 0 s");
-    // It waits in one call without an end.
+    // svwait sleeps in one call without a timeout.
     let last = trace.lines().last().unwrap();
     assert!(
         last.contains("poll(") && last.contains(", 1, -1") || last.contains(", 1, NULL"),
         "{last}"
     );
-    // What is not about its service does not wake it.
+    // Changes of other files do not wake svwait.
     sandbox
         .sh("svc -d b && svwait -d b; svstat s b >stats; svok s; : >s/new; : >new")
         .succeeds();
@@ -401,7 +402,7 @@ fn non_service_is_refused(sandbox: &Sandbox) {
         "",
         "svwait: fatal: none is not a service: it has no run\n",
     );
-    // Whatever is wrong with one, the others are not waited for.
+    // An error of one service ends the wait for the others.
     service(sandbox, true);
     sandbox.sh("svwait -o s nope").is(
         111,
@@ -418,7 +419,7 @@ fn malformed_record_is_refused(sandbox: &Sandbox) {
         ("printf 12345678901234567 >", "bad format"),
         (": >", "bad format"),
         ("mkdir", "is a directory"),
-        // Nothing waits for who would write it.
+        // svwait does not block on a FIFO without a writer.
         ("mkfifo", "bad format"),
         ("ln -s status", "symbolic link loop"),
     ] {
@@ -431,7 +432,7 @@ fn malformed_record_is_refused(sandbox: &Sandbox) {
             .sh("svwait s")
             .is(111, "", format!("{bad}{error}\n"));
     }
-    // What has no end is not read to it, and is down.
+    // An endless file is not read to its end, and means down.
     sandbox.sh("rm -r s/supervise; mkdir s/supervise; cd s/supervise; ln -s /dev/zero status; ln -s /dev/zero state").succeeds();
     sandbox.sh("svwait -d s").succeeds();
     sandbox.sh("cd s/supervise; rm state; mkfifo state; svwait -d ../../s; rm state; mkdir state; svwait -d ../../s").succeeds();
@@ -459,7 +460,7 @@ fn malformed_record_is_refused(sandbox: &Sandbox) {
 fn inaccessible_service_is_refused(sandbox: &Sandbox) {
     service(sandbox, true);
     let _supervise = supervise(sandbox);
-    if !may_change_identity("svwait by another user") {
+    if !testkit::is_root("svwait by another user") {
         return;
     }
     sandbox.copy_program("svwait", &sandbox.path("svwait"));
@@ -607,7 +608,7 @@ fn services_of_runsv_are_waited_for(sandbox: &Sandbox) {
     sandbox.script("s/finish", "#!/bin/sh\nread line <fifo\n");
     sandbox.script("s/log/run", SLEEPER);
     sandbox.sh("mkfifo s/fifo").succeeds();
-    // It may come later.
+    // The logger may start later.
     let (up, log) = (start(sandbox, "-u s"), start(sandbox, "-U s/log"));
     let runsv = sandbox.start(sandbox.shell("exec runsv s"));
     log.wait().succeeds();

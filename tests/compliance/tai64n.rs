@@ -20,7 +20,7 @@ fn now() -> Moment {
         .as_micros()
 }
 
-/// The label's moment, and what follows the label and its space.
+/// The time of the label, and the text after the label and its space.
 fn read(line: &[u8]) -> (Moment, &[u8]) {
     let (label, rest) = line.split_at(26);
     let text = std::str::from_utf8(label).unwrap();

@@ -9,7 +9,7 @@ use testkit::{Sandbox, Subject, compliance, interop, say, skip};
 /// 2026-11-21 12:10:56.173027500 in UTC.
 const LABEL: &str = "@400000006b018a5a0a5030ac";
 
-interop!(labels_of_one_are_read_by_the_other,);
+interop!(labels_of_one_are_read_by_the_other);
 
 compliance!(
     g_shows_utc,
@@ -48,7 +48,7 @@ fn converts(sandbox: &Sandbox, zone: &str, input: impl AsRef<[u8]>, output: impl
         .prints(output);
 }
 
-/// Skips, aloud, what needs a zone that is not installed.
+/// Whether a zone is installed; if not, prints that the test is skipped.
 fn zone_is_here(zone: &str) -> bool {
     let here = fs::exists(format!("/usr/share/zoneinfo/{zone}")).unwrap();
     if !here {
@@ -121,7 +121,8 @@ fn labels_of_one_are_read_by_the_other(sandbox: &Sandbox) {
     assert_eq!(rests, [" a\n", " \n", " b"]);
 }
 
-/// What `tai64nlocal WORDS` makes of lines; the reference ignores the words.
+/// Asserts the output of `tai64nlocal WORDS` for lines; the reference ignores
+/// the words.
 #[track_caller]
 fn converts_by(sandbox: &Sandbox, words: &str, input: &str, reference: &str, ours: &str) {
     let output = if sandbox.subject() == Subject::Reference {
@@ -428,7 +429,7 @@ fn a_label_without_a_year_is_printed_unchanged(sandbox: &Sandbox) {
         let input = format!("before\n{bad} and {bad}\n{LABEL} after\n");
         let outcome = sandbox.feed(&input, "exec env TZ=UTC tai64nlocal");
         if sandbox.subject() == Subject::Reference {
-            // SIGSEGV; what it had read and not written is lost.
+            // SIGSEGV; input that was read and not yet written is lost.
             assert_eq!(outcome.signal(), Some(11), "{outcome:?}");
         } else {
             outcome.prints(format!(

@@ -25,9 +25,6 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use testkit::Sandbox;
 
-/// A run script that stays up.
-const SLEEPER: &str = "#!/bin/sh\nexec sleep 1000\n";
-
 /// How long a test keeps disturbing that could do so for ever: so many
 /// milliseconds, or minutes by `DAEMONTOOLS_MINUTES`.
 fn span(milliseconds: u64) -> Duration {
@@ -38,7 +35,7 @@ fn span(milliseconds: u64) -> Duration {
 }
 
 /// A directory where no log waits for a disk, if the system has such a place.
-fn in_memory() -> TempDir {
+pub(crate) fn in_memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
@@ -53,11 +50,6 @@ fn record(sandbox: &Sandbox, dir: &str) -> Option<[u8; 18]> {
 /// The pid in a status record.
 fn pid_of(record: [u8; 18]) -> i32 {
     i32::from_le_bytes(record[12..16].try_into().unwrap())
-}
-
-/// Whether supervise runs in a service directory.
-fn is_supervised(sandbox: &Sandbox, dir: &str) -> bool {
-    sandbox.sh(&format!("svok {dir}")).code() == Some(0)
 }
 
 /// The children of a process, dead ones among them that it has not taken

@@ -40,7 +40,7 @@ const LEFT: [&str; 25] = [
     "current, state",
 ];
 
-interop!(writes_over_quota_are_continued_by_either,);
+interop!(writes_over_quota_are_continued_by_either);
 
 /// Starts multilog so that a call is refused, once or `ever` after, and feeds
 /// it a rotation.

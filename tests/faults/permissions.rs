@@ -1,25 +1,16 @@
-use testkit::{Sandbox, Subject, compliance, interop, say};
+use testkit::{SLEEPER, Sandbox, Subject, compliance, interop, say};
 
-use super::{SLEEPER, children, is_supervised, pid_of, record};
+use super::{children, pid_of, record};
 
-interop!(unprivileged_user_controls_and_blocks_nothing,);
+interop!(unprivileged_user_controls_and_blocks_nothing);
 
 compliance!(
     hostile_directory_harms_only_itself,
     inherited_privileges_are_dropped,
 );
 
-/// Whether the tests may act as another user; if not, `test` is skipped.
-fn may_change_identity(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        testkit::skip(test, "only root may act as another user");
-    }
-    root
-}
-
 fn unprivileged_user_controls_and_blocks_nothing(sandbox: &Sandbox) {
-    if !may_change_identity("a user without rights") {
+    if !testkit::is_root("a user without rights") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
@@ -95,7 +86,7 @@ fn hostile_directory_harms_only_itself(sandbox: &Sandbox) {
     let is_good = || {
         ["scan/good", "scan/good/log"]
             .into_iter()
-            .all(|dir| is_supervised(sandbox, dir))
+            .all(|dir| sandbox.is_supervised(dir))
     };
     sandbox.wait_until("the good one runs", is_good);
     let good = |dir| record(sandbox, dir).map(pid_of);
@@ -139,7 +130,7 @@ fn hostile_directory_harms_only_itself(sandbox: &Sandbox) {
     };
     sandbox.wait_until("each complains", || told().len() >= complaints.len());
     sandbox.script("scan/late/run", SLEEPER);
-    sandbox.wait_until("svscan goes on", || is_supervised(sandbox, "scan/late"));
+    sandbox.wait_until("svscan goes on", || sandbox.is_supervised("scan/late"));
     assert_eq!(told(), complaints);
     assert!(is_good());
     assert_eq!((good("scan/good"), good("scan/good/log")), before);
@@ -152,7 +143,7 @@ fn hostile_directory_harms_only_itself(sandbox: &Sandbox) {
 }
 
 fn inherited_privileges_are_dropped(sandbox: &Sandbox) {
-    if !may_change_identity("setuidgid leaves no privilege") {
+    if !testkit::is_root("setuidgid leaves no privilege") {
         return;
     }
     let accounts: &[&str] = match sandbox.subject() {

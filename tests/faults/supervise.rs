@@ -6,11 +6,10 @@ use std::time::Instant;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
 
-use testkit::{Running, Sandbox, Subject, compliance, kill, run, say};
+use testkit::{Running, SLEEPER, Sandbox, compliance, kill, ours, say};
 
-use super::{
-    SLEEPER, children, descriptors, is_supervised, is_zombie, memory, pid_of, record, span,
-};
+use super::{children, descriptors, is_zombie, memory, pid_of, record, span};
+use crate::compliance::wait_for_status;
 
 compliance!(
     restarts_leak_no_descriptors_or_memory,
@@ -19,32 +18,15 @@ compliance!(
     file_in_place_of_status_is_replaced,
 );
 
+ours!(
+    control_noise_of_a_megabyte_is_survived,
+    command_burst_is_obeyed_in_order,
+    idle_readers_and_writers_block_nothing,
+);
+
 /// Starts supervise on the service directory `s` and waits until it runs.
 fn supervise(sandbox: &Sandbox) -> Running {
-    let running = sandbox.start(sandbox.shell("exec supervise s"));
-    sandbox.wait_until("supervise runs", || is_supervised(sandbox, "s"));
-    running
-}
-
-/// Waits until the status record of `s` is as given: whether there is a pid,
-/// paused, and want.
-#[track_caller]
-fn wait_for_status(sandbox: &Sandbox, wanted: (bool, u8, u8)) {
-    sandbox.wait_until(&format!("the status is {wanted:?}"), || {
-        record(sandbox, "s").map(|status| (pid_of(status) != 0, status[16], status[17]))
-            == Some(wanted)
-    });
-}
-
-/// Runs a test with our programs alone: what 0.76 does at length would take
-/// minutes to show.
-fn ours(check: fn(&Sandbox)) {
-    run(
-        Subject::Ours,
-        env!("CARGO_BIN_EXE_svok"),
-        module_path!(),
-        check,
-    );
+    sandbox.start_supervisor("supervise", "s")
 }
 
 fn restarts_leak_no_descriptors_or_memory(sandbox: &Sandbox) {
@@ -104,7 +86,7 @@ fn restarts_leak_no_descriptors_or_memory(sandbox: &Sandbox) {
 fn signal_storm_does_not_block_commands(sandbox: &Sandbox) {
     sandbox.script("scan/s/run", SLEEPER);
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
-    sandbox.wait_until("supervise runs", || is_supervised(sandbox, "scan/s"));
+    sandbox.wait_until("supervise runs", || sandbox.is_supervised("scan/s"));
     let supervise = children(svscan.pid())[0];
     let mut sent = 0;
     let mut storm = || {
@@ -139,7 +121,7 @@ fn signal_storm_does_not_block_commands(sandbox: &Sandbox) {
     sandbox.script("scan/t/run", SLEEPER);
     sandbox.wait_until("svscan looks", || {
         storm();
-        is_supervised(sandbox, "scan/t")
+        sandbox.is_supervised("scan/t")
     });
     sandbox.wait_until("the dead are gone", || {
         !children(supervise).into_iter().any(is_zombie)
@@ -190,103 +172,94 @@ fn file_in_place_of_status_is_replaced(sandbox: &Sandbox) {
     }
 }
 
-#[test]
-fn control_noise_of_a_megabyte_is_survived() {
-    ours(|sandbox| {
-        sandbox.script("s/run", SLEEPER);
-        let supervise = supervise(sandbox);
-        wait_for_status(sandbox, (true, 0, b'u'));
-        let mut random = fastrand::Rng::with_seed(1);
-        // Every byte but the one that tells it to exit.
-        let noise = std::iter::repeat_with(|| random.u8(..)).filter(|&byte| byte != b'x');
-        let noise: Vec<u8> = noise.take(1 << 20).collect();
-        let (before, start) = (memory(supervise.pid()).unwrap(), Instant::now());
-        let mut control = fs::File::options()
-            .write(true)
-            .open(sandbox.path("s/supervise/control"))
-            .unwrap();
-        control.write_all(&noise).unwrap();
-        let elapsed = start.elapsed();
-        sandbox.sh("svc -uc s").succeeds();
-        wait_for_status(sandbox, (true, 0, b'u'));
-        let after = memory(supervise.pid()).unwrap();
-        assert!(after <= before + 16, "{before} KB before, {after} KB after");
-        sandbox.sh("svc -dx s").succeeds();
-        supervise.wait().succeeds();
-        say(&format!(
-            "Ours: {} bytes of noise obeyed in {elapsed:?}",
-            noise.len()
-        ));
-    });
+fn control_noise_of_a_megabyte_is_survived(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let supervise = supervise(sandbox);
+    wait_for_status(sandbox, (true, 0, b'u'));
+    let mut random = fastrand::Rng::with_seed(1);
+    // Every byte but the one that tells it to exit.
+    let noise = std::iter::repeat_with(|| random.u8(..)).filter(|&byte| byte != b'x');
+    let noise: Vec<u8> = noise.take(1 << 20).collect();
+    let (before, start) = (memory(supervise.pid()).unwrap(), Instant::now());
+    let mut control = fs::File::options()
+        .write(true)
+        .open(sandbox.path("s/supervise/control"))
+        .unwrap();
+    control.write_all(&noise).unwrap();
+    let elapsed = start.elapsed();
+    sandbox.sh("svc -uc s").succeeds();
+    wait_for_status(sandbox, (true, 0, b'u'));
+    let after = memory(supervise.pid()).unwrap();
+    assert!(after <= before + 16, "{before} KB before, {after} KB after");
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait().succeeds();
+    say(&format!(
+        "Ours: {} bytes of noise obeyed in {elapsed:?}",
+        noise.len()
+    ));
 }
 
-#[test]
-fn command_burst_is_obeyed_in_order() {
-    ours(|sandbox| {
-        sandbox.script("s/run", SLEEPER);
-        let _supervise = supervise(sandbox);
-        wait_for_status(sandbox, (true, 0, b'u'));
-        let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
-        watch
-            .add_watch(
-                &sandbox.path("s/supervise"),
-                AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO,
-            )
-            .unwrap();
-        let mut control = fs::File::options()
-            .write(true)
-            .open(sandbox.path("s/supervise/control"))
-            .unwrap();
-        let mut told = 0;
-        for last in [b'p', b'c'] {
-            // As much as a FIFO takes in one piece.
-            let mut burst = b"pc".repeat(2047);
-            burst.push(last);
-            control.write_all(&burst).unwrap();
-            wait_for_status(sandbox, (true, u8::from(last == b'p'), b'u'));
-            // What more it had to tell would be told before this.
-            sandbox.sh("svc -o s").succeeds();
-            wait_for_status(sandbox, (true, u8::from(last == b'p'), 0));
-            sandbox.sh("svc -u s").succeeds();
-            wait_for_status(sandbox, (true, u8::from(last == b'p'), b'u'));
-            while let Ok(events) = watch.read_events() {
-                // The same event twice in a row would be told once: what comes
-                // between is that the next record is made.
-                told += events
-                    .iter()
-                    .filter(|event| event.mask == AddWatchFlags::IN_MOVED_TO)
-                    .count();
-            }
+fn command_burst_is_obeyed_in_order(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let _supervise = supervise(sandbox);
+    wait_for_status(sandbox, (true, 0, b'u'));
+    let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+    watch
+        .add_watch(
+            &sandbox.path("s/supervise"),
+            AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO,
+        )
+        .unwrap();
+    let mut control = fs::File::options()
+        .write(true)
+        .open(sandbox.path("s/supervise/control"))
+        .unwrap();
+    let mut told = 0;
+    for last in [b'p', b'c'] {
+        // As much as a FIFO takes in one piece.
+        let mut burst = b"pc".repeat(2047);
+        burst.push(last);
+        control.write_all(&burst).unwrap();
+        wait_for_status(sandbox, (true, u8::from(last == b'p'), b'u'));
+        // What more it had to tell would be told before this.
+        sandbox.sh("svc -o s").succeeds();
+        wait_for_status(sandbox, (true, u8::from(last == b'p'), 0));
+        sandbox.sh("svc -u s").succeeds();
+        wait_for_status(sandbox, (true, u8::from(last == b'p'), b'u'));
+        while let Ok(events) = watch.read_events() {
+            // The same event twice in a row would be told once: what comes
+            // between is that the next record is made.
+            told += events
+                .iter()
+                .filter(|event| event.mask == AddWatchFlags::IN_MOVED_TO)
+                .count();
         }
-        // A burst, once, and the two commands after it, each time.
-        assert_eq!(told, 6);
-        say("Ours: 2 bursts of 4095 commands, 2 new records");
-    });
+    }
+    // A burst, once, and the two commands after it, each time.
+    assert_eq!(told, 6);
+    say("Ours: 2 bursts of 4095 commands, 2 new records");
 }
 
-#[test]
-fn idle_readers_and_writers_block_nothing() {
-    ours(|sandbox| {
-        sandbox.script("s/run", SLEEPER);
-        let supervise = supervise(sandbox);
-        wait_for_status(sandbox, (true, 0, b'u'));
-        let open = |name: &str, flags| {
-            let path = sandbox.path(format!("s/supervise/{name}"));
-            fs::File::options()
-                .read(true)
-                .write(true)
-                .custom_flags(flags)
-                .open(path)
-                .unwrap()
-        };
-        // They stay connected, at both ends, and do nothing.
-        let _idle: Vec<_> = ["control", "ok", "control", "ok"]
-            .into_iter()
-            .map(|name| open(name, 0))
-            .collect();
-        sandbox.sh("svc -p s").succeeds();
-        wait_for_status(sandbox, (true, 1, b'u'));
-        sandbox.sh("svc -dx s").succeeds();
-        supervise.wait().succeeds();
-    });
+fn idle_readers_and_writers_block_nothing(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let supervise = supervise(sandbox);
+    wait_for_status(sandbox, (true, 0, b'u'));
+    let open = |name: &str, flags| {
+        let path = sandbox.path(format!("s/supervise/{name}"));
+        fs::File::options()
+            .read(true)
+            .write(true)
+            .custom_flags(flags)
+            .open(path)
+            .unwrap()
+    };
+    // They stay connected, at both ends, and do nothing.
+    let _idle: Vec<_> = ["control", "ok", "control", "ok"]
+        .into_iter()
+        .map(|name| open(name, 0))
+        .collect();
+    sandbox.sh("svc -p s").succeeds();
+    wait_for_status(sandbox, (true, 1, b'u'));
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait().succeeds();
 }

@@ -6,9 +6,9 @@ use std::os::unix::fs::symlink;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Sandbox, kill, ours};
+use testkit::{Running, SLEEPER, Sandbox, kill, ours};
 
-use super::{SLEEPER, children, descriptors, is_supervised, is_zombie, record};
+use super::{children, descriptors, is_zombie, record};
 
 ours!(
     notification_flood_does_not_block_commands,
@@ -29,9 +29,7 @@ ours!(
 );
 
 fn supervise(sandbox: &Sandbox, dir: &str) -> Running {
-    let running = sandbox.start(sandbox.shell(&format!("exec supervise -e {dir}")));
-    sandbox.wait_until("supervise runs", || is_supervised(sandbox, dir));
-    running
+    sandbox.start_supervisor("supervise -e", dir)
 }
 
 /// What supervise, and all that it has started, has said on standard error.
@@ -244,7 +242,7 @@ fn messages_do_not_count_as_notification(sandbox: &Sandbox) {
         assert!(said.starts_with(line), "{number}: {said}");
     }
     sandbox.write("s/notification-fd", "2");
-    sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("s/run", SLEEPER);
     sandbox.write("s/lock-fd", "9");
     let first = supervise(sandbox, "s");
     wait_for_stage(sandbox, "s", "starting");
@@ -252,7 +250,7 @@ fn messages_do_not_count_as_notification(sandbox: &Sandbox) {
     first.signal(Signal::SIGKILL);
     let _ = first.wait();
     // Until it has become its program, it holds what supervise had locked.
-    sandbox.wait_until("nobody is there", || !is_supervised(sandbox, "s"));
+    sandbox.wait_until("nobody is there", || !sandbox.is_supervised("s"));
     let second = supervise(sandbox, "s");
     sandbox.wait_until("it waits", || {
         said(&second).ends_with("s/supervise/service-lock\n")
@@ -353,7 +351,7 @@ fn run_lock_waiter_ends_with_its_supervise(sandbox: &Sandbox) {
         sandbox.wait_until("it waits", || next.stderr() == warning.as_bytes());
         next.signal(Signal::SIGKILL);
         let _ = next.wait();
-        sandbox.wait_until("nobody is there", || !is_supervised(sandbox, "s"));
+        sandbox.wait_until("nobody is there", || !sandbox.is_supervised("s"));
     }
     let next = supervise(sandbox, "s");
     sandbox.wait_until("it waits", || next.stderr() == warning.as_bytes());
@@ -395,7 +393,7 @@ fn default_finish_timeout_is_five_seconds(sandbox: &Sandbox) {
             format!("{dir}/run"),
             &format!("#!/bin/sh\n[ -e been ] && echo {dir} >>../again\n>been\n"),
         );
-        sandbox.script(format!("{dir}/finish"), "#!/bin/sh\nexec sleep 1000\n");
+        sandbox.script(format!("{dir}/finish"), SLEEPER);
         if let Some(limit) = limit {
             sandbox.write(format!("{dir}/timeout-finish"), limit);
         }

@@ -7,11 +7,11 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testkit::{Running, Sandbox, kill, ours, skip};
+use testkit::{Running, SLEEPER, Sandbox, kill, ours, skip};
 
 use crate::compliance::multilog::calls::strace_works;
 
-use super::{is_supervised, is_zombie, pid_of, record};
+use super::{is_zombie, pid_of, record};
 
 ours!(
     late_notification_before_exit_counts,
@@ -21,9 +21,7 @@ ours!(
 );
 
 fn supervise(sandbox: &Sandbox) -> Running {
-    let running = sandbox.start(sandbox.shell("exec supervise -e s"));
-    sandbox.wait_until("supervise runs", || is_supervised(sandbox, "s"));
-    running
+    sandbox.start_supervisor("supervise -e", "s")
 }
 
 /// The pid in the record.
@@ -108,7 +106,7 @@ fn late_notification_before_exit_counts(sandbox: &Sandbox) {
 }
 
 fn exit_is_recorded_before_finish_starts(sandbox: &Sandbox) {
-    sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("s/run", SLEEPER);
     for program in ["notify", "finish"] {
         sandbox.script(format!("s/{program}"), "#!/bin/sh\n");
     }
@@ -149,7 +147,7 @@ fn traced_calls(sandbox: &Sandbox, calls: &str, program: &str) -> Option<Vec<Str
     let running = sandbox.start(sandbox.shell(&format!(
         "exec strace -D -y -qq -o trace -e trace={calls} -e signal=none {program} s"
     )));
-    sandbox.wait_until("supervise runs", || is_supervised(sandbox, "s"));
+    sandbox.wait_until("supervise runs", || sandbox.is_supervised("s"));
     sandbox.service("s");
     sandbox.sh("svc -dx s").succeeds();
     running.wait().succeeds();
@@ -159,7 +157,7 @@ fn traced_calls(sandbox: &Sandbox, calls: &str, program: &str) -> Option<Vec<Str
 }
 
 fn lock_is_released_before_ok_is_closed(sandbox: &Sandbox) {
-    sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("s/run", SLEEPER);
     sandbox.script("s/log/run", "#!/bin/sh\nexec cat >kept\n");
     for program in ["supervise", "supervise -e", "runsv"] {
         let Some(calls) = traced_calls(sandbox, "flock,close", program) else {
@@ -187,7 +185,7 @@ fn lock_is_released_before_ok_is_closed(sandbox: &Sandbox) {
 }
 
 fn exit_and_down_read_settings_once(sandbox: &Sandbox) {
-    sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("s/run", SLEEPER);
     sandbox.write("s/down-signal", "TERM");
     let Some(calls) = traced_calls(sandbox, "open,openat", "supervise -e") else {
         return;

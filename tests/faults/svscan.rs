@@ -4,12 +4,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Sandbox, Subject, compliance, kill, run, say};
+use testkit::{Running, SLEEPER, Sandbox, compliance, kill, ours, say};
 
-use super::{
-    SLEEPER, children, descriptors, directory, is_supervised, is_zombie, memory, pid_of, record,
-    span, steady,
-};
+use super::{children, descriptors, directory, is_zombie, memory, pid_of, record, span, steady};
 
 /// A service that numbers its lines, and ends, saying so, when it is told to
 /// or has lost its supervise. What it is called is never called again.
@@ -28,6 +25,13 @@ print "$name end $n\n";
 const DISTURBED: usize = 6;
 
 compliance!(repeated_kills_lose_no_line, new_svscan_takes_over_services,);
+
+ours!(
+    more_services_than_0_76_allows_stay_up,
+    services_inherit_descriptor_limit,
+    descriptor_exhaustion_keeps_services_running,
+    svscan_works_without_inotify_or_proc,
+);
 
 /// A directory of services, their svscan, and what was seen of them.
 struct Trial<'a> {
@@ -203,16 +207,14 @@ fn repeated_kills_lose_no_line(sandbox: &Sandbox) {
 fn new_svscan_takes_over_services(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let first = svscan(sandbox);
-    sandbox.wait_until("it is supervised", || is_supervised(sandbox, "scan/a"));
+    sandbox.wait_until("it is supervised", || sandbox.is_supervised("scan/a"));
     let supervise = children(first.pid())[0];
     first.kill();
     let second = svscan(sandbox);
     let held = "supervise: fatal: unable to acquire a/supervise/lock: temporary failure\n";
     sandbox.wait_until("the lock is held", || second.stderr() == held.as_bytes());
     kill(supervise, Signal::SIGKILL).unwrap();
-    sandbox.wait_until("it is supervised again", || {
-        is_supervised(sandbox, "scan/a")
-    });
+    sandbox.wait_until("it is supervised again", || sandbox.is_supervised("scan/a"));
     sandbox.wait_until("by the new one's", || {
         children(second.pid())
             .iter()
@@ -220,174 +222,156 @@ fn new_svscan_takes_over_services(sandbox: &Sandbox) {
     });
 }
 
-/// Runs a test with our programs alone, where 0.76 cannot follow.
-fn ours(check: fn(&Sandbox)) {
-    run(
-        Subject::Ours,
-        env!("CARGO_BIN_EXE_svok"),
-        module_path!(),
-        check,
-    );
-}
-
-#[test]
-fn more_services_than_0_76_allows_stay_up() {
+fn more_services_than_0_76_allows_stay_up(sandbox: &Sandbox) {
     const SERVICES: usize = 1010;
-    ours(|sandbox| {
-        let waiting = sandbox.bin().join("tai64n").canonicalize().unwrap();
-        for n in 0..SERVICES {
-            let dir = sandbox.path(format!("scan/{n}"));
-            fs::create_dir_all(&dir).unwrap();
-            std::os::unix::fs::symlink(&waiting, dir.join("run")).unwrap();
-        }
-        // Each service waits for input that does not come.
-        let start = Instant::now();
-        let svscan = sandbox.start(sandbox.shell("mkfifo never; exec svscan scan <>never"));
-        let is_up = |n: usize| {
-            record(sandbox, &format!("scan/{n}")).is_some_and(|record| pid_of(record) != 0)
-        };
-        sandbox.wait_until("each is up", || (0..SERVICES).all(is_up));
-        let elapsed = start.elapsed();
-        let supervises = children(svscan.pid());
-        assert_eq!(supervises.len(), SERVICES);
-        // Here come more, with loggers, at the next look.
-        let wait_for_look = |name: &str| {
-            sandbox.script(
-                format!("{name}/run"),
-                "#!/bin/sh\necho line; exec sleep 1000\n",
-            );
-            sandbox.script(format!("{name}/log/run"), "#!/bin/sh\nexec cat >kept\n");
-            fs::rename(sandbox.path(name), sandbox.path(format!("scan/{name}"))).unwrap();
-            sandbox.wait_until("it runs, and its logger", || {
-                let kept = fs::read(sandbox.path(format!("scan/{name}/log/kept")));
-                kept.is_ok_and(|kept| kept == b"line\n")
-            });
-        };
-        wait_for_look("more");
-        let switches = || -> u64 {
-            let of = |pid: &Pid| -> u64 {
-                let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-                let count = status
-                    .lines()
-                    .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-                count.unwrap().trim().parse().unwrap()
-            };
-            supervises.iter().map(of).sum()
-        };
-        // Between two scans, no process but svscan wakes up.
-        let before = steady(sandbox, switches);
-        wait_for_look("yet_more");
-        assert_eq!(switches(), before);
-        let now = children(svscan.pid());
-        assert!(supervises.iter().all(|pid| now.contains(pid)) && now.len() == SERVICES + 4);
-        assert_eq!(svscan.stderr(), b"");
-        let memory: u64 = supervises.iter().filter_map(|&pid| memory(pid)).sum();
-        say(&format!(
-            "Ours: {SERVICES} services up in {elapsed:?}, {} KB for each supervise; idle ones never wake",
-            memory / SERVICES as u64
-        ));
-    });
-}
-
-#[test]
-fn services_inherit_descriptor_limit() {
-    const SERVICES: usize = 40;
-    ours(|sandbox| {
-        for n in 0..SERVICES {
-            sandbox.script(
-                format!("scan/{n}/run"),
-                "#!/bin/sh\nexec >limits; ulimit -Sn; ulimit -Hn; exec sleep 1000\n",
-            );
-            sandbox.script(
-                format!("scan/{n}/log/run"),
-                "#!/bin/sh\nexec >limits; ulimit -Sn; ulimit -Hn; exec sleep 1000\n",
-            );
-        }
-        let svscan =
-            sandbox.start(sandbox.shell("ulimit -Sn 24; ulimit -Hn 100; exec svscan scan"));
-        for n in 0..SERVICES {
-            for dir in [format!("scan/{n}"), format!("scan/{n}/log")] {
-                let limits = sandbox.path(format!("{dir}/limits"));
-                sandbox.wait_until("it tells", || {
-                    fs::read(&limits).is_ok_and(|limits| limits == b"24\n100\n")
-                });
-            }
-        }
-        assert_eq!(svscan.stderr(), b"");
-        let own = descriptors(svscan.pid());
-        assert!(
-            (SERVICES..SERVICES + 15).contains(&own),
-            "{own} descriptors"
+    let waiting = sandbox.bin().join("tai64n").canonicalize().unwrap();
+    for n in 0..SERVICES {
+        let dir = sandbox.path(format!("scan/{n}"));
+        fs::create_dir_all(&dir).unwrap();
+        std::os::unix::fs::symlink(&waiting, dir.join("run")).unwrap();
+    }
+    // Each service waits for input that does not come.
+    let start = Instant::now();
+    let svscan = sandbox.start(sandbox.shell("mkfifo never; exec svscan scan <>never"));
+    let is_up =
+        |n: usize| record(sandbox, &format!("scan/{n}")).is_some_and(|record| pid_of(record) != 0);
+    sandbox.wait_until("each is up", || (0..SERVICES).all(is_up));
+    let elapsed = start.elapsed();
+    let supervises = children(svscan.pid());
+    assert_eq!(supervises.len(), SERVICES);
+    // Here come more, with loggers, at the next look.
+    let wait_for_look = |name: &str| {
+        sandbox.script(
+            format!("{name}/run"),
+            "#!/bin/sh\necho line; exec sleep 1000\n",
         );
-        say(&format!(
-            "Ours: {SERVICES} services with loggers, {own} descriptors, a limit of 24"
-        ));
-    });
-}
-
-#[test]
-fn descriptor_exhaustion_keeps_services_running() {
-    ours(|sandbox| {
-        for n in 0..30 {
-            sandbox.script(format!("scan/{n}/run"), SLEEPER);
-            sandbox.script(format!("scan/{n}/log/run"), SLEEPER);
-        }
-        let svscan = sandbox.start(sandbox.shell("ulimit -n 24; exec svscan scan"));
-        let refused = || {
-            let stderr = String::from_utf8(svscan.stderr()).unwrap();
-            stderr
-                .lines()
-                .filter(|line| {
-                    let name = line.strip_prefix("svscan: warning: unable to create pipe for ");
-                    assert!(
-                        name.is_some_and(|name| name.ends_with(": process cannot open more files")),
-                        "{line}"
-                    );
-                    true
-                })
-                .count()
-        };
-        sandbox.wait_until("some are refused", || refused() >= 10);
-        let first = children(svscan.pid());
-        sandbox.wait_until("it looks again", || refused() >= 20);
-        assert_eq!(children(svscan.pid()), first);
-        for &pid in &first {
-            kill(pid, Signal::SIGKILL).unwrap();
-        }
-        sandbox.wait_until("all are replaced", || {
-            let now = children(svscan.pid());
-            now.len() == first.len() && !now.iter().any(|pid| first.contains(pid))
+        sandbox.script(format!("{name}/log/run"), "#!/bin/sh\nexec cat >kept\n");
+        fs::rename(sandbox.path(name), sandbox.path(format!("scan/{name}"))).unwrap();
+        sandbox.wait_until("it runs, and its logger", || {
+            let kept = fs::read(sandbox.path(format!("scan/{name}/log/kept")));
+            kept.is_ok_and(|kept| kept == b"line\n")
         });
-        say(&format!(
-            "Ours: with 24 descriptors, {} supervises killed and replaced, {} pipes refused",
-            first.len(),
-            refused()
-        ));
-    });
+    };
+    wait_for_look("more");
+    let switches = || -> u64 {
+        let of = |pid: &Pid| -> u64 {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let count = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            count.unwrap().trim().parse().unwrap()
+        };
+        supervises.iter().map(of).sum()
+    };
+    // Between two scans, no process but svscan wakes up.
+    let before = steady(sandbox, switches);
+    wait_for_look("yet_more");
+    assert_eq!(switches(), before);
+    let now = children(svscan.pid());
+    assert!(supervises.iter().all(|pid| now.contains(pid)) && now.len() == SERVICES + 4);
+    assert_eq!(svscan.stderr(), b"");
+    let memory: u64 = supervises.iter().filter_map(|&pid| memory(pid)).sum();
+    say(&format!(
+        "Ours: {SERVICES} services up in {elapsed:?}, {} KB for each supervise; idle ones never wake",
+        memory / SERVICES as u64
+    ));
 }
 
-#[test]
-fn svscan_works_without_inotify_or_proc() {
-    ours(|sandbox| {
-        // In turn there are no events, and no /proc.
-        for (n, without) in [
-            "strace -f -qq -o /dev/null -e trace=inotify_init1 -e inject=inotify_init1:error=EMFILE",
-            r#"unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh"#,
-        ].into_iter().enumerate() {
-            if sandbox.sh(&format!("{without} true 2>/dev/null")).code() != Some(0) {
-                say(&format!("cannot be tried here: {without}"));
-                continue;
-            }
-            sandbox.script(format!("s{n}/run"), "#!/bin/sh\necho line; exec sleep 1000\n");
-            sandbox.script(format!("s{n}/log/run"), "#!/bin/sh\nexec cat >kept\n");
-            sandbox.sh(&format!("mkdir scan{n}")).succeeds();
-            let svscan = sandbox.start(sandbox.shell(&format!("exec {without} svscan scan{n}")));
-            // By now it has looked at an empty directory, or will soon.
-            sandbox.sh(&format!("ln -s ../s{n} scan{n}/")).succeeds();
-            sandbox.wait_until("a new link runs all the same, with its logger", || {
-                fs::read(sandbox.path(format!("s{n}/log/kept"))).is_ok_and(|kept| kept == b"line\n")
+fn services_inherit_descriptor_limit(sandbox: &Sandbox) {
+    const SERVICES: usize = 40;
+    for n in 0..SERVICES {
+        sandbox.script(
+            format!("scan/{n}/run"),
+            "#!/bin/sh\nexec >limits; ulimit -Sn; ulimit -Hn; exec sleep 1000\n",
+        );
+        sandbox.script(
+            format!("scan/{n}/log/run"),
+            "#!/bin/sh\nexec >limits; ulimit -Sn; ulimit -Hn; exec sleep 1000\n",
+        );
+    }
+    let svscan = sandbox.start(sandbox.shell("ulimit -Sn 24; ulimit -Hn 100; exec svscan scan"));
+    for n in 0..SERVICES {
+        for dir in [format!("scan/{n}"), format!("scan/{n}/log")] {
+            let limits = sandbox.path(format!("{dir}/limits"));
+            sandbox.wait_until("it tells", || {
+                fs::read(&limits).is_ok_and(|limits| limits == b"24\n100\n")
             });
-            assert_eq!(svscan.stderr(), b"");
         }
+    }
+    assert_eq!(svscan.stderr(), b"");
+    let own = descriptors(svscan.pid());
+    assert!(
+        (SERVICES..SERVICES + 15).contains(&own),
+        "{own} descriptors"
+    );
+    say(&format!(
+        "Ours: {SERVICES} services with loggers, {own} descriptors, a limit of 24"
+    ));
+}
+
+fn descriptor_exhaustion_keeps_services_running(sandbox: &Sandbox) {
+    for n in 0..30 {
+        sandbox.script(format!("scan/{n}/run"), SLEEPER);
+        sandbox.script(format!("scan/{n}/log/run"), SLEEPER);
+    }
+    let svscan = sandbox.start(sandbox.shell("ulimit -n 24; exec svscan scan"));
+    let refused = || {
+        let stderr = String::from_utf8(svscan.stderr()).unwrap();
+        stderr
+            .lines()
+            .filter(|line| {
+                let name = line.strip_prefix("svscan: warning: unable to create pipe for ");
+                assert!(
+                    name.is_some_and(|name| name.ends_with(": process cannot open more files")),
+                    "{line}"
+                );
+                true
+            })
+            .count()
+    };
+    sandbox.wait_until("some are refused", || refused() >= 10);
+    let first = children(svscan.pid());
+    sandbox.wait_until("it looks again", || refused() >= 20);
+    assert_eq!(children(svscan.pid()), first);
+    for &pid in &first {
+        kill(pid, Signal::SIGKILL).unwrap();
+    }
+    sandbox.wait_until("all are replaced", || {
+        let now = children(svscan.pid());
+        now.len() == first.len() && !now.iter().any(|pid| first.contains(pid))
     });
+    say(&format!(
+        "Ours: with 24 descriptors, {} supervises killed and replaced, {} pipes refused",
+        first.len(),
+        refused()
+    ));
+}
+
+fn svscan_works_without_inotify_or_proc(sandbox: &Sandbox) {
+    // In turn there are no events, and no /proc.
+    for (n, without) in [
+        "strace -f -qq -o /dev/null -e trace=inotify_init1 -e inject=inotify_init1:error=EMFILE",
+        r#"unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh"#,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if sandbox.sh(&format!("{without} true 2>/dev/null")).code() != Some(0) {
+            say(&format!("cannot be tried here: {without}"));
+            continue;
+        }
+        sandbox.script(
+            format!("s{n}/run"),
+            "#!/bin/sh\necho line; exec sleep 1000\n",
+        );
+        sandbox.script(format!("s{n}/log/run"), "#!/bin/sh\nexec cat >kept\n");
+        sandbox.sh(&format!("mkdir scan{n}")).succeeds();
+        let svscan = sandbox.start(sandbox.shell(&format!("exec {without} svscan scan{n}")));
+        // By now it has looked at an empty directory, or will soon.
+        sandbox.sh(&format!("ln -s ../s{n} scan{n}/")).succeeds();
+        sandbox.wait_until("a new link runs all the same, with its logger", || {
+            fs::read(sandbox.path(format!("s{n}/log/kept"))).is_ok_and(|kept| kept == b"line\n")
+        });
+        assert_eq!(svscan.stderr(), b"");
+    }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::sys::signal::Signal;
-use testkit::{Outcome, Running, Sandbox, Subject, kill, run, say};
+use testkit::{Outcome, Running, SLEEPER, Sandbox, kill, ours, say};
 
 use super::children;
 
@@ -19,15 +19,21 @@ while :; do sleep 0.02; done
 
 const KEEPER: &str = "#!/bin/sh\nexec cat >>kept\n";
 
-/// Runs a test with our programs, of which alone svscan -e is one.
-fn ours(check: fn(&Sandbox)) {
-    run(
-        Subject::Ours,
-        env!("CARGO_BIN_EXE_svok"),
-        module_path!(),
-        check,
-    );
-}
+ours!(
+    two_hundred_services_end_at_once,
+    stopped_supervise_with_full_fifo_is_resumed,
+    unreachable_supervise_is_killed_with_service,
+    second_term_does_not_wait_for_finish,
+    stop_starts_no_new_service,
+    default_stop_timeout_is_ten_seconds,
+    foreign_proc_pids_are_not_killed,
+    killed_supervise_is_not_awaited,
+    moved_directories_are_stopped,
+    directory_may_be_removed_during_stop,
+    term_during_start_stops_services,
+    services_of_earlier_svscan_are_stopped,
+    malformed_timeout_kill_counts_as_absent,
+);
 
 /// Makes services with loggers.
 fn make(sandbox: &Sandbox, names: &[&str]) {
@@ -96,119 +102,104 @@ fn unable_to_stop(whom: &str) -> String {
     format!("svscan: warning: unable to stop {whom}: timed out\n")
 }
 
-#[test]
-fn stopped_supervise_with_full_fifo_is_resumed() {
-    ours(|sandbox| {
-        let svscan = up(sandbox, &["a"]);
-        for dir in ["scan/a", "scan/a/log"] {
-            kill(supervise(sandbox, &svscan, dir), Signal::SIGSTOP).unwrap();
-            // Bytes that supervise ignores, as many as there is room for.
-            let fifo = fs::OpenOptions::new()
-                .write(true)
-                .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-                .open(sandbox.path(format!("{dir}/supervise/control")));
-            let mut fifo = fifo.unwrap();
-            while fifo.write(&[b'.'; 4096]).is_ok() {}
-            while fifo.write(b".").is_ok() {}
-        }
-        end(sandbox, svscan).succeeds();
-        assert_all_is_kept(sandbox, "a");
-    });
+fn stopped_supervise_with_full_fifo_is_resumed(sandbox: &Sandbox) {
+    let svscan = up(sandbox, &["a"]);
+    for dir in ["scan/a", "scan/a/log"] {
+        kill(supervise(sandbox, &svscan, dir), Signal::SIGSTOP).unwrap();
+        // Bytes that supervise ignores, as many as there is room for.
+        let fifo = fs::OpenOptions::new()
+            .write(true)
+            .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+            .open(sandbox.path(format!("{dir}/supervise/control")));
+        let mut fifo = fifo.unwrap();
+        while fifo.write(&[b'.'; 4096]).is_ok() {}
+        while fifo.write(b".").is_ok() {}
+    }
+    end(sandbox, svscan).succeeds();
+    assert_all_is_kept(sandbox, "a");
 }
 
-#[test]
-fn unreachable_supervise_is_killed_with_service() {
-    ours(|sandbox| {
-        let svscan = up(sandbox, &["a", "b"]);
-        sandbox
-            .sh("rm scan/a/supervise/control; rm -r scan/b/supervise")
-            .succeeds();
-        let outcome = end(sandbox, svscan);
-        let complaints = outcome.error_text();
-        for name in ["a", "b"] {
-            assert!(complaints.contains(&unable_to_stop(name)), "{complaints}");
-            // It was killed, but its logger ends as ever.
-            assert_eq!(sandbox.read(format!("scan/{name}/log/kept")), b"first\n");
-        }
-    });
+fn unreachable_supervise_is_killed_with_service(sandbox: &Sandbox) {
+    let svscan = up(sandbox, &["a", "b"]);
+    sandbox
+        .sh("rm scan/a/supervise/control; rm -r scan/b/supervise")
+        .succeeds();
+    let outcome = end(sandbox, svscan);
+    let complaints = outcome.error_text();
+    for name in ["a", "b"] {
+        assert!(complaints.contains(&unable_to_stop(name)), "{complaints}");
+        // It was killed, but its logger ends as ever.
+        assert_eq!(sandbox.read(format!("scan/{name}/log/kept")), b"first\n");
+    }
 }
 
-#[test]
-fn second_term_does_not_wait_for_finish() {
-    ours(|sandbox| {
-        make(sandbox, &["a"]);
+fn second_term_does_not_wait_for_finish(sandbox: &Sandbox) {
+    make(sandbox, &["a"]);
+    sandbox.script(
+        "scan/a/finish",
+        "#!/bin/sh\necho >finishing\nexec sleep 1000\n",
+    );
+    sandbox.write("scan/a/timeout-finish", "0");
+    let svscan = start(sandbox, &["a"], "exec svscan -e scan");
+    svscan.signal(Signal::SIGTERM);
+    sandbox.wait_until("finish runs", || sandbox.exists("scan/a/finishing"));
+    end(sandbox, svscan).succeeds();
+    assert_all_is_kept(sandbox, "a");
+}
+
+fn stop_starts_no_new_service(sandbox: &Sandbox) {
+    make(sandbox, &["a"]);
+    let told = "echo >told; until [ -e go ]; do sleep 0.02; done; ";
+    sandbox.script(
+        "scan/a/run",
+        &POLITE.replace("trap '", &format!("trap '{told}")),
+    );
+    sandbox.write("scan/a/timeout-kill", "0");
+    let svscan = start(sandbox, &["a"], "exec svscan -e scan");
+    svscan.signal(Signal::SIGTERM);
+    sandbox.wait_until("it is told", || sandbox.exists("scan/a/told"));
+    sandbox.script("new/run", "#!/bin/sh\n");
+    sandbox.sh("ln -s ../new scan/link; mv new scan").succeeds();
+    for signal in [Signal::SIGHUP, Signal::SIGALRM] {
+        svscan.signal(signal);
+    }
+    let status = format!("/proc/{}/status", svscan.pid());
+    sandbox.wait_until("it is told that as well", || {
+        let status = fs::read_to_string(&status).unwrap();
+        status.contains("\nShdPnd:\t0000000000000000\n")
+    });
+    sandbox.write("scan/a/go", "");
+    let outcome = svscan.wait();
+    outcome.succeeds();
+    assert!(!sandbox.exists("scan/new/supervise"));
+    assert_all_is_kept(sandbox, "a");
+}
+
+fn default_stop_timeout_is_ten_seconds(sandbox: &Sandbox) {
+    for (name, limit) in [
+        ("nine", Some("9000")),
+        ("ten", None),
+        ("eleven", Some("11000")),
+    ] {
         sandbox.script(
-            "scan/a/finish",
-            "#!/bin/sh\necho >finishing\nexec sleep 1000\n",
+            format!("scan/{name}/run"),
+            "#!/bin/sh\ntrap '' TERM\necho >up\nwhile :; do sleep 1000; done\n",
         );
-        sandbox.write("scan/a/timeout-finish", "0");
-        let svscan = start(sandbox, &["a"], "exec svscan -e scan");
-        svscan.signal(Signal::SIGTERM);
-        sandbox.wait_until("finish runs", || sandbox.exists("scan/a/finishing"));
-        end(sandbox, svscan).succeeds();
-        assert_all_is_kept(sandbox, "a");
-    });
-}
-
-#[test]
-fn stop_starts_no_new_service() {
-    ours(|sandbox| {
-        make(sandbox, &["a"]);
-        let told = "echo >told; until [ -e go ]; do sleep 0.02; done; ";
         sandbox.script(
-            "scan/a/run",
-            &POLITE.replace("trap '", &format!("trap '{told}")),
+            format!("scan/{name}/finish"),
+            "#!/bin/sh\necho $3 >>../../ended\n",
         );
-        sandbox.write("scan/a/timeout-kill", "0");
-        let svscan = start(sandbox, &["a"], "exec svscan -e scan");
-        svscan.signal(Signal::SIGTERM);
-        sandbox.wait_until("it is told", || sandbox.exists("scan/a/told"));
-        sandbox.script("new/run", "#!/bin/sh\n");
-        sandbox.sh("ln -s ../new scan/link; mv new scan").succeeds();
-        for signal in [Signal::SIGHUP, Signal::SIGALRM] {
-            svscan.signal(signal);
+        if let Some(limit) = limit {
+            sandbox.write(format!("scan/{name}/timeout-kill"), limit);
         }
-        let status = format!("/proc/{}/status", svscan.pid());
-        sandbox.wait_until("it is told that as well", || {
-            let status = fs::read_to_string(&status).unwrap();
-            status.contains("\nShdPnd:\t0000000000000000\n")
-        });
-        sandbox.write("scan/a/go", "");
-        let outcome = svscan.wait();
-        outcome.succeeds();
-        assert!(!sandbox.exists("scan/new/supervise"));
-        assert_all_is_kept(sandbox, "a");
-    });
-}
-
-#[test]
-fn default_stop_timeout_is_ten_seconds() {
-    ours(|sandbox| {
-        for (name, limit) in [
-            ("nine", Some("9000")),
-            ("ten", None),
-            ("eleven", Some("11000")),
-        ] {
-            sandbox.script(
-                format!("scan/{name}/run"),
-                "#!/bin/sh\ntrap '' TERM\necho >up\nwhile :; do sleep 1000; done\n",
-            );
-            sandbox.script(
-                format!("scan/{name}/finish"),
-                "#!/bin/sh\necho $3 >>../../ended\n",
-            );
-            if let Some(limit) = limit {
-                sandbox.write(format!("scan/{name}/timeout-kill"), limit);
-            }
-        }
-        let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
-        for name in ["nine", "ten", "eleven"] {
-            sandbox.wait_until("it is up", || sandbox.exists(format!("scan/{name}/up")));
-        }
-        svscan.signal(Signal::SIGTERM);
-        assert_eq!(svscan.wait().code(), Some(0));
-        assert_eq!(sandbox.read("ended"), b"nine\nten\neleven\n");
-    });
+    }
+    let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
+    for name in ["nine", "ten", "eleven"] {
+        sandbox.wait_until("it is up", || sandbox.exists(format!("scan/{name}/up")));
+    }
+    svscan.signal(Signal::SIGTERM);
+    assert_eq!(svscan.wait().code(), Some(0));
+    assert_eq!(sandbox.read("ended"), b"nine\nten\neleven\n");
 }
 
 /// Makes a /proc in which everybody is a child of everybody else, and this
@@ -220,186 +211,162 @@ for pid in $all; do echo $all >/proc/$pid/task/$pid/children; done
 ln -s 1001 /proc/self
 ";
 
-#[test]
-fn foreign_proc_pids_are_not_killed() {
-    ours(|sandbox| {
-        let namespace = "unshare --mount --pid --fork --kill-child sh";
-        sandbox.write("start", format!("{ANOTHERS_PROC}exec $@"));
-        if sandbox.sh(&format!("{namespace} start true")).code() != Some(0) {
-            return say("skipped, not permitted to make a process namespace: a foreign /proc");
-        }
-        make(sandbox, &["a", "b"]);
-        sandbox.write("scan/a/log/timeout-kill", "200");
-        // It ends after the supervise that is killed.
-        let killed = "until setlock -n ../a/supervise/lock true; do sleep 0.02; done 2>/dev/null";
-        sandbox.script(
-            "scan/b/run",
-            &POLITE.replace("trap '", &format!("trap '{killed}; ")),
-        );
-        sandbox.write("scan/b/timeout-kill", "0");
-        let unshare = start(
-            sandbox,
-            &["a", "b"],
-            &format!("exec {namespace} start svscan -e scan"),
-        );
-        sandbox.sh("rm scan/a/supervise/control").succeeds();
-        kill(children(unshare.pid())[0], Signal::SIGTERM).unwrap();
-        let outcome = unshare.wait();
-        outcome.exits(0);
-        assert!(
-            outcome.error_text().contains(&unable_to_stop("a")),
-            "{outcome:?}"
-        );
-        assert_all_is_kept(sandbox, "b");
+fn foreign_proc_pids_are_not_killed(sandbox: &Sandbox) {
+    let namespace = "unshare --mount --pid --fork --kill-child sh";
+    sandbox.write("start", format!("{ANOTHERS_PROC}exec $@"));
+    if sandbox.sh(&format!("{namespace} start true")).code() != Some(0) {
+        return say("skipped, not permitted to make a process namespace: a foreign /proc");
+    }
+    make(sandbox, &["a", "b"]);
+    sandbox.write("scan/a/log/timeout-kill", "200");
+    // It ends after the supervise that is killed.
+    let killed = "until setlock -n ../a/supervise/lock true; do sleep 0.02; done 2>/dev/null";
+    sandbox.script(
+        "scan/b/run",
+        &POLITE.replace("trap '", &format!("trap '{killed}; ")),
+    );
+    sandbox.write("scan/b/timeout-kill", "0");
+    let unshare = start(
+        sandbox,
+        &["a", "b"],
+        &format!("exec {namespace} start svscan -e scan"),
+    );
+    sandbox.sh("rm scan/a/supervise/control").succeeds();
+    kill(children(unshare.pid())[0], Signal::SIGTERM).unwrap();
+    let outcome = unshare.wait();
+    outcome.exits(0);
+    assert!(
+        outcome.error_text().contains(&unable_to_stop("a")),
+        "{outcome:?}"
+    );
+    assert_all_is_kept(sandbox, "b");
+}
+
+fn killed_supervise_is_not_awaited(sandbox: &Sandbox) {
+    let svscan = up(sandbox, &["a", "b"]);
+    // What it leaves behind holds the pipe, until the logger's time is up.
+    sandbox.write("scan/a/log/timeout-kill", "200");
+    kill(supervise(sandbox, &svscan, "scan/a"), Signal::SIGKILL).unwrap();
+    kill(supervise(sandbox, &svscan, "scan/b/log"), Signal::SIGKILL).unwrap();
+    svscan.signal(Signal::SIGTERM);
+    let outcome = svscan.wait();
+    outcome.exits(0);
+    // svscan does not wait for the orphaned logger of b.
+    sandbox.wait_until("the orphaned logger has written the last line", || {
+        sandbox.read("scan/b/log/kept") == b"first\nlast words\n"
     });
 }
 
-#[test]
-fn killed_supervise_is_not_awaited() {
-    ours(|sandbox| {
-        let svscan = up(sandbox, &["a", "b"]);
-        // What it leaves behind holds the pipe, until the logger's time is up.
-        sandbox.write("scan/a/log/timeout-kill", "200");
-        kill(supervise(sandbox, &svscan, "scan/a"), Signal::SIGKILL).unwrap();
-        kill(supervise(sandbox, &svscan, "scan/b/log"), Signal::SIGKILL).unwrap();
-        svscan.signal(Signal::SIGTERM);
-        let outcome = svscan.wait();
-        outcome.exits(0);
-        // svscan does not wait for the orphaned logger of b.
-        sandbox.wait_until("the orphaned logger has written the last line", || {
-            sandbox.read("scan/b/log/kept") == b"first\nlast words\n"
-        });
-    });
+fn moved_directories_are_stopped(sandbox: &Sandbox) {
+    sandbox.write("elsewhere/left", "");
+    let svscan = up(sandbox, &["a", "b"]);
+    sandbox
+        .sh("mv scan/a scan/.a; mv scan/b elsewhere")
+        .succeeds();
+    end(sandbox, svscan).succeeds();
+    sandbox
+        .sh("mv elsewhere/b scan; mv scan/.a scan/a")
+        .succeeds();
+    assert_all_is_kept(sandbox, "a");
+    assert_all_is_kept(sandbox, "b");
 }
 
-#[test]
-fn moved_directories_are_stopped() {
-    ours(|sandbox| {
-        sandbox.write("elsewhere/left", "");
-        let svscan = up(sandbox, &["a", "b"]);
-        sandbox
-            .sh("mv scan/a scan/.a; mv scan/b elsewhere")
-            .succeeds();
-        end(sandbox, svscan).succeeds();
-        sandbox
-            .sh("mv elsewhere/b scan; mv scan/.a scan/a")
-            .succeeds();
-        assert_all_is_kept(sandbox, "a");
-        assert_all_is_kept(sandbox, "b");
-    });
+fn directory_may_be_removed_during_stop(sandbox: &Sandbox) {
+    // It takes until its directory is gone.
+    let waiting = "#!/bin/sh\ntrap 'echo >told; while [ -e ../a ]; do sleep 0.02; done; exit' TERM\n\
+        echo >up\nwhile :; do sleep 0.02; done\n";
+    sandbox.script("scan/a/run", waiting);
+    sandbox.script("scan/a/log/run", KEEPER);
+    sandbox.write("scan/a/log/timeout-kill", "300");
+    let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
+    sandbox.wait_until("it is up", || sandbox.exists("scan/a/up"));
+    svscan.signal(Signal::SIGTERM);
+    sandbox.wait_until("it is told", || sandbox.exists("scan/a/told"));
+    sandbox.sh("rm -r scan/a").succeeds();
+    let outcome = svscan.wait();
+    outcome.exits(0);
+    let complaints = outcome.error_text();
+    // Nobody can tell the logger's supervise anything.
+    let complaints = complaints
+        .lines()
+        .filter(|line| line.starts_with("svscan: "));
+    assert!(
+        complaints.eq([unable_to_stop("a/log").trim_end()]),
+        "{outcome:?}"
+    );
+    assert!(sandbox.processes().is_empty());
 }
 
-#[test]
-fn directory_may_be_removed_during_stop() {
-    ours(|sandbox| {
-        // It takes until its directory is gone.
-        let waiting = "#!/bin/sh\ntrap 'echo >told; while [ -e ../a ]; do sleep 0.02; done; exit' TERM\n\
-            echo >up\nwhile :; do sleep 0.02; done\n";
-        sandbox.script("scan/a/run", waiting);
-        sandbox.script("scan/a/log/run", KEEPER);
-        sandbox.write("scan/a/log/timeout-kill", "300");
-        let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
-        sandbox.wait_until("it is up", || sandbox.exists("scan/a/up"));
-        svscan.signal(Signal::SIGTERM);
-        sandbox.wait_until("it is told", || sandbox.exists("scan/a/told"));
-        sandbox.sh("rm -r scan/a").succeeds();
-        let outcome = svscan.wait();
-        outcome.exits(0);
-        let complaints = outcome.error_text();
-        // Nobody can tell the logger's supervise anything.
-        let complaints = complaints
-            .lines()
-            .filter(|line| line.starts_with("svscan: "));
-        assert!(
-            complaints.eq([unable_to_stop("a/log").trim_end()]),
-            "{outcome:?}"
-        );
-        assert!(sandbox.processes().is_empty());
-    });
-}
-
-#[test]
-fn two_hundred_services_end_at_once() {
+fn two_hundred_services_end_at_once(sandbox: &Sandbox) {
     const SERVICES: usize = 200;
-    ours(|sandbox| {
-        for n in 0..SERVICES {
-            sandbox.script(
-                format!("scan/{n}/run"),
-                "#!/bin/sh\necho first\nexec sleep 1000\n",
-            );
-            sandbox.script(format!("scan/{n}/log/run"), KEEPER);
-        }
+    for n in 0..SERVICES {
+        sandbox.script(
+            format!("scan/{n}/run"),
+            "#!/bin/sh\necho first\nexec sleep 1000\n",
+        );
+        sandbox.script(format!("scan/{n}/log/run"), KEEPER);
+    }
+    let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
+    for n in 0..SERVICES {
+        let kept = sandbox.path(format!("scan/{n}/log/kept"));
+        sandbox.wait_until("it is logged", || {
+            fs::read(&kept).is_ok_and(|kept| kept == b"first\n")
+        });
+    }
+    let start = std::time::Instant::now();
+    end(sandbox, svscan).succeeds();
+    say(&format!(
+        "Ours: {SERVICES} services with loggers ended in {:?}",
+        start.elapsed()
+    ));
+}
+
+fn term_during_start_stops_services(sandbox: &Sandbox) {
+    for n in 0..40 {
+        sandbox.script(format!("scan/{n}/run"), SLEEPER);
+        sandbox.script(format!("scan/{n}/log/run"), KEEPER);
+    }
+    for services in [0, 1, 20, 60] {
         let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
-        for n in 0..SERVICES {
-            let kept = sandbox.path(format!("scan/{n}/log/kept"));
-            sandbox.wait_until("it is logged", || {
-                fs::read(&kept).is_ok_and(|kept| kept == b"first\n")
-            });
-        }
-        let start = std::time::Instant::now();
+        // As long as it is a shell still, it does not know what to obey.
+        let held = format!("grep -h ^SigBlk /proc/{}/status", svscan.pid());
+        sandbox.wait_for(&held, |held| !held.ends_with("0000\n"));
+        sandbox.wait_until("some are started", || {
+            children(svscan.pid()).len() >= services
+        });
         end(sandbox, svscan).succeeds();
-        say(&format!(
-            "Ours: {SERVICES} services with loggers ended in {:?}",
-            start.elapsed()
-        ));
-    });
+    }
 }
 
-#[test]
-fn term_during_start_stops_services() {
-    ours(|sandbox| {
-        for n in 0..40 {
-            sandbox.script(format!("scan/{n}/run"), "#!/bin/sh\nexec sleep 1000\n");
-            sandbox.script(format!("scan/{n}/log/run"), KEEPER);
-        }
-        for services in [0, 1, 20, 60] {
-            let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
-            // As long as it is a shell still, it does not know what to obey.
-            let held = format!("grep -h ^SigBlk /proc/{}/status", svscan.pid());
-            sandbox.wait_for(&held, |held| !held.ends_with("0000\n"));
-            sandbox.wait_until("some are started", || {
-                children(svscan.pid()).len() >= services
-            });
-            end(sandbox, svscan).succeeds();
-        }
+fn services_of_earlier_svscan_are_stopped(sandbox: &Sandbox) {
+    let first = up(sandbox, &["a"]);
+    first.kill();
+    let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
+    let held = "supervise: fatal: unable to acquire";
+    sandbox.wait_until("the lock is held", || {
+        String::from_utf8(second.stderr())
+            .unwrap()
+            .matches(held)
+            .count()
+            >= 2
     });
+    stop_with_foreign(sandbox, second);
+    assert_all_is_kept(sandbox, "a");
 }
 
-#[test]
-fn services_of_earlier_svscan_are_stopped() {
-    ours(|sandbox| {
-        let first = up(sandbox, &["a"]);
-        first.kill();
-        let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
-        let held = "supervise: fatal: unable to acquire";
-        sandbox.wait_until("the lock is held", || {
-            String::from_utf8(second.stderr())
-                .unwrap()
-                .matches(held)
-                .count()
-                >= 2
-        });
-        stop_with_foreign(sandbox, second);
-        assert_all_is_kept(sandbox, "a");
+fn malformed_timeout_kill_counts_as_absent(sandbox: &Sandbox) {
+    make(sandbox, &["a"]);
+    sandbox.write("scan/a/log/timeout-kill", "soon");
+    let first = start(sandbox, &["a"], "exec svscan -e scan");
+    first.kill();
+    let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
+    let locked = "supervise: fatal: unable to acquire";
+    sandbox.wait_until("both locks are held", || {
+        let text = String::from_utf8(second.stderr()).unwrap();
+        text.matches(locked).count() >= 2
     });
-}
-
-#[test]
-fn malformed_timeout_kill_counts_as_absent() {
-    ours(|sandbox| {
-        make(sandbox, &["a"]);
-        sandbox.write("scan/a/log/timeout-kill", "soon");
-        let first = start(sandbox, &["a"], "exec svscan -e scan");
-        first.kill();
-        let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
-        let locked = "supervise: fatal: unable to acquire";
-        sandbox.wait_until("both locks are held", || {
-            let text = String::from_utf8(second.stderr()).unwrap();
-            text.matches(locked).count() >= 2
-        });
-        // With a valid file, svscan would send no `x` to the foreign supervise
-        // of the logger: the logger could be stopped before it has read all.
-        stop_with_foreign(sandbox, second);
-        assert_all_is_kept(sandbox, "a");
-    });
+    // With a valid file, svscan would send no `x` to the foreign supervise
+    // of the logger: the logger could be stopped before it has read all.
+    stop_with_foreign(sandbox, second);
+    assert_all_is_kept(sandbox, "a");
 }

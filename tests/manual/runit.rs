@@ -1,15 +1,15 @@
 //! What doc/migration.md says of runit: our programs and runit's on one
 //! service.
 
-use testkit::{Sandbox, compliance, skip};
+use testkit::{SLEEPER, Sandbox, compliance, skip};
 
-compliance!(manual_states_which_clients_work_with_runsv,);
+compliance!(manual_states_which_clients_work_with_runsv);
 
 fn manual_states_which_clients_work_with_runsv(sandbox: &Sandbox) {
     if sandbox.sh("command -v runsv sv >found").code() != Some(0) {
         return skip("a service of runsv", "runit is not installed");
     }
-    sandbox.script("s/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("s/run", SLEEPER);
     let runsv = sandbox.start(sandbox.shell("exec runsv s"));
     sandbox.wait_until("it is up", || {
         sandbox.sh("svstat s").masked() == "s: up (pid P) S seconds\n"

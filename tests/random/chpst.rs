@@ -173,7 +173,7 @@ fn furnish(pair: &Pair) {
 
 #[test]
 fn words_for_chpst() {
-    if !super::super::compliance::chain::is_root("words_for_chpst") {
+    if !testkit::is_root("words_for_chpst") {
         return;
     }
     let mut furnished = false;

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::faults::in_memory;
 use fastrand::Rng;
-use tempfile::TempDir;
 use testkit::{Outcome, Sandbox, Subject, random};
 
 const LOGS: [&str; 2] = ["m", "n"];
@@ -18,7 +18,7 @@ const ITS_READ: usize = 1024;
 
 #[test]
 fn scripts_and_lines() {
-    let memory = memory();
+    let memory = in_memory();
     random::compare("multilog", env!("CARGO_BIN_EXE_svok"), 4000, |rng, pair| {
         let rounds = 1 + usize::from(rng.u8(..3) == 0);
         let rounds: Vec<_> = (0..rounds).map(|_| Round::generate(rng)).collect();
@@ -36,7 +36,7 @@ fn scripts_and_lines() {
 /// left of all that the reference has written, once the oldest files are gone.
 #[test]
 fn words_that_are_new() {
-    let memory = memory();
+    let memory = in_memory();
     let built = env!("CARGO_BIN_EXE_svok");
     random::compare("multilog, new words", built, 400, |rng, pair| {
         let size = pick(rng, &[4096, 4500, 6001, 9000]);
@@ -132,13 +132,6 @@ fn shape(files: &[(String, Vec<u8>)]) -> Vec<(&str, usize)> {
         (end, text.len())
     };
     files.iter().map(shape).collect()
-}
-
-/// A directory where no log waits for a disk, if the system has such a place.
-pub(super) fn memory() -> TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
 }
 
 /// One run of multilog, in the directory that those before it left.

@@ -9,13 +9,14 @@ use std::path::Path;
 use fastrand::Rng;
 use testkit::{Sandbox, random};
 
-use super::multilog::{Entry, Text, concealed, input, listing, memory, pick};
+use super::multilog::{Entry, Text, concealed, input, listing, pick};
+use crate::faults::in_memory;
 
 const LOGS: [&str; 2] = ["m", "n"];
 
 #[test]
 fn configurations_and_lines() {
-    let memory = memory();
+    let memory = in_memory();
     random::compare("svlogd", env!("CARGO_BIN_EXE_svok"), 1500, |rng, pair| {
         let rounds = 1 + usize::from(rng.u8(..3) == 0);
         // What they do in the background is told in no order.
@@ -41,7 +42,7 @@ fn configurations_and_lines() {
 /// end of a line, which is what longer lines left there.
 #[test]
 fn patterns() {
-    let memory = memory();
+    let memory = in_memory();
     random::compare(
         "svlogd, patterns",
         env!("CARGO_BIN_EXE_svok"),

@@ -3,13 +3,10 @@
 use std::os::unix::process::CommandExt;
 
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, geteuid};
-use testkit::{Running, Sandbox, interop, kill, killpg};
+use nix::unistd::Pid;
+use testkit::{Running, SLEEPER, Sandbox, interop, kill, killpg};
 
 use super::{awaited, log, machine, number_after, pid, shown, terminal, tree, typed};
-
-/// A program that runs until SIGTERM.
-const SLEEPER: &str = "#!/bin/sh\nexec sleep 1000\n";
 
 /// The introduction's logger.
 const LOGGER: &str = "#!/bin/sh\nmkdir -p ./main\nexec multilog t ./main\n";
@@ -44,13 +41,6 @@ fn interrupt(sandbox: &Sandbox, mut foreground: Running) {
         let _ = killpg(group, Signal::SIGINT);
         !foreground.runs()
     });
-}
-
-fn is_root(test: &str) -> bool {
-    if !geteuid().is_root() {
-        testkit::skip(test, "only root can change accounts");
-    }
-    geteuid().is_root()
 }
 
 fn lives(process: i32) -> bool {
@@ -390,7 +380,7 @@ fn envdir_sets_variables_from_files(sandbox: &Sandbox) {
 }
 
 fn setuidgid_changes_uid_and_gid(sandbox: &Sandbox) {
-    if is_root(module_path!()) {
+    if testkit::is_root(module_path!()) {
         typed(sandbox, "setuidgid daemon id")
             .prints("uid=1(daemon) gid=1(daemon) groups=1(daemon)\n");
     }
@@ -413,7 +403,7 @@ fn softlimit_bounds_a_leaky_program(sandbox: &Sandbox) {
 
 // Stitching it all together
 fn a_service_for_activemq(sandbox: &Sandbox) {
-    if !is_root(module_path!()) {
+    if !testkit::is_root(module_path!()) {
         return;
     }
     // Every Debian has these accounts; the document's are activemq and

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use testkit::{Running, Sandbox, ours, skip};
+use testkit::{Running, SLEEPER, Sandbox, ours, skip};
 
 ours!(
     service_waits_for_server_to_be_ready,
@@ -110,7 +110,7 @@ fn flapping_service_backs_off_and_fails(sandbox: &Sandbox) {
     sandbox.write("service/flaky/restart-delay-max", "8");
     sandbox.write("service/flaky/restart-limit-count", "2");
     sandbox.write("service/flaky/restart-limit-interval", "60");
-    sandbox.script("service/steady/run", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("service/steady/run", SLEEPER);
     let _svscan = svscan(sandbox);
     sandbox.wait_until("it is to be restarted", || {
         row(sandbox, "flaky")

@@ -1,12 +1,12 @@
 //! What README.md shows, typed.
 
-use testkit::{Sandbox, interop, ours};
+use testkit::{SLEEPER, Sandbox, interop, ours};
 
 use super::{awaited, shown, typed};
 
 interop!(one_minute, runit_tour,);
 
-ours!(by_request_only,);
+ours!(by_request_only);
 
 /// The pieces of shell in a chapter.
 fn pieces<const N: usize>(title: &str) -> [String; N] {
@@ -98,7 +98,7 @@ fn runit_tour(sandbox: &Sandbox) {
 fn by_request_only(sandbox: &Sandbox) {
     typed(sandbox, "mkdir -p sv/db sv/web service bin").succeeds();
     sandbox.script("sv/db/run", "#!/bin/sh\necho >&3\nexec sleep 1000\n");
-    sandbox.script("bin/web-server", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox.script("bin/web-server", SLEEPER);
     let [files, script, run] = pieces("Extensions with -e");
     typed(sandbox, &files).succeeds();
     typed(sandbox, &script).succeeds();

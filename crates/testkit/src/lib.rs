@@ -1,20 +1,19 @@
-//! Programs under test, sandboxes to run them in, and outcomes compared byte for
-//! byte.
+//! Programs under test, sandboxes that run them, and assertions on exact
+//! output.
 //!
 //! A compliance test is one function that runs on several subjects: the
-//! reference programs, ours, and both mixed. It is green on the reference
-//! first; that proves the test before the test proves the product.
+//! reference programs, ours, and both mixed. Write the test for the reference
+//! first: a test that passes there describes 0.76.
 //!
-//! | subject | made by | met by |
+//! | subject | first programs | clients |
 //! | --- | --- | --- |
 //! | `reference` | reference | reference |
 //! | `ours` | ours | ours |
 //! | `theirs_then_ours` | reference | ours |
 //! | `ours_then_theirs` | ours | reference |
 //!
-//! "Made by" are the programs that leave something behind: a log directory, a
-//! running supervise. "Met by" are those that find it: the next multilog,
-//! svc, svok, svstat.
+//! The first programs create state: a log directory, a running supervise. The
+//! clients use this state: the next multilog, svc, svok, svstat.
 
 mod outcome;
 mod programs;
@@ -25,9 +24,9 @@ mod subject;
 
 pub use outcome::Outcome;
 pub use programs::programs;
-pub use sandbox::{Running, Sandbox};
+pub use sandbox::{Running, SLEEPER, Sandbox};
 pub use signal::{kill, killpg};
-pub use subject::{Subject, run, say, skip};
+pub use subject::{Subject, is_root, run, say, skip};
 
 /// Makes tests of functions `fn name(sandbox: &Sandbox)`: each runs on the
 /// reference and on ours.

@@ -1,4 +1,4 @@
-//! What a program did.
+//! The result of a program that has ended.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -7,13 +7,13 @@ use std::process::ExitStatus;
 #[must_use = "a failed command goes unnoticed without an assertion"]
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// What was run, for messages.
+    /// The command line, for messages.
     pub what: String,
     /// How it ended.
     pub status: ExitStatus,
-    /// All of its standard output.
+    /// The whole standard output.
     pub stdout: Vec<u8>,
-    /// All of its standard error.
+    /// The whole standard error.
     pub stderr: Vec<u8>,
 }
 
@@ -51,7 +51,7 @@ impl Outcome {
         self
     }
 
-    /// The exit code; None if a signal ended it.
+    /// The exit code. None: a signal ended the program.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
@@ -77,7 +77,7 @@ impl Outcome {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    /// A crash is never an expected end, whatever the test expects.
+    /// Fails on a crash or a panic, also if the test expects an error.
     #[track_caller]
     pub(crate) fn assert_no_panic(&self) {
         let panicked = self.stderr.windows(8).any(|window| window == b"panicked");
@@ -101,7 +101,7 @@ impl std::fmt::Debug for Outcome {
     }
 }
 
-/// Replaces what svstat's lines say about pids and seconds.
+/// Replaces the pids and seconds in lines of svstat.
 fn masked(text: &str) -> String {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let mut words: Vec<&str> = text.split(' ').collect();

@@ -21,7 +21,7 @@ use crate::{Outcome, Subject, kill, programs};
 /// How long anything may take before the test fails instead of hanging.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The programs that meet what others made (see the crate's table).
+/// The clients of the table in lib.rs.
 const CLIENTS: [&str; 7] = [
     "sv",
     "svc",
@@ -35,12 +35,15 @@ const CLIENTS: [&str; 7] = [
 /// A script among the programs. Only `make install` puts this one beside them.
 const SCRIPT: &str = "svscanboot";
 
+/// A run script of a service that stays up.
+pub const SLEEPER: &str = "#!/bin/sh\nexec sleep 1000\n";
+
 /// The environment variable by which a sandbox knows its processes.
 const MARK: &str = "DAEMONTOOLS_SANDBOX";
 
-/// Shared by those who write files that are to be run, and taken by who
-/// starts a process: until it has become its program, the process has open
-/// what its parent had, and what is open for writing cannot be run (ETXTBSY).
+/// Writers of executable files share this lock, and a starting process takes it
+/// alone. Until its exec, a forked child holds the descriptors of its parent,
+/// and a file that is open for writing cannot be executed (ETXTBSY).
 static WRITING: RwLock<()> = RwLock::new(());
 
 /// Where one test takes place. When it is dropped, every process that was
@@ -77,7 +80,7 @@ impl Sandbox {
             } else {
                 &sandbox.first
             };
-            // Debian has what only root may use beside the other programs.
+            // Debian installs the programs for root in sbin.
             let beside = from.join("../sbin").join(program);
             let from = from.join(program);
             let from = if from.exists() { from } else { beside };
@@ -117,7 +120,7 @@ impl Sandbox {
         self.dir().join(name)
     }
 
-    /// Copies a program to where those may run it who may not go where it is.
+    /// Copies a program to a directory that other users may enter.
     pub fn copy_program(&self, program: &str, to: &Path) {
         let _writing = WRITING.read().unwrap_or_else(PoisonError::into_inner);
         fs::copy(self.bin().join(program), to).unwrap();
@@ -131,8 +134,8 @@ impl Sandbox {
         fs::write(path, bytes).unwrap();
     }
 
-    /// Writes an executable file, and the directories above it. It takes the
-    /// place of one that may be being run, which cannot be written to.
+    /// Writes an executable file, and the directories above it. The new file
+    /// replaces an existing one, because a running script cannot be written to.
     pub fn script(&self, name: impl AsRef<Path>, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -196,8 +199,8 @@ impl Sandbox {
         command
     }
 
-    /// The command `sh -c SCRIPT`. In it `$FIRST` and `$THEN` are the
-    /// directories of the programs that make and of those that meet.
+    /// The command `sh -c SCRIPT`. Its variables `$FIRST` and `$THEN` are the
+    /// directories of the first programs and of the clients.
     pub fn shell(&self, script: &str) -> Command {
         let mut command = self.command("/bin/sh");
         command.arg("-c").arg(script);
@@ -228,8 +231,8 @@ impl Sandbox {
     }
 
     /// Runs a command to its end; each read of its standard input returns one
-    /// of `chunks`, of which none may be empty or longer than what the
-    /// program asks for.
+    /// of `chunks`. A chunk must not be empty or longer than the program's
+    /// read.
     #[track_caller]
     pub fn run_with_chunks<'a>(
         &self,
@@ -308,6 +311,23 @@ impl Sandbox {
             );
             pause();
         }
+    }
+
+    /// Whether supervise or runsv runs in a service directory.
+    #[track_caller]
+    pub fn is_supervised(&self, dir: &str) -> bool {
+        self.sh(&format!("svok {dir}")).code() == Some(0)
+    }
+
+    /// Starts a supervisor, such as `supervise -e`, in a service directory and
+    /// waits until it has opened its FIFOs.
+    #[track_caller]
+    pub fn start_supervisor(&self, command: &str, dir: &str) -> Running {
+        let running = self.start(self.shell(&format!("exec {command} {dir}")));
+        self.wait_until(&format!("{command} runs in {dir}"), || {
+            self.is_supervised(dir)
+        });
+        running
     }
 
     /// The process that the status record of a service directory names; waits
@@ -411,12 +431,12 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// What it has written to standard output so far.
+    /// The standard output so far.
     pub fn stdout(&self) -> Vec<u8> {
         fs::read(&self.stdout).unwrap()
     }
 
-    /// What it has written to standard error so far.
+    /// The standard error so far.
     pub fn stderr(&self) -> Vec<u8> {
         fs::read(&self.stderr).unwrap()
     }

@@ -1,4 +1,4 @@
-//! Signals that reach what a test means, and nobody else.
+//! Signals to single processes and groups; 0 and -1 are refused.
 #![expect(
     clippy::disallowed_methods,
     reason = "it is here that they are fenced in"

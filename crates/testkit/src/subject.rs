@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 
 use crate::Sandbox;
 
-/// Which programs leave things behind, and which meet them.
+/// The programs that create state, and the clients that use this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// Debian's programs alone.
     Reference,
     /// This project's programs alone.
     Ours,
-    /// The reference makes, ours meets.
+    /// The reference creates state, our clients use it.
     TheirsThenOurs,
-    /// Ours makes, the reference meets.
+    /// Ours create state, the clients of the reference use it.
     OursThenTheirs,
 }
 
 impl Subject {
-    /// The directories of the makers and of those that meet what they made.
+    /// The directories of the first programs and of the clients.
     pub(crate) fn directories(self, ours: &Path) -> (PathBuf, PathBuf) {
         let (ours, theirs) = (ours.to_owned(), reference());
         match self {
@@ -72,6 +72,15 @@ pub fn skip(test: &str, why: &str) {
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
         "CI=true, and {why}"
     );
+}
+
+/// Whether the tests run as root; if not, `test` is skipped.
+pub fn is_root(test: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        skip(test, "only root may change users, limits and mounts");
+    }
+    root
 }
 
 /// Prints a line past the test harness, which would keep it to itself.

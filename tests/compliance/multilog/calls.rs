@@ -1,7 +1,7 @@
-//! In what order the system is asked, and what is done when it refuses: each
-//! call that a log depends on fails once.
+//! The order of multilog's system calls, and the retry after each one fails
+//! once.
 //!
-//! strace watches, and refuses in the system's place.
+//! strace records the calls and injects the failures.
 
 use testkit::{Running, Sandbox, compliance, say};
 
@@ -224,7 +224,7 @@ const fn refusal(
     }
 }
 
-/// Whether strace can do its work here; if not, says what is skipped.
+/// Whether strace works here; if not, prints that the test is skipped.
 pub(crate) fn strace_works(sandbox: &Sandbox) -> bool {
     let works = sandbox
         .sh("strace -qq -e inject=getppid:error=EIO true")
@@ -236,8 +236,8 @@ pub(crate) fn strace_works(sandbox: &Sandbox) -> bool {
     works
 }
 
-/// What a trace says, one call a line: its name, whatever its variant, then
-/// names of files without directories, then the mode.
+/// A trace as one call a line: the name without its variant, file names without
+/// directories, and the mode.
 fn summary(sandbox: &Sandbox, trace: &str) -> Vec<String> {
     let trace = masked(sandbox.read(trace));
     let successes = trace
@@ -295,7 +295,7 @@ fn files_are_synced_before_rename(sandbox: &Sandbox) {
         return;
     }
     sandbox.write("input", line(2500));
-    // A directory that exists is not looked at while it is made.
+    // The directory exists, so the trace contains no calls that create it.
     sandbox
         .sh("mkdir m; touch m/state m/current; chmod 744 m/current")
         .succeeds();
@@ -311,7 +311,7 @@ fn failing_calls_are_retried(sandbox: &Sandbox) {
     if !strace_works(sandbox) {
         return;
     }
-    // One read, and one rotation.
+    // The input is one read with one rotation.
     sandbox.write("input", line(1000).repeat(3));
     let running: Vec<_> = REFUSALS
         .iter()

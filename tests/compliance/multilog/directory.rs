@@ -112,9 +112,9 @@ fn directory_named_twice_is_fatal(sandbox: &Sandbox) {
 }
 
 fn file_is_closed_at_line_end_near_size(sandbox: &Sandbox) {
-    // Each chunk is a read, and what a read brings is written before the
-    // next: a file whose last byte written is a line end, and that lacks
-    // no more than 2000 bytes, is closed.
+    // Each chunk is one read, and multilog writes a read before the next one. A
+    // file is closed if its last byte is a line end and at most 2000 bytes are
+    // missing.
     let [thousand, last] = [line(1000), line(96)];
     assert_eq!(
         cut(sandbox, 4096, &[&thousand, &thousand, &last]),
@@ -206,8 +206,8 @@ fn write_is_split_at_its_last_line_end(sandbox: &Sandbox) {
 }
 
 fn unselected_lines_do_not_affect_rotation(sandbox: &Sandbox) {
-    // What is not selected ends in the midst of any read, and the next
-    // line, which is kept together, has begun in an earlier one.
+    // Unselected text ends inside any read, and the next selected line began in
+    // an earlier read.
     let lines = ("z".repeat(99) + "\n").repeat(9);
     let input = [
         line(131_395),
@@ -303,7 +303,7 @@ fn old_files_are_at_sign_and_25_bytes(sandbox: &Sandbox) {
     for name in kept.iter().copied().chain(gone.iter().map(String::as_str)) {
         sandbox.write(format!("m/{name}"), name);
     }
-    // What sorts after the new file counts as newer than it.
+    // A name that sorts after the new file counts as newer.
     let newer = "@zzzzzzzzzzzzzzzzzzzzzzzz.s";
     sandbox.write(format!("m/{newer}"), "");
     sandbox.feed(line(3000), "multilog s4096 n2 ./m").succeeds();

@@ -1,5 +1,5 @@
-//! The words that 0.76 ignores: `R` rotates by age, `S` limits all files
-//! together, `w` names what processors make.
+//! The extended words, which 0.76 ignores: `R` rotates by age, `S` limits the
+//! size of all files, `w` adds a suffix to processed files.
 
 use std::fs;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
 use testkit::{Running, Sandbox, Subject, compliance, ours, skip, theirs_on_ours};
 
-use super::{Feed, contents, files, line, masked, sizes};
+use super::{contents, files, line, masked, sizes, start};
 
-compliance!(unknown_words_are_ignored_or_refused,);
+compliance!(unknown_words_are_ignored_or_refused);
 
 ours!(
     age_out_of_range_is_refused_with_range,
@@ -42,7 +42,7 @@ ours!(
     renamed_file_keeps_name_after_crash,
 );
 
-theirs_on_ours!(reference_continues_extended_directory,);
+theirs_on_ours!(reference_continues_extended_directory);
 
 /// `current` with this text, from an earlier writer that ended well.
 fn write_finished(sandbox: &Sandbox, log: &str, text: &str) {
@@ -51,17 +51,7 @@ fn write_finished(sandbox: &Sandbox, log: &str, text: &str) {
     sandbox.write(format!("{log}/state"), "");
 }
 
-/// A multilog that waits for input.
-fn start(sandbox: &Sandbox, words: &[&str]) -> (Running, Feed) {
-    let mut command = sandbox.command("multilog");
-    command.args(words);
-    let (running, feed) = Feed::start(sandbox, command);
-    feed.settle(sandbox, &running);
-    (running, feed)
-}
-
-/// Waits until the program waits for input with an end to its patience, or
-/// without one.
+/// Waits until the program polls its input, with or without a timeout.
 #[track_caller]
 fn wait_for_patience(sandbox: &Sandbox, running: &Running, endless: bool) {
     let call = format!("/proc/{}/syscall", running.pid());
@@ -90,7 +80,7 @@ fn code(not: &str) -> String {
     )
 }
 
-/// The whole bytes that files have in a log, without what is no log.
+/// The size of all files of a log; other files do not count.
 fn held(sandbox: &Sandbox, log: &str) -> usize {
     sizes(sandbox, log).iter().sum()
 }
@@ -201,7 +191,7 @@ fn partial_line_moves_to_next_file(sandbox: &Sandbox) {
     feed.write(" ended\n");
     feed.end();
     running.wait().succeeds();
-    // It may be time for the second one too by now.
+    // The age of the second file may have been reached, too.
     assert_eq!(contents(sandbox, "m")[..2], [&b"a\n"[..], b"begun ended\n"]);
 }
 
@@ -213,7 +203,7 @@ fn age_closes_file_while_term_waits_for_line(sandbox: &Sandbox) {
     sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
     feed.write(" ended\nnext\n");
     running.wait().succeeds();
-    // It may be time for the second one too by now.
+    // The age of the second file may have been reached, too.
     assert_eq!(contents(sandbox, "m")[..2], [&b"a\n"[..], b"begun ended\n"]);
     assert_eq!(feed.left(), b"next\n");
 }
@@ -283,7 +273,7 @@ fn restart_keeps_age_of_current(sandbox: &Sandbox) {
         made.elapsed().is_ok_and(|age| age > Duration::from_secs(1))
     });
     sandbox.feed("b\n", "multilog R1 ./m").succeeds();
-    // It may be time for the second one too by now.
+    // The age of the second file may have been reached, too.
     assert_eq!(contents(sandbox, "m")[..2], [&b"old\n"[..], b"b\n"]);
 }
 
@@ -348,7 +338,7 @@ fn oldest_file_is_removed_above_size_limit(sandbox: &Sandbox) {
 }
 
 fn oldest_file_is_removed_when_limit_is_reached(sandbox: &Sandbox) {
-    // It is the right one that goes, though another directory is open too.
+    // multilog removes the right file, though a second directory is open.
     let (running, mut feed) = start(sandbox, &["s4096", "S8192", "./m", "S0", "./n"]);
     for (input, kept, all) in [
         (line(4096), &[4096, 0][..], &[4096, 0][..]),
@@ -502,7 +492,7 @@ fn removal_ignores_suffixes(sandbox: &Sandbox) {
 }
 
 fn processed_file_has_suffix_after_crash(sandbox: &Sandbox) {
-    // As KILL leaves it: what was processed is whole once it is executable.
+    // The state after KILL: the x bit marks a complete processed file.
     for (mode, kept) in [
         (0o744, "@LABEL.gz PROCESSED\n@LABEL.u current\n"),
         (0o644, "@LABEL.u previous\n@LABEL.u current\n"),

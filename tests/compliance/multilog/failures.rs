@@ -1,5 +1,5 @@
-//! What cannot be done is said, and tried again every five seconds, and
-//! nothing is lost meanwhile.
+//! Failing calls: multilog prints a message, retries every five seconds and
+//! loses nothing.
 
 use std::process::Command;
 
@@ -18,8 +18,8 @@ compliance!(
     processor_crash_is_a_failure,
 );
 
-/// A script that starts multilog, in a directory `m` made by `before`, and
-/// the first line that it says.
+/// A script that starts multilog in a directory `m` made by `before`, and the
+/// first line of its standard error.
 struct Trouble {
     before: &'static str,
     words: &'static [&'static str],
@@ -98,20 +98,20 @@ const TROUBLES: &[Trouble] = &[
         words: &["s4096", "!exit 111", "./m"],
         says: "processor failed in ./m, pausing",
     },
-    // What a processor died of is not told by the system, and 0.76 shows the
-    // error of whatever failed last: the directory existed already,
+    // A killed processor has no errno. 0.76 prints the errno of its last
+    // failing call: mkdir of a directory that exists,
     Trouble {
         before: CLEAN,
         words: &["s4096", "!kill -9 $$", "./m"],
         says: "processor crashed in ./m, pausing: file already exists",
     },
-    // there was no current to continue,
+    // opening a missing current,
     Trouble {
         before: ":",
         words: &["s4096", "!kill -9 $$", "./m"],
         says: "processor crashed in ./m, pausing: file does not exist",
     },
-    // or a directory was read to its end.
+    // or none, after reading a directory to its end.
     Trouble {
         before: ":",
         words: &["s4096", "./n", "!kill -9 $$", "./m"],
@@ -248,8 +248,8 @@ fn unremovable_old_file_is_reported(sandbox: &Sandbox) {
 }
 
 fn retry_after_five_seconds_loses_nothing(sandbox: &Sandbox) {
-    // All at once, since each takes its five seconds: name, trouble, what
-    // mends it, and the files then.
+    // All failures run at once, since each takes five seconds: name, failure,
+    // repair, and the files afterwards.
     let troubles: &[(&str, &str, &str, &str)] = &[
         (
             "mkdir m; touch m/current; chmod 744 m/current; mkdir m/previous; set -- s4096 ./m",

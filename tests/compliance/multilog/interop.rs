@@ -1,5 +1,4 @@
-//! One multilog goes on in the directory that another left, whoever made
-//! them.
+//! One multilog continues the directory of another; each may be ours or theirs.
 
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use testkit::{Sandbox, interop};
@@ -17,7 +16,7 @@ interop!(
     a_status_file_is_taken_over,
 );
 
-/// Runs the multilog that meets what the other made.
+/// Runs the second multilog on the directory of the first.
 fn meet(sandbox: &Sandbox, script: &str, input: impl AsRef<[u8]>) {
     sandbox
         .feed(input, &format!("$THEN/multilog {script}"))

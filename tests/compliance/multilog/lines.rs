@@ -1,4 +1,4 @@
-//! What happens to lines: stamps, selection, alerts, status files.
+//! Lines: stamps, selection, alerts and status files.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! multilog, by what it prints and what it leaves behind.
+//! multilog, by its output and its files.
 
 pub(crate) mod calls;
 mod directory;
@@ -49,8 +49,8 @@ pub(crate) fn files(sandbox: &Sandbox, log: &str) -> String {
     masked(sandbox.sh(&command).stdout)
 }
 
-/// What a log directory holds: the old files from the oldest on, then
-/// `current`.
+/// The contents of the files in a log directory: the old files from the oldest
+/// on, then `current`.
 pub(crate) fn contents(sandbox: &Sandbox, log: &str) -> Vec<Vec<u8>> {
     let mut names: Vec<_> = std::fs::read_dir(sandbox.path(log))
         .unwrap()
@@ -65,7 +65,7 @@ pub(crate) fn contents(sandbox: &Sandbox, log: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The sizes of what [`contents`] returns.
+/// The sizes of [`contents`].
 pub(crate) fn sizes(sandbox: &Sandbox, log: &str) -> Vec<usize> {
     contents(sandbox, log).iter().map(Vec::len).collect()
 }
@@ -121,7 +121,7 @@ impl Feed {
         poll(&mut reader, PollTimeout::ZERO).unwrap() == 0
     }
 
-    /// Ends the input and returns what nobody has read.
+    /// Ends the input and returns the bytes left in the pipe.
     pub(crate) fn left(mut self) -> Vec<u8> {
         self.end();
         // svlogd leaves the pipe non-blocking, and a child that another test
@@ -131,6 +131,16 @@ impl Feed {
         self.reader.read_to_end(&mut left).unwrap();
         left
     }
+}
+
+/// Starts multilog and waits until it waits for input.
+#[track_caller]
+fn start(sandbox: &Sandbox, words: &[&str]) -> (Running, Feed) {
+    let mut command = sandbox.command("multilog");
+    command.args(words);
+    let (running, feed) = Feed::start(sandbox, command);
+    feed.settle(sandbox, &running);
+    (running, feed)
 }
 
 /// A reading end whose writing end is open, does not wait and has nothing to

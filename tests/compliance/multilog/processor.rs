@@ -1,4 +1,4 @@
-//! Processors: what they are given, and what becomes of what they do.
+//! Processors: their environment, their output and their failures.
 
 use nix::sys::signal::Signal::{self, SIGALRM, SIGHUP, SIGPIPE, SIGTERM};
 use testkit::{Sandbox, compliance};
@@ -80,7 +80,7 @@ fn processor_has_descriptors_0_1_4_5(sandbox: &Sandbox) {
     let dir = sandbox.dir();
     let dir = dir.display();
     let seen = String::from_utf8_lossy(&contents(sandbox, "m")[0]).into_owned();
-    // Others may come from whoever runs the tests; none is of multilog.
+    // The caller of the tests may leave further descriptors open.
     let seen: Vec<_> = seen
         .lines()
         .filter(|line| line.starts_with("flags") || line.contains(&dir.to_string()))

@@ -2,9 +2,9 @@
 //! current files.
 
 use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
-use testkit::{Running, Sandbox, compliance};
+use testkit::{Sandbox, compliance};
 
-use super::{Feed, contents, files, masked};
+use super::{Feed, contents, files, masked, start};
 
 compliance!(
     term_ends_at_once_between_lines,
@@ -23,18 +23,10 @@ compliance!(
     other_signals_have_their_own_action,
 );
 
-fn multilog(sandbox: &Sandbox, words: &[&str]) -> (Running, Feed) {
-    let mut command = sandbox.command("multilog");
-    command.args(words);
-    let (running, feed) = Feed::start(sandbox, command);
-    feed.settle(sandbox, &running);
-    (running, feed)
-}
-
 const FINISHED: &str = "-rw------- 0 lock\n-rw-r--r-- 0 state\n";
 
 fn term_ends_at_once_between_lines(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["./m"]);
+    let (running, mut feed) = start(sandbox, &["./m"]);
     feed.write("a\n");
     feed.settle(sandbox, &running);
     running.signal(SIGTERM);
@@ -47,7 +39,7 @@ fn term_ends_at_once_between_lines(sandbox: &Sandbox) {
 }
 
 fn term_ends_after_the_line_being_read(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["t", "./m", "e"]);
+    let (running, mut feed) = start(sandbox, &["t", "./m", "e"]);
     feed.write("a\nbegun");
     feed.settle(sandbox, &running);
     running.signal(SIGTERM);
@@ -69,7 +61,7 @@ fn term_ends_after_the_line_being_read(sandbox: &Sandbox) {
 }
 
 fn term_in_long_line_leaves_rest_in_pipe(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["s4096", "./m"]);
+    let (running, mut feed) = start(sandbox, &["s4096", "./m"]);
     feed.write("x".repeat(5000));
     feed.settle(sandbox, &running);
     running.signal(SIGTERM);
@@ -87,7 +79,7 @@ fn term_in_long_line_leaves_rest_in_pipe(sandbox: &Sandbox) {
 }
 
 fn term_waits_for_end_of_unfinished_line(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["./m"]);
+    let (running, mut feed) = start(sandbox, &["./m"]);
     feed.write("begun");
     feed.settle(sandbox, &running);
     running.signal(SIGTERM);
@@ -98,7 +90,7 @@ fn term_waits_for_end_of_unfinished_line(sandbox: &Sandbox) {
 }
 
 fn next_multilog_continues_after_term(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["./m"]);
+    let (running, mut feed) = start(sandbox, &["./m"]);
     feed.write("one");
     feed.settle(sandbox, &running);
     running.signal(SIGTERM);
@@ -110,7 +102,7 @@ fn next_multilog_continues_after_term(sandbox: &Sandbox) {
 }
 
 fn second_term_changes_nothing(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["./m"]);
+    let (running, mut feed) = start(sandbox, &["./m"]);
     feed.write("begun");
     feed.settle(sandbox, &running);
     for _ in 0..3 {
@@ -124,7 +116,7 @@ fn second_term_changes_nothing(sandbox: &Sandbox) {
 }
 
 fn term_ends_a_multilog_without_directories(sandbox: &Sandbox) {
-    let (running, feed) = multilog(sandbox, &[]);
+    let (running, feed) = start(sandbox, &[]);
     running.signal(SIGTERM);
     running.wait().succeeds();
     assert_eq!(feed.left(), b"");
@@ -149,7 +141,7 @@ fn term_works_if_inherited_ignored_or_blocked(sandbox: &Sandbox) {
 }
 
 fn alrm_closes_nonempty_current(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["./a", "-a", "./b", "-*", "./c"]);
+    let (running, mut feed) = start(sandbox, &["./a", "-a", "./b", "-*", "./c"]);
     feed.write("a\n");
     feed.settle(sandbox, &running);
     running.signal(SIGALRM);
@@ -177,7 +169,7 @@ fn alrm_closes_nonempty_current(sandbox: &Sandbox) {
 }
 
 fn alrm_moves_partial_line_to_next_file(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["./m"]);
+    let (running, mut feed) = start(sandbox, &["./m"]);
     feed.write("a\nbegun");
     feed.settle(sandbox, &running);
     running.signal(SIGALRM);
@@ -189,7 +181,7 @@ fn alrm_moves_partial_line_to_next_file(sandbox: &Sandbox) {
 }
 
 fn alrm_cuts_a_long_line(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["./m"]);
+    let (running, mut feed) = start(sandbox, &["./m"]);
     feed.write("x".repeat(1500));
     feed.settle(sandbox, &running);
     running.signal(SIGALRM);
@@ -205,7 +197,7 @@ fn alrm_cuts_a_long_line(sandbox: &Sandbox) {
 
 fn alrm_closes_continued_current(sandbox: &Sandbox) {
     sandbox.feed("old\n", "multilog ./m").succeeds();
-    let (running, mut feed) = multilog(sandbox, &["./m"]);
+    let (running, mut feed) = start(sandbox, &["./m"]);
     running.signal(SIGALRM);
     sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
     feed.end();
@@ -215,7 +207,7 @@ fn alrm_closes_continued_current(sandbox: &Sandbox) {
 
 fn alrm_and_term_both_take_effect(sandbox: &Sandbox) {
     for first in [SIGALRM, SIGTERM] {
-        let (running, mut feed) = multilog(sandbox, &["./m"]);
+        let (running, mut feed) = start(sandbox, &["./m"]);
         feed.write("a\nbegun");
         feed.settle(sandbox, &running);
         running.signal(first);
@@ -233,7 +225,7 @@ fn alrm_and_term_both_take_effect(sandbox: &Sandbox) {
 }
 
 fn other_signals_have_their_own_action(sandbox: &Sandbox) {
-    let (running, mut feed) = multilog(sandbox, &["./m"]);
+    let (running, mut feed) = start(sandbox, &["./m"]);
     feed.write("a\n");
     feed.settle(sandbox, &running);
     running.signal(nix::sys::signal::Signal::SIGHUP);

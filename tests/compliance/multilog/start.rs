@@ -1,5 +1,5 @@
-//! What is made of the files that are found at start, in every state that a
-//! crash can leave.
+//! Recovery at start: the result for every state of files that a crash can
+//! leave.
 
 use testkit::{Sandbox, compliance};
 
@@ -22,8 +22,8 @@ compliance!(
     unremovable_newstate_is_accepted,
 );
 
-/// Makes `m` with files as `NAME MODE TEXT`, runs multilog with one line, and
-/// returns what is in `m` then.
+/// Creates files in `m` from `NAME MODE TEXT`, runs multilog with one line, and
+/// returns the files of `m`.
 fn found(sandbox: &Sandbox, made: &[(&str, u32, &str)]) -> String {
     sandbox.sh("rm -rf m; mkdir m").succeeds();
     for (name, mode, text) in made {
