@@ -57,7 +57,8 @@ impl Config {
         let first = files.seconds(names::RESTART_DELAY);
         let longest = files.seconds(names::RESTART_DELAY_MAX);
         let backoff = files.backoff(first, longest);
-        let count = files.number(names::RESTART_LIMIT_COUNT, &COUNT);
+        let kind = "a number from 0 to 10000";
+        let count = files.number(names::RESTART_LIMIT_COUNT, kind, 0, 0..=10_000);
         let interval = files.seconds(names::RESTART_LIMIT_INTERVAL);
         let no_setsid = files.exists(names::NO_SETSID);
         let finish_timeout = finish_timeout.unwrap_or(DEFAULT_FINISH_TIMEOUT);
@@ -164,16 +165,30 @@ impl Reader {
         value
     }
 
-    fn number(&mut self, file: &'static CStr, number: &Number) -> Option<u64> {
-        self.parse(file, number.kind, |text| number.value(text))
+    /// A number in units of its last decimal; further decimals are cut off.
+    fn number(
+        &mut self,
+        file: &'static CStr,
+        kind: &'static str,
+        decimals: usize,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        self.parse(file, kind, |text| {
+            parse_fixed_point(text, decimals).filter(|value| range.contains(value))
+        })
     }
 
+    /// The longest time is that of s6: seven weeks.
     fn milliseconds(&mut self, file: &'static CStr) -> Option<Duration> {
-        self.number(file, &MILLISECONDS).map(Duration::from_millis)
+        let kind = "a number of milliseconds from 0 to 4294967295";
+        let value = self.number(file, kind, 0, 0..=4_294_967_295);
+        value.map(Duration::from_millis)
     }
 
     fn seconds(&mut self, file: &'static CStr) -> Option<Duration> {
-        self.number(file, &SECONDS).map(Duration::from_millis)
+        let kind = "a number of seconds from 0 to 4294967";
+        let value = self.number(file, kind, 3, 0..=4_294_967_000);
+        value.map(Duration::from_millis)
     }
 
     fn signal(&mut self, file: &'static CStr) -> Option<Signal> {
@@ -181,7 +196,8 @@ impl Reader {
     }
 
     fn descriptor(&mut self, file: &'static CStr) -> Option<RawFd> {
-        let number = self.number(file, &DESCRIPTOR)?;
+        let kind = "the number of a descriptor from 1 to 65535";
+        let number = self.number(file, kind, 0, 1..=65_535)?;
         let limit = DescriptorLimit::read().soft_limit();
         if limit.is_some_and(|limit| number >= limit) {
             self.reject(file, "a descriptor that the limit on them allows");
@@ -213,48 +229,6 @@ impl Reader {
         }
         let longest = longest.unwrap_or(first).max(first);
         Some(Backoff { first, longest })
-    }
-}
-
-/// A kind of number.
-struct Number {
-    kind: &'static str,
-    /// In units of the last decimal.
-    range: RangeInclusive<u64>,
-    /// The number of decimals; further ones are cut off.
-    decimals: usize,
-}
-
-const MILLISECONDS: Number = Number {
-    kind: "a number of milliseconds from 0 to 4294967295",
-    // The longest time is that of s6: seven weeks.
-    range: 0..=4_294_967_295,
-    decimals: 0,
-};
-
-const SECONDS: Number = Number {
-    kind: "a number of seconds from 0 to 4294967",
-    range: 0..=4_294_967_000,
-    decimals: 3,
-};
-
-const COUNT: Number = Number {
-    kind: "a number from 0 to 10000",
-    range: 0..=10_000,
-    decimals: 0,
-};
-
-const DESCRIPTOR: Number = Number {
-    kind: "the number of a descriptor from 1 to 65535",
-    range: 1..=65_535,
-    decimals: 0,
-};
-
-impl Number {
-    /// Parses a number; None if it is malformed or out of range.
-    fn value(&self, text: &[u8]) -> Option<u64> {
-        let value = parse_fixed_point(text, self.decimals)?;
-        self.range.contains(&value).then_some(value)
     }
 }
 

@@ -68,7 +68,7 @@ impl Supervisor<'_> {
             && logger.all(|logger| logger.machine.child_pid().is_none())
     }
 
-    fn side(&mut self, role: Role) -> Option<&mut Service> {
+    fn by_role(&mut self, role: Role) -> Option<&mut Service> {
         match role {
             Role::Service => Some(&mut self.service),
             Role::Logger => self.family.logger_mut(),
@@ -100,19 +100,19 @@ impl Supervisor<'_> {
     }
 
     fn start_if_due(&mut self, role: Role) {
-        let Some(side) = self.side(role) else {
+        let Some(service) = self.by_role(role) else {
             return;
         };
-        let start = match side.machine.next_start() {
+        let start = match service.machine.next_start() {
             Some((moment, start)) if moment <= Instant::now() => start,
             Some(_) | None => return,
         };
         let launched = self.family.launch(&mut self.service, role, start);
         let now = Moment::now();
-        if let Some(side) = self.side(role) {
+        if let Some(service) = self.by_role(role) {
             match launched {
-                Some(pid) => side.machine.record_start(pid, now),
-                None => side.machine.record_failed_fork(now),
+                Some(pid) => service.machine.record_start(pid, now),
+                None => service.machine.record_failed_fork(now),
             }
         }
         // The next program to be started may read the files.
@@ -131,10 +131,11 @@ impl Supervisor<'_> {
             }
             let now = Moment::now();
             for role in ROLES {
-                let runs = |side: &mut Service| side.machine.run_pid() == Some(pid);
-                let has_finish = self.side(role).is_some_and(runs) && self.family.has_finish(role);
-                if let Some(side) = self.side(role) {
-                    side.machine.record_exit(pid, status, has_finish, now);
+                let runs = |service: &mut Service| service.machine.run_pid() == Some(pid);
+                let has_finish =
+                    self.by_role(role).is_some_and(runs) && self.family.has_finish(role);
+                if let Some(service) = self.by_role(role) {
+                    service.machine.record_exit(pid, status, has_finish, now);
                 }
             }
             if is_run {
@@ -150,24 +151,24 @@ impl Supervisor<'_> {
         if role == Role::Service && self.family.only_logger_left() {
             return;
         }
-        let Some(side) = self.side(role) else {
+        let Some(service) = self.by_role(role) else {
             return;
         };
-        let mut commands = side.read_commands();
+        let mut commands = service.read_commands();
         if exit {
             commands.push((Command::Exit, SignalTarget::Process));
         }
         self.family.before_commands(&mut self.service, &commands);
         for (command, target) in commands {
-            self.command(role, command, target);
+            self.obey_command(role, command, target);
         }
     }
 
-    fn command(&mut self, role: Role, command: Command, target: SignalTarget) {
-        let Some(side) = self.side(role) else {
+    fn obey_command(&mut self, role: Role, command: Command, target: SignalTarget) {
+        let Some(service) = self.by_role(role) else {
             return;
         };
-        for step in side.machine.command(command, Moment::now()) {
+        for step in service.machine.command(command, Moment::now()) {
             let signal = match step {
                 CommandStep::Signal(signal) => Some(signal),
                 CommandStep::Program { letter, otherwise } => {
@@ -175,15 +176,15 @@ impl Supervisor<'_> {
                     otherwise.filter(|_| !done)
                 }
             };
-            let Some(side) = self.side(role) else {
+            let Some(service) = self.by_role(role) else {
                 return;
             };
-            if let (Some(pid), Some(signal)) = (side.machine.child_pid(), signal) {
+            if let (Some(pid), Some(signal)) = (service.machine.child_pid(), signal) {
                 match target {
                     SignalTarget::Process => signal_process(pid, signal),
                     SignalTarget::ProcessGroup => signal_group(pid, signal),
                 }
-                side.machine.record_signal(signal);
+                service.machine.record_signal(signal);
             }
         }
         self.start_if_due(role);

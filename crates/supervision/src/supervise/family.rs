@@ -36,6 +36,7 @@ impl Family<'_> {
         start: Start,
     ) -> Option<Pid> {
         let launched = match (&mut *self, start) {
+            // Without a `finish`, only `run` starts.
             (Family::Supervise(warn), Start::Run | Start::Finish(_)) => launch_run(warn),
             (Family::Extended(family), Start::Run) => family.launch_run(&mut service.machine),
             (Family::Extended(family), Start::Finish(exit)) => family.launch_finish(exit),
@@ -149,7 +150,7 @@ impl Family<'_> {
         }
     }
 
-    /// The same, to be changed.
+    /// As [`Family::logger`], mutable.
     pub(super) fn logger_mut(&mut self) -> Option<&mut Service> {
         match self {
             Family::Supervise(_) | Family::Extended(_) => None,

@@ -40,8 +40,8 @@ pub enum RunsvWarning<'a> {
     ControlStat(&'a CStr, Errno),
     /// fork(2) failed for this program in `control`.
     ControlFork(&'a CStr, Errno),
-    /// Child: this program in `control` could not get the standard output of
-    /// the service.
+    /// This program in `control` could not get the standard output of the
+    /// service.
     ControlPipe(&'a CStr, Errno),
     /// Child: this program in `control` could not be executed.
     ControlExec(&'a CStr, Errno),
@@ -122,41 +122,45 @@ impl Runsv<'_> {
     /// for it; whether it exits 0.
     pub(super) fn run_control_program(&self, service: &mut Service, letter: u8) -> bool {
         let path = names::control_program(letter);
-        match stat(path.as_c_str()) {
-            Ok(status) if Mode::from_bits_truncate(status.st_mode).contains(Mode::S_IXUSR) => {}
-            Ok(_) | Err(Errno::ENOENT) => return false,
-            Err(error) => {
-                self.warn(RunsvWarning::ControlStat(&path, error));
-                return false;
-            }
-        }
-        // The program may read the published files.
-        publish(service, None, self.warn);
-        let failed = |error| {
-            self.warn(match error {
-                LaunchError::Descriptor(error) | LaunchError::Chdir(error) => {
-                    RunsvWarning::ControlPipe(&path, error)
-                }
-                LaunchError::Prepare(error) => RunsvWarning::ControlPipe(&path, error),
-                LaunchError::Exec(error) => RunsvWarning::ControlExec(&path, error),
-            });
-        };
-        let end = self.pipe_end(Role::Service);
-        let launch = Launch {
-            stdout: end
-                .as_ref()
-                .ok()
-                .and_then(|end| Some(end.as_ref()?.as_fd())),
-            ..Launch::new(PreparedExec::search(None, &[&path], &environment()))
-        };
-        // Without its end of the pipe, the program fails in the new process.
-        match launch.start_with(|| end.as_ref().map(drop).map_err(|error| *error), failed) {
-            Ok(pid) => wait_for(pid).and_then(ExitStatus::code) == Some(0),
-            Err(error) => {
-                self.warn(RunsvWarning::ControlFork(&path, error));
+        match self.launch_control_program(service, &path) {
+            Ok(Some(pid)) => wait_for(pid).and_then(ExitStatus::code) == Some(0),
+            Ok(None) => false,
+            Err(warning) => {
+                self.warn(warning);
                 false
             }
         }
+    }
+
+    fn launch_control_program<'p>(
+        &self,
+        service: &mut Service,
+        path: &'p CStr,
+    ) -> Result<Option<Pid>, RunsvWarning<'p>> {
+        match stat(path) {
+            Ok(status) if Mode::from_bits_truncate(status.st_mode).contains(Mode::S_IXUSR) => {}
+            Ok(_) | Err(Errno::ENOENT) => return Ok(None),
+            Err(error) => return Err(RunsvWarning::ControlStat(path, error)),
+        }
+        // The program may read the published files.
+        publish(service, None, self.warn);
+        let end = self.pipe_end(Role::Service);
+        let end = end.map_err(|error| RunsvWarning::ControlPipe(path, error))?;
+        let launch = Launch {
+            stdout: end.as_ref().map(AsFd::as_fd),
+            ..Launch::new(PreparedExec::search(None, &[path], &environment()))
+        };
+        let launched = launch.start(|error| {
+            self.warn(match error {
+                LaunchError::Descriptor(error) => RunsvWarning::ControlPipe(path, error),
+                LaunchError::Chdir(error) | LaunchError::Exec(error) => {
+                    RunsvWarning::ControlExec(path, error)
+                }
+            });
+        });
+        launched
+            .map(Some)
+            .map_err(|error| RunsvWarning::ControlFork(path, error))
     }
 
     pub(super) fn has_finish(role: Role) -> bool {
