@@ -1,5 +1,5 @@
-//! Many runs of chain programs from one process, since starting one takes
-//! longer than what there is to compare.
+//! Many runs of chain programs from one process, since the start of a driver
+//! takes longer than the runs that it makes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,15 +19,15 @@ pub(super) struct Run {
     pub(super) environment: Vec<Vec<u8>>,
 }
 
-/// Perl code that runs, one after the other, what the lines of a file say:
-/// the program's path, the number of words in argv, argv and the environment,
-/// all but the number in hexadecimal and with an `x` in front. To a second
-/// file it writes after each how it ended, and where its output does.
+/// Perl code that runs the lines of a file one after the other. A line holds the
+/// program's path, the number of words in argv, argv and the environment, all
+/// but the number in hexadecimal and with an `x` in front. For each run, a
+/// second file gets the wait status and the lengths of the output so far.
 const DRIVER: &str = r#"
     my ($execve, $list, $ends) = @ARGV;
     open(my $file, "<", $list) or die "$list: $!";
     my @lines = <$file>;
-    my $said = "";
+    my $report = "";
     for (@lines) {
         my ($path, $words, @rest) = split / /;
         my @strings = map { pack("H*", substr($_, 1)) } ($path, @rest);
@@ -40,10 +40,10 @@ const DRIVER: &str = r#"
             die "$path: $!";
         }
         waitpid($pid, 0) == $pid or die "waitpid: $!";
-        $said .= join(" ", $?, map { 0 + sysseek($_, 0, 1) } *STDOUT, *STDERR) . "\n";
+        $report .= join(" ", $?, map { 0 + sysseek($_, 0, 1) } *STDOUT, *STDERR) . "\n";
     }
     open($file, ">", $ends) or die "$ends: $!";
-    print $file $said;
+    print $file $report;
     close $file or die "$ends: $!";
 "#;
 
@@ -70,7 +70,7 @@ fn results(sandbox: &Sandbox, wrapper: &str, runs: &[Run]) -> Vec<Ended> {
     let outside = sandbox.dir().parent().unwrap().to_owned();
     let mut list = String::new();
     for run in runs {
-        // A copy, since the account that runs it may not go where it is.
+        // A copy, since the account of the run may lack access to the original.
         let copy = outside.join(run.program);
         if !copy.exists() {
             sandbox.copy_program(run.program, &copy);
@@ -90,7 +90,7 @@ fn results(sandbox: &Sandbox, wrapper: &str, runs: &[Run]) -> Vec<Ended> {
     }
     let name = outside.join("runs");
     fs::write(&name, list).unwrap();
-    // A crash that is wanted needs no core file.
+    // A crash that the reference shows as well needs no core file.
     let ends = outside.join("ends");
     let script = format!(
         "ulimit -H -c 8; exec {wrapper} perl -e '{DRIVER}' {EXECVE} {} {}",
@@ -134,8 +134,8 @@ fn results(sandbox: &Sandbox, wrapper: &str, runs: &[Run]) -> Vec<Ended> {
         .collect()
 }
 
-/// Asserts that each run has the same result on both sides. `wrapper` are
-/// words of a command that runs all of them, like setpriv.
+/// Asserts that each run has the same result on both sides. The words of
+/// `wrapper`, such as setpriv with options, start the driver.
 #[track_caller]
 pub(super) fn compare_runs(pair: &Pair, wrapper: &str, runs: &[Run]) {
     let theirs = results(&pair.reference, wrapper, runs);
@@ -149,7 +149,7 @@ pub(super) fn compare_runs(pair: &Pair, wrapper: &str, runs: &[Run]) {
     }
 }
 
-/// Strings of a few of these bytes.
+/// A random string of bytes out of `of`.
 pub(super) fn bytes(
     random: &mut fastrand::Rng,
     of: &[u8],

@@ -6,8 +6,8 @@ use super::batch::{Run, bytes, compare_runs};
 
 const RUNS: usize = 8;
 
-/// What it is called as: most often by its name.
-fn called(random: &mut fastrand::Rng) -> Vec<u8> {
+/// argv[0]: usually `chpst`, otherwise another program's name or any bytes.
+fn argv0(random: &mut fastrand::Rng) -> Vec<u8> {
     let name = *random
         .choice(&["envdir", "envuidgid", "pgrphack", "setuidgid", "softlimit"])
         .unwrap();
@@ -20,7 +20,7 @@ fn called(random: &mut fastrand::Rng) -> Vec<u8> {
     }
 }
 
-/// A limit; the flag says whether it may leave too little to start a child.
+/// A limit. The flag is true if the limit may prevent the start of a child.
 fn limit(random: &mut fastrand::Rng) -> (Vec<u8>, bool) {
     match random.u8(0..12) {
         0..=3 => (random.u64(1 << 32..1 << 45).to_string().into_bytes(), false),
@@ -48,8 +48,8 @@ fn increment(random: &mut fastrand::Rng) -> Vec<u8> {
     }
 }
 
-/// A user and groups; root too often, so that much is allowed afterwards.
-fn who(random: &mut fastrand::Rng) -> Vec<u8> {
+/// A user and groups. root is frequent, so that later options succeed too.
+fn user_and_groups(random: &mut fastrand::Rng) -> Vec<u8> {
     let mut text = Vec::new();
     match random.u8(0..8) {
         0 => return bytes(random, b":0123x\xff", 0..8),
@@ -86,12 +86,12 @@ fn path(random: &mut fastrand::Rng) -> Vec<u8> {
     random.choice(paths).unwrap().as_bytes().to_vec()
 }
 
-fn words(random: &mut fastrand::Rng, called: &[u8]) -> Vec<Vec<u8>> {
+fn words(random: &mut fastrand::Rng, argv0: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut starved = false;
-    let operands: &[&[u8]] = if called.ends_with(b"envdir") {
+    let operands: &[&[u8]] = if argv0.ends_with(b"envdir") {
         &[b"env", b"more", b"nope", b"empty", b"file", b"-e"]
-    } else if called.ends_with(b"uidgid") {
+    } else if argv0.ends_with(b"uidgid") {
         &[
             b"root",
             b"daemon",
@@ -118,7 +118,7 @@ fn words(random: &mut fastrand::Rng, called: &[u8]) -> Vec<Vec<u8>> {
             _ => {
                 let letter = *random.choice(b"uuuUUUbeee/nnlLmdopfcrmdofcasl").unwrap();
                 let (value, low) = match letter {
-                    b'u' | b'U' => (who(random), false),
+                    b'u' | b'U' => (user_and_groups(random), false),
                     b'e' => (path(random), false),
                     b'/' => (path(random), true),
                     b'b' => (bytes(random, b"ab/- \xff", 0..4), false),
@@ -155,8 +155,8 @@ fn words(random: &mut fastrand::Rng, called: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// The files that some words name, on both sides.
-fn furnish(pair: &Pair) {
+/// Makes the files that some words name, on both sides.
+fn make_files(pair: &Pair) {
     for sandbox in [&pair.reference, &pair.ours] {
         sandbox.write("env/A", "a \t\nsecond");
         sandbox.write("env/PATH", "/nope");
@@ -172,27 +172,27 @@ fn furnish(pair: &Pair) {
 }
 
 #[test]
-fn words_for_chpst() {
-    if !testkit::is_root("words_for_chpst") {
+fn chpst_command_lines_match_reference() {
+    if !testkit::is_root("chpst_command_lines_match_reference") {
         return;
     }
-    let mut furnished = false;
+    let mut made = false;
     compare(
         "chpst, 8 command lines each",
         env!("CARGO_BIN_EXE_svok"),
         60,
         |random, pair| {
-            if !furnished {
-                furnish(pair);
-                furnished = true;
+            if !made {
+                make_files(pair);
+                made = true;
             }
             let runs: Vec<_> = (0..RUNS)
                 .map(|_| {
-                    let called = called(random);
-                    let words = words(random, &called);
+                    let argv0 = argv0(random);
+                    let words = words(random, &argv0);
                     Run {
                         program: "chpst",
-                        argv: std::iter::once(called).chain(words).collect(),
+                        argv: std::iter::once(argv0).chain(words).collect(),
                         environment: [&b"PATH=/bin:/usr/bin"[..], b"GID=x", b"A=1", b"EMPTY=2"]
                             .map(<[u8]>::to_vec)
                             .to_vec(),

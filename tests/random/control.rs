@@ -1,18 +1,17 @@
-//! Sequences of control bytes, sent to supervise one by one, with what the
-//! status says and the service gets after each.
+//! Sequences of control bytes, sent to supervise one by one. After each, the
+//! status and the signals that the service received are compared.
 
 use testkit::random::compare;
 use testkit::{Sandbox, Subject};
 
-/// Services that are supervised at the same time: what each of them waits
-/// for, the others wait for as well.
+/// Services supervised at the same time, so that their waits overlap.
 const SERVICES: usize = 25;
 
 /// Commands sent to each service.
 const COMMANDS: usize = 8;
 
-/// A service that records how it starts, and which signals it gets; CONT is not
-/// recorded, since after TERM it may come in time or too late.
+/// A service that records its starts and the signals that it receives. CONT is
+/// not recorded: after TERM, the exit may overtake it.
 pub(super) const RECORDER: &str = r#"#!/usr/bin/perl
 use IO::Handle;
 open my $log, ">>", "log";
@@ -23,25 +22,17 @@ print $log "start $$\n";
 sleep 1000 while 1;
 "#;
 
-/// What there is to see of a service: whether it is up, paused and want from
-/// its status, and its log with the pids left out. None while commands wait
-/// for supervise, or signals for the service, or its death for supervise.
-fn look(sandbox: &Sandbox, name: &str) -> Option<(bool, u8, u8, String)> {
+/// The visible state of a service: whether it is up, paused and want from the
+/// status record, and the log without pids. None while a command, a signal or
+/// an exit is unprocessed.
+fn settled_state(sandbox: &Sandbox, name: &str) -> Option<(bool, u8, u8, String)> {
     if !commands_are_read(sandbox, name) {
         return None;
     }
     let record = std::fs::read(sandbox.path(format!("{name}/supervise/status"))).ok()?;
     let pid = u32::from_le_bytes(record[12..16].try_into().ok()?);
     let log = std::fs::read_to_string(sandbox.path(format!("{name}/log"))).unwrap_or_default();
-    let last_start = log
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("start "));
-    if pid != 0 && (last_start != Some(&pid.to_string()) || !is_calm(pid)) {
-        return None;
-    }
-    // It is about to be started, and one side may be faster than the other.
-    if pid == 0 && record.get(17) == Some(&b'u') {
+    if !is_settled(pid, record[17], &log) {
         return None;
     }
     let words = log
@@ -55,8 +46,20 @@ fn look(sandbox: &Sandbox, name: &str) -> Option<(bool, u8, u8, String)> {
     ))
 }
 
-/// Whether a process sleeps, or is stopped, and no signal is on its way to it.
-pub(super) fn is_calm(pid: u32) -> bool {
+/// Whether neither supervisor nor service is at work. A service that is up has
+/// recorded its start and sleeps. A service that is down is not wanted up:
+/// otherwise its restart is due, and one side may be faster than the other.
+pub(super) fn is_settled(pid: u32, want: u8, log: &str) -> bool {
+    let mut starts = log.lines().rev();
+    let last_start = starts.find_map(|line| line.strip_prefix("start "));
+    match pid {
+        0 => want != b'u',
+        _ => last_start == Some(&pid.to_string()) && rests(pid),
+    }
+}
+
+/// Whether a process sleeps or is stopped, and no signal is pending.
+fn rests(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name| {
         status
@@ -69,19 +72,18 @@ pub(super) fn is_calm(pid: u32) -> bool {
 }
 
 #[test]
-fn sequences_of_control_bytes() {
+fn control_bytes_have_same_effects() {
     same_after_each("control bytes, 25 services a case", "supervise");
 }
 
-/// Where a service asks for nothing, -e changes nothing.
+/// Without files of -e in the service directory, -e changes nothing.
 #[test]
-fn sequences_of_control_bytes_with_e() {
+fn control_bytes_with_e_have_same_effects() {
     let name = "control bytes for supervise -e, 25 services a case";
     same_after_each(name, "supervise -e");
 }
 
-/// Sends random bytes to supervise of the reference, and to ours as it is
-/// called there.
+/// Sends random bytes to supervise of the reference and to the command `ours`.
 fn same_after_each(name: &str, ours: &str) {
     let mut run = 0;
     compare(name, env!("CARGO_BIN_EXE_svok"), 2, |random, pair| {
@@ -111,17 +113,17 @@ fn same_after_each(name: &str, ours: &str) {
         let mut sent = vec![String::new(); SERVICES];
         for step in 0..=COMMANDS {
             for (n, name) in names.iter().enumerate() {
-                let what = format!("{name} is the same after {:?}", sent[n]);
-                pair.ours.wait_until(&what, || {
-                    let seen = look(&pair.reference, name);
-                    seen.is_some() && seen == look(&pair.ours, name)
+                let condition = format!("{name} is the same after {:?}", sent[n]);
+                pair.ours.wait_until(&condition, || {
+                    let theirs = settled_state(&pair.reference, name);
+                    theirs.is_some() && theirs == settled_state(&pair.ours, name)
                 });
             }
             if step == COMMANDS {
                 break;
             }
             for (n, name) in names.iter().enumerate() {
-                // Those that change the state come more often.
+                // Bytes that change the state are more frequent.
                 let letter = char::from(*random.choice(b"uuddooppcchaitk+").unwrap());
                 sent[n].push(letter);
                 for sandbox in both {
@@ -139,7 +141,7 @@ fn same_after_each(name: &str, ours: &str) {
     });
 }
 
-/// Whether supervise has taken all commands that were sent.
+/// Whether supervise has read all commands that were sent.
 pub(super) fn commands_are_read(sandbox: &Sandbox, name: &str) -> bool {
     use nix::fcntl::{OFlag, open};
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

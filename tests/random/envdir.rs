@@ -1,4 +1,4 @@
-//! Directories of variables, and environments to be changed by them.
+//! Directories of variables, and the environments that envdir changes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -34,7 +34,7 @@ fn contents(random: &mut fastrand::Rng) -> Vec<u8> {
         0..=5 => Vec::new(),
         6..=9 => b"value\n".to_vec(),
         10..=12 => bytes(random, b" \t\0\n", 1..6),
-        // About the longest string that execve takes, 131072 with name and NUL.
+        // About the longest string that execve accepts: 131072 with name and NUL.
         13 => {
             let long = random.usize(131_060..131_080);
             [vec![b'x'; long], bytes(random, b" \n", 0..3)].concat()
@@ -67,7 +67,7 @@ fn make(sandbox: &Sandbox, directory: &str, files: &[(Vec<u8>, File)]) {
     fs::create_dir(&directory).unwrap();
     for (name, file) in files {
         let path = directory.join(OsStr::from_bytes(name));
-        // A second file of a name is left out.
+        // Skips a second file of the same name.
         if path.symlink_metadata().is_ok() {
             continue;
         }
@@ -100,7 +100,7 @@ fn environment(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn directories_for_envdir() {
+fn envdir_directories_match_reference() {
     const DIRECTORIES: usize = 8;
     let root = nix::unistd::geteuid().is_root();
     compare(
@@ -133,7 +133,7 @@ fn directories_for_envdir() {
                     environment: environment(random),
                 });
             }
-            // Root can read what is unreadable, so that half of the cases are run as nobody.
+            // Root can read files of mode 0: half of the cases run as nobody.
             let nobody = root && random.bool();
             let wrapper = if nobody {
                 "setpriv --reuid=65534 --regid=65534 --clear-groups"

@@ -8,8 +8,8 @@ use testkit::random::compare;
 
 use super::batch::{Run, compare_runs};
 
-/// Makes the file `t` in a directory, of one of the kinds that execve tells
-/// apart.
+/// Makes the file `t` in a directory, of one of the kinds that execve
+/// distinguishes.
 fn make(sandbox: &Sandbox, directory: &str, kind: u8) {
     let path = sandbox.path(directory);
     if path.exists() {
@@ -32,7 +32,7 @@ fn make(sandbox: &Sandbox, directory: &str, kind: u8) {
 }
 
 #[test]
-fn programs_for_pgrphack() {
+fn program_search_matches_reference() {
     const RUNS: usize = 8;
     let long = "l".repeat(300);
     compare(

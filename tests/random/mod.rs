@@ -17,22 +17,23 @@ mod tai64nlocal;
 use testkit::random::Pair;
 use testkit::{Outcome, Sandbox};
 
-/// How a run ended, and its output in a form that can be read.
-fn ended(outcome: &Outcome) -> (std::process::ExitStatus, String, String) {
-    let readable = |bytes: &[u8]| bytes.escape_ascii().to_string();
+/// The exit status of a run, and its output with escapes.
+fn readable(outcome: &Outcome) -> (std::process::ExitStatus, String, String) {
+    let escaped = |bytes: &[u8]| bytes.escape_ascii().to_string();
     (
         outcome.status,
-        readable(&outcome.stdout),
-        readable(&outcome.stderr),
+        escaped(&outcome.stdout),
+        escaped(&outcome.stderr),
     )
 }
 
-/// Runs a program with the same words on both sides and compares how it ends.
+/// Runs a program with the same words on both sides and compares exit status
+/// and output.
 #[track_caller]
-fn same_end(pair: &Pair, program: &str, words: &[impl AsRef<std::ffi::OsStr>]) {
+fn same_outcome(pair: &Pair, program: &str, words: &[impl AsRef<std::ffi::OsStr>]) {
     pair.same(|sandbox: &Sandbox| {
         let mut command = sandbox.command(program);
         command.args(words);
-        ended(&sandbox.run(command))
+        readable(&sandbox.run(command))
     });
 }

@@ -1,4 +1,4 @@
-//! Scripts, lines, ways of reading them, and what is found at start.
+//! Scripts, lines, lengths of reads, and files left in the log directories.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,35 +7,36 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::faults::in_memory;
 use fastrand::Rng;
 use testkit::{Outcome, Sandbox, Subject, random};
 
+use crate::faults::in_memory;
+
 const LOGS: [&str; 2] = ["m", "n"];
 const STATUS: &str = "status";
-/// What 0.76 reads at once.
-const ITS_READ: usize = 1024;
+/// The size of 0.76's read buffer, in bytes.
+const ORIGINAL_READ: usize = 1024;
 
 #[test]
-fn scripts_and_lines() {
+fn any_script_and_input_leaves_same_logs() {
     let memory = in_memory();
     random::compare("multilog", env!("CARGO_BIN_EXE_svok"), 4000, |rng, pair| {
         let rounds = 1 + usize::from(rng.u8(..3) == 0);
         let rounds: Vec<_> = (0..rounds).map(|_| Round::generate(rng)).collect();
         pair.same(|sandbox| {
-            let place = memory.path().join(format!("{:?}", sandbox.subject()));
-            let _ = fs::remove_dir_all(&place);
-            fs::create_dir(&place).unwrap();
-            let run = |round: &Round| round.run(sandbox, &place);
+            let dir = memory.path().join(format!("{:?}", sandbox.subject()));
+            let _ = fs::remove_dir_all(&dir);
+            fs::create_dir(&dir).unwrap();
+            let run = |round: &Round| round.run(sandbox, &dir);
             rounds.iter().map(run).collect::<Vec<_>>()
         });
     });
 }
 
-/// `S`, `w`, and an `R` whose time does not come: what ours keeps is what is
-/// left of all that the reference has written, once the oldest files are gone.
+/// `S`, `w`, and an `R` too long to take effect: ours keeps the files of the
+/// reference without the oldest ones.
 #[test]
-fn words_that_are_new() {
+fn new_words_keep_newest_files_of_reference() {
     let memory = in_memory();
     let built = env!("CARGO_BIN_EXE_svok");
     random::compare("multilog, new words", built, 400, |rng, pair| {
@@ -58,21 +59,21 @@ fn words_that_are_new() {
         rng.shuffle(&mut words);
         let inputs: Vec<_> = (0..2).map(|_| input(rng, 60_000)).collect();
         let run = |sandbox: &Sandbox, words: &[String]| {
-            let place = memory.path().join(format!("{:?}", sandbox.subject()));
-            let _ = fs::remove_dir_all(&place);
-            fs::create_dir(&place).unwrap();
+            let dir = memory.path().join(format!("{:?}", sandbox.subject()));
+            let _ = fs::remove_dir_all(&dir);
+            fs::create_dir(&dir).unwrap();
             for input in &inputs {
                 let mut command = sandbox.command("multilog");
                 command.args(words).args(processor).arg("./m");
-                command.current_dir(&place);
-                let path = place.join("input");
+                command.current_dir(&dir);
+                let path = dir.join("input");
                 fs::write(&path, input).unwrap();
                 command.stdin(File::open(path).unwrap());
                 sandbox.run(command).succeeds();
             }
-            listing(&place.join("m"), |text| text)
+            listing(&dir.join("m"), |text| text)
                 .into_iter()
-                .map_while(|entry| logged(&entry))
+                .map_while(|entry| log_file(&entry))
                 .collect::<Vec<_>>()
         };
         let mut expected = run(&pair.reference, &[format!("s{size}"), "n999".into()]);
@@ -94,9 +95,9 @@ fn words_that_are_new() {
     });
 }
 
-/// The end of an old file's name, or `current`, and the text; None for other
+/// The suffix of an archived file, or `current`, and the text. None for other
 /// files.
-fn logged(entry: &Entry) -> Option<(String, Vec<u8>)> {
+fn log_file(entry: &Entry) -> Option<(String, Vec<u8>)> {
     let end = match entry.name.strip_prefix('@') {
         Some(label) => label.get(24..)?,
         None if entry.name == "current" => "current",
@@ -105,27 +106,26 @@ fn logged(entry: &Entry) -> Option<(String, Vec<u8>)> {
     Some((end.to_owned(), entry.text.0.clone()))
 }
 
-/// Of all files that there were, in their order, removes those that go while
-/// they become what they are one after the other.
+/// Applies the limits `n` and `S` to the files in the order of their creation.
 fn remove_oldest(all: &mut Vec<(String, Vec<u8>)>, files: usize, bytes: usize) {
     let bytes = if bytes == 0 { usize::MAX } else { bytes };
     let mut kept: Vec<(String, Vec<u8>)> = Vec::new();
     for file in all.drain(..) {
         let held = |kept: &[(String, Vec<u8>)]| kept.iter().map(|file| file.1.len()).sum::<usize>();
-        // The file grows to its length; then it is old.
+        // A file is archived after it has grown to its length.
         while !kept.is_empty() && held(&kept) + file.1.len() > bytes {
             kept.remove(0);
         }
-        let old = file.0 != "current";
+        let archived = file.0 != "current";
         kept.push(file);
-        while old && kept.len() >= files {
+        while archived && kept.len() >= files {
             kept.remove(0);
         }
     }
     *all = kept;
 }
 
-/// What can be seen at a glance.
+/// Suffixes and lengths of files, for messages.
 fn shape(files: &[(String, Vec<u8>)]) -> Vec<(&str, usize)> {
     let shape = |file| -> (&str, usize) {
         let (end, text): &(String, Vec<u8>) = file;
@@ -134,16 +134,15 @@ fn shape(files: &[(String, Vec<u8>)]) -> Vec<(&str, usize)> {
     files.iter().map(shape).collect()
 }
 
-/// One run of multilog, in the directory that those before it left.
+/// One run of multilog, in the directory that earlier rounds left.
 #[derive(Debug)]
 struct Round {
-    /// What a crash or a user did to the files before.
+    /// Changes to the files before the run, as by a crash or a user.
     changes: Vec<Change>,
     script: Vec<OsString>,
     input: Vec<u8>,
-    /// The length of what one read returns; None to read from a file. What is
-    /// longer than 0.76's reads is made of whole ones, and 0.76 has it from a
-    /// file.
+    /// The length of one read, in bytes. None: the input is a file. Lengths above
+    /// 0.76's buffer are multiples of it, and 0.76 then reads a file.
     chunk: Option<usize>,
 }
 
@@ -155,9 +154,9 @@ enum Change {
     Link(String, String),
 }
 
-/// All that can be seen of a round, without its labels.
+/// The visible results of a round, without labels.
 #[derive(PartialEq, Debug)]
-struct Seen {
+struct Results {
     code: Option<i32>,
     stderr: Text,
     status: Option<Text>,
@@ -171,7 +170,7 @@ pub(super) struct Entry {
     pub(super) text: Text,
 }
 
-/// A text; of a long one, a failure shows the beginning and a sum.
+/// A text. Messages show its length, a checksum and the beginning.
 #[derive(PartialEq)]
 pub(super) struct Text(pub(super) Vec<u8>);
 
@@ -207,8 +206,8 @@ impl Round {
             _ => None,
         };
         let chunk = chunk.map(|chunk| match chunk {
-            ..=ITS_READ => chunk,
-            more => more.next_multiple_of(ITS_READ),
+            ..=ORIGINAL_READ => chunk,
+            more => more.next_multiple_of(ORIGINAL_READ),
         });
         Round {
             changes,
@@ -218,37 +217,40 @@ impl Round {
         }
     }
 
-    fn run(&self, sandbox: &Sandbox, place: &Path) -> Seen {
+    fn run(&self, sandbox: &Sandbox, dir: &Path) -> Results {
         for change in &self.changes {
-            change.make(place);
+            change.make(dir);
         }
-        // Without a state, a processor is tried again for ever.
+        // Without the file state, multilog retries a processor forever.
         for log in LOGS {
-            let state = place.join(log).join("state");
-            if place.join(log).exists() && !state.exists() {
+            let state = dir.join(log).join("state");
+            if dir.join(log).exists() && !state.exists() {
                 fs::write(state, "").unwrap();
             }
         }
-        let outcome = self.multilog(sandbox, place);
-        Seen {
+        let outcome = self.multilog(sandbox, dir);
+        Results {
             code: outcome.code(),
-            stderr: Text(concealed(outcome.stderr)),
-            status: fs::read(place.join(STATUS)).ok().map(concealed).map(Text),
-            logs: LOGS.map(|log| listing(&place.join(log), concealed)),
+            stderr: Text(without_labels(outcome.stderr)),
+            status: fs::read(dir.join(STATUS))
+                .ok()
+                .map(without_labels)
+                .map(Text),
+            logs: LOGS.map(|log| listing(&dir.join(log), without_labels)),
         }
     }
 
-    fn multilog(&self, sandbox: &Sandbox, place: &Path) -> Outcome {
+    fn multilog(&self, sandbox: &Sandbox, dir: &Path) -> Outcome {
         let mut command = sandbox.command("multilog");
-        command.args(&self.script).current_dir(place);
+        command.args(&self.script).current_dir(dir);
         let longest = match sandbox.subject() {
             Subject::Ours => usize::MAX,
-            _ => ITS_READ,
+            _ => ORIGINAL_READ,
         };
         if let Some(chunk) = self.chunk.filter(|chunk| *chunk <= longest) {
             return sandbox.run_with_chunks(command, self.input.chunks(chunk));
         }
-        let input = place.join("input");
+        let input = dir.join("input");
         fs::write(&input, &self.input).unwrap();
         command.stdin(File::open(input).unwrap());
         sandbox.run(command)
@@ -256,7 +258,7 @@ impl Round {
 }
 
 /// The bytes with the digits of every label overwritten.
-pub(super) fn concealed(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(super) fn without_labels(mut bytes: Vec<u8>) -> Vec<u8> {
     let mut start = 0;
     while let Some(found) = bytes[start..].iter().position(|&byte| byte == b'@') {
         start += found + 1;
@@ -268,32 +270,32 @@ pub(super) fn concealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// The files of a log directory, old ones first and in their order.
-pub(super) fn listing(log: &Path, conceal: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<Entry> {
+/// The files of a log directory: archived files in their order, then the others.
+pub(super) fn listing(log: &Path, mask: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<Entry> {
     let mut names: Vec<_> = match fs::read_dir(log) {
         Ok(entries) => entries.map(|entry| entry.unwrap().file_name()).collect(),
         Err(_) => return Vec::new(),
     };
-    // What is written to `current` goes on from the last old file.
+    // A label may begin in the last archived file and end in `current`.
     names.sort_by_key(|name| {
-        let old = name.as_encoded_bytes().starts_with(b"@");
-        (!old, name != "current", name.clone())
+        let archived = name.as_encoded_bytes().starts_with(b"@");
+        (!archived, name != "current", name.clone())
     });
     let read = |name| fs::read(log.join(name)).unwrap();
     let texts: Vec<_> = names.iter().map(read).collect();
-    let text = conceal(texts.concat());
+    let text = mask(texts.concat());
     let mut rest = text.as_slice();
     let mut entries = Vec::new();
     for (name, text) in names.into_iter().zip(texts) {
         let (text, after) = rest.split_at(text.len());
-        // A file may begin in the midst of a label whose beginning is gone.
-        let mut text = conceal(text.to_vec());
+        // A file may begin within a label whose beginning is gone.
+        let mut text = mask(text.to_vec());
         let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit());
         let cut = digits.count().min(24);
         text[..cut].fill(b'#');
         let metadata = fs::metadata(log.join(&name)).unwrap();
         entries.push(Entry {
-            name: String::from_utf8(concealed(name.into_vec())).unwrap(),
+            name: String::from_utf8(without_labels(name.into_vec())).unwrap(),
             mode: metadata.permissions().mode(),
             text: Text(text),
         });
@@ -303,22 +305,22 @@ pub(super) fn listing(log: &Path, conceal: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<E
 }
 
 impl Change {
-    fn make(&self, place: &Path) {
+    fn make(&self, dir: &Path) {
         match self {
             Change::Remove(name) => {
-                let _ = fs::remove_file(place.join(name));
+                let _ = fs::remove_file(dir.join(name));
             }
             Change::Write(name, mode, text) => {
-                let path = place.join(name);
+                let path = dir.join(name);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(&path, text).unwrap();
                 fs::set_permissions(path, Permissions::from_mode(*mode)).unwrap();
             }
             Change::Mode(name, mode) => {
-                let _ = fs::set_permissions(place.join(name), Permissions::from_mode(*mode));
+                let _ = fs::set_permissions(dir.join(name), Permissions::from_mode(*mode));
             }
             Change::Link(from, to) => {
-                let _ = fs::hard_link(place.join(from), place.join(to));
+                let _ = fs::hard_link(dir.join(from), dir.join(to));
             }
         }
     }
@@ -381,7 +383,7 @@ fn script(rng: &mut Rng) -> Vec<OsString> {
         match rng.u8(..12) {
             0..=3 => {
                 let sign = pick(rng, b"+-");
-                // Labels differ from side to side.
+                // Patterns must not depend on labels, which differ between the sides.
                 let label: &[u8] = if stamped { b"@* " } else { b"" };
                 words.push([&[sign], label, &pattern(rng)[..]].concat());
             }
@@ -413,7 +415,7 @@ fn pattern(rng: &mut Rng) -> Vec<u8> {
     (0..length).map(|_| pick(rng, b"**abc@ 0\xff")).collect()
 }
 
-/// Lines of a few bytes, or of lengths about which something changes.
+/// Lines of a few bytes, or of lengths near the limits of buffers and options.
 pub(super) fn input(rng: &mut Rng, length: usize) -> Vec<u8> {
     let mut input = Vec::new();
     let critical = rng.bool();
@@ -437,8 +439,8 @@ pub(super) fn input(rng: &mut Rng, length: usize) -> Vec<u8> {
         let start = input.len();
         input.resize(start + length, filling);
         for _ in 0..rng.usize(..4) {
-            let place = rng.usize(start..=input.len());
-            if let Some(byte) = input.get_mut(place) {
+            let at = rng.usize(start..=input.len());
+            if let Some(byte) = input.get_mut(at) {
                 *byte = pick(rng, b"abc* \0\xff@");
             }
         }

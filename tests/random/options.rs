@@ -6,8 +6,8 @@ use super::batch::{Run, bytes, compare_runs};
 
 const RUNS: usize = 8;
 
-/// What the program is called as: most often its name.
-fn called(random: &mut fastrand::Rng, program: &str) -> Vec<u8> {
+/// argv[0]: usually the program's name.
+fn argv0(random: &mut fastrand::Rng, program: &str) -> Vec<u8> {
     match random.u8(0..12) {
         0 => format!("./{program}").into_bytes(),
         1 => bytes(random, b"ab/-\xff ", 0..7),
@@ -15,21 +15,21 @@ fn called(random: &mut fastrand::Rng, program: &str) -> Vec<u8> {
     }
 }
 
-fn run(program: &'static str, called: Vec<u8>, words: Vec<Vec<u8>>) -> Run {
+fn run(program: &'static str, argv0: Vec<u8>, words: Vec<Vec<u8>>) -> Run {
     Run {
         program,
-        argv: std::iter::once(called).chain(words).collect(),
+        argv: std::iter::once(argv0).chain(words).collect(),
         environment: vec![b"PATH=/bin:/usr/bin".to_vec()],
     }
 }
 
-/// A value for a limit; the flag says whether it may leave too little memory
-/// to start a child.
+/// A value for a limit. The flag is true if the limit may prevent the start of a
+/// child.
 fn limit(random: &mut fastrand::Rng) -> (Vec<u8>, bool) {
     match random.u8(0..14) {
         0 => (b"=".to_vec(), false),
         1..=4 => (random.u64(1 << 32..1 << 45).to_string().into_bytes(), false),
-        // These wrap at 64 bits, to anything.
+        // Wraps at 64 bits, to any value.
         5 => (bytes(random, b"0123456789", 20..40), true),
         6 => (
             random.u64(u64::MAX - 9..=u64::MAX).to_string().into_bytes(),
@@ -55,7 +55,7 @@ fn softlimit_words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
                 starved = true;
             }
             _ => {
-                // How long a process runs until its CPU time is up, nobody knows.
+                // -t is left out: the moment of SIGXCPU is not reproducible.
                 let letter = *random.choice(b"acdflmoprsmm").unwrap();
                 let (value, low) = limit(random);
                 starved |= low && b"adlms".contains(&letter);
@@ -68,7 +68,7 @@ fn softlimit_words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
                     if random.u8(0..16) > 0 {
                         words.push(value);
                     } else {
-                        // What follows is taken for its value.
+                        // The next word becomes the value.
                         starved = true;
                     }
                 }
@@ -85,7 +85,7 @@ fn softlimit_words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn words_for_softlimit() {
+fn softlimit_words_match_reference() {
     compare(
         "softlimit, 8 command lines each",
         env!("CARGO_BIN_EXE_svok"),
@@ -93,8 +93,8 @@ fn words_for_softlimit() {
         |random, pair| {
             let runs: Vec<_> = (0..RUNS)
                 .map(|_| {
-                    let called = called(random, "softlimit");
-                    run("softlimit", called, softlimit_words(random))
+                    let argv0 = argv0(random, "softlimit");
+                    run("softlimit", argv0, softlimit_words(random))
                 })
                 .collect();
             compare_runs(pair, "", &runs);
@@ -118,7 +118,7 @@ fn setlock_words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
     let files = [
         "lock", "no/lock", ".", "", "fifo", "another", "held", "held", "held", "held",
     ];
-    // Only where nothing can wait for it is the held one asked for.
+    // The held lock is used only if no run can block on it.
     let files = if waits { &files[..6] } else { &files };
     if random.u8(0..16) > 0 {
         words.push(random.choice(files).unwrap().as_bytes().to_vec());
@@ -131,8 +131,8 @@ fn setlock_words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
     words
 }
 
-/// Has the lock `held` held on both sides.
-fn hold(pair: &Pair) {
+/// Holds the lock `held` on both sides.
+fn hold_lock(pair: &Pair) {
     for sandbox in [&pair.reference, &pair.ours] {
         let script = "mkfifo fifo; exec setlock held sh -c '>taken; exec sleep 1000'";
         drop(sandbox.start(sandbox.shell(script)));
@@ -141,7 +141,7 @@ fn hold(pair: &Pair) {
 }
 
 #[test]
-fn words_for_setlock() {
+fn setlock_words_match_reference() {
     let mut held = false;
     compare(
         "setlock, 8 command lines each",
@@ -149,13 +149,13 @@ fn words_for_setlock() {
         125,
         |random, pair| {
             if !held {
-                hold(pair);
+                hold_lock(pair);
                 held = true;
             }
             let runs: Vec<_> = (0..RUNS)
                 .map(|_| {
-                    let called = called(random, "setlock");
-                    run("setlock", called, setlock_words(random))
+                    let argv0 = argv0(random, "setlock");
+                    run("setlock", argv0, setlock_words(random))
                 })
                 .collect();
             compare_runs(pair, "", &runs);

@@ -1,4 +1,4 @@
-//! What ps sees after messages of all kinds.
+//! The title in the output of ps after messages of all kinds.
 
 use std::fs;
 use std::io::Write;
@@ -10,8 +10,8 @@ use fastrand::Rng;
 use testkit::Sandbox;
 use testkit::random::compare;
 
-/// The last byte of each message in turn, which is nowhere else: once it is
-/// at the end of the title, all before it has been read.
+/// The last byte of each message in turn, which no message contains elsewhere.
+/// Once the title ends with it, the program has read the message.
 const ENDS: [u8; 5] = [1, 2, 3, 4, 5];
 
 fn message(random: &mut Rng, end: u8) -> Vec<u8> {
@@ -53,7 +53,7 @@ fn titles(
     let title = || fs::read(&cmdline).unwrap_or_default();
     let mut titles = Vec::new();
     for message in messages {
-        // It has ended if the last argument was too short.
+        // The program exits if its last argument is too short.
         if writer.write_all(message).is_err() {
             break;
         }
@@ -62,11 +62,12 @@ fn titles(
         while running.runs() && !title().ends_with(end) {
             assert!(
                 start.elapsed() < Duration::from_secs(60),
-                "it does not read"
+                "the title does not end with {:?}",
+                message.last()
             );
             std::thread::yield_now();
         }
-        // Once more, since that was read while it was written to.
+        // Again, since the first read may have seen a partly written title.
         titles.push(title().escape_ascii().to_string());
     }
     drop(writer);
@@ -75,7 +76,7 @@ fn titles(
         outcome.stdout.is_empty() && outcome.stderr.is_empty(),
         "{outcome:?}"
     );
-    // What was seen of one that ended at once is chance.
+    // Titles seen before an immediate exit depend on timing.
     if outcome.code() == Some(100) {
         titles.clear();
     }
@@ -83,7 +84,7 @@ fn titles(
 }
 
 #[test]
-fn messages_of_all_kinds() {
+fn messages_of_any_kind_make_same_titles() {
     let built = env!("CARGO_BIN_EXE_readproctitle");
     compare("readproctitle", built, 700, |random, pair| {
         let mut arguments = Vec::new();

@@ -1,22 +1,22 @@
-//! Sequences of control bytes, sent to runsv one by one, to the service or its
-//! logger, with what is told of both and what they get after each.
+//! Sequences of control bytes, sent to runsv one by one, for the service or its
+//! logger. After each, the files in supervise and the signals that both
+//! received are compared.
 
 use testkit::Sandbox;
 use testkit::random::compare;
 
-use super::control::{RECORDER, commands_are_read, is_calm};
+use super::control::{RECORDER, commands_are_read, is_settled};
 
-/// Services that are kept at the same time: what each of them waits for, the
-/// others wait for as well.
+/// Services supervised at the same time, so that their waits overlap.
 const SERVICES: usize = 12;
 
 /// Commands sent to each service.
 const COMMANDS: usize = 8;
 
-/// What runsv runs when `run` has ended.
+/// The finish script.
 const FINISH: &str = "#!/bin/sh\necho \"finish $1 $2\" >>trace\n";
 
-/// A logger that reads to the end, and records as the service does.
+/// A logger that reads to the end of input and records like the service.
 const LOGGER: &str = r#"#!/usr/bin/perl
 use IO::Handle;
 open my $log, ">>", "trace";
@@ -28,17 +28,17 @@ print $log "start $$\n";
 print $log "end\n";
 "#;
 
-/// What a service is made of.
-struct Made {
+/// The optional parts of a service.
+struct Parts {
     down: bool,
     finish: bool,
     logger: bool,
 }
 
-/// What there is to see of a service or a logger: the record after its pid,
-/// the line, whether `pid` has its pid, and its trace without pids. None while
-/// commands wait for runsv, or signals for what it runs, or a death for it.
-fn look(sandbox: &Sandbox, name: &str) -> Option<(Vec<u8>, String, bool, String)> {
+/// The visible state of a service or a logger: the record after the pid, the
+/// line of `stat`, whether `pid` agrees with the record, and the trace without
+/// pids. None while a command, a signal or an exit is unprocessed.
+fn settled_state(sandbox: &Sandbox, name: &str) -> Option<(Vec<u8>, String, bool, String)> {
     if !commands_are_read(sandbox, name) {
         return None;
     }
@@ -47,15 +47,7 @@ fn look(sandbox: &Sandbox, name: &str) -> Option<(Vec<u8>, String, bool, String)
     let pid = u32::from_le_bytes(record.get(12..16)?.try_into().ok()?);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
     let log = text(read("trace").unwrap_or_default());
-    let last_start = log
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("start "));
-    if pid != 0 && (last_start != Some(&pid.to_string()) || !is_calm(pid)) {
-        return None;
-    }
-    // It is about to be started, and one side may be faster than the other.
-    if pid == 0 && record.get(17) == Some(&b'u') {
+    if !is_settled(pid, *record.get(17)?, &log) {
         return None;
     }
     let words = log
@@ -69,7 +61,7 @@ fn look(sandbox: &Sandbox, name: &str) -> Option<(Vec<u8>, String, bool, String)
     ))
 }
 
-/// A pid as the file `pid` has it.
+/// A pid as in the file `pid`: empty if the service is down.
 fn format_pid(pid: u32) -> String {
     match pid {
         0 => String::new(),
@@ -78,7 +70,7 @@ fn format_pid(pid: u32) -> String {
 }
 
 #[test]
-fn sequences_of_control_bytes_for_runsv() {
+fn control_bytes_for_runsv_have_same_effects() {
     let mut run = 0;
     compare(
         "control bytes for runsv, 12 services a case",
@@ -88,12 +80,12 @@ fn sequences_of_control_bytes_for_runsv() {
             run += 1;
             let services: Vec<_> = (0..SERVICES)
                 .map(|n| {
-                    let made = Made {
+                    let parts = Parts {
                         down: random.bool(),
                         finish: random.bool(),
                         logger: random.bool(),
                     };
-                    (format!("r{run}-{n}"), made)
+                    (format!("r{run}-{n}"), parts)
                 })
                 .collect();
             let both = [&pair.reference, &pair.ours];
@@ -126,12 +118,15 @@ fn sequences_of_control_bytes_for_runsv() {
             for step in 0..=COMMANDS {
                 for ((name, made), sent) in services.iter().zip(&sent) {
                     let mut seen = (None, None);
-                    let what = format!("{name} is the same after {sent:?}");
+                    let condition = format!("{name} is the same after {sent:?}");
                     let names = [name.clone(), format!("{name}/log")];
                     let names = &names[..if made.logger { 2 } else { 1 }];
-                    pair.ours.wait_until(&what, || {
+                    pair.ours.wait_until(&condition, || {
                         let all = |sandbox| -> Option<Vec<_>> {
-                            names.iter().map(|name| look(sandbox, name)).collect()
+                            names
+                                .iter()
+                                .map(|name| settled_state(sandbox, name))
+                                .collect()
                         };
                         seen = (all(&pair.reference), all(&pair.ours));
                         seen.0.is_some() && seen.0 == seen.1
@@ -141,8 +136,8 @@ fn sequences_of_control_bytes_for_runsv() {
                     break;
                 }
                 for ((name, made), sent) in services.iter().zip(&mut sent) {
-                    // Those that change the state come more often. What would
-                    // end runsv comes at the end.
+                    // Bytes that change the state are more frequent. The byte that
+                    // ends runsv is sent last.
                     let letter = char::from(*random.choice(b"uuddooppcchaitkq12+").unwrap());
                     let logger = made.logger && random.u8(0..4) == 0;
                     sent.push_str(if logger { " log:" } else { " " });
@@ -170,7 +165,7 @@ fn sequences_of_control_bytes_for_runsv() {
                         .succeeds();
                 }
             }
-            // Told to exit while it starts the service, the reference complains.
+            // The reference prints a warning if x arrives while the service starts.
             for runsv in running {
                 assert_eq!(runsv.wait().code(), Some(0));
             }

@@ -1,13 +1,13 @@
-//! Option words and directories for svc, and what reaches `control`.
+//! Option words and directories for svc, and the bytes that reach `control`.
 
 use std::fs;
 
 use testkit::random::compare;
 
-use super::same_end;
+use super::same_outcome;
 
 #[test]
-fn words_for_svc() {
+fn svc_command_lines_match_reference() {
     compare(
         "svc's words",
         env!("CARGO_BIN_EXE_svok"),
@@ -43,7 +43,7 @@ fn words_for_svc() {
                 sandbox.write("s/supervise/control", "");
                 fs::create_dir_all(sandbox.path("none")).unwrap();
             }
-            same_end(pair, "svc", &words);
+            same_outcome(pair, "svc", &words);
             pair.same(|sandbox| sandbox.read("s/supervise/control"));
         },
     );

@@ -1,4 +1,5 @@
-//! Options, configurations and lines for svlogd, and what it finds at start.
+//! Options, configurations and lines for svlogd, and files left in its log
+//! directories.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -9,39 +10,38 @@ use std::path::Path;
 use fastrand::Rng;
 use testkit::{Sandbox, random};
 
-use super::multilog::{Entry, Text, concealed, input, listing, pick};
+use super::multilog::{Entry, Text, input, listing, pick, without_labels};
 use crate::faults::in_memory;
 
 const LOGS: [&str; 2] = ["m", "n"];
 
 #[test]
-fn configurations_and_lines() {
+fn any_config_and_input_leaves_same_logs() {
     let memory = in_memory();
     random::compare("svlogd", env!("CARGO_BIN_EXE_svok"), 1500, |rng, pair| {
         let rounds = 1 + usize::from(rng.u8(..3) == 0);
-        // What they do in the background is told in no order.
+        // Processors exit in any order, so that -v is left out beside them.
         let processors = rng.u8(..8) == 0;
         let rounds: Vec<_> = (0..rounds)
             .map(|_| Round::generate(rng, processors))
             .collect();
         pair.same(|sandbox| {
-            let place = memory.path().join(format!("{:?}", sandbox.subject()));
-            let _ = fs::remove_dir_all(&place);
-            fs::create_dir(&place).unwrap();
+            let dir = memory.path().join(format!("{:?}", sandbox.subject()));
+            let _ = fs::remove_dir_all(&dir);
+            fs::create_dir(&dir).unwrap();
             for log in LOGS {
-                fs::create_dir(place.join(log)).unwrap();
+                fs::create_dir(dir.join(log)).unwrap();
             }
-            let run = |round: &Round| round.run(sandbox, &place);
+            let run = |round: &Round| round.run(sandbox, &dir);
             rounds.iter().map(run).collect::<Vec<_>>()
         });
     });
 }
 
-/// `+` is tried apart from all else, on lines of which none is shorter than
-/// one before: runit compares the character after it with what lies beyond the
-/// end of a line, which is what longer lines left there.
+/// `+` needs lines sorted by length: runit compares the character after `+`
+/// with the byte beyond the end of the line, a remainder of longer lines.
 #[test]
-fn patterns() {
+fn patterns_select_lines_as_reference() {
     let memory = in_memory();
     random::compare(
         "svlogd, patterns",
@@ -65,35 +65,35 @@ fn patterns() {
             lines.sort_by_key(Vec::len);
             let lines = [lines.join(&b'\n'), b"\n".to_vec()].concat();
             pair.same(|sandbox| {
-                let place = memory.path().join(format!("{:?}", sandbox.subject()));
-                let _ = fs::remove_dir_all(&place);
-                fs::create_dir_all(place.join("m")).unwrap();
-                fs::write(place.join("m/config"), &config).unwrap();
+                let dir = memory.path().join(format!("{:?}", sandbox.subject()));
+                let _ = fs::remove_dir_all(&dir);
+                fs::create_dir_all(dir.join("m")).unwrap();
+                fs::write(dir.join("m/config"), &config).unwrap();
                 let mut command = sandbox.command("svlogd");
-                let input = place.join("input");
+                let input = dir.join("input");
                 fs::write(&input, &lines).unwrap();
                 command
                     .arg("m")
-                    .current_dir(&place)
+                    .current_dir(&dir)
                     .stdin(File::open(input).unwrap());
                 sandbox.run(command).succeeds();
-                fs::read(place.join("m/current")).unwrap()
+                fs::read(dir.join("m/current")).unwrap()
             });
         },
     );
 }
 
-/// One run, in the directories that those before it left.
+/// One run of svlogd, in the directories that earlier rounds left.
 #[derive(Debug)]
 struct Round {
-    /// Files that are there before, with their modes.
+    /// Files written before the run, with their modes.
     files: Vec<(String, u32, Vec<u8>)>,
     words: Vec<OsString>,
     input: Vec<u8>,
 }
 
 #[derive(PartialEq, Debug)]
-struct Seen {
+struct Results {
     code: Option<i32>,
     stderr: Text,
     logs: [Vec<Entry>; 2],
@@ -116,32 +116,32 @@ impl Round {
         }
     }
 
-    fn run(&self, sandbox: &Sandbox, place: &Path) -> Seen {
+    fn run(&self, sandbox: &Sandbox, dir: &Path) -> Results {
         for (name, mode, text) in &self.files {
-            let path = place.join(name);
+            let path = dir.join(name);
             fs::write(&path, text).unwrap();
             fs::set_permissions(path, Permissions::from_mode(*mode)).unwrap();
         }
-        let input = place.join("input");
+        let input = dir.join("input");
         fs::write(&input, &self.input).unwrap();
         let mut command = sandbox.command("svlogd");
         command
             .args(&self.words)
-            .current_dir(place)
+            .current_dir(dir)
             .stdin(File::open(input).unwrap());
         let outcome = sandbox.run(command);
-        Seen {
+        Results {
             code: outcome.code(),
-            stderr: Text(self.said(undated(outcome.stderr))),
-            logs: LOGS.map(|log| listing(&place.join(log), undated)),
+            stderr: Text(self.sorted_messages(undated(outcome.stderr))),
+            logs: LOGS.map(|log| listing(&dir.join(log), undated)),
         }
     }
 }
 
 impl Round {
-    /// What was said, each directory's for itself: in which order two files of
-    /// a long line end depends on how it is read.
-    fn said(&self, stderr: Vec<u8>) -> Vec<u8> {
+    /// The messages of -v, sorted by directory: in a long line, the order of two
+    /// directories depends on the lengths of the reads.
+    fn sorted_messages(&self, stderr: Vec<u8>) -> Vec<u8> {
         if !self.words.iter().any(|word| word == "-v") {
             return stderr;
         }
@@ -152,8 +152,8 @@ impl Round {
     }
 }
 
-/// The bytes with the digits of every label and every date overwritten, those
-/// of a date too whose beginning or end is gone.
+/// The bytes with the digits of every label and date overwritten, also of a date
+/// cut off at the beginning or end.
 fn undated(bytes: Vec<u8>) -> Vec<u8> {
     const FORM: &[u8; 26] = b"0000-00-00_00:00:00.00000 ";
     let fits = |(byte, form): (&u8, &u8)| match form {
@@ -161,9 +161,9 @@ fn undated(bytes: Vec<u8>) -> Vec<u8> {
         b'_' => matches!(byte, b'_' | b'T'),
         form => byte == form,
     };
-    let mut bytes = concealed(bytes);
+    let mut bytes = without_labels(bytes);
     let length = bytes.len();
-    let mut conceal = |start: usize, form: &[u8]| {
+    let mut mask = |start: usize, form: &[u8]| {
         let date = bytes.get_mut(start..start + form.len()).unwrap_or_default();
         let found = !date.is_empty() && date.iter().zip(form).all(fits);
         if found {
@@ -174,12 +174,12 @@ fn undated(bytes: Vec<u8>) -> Vec<u8> {
         found
     };
     for start in 0..length {
-        conceal(start, FORM);
+        mask(start, FORM);
     }
-    let _ = (1..FORM.len() - 1).any(|cut| conceal(0, &FORM[cut..]));
+    let _ = (1..FORM.len() - 1).any(|cut| mask(0, &FORM[cut..]));
     let _ = (1..FORM.len() - 1).any(|cut| {
         let (begun, _) = FORM.split_at(FORM.len() - cut);
-        length >= begun.len() && conceal(length - begun.len(), begun)
+        length >= begun.len() && mask(length - begun.len(), begun)
     });
     bytes
 }

@@ -1,19 +1,19 @@
-//! Lines of all kinds, read in all ways.
+//! Lines of all kinds, in chunks of all sizes.
 
 use std::fs::File;
 
 use testkit::random::compare;
 use testkit::{Sandbox, Subject};
 
-/// What 0.76 reads at once.
-const ITS_READ: usize = 1024;
+/// The size of 0.76's read buffer, in bytes.
+const ORIGINAL_READ: usize = 1024;
 /// A label and a space.
 const STAMP: usize = 26;
 
-/// What comes out, the digits of the stamps overwritten.
+/// The output with the digits of the stamps overwritten.
 fn stamped(sandbox: &Sandbox, input: &[u8], chunk: usize) -> Vec<u8> {
     let command = sandbox.command("tai64n");
-    let outcome = if chunk > ITS_READ && sandbox.subject() == Subject::Reference {
+    let outcome = if chunk > ORIGINAL_READ && sandbox.subject() == Subject::Reference {
         sandbox.write("in", input);
         let mut command = command;
         command.stdin(File::open(sandbox.path("in")).unwrap());
@@ -32,7 +32,7 @@ fn stamped(sandbox: &Sandbox, input: &[u8], chunk: usize) -> Vec<u8> {
 }
 
 #[test]
-fn lines_of_all_kinds_read_in_all_ways() {
+fn lines_in_chunks_of_any_size_are_the_same() {
     compare(
         "tai64n",
         env!("CARGO_BIN_EXE_tai64n"),
@@ -54,10 +54,10 @@ fn lines_of_all_kinds_read_in_all_ways() {
                 input.push(b'\n');
             }
             input.truncate(input.len() - random.usize(..3).min(input.len()));
-            // Not so many that their number is what takes time.
+            // At most 1000 chunks, which bounds the time of a case.
             let chunk = match random.u8(..4) {
                 0 => 1,
-                1 => random.usize(1..=ITS_READ),
+                1 => random.usize(1..=ORIGINAL_READ),
                 2 => 4096,
                 _ => 65_536,
             };

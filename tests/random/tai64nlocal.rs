@@ -12,16 +12,16 @@ const ZONES: &str = "/usr/share/zoneinfo";
 
 /// A zone file of tzdata.
 struct Zone {
-    /// What TZ calls it.
+    /// The name in TZ.
     name: String,
     /// The moments at which the offset from Unix time changes, in order;
     /// among them every leap second.
     changes: Vec<i64>,
-    /// The rule for what comes after them, as in TZ.
+    /// The rule after the last change, as in TZ.
     rule: String,
 }
 
-/// All zones, each once whatever its names. Says so if there are none.
+/// The installed zones, each under one name. Prints a line if there are none.
 fn zones() -> Vec<Zone> {
     let mut files = Vec::new();
     list(Path::new(ZONES), &mut files);
@@ -42,8 +42,8 @@ fn zones() -> Vec<Zone> {
     zones
 }
 
-/// The names of all files below a directory of zones. Links are left out:
-/// they are other names of the same zones.
+/// The names of all files below a directory of zones, without links: these are
+/// further names of the same zones.
 fn list(directory: &Path, files: &mut Vec<String>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let (path, kind) = (entry.path(), entry.file_type().unwrap());
@@ -56,8 +56,8 @@ fn list(directory: &Path, files: &mut Vec<String>) {
     }
 }
 
-/// Zones described in TZ that have summer or winter for some seconds a year,
-/// from the tenth second of a minute on.
+/// Zones whose summer or winter lasts some seconds a year, from the tenth second
+/// of a minute on.
 fn short_seasons() -> impl Iterator<Item = Zone> {
     let seasons = [
         ("2:00:10,J60/3:00:11", 1),
@@ -68,7 +68,7 @@ fn short_seasons() -> impl Iterator<Item = Zone> {
     ];
     seasons.into_iter().map(|(times, length)| {
         let begins = (0..60).map(|year| {
-            // Years from 1970 of which every fourth has a 29th of February.
+            // Years from 1970, every fourth with a 29th of February.
             let days = year * 365 + (year + 1) / 4 + 59 + i64::from(year % 4 == 2);
             days * 86_400 + 7210
         });
@@ -118,19 +118,18 @@ fn label(moment: i64, nanoseconds: u32) -> String {
     format!("@{seconds:016x}{nanoseconds:08x}")
 }
 
-/// Moments of use: around a change, or any near enough to have been meant.
+/// A moment around a change, near the present, or rarely in any year of an int.
 fn moment(random: &mut Rng, zone: Option<&Zone>) -> i64 {
     let changes = zone.map_or(&[][..], |zone| &zone.changes);
     match random.choice(changes) {
         Some(change) if random.bool() => change + random.i64(-200..200),
-        // Beyond these, years are not of an int.
+        // Beyond these bounds, the year overflows an int.
         _ if random.u8(..10) == 0 => random.i64(-67_768_040_609_000_000..67_768_036_191_000_000),
         _ => random.i64(-5_000_000_000..8_000_000_000),
     }
 }
 
-/// A walk of labels as in a log: some on the spot, some a few seconds on,
-/// some elsewhere.
+/// Moments as in a log: most equal or a few seconds later, some far away.
 fn walk(random: &mut Rng, zone: Option<&Zone>, steps: usize) -> Vec<i64> {
     let mut now = moment(random, zone);
     (0..steps)
@@ -146,7 +145,7 @@ fn walk(random: &mut Rng, zone: Option<&Zone>, steps: usize) -> Vec<i64> {
         .collect()
 }
 
-/// A description of a zone as TZ may have it, sometimes with an error in it.
+/// A rule in the syntax of TZ, sometimes with an error.
 fn description(random: &mut Rng) -> String {
     fn time(random: &mut Rng, hours: std::ops::Range<i8>) -> String {
         let mut text = random.i8(hours).to_string();
@@ -187,9 +186,8 @@ fn description(random: &mut Rng) -> String {
         }
     }
     if random.u8(..8) == 0 {
-        // Not in the rules, and nothing like one: for a month that it cannot
-        // read, glibc looks in front of its table of months, and what it
-        // finds there is chance.
+        // Only before the comma: for an invalid month, glibc reads in front of
+        // its table of months, with unpredictable results.
         let at = random.usize(..text.find(',').unwrap_or(text.len()));
         if random.bool() {
             text.remove(at);
@@ -229,7 +227,8 @@ fn digit(random: &mut Rng) -> char {
     char::from(*random.choice(b"0123456789abcdef").unwrap())
 }
 
-/// A line with or without a label, of which no program can choke.
+/// A line with or without a label. Years stay in the range of an int, beyond
+/// which 0.76 crashes.
 fn line(random: &mut Rng, moment: i64) -> Vec<u8> {
     let bytes = |random: &mut Rng, most: usize| -> Vec<u8> {
         let length = random.usize(..most);
@@ -264,7 +263,7 @@ fn line(random: &mut Rng, moment: i64) -> Vec<u8> {
     line
 }
 
-/// Runs it on the input, as a file or in the chunks whose lengths are given.
+/// Runs tai64nlocal on the input: a file, or chunks of this length in bytes.
 fn run(sandbox: &Sandbox, zone: Option<&str>, input: &[u8], chunks: Option<usize>) -> Outcome {
     let mut command = sandbox.command("tai64nlocal");
     if let Some(zone) = zone {
@@ -282,7 +281,7 @@ fn run(sandbox: &Sandbox, zone: Option<&str>, input: &[u8], chunks: Option<usize
 }
 
 #[test]
-fn all_zones_at_and_around_their_changes() {
+fn every_zone_is_right_around_its_changes() {
     let zones: Vec<Zone> = zones().into_iter().chain(short_seasons()).collect();
     let mut turn = zones.iter().cycle();
     let cases = zones.len().try_into().unwrap();
@@ -294,8 +293,8 @@ fn all_zones_at_and_around_their_changes() {
             let zone = turn.next().unwrap();
             let mut moments = Vec::new();
             for change in &zone.changes {
-                // Seconds around a change one by one, and then some at random in
-                // the same minutes: what was learnt from one is used for others.
+                // Each second around a change, then random ones in the same minutes,
+                // for which ours reuses cached offsets.
                 moments.extend(change - 3..change + 3);
                 moments.extend((0..4).map(|_| change + random.i64(-70..70)));
             }
@@ -335,7 +334,7 @@ fn no_zone_undoes_a_change_within_a_minute() {
 }
 
 #[test]
-fn lines_of_all_kinds_in_all_zones() {
+fn lines_in_any_zone_print_as_reference() {
     let zones = zones();
     compare(
         "tai64nlocal: lines",
@@ -354,8 +353,7 @@ fn lines_of_all_kinds_in_all_zones() {
                 input.push(b'\n');
             }
             let most = 1 << random.usize(6..14);
-            // Each chunk is a turn of both sides, and turns are long where the
-            // machine is busy.
+            // At most 1000 chunks: each costs two context switches.
             let length = random.usize(1..most).max(input.len() / 1000);
             let chunks = random.bool().then_some(length);
             let _ = pair.same(|sandbox| {
@@ -372,9 +370,9 @@ fn lines_of_all_kinds_in_all_zones() {
     );
 }
 
-/// 0.76 dies of a label without a year; ours passes exactly these unchanged.
+/// 0.76 crashes on a label whose year overflows; ours copies exactly these lines.
 #[test]
-fn labels_at_the_edge_of_time() {
+fn labels_at_last_year_print_as_reference() {
     let zones = zones();
     compare(
         "tai64nlocal: edge",
