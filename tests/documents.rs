@@ -42,6 +42,15 @@ fn the_readme_names_every_program() {
     }
 }
 
+#[test]
+fn every_program_has_compliance_tests() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compliance");
+    for program in testkit::programs() {
+        let file = tests.join(program).with_extension("rs");
+        assert!(file.exists() || tests.join(program).is_dir(), "{program}");
+    }
+}
+
 /// The anchors that GitHub gives to the headings of a document.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));

@@ -84,7 +84,7 @@ fn redis_loses_no_line_of_its_log(sandbox: &Sandbox) {
 }
 
 /// Logs each answer. nginx closes a connection after it has written the line:
-/// lingering_close is off.
+/// `lingering_close` is off.
 const NGINX_CONF: &str = "\
 daemon off;
 worker_processes 2;

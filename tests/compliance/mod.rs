@@ -63,9 +63,9 @@ pub(crate) fn wait_for_status(sandbox: &Sandbox, wanted: (bool, u8, u8)) {
 /// Waits until a process sleeps in 20 checks in a row. A polling process fails
 /// this.
 #[track_caller]
-fn wait_until_it_rests(sandbox: &Sandbox, process: &Running) {
+fn wait_until_asleep(sandbox: &Sandbox, process: &Running) {
     let mut asleep = 0;
-    sandbox.wait_until("it rests", || {
+    sandbox.wait_until("the process sleeps", || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
         let sleeps =
             status.contains("\nState:\tS") && status.contains("\nShdPnd:\t0000000000000000\n");

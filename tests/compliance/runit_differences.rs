@@ -8,7 +8,7 @@ use testkit::{SLEEPER, Sandbox, Subject, compliance, kill};
 
 use super::runsv::{runsv, wait_for, wait_until_up};
 use super::sv::{RUNS, pretend};
-use super::wait_until_it_rests;
+use super::wait_until_asleep;
 
 compliance!(
     runsv_obeys_during_start_delay,
@@ -206,9 +206,9 @@ fn svlogd_takes_processor_output_after_hup(sandbox: &Sandbox) {
     let writer = sandbox.start(sandbox.shell(script));
     sandbox.wait_until("it is processed", || sandbox.exists("begun"));
     svlogd.signal(Signal::SIGHUP);
-    wait_until_it_rests(sandbox, &svlogd);
+    wait_until_asleep(sandbox, &svlogd);
     sandbox.write("go", "");
-    wait_until_it_rests(sandbox, &svlogd);
+    wait_until_asleep(sandbox, &svlogd);
     sandbox.write("end", "");
     writer.wait().succeeds();
     svlogd.wait().succeeds();

@@ -2,7 +2,7 @@ use nix::sys::signal::Signal;
 use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill};
 
 use super::supervise::{probe_alone, probed};
-use super::wait_until_it_rests;
+use super::wait_until_asleep;
 
 compliance!(
     wrong_argument_count_prints_usage,
@@ -837,7 +837,7 @@ fn runsv_sleeps_while_logger_ends(sandbox: &Sandbox) {
     wait_for(sandbox, "s", (0, 'd', 0, 0), "down");
     wait_for(sandbox, "s/log", (0, 'd', 0, 1), "run, want exit");
     runsv.signal(Signal::SIGTERM);
-    wait_until_it_rests(sandbox, &runsv);
+    wait_until_asleep(sandbox, &runsv);
     kill(sandbox.service("s/log"), Signal::SIGKILL).unwrap();
     runsv.wait().succeeds();
 }

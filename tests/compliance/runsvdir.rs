@@ -2,7 +2,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill};
 
-use super::wait_until_it_rests;
+use super::wait_until_asleep;
 
 compliance!(
     missing_directory_argument_prints_usage,
@@ -245,7 +245,7 @@ fn runsvdir_sleeps_while_directory_is_missing(sandbox: &Sandbox) {
     let runsvdir = runsvdir(sandbox);
     let runsv = runsv(sandbox, "scan/a", "pid");
     sandbox.sh("mv scan away; mkdir away/b").succeeds();
-    wait_until_it_rests(sandbox, &runsvdir);
+    wait_until_asleep(sandbox, &runsvdir);
     // runsvdir reaps its children meanwhile.
     kill(Pid::from_raw(runsv), Signal::SIGKILL).unwrap();
     sandbox.wait_until("it is gone", || kill(Pid::from_raw(runsv), None).is_err());
@@ -253,7 +253,7 @@ fn runsvdir_sleeps_while_directory_is_missing(sandbox: &Sandbox) {
     sandbox.sh("mv away scan").succeeds();
     wait_until_supervised(sandbox, "scan/b");
     wait_until_supervised(sandbox, "scan/a");
-    wait_until_it_rests(sandbox, &runsvdir);
+    wait_until_asleep(sandbox, &runsvdir);
 }
 
 fn p_gives_each_runsv_its_own_session(sandbox: &Sandbox) {

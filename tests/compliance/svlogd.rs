@@ -8,7 +8,7 @@ use testkit::{Outcome, Running, Sandbox, Subject, compliance, interop, say};
 
 use super::chain::injected;
 use super::multilog::{Feed, contents, files, line, masked, sizes};
-use super::wait_until_it_rests;
+use super::wait_until_asleep;
 
 const USAGE: &str = " [-ttv] [-r c] [-R abc] [-l len] [-b buflen] dir ...\n\n";
 
@@ -109,9 +109,9 @@ fn stamp_is_time_of_first_byte(sandbox: &Sandbox) {
     sandbox.sh("mkdir m; mkfifo fifo").succeeds();
     let svlogd = sandbox.start(sandbox.shell("exec svlogd -tt m <>fifo"));
     sandbox.wait_until("it is there", || sandbox.exists("m/current"));
-    wait_until_it_rests(sandbox, &svlogd);
+    wait_until_asleep(sandbox, &svlogd);
     sandbox.sh("printf a >fifo").succeeds();
-    wait_until_it_rests(sandbox, &svlogd);
+    wait_until_asleep(sandbox, &svlogd);
     let second = || {
         sandbox
             .sh("date -u +%Y-%m-%d_%H:%M:%S")

@@ -289,14 +289,14 @@ impl Sandbox {
         }
     }
 
-    /// Waits until a condition holds; fails, saying `what` was awaited, if it
-    /// does not in time.
+    /// Waits until a condition holds. Fails after 60 seconds and names the
+    /// condition, `what`.
     #[track_caller]
     pub fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {
         wait_until(what, condition);
     }
 
-    /// Waits until a script's standard output is as wanted, and returns it.
+    /// Repeats a script until its standard output is as expected; returns this output.
     #[track_caller]
     pub fn wait_for(&self, script: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let start = Instant::now();
@@ -307,7 +307,7 @@ impl Sandbox {
             }
             assert!(
                 start.elapsed() < DEADLINE,
-                "waited in vain on {script}, which says: {text}"
+                "timed out: {script} prints {text}"
             );
             pause();
         }
@@ -478,13 +478,11 @@ fn pause() {
     std::thread::sleep(PAUSE);
 }
 
-/// Waits until a condition holds; fails, saying `what` was awaited, if it
-/// does not in time.
 #[track_caller]
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < DEADLINE, "waited in vain until {what}");
+        assert!(start.elapsed() < DEADLINE, "timed out waiting until {what}");
         pause();
     }
 }
