@@ -20,21 +20,21 @@ compliance!(
 
 /// A script that starts multilog in a directory `m` made by `before`, and the
 /// first line of its standard error.
-struct Trouble {
+struct Failure {
     before: &'static str,
     words: &'static [&'static str],
     says: &'static str,
 }
 
-fn start(sandbox: &Sandbox, name: &str, trouble: &Trouble) -> (Running, Feed) {
-    let words: Vec<String> = trouble
+fn start(sandbox: &Sandbox, name: &str, failure: &Failure) -> (Running, Feed) {
+    let words: Vec<String> = failure
         .words
         .iter()
         .map(|word| format!("'{word}'"))
         .collect();
     let script = format!(
         "mkdir {name}; cd {name}; {}; exec multilog {}",
-        trouble.before,
+        failure.before,
         words.join(" ")
     );
     let mut command: Command = sandbox.shell(&script);
@@ -47,94 +47,94 @@ fn start(sandbox: &Sandbox, name: &str, trouble: &Trouble) -> (Running, Feed) {
 /// A directory that was finished cleanly.
 const CLEAN: &str = "mkdir m; touch m/state m/current; chmod 744 m/current";
 
-const TROUBLES: &[Trouble] = &[
-    Trouble {
+const FAILURES: &[Failure] = &[
+    Failure {
         before: "mkdir -p m/processed",
         words: &["./m"],
         says: "unable to remove ./m/processed, pausing: is a directory",
     },
-    Trouble {
+    Failure {
         before: "mkdir -p m/previous",
         words: &["./m"],
         says: "unable to remove ./m/previous, pausing: is a directory",
     },
-    Trouble {
+    Failure {
         before: "mkdir m; ln -s previous m/previous",
         words: &["./m"],
         says: "unable to stat ./m/previous, pausing: symbolic link loop",
     },
-    Trouble {
+    Failure {
         before: "mkdir m; touch m/current; chmod 744 m/current; mkdir m/previous",
         words: &["s4096", "./m"],
         says: "unable to rename current to previous in directory ./m, pausing: is a directory",
     },
-    Trouble {
+    Failure {
         before: "mkdir m; touch m/current; chmod 744 m/current; mkdir m/state",
         words: &["s4096", "!cat", "./m"],
         says: "unable to rename newstate to state in directory ./m, pausing: is a directory",
     },
-    Trouble {
+    Failure {
         before: CLEAN,
         words: &["s4096", "!cat; rm -f processed; mkdir processed", "./m"],
         says: "unable to create ./m/processed, pausing: is a directory",
     },
-    Trouble {
+    Failure {
         before: CLEAN,
         words: &["s4096", "!cat; rm -f newstate; mkdir newstate", "./m"],
         says: "unable to create ./m/newstate, pausing: is a directory",
     },
-    Trouble {
+    Failure {
         before: CLEAN,
         words: &["s4096", "!cat; rm -f previous; mkdir previous", "./m"],
         says: "unable to remove ./m/previous, pausing: is a directory",
     },
-    Trouble {
+    Failure {
         before: CLEAN,
         words: &["s4096", "!exit 1", "./m"],
         says: "processor failed in ./m, pausing",
     },
-    Trouble {
+    Failure {
         before: CLEAN,
         words: &["s4096", "!exit 111", "./m"],
         says: "processor failed in ./m, pausing",
     },
     // A killed processor has no errno. 0.76 prints the errno of its last
     // failing call: mkdir of a directory that exists,
-    Trouble {
+    Failure {
         before: CLEAN,
         words: &["s4096", "!kill -9 $$", "./m"],
         says: "processor crashed in ./m, pausing: file already exists",
     },
     // opening a missing current,
-    Trouble {
+    Failure {
         before: ":",
         words: &["s4096", "!kill -9 $$", "./m"],
         says: "processor crashed in ./m, pausing: file does not exist",
     },
     // or none, after reading a directory to its end.
-    Trouble {
+    Failure {
         before: ":",
         words: &["s4096", "./n", "!kill -9 $$", "./m"],
         says: "processor crashed in ./m, pausing: no error",
     },
-    Trouble {
+    Failure {
         before: ":",
         words: &["=/dev/full"],
         says: "unable to write /dev/full, pausing: out of disk space",
     },
-    Trouble {
+    Failure {
         before: "mkfifo f; exec 9<>f",
         words: &["=f"],
         says: "unable to move to beginning of f, pausing: unseekable descriptor",
     },
     // The file may have 512 bytes, so the first write is short without an
     // error.
-    Trouble {
+    Failure {
         before: "ulimit -f 1",
         words: &["=status"],
         says: "unable to write status, pausing: no error",
     },
-    Trouble {
+    Failure {
         before: "ulimit -f 2; trap '' XFSZ",
         words: &["./m"],
         says: "unable to write to ./m/current, pausing: file too big",
@@ -155,17 +155,17 @@ fn first_line(sandbox: &Sandbox, running: &Running) -> String {
 }
 
 fn each_failure_is_reported(sandbox: &Sandbox) {
-    let running: Vec<_> = TROUBLES
+    let running: Vec<_> = FAILURES
         .iter()
         .enumerate()
-        .map(|(n, trouble)| start(sandbox, &n.to_string(), trouble))
+        .map(|(n, failure)| start(sandbox, &n.to_string(), failure))
         .collect();
-    for (trouble, (running, _)) in TROUBLES.iter().zip(&running) {
+    for (failure, (running, _)) in FAILURES.iter().zip(&running) {
         assert_eq!(
             first_line(sandbox, running),
-            format!("multilog: warning: {}", trouble.says),
+            format!("multilog: warning: {}", failure.says),
             "{}",
-            trouble.before
+            failure.before
         );
     }
 }
@@ -250,7 +250,7 @@ fn unremovable_old_file_is_reported(sandbox: &Sandbox) {
 fn retry_after_five_seconds_loses_nothing(sandbox: &Sandbox) {
     // All failures run at once, since each takes five seconds: name, failure,
     // repair, and the files afterwards.
-    let troubles: &[(&str, &str, &str, &str)] = &[
+    let failures: &[(&str, &str, &str, &str)] = &[
         (
             "mkdir m; touch m/current; chmod 744 m/current; mkdir m/previous; set -- s4096 ./m",
             "unable to rename current to previous in directory ./m, pausing: is a directory",
@@ -288,7 +288,7 @@ fn retry_after_five_seconds_loses_nothing(sandbox: &Sandbox) {
             "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 6 state\n",
         ),
     ];
-    let running: Vec<_> = troubles
+    let running: Vec<_> = failures
         .iter()
         .enumerate()
         .map(|(n, (before, ..))| {
@@ -301,7 +301,7 @@ fn retry_after_five_seconds_loses_nothing(sandbox: &Sandbox) {
             (running, feed)
         })
         .collect();
-    for (n, ((_, says, mend, _), (running, _))) in troubles.iter().zip(&running).enumerate() {
+    for (n, ((_, says, mend, _), (running, _))) in failures.iter().zip(&running).enumerate() {
         assert_eq!(
             first_line(sandbox, running),
             format!("multilog: warning: {says}")
@@ -310,7 +310,7 @@ fn retry_after_five_seconds_loses_nothing(sandbox: &Sandbox) {
             .sh(&format!("cd {n}; PID={}; {mend}", running.pid()))
             .succeeds();
     }
-    for (n, ((_, says, _, left), (running, _))) in troubles.iter().zip(running).enumerate() {
+    for (n, ((_, says, _, left), (running, _))) in failures.iter().zip(running).enumerate() {
         running
             .wait()
             .is(0, "", format!("multilog: warning: {says}\n"));
