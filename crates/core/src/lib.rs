@@ -3,6 +3,7 @@
 //!
 //! This crate does no I/O.
 
+pub mod calendar;
 pub mod control;
 pub mod label;
 pub mod names;

@@ -1,4 +1,4 @@
-//! Old files: how they get their names, and how they go.
+//! The old files of a log directory: naming and removal.
 
 use std::ffi::{CStr, CString};
 
@@ -14,61 +14,60 @@ use crate::names::Suffix;
 use crate::policy::LogPolicy;
 use crate::retention::{Excess, Limits, OldFile, excess, is_old_file, oldest_if_more_than};
 
-/// The old files of a log directory, which is the current directory whenever
-/// something is asked of them.
+/// The old files of a log directory. All methods expect it to be the current
+/// directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Archive<'a> {
     pub(crate) policy: LogPolicy,
     pub(crate) reporter: LogReporter<'a>,
-    /// How much is kept.
+    /// The limits for old files.
     pub(crate) limits: Limits,
-    /// How many are kept while the disk is full, as in the directory's terms.
+    /// As [`LogDirConfig::min_files`](crate::policy::LogDirConfig::min_files).
     pub(crate) min_files: usize,
-    /// How many bytes `current` may have before one must go.
+    /// The size of `current` above which old files must be removed.
     pub(crate) current_limit: usize,
 }
 
 impl Archive<'_> {
-    /// Makes a file, if it exists, an old file of this moment, and removes
-    /// what there is too much of.
-    pub(crate) fn archive(&mut self, file: &CStr, code: Suffix<'_>) {
-        let kept = match self.policy {
-            LogPolicy::Multilog => self.archive_by_link(file, code),
+    /// Turns a file, if it exists, into an old file with the present time as
+    /// its label, and removes old files above the limits.
+    pub(crate) fn archive(&mut self, file: &CStr, suffix: Suffix<'_>) {
+        let is_archived = match self.policy {
+            LogPolicy::Multilog => self.archive_by_link(file, suffix),
             LogPolicy::Svlogd => {
-                self.rename(file, &unused_name(code));
+                self.rename(file, &unused_name(suffix));
                 true
             }
         };
-        if kept {
+        if is_archived {
             self.remove_excess(0);
         }
     }
 
-    /// A file that has another name has been here before, and its writer
-    /// ended before it could remove this name.
-    fn archive_by_link(&self, file: &CStr, code: Suffix<'_>) -> bool {
-        let Some(names) = self
+    /// A second name of the file is left of a writer that was killed between
+    /// link and unlink.
+    fn archive_by_link(&self, file: &CStr, suffix: Suffix<'_>) -> bool {
+        let Some(links) = self
             .reporter
-            .retry_until_ok(LogStep::Stat(file), || names(file))
+            .retry_until_ok(LogStep::Stat(file), || link_count(file))
         else {
             return false;
         };
-        if names == 1 {
-            self.link(file, code, Label::now());
+        if links == 1 {
+            self.link(file, suffix, Label::now());
         }
         self.reporter
             .retry_until_ok(LogStep::Remove(file), || unlink(file));
         true
     }
 
-    /// Gives a file another name, by the first label from `label` on that no
-    /// other file has.
-    fn link(&self, file: &CStr, code: Suffix<'_>, mut label: Label) {
+    /// Links a file to a name with the first unused label from `label` on.
+    fn link(&self, file: &CStr, suffix: Suffix<'_>, mut label: Label) {
         loop {
-            let name = code.name(&label.text());
+            let name = suffix.name(&label.text());
             match linkat(AT_FDCWD, file, AT_FDCWD, name.as_c_str(), AtFlags::empty()) {
                 Ok(()) => return,
-                // Another file ended in the same microsecond.
+                // Another file was archived in the same microsecond.
                 Err(Errno::EEXIST) => label = label.next(),
                 Err(error) => {
                     self.reporter.pause(LogStep::Link(&name), error);
@@ -78,7 +77,7 @@ impl Archive<'_> {
         }
     }
 
-    /// Gives a file its name instead of the one it has.
+    /// Renames a file, retrying until it succeeds.
     pub(crate) fn rename(&self, file: &CStr, name: &CStr) {
         self.reporter
             .retry_until_ok(LogStep::Rename(file, name), || {
@@ -86,8 +85,8 @@ impl Archive<'_> {
             });
     }
 
-    /// Removes what there is too much of beside `current`, which has so many
-    /// bytes. multilog does so until it is done; svlogd leaves what it cannot
+    /// Removes the old files above the limits, where `current` has `current`
+    /// bytes. multilog retries after errors; svlogd keeps files that it cannot
     /// remove.
     pub(crate) fn remove_excess(&mut self, current: usize) {
         let then = match self.policy {
@@ -127,9 +126,9 @@ impl Archive<'_> {
         }
     }
 
-    /// Finds out how many bytes each has, if there is a limit.
+    /// Adds the size of each file if the total is limited.
     fn stat_sizes(&self, names: Vec<CString>) -> Result<Vec<OldFile>, (LogStep<'static>, Errno)> {
-        let weighed = names.into_iter().map(|name| {
+        let sized = names.into_iter().map(|name| {
             let size = match self.limits.bytes.map(|_| lstat(name.as_c_str())) {
                 None | Some(Err(Errno::ENOENT)) => 0,
                 Some(Ok(stat)) => usize::try_from(stat.st_size).unwrap_or(0),
@@ -137,11 +136,11 @@ impl Archive<'_> {
             };
             Ok(OldFile { name, size })
         });
-        weighed.collect()
+        sized.collect()
     }
 
-    /// Removes the oldest old file, if there are more than must be kept while
-    /// the disk is full; whether there is current_limit now.
+    /// On a full disk, removes the oldest of more than `min_files` old files.
+    /// Returns whether a file was removed.
     pub(crate) fn free_space(&self) -> bool {
         let old = self.old_files(Purpose::FreeSpace);
         let old = old.unwrap_or_else(|(step, error)| {
@@ -160,8 +159,7 @@ impl Archive<'_> {
             })
     }
 
-    /// The old files in the current directory, in the order in which it has
-    /// them.
+    /// The old files, in the order of the directory.
     fn old_files(&self, purpose: Purpose) -> Result<Vec<CString>, (LogStep<'static>, Errno)> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let mut directory = Dir::open(c".", flags, Mode::empty())
@@ -177,11 +175,11 @@ impl Archive<'_> {
     }
 }
 
-/// The first name from this moment on that no file has.
-pub(crate) fn unused_name(code: Suffix<'_>) -> CString {
+/// The first unused name from the present time on.
+pub(crate) fn unused_name(suffix: Suffix<'_>) -> CString {
     let mut label = Label::now();
     loop {
-        let name = code.name(&label.text());
+        let name = suffix.name(&label.text());
         if stat(name.as_c_str()) == Err(Errno::ENOENT) {
             return name;
         }
@@ -189,8 +187,8 @@ pub(crate) fn unused_name(code: Suffix<'_>) -> CString {
     }
 }
 
-/// How many names a file has; None if it does not exist.
-fn names(file: &CStr) -> Result<Option<u64>, Errno> {
+/// The number of links to a file; None if the file does not exist.
+fn link_count(file: &CStr) -> Result<Option<u64>, Errno> {
     match stat(file) {
         Ok(stat) => Ok(Some(stat.st_nlink)),
         Err(Errno::ENOENT) => Ok(None),
@@ -203,11 +201,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_files_in_one_microsecond_the_second_has_the_next_label() {
+    fn files_of_one_microsecond_get_distinct_labels() {
         let directory = tempfile::tempdir().unwrap();
-        // No other test of this crate asks where it is.
+        // No other test of this crate depends on the current directory.
         std::env::set_current_dir(&directory).unwrap();
-        let shelf = Archive {
+        let archive = Archive {
             policy: LogPolicy::Multilog,
             reporter: LogReporter {
                 place: c"test",
@@ -223,7 +221,7 @@ mod tests {
         let label = Label::from_unix(1_000_000_000, 999_998);
         for text in ["first", "second", "third"] {
             std::fs::write("previous", text).unwrap();
-            shelf.link(c"previous", Suffix::Safe, label);
+            archive.link(c"previous", Suffix::Safe, label);
             unlink(c"previous").unwrap();
         }
         let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();

@@ -1,54 +1,51 @@
-//! What one read made ready to be written.
+//! The text that one read of input makes ready for writing.
 
 use std::ops::Range;
 
 use memchr::{memchr, memrchr};
 
-/// How much of a line is waited for, and matched, before the rest of it is
-/// passed on as it comes. The label and its space count.
+/// The bytes of a line, label and space included, that patterns match.
+/// Longer lines are written in parts, as input arrives.
 pub const HEAD: usize = 1000;
 
-/// Whole lines, and parts of lines that are too long to be waited for.
+/// Whole lines, and parts of lines longer than [`HEAD`].
 ///
-/// 0.76 reads 1024 bytes at a time, and writes what they made ready before it
-/// reads on. Where its files end depends on these writes, so a batch knows
-/// them, however much was read at once.
+/// 0.76 reads 1024 bytes at a time and writes the complete lines before the
+/// next read. The ends of its files depend on these writes, so a batch can
+/// recompute them, whatever the size of the real read.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// The bytes, in the order in which they are to be written.
+    /// The bytes, in the order of writing.
     pub text: &'a [u8],
-    /// Whether the text begins within a line, of which at least [`HEAD`]
-    /// bytes came before.
+    /// Whether the text starts within a line, at least [`HEAD`] bytes of
+    /// which are in earlier batches.
     pub within_line: bool,
-    /// How the bytes would have come to 0.76.
+    /// The reads in which 0.76 would have received the bytes.
     pub reads: ReadEmulation<'a>,
 }
 
-/// How much 0.76 reads at once.
+/// The size of 0.76's reads, in bytes.
 const ORIGINAL_READ: usize = 1024;
 
-/// The reads of 0.76 that would have made a text ready.
-///
-/// They are worked out when they are asked for, which is where a file might
-/// end.
+/// The reads of 0.76 that make a text ready for writing, computed on demand:
+/// only the end of a file needs them.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadEmulation<'a> {
-    /// What was held back from earlier reads, and what was read now.
+    /// Bytes held back from earlier reads, then those of the latest read.
     pub input: &'a [u8],
-    /// How much of the input was held back.
+    /// The number of held bytes in the input.
     pub held: usize,
-    /// Whether the input begins within a line whose head was ready before.
+    /// Whether the input starts within a line whose head is already written.
     pub within_line: bool,
-    /// How many bytes stand before each line in the text, and not in the
+    /// The number of bytes before each line in the text that are not in the
     /// input.
     pub stamp: usize,
-    /// The parts that were selected of what the input made ready; None if
-    /// all is text.
+    /// The selected ranges of the unfiltered text. None: all is selected.
     pub selected: Option<&'a [Range<usize>]>,
 }
 
 impl<'a> ReadEmulation<'a> {
-    /// How much of the text is ready after each read, up to all of it.
+    /// The length of the ready text after each read; the last is all of it.
     pub fn ready_lengths(&self) -> impl Iterator<Item = usize> + use<'a> {
         let ReadEmulation { input, stamp, .. } = *self;
         let (mut start, mut from, mut within_line) = (self.held, 0, self.within_line);
@@ -90,74 +87,50 @@ impl<'a> ReadEmulation<'a> {
     }
 }
 
-/// Whether a line of so many bytes, its stamp included, is passed on before
-/// it has ended.
+/// Whether an unfinished line of `length` bytes, stamp included, is ready.
 fn is_long(length: usize) -> bool {
     length >= HEAD
 }
 
-/// A part of a batch that one of 0.76's reads made ready.
+/// The part of a batch that one of 0.76's reads makes ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OriginalRead<'a> {
-    /// Where it is in the batch's text.
+    /// The offset in the text of the batch.
     pub start: usize,
-    /// Its bytes.
+    /// The bytes.
     pub text: &'a [u8],
-    /// Whether it begins within a line.
+    /// Whether the part starts within a line.
     pub within_line: bool,
 }
 
-/// A line, or a part of one.
+/// A line or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineFragment<'a> {
-    /// Where it is in the batch's text.
+    /// The offset in the text of the batch.
     pub start: usize,
-    /// Its bytes, with the newline if it has one.
+    /// The bytes, with the newline if there is one.
     pub text: &'a [u8],
-    /// Whether the line began before it.
+    /// Whether the line started in an earlier fragment.
     pub continues: bool,
 }
 
 impl<'a> Batch<'a> {
-    /// All of it.
-    #[must_use]
-    pub fn whole(&self) -> OriginalRead<'a> {
-        OriginalRead {
-            start: 0,
-            text: self.text,
-            within_line: self.within_line,
-        }
+    /// The lines and parts of lines. The first fragment of a line holds the
+    /// whole line or at least [`HEAD`] bytes.
+    pub fn fragments(&self) -> impl Iterator<Item = LineFragment<'a>> + use<'a> {
+        fragments(0, self.text, self.within_line)
     }
 
-    /// All of it, or its lines and parts of lines one by one.
-    pub fn parts(&self, one_by_one: bool) -> impl Iterator<Item = OriginalRead<'a>> + use<'a> {
-        let OriginalRead {
-            mut start,
-            text,
-            mut within_line,
-        } = self.whole();
-        let whole = Some(text).filter(|text| !one_by_one && !text.is_empty());
-        let lines = lines(if one_by_one { text } else { b"" });
-        whole.into_iter().chain(lines).map(move |text| {
-            let read = OriginalRead {
-                start,
-                text,
-                within_line,
-            };
-            start += text.len();
-            within_line = false;
-            read
-        })
-    }
-
-    /// The parts of it that were ready one after the other; none is empty.
+    /// The parts that 0.76's reads make ready one after the other, without
+    /// empty ones.
     pub fn original_reads(&self) -> impl Iterator<Item = OriginalRead<'a>> + use<'a> {
-        let OriginalRead {
-            mut start,
+        let Batch {
             text,
             mut within_line,
-        } = self.whole();
-        self.reads.ready_lengths().filter_map(move |end| {
+            reads,
+        } = *self;
+        let mut start = 0;
+        reads.ready_lengths().filter_map(move |end| {
             let text = text.get(start..end).unwrap_or_default();
             let read = OriginalRead {
                 start,
@@ -172,30 +145,32 @@ impl<'a> Batch<'a> {
 }
 
 impl<'a> OriginalRead<'a> {
-    /// Its lines and parts of lines. Of a line that begins here it has all,
-    /// or at least [`HEAD`] bytes.
+    /// As [`Batch::fragments`], for this part.
     pub fn fragments(&self) -> impl Iterator<Item = LineFragment<'a>> + use<'a> {
-        let OriginalRead {
-            mut start,
-            text,
-            within_line: mut continues,
-        } = *self;
-        lines(text).map(move |text| {
-            let fragment = LineFragment {
-                start,
-                text,
-                continues,
-            };
-            start += text.len();
-            continues = false;
-            fragment
-        })
+        fragments(self.start, self.text, self.within_line)
     }
 }
 
+fn fragments(
+    mut start: usize,
+    text: &[u8],
+    mut continues: bool,
+) -> impl Iterator<Item = LineFragment<'_>> {
+    lines(text).map(move |text| {
+        let fragment = LineFragment {
+            start,
+            text,
+            continues,
+        };
+        start += text.len();
+        continues = false;
+        fragment
+    })
+}
+
 impl<'a> LineFragment<'a> {
-    /// Of a line that begins here, what patterns, alerts and status files
-    /// see: its first [`HEAD`] bytes, without the newline.
+    /// The input of patterns, alerts and status files for a line that starts
+    /// here: the first [`HEAD`] bytes without the newline.
     #[must_use]
     pub fn head(&self) -> &'a [u8] {
         let text = self.text.strip_suffix(b"\n").unwrap_or(self.text);
@@ -203,13 +178,13 @@ impl<'a> LineFragment<'a> {
     }
 }
 
-/// The first line of `text`, its newline included, and what follows.
+/// Splits `text` after its first newline.
 pub(crate) fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr(b'\n', text).map_or(text.len(), |newline| newline + 1);
     text.split_at_checked(end).unwrap_or((text, b""))
 }
 
-/// The lines of `text`, their newlines included.
+/// The lines of `text`, newlines included.
 pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -224,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn portions_and_pieces_are_the_text_again() {
+    fn original_reads_and_fragments_cover_the_text() {
         let long = [b'x'; 1300];
         let input = [&b"rest\none\ntwo\n"[..], &long].concat();
         let seen = |held, stamp, text: &[u8], selected: Option<&[Range<usize>]>| {
@@ -264,10 +239,10 @@ mod tests {
                 ]
             )
         );
-        // What is held is ready with the first read, even if that is short.
+        // Held bytes are ready with the first read, even a short one.
         let text = [&b"rest\n@ one\n@ two\n@ "[..], &long].concat();
         assert_eq!(seen(1000, 2, &text, None).0, [(0, 1319, true)]);
-        // Of `two` and the long line, the first read has all but 289 bytes.
+        // The first read has all but 289 bytes of `two` and the long line.
         let text = [&b"two\n"[..], &long].concat();
         assert_eq!(
             seen(0, 0, &text, Some(&[9..9, 9..13, 13..1313])).0,
@@ -281,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_a_thousand_bytes_and_no_newline() {
+    fn head_has_1000_bytes_and_no_newline() {
         let head = |length: usize, end: &str| {
             let text = "x".repeat(length) + end;
             let fragment = LineFragment {

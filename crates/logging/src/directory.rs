@@ -1,9 +1,9 @@
 //! Log directories.
 //!
-//! A file that is written is not executable, one that is finished is: that is
-//! how the next writer knows a crash. With multilog a finished `current`
-//! becomes `previous` and, through the processor, `processed`; with that it
-//! gets its label. With svlogd it has its label at once.
+//! A file is executable once it is finished; after a crash the next writer
+//! finds it non-executable. multilog renames a finished `current` to
+//! `previous`, from which the processor makes `processed`; the result gets a
+//! label as its name. svlogd renames `current` to its label at once.
 
 use std::ffi::CStr;
 use std::mem::ManuallyDrop;
@@ -27,24 +27,24 @@ use crate::retention::Limits;
 use crate::rotation::Rotation;
 use crate::timer::{Timer, age_since_first_line};
 
-/// The mode of a file that is written.
+/// The mode of a file that is being written.
 const UNFINISHED: Mode = Mode::from_bits_truncate(0o644);
-/// The mode of a file that is finished.
+/// The mode of a finished file.
 const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 
-/// What does not change from one log directory to the next.
+/// The context shared by all log directories of a program.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// Where the program was started: names are relative to it.
+    /// The directory in which the program was started: the base of names.
     pub origin: BorrowedFd<'a>,
-    /// For processors.
+    /// The environment of processors.
     pub environment: &'a [&'a CStr],
-    /// Who hears of it all.
+    /// Receives events and errors.
     pub report: ReportFn,
 }
 
-/// A log directory that is the current one, is locked, and is not written to
-/// yet.
+/// A locked log directory that is the current directory, before it is opened
+/// for writing.
 #[derive(Debug)]
 pub struct LockedLogDir<'a> {
     policy: LogPolicy,
@@ -60,22 +60,22 @@ pub struct LogDir<'a> {
     policy: LogPolicy,
     reporter: LogReporter<'a>,
     descriptor: OwnedFd,
-    /// Held until the directory is closed, or the program ends.
+    /// Released by [`LogDir::close`], or when the program exits.
     lock: ManuallyDrop<Flock<OwnedFd>>,
     current: OwnedFd,
     rotation: Rotation,
-    /// Where the next text is point; kept for its memory.
-    points: Vec<usize>,
+    /// The split points of the latest text. The field reuses the allocation.
+    split_points: Vec<usize>,
     age_timer: Timer,
     processor: Option<Processor<'a>>,
-    /// The suffix of what it makes.
+    /// The suffix of processed files.
     suffix: Vec<u8>,
     archive: Archive<'a>,
 }
 
 impl<'a> LockedLogDir<'a> {
-    /// Goes to the log directory `name` and locks it. For multilog one that
-    /// does not exist is made, with mode 0700.
+    /// Changes to the log directory `name` and locks it. multilog creates a
+    /// missing directory, with mode 0700.
     ///
     /// # Errors
     /// The step that failed.
@@ -88,20 +88,20 @@ impl<'a> LockedLogDir<'a> {
             place: name,
             report: ctx.report,
         };
-        let trouble = |step| move |error| StepError::new(name, step, error);
+        let step_error = |step| move |error| StepError::new(name, step, error);
         at_start(policy, reporter, LogStep::ChdirToOrigin, || {
             fchdir(ctx.origin)
         })?;
         match policy {
             LogPolicy::Multilog => {
-                // If it cannot be made it must be there.
+                // After an error, the next step fails unless the directory exists.
                 let _ = mkdir(name, Mode::S_IRWXU);
             }
             LogPolicy::Svlogd => {}
         }
-        let descriptor = open_read(name).map_err(trouble(LogStep::OpenDirectory))?;
-        fchdir(&descriptor).map_err(trouble(LogStep::ChdirToLogDir(Purpose::Open)))?;
-        let lock = lock().map_err(trouble(LogStep::Lock))?;
+        let descriptor = open_read(name).map_err(step_error(LogStep::OpenDirectory))?;
+        fchdir(&descriptor).map_err(step_error(LogStep::ChdirToLogDir(Purpose::Open)))?;
+        let lock = lock().map_err(step_error(LogStep::Lock))?;
         Ok(LockedLogDir {
             policy,
             environment: ctx.environment,
@@ -111,8 +111,8 @@ impl<'a> LockedLogDir<'a> {
         })
     }
 
-    /// Goes on where the last writer ended. What is done about a crash is
-    /// tried until it is done.
+    /// Repairs the directory after a crash, retrying each repair until it
+    /// succeeds, and opens `current`.
     ///
     /// # Errors
     /// The step that failed.
@@ -150,7 +150,7 @@ impl<'a> LockedLogDir<'a> {
             lock: ManuallyDrop::new(self.lock),
             current,
             rotation: Rotation::new(config.size, config.slack, written.unwrap_or(0)),
-            points: Vec::new(),
+            split_points: Vec::new(),
             age_timer: Timer::new(config.age),
             processor: config.processor.map(|command| Processor {
                 policy,
@@ -171,30 +171,30 @@ impl<'a> LockedLogDir<'a> {
 }
 
 impl LogDir<'_> {
-    /// Appends a batch, closing `current` wherever multilog does.
+    /// Appends a batch, split into files as by multilog.
     pub fn append(&mut self, batch: &Batch<'_>) {
-        let mut points = std::mem::take(&mut self.points);
-        self.rotation.take(batch, &mut points);
-        self.put(batch.text, points);
+        let mut points = std::mem::take(&mut self.split_points);
+        self.rotation.split_points(batch, &mut points);
+        self.write_split(batch.text, points);
     }
 
-    /// Appends text, closing `current` wherever svlogd does.
+    /// Appends text, split into files as by svlogd.
     pub fn append_lines(&mut self, text: &[u8]) {
-        let mut points = std::mem::take(&mut self.points);
+        let mut points = std::mem::take(&mut self.split_points);
         self.rotation.split_points_of_lines(text, &mut points);
-        self.put(text, points);
+        self.write_split(text, points);
     }
 
-    fn put(&mut self, text: &[u8], mut points: Vec<usize>) {
+    fn write_split(&mut self, text: &[u8], mut points: Vec<usize>) {
         let (mut rest, mut start) = (text, 0);
-        for point in points.drain(..) {
-            let (before, after) = rest.split_at_checked(point - start).unwrap_or((rest, b""));
+        for end in points.drain(..) {
+            let (before, after) = rest.split_at_checked(end - start).unwrap_or((rest, b""));
             self.write(before);
             self.close_current();
-            (rest, start) = (after, point);
+            (rest, start) = (after, end);
         }
         self.write(rest);
-        self.points = points;
+        self.split_points = points;
         self.arm_age_timer(Duration::default);
         if self.rotation.written() > self.archive.current_limit {
             self.chdir_to(Purpose::FreeSpace);
@@ -205,17 +205,17 @@ impl LogDir<'_> {
     /// Closes `current` unless it is empty.
     pub fn rotate(&mut self) {
         if !self.rotation.is_empty() {
-            self.rotation.close();
+            self.rotation.start_file();
             self.close_current();
         }
     }
 
-    /// Closes `current` if it is too old; how long until it is, if it grows
-    /// older.
+    /// Closes `current` if it exceeds its age limit. Returns the time until
+    /// the (new) `current` does; None if the timer is not armed.
     pub fn rotate_if_expired(&mut self) -> Option<Duration> {
-        let left = self.age_timer.remaining()?;
-        if !left.is_zero() {
-            return Some(left);
+        let remaining = self.age_timer.remaining()?;
+        if !remaining.is_zero() {
+            return Some(remaining);
         }
         self.rotate();
         self.age_timer.disarm();
@@ -223,26 +223,26 @@ impl LogDir<'_> {
         self.age_timer.remaining()
     }
 
-    /// Sees to it that `current` grows older: svlogd's does so from the moment
-    /// that it is made, multilog's from its first line on.
-    fn arm_age_timer(&mut self, already: impl FnOnce() -> Duration) {
-        let grows = match self.policy {
+    /// Arms the timer unless it is armed: for svlogd when `current` is created,
+    /// for multilog at the first line. `age` is the present age.
+    fn arm_age_timer(&mut self, age: impl FnOnce() -> Duration) {
+        let is_aging = match self.policy {
             LogPolicy::Multilog => !self.rotation.is_empty(),
             LogPolicy::Svlogd => true,
         };
-        if grows {
-            self.age_timer.arm(already);
+        if is_aging {
+            self.age_timer.arm(age);
         }
     }
 
-    /// Takes what the processor has made, if it has ended.
+    /// Collects the output of the processor, if it has exited.
     pub fn collect_processor(&mut self) {
         if self.processor.as_ref().is_some_and(Processor::has_exited) {
             self.wait_for_processor();
         }
     }
 
-    /// Waits for the processor, if it is at work.
+    /// Waits for the processor, if it is running.
     fn wait_for_processor(&mut self) {
         if self.processor.as_ref().is_some_and(Processor::is_running) {
             self.chdir_to(Purpose::Process);
@@ -250,7 +250,7 @@ impl LogDir<'_> {
         }
     }
 
-    /// Leaves the directory finished, for the next writer to go on.
+    /// Syncs `current` and marks it as finished.
     pub fn finish(&mut self) {
         self.wait_for_processor();
         self.reporter.event(LogEvent::Closed);
@@ -258,7 +258,7 @@ impl LogDir<'_> {
         self.set_mode_of_current(FINISHED);
     }
 
-    /// Leaves the directory finished, and for others to lock.
+    /// Finishes the directory and releases its lock.
     pub fn close(mut self) {
         self.finish();
         drop(ManuallyDrop::into_inner(self.lock));
@@ -280,7 +280,7 @@ impl LogDir<'_> {
         }
     }
 
-    /// Whether writing goes on at once after an error.
+    /// Whether the write is repeated without a pause.
     fn recovers_from(&self, error: Errno) -> bool {
         match (self.policy, error) {
             (LogPolicy::Svlogd, Errno::EINTR) => true,
@@ -292,7 +292,7 @@ impl LogDir<'_> {
         }
     }
 
-    /// Makes `current` an old file, and a new `current`.
+    /// Turns `current` into an old file and creates a new `current`.
     fn close_current(&mut self) {
         self.wait_for_processor();
         self.chdir_to(Purpose::Rotate);
@@ -359,8 +359,8 @@ impl LogDir<'_> {
     }
 }
 
-/// Takes a step in opening a directory: for multilog its failure is the end,
-/// svlogd tries until it succeeds.
+/// Takes a step of opening a directory. svlogd retries until the step
+/// succeeds; multilog fails.
 fn at_start<'a, T>(
     policy: LogPolicy,
     reporter: LogReporter<'a>,
@@ -375,28 +375,27 @@ fn at_start<'a, T>(
     }
 }
 
-/// Does what is to be done about a crash in the current directory, where
-/// processors make files of a suffix; how much is in `current`, if it is
-/// continued.
+/// Repairs the current directory after a crash; `suffix` is that of processed
+/// files. Returns the size of `current` if it is to be resumed.
 fn recover<'a>(
     archive: &mut Archive<'a>,
-    made: Suffix<'_>,
+    suffix: Suffix<'_>,
 ) -> Result<Option<usize>, StepError<'a>> {
     let place = archive.reporter.place;
-    let trouble = |step| move |error| StepError::new(place, step, error);
-    let current = found(CURRENT).map_err(trouble(LogStep::Stat(CURRENT)))?;
+    let step_error = |step| move |error| StepError::new(place, step, error);
+    let current = file_state(CURRENT).map_err(step_error(LogStep::Stat(CURRENT)))?;
     let written = resume_len(archive.policy, current);
     match (archive.policy, written, current) {
         (_, Some(_), _) | (LogPolicy::Svlogd, None, FileState::Missing) => {}
         (LogPolicy::Multilog, None, _) => {
             for repair in REMOVE_STATE {
-                repair.make(archive);
+                repair.apply(archive);
             }
-            let processed = found(PROCESSED).map_err(trouble(LogStep::Stat(PROCESSED)))?;
-            for repair in repairs(processed, made) {
-                repair.make(archive);
+            let processed = file_state(PROCESSED).map_err(step_error(LogStep::Stat(PROCESSED)))?;
+            for repair in repairs(processed, suffix) {
+                repair.apply(archive);
             }
-            open_truncate(STATE, 0o644).map_err(trouble(LogStep::Write(STATE)))?;
+            open_truncate(STATE, 0o644).map_err(step_error(LogStep::Write(STATE)))?;
         }
         (LogPolicy::Svlogd, None, _) => archive.archive(CURRENT, Suffix::Unfinished),
     }
@@ -404,8 +403,7 @@ fn recover<'a>(
 }
 
 impl Repair<'_> {
-    /// Repairs the current directory, whose old files are `old`.
-    fn make(self, archive: &mut Archive<'_>) {
+    fn apply(self, archive: &mut Archive<'_>) {
         match self {
             Repair::Remove(file) => {
                 let _ = unlink(file);
@@ -421,8 +419,8 @@ fn lock() -> Result<Flock<OwnedFd>, Errno> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
 }
 
-/// What is known of a file in the current directory.
-fn found(file: &CStr) -> Result<FileState, Errno> {
+/// The state of a file in the current directory.
+fn file_state(file: &CStr) -> Result<FileState, Errno> {
     match stat(file) {
         Ok(stat) if Mode::from_bits_truncate(stat.st_mode).contains(Mode::S_IXUSR) => {
             Ok(FileState::Finished(size(stat.st_size)))

@@ -1,50 +1,51 @@
-//! The names in a log directory, each written once.
+//! The file names in a log directory.
 
 use std::ffi::{CStr, CString};
 
 use daemontools_core::label::TEXT;
 
-/// Locked (flock) for as long as the directory is written to, mode 0600.
+/// Locked (flock) while the directory is open; mode 0600.
 pub const LOCK: &CStr = c"lock";
-/// The file that lines are appended to: mode 0644 while it is written, 0744
-/// once it is finished.
+/// The file to which lines are appended: mode 0644 during writing, 0744 once
+/// finished.
 pub const CURRENT: &CStr = c"current";
-/// What was `current`, until it has its label or its processor is done.
+/// The last `current`, until it is linked to its label or processed.
 pub const PREVIOUS: &CStr = c"previous";
-/// What the processor makes of `previous`; mode 0744 once that is safe.
+/// The output of the processor for `previous`; mode 0744 once synced.
 pub const PROCESSED: &CStr = c"processed";
-/// What the processor is to know of its last run.
+/// The state that the processor stored in its last run.
 pub const STATE: &CStr = c"state";
-/// What it is to know the next time, until it is done.
+/// The state for the next run, while the processor is running.
 pub const NEWSTATE: &CStr = c"newstate";
 
-/// The end of an old file's name, after its label and a dot: what is known of
-/// it.
+/// The end of an old file's name, after its label and a dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suffix<'a> {
-    /// `s`: it is complete, and safely on disk.
+    /// `s`: complete and synced to disk.
     Safe,
-    /// So is it, and a processor has made it; `s` too, unless the directory's
-    /// terms have another code.
+    /// Complete, synced and processed. Default: `s`, as in 0.76.
     Processed(&'a [u8]),
-    /// `u`: a crash cut it short, or no processor has seen it.
+    /// `u`: cut short by a crash, or not processed yet.
     Unfinished,
-    /// `t`: svlogd's processor is making it.
+    /// `t`: the unfinished output of svlogd's processor.
     InProgress,
 }
 
+/// The maximum length of a suffix, in bytes.
+pub const MAX_SUFFIX_LEN: usize = 16;
+
 impl<'a> Suffix<'a> {
-    /// The code of what a processor has made, if `code` can be one: 1 to 16
-    /// letters, digits, dots, hyphens and underscores that mean nothing else.
+    /// The suffix of processed files, if `suffix` is valid: 1 to 16 letters,
+    /// digits, dots, hyphens and underscores, but not `u` or `t`.
     #[must_use]
-    pub fn processed(code: &'a [u8]) -> Option<Self> {
-        let others = [Suffix::Unfinished, Suffix::InProgress];
-        let sound = (1..=MAX_SUFFIX_LEN).contains(&code.len())
-            && code
+    pub fn processed(suffix: &'a [u8]) -> Option<Self> {
+        let reserved = [Suffix::Unfinished, Suffix::InProgress];
+        let is_valid = (1..=MAX_SUFFIX_LEN).contains(&suffix.len())
+            && suffix
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
-            && others.iter().all(|other| other.bytes() != code);
-        sound.then_some(Suffix::Processed(code))
+            && reserved.iter().all(|other| other.bytes() != suffix);
+        is_valid.then_some(Suffix::Processed(suffix))
     }
 
     /// The bytes after the dot.
@@ -52,24 +53,25 @@ impl<'a> Suffix<'a> {
     pub fn bytes(self) -> &'a [u8] {
         match self {
             Suffix::Safe => b"s",
-            Suffix::Processed(code) => code,
+            Suffix::Processed(suffix) => suffix,
             Suffix::Unfinished => b"u",
             Suffix::InProgress => b"t",
         }
     }
 
-    /// What the name of an old file says of it to svlogd, if it says something.
+    /// The suffix of an old file of svlogd; None for other suffixes.
     #[must_use]
     pub fn of_name(name: &CStr) -> Option<Self> {
         [Suffix::Safe, Suffix::Unfinished, Suffix::InProgress]
             .into_iter()
-            .find(|code| {
-                let before = name.to_bytes().strip_suffix(code.bytes());
+            .find(|suffix| {
+                let before = name.to_bytes().strip_suffix(suffix.bytes());
                 before.is_some_and(|before| before.ends_with(b"."))
             })
     }
 
-    /// The name of an old file whose label begins `name`.
+    /// The name of an old file with this suffix, and with the label at the
+    /// start of `name`.
     #[must_use]
     pub fn name(self, name: &[u8]) -> CString {
         let label = name.get(..TEXT).unwrap_or(name);
@@ -77,20 +79,17 @@ impl<'a> Suffix<'a> {
     }
 }
 
-/// The most bytes that a code has.
-pub const MAX_SUFFIX_LEN: usize = 16;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_code_of_processed_files_is_short_plain_and_no_other_one() {
-        for code in ["s", "gz", "tar.gz", "x-z_9", "uu", "0123456789abcdef"] {
-            let code = code.as_bytes();
-            assert_eq!(Suffix::processed(code), Some(Suffix::Processed(code)));
+    fn reserved_and_unsafe_suffixes_are_rejected() {
+        for suffix in ["s", "gz", "tar.gz", "x-z_9", "uu", "0123456789abcdef"] {
+            let suffix = suffix.as_bytes();
+            assert_eq!(Suffix::processed(suffix), Some(Suffix::Processed(suffix)));
         }
-        for code in [
+        for suffix in [
             "",
             "u",
             "t",
@@ -101,21 +100,21 @@ mod tests {
             "\u{fc}",
             "0123456789abcdefg",
         ] {
-            assert_eq!(Suffix::processed(code.as_bytes()), None, "{code}");
+            assert_eq!(Suffix::processed(suffix.as_bytes()), None, "{suffix}");
         }
     }
 
     #[test]
-    fn a_name_is_a_label_a_dot_and_a_code() {
+    fn name_is_label_dot_suffix() {
         let label = b"@400000003b9aca0a000001f4";
-        for (code, name) in [
+        for (suffix, name) in [
             (Suffix::Safe, c"@400000003b9aca0a000001f4.s"),
             (Suffix::Unfinished, c"@400000003b9aca0a000001f4.u"),
             (Suffix::InProgress, c"@400000003b9aca0a000001f4.t"),
         ] {
-            assert_eq!(code.name(label).as_c_str(), name);
-            assert_eq!(code.name(name.to_bytes()).as_c_str(), name);
-            assert_eq!(Suffix::of_name(name), Some(code));
+            assert_eq!(suffix.name(label).as_c_str(), name);
+            assert_eq!(suffix.name(name.to_bytes()).as_c_str(), name);
+            assert_eq!(Suffix::of_name(name), Some(suffix));
         }
         let name = Suffix::Processed(b"gz").name(label);
         assert_eq!(name.as_c_str(), c"@400000003b9aca0a000001f4.gz");

@@ -1,29 +1,26 @@
-//! By which rules a log directory is kept.
+//! The differences between multilog and svlogd in a log directory.
 //!
-//! There is one log directory and a [`LogPolicy`] for each family of programs.
-//! Where the families differ, a match on the policy decides, so that a policy
-//! more is asked for in each of these places by the compiler.
+//! Each difference is an exhaustive match on [`LogPolicy`].
 
 use std::ffi::CString;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-/// Whose rules.
+/// The program whose rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogPolicy {
-    /// Those of multilog: what a processor or a crash leaves half done has a
-    /// name of its own until it is safe, and what the system refuses is tried
-    /// until it is done.
+    /// Unfinished output has a name of its own until it is synced. Failed
+    /// steps are retried until they succeed.
     Multilog,
-    /// Those of svlogd: a file has its label at once, its processor works in
-    /// the background, and an old file that cannot be removed stays.
+    /// A closed file is renamed to its label at once, the processor runs in
+    /// the background, and an old file that cannot be removed is kept.
     Svlogd,
 }
 
 impl LogPolicy {
-    /// The signals that the program holds: a processor gets them at their
-    /// default action, and unblocked.
+    /// The signals that the program blocks. A processor gets them unblocked,
+    /// with the default action.
     #[must_use]
     pub fn signals(self) -> &'static [Signal] {
         match self {
@@ -37,7 +34,7 @@ impl LogPolicy {
         }
     }
 
-    /// The terms of a directory of which nothing is said.
+    /// The default configuration of a log directory.
     #[must_use]
     pub fn default_config(self) -> LogDirConfig {
         let (size, slack) = match self {
@@ -57,27 +54,27 @@ impl LogPolicy {
     }
 }
 
-/// How a log directory is kept.
+/// The configuration of a log directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogDirConfig {
-    /// How many bytes a file may have; 0 is any number.
+    /// The maximum size of a file, in bytes. 0 disables the limit.
     pub size: usize,
-    /// A file may be closed at a line end when it lacks no more than this.
+    /// A file is closed at a line end that leaves at most this many bytes
+    /// of its size free.
     pub slack: usize,
-    /// How many files are kept: with `current` for multilog, without it for
-    /// svlogd, to whom 0 is all.
+    /// The maximum number of files. multilog counts `current`. svlogd does
+    /// not, and 0 disables its limit.
     pub files: usize,
-    /// svlogd: how many old files are kept while the disk is full; it says
-    /// nothing unless it is less than the number before.
+    /// svlogd: the number of old files to keep on a full disk. Ignored unless
+    /// less than `files`.
     pub min_files: usize,
-    /// multilog: how many bytes old files and `current` may have together
-    /// before the oldest goes, if there is a limit.
+    /// multilog: the maximum total size of old files and `current`, in bytes.
     pub bytes: Option<usize>,
-    /// How old `current` becomes before it is closed, if there is a limit.
+    /// The maximum age of `current`.
     pub age: Option<Duration>,
-    /// The shell command that each file goes through.
+    /// The shell command that processes each closed file.
     pub processor: Option<CString>,
-    /// multilog: the code of what it has made; see [`Suffix::Processed`].
+    /// multilog: the suffix of processed files; see [`Suffix::Processed`].
     ///
     /// [`Suffix::Processed`]: crate::names::Suffix::Processed
     pub suffix: Vec<u8>,

@@ -1,25 +1,23 @@
-//! What becomes of the files that are found at start.
+//! The treatment of files that an earlier writer left.
 
 use std::ffi::CStr;
 
 use crate::names::{CURRENT, NEWSTATE, PREVIOUS, PROCESSED, STATE, Suffix};
 use crate::policy::LogPolicy;
 
-/// What is known of a file by its mode: it is executable by its owner once it
-/// is finished.
+/// The state of a file by its mode: executable by its owner once finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// It does not exist.
+    /// The file does not exist.
     Missing,
-    /// It was being written when its writer ended, and has this many bytes.
+    /// Its writer did not finish the file of this size in bytes.
     Unfinished(usize),
-    /// It was finished, and has this many bytes.
+    /// Its writer finished the file of this size in bytes.
     Finished(usize),
 }
 
-/// How many bytes `current` has, if it is continued.
-///
-/// To svlogd, a crash without a byte is none.
+/// The size of `current`, if output is appended to it. svlogd also appends to
+/// an unfinished empty file.
 #[must_use]
 pub fn resume_len(policy: LogPolicy, current: FileState) -> Option<usize> {
     match (policy, current) {
@@ -32,29 +30,28 @@ pub fn resume_len(policy: LogPolicy, current: FileState) -> Option<usize> {
     }
 }
 
-/// What to do with a file that a crash left.
+/// The treatment of a file after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair<'a> {
-    /// Remove it if it can be; it does not matter.
+    /// Remove the file; errors are ignored.
     Remove(&'static CStr),
-    /// If it exists, make it an old file.
+    /// Turn the file, if it exists, into an old file.
     Archive(&'static CStr, Suffix<'a>),
 }
 
-/// To multilog, what a processor is told and tells is forgotten after a crash,
-/// at once.
+/// After a crash, multilog first discards the state of the processor.
 pub const REMOVE_STATE: [Repair<'static>; 2] = [Repair::Remove(STATE), Repair::Remove(NEWSTATE)];
 
-/// What multilog does, after a crash, with the files themselves.
+/// The repairs of multilog after a crash.
 ///
-/// A finished `processed` has all that was in `previous`. An unfinished one
-/// has not, and goes. `made` is the code of what processors make.
+/// A finished `processed` replaces `previous`; an unfinished one is removed.
+/// `suffix` is that of processed files.
 #[must_use]
-pub fn repairs(processed: FileState, made: Suffix<'_>) -> [Repair<'_>; 3] {
+pub fn repairs(processed: FileState, suffix: Suffix<'_>) -> [Repair<'_>; 3] {
     match processed {
         FileState::Finished(_) => [
             Repair::Remove(PREVIOUS),
-            Repair::Archive(PROCESSED, made),
+            Repair::Archive(PROCESSED, suffix),
             Repair::Archive(CURRENT, Suffix::Unfinished),
         ],
         FileState::Unfinished(_) | FileState::Missing => [
@@ -70,22 +67,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finished_file_is_continued_and_by_svlogd_an_empty_one() {
-        for (found, by_multilog, by_svlogd) in [
+    fn finished_file_is_resumed_svlogd_an_empty_one() {
+        for (state, by_multilog, by_svlogd) in [
             (FileState::Missing, None, None),
             (FileState::Unfinished(0), None, Some(0)),
             (FileState::Unfinished(7), None, None),
             (FileState::Finished(0), Some(0), Some(0)),
             (FileState::Finished(7), Some(7), Some(7)),
         ] {
-            assert_eq!(resume_len(LogPolicy::Multilog, found), by_multilog);
-            assert_eq!(resume_len(LogPolicy::Svlogd, found), by_svlogd);
+            assert_eq!(resume_len(LogPolicy::Multilog, state), by_multilog);
+            assert_eq!(resume_len(LogPolicy::Svlogd, state), by_svlogd);
         }
     }
 
     #[test]
-    fn one_of_previous_and_processed_is_kept() {
-        let kept = |processed| {
+    fn previous_or_processed_is_archived() {
+        let archived = |processed| {
             repairs(processed, Suffix::Processed(b"gz")).map(|repair| match repair {
                 Repair::Archive(name, code) => Some((name, code)),
                 Repair::Remove(_) => None,
@@ -93,12 +90,12 @@ mod tests {
         };
         let current = Some((CURRENT, Suffix::Unfinished));
         assert_eq!(
-            kept(FileState::Finished(7)),
+            archived(FileState::Finished(7)),
             [None, Some((PROCESSED, Suffix::Processed(b"gz"))), current]
         );
         for processed in [FileState::Unfinished(7), FileState::Missing] {
             assert_eq!(
-                kept(processed),
+                archived(processed),
                 [None, Some((PREVIOUS, Suffix::Unfinished)), current]
             );
         }

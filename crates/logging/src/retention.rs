@@ -1,4 +1,4 @@
-//! Which old files go.
+//! The choice of old files to remove.
 
 use std::ffi::CString;
 
@@ -7,74 +7,73 @@ use daemontools_core::label::TEXT;
 use crate::names::Suffix;
 use crate::policy::LogPolicy;
 
-/// Whether a name in a log directory is that of an old file: it begins with
-/// `@` and is as long as a label at least; to svlogd, as long as a label, a dot
-/// and a letter. What follows the label does not matter.
+/// Whether a name in a log directory belongs to an old file. multilog: `@`
+/// and at least the length of a label. svlogd: `@` and the length of a label,
+/// a dot and a letter.
 #[must_use]
 pub fn is_old_file(policy: LogPolicy, name: &[u8]) -> bool {
-    let long = match policy {
+    let has_length = match policy {
         LogPolicy::Multilog => name.len() >= TEXT,
         LogPolicy::Svlogd => name.len() == TEXT + 2,
     };
-    long && name.starts_with(b"@")
+    has_length && name.starts_with(b"@")
 }
 
 /// An old file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldFile {
-    /// Its name.
+    /// The name.
     pub name: CString,
-    /// How many bytes it has; 0 if there is no limit for all of them.
+    /// The size in bytes; 0 without a limit for the total.
     pub size: usize,
 }
 
-/// How much is kept: as in the directory's terms.
+/// The limits of a log directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many files.
+    /// As [`LogDirConfig::files`](crate::policy::LogDirConfig::files).
     pub files: usize,
-    /// How many bytes.
+    /// As [`LogDirConfig::bytes`](crate::policy::LogDirConfig::bytes).
     pub bytes: Option<usize>,
 }
 
-/// What is to be done about old files.
+/// The old files above the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excess {
-    /// They must go.
+    /// The files to remove.
     pub remove: Vec<CString>,
-    /// How many bytes `current` may then have before another one must.
+    /// The size of `current`, in bytes, above which another file must be
+    /// removed.
     pub current_limit: usize,
 }
 
-/// What there is too much of when a file becomes an old one, and when
-/// `current`, which has so many bytes, has become too large beside them.
+/// The old files to remove while `current` has `current` bytes.
 ///
-/// With multilog less than `files` are left, and no more bytes than the limit
-/// as long as there is an old file to remove: the oldest go by their labels,
-/// and of one label those that come first. With svlogd there goes one, if
-/// there are more than `files`, after all that dead processors left.
+/// multilog: the oldest files by label, and of one label the first listed,
+/// until fewer than `files` are left and the total is within `bytes`, or until
+/// no old file is left. svlogd: all leftovers of dead processors and the
+/// oldest file if there are more than `files`.
 #[must_use]
 pub fn excess(policy: LogPolicy, mut old: Vec<OldFile>, limits: Limits, current: usize) -> Excess {
     let Limits { files, bytes } = limits;
     match policy {
         LogPolicy::Multilog => {
             old.sort_by(|one, other| label(&one.name).cmp(label(&other.name)));
-            let mut many = (old.len() + 1).saturating_sub(files);
-            // The bytes are summed up from the newest file on.
+            let mut count = (old.len() + 1).saturating_sub(files);
+            // The sum starts at the newest file.
             let mut left = bytes.unwrap_or(usize::MAX);
-            for (older, file) in old.iter().enumerate().skip(many).rev() {
+            for (older, file) in old.iter().enumerate().skip(count).rev() {
                 let after = left.checked_sub(file.size);
                 let Some(after) = after.filter(|after| *after >= current) else {
-                    many = older + 1;
+                    count = older + 1;
                     break;
                 };
                 left = after;
             }
-            let current_limit = if old.len() > many { left } else { usize::MAX };
-            old.truncate(many);
-            let remove = old.into_iter().map(|file| file.name).collect();
+            let current_limit = if old.len() > count { left } else { usize::MAX };
+            old.truncate(count);
             Excess {
-                remove,
+                remove: old.into_iter().map(|file| file.name).collect(),
                 current_limit,
             }
         }
@@ -92,16 +91,16 @@ pub fn excess(policy: LogPolicy, mut old: Vec<OldFile>, limits: Limits, current:
     }
 }
 
-/// The oldest of svlogd's old files, if there are more than `files`. What its
-/// processor has not made, or not yet, does not count.
+/// The oldest of svlogd's old files, if there are more than `files`. Files
+/// with a pending or running processor do not count.
 #[must_use]
 pub fn oldest_if_more_than(files: usize, mut old: Vec<CString>) -> Option<CString> {
     old.retain(|name| match Suffix::of_name(name) {
         Some(Suffix::InProgress | Suffix::Unfinished) => false,
         Some(Suffix::Safe | Suffix::Processed(_)) | None => true,
     });
-    let many = old.len() > files;
-    old.into_iter().min().filter(|_| many)
+    let exceeded = old.len() > files;
+    old.into_iter().min().filter(|_| exceeded)
 }
 
 fn label(name: &CString) -> &[u8] {
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_until_there_is_room_for_current() {
+    fn oldest_files_go_until_current_fits() {
         let names = [
             "@400000000000000000000003.s",
             "@400000000000000000000001.s",
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_do_not_count() {
+    fn other_names_are_not_old_files() {
         let names = [
             "current",
             "@",
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_label_does_not_count() {
+    fn suffix_does_not_affect_the_order() {
         let names = [
             "@400000000000000000000001.b",
             "@400000000000000000000001.a",
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn svlogd_removes_one_and_what_dead_processors_left() {
+    fn svlogd_removes_one_file_and_leftovers() {
         let names = [
             "@400000000000000000000003.s",
             "@400000000000000000000005.t",
@@ -198,8 +197,8 @@ mod tests {
         }
     }
 
-    /// Old files of these sizes, from the oldest on.
-    fn of_sizes(sizes: &[usize]) -> Vec<OldFile> {
+    /// Old files of these sizes, oldest first.
+    fn files_of_sizes(sizes: &[usize]) -> Vec<OldFile> {
         let file = |(number, &size): (usize, &usize)| OldFile {
             name: CString::new(format!("@{number:024x}.s")).unwrap(),
             size,
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_until_all_have_no_more_bytes_than_they_may() {
+    fn oldest_files_go_until_total_is_within_limit() {
         let sizes = [40, 30, 20, 10];
         for (files, bytes, current, removed, limit) in [
             (9, 100, 0, 0, 0),
@@ -218,11 +217,11 @@ mod tests {
             (9, 59, 0, 2, 29),
             (9, 10, 0, 3, 0),
             (9, 100, 90, 3, 90),
-            // There is nothing left to remove, however much `current` has.
+            // No old file is left, whatever the size of `current`.
             (9, 9, 0, 4, usize::MAX),
             (9, 100, 91, 4, usize::MAX),
             (9, 100, 500, 4, usize::MAX),
-            // Who wants more remove has it so.
+            // The stricter of the two limits counts.
             (3, 99, 0, 2, 69),
             (3, 20, 0, 3, 10),
             (1, 1000, 0, 4, usize::MAX),
@@ -231,7 +230,7 @@ mod tests {
                 files,
                 bytes: Some(bytes),
             };
-            let old = of_sizes(&sizes);
+            let old = files_of_sizes(&sizes);
             let excess = excess(LogPolicy::Multilog, old.clone(), limits, current);
             let case = format!("{limits:?}, current {current}");
             assert_eq!(excess.current_limit, limit, "{case}");
@@ -241,18 +240,18 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_is_what_a_naive_model_removes() {
+    fn removed_files_match_a_naive_model() {
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..20_000 {
             let sizes: Vec<_> = (0..random.usize(..8)).map(|_| random.usize(..50)).collect();
             let (files, bytes) = (random.usize(2..10), random.usize(..250));
             let current = random.usize(..100);
-            let mut left = of_sizes(&sizes);
-            let held = |left: &[OldFile]| left.iter().map(|file| file.size).sum::<usize>();
-            while !left.is_empty() && (left.len() >= files || held(&left) + current > bytes) {
+            let mut left = files_of_sizes(&sizes);
+            let total = |left: &[OldFile]| left.iter().map(|file| file.size).sum::<usize>();
+            while !left.is_empty() && (left.len() >= files || total(&left) + current > bytes) {
                 left.remove(0);
             }
-            let mut old = of_sizes(&sizes);
+            let mut old = files_of_sizes(&sizes);
             random.shuffle(&mut old);
             let limits = Limits {
                 files,
@@ -265,7 +264,7 @@ mod tests {
             let current_limit = if left.is_empty() {
                 usize::MAX
             } else {
-                bytes - held(&left)
+                bytes - total(&left)
             };
             assert_eq!(
                 excess.current_limit, current_limit,

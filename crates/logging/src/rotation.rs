@@ -1,58 +1,59 @@
-//! Where a file ends and the next begins.
+//! The offsets at which log text is split into files.
 
 use memchr::{memchr, memrchr};
 
 use crate::batch::{Batch, OriginalRead};
 
-/// The size of 0.76's output buffer.
+/// The size of 0.76's output buffer, in bytes.
 const BUFFER: usize = 512;
 
-/// How much a file holds, and may hold.
+/// The size of the current file and its limits.
 ///
-/// A file is closed when a write ends with a line end and it then lacks no
-/// more than 2000 bytes of its size, or when it has reached its size and there
-/// is more to write. Which line ends those are depends on how 0.76 divides
-/// into writes what it has read; the division is made again here, but only
-/// where a file might end.
+/// A file is closed after a write that ends a line and leaves no more than
+/// 2000 bytes (`slack`) of its size free. A full file is closed before the
+/// next write. The choice of the line depends on how 0.76 divides its input
+/// into writes; those writes are recomputed here, but only near the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
     size: usize,
-    /// From here on a line end is good enough.
-    near: usize,
+    /// A file of at least this size is closed at the next line end.
+    soft_limit: usize,
     written: usize,
 }
 
 impl Rotation {
-    /// A file of `written` bytes that may have `size`, or any if that is 0. At
-    /// a line end it is closed when it lacks no more than `slack`, unless that
-    /// is more than its size.
+    /// A file of `written` bytes with a limit of `size` bytes. 0 disables the
+    /// limit. A `slack` above `size` disables closing at line ends.
     #[must_use]
     pub fn new(size: usize, slack: usize, written: usize) -> Self {
         let size = if size == 0 { usize::MAX } else { size };
         Rotation {
             size,
-            near: size.checked_sub(slack).unwrap_or(usize::MAX),
+            soft_limit: size.checked_sub(slack).unwrap_or(usize::MAX),
             written,
         }
     }
 
-    /// As [`Rotation::take`], for lines of svlogd and parts of lines that are written one
-    /// by one.
-    pub fn split_points_of_lines(&mut self, text: &[u8], cuts: &mut Vec<usize>) {
+    /// As [`Rotation::split_points`], for svlogd, which writes each line and
+    /// part of a line separately.
+    pub fn split_points_of_lines(&mut self, text: &[u8], points: &mut Vec<usize>) {
         let mut start = 0;
         while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
             if self.written >= self.size {
-                cuts.push(start);
-                self.close();
+                points.push(start);
+                self.start_file();
             }
             let room = rest.len().min(self.size - self.written);
-            let near = self.near.saturating_sub(self.written).saturating_sub(1);
-            let ends = rest.get(near..room);
-            let end = ends.and_then(|ends| memchr(b'\n', ends));
+            let limit = self
+                .soft_limit
+                .saturating_sub(self.written)
+                .saturating_sub(1);
+            let after_limit = rest.get(limit..room);
+            let end = after_limit.and_then(|text| memchr(b'\n', text));
             if let Some(end) = end {
-                start += near + end + 1;
-                cuts.push(start);
-                self.close();
+                start += limit + end + 1;
+                points.push(start);
+                self.start_file();
             } else {
                 start += room;
                 self.written += room;
@@ -60,41 +61,41 @@ impl Rotation {
         }
     }
 
-    /// Whether nothing was written to the file.
+    /// Whether the file has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.written == 0
     }
 
-    /// How many bytes were written to the file.
+    /// The size of the file, in bytes.
     #[must_use]
     pub fn written(&self) -> usize {
         self.written
     }
 
-    /// A new file follows.
-    pub fn close(&mut self) {
+    /// Continues with a new, empty file.
+    pub fn start_file(&mut self) {
         self.written = 0;
     }
 
-    /// Takes in a batch: adds to `cuts` every place in its text where a file
-    /// is to be closed, when what comes before is written.
-    pub fn take(&mut self, batch: &Batch<'_>, cuts: &mut Vec<usize>) {
+    /// Counts the text of a batch as written. Adds to `points` each offset at
+    /// which a file is closed.
+    pub fn split_points(&mut self, batch: &Batch<'_>, points: &mut Vec<usize>) {
         if self.reaches_soft_limit(batch.text.len()) {
             for read in batch.original_reads() {
-                self.split_read(&read, cuts);
+                self.split_read(&read, points);
             }
         } else {
             self.written += batch.text.len();
         }
     }
 
-    /// Whether the file might be closed if it had `more` bytes.
+    /// Whether the file reaches its soft limit with `more` bytes.
     fn reaches_soft_limit(&self, more: usize) -> bool {
-        self.written.saturating_add(more) >= self.near
+        self.written.saturating_add(more) >= self.soft_limit
     }
 
-    fn split_read(&mut self, read: &OriginalRead<'_>, cuts: &mut Vec<usize>) {
+    fn split_read(&mut self, read: &OriginalRead<'_>, points: &mut Vec<usize>) {
         if !self.reaches_soft_limit(read.text.len()) {
             self.written += read.text.len();
             return;
@@ -102,7 +103,7 @@ impl Rotation {
         let mut buffer = BufferEmulation {
             start: 0,
             end: 0,
-            write: |start, end| self.write(read, start, end, cuts),
+            write: |start, end| self.split_write(read, start, end, points),
         };
         for fragment in read.fragments() {
             let head = if fragment.continues {
@@ -116,18 +117,18 @@ impl Rotation {
         buffer.flush();
     }
 
-    /// One write of 0.76: it is cut where the file must end.
-    fn write(
+    /// Splits one write of 0.76.
+    fn split_write(
         &mut self,
         read: &OriginalRead<'_>,
         mut start: usize,
         end: usize,
-        cuts: &mut Vec<usize>,
+        points: &mut Vec<usize>,
     ) {
         while start < end {
             if self.written >= self.size {
-                cuts.push(read.start + start);
-                self.close();
+                points.push(read.start + start);
+                self.start_file();
             }
             let mut stop = end.min(start + self.size - self.written);
             let mut text = read.text.get(start..stop).unwrap_or_default();
@@ -139,16 +140,16 @@ impl Rotation {
             }
             self.written += stop - start;
             if self.reaches_soft_limit(0) && text.ends_with(b"\n") {
-                cuts.push(read.start + stop);
-                self.close();
+                points.push(read.start + stop);
+                self.start_file();
             }
             start = stop;
         }
     }
 }
 
-/// 0.76's output buffer: what is put there together stays in one write, if
-/// it fits or is too long for the buffer altogether.
+/// 0.76's output buffer: `put_whole` keeps bytes in one write, if they fit
+/// after a flush or exceed the whole buffer.
 struct BufferEmulation<F> {
     start: usize,
     end: usize,
@@ -191,7 +192,7 @@ mod tests {
     use crate::lines::Lines;
     use daemontools_core::label::Label;
 
-    /// The lengths of the files that the reads become.
+    /// The sizes of the files that the reads result in.
     fn files<'a>(
         size: usize,
         written: usize,
@@ -201,13 +202,13 @@ mod tests {
         let mut rotation = Rotation::new(size, 2000, written);
         let mut files = vec![written];
         let mut take = |batch: Batch<'_>| {
-            let mut cuts = Vec::new();
-            rotation.take(&batch, &mut cuts);
+            let mut points = Vec::new();
+            rotation.split_points(&batch, &mut points);
             let mut from = 0;
-            for cut in cuts {
-                *files.last_mut().unwrap() += cut - from;
+            for point in points {
+                *files.last_mut().unwrap() += point - from;
                 files.push(0);
-                from = cut;
+                from = point;
             }
             *files.last_mut().unwrap() += batch.text.len() - from;
         };
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_ends_with_a_line_near_its_size() {
+    fn file_ends_at_a_line_near_its_limit() {
         let lines = line(1000).repeat(9);
         assert_eq!(files(4096, 0, lines.chunks(1000)), [3000, 3000, 3000, 0]);
         assert_eq!(files(5000, 0, lines.chunks(1000)), [3000, 3000, 3000, 0]);
@@ -234,19 +235,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_ends_anywhere_at_its_size() {
+    fn file_ends_anywhere_at_its_limit() {
         assert_eq!(files(4096, 0, [&line(10_000)[..]]), [4096, 4096, 1808]);
         assert_eq!(files(5000, 0, [&line(10_000)[..]]), [5000, 5000, 0]);
     }
 
     #[test]
-    fn lines_are_written_together_in_a_buffer() {
+    fn lines_share_a_write_of_the_buffer() {
         let lines = line(100).repeat(90);
         assert_eq!(files(4096, 0, [&lines[..]]), [2500, 2500, 2100, 1900]);
     }
 
     #[test]
-    fn a_file_that_was_too_big_is_closed_first() {
+    fn oversized_file_is_closed_first() {
         assert_eq!(files(4096, 9000, [&line(10)[..]]), [9000, 10]);
         assert_eq!(files(4096, 4090, [&line(10)[..]]), [4096, 4]);
         assert_eq!(files(4096, usize::MAX, [&line(10)[..]]), [usize::MAX, 10]);

@@ -1,4 +1,4 @@
-//! How old `current` becomes.
+//! The age limit of `current`.
 
 use std::ffi::{CStr, OsStr};
 use std::fs;
@@ -10,59 +10,56 @@ use nix::errno::Errno;
 use nix::unistd::read;
 use unix::file::open_read;
 
-/// The age of a file, and how much of it is left. Where there is no limit, no
-/// clock is asked.
+/// A timer that expires when a file reaches its age limit. Without a limit,
+/// the timer makes no system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timer {
     limit: Option<Duration>,
-    /// When it is reached, if its time runs.
+    /// The time of expiry. None: not armed.
     due: Option<Instant>,
 }
 
 impl Timer {
-    /// No file grows older than `limit`, if there is one.
+    /// A timer that is not armed. None: no limit.
     pub(crate) fn new(limit: Option<Duration>) -> Self {
         Timer { limit, due: None }
     }
 
-    /// From now on the file grows older, unless it did already. So old it is
-    /// by then.
-    pub(crate) fn arm(&mut self, already: impl FnOnce() -> Duration) {
+    /// Arms the timer for a file of this age, unless it is armed.
+    pub(crate) fn arm(&mut self, age: impl FnOnce() -> Duration) {
         if let (Some(limit), None) = (self.limit, self.due) {
-            let left = limit.saturating_sub(already());
-            self.due = Instant::now().checked_add(left);
+            let remaining = limit.saturating_sub(age());
+            self.due = Instant::now().checked_add(remaining);
         }
     }
 
-    /// Another file follows, which does not grow older yet.
+    /// Disarms the timer.
     pub(crate) fn disarm(&mut self) {
         self.due = None;
     }
 
-    /// How much time is left, if the file grows older.
+    /// The time until expiry. None: not armed.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         self.due
             .map(|due| due.saturating_duration_since(Instant::now()))
     }
 }
 
-/// How long ago the first line came to a file in the current directory that
-/// an earlier writer began.
-///
-/// Its label tells, if it has one. Otherwise nobody has written it down, and
-/// the file counts from when it was made: rather too old than never old
-/// enough, however often the writer is started.
+/// The time since an earlier writer added the first line to a file in the
+/// current directory: since the label of that line, or else since the
+/// creation of the file. That may be too long, but a file without labels
+/// expires even if its writer is often restarted.
 pub(crate) fn age_since_first_line(file: &CStr) -> Duration {
-    let began = match label(file) {
+    let start = match label(file) {
         Ok(Some(label)) => Some(label),
         Ok(None) | Err(_) => created(file),
     };
-    // What is in the future may have come just now.
-    let elapsed = began.and_then(|began| SystemTime::now().duration_since(began).ok());
+    // Times in the future count as age 0.
+    let elapsed = start.and_then(|start| SystemTime::now().duration_since(start).ok());
     elapsed.unwrap_or_default()
 }
 
-/// The moment of the label that the file begins with, if it does.
+/// The time of the label at the start of a file, if there is one.
 fn label(file: &CStr) -> Result<Option<SystemTime>, Errno> {
     let mut head = [0; TEXT];
     let length = read(open_read(file)?, &mut head)?;
@@ -70,14 +67,14 @@ fn label(file: &CStr) -> Result<Option<SystemTime>, Errno> {
         return Ok(None);
     };
     let (label, digits) = Label::read(&digits);
-    let moment = u64::try_from(label.unix()).ok().and_then(|seconds| {
+    let time = u64::try_from(label.unix()).ok().and_then(|seconds| {
         let since = Duration::new(seconds, 0) + Duration::from_nanos(label.nanoseconds().into());
         UNIX_EPOCH.checked_add(since)
     });
-    Ok(moment.filter(|_| length == TEXT && digits + 1 == TEXT))
+    Ok(time.filter(|_| length == TEXT && digits + 1 == TEXT))
 }
 
-/// When the file was made, if the file system knows.
+/// The creation time of a file, if the file system records it.
 fn created(file: &CStr) -> Option<SystemTime> {
     fs::metadata(OsStr::from_bytes(file.to_bytes()))
         .and_then(|metadata| metadata.created())
@@ -93,27 +90,27 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn without_a_limit_nothing_is_asked() {
+    fn timer_without_limit_never_starts() {
         let mut timer = Timer::new(None);
-        timer.arm(|| panic!("asked"));
+        timer.arm(|| panic!("age requested"));
         assert_eq!(timer.remaining(), None);
     }
 
     #[test]
-    fn time_runs_from_the_first_beginning_to_the_end() {
+    fn armed_timer_runs_until_disarmed() {
         let mut timer = Timer::new(Some(HOUR));
         assert_eq!(timer.remaining(), None);
         timer.arm(|| HOUR / 2);
         let left = timer.remaining().unwrap();
         assert!(left <= HOUR / 2 && left > HOUR / 4, "{left:?}");
-        timer.arm(|| panic!("begun twice"));
+        timer.arm(|| panic!("armed twice"));
         timer.disarm();
         assert_eq!(timer.remaining(), None);
         timer.arm(|| HOUR * 2);
         assert_eq!(timer.remaining(), Some(Duration::ZERO));
     }
 
-    /// How old a file with this text is.
+    /// The age of a file with this text.
     fn since(text: &[u8]) -> Duration {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
@@ -122,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_tells_when_the_first_line_came() {
+    fn label_gives_the_time_of_the_first_line() {
         let now = Label::now().unix();
         let label = |seconds: i64| {
             let label = Label::from_unix(now - seconds, 0);
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_label_tells_nothing() {
+    fn invalid_label_is_ignored() {
         for text in [
             &b""[..],
             b"line\n",
@@ -148,7 +145,7 @@ mod tests {
         }
         let old = since(b"@400000003b9aca00000001f4");
         assert!(old > HOUR, "{old:?}");
-        // Older than Unix, and not the label of any line.
+        // Before 1970: not the label of a line.
         assert!(since(b"@000000000000000000000000 x\n") < HOUR);
         assert_eq!(age_since_first_line(c"/no/such/file"), Duration::ZERO);
     }

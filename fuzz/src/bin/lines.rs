@@ -112,7 +112,7 @@ fuzz_target!(|bytes: &[u8]| {
     let written = usize::from(*written) * 17 % size;
     let mut reads = vec![Vec::new()];
     let mut total = 0;
-    for fragment in pieces.chunks_exact(2) {
+    for piece in pieces.chunks_exact(2) {
         let length = usize::from(piece[0]) * usize::from(1 + piece[1] % 8 * 2);
         total += length;
         if total > 15_000 {
@@ -141,15 +141,15 @@ fuzz_target!(|bytes: &[u8]| {
     let mut lines = Lines::new(false);
     let mut rotation = Rotation::new(size, 2000, written);
     let mut files = vec![vec![b'o'; written]];
-    let mut cuts = Vec::new();
+    let mut points = Vec::new();
     let mut take = |files: &mut Vec<Vec<u8>>, batch: &logging::batch::Batch<'_>| {
-        cuts.clear();
-        rotation.take(batch, &mut cuts);
+        points.clear();
+        rotation.split_points(batch, &mut points);
         let mut start = 0;
-        for &cut in &cuts {
-            files.last_mut().unwrap().extend(&batch.text[start..cut]);
+        for &point in &points {
+            files.last_mut().unwrap().extend(&batch.text[start..point]);
             files.push(Vec::new());
-            start = cut;
+            start = point;
         }
         files.last_mut().unwrap().extend(&batch.text[start..]);
     };

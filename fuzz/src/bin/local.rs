@@ -89,7 +89,7 @@ fn naive(input: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let [fragment, whole, rest @ ..] = bytes else {
+    let [piece, whole, rest @ ..] = bytes else {
         return;
     };
     // Of what is not a label yet, the beginning of one is made often.
@@ -105,8 +105,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let mut localizer = Localizer::new(calendar, whole & 1 == 0, TimeStyle::Original);
     let mut output = Vec::new();
-    for fragment in input.chunks(1 + usize::from(*piece)) {
-        localizer.convert(fragment, &mut output).unwrap();
+    for piece in input.chunks(1 + usize::from(*piece)) {
+        localizer.convert(piece, &mut output).unwrap();
         if whole & 2 == 0 {
             localizer.forget();
         }

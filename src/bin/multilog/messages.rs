@@ -6,7 +6,7 @@ use cli::errno::errno_message;
 use cli::text::write_stderr;
 use cli::{Exit, Failure, text};
 use logging::event::{LogReport, LogStep, OnError, Purpose, StepError};
-use logging::multilog::script::{GREATEST_AGE, GREATEST_BYTES, ScriptError, least_bytes};
+use logging::multilog::script::{MAX_AGE, MAX_BYTES, ScriptError, min_bytes};
 use logging::names::MAX_SUFFIX_LEN;
 
 use super::MULTILOG;
@@ -17,10 +17,10 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Why a script is refused.
 pub(crate) fn wrong(mistake: ScriptError<'_>) -> Failure {
     let what = match mistake {
-        ScriptError::Age(not) => text![format!("R takes 0 to {GREATEST_AGE} seconds, not "), not],
+        ScriptError::Age(not) => text![format!("R takes 0 to {MAX_AGE} seconds, not "), not],
         ScriptError::Bytes(not, size) => {
-            let least = least_bytes(size);
-            let range = format!("S takes {least} to {GREATEST_BYTES} bytes");
+            let least = min_bytes(size);
+            let range = format!("S takes {least} to {MAX_BYTES} bytes");
             text![range, format!(" for files of {size}, not "), not]
         }
         ScriptError::Suffix(not) => {

@@ -1,19 +1,19 @@
-//! 0.76, for tests to compare with: byte by byte, every write made.
+//! A model of 0.76 for tests: processes single bytes and makes every write.
 
 use crate::batch::HEAD;
 
-/// What 0.76 does with its input, slowly and plainly.
+/// The model. Its speed does not matter.
 pub(crate) struct Original<'a> {
-    /// What comes before each line.
+    /// The text before each line.
     stamp: &'a [u8],
-    /// Which lines are selected, by their heads.
+    /// Whether a line with this head is selected.
     selects: &'a dyn Fn(&[u8]) -> bool,
-    /// No file has more bytes.
+    /// The maximum size of a file, in bytes.
     size: usize,
-    /// What was written; the last file is open.
+    /// The written files; the last is open.
     files: Vec<Vec<u8>>,
     buffer: Vec<u8>,
-    /// The beginning of the line that is read.
+    /// The head of the present line.
     line: Vec<u8>,
     place: LinePosition,
 }
@@ -26,7 +26,7 @@ enum LinePosition {
 }
 
 impl<'a> Original<'a> {
-    /// No file has anything yet.
+    /// A model with one empty file.
     pub(crate) fn new(stamp: &'a [u8], selects: &'a dyn Fn(&[u8]) -> bool, size: usize) -> Self {
         Original {
             stamp,
@@ -39,9 +39,8 @@ impl<'a> Original<'a> {
         }
     }
 
-    /// The files that come of an input of which each read returns `chunk`
-    /// bytes if it asks for as many.
-    pub(crate) fn of(mut self, input: &[u8], chunk: usize) -> Vec<Vec<u8>> {
+    /// The files for an input of which each read returns up to `chunk` bytes.
+    pub(crate) fn run(mut self, input: &[u8], chunk: usize) -> Vec<Vec<u8>> {
         for read in input.chunks(chunk).flat_map(|chunk| chunk.chunks(1024)) {
             self.read(read);
         }
@@ -85,7 +84,7 @@ impl<'a> Original<'a> {
         self.write(&buffer);
     }
 
-    /// Puts the head of the line if it is selected.
+    /// Puts the head of the line if the line is selected.
     fn put_head(&mut self) -> bool {
         let line = std::mem::take(&mut self.line);
         let selected = (self.selects)(&line);

@@ -1,33 +1,33 @@
-//! Patterns: strings of stars and non-stars.
+//! Patterns of multilog, with `*`.
 
 use memchr::memchr;
 
-/// A pattern of multilog's `+` and `-`.
+/// A pattern of multilog's actions `+` and `-`.
 ///
-/// A non-star matches itself. A star matches any string without the character
-/// after it in the pattern; at the end of the pattern, any string. There is
-/// no other special character, and the whole line must match.
+/// `*` matches any string without the next character of the pattern; at the
+/// end of the pattern, any string. All other characters match themselves. The
+/// whole line must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StarPattern<'a> {
-    /// What the line begins with.
+    /// The start of the line.
     start: &'a [u8],
-    /// Its stars, but for one at its end.
+    /// The stars, except one at the end.
     inner: Vec<Star<'a>>,
-    /// Whether the last star matches any rest.
+    /// Whether the pattern ends with a star.
     open: bool,
 }
 
-/// A star that ends where `next` is found for the first time.
+/// A star, which matches up to the first `next`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Star<'a> {
     next: u8,
-    /// What is there, `next` included; nothing if `next` is a star, which
-    /// begins there for its part.
+    /// The text up to the next star, from `next` on. Empty if `next` is itself
+    /// a star.
     then: &'a [u8],
 }
 
 impl<'a> StarPattern<'a> {
-    /// The pattern that is written as `text`.
+    /// Parses a pattern; every text is valid.
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
         let (start, mut rest) = split_star(text);
@@ -61,15 +61,15 @@ impl<'a> StarPattern<'a> {
     }
 }
 
-/// What follows in `line` if it begins with `beginning`. That is short, and
-/// most often its first bytes tell, so it is not worth a call.
-fn after<'l>(line: &'l [u8], beginning: &[u8]) -> Option<&'l [u8]> {
-    let (seen, rest) = line.split_at_checked(beginning.len())?;
-    let same = seen.iter().zip(beginning).all(|(seen, byte)| seen == byte);
+/// The rest of `line` after `start`. The comparison mostly fails at the
+/// first bytes, so a loop is faster than a call to memcmp.
+fn after<'l>(line: &'l [u8], start: &[u8]) -> Option<&'l [u8]> {
+    let (seen, rest) = line.split_at_checked(start.len())?;
+    let same = seen.iter().zip(start).all(|(seen, byte)| seen == byte);
     same.then_some(rest)
 }
 
-/// What comes before the first star, and what from there on.
+/// Splits `text` before its first star.
 fn split_star(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(memchr(b'*', text).unwrap_or(text.len()))
 }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_star_only_the_same_line_matches() {
+    fn pattern_without_star_matches_itself_only() {
         assert!(matches("hello", "hello"));
         assert!(!matches("hello", "hello world"));
         assert!(!matches("hello", "hell"));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_at_the_end_matches_any_rest() {
+    fn star_at_the_end_matches_any_rest() {
         assert!(matches("*", ""));
         assert!(matches("a*", "a"));
         assert!(matches("a*", "abc"));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_before_the_end_stops_at_the_first_such_character() {
+    fn star_stops_at_the_next_character() {
         assert!(matches("*: *", "error: no: x"));
         assert!(matches("a*c", "abc"));
         assert!(!matches("a*c", "abcc"));
@@ -108,26 +108,30 @@ mod tests {
     }
 
     #[test]
-    fn a_star_after_a_star_is_the_character_that_stops_the_first() {
+    fn star_after_star_stops_the_first() {
         assert!(matches("**", "ab*cd"));
         assert!(!matches("**", "abcd"));
         assert!(matches("**d", "ab*cd"));
         assert!(!matches("**d", "ab*cdd"));
     }
 
-    /// The same, as the manual says it.
-    fn said(pattern: &[u8], line: &[u8]) -> bool {
+    /// The definition in the manual.
+    fn matches_by_manual(pattern: &[u8], line: &[u8]) -> bool {
         match (pattern, line) {
             ([], []) | ([b'*'], _) => true,
-            ([b'*', next, ..], [first, ..]) if first != next => said(pattern, &line[1..]),
-            ([b'*', _, ..], [_, ..]) => said(&pattern[1..], line),
-            ([byte, rest @ ..], [first, after @ ..]) if byte == first => said(rest, after),
+            ([b'*', next, ..], [first, ..]) if first != next => {
+                matches_by_manual(pattern, &line[1..])
+            }
+            ([b'*', _, ..], [_, ..]) => matches_by_manual(&pattern[1..], line),
+            ([byte, rest @ ..], [first, after @ ..]) if byte == first => {
+                matches_by_manual(rest, after)
+            }
             _ => false,
         }
     }
 
     #[test]
-    fn every_pattern_matches_what_the_manual_says() {
+    fn random_patterns_match_as_in_the_manual() {
         let mut random = fastrand::Rng::with_seed(1);
         let mut matched = 0;
         for _ in 0..200_000 {
@@ -138,7 +142,7 @@ mod tests {
                     .collect()
             };
             let (pattern, line) = (text(6, b"**ab"), text(8, b"aabb*"));
-            let expected = said(&pattern, &line);
+            let expected = matches_by_manual(&pattern, &line);
             let seen = StarPattern::new(&pattern).matches(&line);
             assert_eq!(
                 seen,

@@ -1,4 +1,4 @@
-//! The actions of a script, carried out for every line.
+//! The actions of a script as stages that process each line.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::multilog::script::{Script, ScriptAction};
 use crate::multilog::status_file::StatusFile;
 use crate::policy::LogPolicy;
 
-/// How much of a line an alert shows.
+/// The maximum number of bytes of a line in an alert.
 const ALERT: usize = 200;
 
-/// Everything that a script writes to.
+/// The actions of a script with their open files.
 #[derive(Debug)]
 pub struct Pipeline<'a> {
     stages: Vec<Stage<'a>>,
-    /// Whether single lines matter, or all go everywhere.
+    /// Whether a stage depends on single lines.
     by_line: bool,
 }
 
-/// As in the script, with what is open.
+/// As [`ScriptAction`], with open files.
 #[derive(Debug)]
 enum Stage<'a> {
     Deselect(StarPattern<'a>),
@@ -38,23 +38,23 @@ enum Stage<'a> {
     AppendSelected(LogDir<'a>, Selection),
 }
 
-/// The selected lines of a batch.
+/// The lines of a batch that are selected for one log directory.
 #[derive(Debug, Default)]
 struct Selection {
     text: Vec<u8>,
-    /// Where it is in the text of the batch.
+    /// The ranges of the selected text in the batch.
     runs: Vec<Range<usize>>,
-    /// Whether the text begins within a line.
+    /// Whether the text starts within a line.
     within_line: bool,
-    /// Whether the line that came last is selected.
+    /// Whether the latest line is selected.
     selected: bool,
-    /// Up to here the batch was looked at for what is selected.
-    taken: usize,
+    /// The end of the examined part of the batch.
+    examined: usize,
 }
 
 impl<'a> Pipeline<'a> {
-    /// Opens all that a script names, from where it was started: status files
-    /// first, then directories.
+    /// Opens the files of a script, relative to the starting directory: first
+    /// all status files, then all log directories.
     ///
     /// # Errors
     /// The step that failed.
@@ -79,9 +79,9 @@ impl<'a> Pipeline<'a> {
                 ScriptAction::Select(pattern) => Some(Stage::Select(pattern.clone())),
                 ScriptAction::Alert => Some(Stage::Alert),
                 ScriptAction::Status(_) => statuses.next(),
-                ScriptAction::Append(name, terms) => {
-                    let directory =
-                        LockedLogDir::enter(LogPolicy::Multilog, name, ctx)?.open(terms.clone())?;
+                ScriptAction::Append(name, config) => {
+                    let directory = LockedLogDir::enter(LogPolicy::Multilog, name, ctx)?
+                        .open(config.clone())?;
                     Some(if all {
                         Stage::AppendAll(directory)
                     } else {
@@ -90,20 +90,20 @@ impl<'a> Pipeline<'a> {
                 }
             });
         }
-        let by_line = stages.iter().any(|action| match action {
+        let by_line = stages.iter().any(|stage| match stage {
             Stage::Alert | Stage::Status(_) | Stage::AppendSelected(..) => true,
             Stage::Deselect(_) | Stage::Select(_) | Stage::AppendAll(_) => false,
         });
         Ok(Pipeline { stages, by_line })
     }
 
-    /// Carries out the actions for a batch.
+    /// Passes a batch through all stages.
     pub fn process(&mut self, batch: &Batch<'_>) {
         if self.by_line {
             self.select(batch);
         }
-        for action in &mut self.stages {
-            match action {
+        for stage in &mut self.stages {
+            match stage {
                 Stage::AppendAll(directory) => directory.append(batch),
                 Stage::AppendSelected(directory, selection) => {
                     directory.append(&selection.batch(batch));
@@ -113,44 +113,45 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Closes every file that is not empty.
+    /// Closes each `current` that is not empty.
     pub fn rotate(&mut self) {
         self.directories().for_each(LogDir::rotate);
     }
 
-    /// Closes every file that is too old; how long until the next one is.
+    /// Closes each `current` that exceeds its age limit. Returns the time until
+    /// the next one does.
     pub fn rotate_expired(&mut self) -> Option<Duration> {
-        let ages = self.directories().filter_map(LogDir::rotate_if_expired);
-        ages.min()
+        let remaining = self.directories().filter_map(LogDir::rotate_if_expired);
+        remaining.min()
     }
 
-    /// Leaves everything finished.
+    /// Finishes all log directories.
     pub fn finish(&mut self) {
         self.directories().for_each(LogDir::finish);
     }
 
     fn select(&mut self, batch: &Batch<'_>) {
         self.selections()
-            .for_each(|selection| selection.begin(batch));
-        for fragment in batch.whole().fragments() {
+            .for_each(|selection| selection.start(batch));
+        for fragment in batch.fragments() {
             if !fragment.continues {
                 self.filter(fragment.head(), batch.text, fragment.start);
             }
         }
         self.selections()
-            .for_each(|selection| selection.take(batch.text, batch.text.len()));
+            .for_each(|selection| selection.copy_until(batch.text, batch.text.len()));
     }
 
-    /// Carries out the actions for the head of a line, which begins at `start`
-    /// in `text`; what else there is of it follows where its head went.
+    /// Passes the head of the line at offset `start` of `text` through all
+    /// stages. The rest of the line shares the selection of its head.
     fn filter(&mut self, head: &[u8], text: &[u8], start: usize) {
         let mut selected = true;
-        for action in &mut self.stages {
-            match action {
+        for stage in &mut self.stages {
+            match stage {
                 Stage::Deselect(pattern) if selected => selected = !pattern.matches(head),
                 Stage::Select(pattern) if !selected => selected = pattern.matches(head),
                 Stage::Alert if selected => alert(head),
-                Stage::Status(status) if selected => status.show(head),
+                Stage::Status(status) if selected => status.set(head),
                 Stage::AppendSelected(_, selection) => {
                     selection.set_selected(selected, text, start)
                 }
@@ -164,14 +165,14 @@ impl<'a> Pipeline<'a> {
     }
 
     fn directories(&mut self) -> impl Iterator<Item = &mut LogDir<'a>> {
-        self.stages.iter_mut().filter_map(|action| match action {
+        self.stages.iter_mut().filter_map(|stage| match stage {
             Stage::AppendAll(directory) | Stage::AppendSelected(directory, _) => Some(directory),
             Stage::Deselect(_) | Stage::Select(_) | Stage::Alert | Stage::Status(_) => None,
         })
     }
 
     fn selections(&mut self) -> impl Iterator<Item = &mut Selection> {
-        self.stages.iter_mut().filter_map(|action| match action {
+        self.stages.iter_mut().filter_map(|stage| match stage {
             Stage::AppendSelected(_, selection) => Some(selection),
             _ => None,
         })
@@ -179,34 +180,33 @@ impl<'a> Pipeline<'a> {
 }
 
 impl Selection {
-    fn begin(&mut self, batch: &Batch<'_>) {
+    fn start(&mut self, batch: &Batch<'_>) {
         self.text.clear();
         self.runs.clear();
-        self.taken = 0;
+        self.examined = 0;
         self.within_line = batch.within_line && self.selected;
     }
 
-    /// From `start` on, lines are selected or not.
+    /// Sets whether the text from `start` on is selected.
     fn set_selected(&mut self, selected: bool, text: &[u8], start: usize) {
         if selected != self.selected {
-            self.take(text, start);
+            self.copy_until(text, start);
             self.selected = selected;
         }
     }
 
-    /// Takes what is selected up to `end`. Lines that are selected one after
-    /// the other are taken together.
-    fn take(&mut self, text: &[u8], end: usize) {
+    /// Copies the selected text before `end`, adjacent lines in one step.
+    fn copy_until(&mut self, text: &[u8], end: usize) {
         if self.selected {
-            let run = self.taken..end;
+            let run = self.examined..end;
             let lines = text.get(run.clone()).unwrap_or_default();
             self.text.extend_from_slice(lines);
             self.runs.push(run);
         }
-        self.taken = end;
+        self.examined = end;
     }
 
-    /// What is selected of `batch`.
+    /// The selected part of `batch`.
     fn batch<'b>(&'b self, batch: &Batch<'b>) -> Batch<'b> {
         Batch {
             text: &self.text,
@@ -221,7 +221,7 @@ impl Selection {
 
 fn alert(head: &[u8]) {
     match head.split_at_checked(ALERT) {
-        Some((beginning, [_, ..])) => write_stderr(&text![beginning, "...\n"]),
+        Some((start, [_, ..])) => write_stderr(&text![start, "...\n"]),
         _ => write_stderr(&text![head, "\n"]),
     }
 }
@@ -236,16 +236,16 @@ mod tests {
     use crate::rotation::Rotation;
 
     fn select(selection: &mut Selection, batch: &Batch<'_>, selects: &dyn Fn(&[u8]) -> bool) {
-        selection.begin(batch);
-        for fragment in batch.whole().fragments() {
+        selection.start(batch);
+        for fragment in batch.fragments() {
             if !fragment.continues {
                 selection.set_selected(selects(fragment.head()), batch.text, fragment.start);
             }
         }
-        selection.take(batch.text, batch.text.len());
+        selection.copy_until(batch.text, batch.text.len());
     }
 
-    /// A log directory without a system.
+    /// The files of a log directory in memory.
     struct Log {
         selection: Option<Selection>,
         rotation: Rotation,
@@ -254,28 +254,28 @@ mod tests {
 
     impl Log {
         fn take(&mut self, batch: &Batch<'_>, selects: &dyn Fn(&[u8]) -> bool) {
-            let mut cuts = Vec::new();
+            let mut points = Vec::new();
             let text = if let Some(selection) = &mut self.selection {
                 select(selection, batch, selects);
                 let selected = selection.batch(batch);
-                self.rotation.take(&selected, &mut cuts);
+                self.rotation.split_points(&selected, &mut points);
                 selected.text
             } else {
-                self.rotation.take(batch, &mut cuts);
+                self.rotation.split_points(batch, &mut points);
                 batch.text
             };
             let mut start = 0;
-            for cut in cuts {
-                self.files.last_mut().unwrap().extend(&text[start..cut]);
+            for point in points {
+                self.files.last_mut().unwrap().extend(&text[start..point]);
                 self.files.push(Vec::new());
-                start = cut;
+                start = point;
             }
             self.files.last_mut().unwrap().extend(&text[start..]);
         }
     }
 
     #[test]
-    fn what_is_selected_begins_within_a_line_if_that_line_is_selected() {
+    fn selection_continues_a_selected_line() {
         for selected in [false, true] {
             let mut lines = Lines::new(false);
             let mut selection = Selection::default();
@@ -296,8 +296,8 @@ mod tests {
         }
     }
 
-    /// Lines of lengths about which something changes; some are longer than
-    /// all buffers.
+    /// Lines with lengths next to the sizes of buffers and reads, some longer
+    /// than all of them.
     fn input(random: &mut fastrand::Rng, length: usize) -> Vec<u8> {
         let lengths: &[usize] = random
             .choice([
@@ -325,11 +325,11 @@ mod tests {
     }
 
     #[test]
-    fn files_are_those_of_the_original() {
+    fn files_match_those_of_the_original() {
         let label = Label::from_unix(1_000_000_000, 0);
         let stamp = [&label.text()[..], b" "].concat();
         let mut random = fastrand::Rng::with_seed(1);
-        let mut ended = 0;
+        let mut closed = 0;
         for _ in 0..200 {
             let stamped = random.bool();
             let size = match random.u8(..3) {
@@ -348,7 +348,7 @@ mod tests {
                 ])
                 .unwrap();
             let input = input(&mut random, length);
-            // By any byte of the head, so that all of it counts.
+            // Each byte of the head affects the selection.
             let modulus = random.u32(1..4);
             let selects = |head: &[u8]| {
                 let sum: u32 = head.iter().copied().map(u32::from).sum();
@@ -370,13 +370,13 @@ mod tests {
             }
 
             let stamp = if stamped { &stamp[..] } else { b"" };
-            let original = Original::new(stamp, &selects, size).of(&input, chunk);
+            let original = Original::new(stamp, &selects, size).run(&input, chunk);
             let lengths: Vec<_> = original.iter().map(Vec::len).collect();
             let seen: Vec<_> = log.files.iter().map(Vec::len).collect();
             assert_eq!(seen, lengths, "size {size}, chunks of {chunk}");
             assert!(log.files == original);
-            ended += original.len() - 1;
+            closed += original.len() - 1;
         }
-        assert!(ended > 300, "{ended} files ended");
+        assert!(closed > 300, "{closed} files closed");
     }
 }

@@ -1,4 +1,4 @@
-//! The words of multilog's command line.
+//! The command line of multilog.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::multilog::pattern::StarPattern;
 use crate::names::Suffix;
 use crate::policy::{LogDirConfig, LogPolicy};
 
-/// What to do with every line: actions, carried out in their order.
+/// The actions for each line, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script<'a> {
-    /// Whether each line begins with its time stamp.
+    /// Whether each line gets a label.
     pub stamped: bool,
     /// The actions.
     pub actions: Vec<ScriptAction<'a>>,
@@ -27,41 +27,39 @@ pub enum ScriptAction<'a> {
     Select(StarPattern<'a>),
     /// `e`: print a selected line to standard error.
     Alert,
-    /// `=FILE`: keep the last selected line in a file.
+    /// `=FILE`: store the latest selected line in a file.
     Status(&'a CStr),
     /// `.DIR` or `/DIR`: append selected lines to a log directory.
     Append(&'a CStr, LogDirConfig),
 }
 
-/// What is wrong with a word that 0.76 ignores, but that means something here.
+/// An invalid argument, of those that 0.76 does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScriptError<'a> {
-    /// `R`, followed by what is no number of seconds, or one above
-    /// [`GREATEST_AGE`].
+    /// `R` without a number of seconds up to [`MAX_AGE`].
     Age(&'a [u8]),
-    /// `S`, followed by what is no number of bytes, or one above
-    /// [`GREATEST_BYTES`] or below what [`least_bytes`] is for files of this
-    /// size.
+    /// `S` without a number of bytes from [`min_bytes`] for files of this size
+    /// up to [`MAX_BYTES`].
     Bytes(&'a [u8], usize),
     /// `w`, followed by what is no suffix: see [`Suffix::processed`].
     Suffix(&'a [u8]),
 }
 
-/// The greatest number of seconds that `R` takes.
-pub const GREATEST_AGE: u64 = u32::MAX as u64;
-/// The greatest number of bytes that `S` takes.
-pub const GREATEST_BYTES: u64 = i64::MAX as u64;
-/// The bounds of a file's size in bytes; what lies outside is moved in.
-const LEAST_SIZE: u64 = 4096;
-const GREATEST_SIZE: u64 = 16_777_215;
-/// There are always `current` and one old file.
-const LEAST_FILES: u64 = 2;
+/// The maximum of `R`, in seconds.
+pub const MAX_AGE: u64 = u32::MAX as u64;
+/// The maximum of `S`, in bytes.
+pub const MAX_BYTES: u64 = i64::MAX as u64;
+/// The limits of `s`, in bytes. As in 0.76, other numbers are clamped.
+const MIN_SIZE: u64 = 4096;
+const MAX_SIZE: u64 = 16_777_215;
+/// The minimum of `n`: `current` and one old file.
+const MIN_FILES: u64 = 2;
 
 impl<'a> Script<'a> {
-    /// Reads the words. Those that mean nothing are ignored.
+    /// Parses the arguments. As in 0.76, unknown ones are ignored.
     ///
     /// # Errors
-    /// The first mistake, in one of the words that 0.76 does not have.
+    /// The first invalid argument.
     pub fn parse(words: &[&'a CStr]) -> Result<Self, ScriptError<'a>> {
         let mut actions = Vec::new();
         let mut config = LogPolicy::Multilog.default_config();
@@ -82,14 +80,14 @@ impl<'a> Script<'a> {
                     let config = config.clone();
                     actions.push(ScriptAction::Append(word, LogDirConfig { bytes, ..config }));
                 }
-                b's' => config.size = number(scanned.clamp(LEAST_SIZE, GREATEST_SIZE)),
-                b'n' => config.files = number(scanned.max(LEAST_FILES)),
+                b's' => config.size = number(scanned.clamp(MIN_SIZE, MAX_SIZE)),
+                b'n' => config.files = number(scanned.max(MIN_FILES)),
                 b'!' => config.processor = Some(rest.to_owned()),
                 b'w' => config.suffix = suffix(rest.to_bytes())?.to_vec(),
                 b'R' => config.age = age(rest.to_bytes())?,
                 b'S' => {
-                    // Files of the least size take any number that is one.
-                    limit(rest.to_bytes(), number(LEAST_SIZE))?;
+                    // The minimum for the smallest files rejects invalid numbers early.
+                    limit(rest.to_bytes(), number(MIN_SIZE))?;
                     bytes = Some(rest.to_bytes());
                 }
                 _ => {}
@@ -104,37 +102,35 @@ impl<'a> Script<'a> {
     }
 }
 
-/// The code of what processors make by a word `w`.
+/// The suffix of processed files in an argument `w`.
 fn suffix(suffix: &[u8]) -> Result<&[u8], ScriptError<'_>> {
-    let sound = Suffix::processed(suffix).ok_or(ScriptError::Suffix(suffix))?;
-    Ok(sound.bytes())
+    let valid = Suffix::processed(suffix).ok_or(ScriptError::Suffix(suffix))?;
+    Ok(valid.bytes())
 }
 
-/// How old a file becomes by a word `R`; 0 is no limit.
+/// The age limit in an argument `R`. 0 disables the limit.
 fn age(seconds: &[u8]) -> Result<Option<Duration>, ScriptError<'_>> {
-    let age = parse_decimal(seconds).filter(|age| *age <= GREATEST_AGE);
+    let age = parse_decimal(seconds).filter(|age| *age <= MAX_AGE);
     let age = age.ok_or(ScriptError::Age(seconds))?;
     Ok(Some(Duration::from_secs(age)).filter(|age| !age.is_zero()))
 }
 
-/// The least number of bytes that `S` takes for files of a size: `current` and
-/// one old file have room.
+/// The minimum of `S` for files of a size: `current` and one old file.
 #[must_use]
-pub fn least_bytes(size: usize) -> usize {
+pub fn min_bytes(size: usize) -> usize {
     size.saturating_mul(2)
 }
 
-/// How many bytes files of a size may have together by a word `S`; 0 is no
-/// limit.
+/// The limit for the total size in an argument `S`. 0 disables the limit.
 fn limit(bytes: &[u8], size: usize) -> Result<Option<usize>, ScriptError<'_>> {
-    match parse_decimal(bytes).filter(|bytes| *bytes <= GREATEST_BYTES) {
+    match parse_decimal(bytes).filter(|bytes| *bytes <= MAX_BYTES) {
         Some(0) => Ok(None),
-        Some(bytes) if number(bytes) >= least_bytes(size) => Ok(Some(number(bytes))),
+        Some(bytes) if number(bytes) >= min_bytes(size) => Ok(Some(number(bytes))),
         Some(_) | None => Err(ScriptError::Bytes(bytes, size)),
     }
 }
 
-/// The word without its first byte.
+/// The argument without its first byte.
 fn after_first(word: &CStr) -> &CStr {
     let bytes = word.to_bytes_with_nul().get(1..).unwrap_or_default();
     CStr::from_bytes_with_nul(bytes).unwrap_or_default()
@@ -157,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn each_word_is_an_action_by_its_first_byte() {
+    fn first_byte_selects_the_action() {
         let words = [
             c"t",
             c"-*",
@@ -183,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn t_counts_as_the_first_word_alone() {
+    fn t_counts_as_first_argument_only() {
         let stamped = |words: &[&'static CStr]| Script::parse(words).unwrap().stamped;
         assert!(stamped(&[c"tai"]));
         assert!(!stamped(&[c"e", c"t"]));
@@ -192,13 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_is_ignored() {
+    fn unknown_arguments_are_ignored() {
         let script = Script::parse(&[c"", c"x", c"main", c"7", c"r5", c"W"]);
         assert_eq!(script.unwrap().actions, []);
     }
 
     #[test]
-    fn sizes_and_numbers_stay_within_bounds() {
+    fn sizes_and_numbers_are_clamped() {
         for (word, size) in [
             (c"s", 4096),
             (c"s4095", 4096),
@@ -220,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_hold_for_the_directories_after_them() {
+    fn settings_apply_to_later_directories() {
         let script = Script::parse(&[c".a", c"!gzip", c".b", c"n5", c".c"]).unwrap();
         let config: Vec<_> = script
             .actions
@@ -235,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_a_number_of_seconds_within_bounds() {
+    fn age_is_a_number_of_seconds_within_limits() {
         for (word, seconds) in [
             (c"R1", Some(1)),
             (c"R086400", Some(86_400)),
@@ -260,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_has_room_for_two_files() {
+    fn total_limit_admits_two_files() {
         for (words, bytes) in [
             (&[c"S199998"][..], Some(199_998)),
             (&[c"S9223372036854775807"], Some(9_223_372_036_854_775_807)),
@@ -283,13 +279,13 @@ mod tests {
         ] {
             let word = words.iter().find(|word| word.to_bytes()[0] == b'S');
             let bytes = &word.unwrap().to_bytes()[1..];
-            let mistake = ScriptError::Bytes(bytes, size);
-            assert_eq!(Script::parse(words), Err(mistake), "{words:?}");
+            let error = ScriptError::Bytes(bytes, size);
+            assert_eq!(Script::parse(words), Err(error), "{words:?}");
         }
     }
 
     #[test]
-    fn a_code_is_what_can_end_a_name() {
+    fn suffix_must_be_valid_in_a_name() {
         assert_eq!(config(&[c"wgz"]).suffix, b"gz");
         assert_eq!(config(&[c"wgz", c"ws"]).suffix, b"s");
         for word in [c"w", c"wu", c"wt", c"w/", c"w0123456789abcdefg"] {

@@ -10,7 +10,7 @@ use unix::file::{open_append, open_write};
 use crate::batch::HEAD;
 use crate::event::{LogReporter, LogStep, ReportFn, StepError};
 
-/// The length of a record: a line's head, and newlines up to here.
+/// The length of a record in bytes: the head of a line, padded with newlines.
 const RECORD: usize = HEAD + 1;
 
 /// An open status file.
@@ -21,8 +21,8 @@ pub struct StatusFile<'a> {
 }
 
 impl<'a> StatusFile<'a> {
-    /// Opens a status file whose name is relative to `origin`; one that does
-    /// not exist is made, with mode 0600.
+    /// Opens a status file with a name relative to `origin`. A missing file is
+    /// created, with mode 0600.
     ///
     /// # Errors
     /// The step that failed.
@@ -31,10 +31,10 @@ impl<'a> StatusFile<'a> {
         origin: BorrowedFd<'_>,
         report: ReportFn,
     ) -> Result<Self, StepError<'a>> {
-        let trouble = |step| move |error| StepError::new(name, step, error);
-        fchdir(origin).map_err(trouble(LogStep::ChdirToOrigin))?;
-        open_append(name, 0o600).map_err(trouble(LogStep::CreateStatus))?;
-        let file = open_write(name).map_err(trouble(LogStep::WriteStatus))?;
+        let step_error = |step| move |error| StepError::new(name, step, error);
+        fchdir(origin).map_err(step_error(LogStep::ChdirToOrigin))?;
+        open_append(name, 0o600).map_err(step_error(LogStep::CreateStatus))?;
+        let file = open_write(name).map_err(step_error(LogStep::WriteStatus))?;
         let reporter = LogReporter {
             place: name,
             report,
@@ -42,9 +42,9 @@ impl<'a> StatusFile<'a> {
         Ok(StatusFile { reporter, file })
     }
 
-    /// Overwrites the file with a line's head, and newlines up to 1001 bytes;
-    /// what the file may have after them stays.
-    pub fn show(&self, head: &[u8]) {
+    /// Overwrites the first 1001 bytes of the file with the head of a line and
+    /// newlines. As in 0.76, later bytes stay.
+    pub fn set(&self, head: &[u8]) {
         let mut record = [b'\n'; RECORD];
         for (to, &from) in record.iter_mut().zip(head) {
             *to = from;
@@ -58,8 +58,7 @@ impl<'a> StatusFile<'a> {
         lseek(&self.file, 0, Whence::SeekSet).map_err(|error| (LogStep::RewindStatus, error))?;
         match write(&self.file, record) {
             Ok(RECORD) => Ok(()),
-            // A part of a record is no record, and 0.76 shows what errno
-            // happens to be.
+            // As in 0.76, the report of a short write shows the last errno.
             Ok(_) => Err((LogStep::WriteStatus, Errno::last())),
             Err(error) => Err((LogStep::WriteStatus, error)),
         }

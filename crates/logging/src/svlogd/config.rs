@@ -1,4 +1,4 @@
-//! The file `config` in a log directory.
+//! The file `config` in a log directory of svlogd.
 
 use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -9,49 +9,49 @@ use daemontools_core::number::scan_decimal;
 use super::pattern::PlusPattern;
 use crate::policy::{LogDirConfig, LogPolicy};
 
-/// How a log directory is kept.
+/// The settings of a log directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFile {
-    /// `s`, `n`, `N`, `t` and `!`: how its files are kept.
+    /// `s`, `n`, `N`, `t` and `!`: rotation, old files and processor.
     pub log_dir: LogDirConfig,
-    /// `uADDRESS` or `UADDRESS`: where selected lines are sent.
+    /// `uADDRESS` or `UADDRESS`: the receiver of selected lines.
     pub peer: Option<SocketAddrV4>,
-    /// `U…`: whether they are not written to the directory.
+    /// `U…`: whether selected lines are sent but not written.
     pub sent_only: bool,
-    /// `pPREFIX`: what comes before each line.
+    /// `pPREFIX`: the text before each line.
     pub prefix: Vec<u8>,
     /// The patterns, in order.
     pub rules: Vec<PatternRule>,
 }
 
-/// A line with a pattern. Of those that match, the last counts.
+/// A line with a pattern. The last matching rule counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternRule {
-    /// Which lines.
+    /// The pattern.
     pub pattern: PlusPattern,
-    /// What about them.
+    /// The effect on lines that match.
     pub effect: RuleEffect,
 }
 
-/// What a pattern says of the lines that it matches.
+/// The effect of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleEffect {
-    /// `+` and `-`: whether they are written to the directory.
+    /// `+` and `-`: whether lines are written to the directory.
     Write(bool),
-    /// `e` and `E`: whether they are written to standard error.
+    /// `e` and `E`: whether lines are written to standard error.
     Alert(bool),
 }
 
-/// What cannot be understood; the rest counts.
+/// An invalid line; the other lines count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogConfigWarning {
-    /// An address that is none.
+    /// An invalid address.
     Address(Vec<u8>),
-    /// A port that is none.
+    /// An invalid port.
     Port(Vec<u8>),
 }
 
-/// Where lines go that are sent to no port: that of syslog.
+/// The default port: syslog.
 const SYSLOG: u16 = 514;
 
 impl Default for ConfigFile {
@@ -67,19 +67,19 @@ impl Default for ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads the text of the file, and tells of mistakes. Lines that mean
-    /// nothing are ignored. A NUL ends what a line says.
-    pub fn parse(text: &[u8], mut mistaken: impl FnMut(LogConfigWarning)) -> Self {
+    /// Parses the text of the file and passes invalid lines to `warn`.
+    /// Unknown lines are ignored. A NUL ends the content of a line.
+    pub fn parse(text: &[u8], mut warn: impl FnMut(LogConfigWarning)) -> Self {
         let mut config = ConfigFile::default();
         for line in text.split_inclusive(|&byte| byte == b'\n') {
-            let said = line.split_inclusive(|&byte| byte == 0).next();
-            let line = said.unwrap_or_default();
-            // One letter at the end of the file is no line.
+            let content = line.split_inclusive(|&byte| byte == 0).next();
+            let line = content.unwrap_or_default();
+            // A single letter at the end of the file does not count as a line.
             let [letter, rest @ .., last] = line else {
                 continue;
             };
-            let ended = matches!(last, b'\n' | 0);
-            let rest = if ended {
+            let has_end = matches!(last, b'\n' | 0);
+            let rest = if has_end {
                 rest
             } else {
                 line.get(1..).unwrap_or_default()
@@ -97,11 +97,11 @@ impl ConfigFile {
                 b'!' => log_dir.processor = CString::new(rest).ok(),
                 b'p' => config.prefix = rest.to_vec(),
                 b'u' | b'U' => {
-                    // A later line does not take it back.
+                    // A later `u` does not reset this.
                     config.sent_only |= *letter == b'U';
                     match peer(rest) {
                         Ok(peer) => config.peer = peer,
-                        Err(mistake) => mistaken(mistake),
+                        Err(warning) => warn(warning),
                     }
                 }
                 b'+' | b'-' => config.rule(rest, RuleEffect::Write(*letter == b'+')),
@@ -117,14 +117,15 @@ impl ConfigFile {
         self.rules.push(PatternRule { pattern, effect });
     }
 
-    /// Whether a line is written to the directory, and to standard error.
+    /// Whether a line is written to the directory, and to standard error, by
+    /// the rules for its head.
     #[must_use]
-    pub fn filter(&self, head: &[u8]) -> (bool, bool) {
+    pub fn evaluate(&self, head: &[u8]) -> (bool, bool) {
         let (mut written, mut alerted) = (true, false);
         for PatternRule { pattern, effect } in &self.rules {
             match effect {
-                RuleEffect::Write(so) if *so != written && pattern.matches(head) => written = *so,
-                RuleEffect::Alert(so) if *so != alerted && pattern.matches(head) => alerted = *so,
+                RuleEffect::Write(on) if *on != written && pattern.matches(head) => written = *on,
+                RuleEffect::Alert(on) if *on != alerted && pattern.matches(head) => alerted = *on,
                 RuleEffect::Write(_) | RuleEffect::Alert(_) => {}
             }
         }
@@ -132,7 +133,7 @@ impl ConfigFile {
     }
 }
 
-/// A number, and what the letter after it multiplies it with.
+/// A number multiplied by the unit that follows, if one does.
 fn scaled(text: &[u8], units: &[(u8, u64)]) -> u64 {
     let (number, rest) = scan_decimal(text);
     let unit = units
@@ -145,8 +146,8 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// `A.B.C.D` or `A.B.C.D:PORT`. Numbers wrap, and what follows them does not
-/// matter. None if the port wraps to 0: to send is not even tried.
+/// `A.B.C.D` or `A.B.C.D:PORT`. As in runit, numbers wrap and trailing text
+/// is ignored. None if the port wraps to 0, which disables sending.
 fn peer(text: &[u8]) -> Result<Option<SocketAddrV4>, LogConfigWarning> {
     let mut parts = text.splitn(2, |&byte| byte == b':');
     let address = parts.next().unwrap_or_default();
@@ -186,11 +187,11 @@ mod tests {
     use super::*;
 
     fn config(text: &str) -> ConfigFile {
-        ConfigFile::parse(text.as_bytes(), |mistake| panic!("{mistake:?}"))
+        ConfigFile::parse(text.as_bytes(), |warning| panic!("{warning:?}"))
     }
 
     #[test]
-    fn numbers_may_have_units() {
+    fn numbers_accept_units() {
         assert_eq!(config("s3k\n").log_dir.size, 3072);
         assert_eq!(config("s2m").log_dir.size, 2 << 20);
         assert_eq!(config("s7x").log_dir.size, 7);
@@ -205,31 +206,31 @@ mod tests {
     }
 
     #[test]
-    fn the_last_pattern_that_matches_counts() {
+    fn last_matching_pattern_counts() {
         let config = config("-*\n+a*\n-ab*\nea*\nEac*\n");
-        assert_eq!(config.filter(b"ad"), (true, true));
-        assert_eq!(config.filter(b"ab"), (false, true));
-        assert_eq!(config.filter(b"ac"), (true, false));
-        assert_eq!(config.filter(b"b"), (false, false));
+        assert_eq!(config.evaluate(b"ad"), (true, true));
+        assert_eq!(config.evaluate(b"ab"), (false, true));
+        assert_eq!(config.evaluate(b"ac"), (true, false));
+        assert_eq!(config.evaluate(b"b"), (false, false));
     }
 
     #[test]
-    fn an_address_may_have_a_port() {
+    fn address_accepts_a_port() {
         let peer = |text: &str| config(text).peer.map(|peer| peer.to_string());
         assert_eq!(peer("u10.0.0.1").as_deref(), Some("10.0.0.1:514"));
         assert_eq!(peer("U1.2.3.4x:99999").as_deref(), Some("1.2.3.4:34463"));
         assert_eq!(peer("u300.1.1.1.7:5x").as_deref(), Some("44.1.1.1:5"));
         assert_eq!(peer("u1.2.3.4:65536"), None);
         assert!(config("U1.2.3.4\nu1.2.3.4\n").sent_only);
-        for (text, mistake) in [
+        for (text, warning) in [
             ("u1.2.3", LogConfigWarning::Address(b"1.2.3".to_vec())),
             ("u\n", LogConfigWarning::Address(Vec::new())),
             ("U1.2.3.4:0", LogConfigWarning::Port(b"0".to_vec())),
             ("U1.2.3.4:", LogConfigWarning::Port(Vec::new())),
         ] {
             let mut seen = Vec::new();
-            let config = ConfigFile::parse(text.as_bytes(), |mistake| seen.push(mistake));
-            assert_eq!((config.peer, seen), (None, vec![mistake]));
+            let config = ConfigFile::parse(text.as_bytes(), |warning| seen.push(warning));
+            assert_eq!((config.peer, seen), (None, vec![warning]));
             assert_eq!(config.sent_only, text.starts_with('U'));
         }
     }

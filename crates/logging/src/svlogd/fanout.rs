@@ -1,4 +1,4 @@
-//! The log directories of svlogd, and what becomes of lines in each.
+//! The log directories of svlogd: each filters lines by its own file `config`.
 
 use std::ffi::CStr;
 use std::net::UdpSocket;
@@ -18,54 +18,54 @@ use crate::event::{LogEvent, LogReport, LogReporter, LogStep, StepError};
 use crate::policy::LogPolicy;
 use crate::tai64::stamp::Stamper;
 
-/// The file that says how the directory is logs.
+/// The configuration file of a log directory.
 const CONFIG: &CStr = c"config";
 
-/// Every log directory that svlogd was told of.
+/// All log directories of an svlogd.
 #[derive(Debug)]
 pub struct LogFanout<'a> {
     format: &'a LineFormat,
     places: &'a [&'a CStr],
     ctx: Context<'a>,
-    /// Whether what is told is to be in the order of the lines.
+    /// Whether to report in the order of the lines.
     in_order: bool,
-    /// None is one that cannot be had.
+    /// One for each place. None: the directory cannot be used.
     logs: Vec<Option<OpenLog<'a>>>,
     stamper: Stamper,
-    /// When the line that is held back began to be read.
+    /// The stamp of the held line: the time of its first byte.
     held_stamp: Option<[u8; TEXT]>,
-    /// Stamped text; logs for its memory.
+    /// Stamped text. The field reuses the allocation.
     text: Vec<u8>,
 }
 
-/// A log directory.
+/// An open log directory.
 #[derive(Debug)]
 struct OpenLog<'a> {
     directory: LogDir<'a>,
     config: ConfigFile,
     socket: Option<UdpSocket>,
-    /// What goes to `current` of the lines that are read.
+    /// The selected text of the latest input.
     text: Vec<u8>,
-    /// Whether the line that came last goes there.
-    written: bool,
+    /// Whether the latest line is selected.
+    selected: bool,
 }
 
-/// Lines, and what stands before each.
+/// Lines that share a stamp.
 #[derive(Clone, Copy, Debug)]
 struct StampedText<'a> {
-    /// As read, and replaced.
+    /// The lines without stamps, after replacement of characters.
     text: &'a [u8],
-    /// Whether the text begins within a line, whose head came before.
+    /// Whether the text starts within a line with an already processed head.
     within_line: bool,
     /// The stamp, if lines have one.
     stamp: Option<[u8; TEXT]>,
-    /// All of the text with the stamp before each line.
+    /// The text with the stamp before each line.
     stamped: &'a [u8],
 }
 
 impl<'a> LogFanout<'a> {
-    /// The directories `places`, none of which is open yet. With `in_order`,
-    /// what is told of them is told in the order of the lines.
+    /// The log directories `places`, none open. With `in_order`, events are
+    /// reported in the order of the lines.
     #[must_use]
     pub fn new(
         format: &'a LineFormat,
@@ -85,8 +85,8 @@ impl<'a> LogFanout<'a> {
         }
     }
 
-    /// Closes each directory and opens it again, as its configuration then
-    /// says; whether any can be had.
+    /// Closes all directories and opens them again with their present
+    /// configuration. Returns whether at least one is open.
     pub fn reopen(&mut self) -> bool {
         for (log, place) in self.logs.iter_mut().zip(self.places) {
             if let Some(log) = log.take() {
@@ -97,29 +97,36 @@ impl<'a> LogFanout<'a> {
         self.logs.iter().any(Option::is_some)
     }
 
-    /// TimestampStyle lines with the moment in which their first byte was read, and
-    /// passes them to each directory.
+    /// Stamps each line with the time of its first byte and passes the lines
+    /// to all directories.
     pub fn process(&mut self, batch: &Batch<'_>) {
-        let now = self.format.stamps.map(TimestampStyle::now);
-        let in_order = self.in_order || self.logs.iter().flatten().any(OpenLog::alerts);
-        let mut held = batch.reads.held > 0;
-        for part in batch.parts(in_order) {
-            let (mut text, mut within_line) = (part.text, part.within_line);
-            if std::mem::take(&mut held) && now.is_some() {
-                let (first, rest) = split_line(text);
-                self.process_text(first, within_line, self.held_stamp);
-                (text, within_line) = (rest, false);
-            }
-            if !text.is_empty() {
-                self.process_text(text, within_line, now);
-            }
+        let now = self.format.timestamp.map(TimestampStyle::now);
+        let in_order = self.in_order || self.logs.iter().flatten().any(OpenLog::has_alerts);
+        let held = batch.reads.held > 0;
+        let (mut rest, mut within_line) = (batch.text, batch.within_line);
+        if held && now.is_some() {
+            let (first, later) = split_line(rest);
+            self.process_text(first, within_line, self.held_stamp);
+            within_line &= first.is_empty();
+            rest = later;
         }
-        if batch.reads.held == 0 || !batch.text.is_empty() {
+        if in_order {
+            for line in lines(rest) {
+                self.process_text(line, within_line, now);
+                within_line = false;
+            }
+        } else {
+            self.process_text(rest, within_line, now);
+        }
+        if !held || !batch.text.is_empty() {
             self.held_stamp = now;
         }
     }
 
     fn process_text(&mut self, text: &[u8], within_line: bool, stamp: Option<[u8; TEXT]>) {
+        if text.is_empty() {
+            return;
+        }
         let stamped = stamp.as_ref().map_or(text, |stamp| {
             self.text.clear();
             self.stamper.stamp(text, stamp, &mut self.text);
@@ -131,7 +138,7 @@ impl<'a> LogFanout<'a> {
             stamp,
             stamped,
         };
-        // All of them report of a line before one writes it.
+        // The alerts of all directories precede the first write.
         for log in self.logs.iter_mut().flatten() {
             log.filter(&stamped_text, self.format);
         }
@@ -140,23 +147,24 @@ impl<'a> LogFanout<'a> {
         }
     }
 
-    /// Closes every file that is not empty.
+    /// Closes each `current` that is not empty.
     pub fn rotate(&mut self) {
         self.directories().for_each(LogDir::rotate);
     }
 
-    /// Closes every file that is too old; how long until the next one is.
+    /// Closes each `current` that exceeds its age limit. Returns the time
+    /// until the next one does.
     pub fn rotate_expired(&mut self) -> Option<Duration> {
-        let ages = self.directories().filter_map(LogDir::rotate_if_expired);
-        ages.min()
+        let remaining = self.directories().filter_map(LogDir::rotate_if_expired);
+        remaining.min()
     }
 
-    /// Takes what processors that have ended have made.
+    /// Collects the output of processors that have exited.
     pub fn collect_processors(&mut self) {
         self.directories().for_each(LogDir::collect_processor);
     }
 
-    /// Leaves everything finished.
+    /// Finishes all directories.
     pub fn finish(&mut self) {
         self.directories().for_each(LogDir::finish);
     }
@@ -168,14 +176,14 @@ impl<'a> LogFanout<'a> {
 }
 
 impl<'a> OpenLog<'a> {
-    /// Opens the directory and reads how it is logs. None, once it was said
-    /// why, if there is no such directory to be had.
+    /// Opens the directory and reads its configuration. Reports an error and
+    /// returns None if the directory cannot be used.
     fn open(place: &'a CStr, head: usize, ctx: Context<'a>) -> Option<Self> {
         let report = ctx.report;
         let reporter = LogReporter { place, report };
-        let give_up = |trouble: StepError<'_>| {
-            // runit closes it by the name that it has for it so far.
-            let place = match trouble.step {
+        let give_up = |error: StepError<'_>| {
+            // runit reports the close with the name stored so far.
+            let place = match error.step {
                 LogStep::OpenDirectory => None,
                 LogStep::ChdirToLogDir(_) | LogStep::Lock => Some(c""),
                 _ => Some(place),
@@ -183,65 +191,61 @@ impl<'a> OpenLog<'a> {
             if let Some(place) = place {
                 LogReporter { place, report }.event(LogEvent::Closed);
             }
-            report(&LogReport::Error(trouble));
+            report(&LogReport::Error(error));
         };
-        let here = LockedLogDir::enter(LogPolicy::Svlogd, place, ctx)
+        let locked = LockedLogDir::enter(LogPolicy::Svlogd, place, ctx)
             .map_err(give_up)
             .ok()?;
         let mut config = read_config(reporter);
         config.log_dir.slack = head;
-        let directory = here.open(config.log_dir.clone()).map_err(give_up).ok()?;
+        let directory = locked.open(config.log_dir.clone()).map_err(give_up).ok()?;
         let socket = config.peer.map(|_| UdpSocket::bind(("0.0.0.0", 0)));
         Some(OpenLog {
             directory,
             config,
             socket: socket.and_then(Result::ok),
             text: Vec::new(),
-            written: true,
+            selected: true,
         })
     }
 
-    /// Whether lines may be told of here.
-    fn alerts(&self) -> bool {
+    /// Whether a rule may write lines to standard error.
+    fn has_alerts(&self) -> bool {
         let mut rules = self.config.rules.iter();
         rules.any(|rule| rule.effect == RuleEffect::Alert(true))
     }
 
-    /// Looks at lines, tells of those that are to be told of and sends those
-    /// that are to be sent. They are written by [`OpenLog::append`].
-    fn filter(&mut self, stamped_text: &StampedText<'_>, format: &LineFormat) {
+    /// Selects lines for [`OpenLog::append`], alerts and sends as configured.
+    fn filter(&mut self, input: &StampedText<'_>, format: &LineFormat) {
         if self.is_unfiltered() {
             return;
         }
-        let prefix = &self.config.prefix;
-        let mut before = stamped_text
-            .stamp
-            .map_or(Vec::new(), |stamp| stamp.to_vec());
-        if !before.is_empty() {
-            before.push(b' ');
+        let mut start = input.stamp.map_or(Vec::new(), |stamp| stamp.to_vec());
+        if !start.is_empty() {
+            start.push(b' ');
         }
-        before.extend_from_slice(prefix);
+        start.extend_from_slice(&self.config.prefix);
         let mut text = std::mem::take(&mut self.text);
         text.clear();
-        let mut continues = stamped_text.within_line;
-        for fragment in lines(stamped_text.text) {
+        let mut continues = input.within_line;
+        for fragment in lines(input.text) {
             if !continues {
-                let (head, longer) = format.head(fragment);
-                let (written, alerted) = self.config.filter(head);
-                let end: &[u8] = if longer { b"...\n" } else { b"\n" };
-                let short = || [&before, head, end].concat();
+                let (head, is_cut) = format.head(fragment);
+                let (selected, alerted) = self.config.evaluate(head);
+                let end: &[u8] = if is_cut { b"...\n" } else { b"\n" };
+                let short = || [&start, head, end].concat();
                 if alerted {
                     write_stderr(&short());
                 }
-                if written && (self.config.peer.is_some() || self.config.sent_only) {
+                if selected && (self.config.peer.is_some() || self.config.sent_only) {
                     self.send(&short(), &mut text);
                 }
-                self.written = written && !self.config.sent_only;
-                if self.written {
-                    text.extend_from_slice(&before);
+                self.selected = selected && !self.config.sent_only;
+                if self.selected {
+                    text.extend_from_slice(&start);
                 }
             }
-            if self.written {
+            if self.selected {
                 text.extend_from_slice(fragment);
             }
             continues = false;
@@ -249,16 +253,16 @@ impl<'a> OpenLog<'a> {
         self.text = text;
     }
 
-    /// BufferEmulation the lines that were looked at, as far as they go here.
-    fn append(&mut self, stamped_text: &StampedText<'_>) {
+    /// Appends the lines that [`OpenLog::filter`] selected.
+    fn append(&mut self, input: &StampedText<'_>) {
         if self.is_unfiltered() {
-            self.directory.append_lines(stamped_text.stamped);
+            self.directory.append_lines(input.stamped);
         } else {
             self.directory.append_lines(&self.text);
         }
     }
 
-    /// Whether all lines are written here as they are written elsewhere.
+    /// Whether all lines are written, without a prefix.
     fn is_unfiltered(&self) -> bool {
         let ConfigFile {
             rules,
@@ -270,25 +274,25 @@ impl<'a> OpenLog<'a> {
         rules.is_empty() && prefix.is_empty() && peer.is_none() && !sent_only
     }
 
-    /// Sends a line, and writes to the directory what is wrong with that.
+    /// Sends a line. On failure, appends a warning and the line to `text`.
     fn send(&self, line: &[u8], text: &mut Vec<u8>) {
         let Some(peer) = self.config.peer else {
             return;
         };
-        let wrong: &[u8] = match &self.socket {
+        let warning: &[u8] = match &self.socket {
             None => b"warning: no udp socket available: ",
             Some(socket) => match socket.send_to(line, peer) {
                 Ok(length) if length == line.len() => return,
                 _ => b"warning: failure sending through udp: ",
             },
         };
-        text.extend_from_slice(wrong);
+        text.extend_from_slice(warning);
         text.extend_from_slice(line);
     }
 }
 
-/// Reads the configuration in the current directory. What cannot be read is
-/// said, and counts as far as it was read.
+/// Reads `config` in the current directory. After a read error, which is
+/// reported, the part read so far counts.
 fn read_config(reporter: LogReporter<'_>) -> ConfigFile {
     let mut text = Vec::new();
     match open_read(CONFIG) {
@@ -313,7 +317,7 @@ fn read_config(reporter: LogReporter<'_>) -> ConfigFile {
         }
     }
     reporter.event(LogEvent::ConfigRead);
-    ConfigFile::parse(&text, |mistake| {
-        reporter.event(LogEvent::ConfigWarning(&mistake))
+    ConfigFile::parse(&text, |warning| {
+        reporter.event(LogEvent::ConfigWarning(&warning));
     })
 }

@@ -1,23 +1,24 @@
-//! What becomes of a line before it is written.
+//! Timestamps, replaced characters and the matched part of svlogd's lines.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use daemontools_core::calendar::date_of_day;
 use daemontools_core::label::{Label, TEXT};
 
-/// What stands before each line, beside the prefix of its directory. All are
-/// of one length.
+/// The format of the timestamp before each line. All formats have the length
+/// of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimestampStyle {
-    /// A label.
+    /// `-t`: a TAI64N label.
     Label,
-    /// `YYYY-MM-DD_HH:MM:SS.xxxxx`, UTC.
+    /// `-tt`: `YYYY-MM-DD_HH:MM:SS.xxxxx` in UTC.
     Date,
-    /// The same with a `T`.
+    /// `-ttt`: `YYYY-MM-DDTHH:MM:SS.xxxxx` in UTC.
     Iso,
 }
 
 impl TimestampStyle {
-    /// The stamp of now.
+    /// The timestamp of the present time.
     #[must_use]
     pub fn now(self) -> [u8; TEXT] {
         match self {
@@ -28,10 +29,10 @@ impl TimestampStyle {
     }
 }
 
-fn date(between: u8, time: SystemTime) -> [u8; TEXT] {
+fn date(separator: u8, time: SystemTime) -> [u8; TEXT] {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date_of_day(days);
     let mut text = *b"0000-00-00_00:00:00.00000";
     let mut put = |from: usize, length: usize, mut number: u64| {
         let field = text.get_mut(from..from + length).unwrap_or_default();
@@ -51,47 +52,34 @@ fn date(between: u8, time: SystemTime) -> [u8; TEXT] {
     put(17, 2, second % 60);
     put(20, 5, u64::from(since.subsec_micros() / 10));
     if let Some(byte) = text.get_mut(10) {
-        *byte = between;
+        *byte = separator;
     }
     text
 }
 
-/// Year, month and day of so many days after 1 January 1970.
-fn civil(days: u64) -> (u64, u64, u64) {
-    // Years begin in March here, so that a leap day is the last of its year,
-    // and they are counted in the 400 years after which all is the same again.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    (era * 400 + year + later, month, day)
-}
-
-/// How lines are changed and looked at, in all directories.
+/// The options of svlogd for the format of lines, common to all directories.
 #[derive(Clone, Debug)]
 pub struct LineFormat {
-    /// What stands before them.
-    pub stamps: Option<TimestampStyle>,
-    /// How much of a line is matched, alerted of and sent.
+    /// The timestamp before each line.
+    pub timestamp: Option<TimestampStyle>,
+    /// The number of bytes of a line that are matched, alerted and sent.
     pub head: usize,
-    /// What each byte becomes; none if all stay.
-    replaced: Option<Box<[u8; 256]>>,
+    /// The replacement of each byte. None: no byte is replaced.
+    replacements: Option<Box<[u8; 256]>>,
 }
 
 impl LineFormat {
-    /// Replaces with `by`, if it is given, what cannot be printed and the
-    /// bytes `also`.
+    /// With a replacement, it takes the place of unprintable bytes and of
+    /// the bytes in `also`.
     #[must_use]
-    pub fn new(stamps: Option<TimestampStyle>, head: usize, by: Option<u8>, also: &[u8]) -> Self {
-        let replaced = by.map(|by| {
-            let mut table = Box::new([by; 256]);
+    pub fn new(
+        timestamp: Option<TimestampStyle>,
+        head: usize,
+        replacement: Option<u8>,
+        also: &[u8],
+    ) -> Self {
+        let replacements = replacement.map(|replacement| {
+            let mut table = Box::new([replacement; 256]);
             for (byte, to) in (0..=u8::MAX).zip(table.iter_mut()) {
                 if (b' '..=b'~').contains(&byte) && !also.contains(&byte) || byte == b'\n' {
                     *to = byte;
@@ -100,16 +88,16 @@ impl LineFormat {
             table
         });
         LineFormat {
-            stamps,
+            timestamp,
             head,
-            replaced,
+            replacements,
         }
     }
 
-    /// Replaces what is to be replaced in the heads of lines. `column` is
-    /// where the text begins in its line, and where the next one will.
+    /// Replaces bytes in the heads of lines. `column` is the offset of the
+    /// text in its line, and is updated for the text that follows.
     pub fn replace(&self, text: &mut [u8], column: &mut usize) {
-        let Some(table) = &self.replaced else {
+        let Some(table) = &self.replacements else {
             return;
         };
         for line in text.split_inclusive_mut(|&byte| byte == b'\n') {
@@ -122,8 +110,8 @@ impl LineFormat {
         }
     }
 
-    /// Of a line that begins in `fragment`, what patterns see, and whether there
-    /// is, or may be, more of it.
+    /// The head of a line that starts in `fragment`, and whether the line is,
+    /// or may be, at least that long.
     #[must_use]
     pub fn head<'a>(&self, fragment: &'a [u8]) -> (&'a [u8], bool) {
         let line = fragment.strip_suffix(b"\n").unwrap_or(fragment);
@@ -141,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_have_fixed_width_fields() {
         let date = |seconds, micros: u32| {
             let time = UNIX_EPOCH + Duration::new(seconds, micros * 1000);
             String::from_utf8(date(b'_', time).to_vec()).unwrap()

@@ -1,8 +1,5 @@
-//! What svlogd does with lines before they are written.
-//!
-//! Like multilog it stamps and selects lines and appends them to log
-//! directories. It is told how in a file in the directory, and it may write a
-//! line with a prefix, tell of it, or send it elsewhere.
+//! svlogd: log directories, each with a file `config` of rules, prefix,
+//! limits and network peer.
 
 pub mod config;
 pub mod fanout;

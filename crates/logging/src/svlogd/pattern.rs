@@ -1,15 +1,17 @@
-//! Patterns of svlogd.
+//! Patterns of svlogd, with `*` and `+`.
 
 use memchr::memchr;
 
-/// A pattern in which `*` is any string without the character after it, or
-/// any string at the end of the pattern, and `+` is the character after it
-/// once or more often, after which the line may end.
+/// A pattern of a line `+`, `-`, `e` or `E` in `config`.
+///
+/// `*` matches any string without the next character of the pattern; at the
+/// end of the pattern, any string. `+` matches one or more of the next
+/// character, after which the line may end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlusPattern(Vec<u8>);
 
 impl PlusPattern {
-    /// The pattern that is written as `text`.
+    /// Parses a pattern; every text is valid.
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
         PlusPattern(text.to_vec())
@@ -22,7 +24,7 @@ impl PlusPattern {
         loop {
             match (pattern, line) {
                 ([], _) => return line.is_empty(),
-                // What follows there is the NUL at the end of runit's strings.
+                // runit compares with the NUL that ends its strings.
                 ([b'+'], _) => return line.iter().all(|&byte| byte == 0),
                 ([b'*'], _) => return true,
                 ([b'*', rest @ ..], _) => {
@@ -58,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stops_at_the_next_character() {
+    fn star_stops_at_the_next_character() {
         assert!(matches("*: *", "error: no: x"));
         assert!(matches("a*", "a"));
         assert!(!matches("*b", "abb"));
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plus_is_one_or_more_of_the_next_character() {
+    fn plus_matches_repeated_characters() {
         assert!(matches("+abc", "aaabc"));
         assert!(!matches("+abc", "bc"));
         assert!(matches("+x*", "xx and more"));
@@ -76,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_plus_the_line_may_end() {
+    fn line_may_end_after_a_plus() {
         assert!(matches("a+bc", "abb"));
         assert!(!matches("a+bc", "abbd"));
         assert!(matches("a+", "a"));
