@@ -1,4 +1,4 @@
-//! tai64n: put a TAI64N label in front of every line.
+//! tai64n: add a TAI64N label to each line.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -9,24 +9,22 @@ use nix::errno::Errno;
 use nix::unistd::{read, write};
 use unix::stdio::{STDIN, STDOUT};
 
-/// As much as a pipe holds.
+/// The size of a read, in bytes: the capacity of a pipe.
 const INPUT: usize = 64 * 1024;
-/// What is stamped between two looks at how much there is to write: labels
-/// make a piece of empty lines 27 times as long.
+/// The number of bytes that are stamped before each check of the output's
+/// length. Labels make empty lines 27 times as long.
 const PIECE: usize = 4 * 1024;
-/// What one read brings is written at once, if it becomes no longer than
-/// this.
+/// Output of this length is written before the rest of the read is stamped.
 const OUTPUT: usize = 2 * INPUT;
 
-// Whoever reads the lines would not know what to do with a message.
+// As in 0.76, errors have no message.
 unix::main!(match tai64n() {
     Ok(()) => Exit::Success,
     Err(_) => Exit::Temporary,
 });
 
-/// Copies lines until the end of input. All that was read is written before
-/// the next read, so that no line waits for another one. An interrupted call
-/// is an error, as it was in 0.76.
+/// Copies lines until the end of input. The output is written before the next
+/// read, which may block. As in 0.76, EINTR is an error.
 fn tai64n() -> Result<(), Errno> {
     let mut stamper = Stamper::default();
     let mut input = vec![0; INPUT];
@@ -36,7 +34,7 @@ fn tai64n() -> Result<(), Errno> {
         if length == 0 {
             return Ok(());
         }
-        // The lines of one read share the moment at which it returned.
+        // The lines of one read share a label.
         let label = Label::now().text();
         for fragment in input.get(..length).unwrap_or_default().chunks(PIECE) {
             stamper.stamp(fragment, &label, &mut output);

@@ -1,4 +1,4 @@
-//! tai64nlocal: turn the TAI64N labels of lines into local time.
+//! tai64nlocal: convert the TAI64N labels of lines to local time.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -30,47 +30,47 @@ pub(crate) static TAI64NLOCAL: Program = Program {
     ],
 };
 
-/// As much as a pipe holds.
+/// The size of a read, in bytes: the capacity of a pipe.
 const INPUT: usize = 64 * 1024;
 
-/// What to make of a label.
+/// The options.
 #[derive(Clone, Copy)]
-struct Form {
+struct Conversion {
     utc: bool,
     style: TimeStyle,
 }
 
 unix::main!(TAI64NLOCAL.start(|arguments| {
-    // Whoever reads the lines would not know what to do with a message.
-    match tai64nlocal(form(arguments)) {
+    // As in 0.76, errors have no message.
+    match tai64nlocal(parse_options(arguments)) {
         Ok(()) => Ok(Exit::Success),
         Err(_) => Err(Failure::silent(Exit::Temporary)),
     }
 }));
 
-/// What the options say. Since 0.76 ignores all arguments, those that are not
-/// understood, and all that stand beside them, are ignored here.
-fn form(arguments: &[&'static CStr]) -> Form {
-    let original = Form {
+/// Parses the options. 0.76 ignores all arguments, so an invalid option
+/// disables the others here.
+fn parse_options(arguments: &[&'static CStr]) -> Conversion {
+    let original = Conversion {
         utc: false,
         style: TimeStyle::Original,
     };
-    let mut form = original;
+    let mut conversion = original;
     let mut options = TAI64NLOCAL.options(arguments);
     loop {
         match options.next() {
-            Ok(Some((b'g', _))) => form.utc = true,
-            Ok(Some(_)) => form.style = TimeStyle::Rfc3339,
-            Ok(None) => return form,
+            Ok(Some((b'g', _))) => conversion.utc = true,
+            Ok(Some(_)) => conversion.style = TimeStyle::Rfc3339,
+            Ok(None) => return conversion,
             Err(_) => return original,
         }
     }
 }
 
-/// Copies lines until the end of input. All that was read is written before
-/// the next read, but for a label that has not ended; one that ends with the
-/// input is not written at all, as in 0.76.
-fn tai64nlocal(Form { utc, style }: Form) -> Result<(), Errno> {
+/// Copies lines until the end of input. The output is written before the next
+/// read, except an unfinished label. As in 0.76, an unfinished label at the end
+/// of the input is dropped.
+fn tai64nlocal(Conversion { utc, style }: Conversion) -> Result<(), Errno> {
     let zone_is_read = Cell::new(utc);
     let calendar = |seconds| {
         if !zone_is_read.replace(true) {
@@ -92,9 +92,9 @@ fn tai64nlocal(Form { utc, style }: Form) -> Result<(), Errno> {
             Err(Errno::EINTR) => continue,
             Err(error) => return Err(error),
         };
-        // The time zone of this machine may have changed since the last read.
+        // /etc/localtime may have changed since the last read.
         zone_is_read.set(utc);
-        localizer.forget();
+        localizer.clear_cache();
         localizer
             .convert(input.get(..length).unwrap_or_default(), &mut output)
             .map_err(|_| Errno::ENOMEM)?;
@@ -103,9 +103,9 @@ fn tai64nlocal(Form { utc, style }: Form) -> Result<(), Errno> {
     }
 }
 
-/// Whether the local time never changes its offset and changes it back within
-/// one minute. No zone file of tzdata does so, and no zone that TZ describes,
-/// unless it does with seconds: `J60/2:00:00,J60/2:00:30`.
+/// Whether no change of the local offset is undone within a minute. Zone files
+/// of tzdata have none, nor have rules in TZ without seconds. A counterexample
+/// is `J60/2:00:00,J60/2:00:30`.
 fn zone_keeps_to_minutes() -> bool {
     let zone = start::variable(b"TZ").unwrap_or_default();
     let mut fields = zone.split(|&byte| byte == b':');

@@ -1,4 +1,4 @@
-//! Lines out of reads, with their stamps.
+//! Assembles lines from reads and stamps them.
 
 use std::ops::Range;
 
@@ -8,27 +8,27 @@ use memchr::memrchr;
 use crate::batch::{Batch, HEAD, ReadEmulation, split_line};
 use crate::tai64::stamp::{STAMP, Stamper};
 
-/// How much is read at once. Memory of this size comes from the system as it
-/// is touched, so that short lines do not pay for it; 128 KB may come from what
-/// the C library keeps, which it would have to fill with zeroes first.
-const READ: usize = 192 * 1024;
+/// The size of a read, in bytes. Allocations of this size are mapped and cost
+/// memory only when touched. The C library may take one of 128 KB from its
+/// heap, and would have to zero the whole of it.
+const READ_SIZE: usize = 192 * 1024;
 
-/// The input, on its way from reads to batches.
+/// Converts reads to batches.
 ///
-/// What is read goes to [`Lines::read_buffer`]; [`Lines::batch`] then says what that
-/// made ready. The beginning of a line is held back until its end comes, or
-/// its first [`HEAD`] bytes.
+/// The caller reads into [`Lines::read_buffer`] and gets the ready text from
+/// [`Lines::batch`]. An unfinished line is held until its end or its first
+/// [`HEAD`] bytes are read.
 #[derive(Debug)]
 pub struct Lines {
     stamped: bool,
-    /// How much of a line, its stamp included, makes it ready.
+    /// The length, stamp included, at which an unfinished line is ready.
     head: usize,
     buffer: Box<[u8]>,
-    /// The part of the buffer that was read and is not ready.
+    /// The part of the buffer with the unfinished line.
     held: Range<usize>,
-    /// Whether the head of the current line is ready already.
+    /// Whether the head of the unfinished line is in an earlier batch.
     within_line: bool,
-    /// The label of the line that is held.
+    /// The label of the held line.
     label: [u8; TEXT],
     stamper: Stamper,
     /// Stamped text.
@@ -36,7 +36,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// No input yet. If `stamped`, each line gets its label and a space.
+    /// No input. With `stamped`, each line gets a label and a space.
     #[must_use]
     pub fn new(stamped: bool) -> Self {
         Lines {
@@ -45,14 +45,13 @@ impl Lines {
         }
     }
 
-    /// No input yet, which is not stamped, and of whose lines the first `head`
-    /// bytes are waited for.
+    /// No input. Lines are not stamped, and are held up to `head` bytes.
     #[must_use]
     pub fn with_head(head: usize) -> Self {
         Lines {
             stamped: false,
             head,
-            buffer: vec![0; head + READ].into(),
+            buffer: vec![0; head + READ_SIZE].into(),
             held: 0..0,
             within_line: false,
             label: [0; TEXT],
@@ -61,28 +60,30 @@ impl Lines {
         }
     }
 
-    /// Whether there is a line that has not ended and whose head is ready.
+    /// Whether the head of an unfinished line is in an earlier batch.
     #[must_use]
     pub fn is_within_line(&self) -> bool {
         self.within_line
     }
 
-    /// Whether all that came ended with a line end.
+    /// Whether the input so far ends with a newline or is empty.
     #[must_use]
     pub fn is_at_line_start(&self) -> bool {
         self.held.is_empty() && !self.within_line
     }
 
-    /// Where to put what is read next.
+    /// The buffer for the next read.
     pub fn read_buffer(&mut self) -> &mut [u8] {
         self.buffer.copy_within(self.held.clone(), 0);
         self.held = 0..self.held.len();
         let start = self.held.end;
-        self.buffer.get_mut(start..start + READ).unwrap_or_default()
+        self.buffer
+            .get_mut(start..start + READ_SIZE)
+            .unwrap_or_default()
     }
 
-    /// What the first `length` bytes of the room made ready; `now` is the
-    /// moment when they were read.
+    /// The text that became ready with the first `length` bytes of the read
+    /// buffer. `now` is the time of the read.
     pub fn batch(&mut self, length: usize, now: impl FnOnce() -> Label) -> Batch<'_> {
         let stamp = if self.stamped { STAMP } else { 0 };
         let within_line = self.within_line;
@@ -110,7 +111,7 @@ impl Lines {
         }
     }
 
-    /// What the end of the input made ready: a line that has begun is ended.
+    /// Adds a newline to an unfinished line at the end of the input.
     pub fn finish(&mut self, now: impl FnOnce() -> Label) -> Option<Batch<'_>> {
         if self.is_at_line_start() {
             return None;
@@ -121,19 +122,23 @@ impl Lines {
         Some(self.batch(1, now))
     }
 
-    /// How much of the buffer is ready, now that `read` was read; so many
-    /// bytes come before each line.
-    fn advance(&mut self, read: Range<usize>, before_line: usize) -> usize {
+    /// The length of the ready part of the buffer after `read`, with stamps of
+    /// `stamp` bytes.
+    fn advance(&mut self, read: Range<usize>, stamp: usize) -> usize {
         let text = self.buffer.get(read.clone()).unwrap_or_default();
         let newline = memrchr(b'\n', text);
-        let begins = newline.map_or(0, |newline| read.start + newline + 1);
+        let line_start = newline.map_or(0, |newline| read.start + newline + 1);
         self.within_line &= newline.is_none();
-        self.within_line |= before_line + read.end - begins >= self.head;
-        if self.within_line { read.end } else { begins }
+        self.within_line |= stamp + read.end - line_start >= self.head;
+        if self.within_line {
+            read.end
+        } else {
+            line_start
+        }
     }
 
-    /// Makes stamped text of what is ready. A line that was `held` has its
-    /// label, all others that begin get the label `now`.
+    /// Stamps the ready text. A line that was `held` gets the label of its
+    /// first byte, later lines get the label `now`.
     fn stamp(&mut self, held: bool, now: [u8; TEXT]) {
         self.text.clear();
         let mut ready = self.buffer.get(..self.held.start).unwrap_or_default();
@@ -153,8 +158,8 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// Each read's text and whether it began within a line; the label of the
-    /// nth read has n microseconds.
+    /// The text of each batch and whether it starts within a line. The label
+    /// of read n has n microseconds.
     fn batches(stamped: bool, reads: &[&[u8]]) -> Vec<(Vec<u8>, bool)> {
         let mut lines = Lines::new(stamped);
         let mut batches = Vec::new();
@@ -178,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_line_is_held() {
+    fn unfinished_line_is_held() {
         let batches = batches(false, &[b"a\nb", b"c", b"d\ne"]);
         let texts: Vec<_> = batches.iter().map(|(text, _)| text.as_slice()).collect();
         assert_eq!(texts, [&b"a\n"[..], b"", b"bcd\n", b"e\n"]);
     }
 
     #[test]
-    fn a_line_is_held_up_to_a_thousand_bytes() {
+    fn line_is_held_up_to_1000_bytes() {
         let long = [b'x'; 999];
         let seen = batches(false, &[&long, b"x", b"y", b"\nz\n"]);
         let lengths: Vec<_> = seen
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stamp_counts_among_the_thousand() {
+    fn stamp_counts_among_the_1000_bytes() {
         let seen = batches(true, &[&[b'x'; 973], b"x", b"\n"]);
         let lengths: Vec<_> = seen.iter().map(|(text, _)| text.len()).collect();
         assert_eq!(lengths, [0, 1000, 1]);
@@ -211,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn how_it_is_read_changes_nothing_in_the_text() {
+    fn size_of_reads_does_not_change_the_text() {
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..15 {
             let mut input = Vec::new();
@@ -224,7 +229,7 @@ mod tests {
             }
             input.truncate(input.len() - random.usize(0..3));
             for stamped in [false, true] {
-                let whole: Vec<_> = input.chunks(READ).collect();
+                let whole: Vec<_> = input.chunks(READ_SIZE).collect();
                 let whole = masked(&text(&batches(stamped, &whole)));
                 for chunk in [1, 7, 1000, 1024, 4096] {
                     let chunks: Vec<_> = input.chunks(chunk).collect();

@@ -1,7 +1,7 @@
-//! Processors: shell commands that finished files go through.
+//! Processors: shell commands that filter closed files.
 //!
-//! multilog waits for its processor, and what that makes is a file of its own
-//! until it is safely on disk. svlogd's works in the background.
+//! multilog waits for its processor. svlogd's processor runs in the
+//! background.
 
 use std::ffi::{CStr, CString};
 
@@ -18,11 +18,11 @@ use crate::event::{LogEvent, LogReporter, LogStep, OnError, ProcessorPart};
 use crate::names::{NEWSTATE, STATE, Suffix};
 use crate::policy::LogPolicy;
 
-/// The mode of what it has made.
+/// The mode of processed files.
 const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 
-/// The processor of a log directory, which is the current directory whenever
-/// it is started or waited for.
+/// The processor of a log directory. All methods expect it to be the current
+/// directory.
 #[derive(Debug)]
 pub(crate) struct Processor<'a> {
     pub(crate) policy: LogPolicy,
@@ -32,7 +32,7 @@ pub(crate) struct Processor<'a> {
     pub(crate) job: Option<Job>,
 }
 
-/// A processor at work.
+/// A running processor.
 #[derive(Debug)]
 pub(crate) struct Job {
     pid: Pid,
@@ -42,7 +42,7 @@ pub(crate) struct Job {
 }
 
 impl Processor<'_> {
-    /// Starts its work.
+    /// Starts the processor.
     pub(crate) fn start(&mut self, input: &CStr, output: &CStr) {
         self.job = Some(Job {
             pid: self.run(input, output),
@@ -51,23 +51,26 @@ impl Processor<'_> {
         });
     }
 
-    /// Whether it is at work.
+    /// Whether a processor was started and not yet waited for.
     pub(crate) fn is_running(&self) -> bool {
         self.job.is_some()
     }
 
-    /// Whether it was at work and has ended; how it did is seen when it is
-    /// waited for.
+    /// Whether a started processor has exited. The exit status stays
+    /// available for [`Processor::finish`].
     pub(crate) fn has_exited(&self) -> bool {
-        let how = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
-        self.job
-            .as_ref()
-            .is_some_and(|job| !matches!(waitid(Id::Pid(job.pid), how), Ok(WaitStatus::StillAlive)))
+        let options = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
+        self.job.as_ref().is_some_and(|job| {
+            !matches!(
+                waitid(Id::Pid(job.pid), options),
+                Ok(WaitStatus::StillAlive)
+            )
+        })
     }
 
-    /// Waits until it exits 0, and runs it again as often as it does not.
-    /// Then what it has made is finished, what it was made of is gone, and
-    /// `newstate` is the state.
+    /// Waits for the processor, and runs it again until it exits 0. Then
+    /// finishes its output, removes its input and renames `newstate` to
+    /// `state`.
     pub(crate) fn finish(&mut self) {
         let Some(mut job) = self.job.take() else {
             return;
@@ -76,7 +79,7 @@ impl Processor<'_> {
             job.pid = self.run(&job.input, &job.output);
         }
         let Job { input, output, .. } = &job;
-        let made = match self.policy {
+        let processed = match self.policy {
             LogPolicy::Multilog => {
                 self.sync_and_chmod(output, Some(FINISHED));
                 self.sync_and_chmod(NEWSTATE, None);
@@ -98,7 +101,7 @@ impl Processor<'_> {
             }
         };
         self.rename(NEWSTATE, STATE);
-        self.reporter.event(LogEvent::ProcessorDone(&made));
+        self.reporter.event(LogEvent::ProcessorDone(&processed));
     }
 
     fn run(&self, input: &CStr, output: &CStr) -> Pid {
@@ -123,14 +126,14 @@ impl Processor<'_> {
         })
     }
 
-    /// In the child: gives the processor its files.
+    /// In the child: opens the files of the processor.
     fn set_descriptors(&self, input: &CStr, output: &CStr) -> Result<(), (ProcessorPart, Errno)> {
-        let place = |part, opened: Result<_, Errno>, number| {
-            let placed = opened.and_then(|opened| file::move_to_fd(opened, number));
-            placed.map_err(|error| (part, error))
+        let set = |part, opened: Result<_, Errno>, number| {
+            let moved = opened.and_then(|opened| file::move_to_fd(opened, number));
+            moved.map_err(|error| (part, error))
         };
-        place(ProcessorPart::Input, file::open_read(input), 0)?;
-        place(ProcessorPart::Output, file::open_truncate(output, 0o644), 1)?;
+        set(ProcessorPart::Input, file::open_read(input), 0)?;
+        set(ProcessorPart::Output, file::open_truncate(output, 0o644), 1)?;
         let state = match (self.policy, file::open_read(STATE)) {
             (LogPolicy::Svlogd, Err(Errno::ENOENT)) => {
                 let first = file::open_truncate(STATE, 0o644);
@@ -139,39 +142,39 @@ impl Processor<'_> {
             }
             (LogPolicy::Multilog | LogPolicy::Svlogd, state) => state,
         };
-        place(ProcessorPart::State, state, 4)?;
-        place(
+        set(ProcessorPart::State, state, 4)?;
+        set(
             ProcessorPart::NewState,
             file::open_truncate(NEWSTATE, 0o644),
             5,
         )
     }
 
-    /// Waits for its end; whether it exits 0.
+    /// Waits for the processor. Returns whether it exited 0.
     fn succeeds(&self, job: &Job) -> bool {
-        let ended = loop {
+        let status = loop {
             match waitpid(job.pid, None) {
                 Err(Errno::EINTR) => {}
-                ended => break ended,
+                status => break status,
             }
         };
-        let trouble = match ended {
+        let failure = match status {
             Ok(WaitStatus::Exited(_, 0)) => return true,
             Ok(WaitStatus::Exited(..)) => None,
-            // The signal has no errno, and 0.76 shows what errno happens to
-            // be. EINVAL is nix's word for a real-time signal.
+            // As in 0.76, the report of a crash shows the last errno. nix
+            // returns EINVAL for a real-time signal.
             Ok(_) | Err(Errno::EINVAL) => Some((LogStep::Crash, Errno::last())),
             Err(error) => Some((LogStep::Wait, error)),
         };
         match self.policy {
             LogPolicy::Multilog => {
-                if let Some((step, error)) = trouble {
+                if let Some((step, error)) = failure {
                     self.reporter.pause(step, error);
                 }
                 self.reporter.pause(LogStep::Failure, None);
             }
             LogPolicy::Svlogd => {
-                match trouble {
+                match failure {
                     Some((LogStep::Wait, error)) => self.reporter.warn(LogStep::Wait, error),
                     Some(_) | None => self.reporter.warn(LogStep::Failure, None),
                 }
@@ -181,7 +184,7 @@ impl Processor<'_> {
         false
     }
 
-    /// Has a file safely on disk, and then gives it a mode.
+    /// Syncs a file to disk, then sets its mode.
     fn sync_and_chmod(&self, name: &CStr, mode: Option<Mode>) {
         let file = self
             .reporter

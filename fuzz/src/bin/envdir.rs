@@ -1,4 +1,4 @@
-//! What a file of envdir's directory says.
+//! The value of a variable in a file of envdir's directory.
 #![no_main]
 
 use std::ffi::CString;
@@ -7,7 +7,7 @@ use std::fs;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
-    // fuzz/run gives it a directory of its own.
+    // fuzz/run sets TMPDIR to a directory of its own.
     let place = std::env::temp_dir().join(std::process::id().to_string());
     if !place.exists() {
         fs::create_dir(&place).unwrap();

@@ -1,14 +1,14 @@
-//! Lines out of reads of any size, and the files that they are divided into,
-//! against 0.76's way: 1024 bytes at a time, one byte after the other through
-//! a buffer of 512.
+//! Lines from reads of any size, and their split into files, against a model of
+//! 0.76: reads of 1024 bytes, processed one byte at a time, and a buffer of 512
+//! bytes.
 #![no_main]
 
 use daemontools_core::label::Label;
 use libfuzzer_sys::fuzz_target;
-use logging::rotation::Rotation;
 use logging::lines::Lines;
+use logging::rotation::Rotation;
 
-/// The files of a log.
+/// The files of a log, and the output buffer.
 struct Files {
     size: usize,
     files: Vec<Vec<u8>>,
@@ -60,7 +60,7 @@ impl Files {
     }
 }
 
-/// Lines on their way: what has begun and is shorter than 1000 bytes waits.
+/// The model: an unfinished line is held up to 1000 bytes.
 struct Naive {
     files: Files,
     held: Vec<u8>,
@@ -70,8 +70,8 @@ struct Naive {
 impl Naive {
     fn read(&mut self, bytes: &[u8]) {
         for read in bytes.chunks(1024) {
-            // What is put as one is what there is of a line once it has ended,
-            // or once the read has and there is enough of it.
+            // A line is put as a whole at its end, or at the end of a read if
+            // it has 1000 bytes.
             for &byte in read {
                 if self.long {
                     self.files.put(&[byte]);
@@ -103,8 +103,8 @@ impl Naive {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    // A length of what the file has, then: how long a piece is, whether a line
-    // ends after it, whether a read does.
+    // The size and the length of the file. Then, for each piece: its length,
+    // and whether a line and a read end after it.
     let [size, written, pieces @ ..] = bytes else {
         return;
     };
@@ -159,7 +159,10 @@ fuzz_target!(|bytes: &[u8]| {
         take(&mut files, &lines.batch(read.len(), Label::now));
         assert_eq!(files.len(), naive.files.files.len());
         assert_eq!(files.last(), naive.files.files.last());
-        assert_eq!(lines.is_at_line_start(), naive.held.is_empty() && !naive.long);
+        assert_eq!(
+            lines.is_at_line_start(),
+            naive.held.is_empty() && !naive.long
+        );
     }
     if let Some(batch) = lines.finish(Label::now) {
         take(&mut files, &batch);
@@ -167,7 +170,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     assert!(files == naive.files.files);
 
-    // With stamps, each line has one, and nothing else is changed.
+    // With stamps, each line gets one, and the rest is unchanged.
     let mut lines = Lines::new(true);
     let mut stamped = Vec::new();
     for read in &reads {

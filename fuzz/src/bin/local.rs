@@ -1,11 +1,11 @@
-//! Labels in a stream that comes in pieces, as tai64nlocal shows them.
+//! The output of tai64nlocal for labels in a stream of pieces.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use logging::tai64::{Localizer, TimeStyle};
 use unix::localtime::Civil;
 
-/// UTC by counting; no date before 1970 or after some years.
+/// UTC by counting days; None before 1970 and after 40,000 days.
 fn calendar(moment: i64) -> Option<Civil> {
     let days = (0..40_000)
         .contains(&moment.div_euclid(86_400))
@@ -39,7 +39,7 @@ fn calendar(moment: i64) -> Option<Civil> {
     })
 }
 
-/// A byte at a time.
+/// The model of the conversion.
 fn naive(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::new();
     for line in input.split_inclusive(|&byte| byte == b'\n') {
@@ -92,7 +92,7 @@ fuzz_target!(|bytes: &[u8]| {
     let [piece, whole, rest @ ..] = bytes else {
         return;
     };
-    // Of what is not a label yet, the beginning of one is made often.
+    // Bytes above 127 become the start of a label, to make labels frequent.
     let mut input = Vec::new();
     for &byte in rest {
         match byte {
@@ -108,7 +108,7 @@ fuzz_target!(|bytes: &[u8]| {
     for piece in input.chunks(1 + usize::from(*piece)) {
         localizer.convert(piece, &mut output).unwrap();
         if whole & 2 == 0 {
-            localizer.forget();
+            localizer.clear_cache();
         }
     }
     assert!(

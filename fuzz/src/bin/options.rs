@@ -1,4 +1,4 @@
-//! Command lines: which options they have, and where their operands begin.
+//! Command lines: options, their values and the first operand.
 #![no_main]
 
 use std::cell::RefCell;
@@ -24,7 +24,7 @@ static PROGRAM: Program = Program {
 };
 
 thread_local! {
-    /// Arguments live for ever; there are few, and each is made once.
+    /// Leaked arguments. The cache keeps their number small.
     static WORDS: RefCell<HashMap<Vec<u8>, &'static CStr>> = RefCell::default();
 }
 
@@ -35,18 +35,18 @@ fn word(bytes: &[u8]) -> &'static CStr {
     })
 }
 
-/// What a command line says: its options with their values, and how many
-/// words are operands, or the letter that is wrong and how.
+/// A parsed command line: options with their values, the number of operands,
+/// or the error.
 #[derive(Debug, Default, PartialEq)]
-struct Said {
+struct Parsed {
     options: Vec<(u8, Vec<u8>)>,
     operands: Option<usize>,
-    wrong: Option<String>,
+    error: Option<String>,
 }
 
-/// As getopt was described in 1990, a letter at a time.
-fn naive(words: &[&CStr]) -> Said {
-    let mut said = Said::default();
+/// A model of getopt: one letter at a time.
+fn naive(words: &[&CStr]) -> Parsed {
+    let mut parsed = Parsed::default();
     let mut place = 1;
     'words: while let Some(word) = words.get(place) {
         let word = word.to_bytes();
@@ -59,59 +59,59 @@ fn naive(words: &[&CStr]) -> Said {
         }
         for (n, letter) in word.iter().enumerate().skip(1) {
             match letter {
-                b'a' | b'b' => said.options.push((*letter, vec![])),
+                b'a' | b'b' => parsed.options.push((*letter, vec![])),
                 b'v' if n + 1 < word.len() => {
-                    said.options.push((*letter, word[n + 1..].to_owned()));
+                    parsed.options.push((*letter, word[n + 1..].to_owned()));
                     continue 'words;
                 }
                 b'v' => {
                     let Some(value) = words.get(place) else {
-                        said.wrong = Some("option requires an argument -- v".into());
-                        return said;
+                        parsed.error = Some("option requires an argument -- v".into());
+                        return parsed;
                     };
-                    said.options.push((*letter, value.to_bytes().to_owned()));
+                    parsed.options.push((*letter, value.to_bytes().to_owned()));
                     place += 1;
                 }
-                // A dash within a word of letters is a letter like others.
+                // A dash within a word counts as a letter.
                 _ => {
                     let letter = [*letter];
                     let letter = String::from_utf8_lossy(&letter);
-                    said.wrong = Some(format!("illegal option -- {letter}"));
-                    return said;
+                    parsed.error = Some(format!("illegal option -- {letter}"));
+                    return parsed;
                 }
             }
         }
     }
-    said.operands = Some(words.len().saturating_sub(place));
-    said
+    parsed.operands = Some(words.len().saturating_sub(place));
+    parsed
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    // Words of up to four of these bytes.
+    // Each byte selects a letter; words have up to four.
     let mut words = vec![word(b"/bin/called")];
     for bytes in bytes.split(|byte| byte & 15 == 0).take(10) {
         let letter = |byte: &u8| b"-av-bx-v"[usize::from(byte & 7)];
         let bytes: Vec<u8> = bytes.iter().take(4).map(letter).collect();
         words.push(word(&bytes));
     }
-    let mut said = Said::default();
+    let mut parsed = Parsed::default();
     let mut options = PROGRAM.options(&words);
     loop {
         match options.next() {
-            Ok(Some((letter, value))) => said.options.push((letter, value.to_owned())),
+            Ok(Some((letter, value))) => parsed.options.push((letter, value.to_owned())),
             Ok(None) => {
-                said.operands = Some(options.operands().len());
+                parsed.operands = Some(options.operands().len());
                 break;
             }
             Err(failure) => {
                 let message = String::from_utf8(failure.message).unwrap();
-                let wrong = message.strip_prefix("called: ").unwrap();
-                let wrong = wrong.strip_suffix("\nprog: usage\n").unwrap();
-                said.wrong = Some(wrong.to_owned());
+                let error = message.strip_prefix("called: ").unwrap();
+                let error = error.strip_suffix("\nprog: usage\n").unwrap();
+                parsed.error = Some(error.to_owned());
                 assert_eq!(u8::from(failure.exit), 100);
                 break;
             }
         }
     }
-    assert_eq!(said, naive(&words), "{words:?}");
+    assert_eq!(parsed, naive(&words), "{words:?}");
 });

@@ -1,11 +1,11 @@
-//! Patterns against one that tries everything.
+//! Patterns of multilog against a model that tries all lengths.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use logging::multilog::StarPattern;
 
-/// A star stands for any string without the character after it, and for any
-/// string at the end.
+/// A star matches any string without the next character of the pattern, and at
+/// the end any string.
 fn naive(pattern: &[u8], line: &[u8]) -> bool {
     match pattern {
         [] => line.is_empty(),
@@ -18,8 +18,8 @@ fn naive(pattern: &[u8], line: &[u8]) -> bool {
     }
 }
 
-/// The character that ended a star must be there; if it is a star, it is one
-/// again, for which the string then is empty.
+/// The line must contain the character that ends the star. If that character
+/// is a star, it is a star of the pattern too.
 fn naive_after_star(pattern: &[u8], line: &[u8]) -> bool {
     line.first() == pattern.first() && naive(pattern, line)
 }
@@ -27,7 +27,7 @@ fn naive_after_star(pattern: &[u8], line: &[u8]) -> bool {
 fuzz_target!(|bytes: &[u8]| {
     let [length, rest @ ..] = bytes else { return };
     let length = usize::from(length % 16).min(rest.len());
-    // Few different bytes, so that they meet.
+    // Few different bytes, so that matches are frequent.
     let few: Vec<u8> = rest
         .iter()
         .map(|byte| b"*ab*c\0\xff "[usize::from(byte % 8)])
@@ -35,6 +35,9 @@ fuzz_target!(|bytes: &[u8]| {
     for bytes in [rest, &few] {
         let (pattern, line) = bytes.split_at(length);
         let line = &line[..line.len().min(64)];
-        assert_eq!(StarPattern::new(pattern).matches(line), naive(pattern, line));
+        assert_eq!(
+            StarPattern::new(pattern).matches(line),
+            naive(pattern, line)
+        );
     }
 });

@@ -1,4 +1,4 @@
-//! multilog's scripts, and the numbers in them.
+//! Scripts of multilog and the numbers in them.
 #![no_main]
 
 use std::ffi::{CStr, CString};
@@ -6,10 +6,9 @@ use std::ops::RangeInclusive;
 
 use daemontools_core::number::scan_decimal;
 use libfuzzer_sys::fuzz_target;
-use logging::multilog::{ScriptAction, ScriptError, Script};
+use logging::multilog::{Script, ScriptAction, ScriptError};
 
-/// The leading digits as a number, whatever its size; saturates far above 64
-/// bits, and says so.
+/// The leading digits as a number that wraps at 64 bits.
 fn naive_number(text: &[u8]) -> u64 {
     let mut number: u128 = 0;
     for byte in text.iter().take_while(|byte| byte.is_ascii_digit()) {
@@ -18,8 +17,8 @@ fn naive_number(text: &[u8]) -> u64 {
     number as u64
 }
 
-/// A number of digits alone, if it is in the range.
-fn naive_whole(text: &[u8], range: RangeInclusive<u128>) -> Option<u128> {
+/// A text of digits only as a number in the range.
+fn naive_decimal(text: &[u8], range: RangeInclusive<u128>) -> Option<u128> {
     let mut number: u128 = 0;
     for byte in text {
         let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
@@ -28,14 +27,14 @@ fn naive_whole(text: &[u8], range: RangeInclusive<u128>) -> Option<u128> {
     (!text.is_empty() && range.contains(&number)).then_some(number)
 }
 
-/// What is wrong with the first word with which something is: one of the words
-/// alone, or a directory with what was said before it.
-fn naive_mistake<'a>(words: &[&'a CStr]) -> Option<ScriptError<'a>> {
+/// The first invalid argument: invalid by itself, or a directory with an invalid
+/// combination of earlier settings.
+fn naive_error<'a>(words: &[&'a CStr]) -> Option<ScriptError<'a>> {
     let (mut size, mut limit) = (99_999, None);
     for word in words {
         match word.to_bytes() {
             [b's', size_of_file @ ..] => size = naive_number(size_of_file).clamp(4096, 16_777_215),
-            [b'R', age @ ..] if naive_whole(age, 0..=0xffff_ffff).is_none() => {
+            [b'R', age @ ..] if naive_decimal(age, 0..=0xffff_ffff).is_none() => {
                 return Some(ScriptError::Age(age));
             }
             [b'w', code @ ..] if !is_code(code) => return Some(ScriptError::Suffix(code)),
@@ -57,7 +56,8 @@ fn naive_mistake<'a>(words: &[&'a CStr]) -> Option<ScriptError<'a>> {
 }
 
 fn is_limit(bytes: &[u8], size: u128) -> bool {
-    naive_whole(bytes, 0..=0).is_some() || naive_whole(bytes, 2 * size..=(1 << 63) - 1).is_some()
+    naive_decimal(bytes, 0..=0).is_some()
+        || naive_decimal(bytes, 2 * size..=(1 << 63) - 1).is_some()
 }
 
 fn is_code(code: &[u8]) -> bool {
@@ -74,11 +74,11 @@ fuzz_target!(|bytes: &[u8]| {
         .map(|word| CString::new(word).unwrap())
         .collect();
     let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
-    let mistake = naive_mistake(&words);
-    let script = match (Script::parse(&words), mistake) {
+    let error = naive_error(&words);
+    let script = match (Script::parse(&words), error) {
         (Ok(script), None) => script,
-        (parsed, mistake) => {
-            assert_eq!(parsed.err(), mistake);
+        (parsed, error) => {
+            assert_eq!(parsed.err(), error);
             return;
         }
     };

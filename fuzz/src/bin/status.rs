@@ -2,8 +2,8 @@
 #![no_main]
 
 use daemontools_core::label::Label;
-use daemontools_core::status_line::StatusLine;
 use daemontools_core::status::Status;
+use daemontools_core::status_line::StatusLine;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -26,25 +26,25 @@ fuzz_target!(|bytes: &[u8]| {
     let seconds = number(&now[..8]).saturating_sub(number(&record[..8])) as f64 as u64;
     let pid = u32::from_le_bytes(record[12..16].try_into().unwrap());
     let up = pid != 0;
-    let mut said = if up {
+    let mut expected = if up {
         format!("up (pid {pid}) {seconds} seconds")
     } else {
         format!("down {seconds} seconds")
     };
     if up && !normally_up {
-        said += ", normally down";
+        expected += ", normally down";
     }
     if !up && normally_up {
-        said += ", normally up";
+        expected += ", normally up";
     }
     if up && record[16] != 0 {
-        said += ", paused";
+        expected += ", paused";
     }
     if !up && record[17] == b'u' {
-        said += ", want up";
+        expected += ", want up";
     }
     if up && record[17] == b'd' {
-        said += ", want down";
+        expected += ", want down";
     }
     let now = Label::unpack(*now);
     let sentence = StatusLine {
@@ -53,9 +53,9 @@ fuzz_target!(|bytes: &[u8]| {
         state: None,
         now,
     };
-    assert_eq!(sentence.to_string(), said);
+    assert_eq!(sentence.to_string(), expected);
 
-    // What it is written as says the same.
+    // A decoded and encoded record gives the same output.
     let again = Status::decode(&status.encode()).unwrap();
     assert_eq!(again.encode(), status.encode());
     let again = StatusLine {
@@ -64,5 +64,5 @@ fuzz_target!(|bytes: &[u8]| {
         state: None,
         now,
     };
-    assert_eq!(again.to_string(), said);
+    assert_eq!(again.to_string(), expected);
 });

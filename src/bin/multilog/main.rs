@@ -1,5 +1,4 @@
-//! multilog: read lines from standard input and append selected lines to any
-//! number of logs.
+//! multilog: append selected lines of standard input to log directories.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -23,7 +22,7 @@ use unix::signals::{BlockedSignals, Wakeup};
 use unix::stdio::STDIN;
 use unix::{file, start};
 
-use messages::{report, sentence, wrong};
+use messages::{error_message, report, script_failure};
 
 pub(crate) static MULTILOG: Program = Program {
     name: "multilog",
@@ -34,48 +33,48 @@ pub(crate) static MULTILOG: Program = Program {
 unix::main!(MULTILOG.start(multilog));
 
 fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    // Some troubles have no errno of their own and show the last one.
+    // As in 0.76, messages of errors without an errno show the last one.
     Errno::clear();
     umask(Mode::from_bits_truncate(0o022));
     let origin = file::open_read(c".")
         .map_err(|error| MULTILOG.fatal("unable to switch to current directory", error))?;
     let signals = BlockedSignals::block(LogPolicy::Multilog.signals())
         .map_err(|error| MULTILOG.fatal("unable to hold signals", error))?;
-    let script = Script::parse(arguments.get(1..).unwrap_or_default()).map_err(wrong)?;
+    let script = Script::parse(arguments.get(1..).unwrap_or_default()).map_err(script_failure)?;
     let environment = start::environment();
     let ctx = Context {
         origin: origin.as_fd(),
         environment: &environment,
         report,
     };
-    let mut logs = Pipeline::open(&script, ctx)
-        .map_err(|trouble| MULTILOG.fatal_msg(sentence(&trouble, "")))?;
+    let mut pipeline = Pipeline::open(&script, ctx)
+        .map_err(|error| MULTILOG.fatal_msg(error_message(&error, "")))?;
     let mut lines = Lines::new(script.stamped);
 
-    // TERM ends the input with the line that is being read. To leave what
-    // follows to the next multilog, it is read byte by byte from then on.
+    // After TERM, multilog reads single bytes up to the end of the line, and
+    // leaves the rest of the input to the next multilog.
     let mut ending = false;
     while !(ending && lines.is_at_line_start()) {
-        match signals.before_reading(STDIN, logs.rotate_expired()) {
-            Wakeup::Signal(Signal::SIGALRM) => logs.rotate(),
+        match signals.before_reading(STDIN, pipeline.rotate_expired()) {
+            Wakeup::Signal(Signal::SIGALRM) => pipeline.rotate(),
             Wakeup::Signal(_) => ending = true,
             Wakeup::Timeout => {}
             Wakeup::Input => {
-                let room = lines.read_buffer();
-                let length = if ending { 1 } else { room.len() };
-                match read(STDIN, room.get_mut(..length).unwrap_or_default()) {
+                let buffer = lines.read_buffer();
+                let length = if ending { 1 } else { buffer.len() };
+                match read(STDIN, buffer.get_mut(..length).unwrap_or_default()) {
                     Ok(0) => break,
-                    Ok(length) => logs.process(&lines.batch(length, Label::now)),
+                    Ok(length) => pipeline.process(&lines.batch(length, Label::now)),
                     Err(Errno::EINTR) => {}
-                    // As in 0.76, what cannot be read has ended.
+                    // As in 0.76, a read error counts as the end of input.
                     Err(_) => break,
                 }
             }
         }
     }
     if let Some(last) = lines.finish(Label::now) {
-        logs.process(&last);
+        pipeline.process(&last);
     }
-    logs.finish();
+    pipeline.finish();
     Ok(Exit::Success)
 }

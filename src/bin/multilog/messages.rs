@@ -1,4 +1,4 @@
-//! What multilog says.
+//! The messages of multilog.
 
 use std::time::Duration;
 
@@ -11,56 +11,56 @@ use logging::names::MAX_SUFFIX_LEN;
 
 use super::MULTILOG;
 
-/// How long multilog waits before it tries again what the system refused.
+/// The time between retries of a failed step.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Why a script is refused.
-pub(crate) fn wrong(mistake: ScriptError<'_>) -> Failure {
-    let what = match mistake {
-        ScriptError::Age(not) => text![format!("R takes 0 to {MAX_AGE} seconds, not "), not],
-        ScriptError::Bytes(not, size) => {
+/// The error message for an invalid script.
+pub(crate) fn script_failure(error: ScriptError<'_>) -> Failure {
+    let message = match error {
+        ScriptError::Age(value) => text![format!("R takes 0 to {MAX_AGE} seconds, not "), value],
+        ScriptError::Bytes(value, size) => {
             let least = min_bytes(size);
             let range = format!("S takes {least} to {MAX_BYTES} bytes");
-            text![range, format!(" for files of {size}, not "), not]
+            text![range, format!(" for files of {size}, not "), value]
         }
-        ScriptError::Suffix(not) => {
+        ScriptError::Suffix(value) => {
             let range = format!("w takes 1 to {MAX_SUFFIX_LEN} letters, digits, dots, ");
             text![
                 range,
                 "hyphens and underscores, and neither u nor t, not ",
-                not
+                value
             ]
         }
     };
     Failure {
         exit: Exit::Permanent,
-        ..MULTILOG.fatal_msg(what)
+        ..MULTILOG.fatal_msg(message)
     }
 }
 
-/// Says what the system refused, and waits before it is tried again.
+/// Reports an error, and sleeps before a retry.
 pub(crate) fn report(event: &LogReport<'_>) {
-    let trouble = match event {
+    let error = match event {
         LogReport::Event(..) => return,
-        LogReport::Error(trouble) => trouble,
+        LogReport::Error(error) => error,
     };
-    match trouble.then {
+    match error.then {
         OnError::Retry => {
-            MULTILOG.warn_msg(sentence(trouble, ", pausing"));
+            MULTILOG.warn_msg(error_message(error, ", pausing"));
             std::thread::sleep(PAUSE);
         }
         OnError::Continue | OnError::Exit => {
-            write_stderr(&MULTILOG.fatal_msg(sentence(trouble, "")).message)
+            write_stderr(&MULTILOG.fatal_msg(error_message(error, "")).message)
         }
     }
 }
 
-/// What was refused, and why.
-pub(crate) fn sentence(trouble: &StepError<'_>, then: &str) -> Vec<u8> {
+/// The failed step, the reaction `then`, and the errno.
+pub(crate) fn error_message(error: &StepError<'_>, then: &str) -> Vec<u8> {
     let StepError {
         place, step, error, ..
-    } = trouble;
-    let what = match step {
+    } = error;
+    let message = match step {
         LogStep::ChdirToOrigin => text!["unable to switch to starting directory"],
         LogStep::OpenDirectory | LogStep::ChdirToLogDir(Purpose::Open) => {
             text!["unable to open directory ", place]
@@ -97,6 +97,6 @@ pub(crate) fn sentence(trouble: &StepError<'_>, then: &str) -> Vec<u8> {
         LogStep::RewindStatus => text!["unable to move to beginning of ", place],
         LogStep::WriteStatus => text!["unable to write ", place],
     };
-    let why = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
-    text![what, then, why]
+    let reason = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
+    text![message, then, reason]
 }

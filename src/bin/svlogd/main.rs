@@ -1,5 +1,5 @@
-//! svlogd: read lines from standard input and keep them in log directories,
-//! each as the file `config` in it says.
+//! svlogd: append lines of standard input to log directories, each with its
+//! own file `config`.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -26,7 +26,7 @@ use unix::signals::{BlockedSignals, Wakeup};
 use unix::stdio::STDIN;
 use unix::{file, start};
 
-use messages::{inform, received, report, report_verbose};
+use messages::{inform, report, report_verbose, signal_message};
 
 pub(crate) static SVLOGD: Program = Program {
     name: "svlogd",
@@ -42,11 +42,11 @@ pub(crate) static SVLOGD: Program = Program {
     ],
 };
 
-/// What -V shows: the version of runit's svlogd that this one is like.
+/// The output of -V: the version of runit's svlogd.
 const VERSION: &str = "$Id: 5e55a90e0a1b35ec47fed3021453c50675ea1117 $\n";
 
-/// More of a line than this is never held in memory, whatever -l says.
-const LONGEST: usize = 64 << 20;
+/// The maximum of -l, in bytes.
+const MAX_HEAD: usize = 64 << 20;
 
 unix::main!(SVLOGD.start(svlogd));
 
@@ -67,13 +67,13 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     reopen(&mut logs)?;
     let (mut lines, mut column) = (Lines::with_head(format.head), 0);
 
-    // TERM ends the input with the line that is being read. To leave what
-    // follows to the next svlogd, it is read byte by byte from then on.
+    // After TERM, svlogd reads single bytes up to the end of the line, and
+    // leaves the rest of the input to the next svlogd.
     let mut ending = false;
     while !(ending && lines.is_at_line_start()) {
         let arrived = signals.wait(STDIN, logs.rotate_expired());
         if let (Wakeup::Signal(signal), true) = (&arrived, verbose) {
-            inform(received(*signal));
+            inform(signal_message(*signal));
         }
         match arrived {
             Wakeup::Signal(Signal::SIGTERM) => ending = true,
@@ -82,12 +82,12 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             Wakeup::Signal(_) => logs.collect_processors(),
             Wakeup::Timeout => {}
             Wakeup::Input => {
-                let room = lines.read_buffer();
-                let length = if ending { 1 } else { room.len() };
-                match read(STDIN, room.get_mut(..length).unwrap_or_default()) {
+                let buffer = lines.read_buffer();
+                let length = if ending { 1 } else { buffer.len() };
+                match read(STDIN, buffer.get_mut(..length).unwrap_or_default()) {
                     Ok(0) => break,
                     Ok(length) => {
-                        format.replace(room.get_mut(..length).unwrap_or_default(), &mut column);
+                        format.replace(buffer.get_mut(..length).unwrap_or_default(), &mut column);
                         logs.process(&lines.batch(length, Label::now));
                     }
                     Err(Errno::EINTR | Errno::EAGAIN) => {}
@@ -99,7 +99,7 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             }
         }
     }
-    // As in runit, a short line that does not end is not written.
+    // As in runit, an unfinished short line is dropped.
     if lines.is_within_line() {
         if let Some(last) = lines.finish(Label::now) {
             logs.process(&last);
@@ -116,7 +116,7 @@ fn reopen(logs: &mut LogFanout<'_>) -> Result<(), Failure> {
     Err(SVLOGD.fatal_msg("no functional log directories."))
 }
 
-/// The options and the directories.
+/// Parses the options and the names of the directories.
 fn read_arguments<'a>(
     arguments: &'a [&'static CStr],
 ) -> Result<(LineFormat, bool, &'a [&'static CStr]), Failure> {
@@ -162,6 +162,6 @@ fn read_arguments<'a>(
     if places.is_empty() || buffer <= length {
         return Err(usage(Vec::new()));
     }
-    let length = length.min(LONGEST);
+    let length = length.min(MAX_HEAD);
     Ok((LineFormat::new(stamps, length, by, also), verbose, places))
 }

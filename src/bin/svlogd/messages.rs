@@ -1,4 +1,4 @@
-//! What svlogd says.
+//! The messages of svlogd.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use nix::sys::signal::Signal;
 
 use super::SVLOGD;
 
-/// How long svlogd waits before it tries again what the system refused.
+/// The time between retries of a failed step.
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// Says what -v makes it say, and what is worth it without.
+/// Reports all events and errors, for -v.
 pub(crate) fn report_verbose(event: &LogReport<'_>) {
     match event {
         LogReport::Event(place, news) => match news {
@@ -39,7 +39,7 @@ pub(crate) fn report_verbose(event: &LogReport<'_>) {
     }
 }
 
-/// Says what went wrong, and waits before it is tried again.
+/// Reports errors and warnings, and sleeps before a retry.
 pub(crate) fn report(event: &LogReport<'_>) {
     match event {
         LogReport::Event(place, LogEvent::ConfigUnreadable(error)) => {
@@ -55,23 +55,23 @@ pub(crate) fn report(event: &LogReport<'_>) {
             SVLOGD.warn_msg(text!["out of disk space, delete: ", place, "/", name]);
         }
         LogReport::Event(..) => {}
-        LogReport::Error(trouble) => match trouble.then {
-            OnError::Continue => SVLOGD.warn_msg(sentence(trouble)),
-            OnError::Exit => write_stderr(&SVLOGD.fatal_msg(sentence(trouble)).message),
+        LogReport::Error(error) => match error.then {
+            OnError::Continue => SVLOGD.warn_msg(error_message(error)),
+            OnError::Exit => write_stderr(&SVLOGD.fatal_msg(error_message(error)).message),
             OnError::Retry => {
-                write_stderr(&text!["svlogd: pausing: ", sentence(trouble), "\n"]);
+                write_stderr(&text!["svlogd: pausing: ", error_message(error), "\n"]);
                 std::thread::sleep(PAUSE);
             }
         },
     }
 }
 
-/// Says what -v makes it say.
-pub(crate) fn inform(what: impl AsRef<[u8]>) {
-    write_stderr(&text!["svlogd: info: ", what.as_ref(), "\n"]);
+/// Writes a message that only -v enables.
+pub(crate) fn inform(message: impl AsRef<[u8]>) {
+    write_stderr(&text!["svlogd: info: ", message.as_ref(), "\n"]);
 }
 
-pub(crate) fn received(signal: Signal) -> &'static str {
+pub(crate) fn signal_message(signal: Signal) -> &'static str {
     match signal {
         Signal::SIGTERM => "sigterm received.",
         Signal::SIGALRM => "sigalarm received.",
@@ -80,20 +80,20 @@ pub(crate) fn received(signal: Signal) -> &'static str {
     }
 }
 
-/// What was refused, and why.
-fn sentence(trouble: &StepError<'_>) -> Vec<u8> {
+/// The failed step and the errno.
+fn error_message(error: &StepError<'_>) -> Vec<u8> {
     let StepError {
         place, step, error, ..
-    } = trouble;
-    let of_place = |what: &str| text![what, ": ", place];
-    let of_file = |what: &str, file: &CStr| text![what, ": ", place, "/", file];
-    let what = match *step {
+    } = error;
+    let of_place = |message: &str| text![message, ": ", place];
+    let of_file = |message: &str, file: &CStr| text![message, ": ", place, "/", file];
+    let message = match *step {
         LogStep::ChdirToOrigin => text!["unable to change to initial working directory"],
         LogStep::ChdirToLogDir(purpose) => {
-            text!["unable to change directory", wanted(purpose), ": ", place]
+            text!["unable to change directory", want(purpose), ": ", place]
         }
         LogStep::OpenToList(purpose) => {
-            text!["unable to open directory", wanted(purpose), ": ", place]
+            text!["unable to open directory", want(purpose), ": ", place]
         }
         LogStep::List(Purpose::FreeSpace) => {
             of_place("unable to read directory, want remove old logfile")
@@ -136,11 +136,11 @@ fn sentence(trouble: &StepError<'_>) -> Vec<u8> {
             of_place("unable to write")
         }
     };
-    let why = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
-    text![what, why]
+    let reason = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
+    text![message, reason]
 }
 
-fn wanted(purpose: Purpose) -> &'static str {
+fn want(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Open => "",
         Purpose::Rotate => ", want rotate",

@@ -1,4 +1,4 @@
-//! StatusFile files: the last selected line, for others to read.
+//! Status files: the latest selected line, for other programs.
 
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};

@@ -1,4 +1,4 @@
-//! Labels at the start of lines, as local time.
+//! Converts labels at the start of lines to local time.
 
 use std::collections::TryReserveError;
 use std::io::Write;
@@ -8,48 +8,47 @@ use daemontools_core::label::Label;
 use memchr::memchr;
 use unix::localtime::Civil;
 
-/// Turns the label at the start of every line that passes through it into a
-/// date and time.
+/// Converts the label at the start of each line to a date and time.
 ///
-/// A line begins with a label if its first byte is `@`; all hexadecimal
-/// digits that follow, lowercase, belong to it.
+/// A label is `@` as the first byte of a line and all lowercase hexadecimal
+/// digits that follow.
 #[derive(Debug)]
 pub struct Localizer<C> {
-    place: LinePosition,
+    position: LinePosition,
     clock: Clock<C>,
 }
 
-/// How a date and time is written.
+/// The format of a date and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeStyle {
-    /// `2011-02-09 12:34:56.247337500`, as 0.76 does.
+    /// `2011-02-09 12:34:56.247337500`, as in 0.76.
     Original,
-    /// `2011-02-09T12:34:56.247337500+01:00`, as RFC 3339 has it. The calendar
-    /// is to keep to offsets of whole minutes. There is none for years of
-    /// other than four digits, offsets of a day or more, and nanoseconds
-    /// that are a second or more.
+    /// `2011-02-09T12:34:56.247337500+01:00`, by RFC 3339. The calendar must
+    /// return offsets of whole minutes. Labels with a year of other than four
+    /// digits, an offset of a day or more, or more than 999999999 nanoseconds
+    /// are not converted.
     Rfc3339,
 }
 
-/// Where in a line the next byte stands.
+/// The position of the next byte in its line.
 #[derive(Debug)]
 enum LinePosition {
-    /// At its beginning.
+    /// At the start.
     Start,
-    /// In its label, of which these digits came in earlier pieces.
+    /// In the label, with these digits from earlier input.
     Label(Vec<u8>),
-    /// Behind its label, or in a line without one.
+    /// After the label, or in a line without a label.
     Text,
 }
 
 impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
-    /// Local time is what `calendar` says of a moment of Unix time. Of the
-    /// seconds of one minute it is asked about few if `whole_minutes` is
-    /// set: then it must not change its offset from Unix time twice within a
-    /// minute so that the second change undoes the first.
+    /// `calendar` converts Unix time to local time. With `whole_minutes`, the
+    /// results for a minute are derived from those for its first and last
+    /// second; the calendar must not change its offset and change it back
+    /// within one minute.
     pub fn new(calendar: C, whole_minutes: bool, style: TimeStyle) -> Self {
         Localizer {
-            place: LinePosition::Start,
+            position: LinePosition::Start,
             clock: Clock {
                 calendar,
                 style,
@@ -59,30 +58,29 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
         }
     }
 
-    /// Forgets what the calendar said, since the time zone may be another.
-    pub fn forget(&mut self) {
+    /// Discards the results of the calendar, as the time zone may have changed.
+    pub fn clear_cache(&mut self) {
         self.clock.minute = None;
     }
 
-    /// Appends `input` to `output` with its labels converted. A line may come
-    /// in several pieces; a label is held back until its end is seen.
-    ///
-    /// A label that the calendar or the style has no answer for stays as it is.
+    /// Appends `input` to `output` with its labels converted. A line may
+    /// continue in the next call; an unfinished label is held until then. A
+    /// label that the calendar or the style cannot represent is copied.
     ///
     /// # Errors
-    /// If there is no memory for a label of very many digits.
+    /// Out of memory: a label has too many digits.
     pub fn convert(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), TryReserveError> {
         let mut rest = input;
         while let Some((first, after_first)) = rest.split_first() {
-            match &mut self.place {
+            match &mut self.position {
                 LinePosition::Start if *first == b'@' => {
                     let (label, length) = Label::read(after_first);
                     let (digits, text) = after_first.split_at(length);
                     if text.is_empty() {
-                        self.place = LinePosition::Label(digits.to_owned());
+                        self.position = LinePosition::Label(digits.to_owned());
                     } else {
-                        self.clock.show(label, digits, output)?;
-                        self.place = LinePosition::Text;
+                        self.clock.write_time(label, digits, output)?;
+                        self.position = LinePosition::Text;
                     }
                     rest = text;
                 }
@@ -92,8 +90,8 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
                     earlier.extend_from_slice(digits);
                     if !text.is_empty() {
                         let (label, _) = Label::read(earlier);
-                        self.clock.show(label, earlier, output)?;
-                        self.place = LinePosition::Text;
+                        self.clock.write_time(label, earlier, output)?;
+                        self.position = LinePosition::Text;
                     }
                     rest = text;
                 }
@@ -101,7 +99,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
                     let end = memchr(b'\n', rest);
                     let (text, later) = rest.split_at(end.map_or(rest.len(), |at| at + 1));
                     output.extend_from_slice(text);
-                    self.place = end.map_or(LinePosition::Text, |_| LinePosition::Start);
+                    self.position = end.map_or(LinePosition::Text, |_| LinePosition::Start);
                     rest = later;
                 }
             }
@@ -110,7 +108,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
     }
 }
 
-/// A calendar, and the minute that it was last asked about.
+/// A calendar with a cache of one minute.
 #[derive(Debug)]
 struct Clock<C> {
     calendar: C,
@@ -119,16 +117,15 @@ struct Clock<C> {
     minute: Option<Minute>,
 }
 
-/// A minute of local time.
+/// A minute of local time, with its text.
 #[derive(Debug)]
 struct Minute {
-    /// Its date and time, second 0.
+    /// The date and time of second 0.
     start: Civil,
-    /// The moment of second 0, if no second before the one asked about was
-    /// left out or doubled.
+    /// The Unix time of second 0, unless a change of offset or a leap second
+    /// precedes the converted second.
     zero: i64,
-    /// The moments that are this minute's, and as many seconds after `zero`
-    /// as their second says.
+    /// The Unix times whose second is their distance from `zero`.
     known: RangeInclusive<i64>,
     /// The text of `start` before its second: `YYYY-MM-DD HH:MM:`.
     text: Vec<u8>,
@@ -137,19 +134,19 @@ struct Minute {
 }
 
 impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
-    /// Appends the date and time of a label, or its digits as they are.
-    fn show(
+    /// Appends the date and time of a label, or copies the label.
+    fn write_time(
         &mut self,
         label: Label,
         digits: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<(), TryReserveError> {
         let moment = label.unix();
-        let possible = match self.style {
+        let is_valid = match self.style {
             TimeStyle::Original => true,
-            TimeStyle::Rfc3339 => label.nanoseconds() < 10 * EIGHT,
+            TimeStyle::Rfc3339 => label.nanoseconds() < 10 * EIGHT_DIGITS,
         };
-        let minute = possible.then(|| self.minute_of(moment)).flatten();
+        let minute = is_valid.then(|| self.minute_of(moment)).flatten();
         let Some(minute) = minute else {
             output.try_reserve(1 + digits.len())?;
             output.push(b'@');
@@ -158,25 +155,28 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
         };
         output.extend_from_slice(&minute.text);
         let second = u8::try_from(moment - minute.zero).unwrap_or_default();
-        output.extend_from_slice(&two(second));
-        // A label of noise may have ten digits of nanoseconds.
-        let (first, last) = (label.nanoseconds() / EIGHT, label.nanoseconds() % EIGHT);
+        output.extend_from_slice(&two_digits(second));
+        // An invalid label may have ten digits of nanoseconds.
+        let (first, last) = (
+            label.nanoseconds() / EIGHT_DIGITS,
+            label.nanoseconds() % EIGHT_DIGITS,
+        );
         match u8::try_from(first).unwrap_or_default() {
             first @ 0..10 => output.extend_from_slice(&[b'.', b'0' + first]),
             first => output.extend_from_slice(&[b'.', b'0' + first / 10, b'0' + first % 10]),
         }
-        output.extend_from_slice(&eight(last));
+        output.extend_from_slice(&eight_digits(last));
         output.extend_from_slice(&minute.end);
         Ok(())
     }
 
-    /// The minute of a moment; None if the calendar has no answer.
+    /// The minute of a Unix time; None if the calendar cannot represent it.
     ///
-    /// The calendar is asked once about a moment. If the next one is in the
-    /// same minute, then it is asked about the first and the last second of
-    /// that minute: where both are as far from `zero` as they should be, so
-    /// are all between them, since no two changes of offset are within one
-    /// minute (a single one, or a leap second, would show in the last).
+    /// For the second time in the same minute, the first and the last second
+    /// of that minute are converted too. If both have the right distance from
+    /// `zero`, then so have all seconds between: a change of offset or a leap
+    /// second would affect the last second, and two changes do not occur within
+    /// a minute.
     fn minute_of(&mut self, moment: i64) -> Option<&Minute> {
         if self
             .minute
@@ -207,7 +207,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
                 (last.text, last.end)
             }
             _ => match self.style {
-                TimeStyle::Original => (to_the_minute(start), Vec::new()),
+                TimeStyle::Original => (original_minute(start), Vec::new()),
                 TimeStyle::Rfc3339 => rfc3339(start)?,
             },
         };
@@ -222,19 +222,19 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
     }
 }
 
-/// `YYYY-MM-DD HH:MM:`, the year as 0.76 prints it: an `int`, which wraps,
-/// taken as an unsigned number of 64 bits.
-fn to_the_minute(civil: Civil) -> Vec<u8> {
+/// `YYYY-MM-DD HH:MM:`. As in 0.76, the year is an `int` that wraps, printed
+/// as an unsigned number of 64 bits.
+fn original_minute(civil: Civil) -> Vec<u8> {
     let [.., a, b, c, d] = civil.year.to_be_bytes();
     let year = i64::from(i32::from_be_bytes([a, b, c, d])).to_ne_bytes();
     let mut text = Vec::new();
     let _ = write!(text, "{}", u64::from_ne_bytes(year));
-    after_the_year(&mut text, civil, b' ');
+    write_after_year(&mut text, civil, b' ');
     text
 }
 
-/// `YYYY-MM-DDTHH:MM:` and the offset, `+01:00`; None where these cannot say
-/// it.
+/// `YYYY-MM-DDTHH:MM:` and the offset, `+01:00`; None if the year or offset
+/// has no such form.
 fn rfc3339(civil: Civil) -> Option<(Vec<u8>, Vec<u8>)> {
     let minutes = civil.offset.unsigned_abs() / 60;
     let hours = u8::try_from(minutes / 60)
@@ -246,40 +246,40 @@ fn rfc3339(civil: Civil) -> Option<(Vec<u8>, Vec<u8>)> {
         .filter(|year| *year < 10_000)?;
     let mut text = Vec::new();
     let _ = write!(text, "{year:04}");
-    after_the_year(&mut text, civil, b'T');
+    write_after_year(&mut text, civil, b'T');
     let sign = if civil.offset < 0 { b"-" } else { b"+" };
-    let offset = [&sign[..], &two(hours), b":", &two(minutes)].concat();
+    let offset = [&sign[..], &two_digits(hours), b":", &two_digits(minutes)].concat();
     Some((text, offset))
 }
 
-/// `-MM-DD HH:MM:`, with `between` date and time.
-fn after_the_year(text: &mut Vec<u8>, civil: Civil, between: u8) {
+/// Appends `-MM-DD HH:MM:`, with `separator` between date and time.
+fn write_after_year(text: &mut Vec<u8>, civil: Civil, separator: u8) {
     for (before, number) in [
         (b'-', civil.month),
         (b'-', civil.day),
-        (between, civil.hour),
+        (separator, civil.hour),
         (b':', civil.minute),
     ] {
         text.push(before);
-        text.extend_from_slice(&two(number));
+        text.extend_from_slice(&two_digits(number));
     }
     text.push(b':');
 }
 
 /// The two decimal digits of a number below 100.
-fn two(number: u8) -> [u8; 2] {
+fn two_digits(number: u8) -> [u8; 2] {
     [b'0' + number / 10, b'0' + number % 10]
 }
 
 /// The first number of more than eight decimal digits.
-const EIGHT: u32 = 100_000_000;
+const EIGHT_DIGITS: u32 = 100_000_000;
 
-/// The eight decimal digits of a number below [`EIGHT`].
+/// The eight decimal digits of a number below [`EIGHT_DIGITS`].
 ///
-/// The number is cut into halves, these into pairs and these into digits,
-/// all that are there at once. Division by 100 and by 10 is done by a
-/// multiplication that is exact for what they divide.
-fn eight(number: u32) -> [u8; 8] {
+/// The number is split into halves, pairs and digits, each step for all parts
+/// at once. Multiplications replace the divisions by 100 and by 10, and are
+/// exact for numbers in these ranges.
+fn eight_digits(number: u32) -> [u8; 8] {
     let number = u64::from(number);
     let halves = (number / 10_000) | ((number % 10_000) << 32);
     let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
@@ -295,8 +295,8 @@ mod tests {
 
     use super::*;
 
-    /// A zone an hour east of Greenwich from 1000 to 4619, where minutes
-    /// begin 20 seconds late; 2000 is a leap second.
+    /// A zone an hour east of Greenwich from 1000 to 4619, with minutes that
+    /// start 20 seconds late and a leap second at 2000.
     fn calendar(moment: i64) -> Option<Civil> {
         let counted = moment - i64::from(moment >= 2000);
         let offset = if (1000..4620).contains(&moment) {
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_in_any_order_are_what_the_calendar_says() {
+    fn random_times_match_the_calendar() {
         for begin in [0, 900, 990, 1900, 1990, 4500, 4610] {
             let mut random = fastrand::Rng::with_seed(1);
             let mut moments: Vec<i64> = (begin..begin + 200).collect();
@@ -354,20 +354,20 @@ mod tests {
     }
 
     #[test]
-    fn the_calendar_is_asked_once_about_what_is_read_again_and_again() {
-        let asked = std::cell::Cell::new(0);
+    fn repeated_times_use_the_cache() {
+        let calls = std::cell::Cell::new(0);
         let counted = |moment| {
-            asked.set(asked.get() + 1);
+            calls.set(calls.get() + 1);
             calendar(moment)
         };
         let mut localizer = Localizer::new(counted, true, TimeStyle::Original);
         let mut ask = |moments: std::ops::Range<i64>| {
-            asked.set(0);
+            calls.set(0);
             for moment in moments {
                 localizer.convert(&label(moment), &mut Vec::new()).unwrap();
                 localizer.convert(b"\n", &mut Vec::new()).unwrap();
             }
-            asked.get()
+            calls.get()
         };
         assert_eq!(ask(40..41), 1);
         assert_eq!(ask(40..41), 0);
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_converted_as_the_whole_is() {
+    fn pieces_and_whole_input_convert_equally() {
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..500 {
             let mut input = Vec::new();
@@ -417,15 +417,15 @@ mod tests {
     }
 
     #[test]
-    fn a_label_without_a_date_is_left_as_it_is() {
+    fn label_without_a_date_is_copied() {
         let label = label(1_000_000);
         let left = String::from_utf8(label.to_vec()).unwrap();
         assert_eq!(localized(calendar, &[1_000_000]), [left]);
     }
 
     #[test]
-    fn years_are_printed_as_a_wrapped_int() {
-        let begin = |year| {
+    fn year_is_printed_as_a_wrapped_int() {
+        let minute = |year| {
             let civil = Civil {
                 year,
                 month: 2,
@@ -435,18 +435,18 @@ mod tests {
                 second: 6,
                 offset: 0,
             };
-            String::from_utf8(to_the_minute(civil)).unwrap()
+            String::from_utf8(original_minute(civil)).unwrap()
         };
-        assert_eq!(begin(2026), "2026-02-03 04:05:");
-        assert_eq!(begin(0), "0-02-03 04:05:");
-        assert_eq!(begin(-1), "18446744073709551615-02-03 04:05:");
-        assert_eq!(begin(2_147_483_648), "18446744071562067968-02-03 04:05:");
-        assert_eq!(begin(2_147_485_547), "18446744071562069867-02-03 04:05:");
-        assert_eq!(begin(-2_147_481_748), "18446744071562069868-02-03 04:05:");
+        assert_eq!(minute(2026), "2026-02-03 04:05:");
+        assert_eq!(minute(0), "0-02-03 04:05:");
+        assert_eq!(minute(-1), "18446744073709551615-02-03 04:05:");
+        assert_eq!(minute(2_147_483_648), "18446744071562067968-02-03 04:05:");
+        assert_eq!(minute(2_147_485_547), "18446744071562069867-02-03 04:05:");
+        assert_eq!(minute(-2_147_481_748), "18446744071562069868-02-03 04:05:");
     }
 
     #[test]
-    fn rfc_3339_is_said_where_it_can_be() {
+    fn rfc_3339_excludes_long_years_and_offsets() {
         let civil = |year, offset| Civil {
             year,
             month: 2,
@@ -456,27 +456,27 @@ mod tests {
             second: 0,
             offset,
         };
-        let said = |year, offset| {
+        let written = |year, offset| {
             let (text, end) = rfc3339(civil(year, offset))?;
             Some(String::from_utf8([text, end].concat()).unwrap())
         };
-        let is = |text: &str| Some(text.to_owned());
-        assert_eq!(said(2011, 3600), is("2011-02-09T12:34:+01:00"));
-        assert_eq!(said(2011, 0), is("2011-02-09T12:34:+00:00"));
-        assert_eq!(said(2011, -12_600), is("2011-02-09T12:34:-03:30"));
-        assert_eq!(said(11, -60), is("0011-02-09T12:34:-00:01"));
-        assert_eq!(said(9999, 86_340), is("9999-02-09T12:34:+23:59"));
+        let text_of = |text: &str| Some(text.to_owned());
+        assert_eq!(written(2011, 3600), text_of("2011-02-09T12:34:+01:00"));
+        assert_eq!(written(2011, 0), text_of("2011-02-09T12:34:+00:00"));
+        assert_eq!(written(2011, -12_600), text_of("2011-02-09T12:34:-03:30"));
+        assert_eq!(written(11, -60), text_of("0011-02-09T12:34:-00:01"));
+        assert_eq!(written(9999, 86_340), text_of("9999-02-09T12:34:+23:59"));
         for (year, offset) in [(-1, 0), (10_000, 0), (2011, 86_400), (2011, -86_400)] {
-            assert_eq!(said(year, offset), None);
+            assert_eq!(written(year, offset), None);
         }
     }
 
     #[test]
-    fn eight_digits_are_right_in_each_half() {
+    fn eight_digits_match_the_formatter() {
         for half in 0..10_000 {
-            assert_eq!(eight(half), *format!("{half:08}").as_bytes());
+            assert_eq!(eight_digits(half), *format!("{half:08}").as_bytes());
             let both = half * 10_000 + (9999 - half);
-            assert_eq!(eight(both), *format!("{both:08}").as_bytes());
+            assert_eq!(eight_digits(both), *format!("{both:08}").as_bytes());
         }
     }
 }

@@ -1,22 +1,22 @@
-//! Labels in front of lines.
+//! Adds labels to lines.
 
 use daemontools_core::label::TEXT;
 
 use crate::batch::{lines, split_line};
 
-/// A label and a space.
+/// The length of a label and a space.
 pub(crate) const STAMP: usize = TEXT + 1;
 
-/// Puts a label and a space in front of every line that passes through it.
+/// Adds a label and a space before each line.
 #[derive(Debug, Default)]
 pub struct Stamper {
-    /// Whether the last line has begun, and not ended.
+    /// Whether the latest line is unfinished.
     inside: bool,
 }
 
 impl Stamper {
-    /// Appends `input` to `output`, where every line that begins in it is
-    /// given `label`. A line may come in several pieces.
+    /// Appends `input` to `output`, with `label` before each line that starts
+    /// there. A line may continue in the next call.
     pub fn stamp(&mut self, input: &[u8], label: &[u8; TEXT], output: &mut Vec<u8>) {
         let mut stamp = [b' '; STAMP];
         stamp
@@ -53,13 +53,13 @@ mod tests {
     }
 
     #[test]
-    fn every_line_gets_one_label() {
+    fn each_line_gets_one_label() {
         assert_eq!(stamped(&["a\n\nb\nc"]), "@ a\n@ \n@ b\n@ c");
         assert_eq!(stamped(&[]), "");
     }
 
     #[test]
-    fn a_line_in_pieces_gets_it_before_the_first() {
+    fn line_in_pieces_gets_one_label() {
         assert_eq!(
             stamped(&["a", "", "b\n", "", "c", "\n", "\n"]),
             "@ ab\n@ c\n@ \n"
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_stamped_as_bytes_are() {
+    fn pieces_and_bytes_get_the_same_labels() {
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..300 {
             let length = random.usize(..500);
