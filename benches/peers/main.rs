@@ -1,9 +1,8 @@
-//! Ours beside the peers, in one run on one machine: what each row of the
-//! table does, how it is measured, and what is written about it.
+//! Compares daemontools-rs with its peers in one run on one machine.
 //!
-//! `make bench` runs it. The contestants of a row take turns, and what counts
-//! is the median over the rounds, and the median of the ratios within each
-//! round: machines are shared, and their speed drifts.
+//! `make bench` runs it. The contestants of a row take turns. The results are
+//! the median over the rounds and the median of the ratios within each round,
+//! because the speed of shared machines drifts.
 
 #![allow(missing_docs, reason = "nobody calls a benchmark")]
 #![allow(
@@ -22,18 +21,18 @@ mod rows;
 
 use std::path::{Path, PathBuf};
 
-/// Where the programs are and how often each is measured.
+/// The options of the benchmark.
 struct Settings {
-    /// Our programs, where `make` puts them.
+    /// The directory of our programs, as built by `make`.
     ours: PathBuf,
-    /// The peers' programs.
+    /// The directories of the peers' programs.
     peers: PathBuf,
-    /// Turns that each contestant of a row takes.
+    /// The number of rounds.
     rounds: usize,
-    /// What the titles of the rows that are measured contain.
+    /// A filter: words in the titles of the measured rows.
     only: String,
-    /// Where the figures are written, if all rows are measured: README.md and
-    /// benches/.
+    /// The project directory for README.md and benches/, which are written
+    /// after a run without a filter.
     project: PathBuf,
 }
 

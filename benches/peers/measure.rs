@@ -1,5 +1,5 @@
-//! What is measured: how fast input goes through a program, what a program
-//! adds to an exec, and the memory of one that waits.
+//! Measures throughput, time added to an exec, and the memory of idle
+//! programs.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,8 +13,8 @@ use testkit::kill;
 
 use crate::report::median;
 
-/// A directory for input and output, in memory if there is /dev/shm: a disk's
-/// moods are not what is compared.
+/// A directory for input and output; in /dev/shm if that exists, to exclude
+/// the disk from the comparison.
 pub(crate) struct Place {
     root: tempfile::TempDir,
 }
@@ -27,8 +27,8 @@ impl Place {
             .tempdir_in("/dev/shm")
             .or_else(|_| builder.tempdir())
             .unwrap();
-        // Nothing stays when the benchmark is interrupted, either. (The
-        // processes that it starts have no signals blocked: std sees to that.)
+        // The directory is also removed after an interrupt. std unblocks the
+        // signals in child processes.
         let signals = hold_signals();
         let path = root.path().to_owned();
         std::thread::spawn(move || {
@@ -45,7 +45,7 @@ impl Place {
         self.root.path().join(name)
     }
 
-    /// An empty directory of this name.
+    /// Creates an empty directory with this name.
     pub(crate) fn fresh(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         if path.exists() {
@@ -56,7 +56,7 @@ impl Place {
     }
 }
 
-/// Seconds that a shell command takes, input and output being files.
+/// The time of a shell command with files as input and output, in seconds.
 pub(crate) fn seconds(script: &str, dir: &Path, input: &Path, output: &Path) -> f64 {
     let mut command = Command::new("/bin/sh");
     command
@@ -74,8 +74,8 @@ pub(crate) fn seconds(script: &str, dir: &Path, input: &Path, output: &Path) -> 
     elapsed
 }
 
-/// Microseconds that a command takes beyond what `bare` takes, both from start
-/// to end: the two take turns, and the medians count.
+/// The time of a command minus that of `bare`, in microseconds. The two take
+/// turns; the medians count.
 pub(crate) fn microseconds_beyond(bare: &[String], words: &[String], dir: &Path) -> f64 {
     const TIMES: usize = 150;
     let mut times = [Vec::new(), Vec::new()];
@@ -96,12 +96,11 @@ pub(crate) fn microseconds_beyond(bare: &[String], words: &[String], dir: &Path)
     words - bare
 }
 
-/// What a waiting process has in memory, in kilobytes: pages that are its
-/// alone because it wrote to them, and all its pages, shared ones divided
-/// among those that share them.
+/// The memory of an idle process, in kilobytes: pages that only this process
+/// wrote to, and all pages, with shared pages divided among their users.
 pub(crate) const MEMORY: [&str; 2] = ["Private_Dirty", "Pss"];
 
-/// Starts a command and waits until `waits` says that it has begun to wait.
+/// Starts a command and waits until `waits` returns true: it is idle.
 fn started<'a>(script: &str, dir: &'a Path, waits: impl Fn(&Path) -> bool) -> Tree<'a> {
     let mut command = Command::new("/bin/sh");
     command
@@ -126,8 +125,9 @@ fn started<'a>(script: &str, dir: &'a Path, waits: impl Fn(&Path) -> bool) -> Tr
     tree
 }
 
-/// Median microseconds from each of `commands` to its end, while what `script`
-/// started waits: they take turns, so many `times`, with a `pause` after each.
+/// The median time of each of `commands`, in microseconds, while the processes
+/// of `script` are idle. The commands take turns, `times` rounds, with a `pause`
+/// after each.
 pub(crate) fn microseconds_beside(
     script: &str,
     dir: &Path,
@@ -154,17 +154,16 @@ pub(crate) fn microseconds_beside(
     took.into_iter().map(median).collect()
 }
 
-/// Kilobytes of each kind of [`MEMORY`] of a command, once `waits` says that
-/// it has begun to wait: of itself, and of the processes that it started
-/// called one of `with`.
+/// The memory of each kind of [`MEMORY`], in kilobytes, of an idle command and
+/// of its child processes with a name in `with`. `waits` returns true once
+/// they are idle.
 pub(crate) fn memory(
     script: &str,
     dir: &Path,
     with: &[&str],
     waits: impl Fn(&Path) -> bool,
 ) -> Vec<f64> {
-    // Pages of programs just written to disk count as dirty until they are
-    // written out.
+    // Pages of new program files count as dirty until they are written to disk.
     nix::unistd::sync();
     let tree = started(script, dir, waits);
     let pid = tree.child.id();
@@ -188,7 +187,7 @@ pub(crate) fn memory(
     MEMORY.iter().map(kilobytes).collect()
 }
 
-/// Waits until processes have used no time for a while: they wait.
+/// Waits until processes use no more CPU time: they are idle.
 fn settle(pids: &[u32]) {
     let used = || -> Vec<String> {
         pids.iter()
@@ -206,7 +205,7 @@ fn settle(pids: &[u32]) {
     }
 }
 
-/// A process and all that it started in a directory, killed when dropped.
+/// A process and its children in a directory. Drop kills them.
 struct Tree<'a> {
     child: Child,
     dir: &'a Path,
@@ -214,14 +213,14 @@ struct Tree<'a> {
 
 impl Drop for Tree<'_> {
     fn drop(&mut self) {
-        // The supervisor first, or it would start another service.
+        // The supervisor first, because it restarts services.
         let _ = self.child.kill();
         let _ = self.child.wait();
         kill_below(self.dir);
     }
 }
 
-/// The processes whose directory is this one or one in it.
+/// The processes with a working directory in or below this one.
 fn below(dir: &Path) -> Vec<u32> {
     fs::read_dir("/proc")
         .unwrap()
@@ -234,7 +233,7 @@ fn below(dir: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// Kills them until none is left.
+/// Kills processes until none is left.
 fn kill_below(dir: &Path) {
     loop {
         let left = below(dir);
@@ -248,7 +247,7 @@ fn kill_below(dir: &Path) {
     }
 }
 
-/// Blocks the signals that end a program, for [`Place`] to wait for them.
+/// Blocks termination signals, for which [`Place`] waits.
 fn hold_signals() -> SigSet {
     let signals: SigSet = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]
         .into_iter()
@@ -257,7 +256,7 @@ fn hold_signals() -> SigSet {
     signals
 }
 
-/// Writes a log of 89-byte lines, `megabytes` of it.
+/// Writes a log of 89-byte lines, `megabytes` long.
 pub(crate) fn write_log(path: &Path, megabytes: usize) {
     let mut file = std::io::BufWriter::new(File::create(path).unwrap());
     let lines = megabytes * 1_000_000 / 89;

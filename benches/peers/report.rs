@@ -1,17 +1,17 @@
-//! What the benchmark says: a line a row, the table and the chart.
+//! The output: a line for each row, the table and the chart.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// What a row's numbers are.
+/// The unit of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Megabytes of input a second: more is better.
+    /// Megabytes of input per second; more is better.
     MegabytesASecond,
-    /// Microseconds: less is better.
+    /// Microseconds; less is better.
     Microseconds,
-    /// Kilobytes: less is better.
+    /// Kilobytes; less is better.
     Kilobytes,
 }
 
@@ -25,13 +25,13 @@ impl Unit {
     }
 }
 
-/// One contestant's values, one a round.
+/// The values of one contestant, one for each round.
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) values: Vec<f64>,
 }
 
-/// A row that was measured, ours first.
+/// A measured row, with our programs first.
 pub(crate) struct Result {
     pub(crate) title: String,
     pub(crate) unit: Unit,
@@ -39,7 +39,7 @@ pub(crate) struct Result {
 }
 
 impl Result {
-    /// The median over the rounds of ours divided by theirs.
+    /// The median over the rounds of our value divided by theirs.
     fn ratio(&self, theirs: &Figure) -> f64 {
         let ours = &self.figures[0].values;
         median(
@@ -81,12 +81,12 @@ pub(crate) fn line(result: &Result) -> String {
 /// The families in the order of the table's columns.
 const FAMILIES: [&str; 4] = ["daemontools-rs", "daemontools", "runit", "s6"];
 
-/// The last column: what only copies, the most that the machine gives. It has
-/// no bar, beside which the others' could not be told apart.
+/// The last column: a plain copy, the limit of the machine. The chart omits it,
+/// because its bar would dwarf the others.
 pub(crate) const LIMIT: &str = "cat";
 
-/// Writes `benches/results.md`, `benches/results.svg`, and the same table
-/// between its marks in README.md, below the chart.
+/// Writes `benches/results.md`, `benches/results.svg`, and the table between
+/// its marks in README.md.
 pub(crate) fn write(project: &Path, results: &[Result]) {
     let table = table(results);
     fs::write(project.join("benches/results.md"), &table).unwrap();
@@ -140,7 +140,7 @@ fn table(results: &[Result]) -> String {
     table
 }
 
-/// The machine, in a few words.
+/// A short description of the machine.
 fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus
@@ -153,8 +153,8 @@ fn machine() -> String {
     format!("{cores} cores of {model}, Linux {kernel}")
 }
 
-/// A bar chart: a block for each row, in which the longest bar has the full
-/// width, under a heading for each unit.
+/// A bar chart with a heading for each unit and a block for each row. The
+/// longest bar of a block has the full width.
 fn chart(results: &[Result]) -> String {
     const COLUMN: f64 = 410.0;
     const TOP: f64 = 52.0;
@@ -208,7 +208,7 @@ fn chart(results: &[Result]) -> String {
     )
 }
 
-/// Draws a row at this place, and says where the next one is.
+/// Draws a row at this position and returns the next position.
 fn block(shapes: &mut String, result: &Result, left: f64, mut y: f64) -> f64 {
     const WIDTH: f64 = 300.0;
     const BAR: f64 = 10.0;

@@ -1,4 +1,4 @@
-//! The rows of the table: who does what, and how it is measured.
+//! The rows of the table: the commands of each contestant and their measurement.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,21 +11,21 @@ use crate::measure::{
 };
 use crate::report::{Figure, LIMIT, Result, Unit};
 
-/// The size of the log that goes through the log programs.
+/// The size of the input of log programs, in megabytes.
 const MEGABYTES: usize = 128;
 
-/// The same work for all contestants, ours first, and the rows of the table
-/// that it makes: one for each value that is measured.
+/// A task for all contestants, ours first, and its rows of the table: one for
+/// each measured value.
 pub(crate) struct Work<'a> {
     titles: Vec<String>,
     unit: Unit,
     contestants: Vec<Contestant<'a>>,
 }
 
-/// A family's name, and what measures it once: a value for each row.
+/// The name of a family and its measurement, which returns a value for each row.
 type Contestant<'a> = (&'static str, Box<dyn Fn() -> Vec<f64> + 'a>);
 
-/// The commands that do the same work, each with its family.
+/// The commands for a task, each with its family.
 type Commands<'c> = &'c [(Peer, &'c str)];
 
 impl Work<'_> {
@@ -62,14 +62,14 @@ impl Figure {
     }
 }
 
-/// The families, by the name of a program that only they have.
+/// The families, by the name of a program that is theirs alone.
 #[derive(Clone, Copy)]
 enum Peer {
     Ours,
     Daemontools,
     Runit,
     S6,
-    /// No family, but what only copies: see [`LIMIT`].
+    /// No family, but a plain copy: see [`LIMIT`].
     Cat,
 }
 
@@ -85,7 +85,7 @@ impl Peer {
     }
 }
 
-/// All that is measured, with those contestants that are installed.
+/// The tasks, with the installed contestants.
 pub(crate) fn all<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     let log = place.path("log");
     write_log(&log, MEGABYTES);
@@ -114,8 +114,8 @@ fn program(settings: &Settings, peer: Peer, name: &str) -> String {
     directory.join(name).display().to_string()
 }
 
-/// The contestants of a row whose programs are there: each a family and the
-/// command that it does the work with, the program's name first.
+/// The installed contestants of a row: each a family and its command, with the
+/// name of the program first.
 fn present(settings: &Settings, commands: Commands) -> Vec<(Peer, String)> {
     let full = |&(peer, command): &(Peer, &str)| {
         let (name, rest) = command.split_once(' ').unwrap_or((command, ""));
@@ -127,7 +127,7 @@ fn present(settings: &Settings, commands: Commands) -> Vec<(Peer, String)> {
     commands.iter().filter_map(full).collect()
 }
 
-/// Lines that get a label and go to a log directory.
+/// Commands that write labelled lines to a log directory.
 const LABELLED: Commands = &[
     (Peer::Ours, "multilog t s16777215 n20 ./d"),
     (Peer::Daemontools, "multilog t s16777215 n20 ./d"),
@@ -136,7 +136,7 @@ const LABELLED: Commands = &[
     (Peer::Cat, "cat >d/current"),
 ];
 
-/// Logs and stamps: megabytes of input a second.
+/// Throughput of log programs, in megabytes of input per second.
 fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     use Peer::{Cat, Daemontools, Ours, Runit, S6};
     const PATTERNS: &str = "-* '+* error *' '-* from 192.0.2.1 *' '+* warn *'";
@@ -223,7 +223,7 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     rows.map(row).into_iter().collect()
 }
 
-/// What runit has for the chain programs, beside these.
+/// runit's equivalents of the chain programs.
 const CHPST: [(&str, Commands); 3] = [
     (
         "chpst -e, beside envdir",
@@ -251,7 +251,7 @@ const CHPST: [(&str, Commands); 3] = [
     ),
 ];
 
-/// What a program adds to an exec, in microseconds.
+/// The time that a program adds to an exec, in microseconds.
 fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     use Peer::{Daemontools, Ours, Runit, S6};
     let dir = place.fresh("chain");
@@ -347,7 +347,7 @@ fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
         .collect()
 }
 
-/// Memory of programs that wait, in kilobytes.
+/// The memory of idle programs, in kilobytes.
 fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     use Peer::{Cat, Daemontools, Ours, Runit, S6};
     let rows: [(&str, usize, Commands); 6] = [
@@ -434,15 +434,15 @@ fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     rows.map(work).into_iter().collect()
 }
 
-/// What it takes from a command to its return, in microseconds.
+/// The time until a command returns, in microseconds.
 fn control<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     use Peer::{Daemontools, Ours, Runit};
     const MANY: usize = 100;
     let names: Vec<_> = (0..MANY).map(|n| format!("./s{n}")).collect();
     let status = format!("sv status {}", names.join(" "));
     let svstat = format!("svstat {}", names.join(" "));
-    // A service that ran for less than a second is not started again before
-    // the second is over, and who starts it would wait for that.
+    // A service that ran for less than a second restarts only after the second
+    // is over, which would add to the time of the command.
     let calm = Duration::from_millis(1100);
     let work = |titles: &[&str], services: usize, turns, contestants: &[(Peer, &str, &[&str])]| {
         let contestants = contestants
@@ -502,7 +502,7 @@ fn control<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     ]
 }
 
-/// A service that does nothing, once it has said that it is there.
+/// A service that reports its start and then does nothing.
 fn service(dir: &Path) {
     fs::create_dir(dir).unwrap();
     let run = dir.join("run");
@@ -510,8 +510,7 @@ fn service(dir: &Path) {
     fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// What the programs take on disk, in kilobytes: the largest of those that
-/// are installed.
+/// The size of the largest installed program, in kilobytes.
 fn sizes(settings: &Settings) -> Work<'_> {
     use Peer::{Daemontools, Ours, Runit, S6};
     let families: [(Peer, &[&str]); 4] = [
@@ -546,7 +545,7 @@ fn sizes(settings: &Settings) -> Work<'_> {
     }
 }
 
-/// The programs that daemontools has, too.
+/// The programs that daemontools also has.
 const OURS: [&str; 16] = [
     "envdir",
     "envuidgid",

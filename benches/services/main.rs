@@ -1,17 +1,15 @@
-//! Many services at once: how long they take to start, what they keep in
-//! memory and what they cost when nothing happens, under our svscan and under
-//! the peers' that are installed.
+//! Many services at once: start time, memory and idle CPU time under our svscan
+//! and under the scanners of installed peers.
 //!
-//! `make bench-services` runs it. `BENCH_SERVICES` is how many services the
-//! contestants take turns with, 1000 if nothing is said, which is the most
-//! that daemontools and runit take; `BENCH_MANY` is how many with loggers ours
-//! is given alone, 10000 if nothing is said. Ours needs a descriptor for each
-//! of these, and the machine two processes for each, and one more for each
-//! service; loggers stay down.
+//! `make bench-services` runs it. `BENCH_SERVICES` is the number of services
+//! for each contestant. Default: 1000, the maximum of daemontools and runit.
+//! `BENCH_MANY` is the number of services with loggers for our svscan alone.
+//! Default: 10000. Each of these needs a file descriptor of svscan and three
+//! processes; loggers stay down.
 //!
-//! The service is a small static program of ours that waits for its standard
-//! input, the same for all. Memory is that of the supervises alone; CPU time
-//! is that of the whole tree.
+//! The service is a small static program that blocks on standard input, the
+//! same for all contestants. Memory counts the supervise processes only, CPU
+//! time the whole tree.
 
 #![allow(missing_docs, reason = "nobody calls a benchmark")]
 #![allow(
@@ -31,12 +29,12 @@ use std::time::Duration;
 
 use tree::Tree;
 
-/// What keeps a directory of services.
+/// A scanner of a directory of services.
 struct Contestant {
     name: &'static str,
-    /// Where its programs are.
+    /// The directory of its programs.
     programs: PathBuf,
-    /// What is run in the directory, with what it runs for each service.
+    /// The scanner, and the supervisor that it starts for each service.
     scanner: &'static str,
     supervisor: &'static str,
 }
@@ -91,7 +89,7 @@ fn main() {
     }
 }
 
-/// Starts the services, waits until all are up, and says what it took.
+/// Starts the services, waits until all are up, and prints the costs.
 fn measure(
     contestant: &Contestant,
     service: &Path,

@@ -1,5 +1,4 @@
-//! A directory of services in a temporary place, and the processes that keep
-//! it.
+//! A temporary directory of services, and the processes of its scanner.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::kill;
 
-/// When it is dropped, all of its processes are killed, by their pids.
+/// Drop kills all processes, by their pids.
 pub(crate) struct Tree {
     root: tempfile::TempDir,
     services: usize,
@@ -20,7 +19,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Makes the service directories; each service runs `program`.
+    /// Creates the service directories; each service runs `program`.
     pub(crate) fn plant(services: usize, with_loggers: bool, program: &Path) -> Self {
         let root = tempfile::tempdir().unwrap();
         for n in 0..services {
@@ -45,14 +44,14 @@ impl Tree {
         self.root.path().join("scan")
     }
 
-    /// Runs a scanner and waits until each service is up; how long it took.
+    /// Runs a scanner and returns the time until each service is up.
     pub(crate) fn start(&mut self, programs: &Path, scanner: &str) -> Duration {
         let start = Instant::now();
         let child = Command::new(programs.join(scanner))
             .arg(self.scan())
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
-            // Never written to and never closed: the services wait for it.
+            // The services block on this pipe, which stays open without data.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -91,8 +90,8 @@ impl Tree {
         Duration::from_nanos(self.processes().iter().filter_map(used).sum())
     }
 
-    /// How many processes of this name there are, and what each keeps on
-    /// average: to itself, and with its part of what it shares, in KB.
+    /// The number of processes with this name, and their average memory in KB:
+    /// private, and with a share of shared pages.
     pub(crate) fn memory(&self, name: &str) -> (usize, f64, f64) {
         let command = format!("{name}\n");
         let processes = self.processes();
@@ -110,16 +109,16 @@ impl Tree {
         (named.len(), private, mean(&["Pss:"]))
     }
 
-    /// What the scanner keeps to itself, in KB.
+    /// The private memory of the scanner, in KB.
     pub(crate) fn scanner_memory(&self) -> f64 {
         let pid = self.scanner.as_ref().unwrap().id();
         let process = PathBuf::from(format!("/proc/{pid}"));
-        // Its program's pages are private as long as it is alone.
+        // Private_* includes the pages of its program, which nothing else shares.
         kilobytes(&process, &["Anonymous:"]) as f64
     }
 }
 
-/// Waits until the status record of a service is as wanted.
+/// Waits until the status record of a service has the wanted state.
 fn wait_for(service: &Path, wanted: impl Fn(&[u8]) -> bool) {
     let status = service.join("supervise/status");
     while !fs::read(&status).is_ok_and(|record| wanted(&record)) {
@@ -127,7 +126,7 @@ fn wait_for(service: &Path, wanted: impl Fn(&[u8]) -> bool) {
     }
 }
 
-/// The sum of some fields of what a process has in memory.
+/// The sum of some fields of the smaps_rollup of a process.
 fn kilobytes(process: &Path, fields: &[&str]) -> u64 {
     let memory = fs::read_to_string(process.join("smaps_rollup")).unwrap_or_default();
     let lines = memory.lines().filter_map(|line| line.split_once(' '));
@@ -139,7 +138,7 @@ fn kilobytes(process: &Path, fields: &[&str]) -> u64 {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        // First what would start the others again.
+        // The scanner first, because it restarts the others.
         if let Some(scanner) = &mut self.scanner {
             let _ = scanner.kill();
             let _ = scanner.wait();

@@ -12,7 +12,7 @@ pub const HEAD: usize = 1000;
 ///
 /// 0.76 reads 1024 bytes at a time and writes the complete lines before the
 /// next read. The ends of its files depend on these writes, so a batch can
-/// recompute them, whatever the size of the real read.
+/// recompute them for a real read of any size.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
     /// The bytes, in the order of writing.

@@ -217,7 +217,7 @@ mod tests {
             (9, 59, 0, 2, 29),
             (9, 10, 0, 3, 0),
             (9, 100, 90, 3, 90),
-            // No old file is left, whatever the size of `current`.
+            // `current` alone exceeds the limit, and no old file is left.
             (9, 9, 0, 4, usize::MAX),
             (9, 100, 91, 4, usize::MAX),
             (9, 100, 500, 4, usize::MAX),

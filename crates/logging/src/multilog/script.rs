@@ -18,7 +18,7 @@ pub struct Script<'a> {
     pub actions: Vec<ScriptAction<'a>>,
 }
 
-/// One action.
+/// An action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptAction<'a> {
     /// `-PATTERN`: deselect the line if it matches.
@@ -33,7 +33,7 @@ pub enum ScriptAction<'a> {
     Append(&'a CStr, LogDirConfig),
 }
 
-/// An invalid argument, of those that 0.76 does not have.
+/// An invalid argument. 0.76 has none of these arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScriptError<'a> {
     /// `R` without a number of seconds up to [`MAX_AGE`].
@@ -41,7 +41,7 @@ pub enum ScriptError<'a> {
     /// `S` without a number of bytes from [`min_bytes`] for files of this size
     /// up to [`MAX_BYTES`].
     Bytes(&'a [u8], usize),
-    /// `w`, followed by what is no suffix: see [`Suffix::processed`].
+    /// `w` without a valid suffix: see [`Suffix::processed`].
     Suffix(&'a [u8]),
 }
 

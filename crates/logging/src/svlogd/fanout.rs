@@ -21,7 +21,7 @@ use crate::tai64::stamp::Stamper;
 /// The configuration file of a log directory.
 const CONFIG: &CStr = c"config";
 
-/// All log directories of an svlogd.
+/// The log directories of a running svlogd.
 #[derive(Debug)]
 pub struct LogFanout<'a> {
     format: &'a LineFormat,
@@ -29,7 +29,7 @@ pub struct LogFanout<'a> {
     ctx: Context<'a>,
     /// Whether to report in the order of the lines.
     in_order: bool,
-    /// One for each place. None: the directory cannot be used.
+    /// The log of each place, or None if the directory cannot be used.
     logs: Vec<Option<OpenLog<'a>>>,
     stamper: Stamper,
     /// The stamp of the held line: the time of its first byte.
