@@ -28,7 +28,7 @@ fn await_command(sandbox: &Sandbox, demo: &Running, command: &str) {
     });
 }
 
-/// Interrupts the demo after it has shown a command.
+/// Interrupts the demo after a command has appeared.
 fn interrupt_after(sandbox: &Sandbox, command: &str) {
     let demo = start(sandbox);
     await_command(sandbox, &demo, command);

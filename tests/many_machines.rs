@@ -16,7 +16,7 @@ fn play(sandbox: &Sandbox, playbook: &str) -> Outcome {
 }
 
 /// Asks the module for one thing, as Ansible does on each host, and returns
-/// the state that it saw before.
+/// the state of an earlier call.
 fn ask(sandbox: &Sandbox, wanted: &str) -> String {
     let directory = sandbox.dir();
     let directory = directory.display();

@@ -138,7 +138,7 @@ fn program(name: &str, test: &str) -> Option<PathBuf> {
     found
 }
 
-/// A scan directory with a service and its logger, whose files never go.
+/// A scan directory with a service and a logger that removes no file.
 fn add(sandbox: &Sandbox, run: &str) {
     sandbox.script("scan/s/run", &format!("#!/bin/sh\nexec 2>&1\n{run}\n"));
     sandbox.script(
@@ -194,7 +194,7 @@ struct Trial<'a> {
     ask: fn(&mut UnixStream, u64) -> io::Result<bool>,
     /// How many requests were answered.
     answers: AtomicU64,
-    /// Held while a request is on its way.
+    /// Locked while a request is in flight.
     asking: Mutex<()>,
 }
 
@@ -291,14 +291,15 @@ impl<'a> Trial<'a> {
         self.restart("scan/s/log");
         self.await_progress();
 
-        // Killed, with all its processes. nginx answers first and logs then,
-        // so this is not done in between.
+        // Kills all processes of the service. The lock holds requests back,
+        // because
+        // nginx answers before it logs.
         let pid = self.pid("scan/s").unwrap();
         {
             let _quiet = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
             let mut family = sandbox.processes();
             family.retain(|&child| child == pid || parent(child) == Some(pid));
-            // The parent first, or it would have other children.
+            // The parent first: it would start other children.
             family.sort_by_key(|&process| process != pid);
             for process in family {
                 let _ = kill(process, Signal::SIGKILL);
@@ -317,7 +318,7 @@ impl<'a> Trial<'a> {
         }
         self.await_other("scan/s", orphans[1]);
         self.await_progress();
-        // The logger first: it may need one more line to notice.
+        // The logger first: it may exit only after one more line.
         for orphan in orphans {
             kill(orphan, Signal::SIGTERM).unwrap();
             self.await_end(orphan);

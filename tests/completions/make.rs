@@ -33,7 +33,7 @@ impl Family {
         let name = self.name();
         let zsh_name = match self {
             Family::Daemontools => "_daemontools",
-            // zsh has one of its own that is called _runit.
+            // zsh ships a file named _runit.
             Family::Runit => "_daemontools_runit",
         };
         let make = |(file, text): (String, String)| {
@@ -109,7 +109,7 @@ fn operands(program: &Program) -> Vec<Kind> {
     let usage = format!(" {}", arguments(program).unwrap_or_default());
     let ends = |end: &str| usage.ends_with(end);
     match program.name {
-        // Its usage line does not name them.
+        // The usage line does not name the operands.
         "svc" => vec![Kind::Services],
         "sv" if ends(" command service ...") => vec![Kind::Order, Kind::Names],
         "runsvdir" if ends(" dir") => vec![Kind::Directory],

@@ -1,4 +1,4 @@
-//! The completions, in the shells that they are for.
+//! The offers of bash, zsh and fish.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -47,7 +47,7 @@ fn services_survive_restart_of_svscan(sandbox: &Sandbox) {
     });
     assert_eq!(up(sandbox), service);
 
-    // The old supervise obeys, and the new svscan replaces it once it is gone.
+    // The old supervise obeys. After its exit the new svscan starts another.
     sandbox.sh("svc -t scan/a").succeeds();
     sandbox.wait_until("it has restarted", || {
         up(sandbox).is_some_and(|pid| Some(pid) != service)
@@ -184,7 +184,7 @@ fn cannot_be_ended_by_term(sandbox: &Sandbox) {
         sandbox.is_supervised("scan/b")
     });
 
-    // Its end is the end of all that is in there.
+    // The namespace ends with process 1.
     signal_inside(sandbox, &unshare, "KILL");
     let _ = unshare.wait();
     sandbox.wait_until("all have ended", || sandbox.processes().is_empty());

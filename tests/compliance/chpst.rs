@@ -6,7 +6,7 @@ const TAIL: &str = " [-vVP012] [-u user[:group]] [-U user[:group]] [-b argv0] [-
                     [-n nice] [-l|-L lock] [-m n] [-d n] [-o n] [-p n] [-f n] [-c n] [-t n] \
                     prog\n\n";
 
-/// The names by which it is another program.
+/// The names under which chpst acts as another program.
 const NAMES: [&str; 6] = [
     "envdir",
     "envuidgid",

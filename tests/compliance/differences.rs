@@ -114,7 +114,7 @@ fn svscan_replaces_killed_supervise_at_once(sandbox: &Sandbox) {
         sandbox.wait_until("it is replaced", || pids("a").len() > before.len());
         start.elapsed()
     };
-    // Younger than five seconds, it waits for the next look.
+    // A supervise younger than five seconds is replaced at the next scan.
     sandbox.wait_until("it starts", || !pids("a").is_empty());
     assert!(kill_and_wait() > Duration::from_secs(2));
     wait_for_look("b");
@@ -149,7 +149,7 @@ fn svscan_starts_new_directory_at_next_scan(sandbox: &Sandbox) {
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
     sandbox.wait_until("it looks", || sandbox.is_supervised("scan/first"));
     sandbox.sh("mkdir scan/a").succeeds();
-    // Were it started now, it would have no logger and no run.
+    // An immediate start would find neither log nor run.
     sandbox.script("scan/a/log/run", SLEEPER);
     sandbox.script("scan/a/run", SLEEPER);
     sandbox.wait_until("it runs with its logger", || {
@@ -249,7 +249,7 @@ fn supervise_obeys_in_the_first_second(sandbox: &Sandbox) {
         let lived = lived();
         assert!(lived > 700, "{lived} ms");
     } else {
-        // On a busy machine it may take several tries to be that quick.
+        // A busy machine may need several attempts.
         sandbox.wait_until("it obeys at once", || lived() < 500);
     }
 }

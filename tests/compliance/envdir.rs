@@ -58,7 +58,7 @@ fn value(sandbox: &Sandbox, contents: impl AsRef<[u8]>) -> String {
 }
 
 fn usage_is_for_missing_arguments(sandbox: &Sandbox) {
-    // Unlike every other program's it exits 111.
+    // Unlike the other programs, envdir exits 111 after its usage.
     sandbox.sh("envdir").is(111, "", USAGE);
     sandbox.sh("envdir .").is(111, "", USAGE);
     sandbox.sh("envdir nowhere").is(111, "", USAGE);

@@ -245,7 +245,7 @@ fn denied_execution_is_reported_last(sandbox: &Sandbox) {
     tools(sandbox);
     sandbox.sh("cp /bin/true 1/tool").succeeds();
     sandbox.write("4/tool", "not executable");
-    // A program whose file capabilities it may not have: EPERM.
+    // EPERM: a program with file capabilities outside the bounding set.
     let grant = format!(
         "my ($file, $name) = (\"1/tool\", \"security.capability\"); my $value = pack(\"V5\", 0x02000001, 1 << 13, 0, 0, 0); \
          syscall({SETXATTR}, $file, $name, $value, length $value, 0) == 0 or exit 1"
@@ -441,7 +441,7 @@ fn ignored_and_default_signals_are_inherited(sandbox: &Sandbox) {
     ] {
         let direct = inherited(sandbox, setup, "");
         for (program, words) in programs(sandbox) {
-            // fghack could not wait for its child.
+            // With SIGCHLD ignored, fghack could not wait for its child.
             if program == "fghack" && setup.contains("CHLD") {
                 continue;
             }
@@ -512,7 +512,7 @@ fn chained_programs_combine(sandbox: &Sandbox) {
 
 fn closed_stderr_loses_only_the_message(sandbox: &Sandbox) {
     for (program, words) in programs(sandbox) {
-        // Where setlock's file takes the place of stderr, see its tests.
+        // setlock.rs tests the case in which the lock file becomes stderr.
         if program != "setlock" {
             sandbox
                 .sh(&format!("exec {words} nope 2>&-"))

@@ -16,7 +16,7 @@ compliance!(
     interrupted_read_is_retried,
 );
 
-/// Starts it with these arguments and a socket to write to.
+/// Starts readproctitle with these arguments and a socket as its input.
 fn start(sandbox: &Sandbox, arguments: &[&str]) -> (Running, UnixStream) {
     let (writer, reader) = UnixStream::pair().unwrap();
     let mut command = sandbox.command("readproctitle");
@@ -24,7 +24,7 @@ fn start(sandbox: &Sandbox, arguments: &[&str]) -> (Running, UnixStream) {
     (sandbox.start(command), writer)
 }
 
-/// The arguments as ps sees them.
+/// The arguments of the process, as ps shows them.
 fn title(running: &Running) -> Vec<u8> {
     fs::read(format!("/proc/{}/cmdline", running.pid())).unwrap()
 }

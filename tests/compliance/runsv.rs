@@ -808,7 +808,8 @@ fn no_line_is_lost_while_logger_is_down(sandbox: &Sandbox) {
         String::from_utf8(std::fs::read(sandbox.path("s/log/kept")).unwrap_or_default()).unwrap()
     };
     sandbox.wait_until("there is a log", || kept().lines().count() > 3);
-    // Held, the logger has nothing in its hands when it is killed.
+    // With the service stopped, the logger holds no unwritten line when it is
+    // killed.
     send(sandbox, "s", "p");
     wait_for(sandbox, "s", (1, 'u', 0, 1), "run, paused");
     let mut length = usize::MAX;

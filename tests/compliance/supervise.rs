@@ -365,7 +365,7 @@ fn child_inherits_from_supervise(sandbox: &Sandbox) {
     let direct = probe_alone(sandbox, launch);
     assert!(direct.contains("SigBlk:\t0000000000014800\n"), "{direct}");
     let supervise = sandbox.start(sandbox.shell(&format!("{launch} supervise s")));
-    // SIGCHLD alone is changed: it is unblocked.
+    // supervise unblocks SIGCHLD and changes no other signal.
     assert_eq!(
         probed(sandbox),
         direct.replace("SigBlk:\t0000000000014800", "SigBlk:\t0000000000004800")

@@ -241,7 +241,7 @@ fn scripts_receive_name_of_directory(sandbox: &Sandbox) {
         sandbox.sh(&format!("rm -f {told}")).succeeds();
         let supervise = sandbox.start(sandbox.shell(start));
         let name = if name.starts_with("sandbox") {
-            // Where it really is.
+            // The parent of the link's target.
             format!(
                 "{}/log\n",
                 sandbox.dir().file_name().unwrap().to_str().unwrap()

@@ -383,7 +383,7 @@ fn status_includes_logger(sandbox: &Sandbox) {
         "warning: ./s/log: unable to open supervise/status: file does not exist\nrun: log: (pid 77) 0s\n",
     );
     drop(logger);
-    // A child of another test may have it until it has become a program.
+    // Until its exec, a child of another test may hold the descriptor.
     let gone = || {
         sandbox
             .sh("sv status ./s/log")

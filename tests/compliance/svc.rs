@@ -215,7 +215,7 @@ fn group_led_by_service_gets_signals(sandbox: &Sandbox) {
     let supervise = supervise(sandbox);
     wait_for_got(sandbox, &["child"]);
     if sandbox.subject() == Subject::Reference {
-        // Its supervise reads all this, and minds the last letter alone.
+        // supervise of 0.76 reads all letters at once and obeys only the last.
         sandbox.sh("printf +12=wp >s/supervise/control").succeeds();
         wait_for_status(sandbox, (true, 1, b'u'));
         sandbox.sh("svc -c s").succeeds();

@@ -141,7 +141,7 @@ fn line_and_buffer_lengths_do_not_overflow(sandbox: &Sandbox) {
         )
         .is(0, "", "");
     if sandbox.subject() == Subject::Ours {
-        // The reference's sum of the two wraps here, and it crashes.
+        // In the reference the sum of the two wraps, and svlogd crashes.
         sandbox
             .feed(
                 "line\n",
@@ -692,7 +692,7 @@ fn term_ends_after_the_line_being_read(sandbox: &Sandbox) {
     feed.write("gun\nnext\n");
     assert_eq!(running.wait().code(), Some(0));
     assert_eq!(feed.left(), b"next\n");
-    // runit reads the line to its end, and loses it.
+    // runit reads the rest of the line and loses it.
     let written: &[u8] = match sandbox.subject() {
         Subject::Reference => b"",
         _ => b"begun\n",

@@ -324,7 +324,7 @@ fn restart_of_service_or_logger_loses_no_line(sandbox: &Sandbox) {
             ];
             sandbox.is_supervised("scan/a/log") && !pids.contains(&victim)
         });
-        // Only now: a read may still take lines while its process dies.
+        // The writer continues only now: a dying logger may still read lines.
         // The writer may have been the victim itself.
         let _ = kill(writer, Signal::SIGCONT);
         services.push(sandbox.service("scan/a"));

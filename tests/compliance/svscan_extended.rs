@@ -46,7 +46,7 @@ open my $last, ">", "last";
 print $last $n;
 "#;
 
-/// A logger that takes its time.
+/// A slow logger.
 const SLOW: &str = r#"#!/usr/bin/perl
 use Time::HiRes "sleep";
 open my $kept, ">>", "kept";
@@ -80,7 +80,7 @@ fn svscan(sandbox: &Sandbox) -> Running {
     sandbox.start(sandbox.shell("exec svscan -e scan"))
 }
 
-/// Waits until each file is there: services make them when they are up.
+/// Waits until each file exists: services create them once they are up.
 #[track_caller]
 fn wait_for_files(sandbox: &Sandbox, files: &[&str]) {
     for file in files {
@@ -236,7 +236,7 @@ fn slow_logger_receives_every_line(sandbox: &Sandbox) {
 
 fn logger_killed_during_stop_is_replaced(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", COUNTING);
-    // The first one stops before it has read anything.
+    // The first logger stops before its first read.
     sandbox.script(
         "scan/a/log/run",
         "#!/bin/sh\n[ -e second ] && exec cat >kept\necho $$ >second\nkill -STOP $$\n",
@@ -464,7 +464,7 @@ fn essential_restart_stops_nothing(sandbox: &Sandbox) {
     sandbox.wait_until("it is down", || {
         text(sandbox, "scan/main/supervise/state").starts_with("state=down\n")
     });
-    // svscan has gone on, if it looks.
+    // A scan proves that svscan has not begun to stop.
     sandbox.script("scan/b/run", POLITE);
     svscan.signal(Signal::SIGALRM);
     wait_for_files(sandbox, &["scan/b/up"]);

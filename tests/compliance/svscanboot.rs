@@ -85,7 +85,7 @@ impl Process {
         value.unwrap_or_default().trim().to_owned()
     }
 
-    /// Its arguments, each with a NUL after it.
+    /// The arguments, each followed by NUL.
     fn arguments(&self) -> String {
         let arguments = fs::read(self.0.join("cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&arguments).into_owned()
@@ -134,7 +134,7 @@ fn svscan_pipes_to_readproctitle_with_path_only(sandbox: &Sandbox) {
         [null, pipe, pipe]
     );
 
-    // Nothing of it is shown where it was started.
+    // The message does not appear on the terminal of the caller.
     assert_eq!((boot.stdout(), boot.stderr()), (vec![], vec![]));
 }
 

@@ -165,7 +165,7 @@ fn seconds_are_counted_from_whole_seconds(sandbox: &Sandbox) {
             "print pack(\"NN\", 0x40000000, time + 9), pack",
         )
         .replace("4000000000000000ffffffff", "3b9ac9ff");
-    // The clock may tick between the two looks at it.
+    // The clock may tick between the two readings.
     let seen = sandbox.sh(&script).text();
     assert!(
         [

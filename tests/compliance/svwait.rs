@@ -45,7 +45,7 @@ fn start(sandbox: &Sandbox, words: &str) -> Running {
     running
 }
 
-/// Whether it waits for an event, or for its time to be up.
+/// Whether svwait sleeps in poll or ppoll.
 fn sleeps(running: &Running) -> bool {
     // poll of x86-64, and ppoll there and elsewhere.
     const POLL: [&str; 3] = ["7 ", "271 ", "73 "];
@@ -201,7 +201,7 @@ fn replaced_supervise_counts_as_exited(sandbox: &Sandbox) {
     for svwait in [&up, &gone] {
         svwait.signal(Signal::SIGSTOP);
     }
-    // There is another one before they can look.
+    // Another supervise starts before they can read the state.
     first.kill();
     let _second = supervise(sandbox);
     sandbox.sh("svc -u s && svwait -u s").succeeds();
@@ -542,7 +542,7 @@ fn a_thousand_services_are_waited_for_at_once(sandbox: &Sandbox) {
     let holder = sandbox.start(sandbox.shell("ulimit -n 4096; exec perl -MFcntl -e 'for (@ARGV) { sysopen my $f, $_, O_RDONLY | O_NONBLOCK or die; push @f, $f } \
         print \"open\\n\"; $| = 1; print \"\"; sleep 1000' many/*/supervise/ok"));
     sandbox.wait_until("all are open", || holder.stdout() == b"open\n");
-    // More than it may at first have open.
+    // More services than the soft limit on descriptors.
     let start_of_many = |letter: &str| {
         let running =
             sandbox.start(sandbox.shell(&format!("ulimit -S -n 64; exec svwait {letter} many/*")));

@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 pub struct Outcome {
     /// The command line, for messages.
     pub what: String,
-    /// How it ended.
+    /// Exit code or signal.
     pub status: ExitStatus,
     /// The whole standard output.
     pub stdout: Vec<u8>,
@@ -18,7 +18,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Asserts exit code, standard output and standard error, all of them.
+    /// Asserts exit code and the whole of standard output and standard error.
     #[track_caller]
     pub fn is(&self, code: i32, stdout: impl AsRef<[u8]>, stderr: impl AsRef<[u8]>) -> &Self {
         let seen = (self.code(), self.stdout.as_slice(), self.stderr.as_slice());
@@ -56,7 +56,7 @@ impl Outcome {
         self.status.code()
     }
 
-    /// The signal that ended it.
+    /// The signal that ended the program.
     pub fn signal(&self) -> Option<i32> {
         self.status.signal()
     }

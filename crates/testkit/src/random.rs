@@ -33,7 +33,7 @@ impl Pair {
 /// path of one of our programs.
 ///
 /// # Panics
-/// If a case does, after saying which seed makes it.
+/// If a case panics, after printing its seed.
 pub fn compare(
     name: &str,
     built: &str,
@@ -65,7 +65,7 @@ pub fn compare(
     ));
 }
 
-/// Says, if a case panics, how to run it again.
+/// Prints the seed of a case that panics.
 struct Told<'a> {
     name: &'a str,
     seed: u64,

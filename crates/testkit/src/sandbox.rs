@@ -1,5 +1,4 @@
-//! A temporary directory with programs on PATH, and the processes started in
-//! it.
+//! A temporary directory with programs on PATH, and the processes of one test.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -32,13 +31,14 @@ const CLIENTS: [&str; 7] = [
     "tai64nlocal",
 ];
 
-/// A script among the programs. Only `make install` puts this one beside them.
+/// The only program that is a script. Cargo does not build it; `make install`
+/// does.
 const SCRIPT: &str = "svscanboot";
 
 /// A run script of a service that stays up.
 pub const SLEEPER: &str = "#!/bin/sh\nexec sleep 1000\n";
 
-/// The environment variable by which a sandbox knows its processes.
+/// The environment variable that marks the processes of a sandbox.
 const MARK: &str = "DAEMONTOOLS_SANDBOX";
 
 /// Writers of executable files share this lock, and a starting process takes it
@@ -46,8 +46,8 @@ const MARK: &str = "DAEMONTOOLS_SANDBOX";
 /// and a file that is open for writing cannot be executed (ETXTBSY).
 static WRITING: RwLock<()> = RwLock::new(());
 
-/// Where one test takes place. When it is dropped, every process that was
-/// started in it is killed, by pid, and its directory removed.
+/// The directory and the processes of one test. Dropping a sandbox kills its
+/// processes, each by pid, and removes its directory.
 #[derive(Debug)]
 pub struct Sandbox {
     subject: Subject,
@@ -253,7 +253,7 @@ impl Sandbox {
                 }
             };
             if let Err(error) = sent {
-                // A program that ended early is judged by its outcome.
+                // The caller's assertions judge a program that ended early.
                 let ended = [ErrorKind::BrokenPipe, ErrorKind::ConnectionRefused];
                 assert!(ended.contains(&error.kind()), "{}: {error}", running.what);
                 break;
@@ -404,12 +404,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// Its process ID.
+    /// The process ID.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap())
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap();
     }
@@ -426,7 +426,7 @@ impl Running {
         );
     }
 
-    /// Whether it has not ended yet.
+    /// Whether the process still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -441,7 +441,7 @@ impl Running {
         fs::read(&self.stderr).unwrap()
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process. Fails after 60 seconds.
     #[track_caller]
     pub fn wait(mut self) -> Outcome {
         let start = Instant::now();

@@ -7,7 +7,7 @@
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
-/// Sends a signal to one process; none asks whether it is there.
+/// Sends a signal to one process. `None` only checks that the process exists.
 ///
 /// A pid that a test has read too early is 0, which to kill(2) is all that
 /// belongs to the test run. Here the test fails.

@@ -62,7 +62,7 @@ pub(crate) fn reference_is_here(test: &str) -> bool {
     here
 }
 
-/// Says aloud that a test is skipped, and why.
+/// Prints that a test is skipped, and the reason.
 ///
 /// # Panics
 /// In CI (`CI=true`), which promises all that the tests need.
@@ -83,7 +83,7 @@ pub fn is_root(test: &str) -> bool {
     root
 }
 
-/// Prints a line past the test harness, which would keep it to itself.
+/// Prints a line to the terminal: the test harness captures `println!`.
 pub fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

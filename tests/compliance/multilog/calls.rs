@@ -31,9 +31,9 @@ compliance!(files_are_synced_before_rename, failing_calls_are_retried,);
 pub(crate) struct Refusal {
     /// The system call, under all its names.
     pub(crate) calls: &'static str,
-    /// The file that it is about: its name in the sandbox, or as it is given.
+    /// The file of the call: its name in the sandbox, or as given.
     pub(crate) file: &'static str,
-    /// Which such call it is.
+    /// The number of the call, as strace counts.
     pub(crate) which: u32,
     pub(crate) script: &'static str,
     pub(crate) says: &'static str,

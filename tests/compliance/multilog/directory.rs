@@ -154,7 +154,7 @@ fn full_file_is_closed_inside_a_line(sandbox: &Sandbox) {
         ),
         [4096, 4096, 1]
     );
-    // At its size a file waits for the next byte.
+    // A file of full size is closed by the next byte.
     let mut command = sandbox.command("multilog");
     command.args(["s4096", "./n"]);
     let (running, mut feed) = Feed::start(sandbox, command);

@@ -68,7 +68,7 @@ fn killed_loggers_file_is_kept(sandbox: &Sandbox) {
 }
 
 fn a_kill_in_a_processor_leaves_previous(sandbox: &Sandbox) {
-    // The processor never ends, so that it is killed in its midst.
+    // The processor never ends, so the kill hits it halfway.
     let mut command =
         sandbox.shell("exec multilog s4096 '!echo half; echo new >&5; kill -STOP $$' ./m");
     command.env("LC_ALL", "C");

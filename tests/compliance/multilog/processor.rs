@@ -103,7 +103,8 @@ fn processor_has_descriptors_0_1_4_5(sandbox: &Sandbox) {
 }
 
 fn processor_has_default_signals(sandbox: &Sandbox) {
-    // TERM and ALRM even if they were ignored; others stay as they are.
+    // TERM and ALRM have their defaults even if they were inherited ignored.
+    // Other signals stay unchanged.
     for (trap, ignored) in [
         (":", [false; 3]),
         ("trap '' TERM ALRM HUP PIPE", [true, true, false]),
