@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 struct Settings {
     /// The directory of our programs, as built by `make`.
     ours: PathBuf,
-    /// The directories of the peers' programs.
+    /// The directory of the peers' programs.
     peers: PathBuf,
     /// The number of rounds.
     rounds: usize,

@@ -89,7 +89,7 @@ impl Archive<'_> {
     /// bytes. multilog retries after errors; svlogd keeps files that it cannot
     /// remove.
     pub(crate) fn remove_excess(&mut self, current: usize) {
-        let then = match self.policy {
+        let on_error = match self.policy {
             LogPolicy::Multilog => OnError::Retry,
             LogPolicy::Svlogd => OnError::Continue,
         };
@@ -98,8 +98,8 @@ impl Archive<'_> {
             let old = match old.and_then(|names| self.stat_sizes(names)) {
                 Ok(old) => old,
                 Err((step, error)) => {
-                    self.reporter.error(step, error, then);
-                    match then {
+                    self.reporter.error(step, error, on_error);
+                    match on_error {
                         OnError::Retry => continue,
                         OnError::Continue | OnError::Exit => return,
                     }
@@ -115,8 +115,8 @@ impl Archive<'_> {
                     self.reporter.event(LogEvent::Removed(&name));
                 }
                 if let Err(error) = unlink(name.as_c_str()) {
-                    self.reporter.error(LogStep::Remove(&name), error, then);
-                    match then {
+                    self.reporter.error(LogStep::Remove(&name), error, on_error);
+                    match on_error {
                         OnError::Retry => continue 'again,
                         OnError::Continue | OnError::Exit => {}
                     }
@@ -208,7 +208,7 @@ mod tests {
         let archive = Archive {
             policy: LogPolicy::Multilog,
             reporter: LogReporter {
-                place: c"test",
+                path: c"test",
                 report: |event| panic!("{event:?}"),
             },
             limits: Limits {

@@ -79,10 +79,10 @@ impl<'a> ReadEmulation<'a> {
             while let Some(run) = runs.next_if(|run| run.end <= position) {
                 before += run.len();
             }
-            let begun = runs
+            let started = runs
                 .peek()
                 .map_or(0, |run| position.saturating_sub(run.start));
-            before + begun
+            before + started
         })
     }
 }

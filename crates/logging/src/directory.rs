@@ -85,7 +85,7 @@ impl<'a> LockedLogDir<'a> {
         ctx: Context<'a>,
     ) -> Result<Self, StepError<'a>> {
         let reporter = LogReporter {
-            place: name,
+            path: name,
             report: ctx.report,
         };
         let step_error = |step| move |error| StepError::new(name, step, error);
@@ -369,7 +369,7 @@ fn at_start<'a, T>(
 ) -> Result<T, StepError<'a>> {
     match policy {
         LogPolicy::Multilog => {
-            attempt().map_err(|error| StepError::new(reporter.place, step, error))
+            attempt().map_err(|error| StepError::new(reporter.path, step, error))
         }
         LogPolicy::Svlogd => Ok(reporter.retry_until_ok(step, attempt)),
     }
@@ -381,8 +381,8 @@ fn recover<'a>(
     archive: &mut Archive<'a>,
     suffix: Suffix<'_>,
 ) -> Result<Option<usize>, StepError<'a>> {
-    let place = archive.reporter.place;
-    let step_error = |step| move |error| StepError::new(place, step, error);
+    let path = archive.reporter.path;
+    let step_error = |step| move |error| StepError::new(path, step, error);
     let current = file_state(CURRENT).map_err(step_error(LogStep::Stat(CURRENT)))?;
     let written = resume_len(archive.policy, current);
     match (archive.policy, written, current) {

@@ -46,13 +46,13 @@ pub enum LogEvent<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepError<'a> {
     /// The log directory or status file, as named on the command line.
-    pub place: &'a CStr,
+    pub path: &'a CStr,
     /// The step.
     pub step: LogStep<'a>,
     /// The errno. None if no system call failed.
     pub error: Option<Errno>,
     /// The reaction to the error.
-    pub then: OnError,
+    pub on_error: OnError,
 }
 
 /// The reaction to a failed step.
@@ -155,12 +155,12 @@ pub type ReportFn = fn(&LogReport<'_>);
 impl<'a> StepError<'a> {
     /// An error after which the step is not retried.
     #[must_use]
-    pub fn new(place: &'a CStr, step: LogStep<'a>, error: Errno) -> Self {
+    pub fn new(path: &'a CStr, step: LogStep<'a>, error: Errno) -> Self {
         StepError {
-            place,
+            path,
             step,
             error: Some(error),
-            then: OnError::Continue,
+            on_error: OnError::Continue,
         }
     }
 }
@@ -168,21 +168,26 @@ impl<'a> StepError<'a> {
 /// A log directory or status file, and the function that reports its events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogReporter<'a> {
-    pub(crate) place: &'a CStr,
+    pub(crate) path: &'a CStr,
     pub(crate) report: ReportFn,
 }
 
 impl LogReporter<'_> {
     pub(crate) fn event(self, event: LogEvent<'_>) {
-        (self.report)(&LogReport::Event(self.place, event));
+        (self.report)(&LogReport::Event(self.path, event));
     }
 
-    pub(crate) fn error(self, step: LogStep<'_>, error: impl Into<Option<Errno>>, then: OnError) {
+    pub(crate) fn error(
+        self,
+        step: LogStep<'_>,
+        error: impl Into<Option<Errno>>,
+        on_error: OnError,
+    ) {
         (self.report)(&LogReport::Error(StepError {
-            place: self.place,
+            path: self.path,
             step,
             error: error.into(),
-            then,
+            on_error,
         }));
     }
 

@@ -44,7 +44,7 @@ pub(crate) fn report(event: &LogReport<'_>) {
         LogReport::Event(..) => return,
         LogReport::Error(error) => error,
     };
-    match error.then {
+    match error.on_error {
         OnError::Retry => {
             MULTILOG.warn_msg(error_message(error, ", pausing"));
             std::thread::sleep(PAUSE);
@@ -58,23 +58,23 @@ pub(crate) fn report(event: &LogReport<'_>) {
 /// The failed step, the reaction `then`, and the errno.
 pub(crate) fn error_message(error: &StepError<'_>, then: &str) -> Vec<u8> {
     let StepError {
-        place, step, error, ..
+        path, step, error, ..
     } = error;
     let message = match step {
         LogStep::ChdirToOrigin => text!["unable to switch to starting directory"],
         LogStep::OpenDirectory | LogStep::ChdirToLogDir(Purpose::Open) => {
-            text!["unable to open directory ", place]
+            text!["unable to open directory ", path]
         }
         LogStep::ChdirToLogDir(Purpose::Rotate | Purpose::FreeSpace | Purpose::Process) => {
-            text!["unable to switch to ", place]
+            text!["unable to switch to ", path]
         }
-        LogStep::Lock => text!["unable to lock directory ", place],
-        LogStep::Stat(file) => text!["unable to stat ", place, "/", file],
-        LogStep::Create(file) => text!["unable to create ", place, "/", file],
-        LogStep::Append(file) => text!["unable to append to ", place, "/", file],
-        LogStep::Write(file) => text!["unable to write to ", place, "/", file],
-        LogStep::SetMode(file) => text!["unable to set mode of ", place, "/", file],
-        LogStep::Sync(file) => text!["unable to write ", place, "/", file, " to disk"],
+        LogStep::Lock => text!["unable to lock directory ", path],
+        LogStep::Stat(file) => text!["unable to stat ", path, "/", file],
+        LogStep::Create(file) => text!["unable to create ", path, "/", file],
+        LogStep::Append(file) => text!["unable to append to ", path, "/", file],
+        LogStep::Write(file) => text!["unable to write to ", path, "/", file],
+        LogStep::SetMode(file) => text!["unable to set mode of ", path, "/", file],
+        LogStep::Sync(file) => text!["unable to write ", path, "/", file, " to disk"],
         LogStep::Rename(from, to) => {
             text![
                 "unable to rename ",
@@ -82,20 +82,20 @@ pub(crate) fn error_message(error: &StepError<'_>, then: &str) -> Vec<u8> {
                 " to ",
                 to,
                 " in directory ",
-                place
+                path
             ]
         }
-        LogStep::Link(file) => text!["unable to link to ", place, "/", file],
-        LogStep::Remove(file) => text!["unable to remove ", place, "/", file],
-        LogStep::OpenToList(_) | LogStep::List(_) => text!["unable to read ", place],
-        LogStep::Fork => text!["unable to fork for processor in ", place],
+        LogStep::Link(file) => text!["unable to link to ", path, "/", file],
+        LogStep::Remove(file) => text!["unable to remove ", path, "/", file],
+        LogStep::OpenToList(_) | LogStep::List(_) => text!["unable to read ", path],
+        LogStep::Fork => text!["unable to fork for processor in ", path],
         LogStep::Run(command, _) => text!["unable to run ", command],
-        LogStep::Wait => text!["wait failed for processor in ", place],
-        LogStep::Crash => text!["processor crashed in ", place],
-        LogStep::Failure => text!["processor failed in ", place],
-        LogStep::CreateStatus => text!["unable to create ", place],
-        LogStep::RewindStatus => text!["unable to move to beginning of ", place],
-        LogStep::WriteStatus => text!["unable to write ", place],
+        LogStep::Wait => text!["wait failed for processor in ", path],
+        LogStep::Crash => text!["processor crashed in ", path],
+        LogStep::Failure => text!["processor failed in ", path],
+        LogStep::CreateStatus => text!["unable to create ", path],
+        LogStep::RewindStatus => text!["unable to move to beginning of ", path],
+        LogStep::WriteStatus => text!["unable to write ", path],
     };
     let reason = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
     text![message, then, reason]

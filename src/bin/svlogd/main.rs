@@ -51,7 +51,7 @@ const MAX_HEAD: usize = 64 << 20;
 unix::main!(SVLOGD.start(svlogd));
 
 fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let (format, verbose, places) = read_arguments(arguments)?;
+    let (format, verbose, paths) = read_arguments(arguments)?;
     umask(Mode::from_bits_truncate(0o022));
     let origin = file::open_read(c".")
         .map_err(|error| SVLOGD.fatal("unable to open current working directory", error))?;
@@ -63,7 +63,7 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         environment: &start::environment(),
         report,
     };
-    let mut logs = LogFanout::new(&format, places, verbose, ctx);
+    let mut logs = LogFanout::new(&format, paths, verbose, ctx);
     reopen(&mut logs)?;
     let (mut lines, mut column) = (Lines::with_head(format.head), 0);
 
@@ -158,10 +158,10 @@ fn read_arguments<'a>(
             }
         }
     }
-    let places = options.operands();
-    if places.is_empty() || buffer <= length {
+    let paths = options.operands();
+    if paths.is_empty() || buffer <= length {
         return Err(usage(Vec::new()));
     }
     let length = length.min(MAX_HEAD);
-    Ok((LineFormat::new(stamps, length, by, also), verbose, places))
+    Ok((LineFormat::new(stamps, length, by, also), verbose, paths))
 }

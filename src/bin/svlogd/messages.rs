@@ -19,18 +19,18 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// Reports all events and errors, for -v.
 pub(crate) fn report_verbose(event: &LogReport<'_>) {
     match event {
-        LogReport::Event(place, news) => match news {
-            LogEvent::ConfigRead => inform(text!["read: ", place, "/config"]),
-            LogEvent::Created => inform(text!["new: ", place, "/current"]),
-            LogEvent::Resumed => inform(text!["append: ", place, "/current"]),
-            LogEvent::Closed => inform(text!["close: ", place]),
+        LogReport::Event(path, news) => match news {
+            LogEvent::ConfigRead => inform(text!["read: ", path, "/config"]),
+            LogEvent::Created => inform(text!["new: ", path, "/current"]),
+            LogEvent::Resumed => inform(text!["append: ", path, "/current"]),
+            LogEvent::Closed => inform(text!["close: ", path]),
             LogEvent::Renamed(name, size) => {
                 let size = size.to_string();
-                inform(text!["rename: ", place, "/current ", name, " ", size]);
+                inform(text!["rename: ", path, "/current ", name, " ", size]);
             }
-            LogEvent::Removed(name) => inform(text!["delete: ", place, "/", name]),
-            LogEvent::ProcessorStarted(name) => inform(text!["processing: ", place, "/", name]),
-            LogEvent::ProcessorDone(name) => inform(text!["processed: ", place, "/", name]),
+            LogEvent::Removed(name) => inform(text!["delete: ", path, "/", name]),
+            LogEvent::ProcessorStarted(name) => inform(text!["processing: ", path, "/", name]),
+            LogEvent::ProcessorDone(name) => inform(text!["processed: ", path, "/", name]),
             LogEvent::ConfigUnreadable(_)
             | LogEvent::ConfigWarning(_)
             | LogEvent::RemovedForSpace(_) => report(event),
@@ -42,8 +42,8 @@ pub(crate) fn report_verbose(event: &LogReport<'_>) {
 /// Reports errors and warnings, and sleeps before a retry.
 pub(crate) fn report(event: &LogReport<'_>) {
     match event {
-        LogReport::Event(place, LogEvent::ConfigUnreadable(error)) => {
-            SVLOGD.warn(text!["unable to read config: ", place], *error);
+        LogReport::Event(path, LogEvent::ConfigUnreadable(error)) => {
+            SVLOGD.warn(text!["unable to read config: ", path], *error);
         }
         LogReport::Event(_, LogEvent::ConfigWarning(LogConfigWarning::Address(address))) => {
             SVLOGD.warn_msg(text!["unable to scan ip address: ", address]);
@@ -51,11 +51,11 @@ pub(crate) fn report(event: &LogReport<'_>) {
         LogReport::Event(_, LogEvent::ConfigWarning(LogConfigWarning::Port(port))) => {
             SVLOGD.warn_msg(text!["unable to scan port number: ", port]);
         }
-        LogReport::Event(place, LogEvent::RemovedForSpace(name)) => {
-            SVLOGD.warn_msg(text!["out of disk space, delete: ", place, "/", name]);
+        LogReport::Event(path, LogEvent::RemovedForSpace(name)) => {
+            SVLOGD.warn_msg(text!["out of disk space, delete: ", path, "/", name]);
         }
         LogReport::Event(..) => {}
-        LogReport::Error(error) => match error.then {
+        LogReport::Error(error) => match error.on_error {
             OnError::Continue => SVLOGD.warn_msg(error_message(error)),
             OnError::Exit => write_stderr(&SVLOGD.fatal_msg(error_message(error)).message),
             OnError::Retry => {
@@ -83,17 +83,17 @@ pub(crate) fn signal_message(signal: Signal) -> &'static str {
 /// The failed step and the errno.
 fn error_message(error: &StepError<'_>) -> Vec<u8> {
     let StepError {
-        place, step, error, ..
+        path, step, error, ..
     } = error;
-    let of_place = |message: &str| text![message, ": ", place];
-    let of_file = |message: &str, file: &CStr| text![message, ": ", place, "/", file];
+    let of_place = |message: &str| text![message, ": ", path];
+    let of_file = |message: &str, file: &CStr| text![message, ": ", path, "/", file];
     let message = match *step {
         LogStep::ChdirToOrigin => text!["unable to change to initial working directory"],
         LogStep::ChdirToLogDir(purpose) => {
-            text!["unable to change directory", want(purpose), ": ", place]
+            text!["unable to change directory", want(purpose), ": ", path]
         }
         LogStep::OpenToList(purpose) => {
-            text!["unable to open directory", want(purpose), ": ", place]
+            text!["unable to open directory", want(purpose), ": ", path]
         }
         LogStep::List(Purpose::FreeSpace) => {
             of_place("unable to read directory, want remove old logfile")

@@ -15,7 +15,7 @@ pub(crate) struct Original<'a> {
     buffer: Vec<u8>,
     /// The head of the present line.
     line: Vec<u8>,
-    place: LinePosition,
+    position: LinePosition,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -35,7 +35,7 @@ impl<'a> Original<'a> {
             files: vec![Vec::new()],
             buffer: Vec::new(),
             line: Vec::new(),
-            place: LinePosition::Start,
+            position: LinePosition::Start,
         }
     }
 
@@ -44,7 +44,7 @@ impl<'a> Original<'a> {
         for read in input.chunks(chunk).flat_map(|chunk| chunk.chunks(1024)) {
             self.read(read);
         }
-        if self.place != LinePosition::Start {
+        if self.position != LinePosition::Start {
             self.read(b"\n");
         }
         self.files
@@ -52,30 +52,30 @@ impl<'a> Original<'a> {
 
     fn read(&mut self, read: &[u8]) {
         for &byte in read {
-            if self.place == LinePosition::Start {
+            if self.position == LinePosition::Start {
                 self.line = self.stamp.to_owned();
-                self.place = LinePosition::Head;
+                self.position = LinePosition::Head;
             }
-            match (self.place, byte) {
+            match (self.position, byte) {
                 (LinePosition::Rest { selected }, _) => {
                     if selected {
                         self.put(&[byte]);
                     }
                     if byte == b'\n' {
-                        self.place = LinePosition::Start;
+                        self.position = LinePosition::Start;
                     }
                 }
                 (_, b'\n') => {
                     if self.put_head() {
                         self.put(b"\n");
                     }
-                    self.place = LinePosition::Start;
+                    self.position = LinePosition::Start;
                 }
                 _ => {
                     self.line.push(byte);
                     if self.line.len() == HEAD {
                         let selected = self.put_head();
-                        self.place = LinePosition::Rest { selected };
+                        self.position = LinePosition::Rest { selected };
                     }
                 }
             }

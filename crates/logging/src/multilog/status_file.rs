@@ -35,10 +35,7 @@ impl<'a> StatusFile<'a> {
         fchdir(origin).map_err(step_error(LogStep::ChdirToOrigin))?;
         open_append(name, 0o600).map_err(step_error(LogStep::CreateStatus))?;
         let file = open_write(name).map_err(step_error(LogStep::WriteStatus))?;
-        let reporter = LogReporter {
-            place: name,
-            report,
-        };
+        let reporter = LogReporter { path: name, report };
         Ok(StatusFile { reporter, file })
     }
 

@@ -25,11 +25,11 @@ const CONFIG: &CStr = c"config";
 #[derive(Debug)]
 pub struct LogFanout<'a> {
     format: &'a LineFormat,
-    places: &'a [&'a CStr],
+    paths: &'a [&'a CStr],
     ctx: Context<'a>,
     /// Whether to report in the order of the lines.
     in_order: bool,
-    /// The log of each place, or None if the directory cannot be used.
+    /// The log of each path, or None if the directory cannot be used.
     logs: Vec<Option<OpenLog<'a>>>,
     stamper: Stamper,
     /// The stamp of the held line: the time of its first byte.
@@ -64,21 +64,21 @@ struct StampedText<'a> {
 }
 
 impl<'a> LogFanout<'a> {
-    /// The log directories `places`, none open. With `in_order`, events are
+    /// The log directories `paths`, none open. With `in_order`, events are
     /// reported in the order of the lines.
     #[must_use]
     pub fn new(
         format: &'a LineFormat,
-        places: &'a [&'a CStr],
+        paths: &'a [&'a CStr],
         in_order: bool,
         ctx: Context<'a>,
     ) -> Self {
         LogFanout {
             format,
-            places,
+            paths,
             ctx,
             in_order,
-            logs: places.iter().map(|_| None).collect(),
+            logs: paths.iter().map(|_| None).collect(),
             stamper: Stamper::default(),
             held_stamp: None,
             text: Vec::new(),
@@ -88,11 +88,11 @@ impl<'a> LogFanout<'a> {
     /// Closes all directories and opens them again with their present
     /// configuration. Returns whether at least one is open.
     pub fn reopen(&mut self) -> bool {
-        for (log, place) in self.logs.iter_mut().zip(self.places) {
+        for (log, path) in self.logs.iter_mut().zip(self.paths) {
             if let Some(log) = log.take() {
                 log.directory.close();
             }
-            *log = OpenLog::open(place, self.format.head, self.ctx);
+            *log = OpenLog::open(path, self.format.head, self.ctx);
         }
         self.logs.iter().any(Option::is_some)
     }
@@ -178,22 +178,22 @@ impl<'a> LogFanout<'a> {
 impl<'a> OpenLog<'a> {
     /// Opens the directory and reads its configuration. Reports an error and
     /// returns None if the directory cannot be used.
-    fn open(place: &'a CStr, head: usize, ctx: Context<'a>) -> Option<Self> {
+    fn open(path: &'a CStr, head: usize, ctx: Context<'a>) -> Option<Self> {
         let report = ctx.report;
-        let reporter = LogReporter { place, report };
+        let reporter = LogReporter { path, report };
         let give_up = |error: StepError<'_>| {
             // runit reports the close with the name stored so far.
-            let place = match error.step {
+            let path = match error.step {
                 LogStep::OpenDirectory => None,
                 LogStep::ChdirToLogDir(_) | LogStep::Lock => Some(c""),
-                _ => Some(place),
+                _ => Some(path),
             };
-            if let Some(place) = place {
-                LogReporter { place, report }.event(LogEvent::Closed);
+            if let Some(path) = path {
+                LogReporter { path, report }.event(LogEvent::Closed);
             }
             report(&LogReport::Error(error));
         };
-        let locked = LockedLogDir::enter(LogPolicy::Svlogd, place, ctx)
+        let locked = LockedLogDir::enter(LogPolicy::Svlogd, path, ctx)
             .map_err(give_up)
             .ok()?;
         let mut config = read_config(reporter);

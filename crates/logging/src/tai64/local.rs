@@ -141,12 +141,12 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
         digits: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<(), TryReserveError> {
-        let moment = label.unix();
+        let time = label.unix();
         let is_valid = match self.style {
             TimeStyle::Original => true,
             TimeStyle::Rfc3339 => label.nanoseconds() < 10 * EIGHT_DIGITS,
         };
-        let minute = is_valid.then(|| self.minute_of(moment)).flatten();
+        let minute = is_valid.then(|| self.minute_of(time)).flatten();
         let Some(minute) = minute else {
             output.try_reserve(1 + digits.len())?;
             output.push(b'@');
@@ -154,7 +154,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
             return Ok(());
         };
         output.extend_from_slice(&minute.text);
-        let second = u8::try_from(moment - minute.zero).unwrap_or_default();
+        let second = u8::try_from(time - minute.zero).unwrap_or_default();
         output.extend_from_slice(&two_digits(second));
         // An invalid label may have ten digits of nanoseconds.
         let (first, last) = (
@@ -177,18 +177,18 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
     /// `zero`, then so have all seconds between: a change of offset or a leap
     /// second would affect the last second, and two changes do not occur within
     /// a minute.
-    fn minute_of(&mut self, moment: i64) -> Option<&Minute> {
+    fn minute_of(&mut self, time: i64) -> Option<&Minute> {
         if self
             .minute
             .as_ref()
-            .is_some_and(|minute| minute.known.contains(&moment))
+            .is_some_and(|minute| minute.known.contains(&time))
         {
             return self.minute.as_ref();
         }
-        let civil = (self.calendar)(moment)?;
+        let civil = (self.calendar)(time)?;
         let start = Civil { second: 0, ..civil };
-        let zero = moment.saturating_sub(civil.second.into());
-        let mut known = moment..=moment;
+        let zero = time.saturating_sub(civil.second.into());
+        let mut known = time..=time;
         let (text, end) = match self.minute.take() {
             Some(last) if last.start == start => {
                 let whole = zero..=zero.saturating_add(59);
@@ -198,7 +198,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
                 };
                 if self.whole_minutes
                     && last.zero == zero
-                    && whole.contains(&moment)
+                    && whole.contains(&time)
                     && (self.calendar)(*whole.start()) == Some(start)
                     && (self.calendar)(*whole.end()) == Some(at_end)
                 {
@@ -297,35 +297,35 @@ mod tests {
 
     /// A zone an hour east of Greenwich from 1000 to 4619, with minutes that
     /// start 20 seconds late and a leap second at 2000.
-    fn calendar(moment: i64) -> Option<Civil> {
-        let counted = moment - i64::from(moment >= 2000);
-        let offset = if (1000..4620).contains(&moment) {
+    fn calendar(time: i64) -> Option<Civil> {
+        let counted = time - i64::from(time >= 2000);
+        let offset = if (1000..4620).contains(&time) {
             3600
         } else {
             0
         };
         let local = counted + offset - 20;
         let part = |modulus, unit| u8::try_from(local.rem_euclid(modulus) / unit).unwrap();
-        (moment < 1_000_000).then_some(Civil {
+        (time < 1_000_000).then_some(Civil {
             year: 1970,
             month: 1,
             day: part(86_400 * 30, 86_400) + 1,
             hour: part(86_400, 3600),
             minute: part(3600, 60),
-            second: part(60, 1) + u8::from(moment == 2000),
+            second: part(60, 1) + u8::from(time == 2000),
             offset,
         })
     }
 
-    fn label(moment: i64) -> [u8; TEXT] {
-        Label::from_unix(moment, 123_456).text()
+    fn label(time: i64) -> [u8; TEXT] {
+        Label::from_unix(time, 123_456).text()
     }
 
-    fn localized(calendar: fn(i64) -> Option<Civil>, moments: &[i64]) -> Vec<String> {
+    fn localized(calendar: fn(i64) -> Option<Civil>, times: &[i64]) -> Vec<String> {
         let mut localizer = Localizer::new(calendar, true, TimeStyle::Original);
         let mut output = Vec::new();
-        for &moment in moments {
-            localizer.convert(&label(moment), &mut output).unwrap();
+        for &time in times {
+            localizer.convert(&label(time), &mut output).unwrap();
             localizer.convert(b"\n", &mut output).unwrap();
         }
         let text = String::from_utf8(output).unwrap();
@@ -336,19 +336,19 @@ mod tests {
     fn random_times_match_the_calendar() {
         for begin in [0, 900, 990, 1900, 1990, 4500, 4610] {
             let mut random = fastrand::Rng::with_seed(1);
-            let mut moments: Vec<i64> = (begin..begin + 200).collect();
-            moments.extend((0..2000).map(|_| random.i64(begin..begin + 200)));
-            let seen = localized(calendar, &moments);
-            for (moment, seen) in moments.into_iter().zip(seen) {
+            let mut times: Vec<i64> = (begin..begin + 200).collect();
+            times.extend((0..2000).map(|_| random.i64(begin..begin + 200)));
+            let seen = localized(calendar, &times);
+            for (time, seen) in times.into_iter().zip(seen) {
                 let Civil {
                     day,
                     hour,
                     minute,
                     second,
                     ..
-                } = calendar(moment).unwrap();
+                } = calendar(time).unwrap();
                 let text = format!("1970-01-{day:02} {hour:02}:{minute:02}:{second:02}.123456500");
-                assert_eq!(seen, text, "{moment}");
+                assert_eq!(seen, text, "{time}");
             }
         }
     }
@@ -356,15 +356,15 @@ mod tests {
     #[test]
     fn repeated_times_use_the_cache() {
         let calls = std::cell::Cell::new(0);
-        let counted = |moment| {
+        let counted = |time| {
             calls.set(calls.get() + 1);
-            calendar(moment)
+            calendar(time)
         };
         let mut localizer = Localizer::new(counted, true, TimeStyle::Original);
-        let mut ask = |moments: std::ops::Range<i64>| {
+        let mut ask = |times: std::ops::Range<i64>| {
             calls.set(0);
-            for moment in moments {
-                localizer.convert(&label(moment), &mut Vec::new()).unwrap();
+            for time in times {
+                localizer.convert(&label(time), &mut Vec::new()).unwrap();
                 localizer.convert(b"\n", &mut Vec::new()).unwrap();
             }
             calls.get()
@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(
             ask(41..42),
             3,
-            "the moment, the minute's first and last second"
+            "the time, the minute's first and last second"
         );
         assert_eq!(ask(40..80), 0);
         assert_eq!(ask(80..140), 4);

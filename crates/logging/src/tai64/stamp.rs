@@ -75,14 +75,14 @@ mod tests {
                 .map(|_| *random.choice(b"\n\nabc\0@ ").unwrap())
                 .collect();
             let mut expected = Vec::new();
-            let mut begins = true;
+            let mut at_line_start = true;
             for &byte in &input {
-                if begins {
+                if at_line_start {
                     expected.extend_from_slice(LABEL);
                     expected.push(b' ');
                 }
                 expected.push(byte);
-                begins = byte == b'\n';
+                at_line_start = byte == b'\n';
             }
             let (mut stamper, mut output) = (Stamper::default(), Vec::new());
             let mut rest = input.as_slice();
