@@ -27,8 +27,7 @@ pub use restart::{Backoff, RestartConfig, RestartLimit};
 /// The least time between two starts of a service.
 const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The exit code by which `finish` declares that the service has failed, as in
-/// s6.
+/// The exit code of `finish` for a service that has failed, as in s6.
 const PERMANENT_FAILURE: i32 = 125;
 
 /// The rules of a family of programs.
@@ -110,7 +109,6 @@ pub struct RunExit {
     pub status: ExitStatus,
 }
 
-/// The state of a service.
 #[derive(Clone, Copy, Debug)]
 enum RunState {
     /// Not running; the next start needs a command.
@@ -167,7 +165,6 @@ pub struct Machine {
     want: Want,
     exit_requested: bool,
     paused: bool,
-    /// The last start of `run`.
     last_start: Option<Instant>,
     /// The earliest moment of the next start.
     not_before: Instant,
@@ -350,11 +347,11 @@ impl Machine {
 
     /// The service has reported that it is ready.
     pub fn record_readiness(&mut self, now: Moment) {
-        if let Up(run) = &mut self.state {
-            run.readiness = match run.readiness {
-                Readiness::Pending => Readiness::ReadySince(now.label),
-                Readiness::Unused | Readiness::ReadySince(_) => run.readiness,
-            };
+        if let Up(Run { readiness, .. }) = &mut self.state {
+            match readiness {
+                Readiness::Pending => *readiness = Readiness::ReadySince(now.label),
+                Readiness::Unused | Readiness::ReadySince(_) => {}
+            }
         }
     }
 
@@ -470,11 +467,10 @@ impl Machine {
                 // After a short run, runsv waits from now on, not from the
                 // last start.
                 let earliest = self.last_start.map(|start| start + MIN_RESTART_INTERVAL);
-                self.not_before = if earliest > Some(now.instant) {
-                    now.instant + MIN_RESTART_INTERVAL
-                } else {
-                    now.instant
-                };
+                self.not_before = now.instant;
+                if earliest > Some(now.instant) {
+                    self.not_before += MIN_RESTART_INTERVAL;
+                }
             }
         }
         match self.want {

@@ -1,15 +1,13 @@
 //! The descriptors that a run gets: of its readiness, and of its lock.
 
-use std::io::stderr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use daemontools_core::names;
 use nix::unistd::Pid;
 use unix::file;
+use unix::stdio::STDERR;
 
 use super::{SuperviseWarning, run_lock};
-
-const STDERR_FILENO: RawFd = 2;
 
 /// The setup of the new process, between fork and exec.
 #[derive(Debug)]
@@ -35,13 +33,13 @@ impl ChildSetup {
     pub(super) fn save_stderr(&self) -> Option<OwnedFd> {
         let notification = self.notification.as_ref().map(|(_, number)| *number);
         let numbers = [notification, self.lock];
-        if !numbers.contains(&Some(STDERR_FILENO)) {
+        if !numbers.contains(&Some(STDERR.as_raw_fd())) {
             return None;
         }
         // The setup must not replace the copy either. If no higher number is
         // free, a lower one is probably safe.
         let higher = numbers.into_iter().flatten().max()? + 1;
-        let copy = file::dup_min(stderr(), higher).or_else(|_| file::dup_min(stderr(), 0));
+        let copy = file::dup_min(STDERR, higher).or_else(|_| file::dup_min(STDERR, 0));
         copy.ok()
     }
 

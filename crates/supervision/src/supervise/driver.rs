@@ -93,8 +93,8 @@ impl Supervisor<'_> {
         for service in service.into_iter().chain(self.family.logger()) {
             let (control, recheck) = service.command_source();
             descriptors.extend(control);
-            let moments = [deadline, service.machine.next_deadline(), recheck];
-            deadline = moments.into_iter().flatten().min();
+            let next = service.machine.next_deadline();
+            deadline = deadline.into_iter().chain(next).chain(recheck).min();
         }
         wait_readable(&descriptors, deadline);
     }
@@ -190,8 +190,7 @@ impl Supervisor<'_> {
         self.start_if_due(role);
     }
 
-    /// Kills a `run` or `finish` whose timeout has expired. Loggers of runsv
-    /// have none.
+    /// Kills a `run` or `finish` whose timeout has expired; loggers have none.
     fn kill_expired(&mut self) {
         if let Some(pid) = self.service.machine.take_expired_kill(Moment::now()) {
             signal_process(pid, Signal::SIGKILL);
