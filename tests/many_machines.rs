@@ -11,7 +11,8 @@ compliance!(ansible_drives_services);
 /// Runs a playbook on this machine, services being in `sv`, links in `service`.
 fn play(sandbox: &Sandbox, playbook: &str) -> Outcome {
     sandbox.sh(&format!(
-        "exec ansible-playbook -c local -i localhost, -e sv_dir=$PWD/sv -e service_dir=$PWD/service {playbook}"
+        "exec ansible-playbook -c local -i localhost, -e sv_dir=$PWD/sv -e \
+            service_dir=$PWD/service {playbook}"
     ))
 }
 

@@ -60,8 +60,11 @@ fn services_survive_restart_of_svscan(sandbox: &Sandbox) {
 }
 
 fn unit_stops_services_before_their_loggers(sandbox: &Sandbox) {
-    sandbox.script("scan/a/run",
-        "#!/bin/sh\ntrap 'sleep 1; echo last words; exit' TERM\necho first\nwhile :; do sleep 0.1; done\n");
+    sandbox.script(
+        "scan/a/run",
+        "#!/bin/sh\ntrap 'sleep 1; echo last words; exit' TERM\necho first\n\
+            while :; do sleep 0.1; done\n",
+    );
     sandbox.script("scan/a/log/run", "#!/bin/sh\nexec multilog ./main\n");
     let _svscan = sandbox.start(sandbox.shell("exec svscan scan"));
     let current = "scan/a/log/main/current";
@@ -141,7 +144,11 @@ fn process_one_ends_all_services_at_term(sandbox: &Sandbox) {
         return cannot_be_ended_by_term(sandbox);
     }
     for signal in ["TERM", "INT"] {
-        sandbox.script("scan/a/run", "#!/bin/sh\ntrap 'echo last words; exit' TERM\necho first\nwhile :; do sleep 0.1; done\n");
+        sandbox.script(
+            "scan/a/run",
+            "#!/bin/sh\ntrap 'echo last words; exit' TERM\necho first\n\
+            while :; do sleep 0.1; done\n",
+        );
         sandbox.script("scan/a/log/run", "#!/bin/sh\nexec multilog ./main\n");
         let Some(unshare) = process_one(sandbox, "") else {
             return;

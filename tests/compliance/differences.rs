@@ -136,7 +136,12 @@ fn svscan_delays_restart_after_requested_exit(sandbox: &Sandbox) {
             sandbox.sh(&format!("svok scan/{name}")).code() == Some(0)
         });
         // svscan has just scanned: the script has until the next scan.
-        sandbox.sh(&format!("svc -dx scan/{name}; while svok scan/{name}; do sleep 0.01; done; rm -r scan/{name}")).succeeds();
+        sandbox
+            .sh(&format!(
+                "svc -dx scan/{name}; while svok scan/{name}; do sleep 0.01; \
+            done; rm -r scan/{name}"
+            ))
+            .succeeds();
     }
     sandbox.script("scan/d/run", SLEEPER);
     sandbox.wait_until("it looks again", || sandbox.is_supervised("scan/d"));
@@ -163,9 +168,12 @@ fn svscan_does_not_block_on_full_stderr(sandbox: &Sandbox) {
     sandbox
         .sh("mkdir scan; ln -s nowhere scan/broken; mkfifo full")
         .succeeds();
-    let svscan = sandbox.start(sandbox.shell("exec 3<>full; perl -e '
-            use Fcntl; fcntl STDOUT, F_SETFL, O_NONBLOCK; 1 while syswrite STDOUT, \"x\" x 4096; fcntl STDOUT, F_SETFL, 0' >&3
-            >filled; exec svscan scan 2>&3"));
+    let svscan = sandbox.start(sandbox.shell(
+        "exec 3<>full; perl -e '
+            use Fcntl; fcntl STDOUT, F_SETFL, O_NONBLOCK; \
+            1 while syswrite STDOUT, \"x\" x 4096; fcntl STDOUT, F_SETFL, 0' >&3
+            >filled; exec svscan scan 2>&3",
+    ));
     sandbox.wait_until("it cannot complain", || sandbox.exists("filled"));
     if sandbox.subject() == Subject::Reference {
         let waits = || {
@@ -228,9 +236,13 @@ fn supervise_records_exit_in_first_second(sandbox: &Sandbox) {
 
 fn supervise_obeys_in_the_first_second(sandbox: &Sandbox) {
     // The process lives until HUP, and prints its lifetime in milliseconds.
-    sandbox.script("s/run", "#!/usr/bin/perl\nuse Time::HiRes 'time'; my $start = time;\n\
-        $SIG{HUP} = sub { open O, '>', 'lived.new'; printf O '%d', 1000 * (time - $start); close O; \
-        rename 'lived.new', 'lived'; exit };\nopen O, '>', 'ready'; close O; sleep 1000;\n");
+    sandbox.script(
+        "s/run",
+        "#!/usr/bin/perl\nuse Time::HiRes 'time'; my $start = time;\n\
+        $SIG{HUP} = sub { open O, '>', 'lived.new'; printf O '%d', 1000 * (time - $start); \
+        close O; \
+        rename 'lived.new', 'lived'; exit };\nopen O, '>', 'ready'; close O; sleep 1000;\n",
+    );
     sandbox.write("s/down", "");
     let _supervise = supervise(sandbox);
     let lived = || -> u32 {

@@ -240,7 +240,9 @@ fn child_runs_in_callers_directory(sandbox: &Sandbox) {
     sandbox
         .sh("exec envdir e ./tool")
         .prints(format!("{}\n", sandbox.dir().display()));
-    sandbox.sh("mkdir -p deep/er; cd deep/er; exec envdir ../../e sh -c 'test ../../tool -ef $(pwd)/../../tool && echo $A'")
+    sandbox
+        .sh("mkdir -p deep/er; cd deep/er; \
+        exec envdir ../../e sh -c 'test ../../tool -ef $(pwd)/../../tool && echo $A'")
         .prints("a\n");
 }
 

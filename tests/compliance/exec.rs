@@ -247,7 +247,8 @@ fn denied_execution_is_reported_last(sandbox: &Sandbox) {
     sandbox.write("4/tool", "not executable");
     // EPERM: a program with file capabilities outside the bounding set.
     let grant = format!(
-        "my ($file, $name) = (\"1/tool\", \"security.capability\"); my $value = pack(\"V5\", 0x02000001, 1 << 13, 0, 0, 0); \
+        "my ($file, $name) = (\"1/tool\", \"security.capability\"); \
+            my $value = pack(\"V5\", 0x02000001, 1 << 13, 0, 0, 0); \
          syscall({SETXATTR}, $file, $name, $value, length $value, 0) == 0 or exit 1"
     );
     if sandbox.sh(&perl(&grant)).code() != Some(0) {

@@ -201,7 +201,15 @@ fn descriptor_limit_reduces_copies(sandbox: &Sandbox) {
 fn failing_fork_is_reported(sandbox: &Sandbox) {
     if testkit::is_root("fghack without processes to be had") {
         // The limit is counted for the user, and root has none.
-        sandbox.sh("exec setpriv --reuid=65533 --regid=65533 --clear-groups sh -c 'ulimit -p 0; exec fghack true'")
-            .is(111, "", "fghack: fatal: unable to fork: temporary failure\n");
+        sandbox
+            .sh(
+                "exec setpriv --reuid=65533 --regid=65533 --clear-groups sh -c 'ulimit -p \
+            0; exec fghack true'",
+            )
+            .is(
+                111,
+                "",
+                "fghack: fatal: unable to fork: temporary failure\n",
+            );
     }
 }

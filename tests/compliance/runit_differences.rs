@@ -162,7 +162,11 @@ fn chpst_as_setlock_reports_unrunnable_program(sandbox: &Sandbox) {
 }
 
 fn children_start_with_empty_signal_mask(sandbox: &Sandbox) {
-    sandbox.script("mask", "#!/usr/bin/perl\nopen F, '/proc/self/status';\nwhile (<F>) { print STDERR if /^SigBlk/ }\nwhile (<STDIN>) { print }\n");
+    sandbox.script(
+        "mask",
+        "#!/usr/bin/perl\nopen F, '/proc/self/status';\n\
+        while (<F>) { print STDERR if /^SigBlk/ }\nwhile (<STDIN>) { print }\n",
+    );
     sandbox.script("s/run", SLEEPER);
     sandbox
         .sh("mkdir s/control; ln -s ../../mask s/control/h")

@@ -968,7 +968,8 @@ fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
 }
 
 fn service_inherits_from_runsv(sandbox: &Sandbox) {
-    let launch = "umask 027; exec env -i B=1 PATH=\"$PATH\" A=2 perl -MPOSIX -e '$SIG{HUP} = $SIG{TERM} = \"IGNORE\"; \
+    let launch = "umask 027; exec env -i B=1 PATH=\"$PATH\" A=2 perl -MPOSIX -e '$SIG{HUP} = \
+        $SIG{TERM} = \"IGNORE\"; \
         sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGCHLD, SIGUSR2, SIGTERM)); exec @ARGV' ";
     let direct = probe_alone(sandbox, launch);
     assert!(

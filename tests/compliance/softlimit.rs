@@ -124,8 +124,16 @@ fn bad_option_names_program_as_called(sandbox: &Sandbox) {
         "",
         format!("softlimit: option requires an argument -- m\n{USAGE}"),
     );
-    sandbox.sh("ln -s $FIRST/softlimit other; ./other -z true; ./other -a")
-        .is(100, "", format!("other: illegal option -- z\n{USAGE}other: option requires an argument -- a\n{USAGE}"));
+    sandbox
+        .sh("ln -s $FIRST/softlimit other; ./other -z true; ./other -a")
+        .is(
+            100,
+            "",
+            format!(
+                "other: illegal option -- z\n\
+            {USAGE}other: option requires an argument -- a\n{USAGE}"
+            ),
+        );
 }
 
 fn options_end_at_two_dashes_or_an_operand(sandbox: &Sandbox) {

@@ -233,7 +233,8 @@ fn supervise_files_have_documented_modes(sandbox: &Sandbox) {
     assert_eq!(
         sandbox.listing("s"),
         format!(
-            "drwx------ {me} supervise\n-rwxr-xr-x {me} 26 run\nprw------- {me} 0 supervise/control\n\
+            "drwx------ {me} supervise\n-rwxr-xr-x {me} 26 run\n\
+                prw------- {me} 0 supervise/control\n\
              -rw------- {me} 0 supervise/lock\nprw------- {me} 0 supervise/ok\n\
              -rw-r--r-- {me} 18 supervise/status\n"
         )
@@ -336,7 +337,12 @@ fn unknown_bytes_are_ignored(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     let _supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
-    sandbox.sh("perl -e 'print map { chr } grep { chr !~ /[udopchaitkxq12w+=]/ } 0..255' >s/supervise/control").succeeds();
+    sandbox
+        .sh(
+            "perl -e 'print map { chr } grep { chr !~ /[udopchaitkxq12w+=]/ } 0..255' \
+        >s/supervise/control",
+        )
+        .succeeds();
     sandbox.sh("svc -p s").succeeds();
     wait_for_status(sandbox, (true, 1, b'u'));
 }
@@ -360,7 +366,8 @@ fn signals_to_supervise_do_not_stop_service(sandbox: &Sandbox) {
 }
 
 fn child_inherits_from_supervise(sandbox: &Sandbox) {
-    let launch = "umask 027; exec env -i B=1 PATH=\"$PATH\" A=2 perl -MPOSIX -e '$SIG{HUP} = \"IGNORE\"; \
+    let launch = "umask 027; exec env -i B=1 PATH=\"$PATH\" A=2 perl -MPOSIX -e '$SIG{HUP} \
+        = \"IGNORE\"; \
         sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGCHLD, SIGUSR2, SIGTERM)); exec @ARGV' ";
     let direct = probe_alone(sandbox, launch);
     assert!(direct.contains("SigBlk:\t0000000000014800\n"), "{direct}");

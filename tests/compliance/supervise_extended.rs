@@ -338,8 +338,12 @@ fn unrunnable_notify_is_reported(sandbox: &Sandbox) {
 }
 
 fn notification_makes_service_ready(sandbox: &Sandbox) {
-    sandbox.script("s/run", "#!/bin/sh\nprintf almost >&3\nread go <go\necho >&3\n\
-        i=0; while [ $i -lt 9000 ]; do echo 0123456789; i=$((i+1)); done >&3\n>done\nexec sleep 1000\n");
+    sandbox.script(
+        "s/run",
+        "#!/bin/sh\nprintf almost >&3\nread go <go\necho >&3\n\
+        i=0; while [ $i -lt 9000 ]; do echo 0123456789; i=$((i+1)); done >&3\n>done\n\
+        exec sleep 1000\n",
+    );
     sandbox.sh("mkfifo s/go").succeeds();
     sandbox.write("s/notification-fd", "3\n");
     let _supervise = supervise(sandbox);
@@ -489,7 +493,8 @@ fn stop_signal_may_change_while_running(sandbox: &Sandbox) {
     wait_for_status(sandbox, (true, 0, b'u'));
     sandbox.write("s/down-signal", "USR1");
     sandbox.sh("svc -dx s").succeeds();
-    let warning = "supervise: warning: s/timeout-kill is not a number of milliseconds from 0 to 4294967295: ignored\n";
+    let warning = "supervise: warning: s/timeout-kill is not a number of milliseconds from 0 \
+        to 4294967295: ignored\n";
     supervise.wait().is(0, "", warning);
     assert_eq!(
         told(sandbox, "signal"),
@@ -709,7 +714,8 @@ fn malformed_setting_is_reported_and_ignored(sandbox: &Sandbox) {
             wait_for_lines(sandbox, "s/starts", "start\n");
             sandbox.sh("svc -dx s").succeeds();
             let warning = format!(
-                "supervise: warning: s/{file} is not a descriptor that the limit on them allows: ignored\n"
+                "supervise: warning: s/{file} is not a descriptor that the limit on them \
+                    allows: ignored\n"
             );
             supervise
                 .wait()
@@ -764,7 +770,11 @@ fn malformed_setting_is_reported_and_ignored(sandbox: &Sandbox) {
 }
 
 fn settings_are_ignored_without_e(sandbox: &Sandbox) {
-    sandbox.script("s/run", "#!/bin/sh\necho start >>starts\n[ -e /proc/self/fd/9 ] && echo nine >>starts\nexec sleep 1000\n");
+    sandbox.script(
+        "s/run",
+        "#!/bin/sh\necho start >>starts\n\
+        [ -e /proc/self/fd/9 ] && echo nine >>starts\nexec sleep 1000\n",
+    );
     for program in ["finish", "notify"] {
         sandbox.script(format!("s/{program}"), "#!/bin/sh\n>told\nexit 125\n");
     }

@@ -217,7 +217,12 @@ fn more_services_than_descriptors_are_accepted(sandbox: &Sandbox) {
 
 fn unreachable_services_are_reported_and_counted(sandbox: &Sandbox) {
     sandbox.write("file", "");
-    sandbox.sh("ln -s loop loop; mkdir s; mkdir -p no/supervise; mkfifo no/supervise/ok; mkdir -p d/supervise/ok").succeeds();
+    sandbox
+        .sh(
+            "ln -s loop loop; mkdir s; mkdir -p no/supervise; mkfifo no/supervise/ok; \
+        mkdir -p d/supervise/ok",
+        )
+        .succeeds();
     let told = "fail: ./nope: unable to change to service directory: file does not exist\n\
         fail: ./file: unable to change to service directory: not a directory\n\
         fail: ./loop: unable to change to service directory: symbolic link loop\n\
@@ -380,7 +385,8 @@ fn status_includes_logger(sandbox: &Sandbox) {
     );
     told(
         "rm s/log/supervise/status; sv status ./s",
-        "warning: ./s/log: unable to open supervise/status: file does not exist\nrun: log: (pid 77) 0s\n",
+        "warning: ./s/log: unable to open supervise/status: file does not exist\n\
+            run: log: (pid 77) 0s\n",
     );
     drop(logger);
     // Until its exec, a child of another test may hold the descriptor.
@@ -394,7 +400,8 @@ fn status_includes_logger(sandbox: &Sandbox) {
     told("sv status ./s", "fail: ./s/log: runsv not running\n");
     told(
         "rm -r s/log/supervise; sv status ./s",
-        "warning: ./s/log: unable to open supervise/ok: file does not exist\nrun: log: (pid 77) 0s\n",
+        "warning: ./s/log: unable to open supervise/ok: file does not exist\n\
+            run: log: (pid 77) 0s\n",
     );
     told(
         "rmdir s/log; : >s/log; sv status ./s",
@@ -495,8 +502,10 @@ fn words_send_their_letters(sandbox: &Sandbox) {
     }
     assert_eq!(
         sent,
-        "up u\nuzz u\ndown d\nd d\nonce o\nok o\npause p\np p\ncont c\nc c\ncheckx c\nhup h\nalarm a\na a\ninterrupt i\ni i\n\
-         quit q\nq q\n1 1\n1x 1\n2 2\nterm t\nt t\ntry t\nkill k\nk k\nexit x\ne x\nx x\nstatus \ns \nstat \nstartx \nshutdow \n"
+        "up u\nuzz u\ndown d\nd d\nonce o\nok o\npause p\np p\ncont c\nc c\ncheckx c\nhup h\n\
+            alarm a\na a\ninterrupt i\ni i\n\
+         quit q\nq q\n1 1\n1x 1\n2 2\nterm t\nt t\ntry t\nkill k\nk k\nexit x\ne x\nx x\n\
+         status \ns \nstat \nstartx \nshutdow \n"
     );
     let mut sent = String::new();
     for word in [
@@ -574,8 +583,14 @@ fn wait_timeout_is_reported(sandbox: &Sandbox) {
     let a = pretend(sandbox, "a", RUNS);
     let b = pretend(sandbox, "b", DOWN);
     let down = "down: ./b: 0s, normally up, want up\n";
-    sandbox.sh("sv -w 0 start ./a ./nope ./b").is(2,
-        format!("fail: ./nope: unable to change to service directory: file does not exist\nok: run: ./a: (pid 77) 0s\ntimeout: {down}"), "");
+    sandbox.sh("sv -w 0 start ./a ./nope ./b").is(
+        2,
+        format!(
+            "fail: ./nope: unable to change to service directory: file does not exist\n\
+            ok: run: ./a: (pid 77) 0s\ntimeout: {down}"
+        ),
+        "",
+    );
     sandbox.sh("SVWAIT=0 sv force-restart ./a ./b").is(
         1,
         format!("ok: run: ./a: (pid 77) 0s\nkill: {down}"),

@@ -4,7 +4,8 @@ use testkit::{SLEEPER, Sandbox, Subject, compliance, interop};
 use super::multilog::calls::strace_works;
 use super::{supervise, wait_for_status};
 
-const USAGE: &str = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, a alarm, \
+const USAGE: &str = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, a \
+    alarm, \
                      i interrupt, t term, k kill\n";
 
 /// The letters that 0.76 refuses.

@@ -96,7 +96,8 @@ fn json_can_be_read(sandbox: &Sandbox) {
     if sandbox.sh("jq -n 1").code() != Some(0) {
         return testkit::skip("svps -j is read by jq", "jq is not installed");
     }
-    let keys = "[.name, .name_hex, .logger, .supervised, .state, .want, .pid > 0, .rss_bytes > 0, .exit_code]";
+    let keys = "[.name, .name_hex, .logger, .supervised, .state, .want, .pid > 0, .rss_bytes \
+        > 0, .exit_code]";
     sandbox.sh(&format!("svps -j scan | jq -c '{keys}'")).prints(
         "[\"\\\"\\\\\\t\u{9b}\u{e4}\",null,false,false,\"unsupervised\",null,false,false,null]\n\
          [\"a\",null,false,true,\"up\",\"up\",true,true,null]\n\
@@ -163,7 +164,12 @@ fn state_of_supervise_e_is_shown(sandbox: &Sandbox) {
 }
 
 fn unreadable_state_is_reported(sandbox: &Sandbox) {
-    sandbox.sh("mkdir -p scan/a/supervise scan/b/supervise; cd scan; ln -s loop loop; ln -s nowhere gone").succeeds();
+    sandbox
+        .sh(
+            "mkdir -p scan/a/supervise scan/b/supervise; cd scan; ln -s loop loop; \
+        ln -s nowhere gone",
+        )
+        .succeeds();
     let bad = |making: &str, error: &str| {
         sandbox
             .sh(&format!("cd scan/a/supervise; rm -rf *; {making}"))
@@ -186,7 +192,12 @@ fn unreadable_state_is_reported(sandbox: &Sandbox) {
     bad("ln -s status status", "status: symbolic link loop");
     bad("mkdir ok", "ok: is a directory");
     // Noise is shown as unknown, and endless files are not read to their end.
-    sandbox.sh("cd scan/a/supervise; rmdir ok; printf '%20s' '' | tr ' ' '\\377' >status; ln -s /dev/zero state; : >ok").succeeds();
+    sandbox
+        .sh(
+            "cd scan/a/supervise; rmdir ok; printf '%20s' '' | tr ' ' '\\377' >status; \
+        ln -s /dev/zero state; : >ok",
+        )
+        .succeeds();
     let outcome = sandbox.sh("svps scan && svps -j scan | cat");
     assert_eq!(
         (outcome.code(), outcome.error_text().as_str()),
@@ -258,7 +269,12 @@ fn inaccessible_service_is_unknown(sandbox: &Sandbox) {
     // Users also do not see the content of directories they may not enter.
     // Without permission to look up entries, anything but a file may be a
     // service.
-    sandbox.sh("mkdir -p more/c more/d/log; >more/file; ln -s file more/link; chmod 600 more/c; chmod 0 more/d/log").succeeds();
+    sandbox
+        .sh(
+            "mkdir -p more/c more/d/log; >more/file; ln -s file more/link; \
+        chmod 600 more/c; chmod 0 more/d/log",
+        )
+        .succeeds();
     let unable = |name| format!("svps: warning: unable to read {name}: access denied\n");
     let outcome = sandbox.sh("setuidgid nobody ./svps more");
     assert_eq!(

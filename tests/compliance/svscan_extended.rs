@@ -205,7 +205,11 @@ fn term_stops_services_before_loggers(sandbox: &Sandbox) {
 }
 
 fn each_logger_ends_after_its_service(sandbox: &Sandbox) {
-    sandbox.script("scan/a/run", "#!/bin/sh\ntrap 'sleep 0.3; echo a >>../../said; exit' TERM\necho >up\nwhile :; do sleep 0.02; done\n");
+    sandbox.script(
+        "scan/a/run",
+        "#!/bin/sh\ntrap 'sleep 0.3; echo a >>../../said; exit' TERM\n\
+        echo >up\nwhile :; do sleep 0.02; done\n",
+    );
     sandbox.script("scan/a/log/run", KEEPER);
     sandbox.script("scan/b/run", POLITE);
     let svscan = svscan(sandbox);
@@ -360,7 +364,11 @@ fn hup_stops_removed_services_only(sandbox: &Sandbox) {
 }
 
 fn entry_restored_during_stop_restarts_at_once(sandbox: &Sandbox) {
-    sandbox.script("a/run", "#!/bin/sh\ntrap 'echo >told; while ! [ -e go ]; do sleep 0.02; done; exit' TERM\necho $$ >up\nwhile :; do sleep 0.02; done\n");
+    sandbox.script(
+        "a/run",
+        "#!/bin/sh\ntrap 'echo >told; while ! [ -e go ]; do sleep 0.02; \
+        done; exit' TERM\necho $$ >up\nwhile :; do sleep 0.02; done\n",
+    );
     sandbox.sh("mkdir scan; ln -s ../a scan").succeeds();
     let svscan = svscan(sandbox);
     wait_for_files(sandbox, &["a/up"]);

@@ -433,9 +433,19 @@ fn malformed_record_is_refused(sandbox: &Sandbox) {
             .is(111, "", format!("{bad}{error}\n"));
     }
     // An endless file is not read to its end, and means down.
-    sandbox.sh("rm -r s/supervise; mkdir s/supervise; cd s/supervise; ln -s /dev/zero status; ln -s /dev/zero state").succeeds();
+    sandbox
+        .sh(
+            "rm -r s/supervise; mkdir s/supervise; cd s/supervise; ln -s /dev/zero status; \
+        ln -s /dev/zero state",
+        )
+        .succeeds();
     sandbox.sh("svwait -d s").succeeds();
-    sandbox.sh("cd s/supervise; rm state; mkfifo state; svwait -d ../../s; rm state; mkdir state; svwait -d ../../s").succeeds();
+    sandbox
+        .sh(
+            "cd s/supervise; rm state; mkfifo state; svwait -d ../../s; rm state; \
+        mkdir state; svwait -d ../../s",
+        )
+        .succeeds();
     sandbox
         .sh("rm s/supervise/status; mkdir s/supervise/ok")
         .succeeds();
@@ -488,7 +498,12 @@ fn exhausted_resource_is_named(sandbox: &Sandbox) {
         Some(sandbox.sh(&format!("exec {words} svwait s")))
     };
     if let Some(outcome) = with("inotify_init1", "EMFILE") {
-        outcome.is(111, "", "svwait: fatal: unable to watch anything: too few descriptors, or fs.inotify.max_user_instances is too low\n");
+        outcome.is(
+            111,
+            "",
+            "svwait: fatal: unable to watch anything: too few descriptors, or \
+            fs.inotify.max_user_instances is too low\n",
+        );
     }
     if let Some(outcome) = with("inotify_add_watch", "ENOSPC") {
         outcome.is(
@@ -539,8 +554,12 @@ fn a_thousand_services_are_waited_for_at_once(sandbox: &Sandbox) {
     sandbox
         .sh("for n in many/*; do echo $n/supervise/ok; done | xargs mkfifo")
         .succeeds();
-    let holder = sandbox.start(sandbox.shell("ulimit -n 4096; exec perl -MFcntl -e 'for (@ARGV) { sysopen my $f, $_, O_RDONLY | O_NONBLOCK or die; push @f, $f } \
-        print \"open\\n\"; $| = 1; print \"\"; sleep 1000' many/*/supervise/ok"));
+    let holder = sandbox.start(sandbox.shell(
+        "ulimit -n 4096; \
+        exec perl -MFcntl -e 'for (@ARGV) { sysopen my $f, $_, O_RDONLY | O_NONBLOCK or die; \
+        push @f, $f } \
+        print \"open\\n\"; $| = 1; print \"\"; sleep 1000' many/*/supervise/ok",
+    ));
     sandbox.wait_until("all are open", || holder.stdout() == b"open\n");
     // More services than the soft limit on descriptors.
     let start_of_many = |letter: &str| {

@@ -76,7 +76,8 @@ fn refuses(sandbox: &Sandbox, word: &str, what: &str) {
 /// How a `w` with this is refused.
 fn code(not: &str) -> String {
     format!(
-        "w takes 1 to 16 letters, digits, dots, hyphens and underscores, and neither u nor t, not {not}"
+        "w takes 1 to 16 letters, digits, dots, hyphens and underscores, and neither u nor t, \
+            not {not}"
     )
 }
 
@@ -420,7 +421,8 @@ fn only_old_files_count_and_are_removed(sandbox: &Sandbox) {
         .sh("multilog s4096 S12000 ./m </dev/null")
         .succeeds();
     let expected = format!(
-        "{label}\n{label}3.gz\n{label}4\n{label}5.s.bak\n@notes\ncurrent\nlock\nnewstate\nnotes\nstate\n"
+        "{label}\n{label}3.gz\n{label}4\n{label}5.s.bak\n@notes\ncurrent\nlock\nnewstate\n\
+            notes\nstate\n"
     );
     sandbox.sh("LC_ALL=C ls m").prints(expected);
 }
@@ -468,7 +470,8 @@ fn processor_output_has_suffix(sandbox: &Sandbox) {
         assert_eq!(
             files(sandbox, log),
             format!(
-                "-rwxr--r-- {size} @LABEL.{code}\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n"
+                "-rwxr--r-- {size} @LABEL.{code}\n-rwxr--r-- 0 current\n-rw------- 0 lock\n\
+                    -rw-r--r-- 0 state\n"
             )
         );
     }

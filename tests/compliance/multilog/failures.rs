@@ -236,7 +236,8 @@ fn unremovable_old_file_is_reported(sandbox: &Sandbox) {
     let expected = match sandbox.subject() {
         Subject::Reference => "multilog: warning: unable to read ./m, pausing: is a directory",
         _ => {
-            "multilog: warning: unable to remove ./m/@400000000000000000000001.s, pausing: is a directory"
+            "multilog: warning: unable to remove ./m/@400000000000000000000001.s, pausing: is \
+                a directory"
         }
     };
     sandbox.write("m/@400000000000000000000001.s/file", "");
@@ -267,13 +268,15 @@ fn retry_after_five_seconds_loses_nothing(sandbox: &Sandbox) {
             "mkdir m; ln -s previous m/previous; echo c >m/current; set -- ./m",
             "unable to stat ./m/previous, pausing: symbolic link loop",
             "rm m/previous",
-            "-rw-r--r-- 2 @LABEL.u\n-rwxr--r-- 2505 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
+            "-rw-r--r-- 2 @LABEL.u\n-rwxr--r-- 2505 current\n-rw------- 0 lock\n\
+                -rw-r--r-- 0 state\n",
         ),
         (
             "set -- s4096 '!test -e ../mended && tr x y' ./m",
             "processor failed in ./m, pausing",
             "touch mended",
-            "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
+            "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n\
+                -rw-r--r-- 0 state\n",
         ),
         (
             "trap '' XFSZ; ulimit -S -f 4; set -- ./m",
@@ -282,10 +285,12 @@ fn retry_after_five_seconds_loses_nothing(sandbox: &Sandbox) {
             "-rwxr--r-- 2505 current\n-rw------- 0 lock\n-rw-r--r-- 0 state\n",
         ),
         (
-            "mkdir m; touch m/current; chmod 744 m/current; mkdir m/state; set -- s4096 '!cat; echo state >&5' ./m",
+            "mkdir m; touch m/current; chmod 744 m/current; mkdir m/state; \
+                set -- s4096 '!cat; echo state >&5' ./m",
             "unable to rename newstate to state in directory ./m, pausing: is a directory",
             "rmdir m/state",
-            "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n-rw-r--r-- 6 state\n",
+            "-rwxr--r-- 2505 @LABEL.s\n-rwxr--r-- 0 current\n-rw------- 0 lock\n\
+                -rw-r--r-- 6 state\n",
         ),
     ];
     let running: Vec<_> = failures

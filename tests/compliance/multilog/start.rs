@@ -160,9 +160,12 @@ fn renamed_file_keeps_its_name(sandbox: &Sandbox) {
         ("processed", "744", "s"),
         ("previous", "644", "u"),
     ] {
-        sandbox.sh(&format!(
-            "rm -rf m; mkdir m; echo text >m/{name}; chmod {mode} m/{name}; ln m/{name} m/{label}.{code}"
-        )).succeeds();
+        sandbox
+            .sh(&format!(
+                "rm -rf m; mkdir m; echo text >m/{name}; chmod {mode} m/{name}; \
+                ln m/{name} m/{label}.{code}"
+            ))
+            .succeeds();
         sandbox.feed("a\n", "multilog ./m").succeeds();
         assert_eq!(texts(sandbox), ["text\n", "a\n"], "{name}");
         assert!(sandbox.exists(format!("m/{label}.{code}")), "{name}");
