@@ -126,7 +126,7 @@ fn wait_for(service: &Path, wanted: impl Fn(&[u8]) -> bool) {
     }
 }
 
-/// The sum of some fields of the smaps_rollup of a process.
+/// The sum of some fields of the `smaps_rollup` of a process.
 fn kilobytes(process: &Path, fields: &[&str]) -> u64 {
     let memory = fs::read_to_string(process.join("smaps_rollup")).unwrap_or_default();
     let lines = memory.lines().filter_map(|line| line.split_once(' '));

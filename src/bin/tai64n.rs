@@ -46,7 +46,7 @@ fn tai64n() -> Result<(), Errno> {
     }
 }
 
-/// BufferEmulation and empties the output.
+/// Writes and empties the output.
 fn write_all(output: &mut Vec<u8>) -> Result<(), Errno> {
     let mut rest = output.as_slice();
     while !rest.is_empty() {

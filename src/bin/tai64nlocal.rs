@@ -20,12 +20,12 @@ pub(crate) static TAI64NLOCAL: Program = Program {
         Opt {
             letter: b'g',
             value: None,
-            help: "UTC, not local time",
+            help: "UTC instead of local time",
         },
         Opt {
             letter: b'i',
             value: None,
-            help: "as RFC 3339 has it",
+            help: "RFC 3339 format",
         },
     ],
 };

@@ -44,8 +44,8 @@ impl Archive<'_> {
         }
     }
 
-    /// A second name of the file is left of a writer that was killed between
-    /// link and unlink.
+    /// A file with a second link was already archived, by a writer that was
+    /// killed before it could unlink this name.
     fn archive_by_link(&self, file: &CStr, suffix: Suffix<'_>) -> bool {
         let Some(links) = self
             .reporter

@@ -36,7 +36,7 @@ pub(crate) struct Processor<'a> {
 #[derive(Debug)]
 pub(crate) struct Job {
     pid: Pid,
-    /// The file that it reads, and the one that it buffer.
+    /// The files on standard input and standard output.
     input: CString,
     output: CString,
 }

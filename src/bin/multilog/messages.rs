@@ -50,7 +50,7 @@ pub(crate) fn report(event: &LogReport<'_>) {
             std::thread::sleep(PAUSE);
         }
         OnError::Continue | OnError::Exit => {
-            write_stderr(&MULTILOG.fatal_msg(error_message(error, "")).message)
+            write_stderr(&MULTILOG.fatal_msg(error_message(error, "")).message);
         }
     }
 }

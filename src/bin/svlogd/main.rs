@@ -32,13 +32,17 @@ pub(crate) static SVLOGD: Program = Program {
     name: "svlogd",
     usage: " [-ttv] [-r c] [-R abc] [-l len] [-b buflen] dir ...",
     options: &[
-        flag(b't', "a label before each line; -tt, -ttt: a date"),
+        flag(b't', "add a label to each line; -tt, -ttt: a date"),
         value(b'r', "c", "replace unprintable characters with this one"),
         value(b'R', "abc", "replace these characters too"),
-        value(b'l', "len", "how much of a line is matched, told and sent"),
-        value(b'b', "buflen", "the buffer's size, more than that"),
-        flag(b'v', "say what is done"),
-        flag(b'V', "show the version, and how svlogd is used"),
+        value(
+            b'l',
+            "len",
+            "length of the part of a line that is matched, reported and sent",
+        ),
+        value(b'b', "buflen", "buffer size, greater than len"),
+        flag(b'v', "report all events"),
+        flag(b'V', "print the version and the usage"),
     ],
 };
 
@@ -121,12 +125,12 @@ fn read_arguments<'a>(
     arguments: &'a [&'static CStr],
 ) -> Result<(LineFormat, bool, &'a [&'static CStr]), Failure> {
     let called = arguments.first().copied().unwrap_or_default();
-    let usage = |complaint: Vec<u8>| Failure {
+    let usage = |error: Vec<u8>| Failure {
         exit: Exit::Temporary,
-        message: text![complaint, "usage: ", called, SVLOGD.usage, "\n\n"],
+        message: text![error, "usage: ", called, SVLOGD.usage, "\n\n"],
     };
-    let (mut stamps, mut verbose, mut length, mut buffer) = (None, false, 1000, 1024);
-    let (mut by, mut also) = (None, &b""[..]);
+    let (mut timestamp, mut verbose, mut length, mut buffer) = (None, false, 1000, 1024);
+    let (mut replacement, mut also) = (None, &b""[..]);
     let mut options = SVLOGD.options(arguments);
     while let Some((letter, value)) = options.read().map_err(usage)? {
         let number = || {
@@ -136,16 +140,16 @@ fn read_arguments<'a>(
         match letter {
             b'R' => {
                 also = value;
-                by = by.or(Some(b'_'));
+                replacement = replacement.or(Some(b'_'));
             }
             b'r' => match value {
-                [one] => by = Some(*one),
+                [byte] => replacement = Some(*byte),
                 _ => return Err(usage(Vec::new())),
             },
             b'l' => length = number().unwrap_or(1000),
             b'b' => buffer = number().unwrap_or(1024),
             b't' => {
-                stamps = Some(match stamps {
+                timestamp = Some(match timestamp {
                     None => TimestampStyle::Label,
                     Some(TimestampStyle::Label) => TimestampStyle::Date,
                     Some(TimestampStyle::Date | TimestampStyle::Iso) => TimestampStyle::Iso,
@@ -163,5 +167,9 @@ fn read_arguments<'a>(
         return Err(usage(Vec::new()));
     }
     let length = length.min(MAX_HEAD);
-    Ok((LineFormat::new(stamps, length, by, also), verbose, paths))
+    Ok((
+        LineFormat::new(timestamp, length, replacement, also),
+        verbose,
+        paths,
+    ))
 }

@@ -153,7 +153,7 @@ impl<'a> Pipeline<'a> {
                 Stage::Alert if selected => alert(head),
                 Stage::Status(status) if selected => status.set(head),
                 Stage::AppendSelected(_, selection) => {
-                    selection.set_selected(selected, text, start)
+                    selection.set_selected(selected, text, start);
                 }
                 Stage::Deselect(_)
                 | Stage::Select(_)
