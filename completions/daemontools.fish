@@ -141,5 +141,5 @@ complete -c svwait -s a -d 'wait for all services'
 complete -c svwait -s o -d 'wait for one service'
 complete -c svwait -s t -x -d 'timeout in milliseconds; 0 disables it'
 complete -c tai64nlocal -x -a "(__daemontools '' )"
-complete -c tai64nlocal -s g -d 'UTC, not local time'
-complete -c tai64nlocal -s i -d 'as RFC 3339 has it'
+complete -c tai64nlocal -s g -d 'UTC instead of local time'
+complete -c tai64nlocal -s i -d 'RFC 3339 format'
