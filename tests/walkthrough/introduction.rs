@@ -1,4 +1,4 @@
-//! "An introduction to daemontools", a chapter after the other.
+//! "An introduction to daemontools", chapter by chapter.
 
 use std::os::unix::process::CommandExt;
 
@@ -12,9 +12,9 @@ use super::{awaited, log, machine, number_after, pid, shown, terminal, tree, typ
 const LOGGER: &str = "#!/bin/sh\nmkdir -p ./main\nexec multilog t ./main\n";
 
 interop!(
-    a_system_set_up_with_a_few_services,
-    controlling_services,
-    adding_a_service_and_removing_it,
+    svscan_starts_each_service_and_logger,
+    svc_restarts_a_service_and_its_logger,
+    service_is_added_and_removed,
     crashing_service_is_stopped_and_repaired,
     svc_signals_program_only_with_exec,
     stderr_is_logged_only_after_exec_2_1,
@@ -24,31 +24,31 @@ interop!(
     envdir_sets_variables_from_files,
     setuidgid_changes_uid_and_gid,
     softlimit_bounds_a_leaky_program,
-    a_service_for_activemq,
+    activemq_service_runs_as_its_user,
 );
 
-/// A service in /etc/sv, with a logger, linked for svscan.
+/// Makes a service in /etc/sv, with a logger and a link for svscan.
 fn add(sandbox: &Sandbox, name: &str, run: &str) {
     sandbox.script(format!("etc/sv/{name}/run"), run);
     sandbox.script(format!("etc/sv/{name}/log/run"), LOGGER);
     typed(sandbox, &format!("ln -s /etc/sv/{name} /etc/service/")).succeeds();
 }
 
-/// Presses Ctrl-C until what runs in the foreground has ended.
+/// Presses Ctrl-C until the foreground process has ended.
 fn interrupt(sandbox: &Sandbox, mut foreground: Running) {
     let group = foreground.pid();
-    sandbox.wait_until("Ctrl-C has ended it", || {
+    sandbox.wait_until("Ctrl-C has ended the foreground process", || {
         let _ = killpg(group, Signal::SIGINT);
         !foreground.runs()
     });
 }
 
-fn lives(process: i32) -> bool {
-    kill(Pid::from_raw(process), None).is_ok()
+fn exists(process: Pid) -> bool {
+    kill(process, None).is_ok()
 }
 
 // "supervise" and friends
-fn a_system_set_up_with_a_few_services(sandbox: &Sandbox) {
+fn svscan_starts_each_service_and_logger(sandbox: &Sandbox) {
     sandbox.script("etc/service/dnscache/run", SLEEPER);
     sandbox.script("etc/service/dnscache/log/run", LOGGER);
     sandbox.script("etc/service/battery-monitor/run", SLEEPER);
@@ -72,7 +72,7 @@ fn a_system_set_up_with_a_few_services(sandbox: &Sandbox) {
     );
 }
 
-fn controlling_services(sandbox: &Sandbox) {
+fn svc_restarts_a_service_and_its_logger(sandbox: &Sandbox) {
     sandbox.script("etc/dnscache/run", SLEEPER);
     sandbox.script("etc/dnscache/log/run", LOGGER);
     sandbox
@@ -99,7 +99,7 @@ fn controlling_services(sandbox: &Sandbox) {
     };
     let (service, logger) = pids();
     typed(sandbox, "svc -t /etc/dnscache").succeeds();
-    sandbox.wait_until("the service is another", || {
+    sandbox.wait_until("the service has another pid", || {
         ![None, service].contains(&pids().0)
     });
     assert_eq!(pids().1, logger);
@@ -111,14 +111,14 @@ fn controlling_services(sandbox: &Sandbox) {
                       svc -t . log",
     )
     .succeeds();
-    sandbox.wait_until("both are others", || {
-        let (other, another) = pids();
-        ![None, service].contains(&other) && ![None, logger].contains(&another)
+    sandbox.wait_until("both have other pids", || {
+        let (new_service, new_logger) = pids();
+        ![None, service].contains(&new_service) && ![None, logger].contains(&new_logger)
     });
 }
 
 // Cookbook
-fn adding_a_service_and_removing_it(sandbox: &Sandbox) {
+fn service_is_added_and_removed(sandbox: &Sandbox) {
     let svscan = machine(sandbox);
     typed(
         sandbox,
@@ -200,7 +200,7 @@ fn adding_a_service_and_removing_it(sandbox: &Sandbox) {
     });
     interrupt(sandbox, tail);
 
-    // It stays up.
+    // The service stays up.
     let first = pid(sandbox, "/etc/sv/showdate");
     sandbox.wait_until("two seconds have passed", || {
         number_after(")", &typed(sandbox, "svstat /etc/sv/showdate").text()) >= Some(2)
@@ -208,7 +208,10 @@ fn adding_a_service_and_removing_it(sandbox: &Sandbox) {
     assert_eq!(pid(sandbox, "/etc/sv/showdate"), first);
 
     remove_showdate(sandbox);
-    assert_eq!(tree(sandbox, svscan.pid()), "svscan /etc/service\n");
+    // A supervise closes `ok` a moment before it exits.
+    sandbox.wait_until("svscan has no children", || {
+        tree(sandbox, svscan.pid()) == "svscan /etc/service\n"
+    });
     assert_eq!((svscan.stdout(), svscan.stderr()), (vec![], vec![]));
 }
 
@@ -241,8 +244,8 @@ fn crashing_service_is_stopped_and_repaired(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p etc/service").succeeds();
     add(sandbox, "crashing", "#!/bin/sh\necho starting\nexit 1\n");
     let _svscan = machine(sandbox);
-    sandbox.wait_until("it has been started twice", || {
-        log(sandbox, "/etc/sv/crashing/log/main/current") == "starting\nstarting\n"
+    sandbox.wait_until("the service has started twice", || {
+        log(sandbox, "/etc/sv/crashing/log/main/current").starts_with("starting\nstarting\n")
     });
     typed(sandbox, "cd /etc/sv/crashing; svc -d .").succeeds();
     awaited(
@@ -278,15 +281,12 @@ fn svc_signals_program_only_with_exec(sandbox: &Sandbox) {
         sandbox.wait_until("the program runs", || {
             sandbox.exists(&file) && sandbox.read(&file).ends_with(b"\n")
         });
-        String::from_utf8(sandbox.read(&file))
-            .unwrap()
-            .trim_end()
-            .parse()
-            .unwrap()
+        let pid = String::from_utf8(sandbox.read(&file)).unwrap();
+        Pid::from_raw(pid.trim_end().parse().unwrap())
     };
-    let (done, not_done) = (program("do"), program("dont"));
-    assert_eq!(pid(sandbox, "/etc/sv/do"), Some(done));
-    assert_ne!(pid(sandbox, "/etc/sv/dont"), Some(not_done));
+    let (with_exec, without_exec) = (program("do"), program("dont"));
+    assert_eq!(sandbox.service("etc/sv/do"), with_exec);
+    assert_ne!(sandbox.service("etc/sv/dont"), without_exec);
     typed(sandbox, "svc -d /etc/sv/do /etc/sv/dont").succeeds();
     awaited(
         sandbox,
@@ -294,8 +294,8 @@ fn svc_signals_program_only_with_exec(sandbox: &Sandbox) {
         "/etc/sv/do: down N seconds, normally up\n\
          /etc/sv/dont: down N seconds, normally up\n",
     );
-    assert!(!lives(done));
-    assert!(lives(not_done));
+    assert!(!exists(with_exec));
+    assert!(exists(without_exec));
 }
 
 fn stderr_is_logged_only_after_exec_2_1(sandbox: &Sandbox) {
@@ -315,7 +315,9 @@ fn stderr_is_logged_only_after_exec_2_1(sandbox: &Sandbox) {
         log(sandbox, "/etc/sv/do/log/main/current") == "out\nerror\n"
             && log(sandbox, "/etc/sv/dont/log/main/current") == "out\n"
     });
-    sandbox.wait_until("one has complained", || svscan.stderr() == b"lost error\n");
+    sandbox.wait_until("svscan shows the lost line", || {
+        svscan.stderr() == b"lost error\n"
+    });
 }
 
 fn echo_starting_shows_each_run_in_the_log(sandbox: &Sandbox) {
@@ -402,12 +404,11 @@ fn softlimit_bounds_a_leaky_program(sandbox: &Sandbox) {
 }
 
 // Stitching it all together
-fn a_service_for_activemq(sandbox: &Sandbox) {
+fn activemq_service_runs_as_its_user(sandbox: &Sandbox) {
     if !testkit::is_root(module_path!()) {
         return;
     }
-    // Every Debian has these accounts; the document's are activemq and
-    // actmqlog.
+    // Accounts of every Debian system replace activemq and actmqlog.
     typed(
         sandbox,
         r#"
@@ -465,10 +466,10 @@ fn a_service_for_activemq(sandbox: &Sandbox) {
 
     let _svscan = machine(sandbox);
     let current = "/etc/sv/activemq-service/log/main/current";
-    sandbox.wait_until("it is up and has spoken", || {
+    sandbox.wait_until("the service has logged two lines", || {
         log(sandbox, current).lines().count() == 2
     });
-    let process = pid(sandbox, "/etc/sv/activemq-service").unwrap();
+    let process = sandbox.service("etc/sv/activemq-service");
     let base = sandbox.path("usr/local/apache-activemq-5.2");
     assert_eq!(
         log(sandbox, current),
@@ -487,5 +488,5 @@ fn a_service_for_activemq(sandbox: &Sandbox) {
         "svstat /etc/sv/activemq-service",
         "/etc/sv/activemq-service: down N seconds, normally up\n",
     );
-    assert!(!lives(process));
+    assert!(!exists(process));
 }

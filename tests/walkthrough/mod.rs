@@ -1,5 +1,5 @@
-//! The documents that users learn daemontools from, followed to the letter:
-//! whatever they tell to type is typed, and does what they say.
+//! The commands of introductory documents, typed literally. The results match
+//! the documents.
 
 mod introduction;
 mod order;
@@ -8,12 +8,14 @@ mod supervision;
 
 use std::fs;
 
+use nix::unistd::Pid;
 use testkit::{Outcome, Running, Sandbox};
 
-/// Where a document's directories are found in the sandbox.
+/// Directories of a document that are below the working directory of the
+/// sandbox.
 const MOVED: [&str; 3] = ["/etc/", "/usr/local/", "/var/"];
 
-/// A machine with empty /etc/sv and /etc/service, svscan running on the
+/// Makes empty directories /etc/sv and /etc/service and starts svscan in the
 /// latter.
 fn machine(sandbox: &Sandbox) -> Running {
     typed(sandbox, "mkdir -p /etc/sv /etc/service").succeeds();
@@ -22,13 +24,13 @@ fn machine(sandbox: &Sandbox) -> Running {
     sandbox.start(svscan)
 }
 
-/// Types lines of a document into bash, its margin removed.
+/// Types lines of a document into bash, without their common indentation.
 #[track_caller]
 fn typed(sandbox: &Sandbox, lines: &str) -> Outcome {
     sandbox.run(terminal(sandbox, lines))
 }
 
-/// A bash in the home directory that is to run lines of a document.
+/// A command that runs lines of a document in bash, in the home directory.
 fn terminal(sandbox: &Sandbox, lines: &str) -> std::process::Command {
     let margin = lines
         .lines()
@@ -39,15 +41,15 @@ fn terminal(sandbox: &Sandbox, lines: &str) -> std::process::Command {
     let mut script = lines.lines().fold(String::new(), |script, line| {
         script + line.get(margin..).unwrap_or("") + "\n"
     });
-    for place in MOVED {
-        script = script.replace(place, &format!("{}{place}", sandbox.dir().display()));
+    for path in MOVED {
+        script = script.replace(path, &format!("{}{path}", sandbox.dir().display()));
     }
     let mut bash = sandbox.command("bash");
     bash.arg("-c").arg(script).env("HOME", sandbox.dir());
     bash
 }
 
-/// Types lines until they print what is wanted, `N` standing for any number.
+/// Types lines until they print `wanted`, in which `N` stands for any number.
 #[track_caller]
 fn awaited(sandbox: &Sandbox, lines: &str, wanted: &str) {
     let mut last = String::new();
@@ -57,7 +59,7 @@ fn awaited(sandbox: &Sandbox, lines: &str, wanted: &str) {
     });
 }
 
-/// Output as the document has it: in its directories, `N` for any number.
+/// Output with the paths of the document, and with `N` for each number.
 fn shown(sandbox: &Sandbox, output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output).replace(&*sandbox.dir().to_string_lossy(), "");
     let mut masked = String::new();
@@ -71,8 +73,8 @@ fn shown(sandbox: &Sandbox, output: &[u8]) -> String {
     masked
 }
 
-/// The number that follows a word in a sentence of svstat's: `pid` or the
-/// seconds after `)`.
+/// The number that follows `word` in a line of svstat: the pid after `(pid`, or
+/// the seconds after `)`.
 fn number_after(word: &str, sentence: &str) -> Option<i32> {
     let (_, rest) = sentence.split_once(word)?;
     let rest = rest.trim_start();
@@ -85,7 +87,7 @@ fn pid(sandbox: &Sandbox, service: &str) -> Option<i32> {
     number_after("(pid", &typed(sandbox, &format!("svstat {service}")).text())
 }
 
-/// What a logger has kept, without the time stamps.
+/// The lines of a log file, without time stamps.
 fn log(sandbox: &Sandbox, current: &str) -> String {
     typed(
         sandbox,
@@ -94,10 +96,18 @@ fn log(sandbox: &Sandbox, current: &str) -> String {
     .text()
 }
 
+/// The parent of a process that has not ended.
+pub(crate) fn parent(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let parent = after_name.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Pid::from_raw(parent))
+}
+
 /// The commands of a process and its descendants, each below its parent, as
 /// `ps -AH` prints them.
-fn tree(sandbox: &Sandbox, root: nix::unistd::Pid) -> String {
-    fn grow(processes: &[(i32, i32, String)], pid: i32, depth: usize) -> String {
+fn tree(sandbox: &Sandbox, root: Pid) -> String {
+    fn grow(processes: &[(Pid, Pid, String)], pid: Pid, depth: usize) -> String {
         let mut children: Vec<_> = processes
             .iter()
             .filter(|(_, parent, _)| *parent == pid)
@@ -112,14 +122,11 @@ fn tree(sandbox: &Sandbox, root: nix::unistd::Pid) -> String {
         .processes()
         .into_iter()
         .filter_map(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let (_, after_name) = stat.rsplit_once(')')?;
-            let parent = after_name.split_whitespace().nth(1)?.parse().ok()?;
             let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
             let command = command.replace(&*sandbox.dir().to_string_lossy(), "");
-            Some((pid.as_raw(), parent, command.trim_end().to_owned()))
+            Some((pid, parent(pid)?, command.trim_end().to_owned()))
         })
         .collect();
-    grow(&processes, root.as_raw(), 0)
+    grow(&processes, root, 0)
 }

@@ -1,6 +1,6 @@
-//! Services that wait for each other, and one that is given up: what
-//! supervise(8) shows, with svscan -e, a server that says when it is ready,
-//! and svps to look on.
+//! The examples of supervise(8) under svscan -e: a service that waits for a
+//! server's readiness, and a service that supervise stops restarting. svps shows
+//! their states.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,12 +14,12 @@ ours!(
     flapping_service_backs_off_and_fails,
 );
 
-/// svscan -e on the directory `service`.
+/// Starts svscan -e in the directory `service`.
 fn svscan(sandbox: &Sandbox) -> Running {
     sandbox.start(sandbox.shell("exec svscan -e service"))
 }
 
-/// What svps shows of a service: the words of its row.
+/// The words of a service's row in the output of svps.
 fn row(sandbox: &Sandbox, name: &str) -> Vec<String> {
     let rows = sandbox.sh("svps service").text();
     let row = rows.lines().find(|row| row.split(' ').next() == Some(name));
@@ -29,15 +29,24 @@ fn row(sandbox: &Sandbox, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// Waits until svps shows a service in this state.
+fn wait_for_state(sandbox: &Sandbox, name: &str, wanted: &str) {
+    sandbox.wait_until(&format!("{name} is {wanted}"), || {
+        row(sandbox, name)
+            .get(1)
+            .is_some_and(|state| state == wanted)
+    });
+}
+
 fn service_waits_for_server_to_be_ready(sandbox: &Sandbox) {
     if !Path::new("/usr/bin/s6-ipcserver").exists() {
         skip(
             "service_waits_for_server_to_be_ready",
-            "s6-ipcserver is not there",
+            "s6-ipcserver is not installed",
         );
         return;
     }
-    // It writes a newline on its standard output when it listens.
+    // The server writes a newline to standard output once it listens.
     sandbox.script(
         "service/db/run",
         "#!/bin/sh\nread go <go\nexec /usr/bin/s6-ipcserver -1 ./socket cat\n",
@@ -50,24 +59,18 @@ fn service_waits_for_server_to_be_ready(sandbox: &Sandbox) {
     );
     sandbox.sh("mkfifo service/db/go").succeeds();
     let _svscan = svscan(sandbox);
-    sandbox.wait_until("both are up", || {
-        row(sandbox, "db")
-            .get(1)
-            .is_some_and(|state| state == "starting")
-            && row(sandbox, "web")
-                .get(1)
-                .is_some_and(|state| state == "up")
-    });
+    wait_for_state(sandbox, "db", "starting");
+    wait_for_state(sandbox, "web", "up");
     assert!(!sandbox.exists("service/web/served"));
     sandbox.sh("echo >service/db/go").succeeds();
     sandbox.wait_until("web has waited long enough", || {
         sandbox.exists("service/web/served")
     });
-    sandbox.wait_until("it saw the socket", || {
+    sandbox.wait_until("web has seen the socket", || {
         sandbox.read("service/web/served") == b"../db/socket\n"
     });
     assert_eq!(row(sandbox, "db")[1], "ready");
-    // Who is told that it is ready finds it so.
+    // A client of the ready server gets an answer.
     let mut socket = UnixStream::connect(sandbox.path("service/db/socket")).unwrap();
     socket.write_all(b"hello").unwrap();
     socket.shutdown(std::net::Shutdown::Write).unwrap();
@@ -112,16 +115,9 @@ fn flapping_service_backs_off_and_fails(sandbox: &Sandbox) {
     sandbox.write("service/flaky/restart-limit-interval", "60");
     sandbox.script("service/steady/run", SLEEPER);
     let _svscan = svscan(sandbox);
-    sandbox.wait_until("it is to be restarted", || {
-        row(sandbox, "flaky")
-            .get(1)
-            .is_some_and(|state| state == "restarting")
-    });
-    sandbox.wait_until("it has failed", || {
-        row(sandbox, "flaky")
-            .get(1)
-            .is_some_and(|state| state == "failed")
-    });
+    // The delays of the two restarts are 1 and 2 seconds.
+    wait_for_state(sandbox, "flaky", "restarting");
+    wait_for_state(sandbox, "flaky", "failed");
     let line = format!(
         "{}: exit with 3\n",
         sandbox
@@ -131,7 +127,7 @@ fn flapping_service_backs_off_and_fails(sandbox: &Sandbox) {
             .join("service/flaky")
             .display()
     );
-    sandbox.wait_until("all of it is in the mail", || {
+    sandbox.wait_until("the mail has three lines", || {
         sandbox.read("mail") == line.repeat(3).as_bytes()
     });
     assert_eq!(row(sandbox, "flaky")[4], "2");
@@ -139,11 +135,11 @@ fn flapping_service_backs_off_and_fails(sandbox: &Sandbox) {
         sandbox.sh("svstat service/flaky").masked(),
         "service/flaky: down S seconds, normally up, failed\n"
     );
-    // In colour, it is the row that stands out.
+    // On a terminal, only the failed row is red.
     let shown = sandbox
         .sh("script -qec 'TERM=xterm stty cols 100; TERM=xterm svps service' /dev/null </dev/null")
         .text();
-    let of = |name: &str| {
+    let row_of = |name: &str| {
         shown
             .lines()
             .find(|row| row.contains(name))
@@ -151,9 +147,9 @@ fn flapping_service_backs_off_and_fails(sandbox: &Sandbox) {
             .to_owned()
     };
     let red = "\x1b[1;31m";
-    assert!(of("flaky").starts_with(red), "{shown:?}");
+    assert!(row_of("flaky").starts_with(red), "{shown:?}");
     assert!(
-        of("steady").contains("steady") && !of("steady").contains(red),
+        row_of("steady").contains("steady") && !row_of("steady").contains(red),
         "{shown:?}"
     );
 }

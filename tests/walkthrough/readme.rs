@@ -1,14 +1,14 @@
-//! What README.md shows, typed.
+//! The examples of README.md, typed.
 
 use testkit::{SLEEPER, Sandbox, interop, ours};
 
 use super::{awaited, shown, typed};
 
-interop!(one_minute, runit_tour,);
+interop!(daemontools_tour_works_as_shown, runit_tour_works_as_shown);
 
-ours!(by_request_only);
+ours!(extensions_tour_works_as_shown);
 
-/// The pieces of shell in a chapter.
+/// The indented blocks of a chapter.
 fn pieces<const N: usize>(title: &str) -> [String; N] {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
@@ -28,7 +28,7 @@ fn pieces<const N: usize>(title: &str) -> [String; N] {
     pieces.try_into().unwrap()
 }
 
-fn one_minute(sandbox: &Sandbox) {
+fn daemontools_tour_works_as_shown(sandbox: &Sandbox) {
     let [make, run, remove] = pieces("One minute");
     typed(sandbox, &make).succeeds();
 
@@ -57,7 +57,7 @@ fn one_minute(sandbox: &Sandbox) {
     typed(sandbox, "svstat sv/clock").prints("sv/clock: supervise not running\n");
 }
 
-fn runit_tour(sandbox: &Sandbox) {
+fn runit_tour_works_as_shown(sandbox: &Sandbox) {
     let [make, _, _] = pieces("One minute");
     typed(sandbox, &make).succeeds();
     typed(sandbox, "mkdir sv/clock/log/main").succeeds();
@@ -77,7 +77,7 @@ fn runit_tour(sandbox: &Sandbox) {
         let (command, says) = line.split_once('#').unwrap_or((line, ""));
         let shown = shown(
             sandbox,
-            &typed(sandbox, &format!("{directory}\n{command}")).stdout,
+            &typed(sandbox, &format!("{directory} SVWAIT=60\n{command}")).stdout,
         );
         if says.starts_with(" ok: ") {
             let says = says
@@ -85,17 +85,17 @@ fn runit_tour(sandbox: &Sandbox) {
                 .replace("4242", "N")
                 .replace("2s", "Ns")
                 .replace("0s", "Ns");
-            // It may have a logger to tell of.
+            // The line may go on with the state of a logger.
             assert!(shown.starts_with(&says), "{shown:?}");
         }
     }
-    // The reference does not see two changes within one second.
+    // The reference misses the second of two changes within one second.
     sandbox.wait_until("runsv ends", || {
         sandbox.sh("touch service; svok sv/clock").code() == Some(100)
     });
 }
 
-fn by_request_only(sandbox: &Sandbox) {
+fn extensions_tour_works_as_shown(sandbox: &Sandbox) {
     typed(sandbox, "mkdir -p sv/db sv/web service bin").succeeds();
     sandbox.script("sv/db/run", "#!/bin/sh\necho >&3\nexec sleep 1000\n");
     sandbox.script("bin/web-server", SLEEPER);

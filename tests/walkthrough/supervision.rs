@@ -1,17 +1,17 @@
-//! "Init scripts considered harmful", a chapter after the other: /etc/runit,
+//! "Init scripts considered harmful", chapter by chapter. /etc/runit,
 //! /var/service and the home of a user are in the sandbox.
 
 use std::fs;
 
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, geteuid};
-use testkit::{Running, Sandbox, interop, kill};
+use nix::unistd::Pid;
+use testkit::{Running, Sandbox, interop, is_root, kill};
 
 use super::{awaited, shown, tree, typed};
 
 interop!(sleeper_is_controlled_and_removed, user_runs_own_services,);
 
-/// runsvdir on /var/service.
+/// Starts runsvdir in /var/service.
 fn machine(sandbox: &Sandbox) -> Running {
     typed(sandbox, "mkdir -p /etc/runit /var/service").succeeds();
     let mut runsvdir = sandbox.command("runsvdir");
@@ -19,7 +19,7 @@ fn machine(sandbox: &Sandbox) -> Running {
     sandbox.start(runsvdir)
 }
 
-/// The service of the document, linked as it tells.
+/// Makes and links the service of the document.
 fn sleeper(sandbox: &Sandbox) {
     typed(sandbox, "mkdir /etc/runit/sleeper").succeeds();
     sandbox.write("etc/runit/sleeper/run", "#!/bin/sh -e\nexec sleep 300\n");
@@ -27,11 +27,16 @@ fn sleeper(sandbox: &Sandbox) {
     typed(sandbox, "ln -s /etc/runit/sleeper /var/service/sleeper").succeeds();
 }
 
-/// Types a line with the service directory of the document.
+/// Types a line with the service directory of the document, and with a timeout
+/// of sv that a busy machine does not exceed.
 fn sv(sandbox: &Sandbox, line: &str) -> String {
     shown(
         sandbox,
-        &typed(sandbox, &format!("export SVDIR=/var/service; {line}")).stdout,
+        &typed(
+            sandbox,
+            &format!("export SVDIR=/var/service SVWAIT=60; {line}"),
+        )
+        .stdout,
     )
 }
 
@@ -49,7 +54,7 @@ fn sleeper_is_controlled_and_removed(sandbox: &Sandbox) {
     sleeper(sandbox);
     let wanted = "runsvdir /var/service\n  runsv sleeper\n    sleep N\n";
     let seen = || shown(sandbox, tree(sandbox, runsvdir.pid()).as_bytes());
-    sandbox.wait_until("pstree shows it", || seen() == wanted);
+    sandbox.wait_until("pstree shows the service", || seen() == wanted);
     await_sv(sandbox, "sv status sleeper", "run: sleeper: (pid N) Ns\n");
     assert_eq!(
         sv(sandbox, "sv stop sleeper"),
@@ -69,32 +74,26 @@ fn sleeper_is_controlled_and_removed(sandbox: &Sandbox) {
     );
     let pid = || fs::read_to_string(sandbox.path("etc/runit/sleeper/supervise/pid")).unwrap();
     let mut before = String::new();
-    // killall sleep, of this machine's alone. The pid is away for a moment
-    // if runsv was not yet done.
-    sandbox.wait_until("it is up, and killed", || {
+    // Instead of `killall sleep`, which would end others. The file is empty for
+    // a moment if runsv is still at work.
+    sandbox.wait_until("the service is up, and killed", || {
         before = pid();
         before
             .trim()
             .parse()
             .is_ok_and(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM).is_ok())
     });
-    sandbox.wait_until("it is restarted", || {
+    sandbox.wait_until("the service is restarted", || {
         !["", before.as_str()].contains(&pid().as_str())
     });
     await_sv(sandbox, "sv status sleeper", "run: sleeper: (pid N) Ns\n");
     typed(sandbox, "rm /var/service/sleeper").succeeds();
-    sandbox.wait_until("it is removed from the tree", || {
-        seen() == "runsvdir /var/service\n"
-    });
+    sandbox.wait_until("runsv has exited", || seen() == "runsvdir /var/service\n");
     assert_eq!(sandbox.read("etc/runit/sleeper/supervise/stat"), b"down\n");
 }
 
 fn user_runs_own_services(sandbox: &Sandbox) {
-    if !geteuid().is_root() {
-        testkit::skip(
-            "user_runs_own_services",
-            "only root can run a program as a user",
-        );
+    if !is_root("user_runs_own_services") {
         return;
     }
     let _runsvdir = machine(sandbox);
@@ -105,8 +104,8 @@ fn user_runs_own_services(sandbox: &Sandbox) {
     sandbox
         .sh("chown -R nobody home/appuser; mkdir etc/runit/appuser")
         .succeeds();
-    // The document's run script lacks a `#`, and says both exec in one
-    // line: what is meant is on two.
+    // The document's run script lacks a `#` and has both exec commands on one
+    // line. Here they are on two.
     let dots = ".".repeat(400);
     let home = sandbox.path("home/appuser/service");
     sandbox.script(
@@ -116,7 +115,7 @@ fn user_runs_own_services(sandbox: &Sandbox) {
             home.display()
         ),
     );
-    // The programs of the sandbox may be where that user may not go.
+    // The user may lack access to the programs of the sandbox.
     sandbox.sh("mkdir programs; chmod 755 programs").succeeds();
     for program in ["runsvdir", "runsv"] {
         sandbox.copy_program(program, &sandbox.path("programs").join(program));
@@ -137,18 +136,21 @@ fn user_runs_own_services(sandbox: &Sandbox) {
         .sh("ps -o user= $(cat home/appuser/service/myapplication/supervise/pid)")
         .text();
     assert_eq!(owner.trim(), "nobody");
-    let restarted = typed(sandbox, "sv restart ~/home/appuser/service/myapplication");
+    let restarted = typed(
+        sandbox,
+        "SVWAIT=60 sv restart ~/home/appuser/service/myapplication",
+    );
     assert_eq!(
         shown(sandbox, &restarted.stdout),
         "ok: run: /home/appuser/service/myapplication: (pid N) Ns\n"
     );
-    // What cannot be run is seen in the title of its runsvdir.
+    // runsvdir shows a warning about a broken service in its title.
     sandbox
         .sh("ln -s nowhere home/appuser/service/broken")
         .succeeds();
     let runsvdir = fs::read_to_string(sandbox.path("etc/runit/appuser/supervise/pid")).unwrap();
     let title = format!("/proc/{}/cmdline", runsvdir.trim());
-    sandbox.wait_until("ps tells of it", || {
+    sandbox.wait_until("the title shows the warning", || {
         let title = fs::read_to_string(&title).unwrap_or_default();
         title.contains("warning: unable to stat broken: file does not exist")
     });
