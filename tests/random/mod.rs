@@ -14,8 +14,7 @@ mod svstat;
 mod tai64n;
 mod tai64nlocal;
 
-use testkit::random::Pair;
-use testkit::{Outcome, Sandbox};
+use testkit::Outcome;
 
 /// The exit status of a run, and its output with escapes.
 fn readable(outcome: &Outcome) -> (std::process::ExitStatus, String, String) {
@@ -25,15 +24,4 @@ fn readable(outcome: &Outcome) -> (std::process::ExitStatus, String, String) {
         escaped(&outcome.stdout),
         escaped(&outcome.stderr),
     )
-}
-
-/// Runs a program with the same words on both sides and compares exit status
-/// and output.
-#[track_caller]
-fn same_outcome(pair: &Pair, program: &str, words: &[impl AsRef<std::ffi::OsStr>]) {
-    pair.same(|sandbox: &Sandbox| {
-        let mut command = sandbox.command(program);
-        command.args(words);
-        readable(&sandbox.run(command))
-    });
 }
