@@ -20,6 +20,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::{Sandbox, compliance, kill};
 
+use crate::faults::span;
+use crate::walkthrough::parent;
+
 compliance!(
     nginx_loses_no_line_of_its_access_log,
     redis_loses_no_line_of_its_log,
@@ -53,30 +56,34 @@ fn redis_loses_no_line_of_its_log(sandbox: &Sandbox) {
         let ended = Trial::new(sandbox, debug_log).run();
 
         // Each process logged its readiness, and its end unless it was killed.
-        let said = |pid: Pid, what: &str| {
-            let by = format!("{pid}:M ");
-            let said = |line: &&String| line.starts_with(&by) && line.contains(what);
-            logged(sandbox).iter().filter(said).count()
+        let lines_with = |pid: Pid, text: &str| {
+            let start = format!("{pid}:M ");
+            let found = |line: &&String| line.starts_with(&start) && line.contains(text);
+            logged(sandbox).iter().filter(found).count()
         };
         let (last, _) = ended[ended.len() - 1];
-        sandbox.wait_until("the last has said goodbye", || {
+        sandbox.wait_until("the last process has logged its end", || {
             logged(sandbox).last().is_some_and(|line| {
                 line.starts_with(&format!("{last}:M ")) && line.contains(" bye bye")
             })
         });
-        // In minutes a pid may come again.
-        let were = |pid, end: &[Signal]| {
+        // In minutes, the system may reuse a pid.
+        let ended_by = |pid, end: &[Signal]| {
             ended
                 .iter()
                 .filter(|(other, signal)| *other == pid && end.contains(signal))
                 .count()
         };
         for &(pid, _) in &ended {
-            let all = were(pid, &[Signal::SIGTERM, Signal::SIGKILL]);
-            assert_eq!(said(pid, "now ready to accept connections"), all, "{pid}");
+            let all = ended_by(pid, &[Signal::SIGTERM, Signal::SIGKILL]);
             assert_eq!(
-                said(pid, " bye bye"),
-                were(pid, &[Signal::SIGTERM]),
+                lines_with(pid, "now ready to accept connections"),
+                all,
+                "{pid}"
+            );
+            assert_eq!(
+                lines_with(pid, " bye bye"),
+                ended_by(pid, &[Signal::SIGTERM]),
                 "{pid}"
             );
         }
@@ -106,7 +113,8 @@ http {
 }
 ";
 
-/// Has nginx answer, and so log, a number.
+/// Requests a number from nginx, which logs it. Returns whether the answer is
+/// right.
 fn get(socket: &mut UnixStream, number: u64) -> io::Result<bool> {
     write!(socket, "GET /?number={number} HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
@@ -114,7 +122,7 @@ fn get(socket: &mut UnixStream, number: u64) -> io::Result<bool> {
     Ok(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("\r\n\r\n{number}")))
 }
 
-/// Has redis log a number.
+/// Requests that redis logs a number. Returns whether redis confirms.
 fn debug_log(socket: &mut UnixStream, number: u64) -> io::Result<bool> {
     write!(socket, "DEBUG LOG \"number {number}\"\r\n")?;
     let mut answer = [0; 5];
@@ -126,7 +134,7 @@ fn debug_log(socket: &mut UnixStream, number: u64) -> io::Result<bool> {
 fn program(name: &str, test: &str) -> Option<PathBuf> {
     let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/target/services/bin");
     let found = [unpacked, "/usr/sbin", "/usr/bin"]
-        .map(|place| Path::new(place).join(name))
+        .map(|directory| Path::new(directory).join(name))
         .into_iter()
         .find(|path| path.exists());
     if found.is_none() {
@@ -168,6 +176,8 @@ fn logged(sandbox: &Sandbox) -> Vec<String> {
         // A file may get its final name between listing and reading.
         text += &fs::read_to_string(file).unwrap_or_default();
     }
+    // multilog may have written only a part of the last line.
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
     let unlabelled = |line: &str| match line.split_at_checked(26) {
         Some((label, rest)) if label.starts_with('@') && label.ends_with(' ') => rest.to_owned(),
         _ => panic!("a line without a label: {line:?}"),
@@ -191,20 +201,20 @@ fn numbers(sandbox: &Sandbox) -> Vec<u64> {
 /// One service: a thread sends requests, and another disturbs the service.
 struct Trial<'a> {
     sandbox: &'a Sandbox,
-    ask: fn(&mut UnixStream, u64) -> io::Result<bool>,
-    /// How many requests were answered.
+    request: fn(&mut UnixStream, u64) -> io::Result<bool>,
+    /// The number of answered requests.
     answers: AtomicU64,
     /// Locked while a request is in flight.
-    asking: Mutex<()>,
+    in_flight: Mutex<()>,
 }
 
 impl<'a> Trial<'a> {
-    fn new(sandbox: &'a Sandbox, ask: fn(&mut UnixStream, u64) -> io::Result<bool>) -> Self {
+    fn new(sandbox: &'a Sandbox, request: fn(&mut UnixStream, u64) -> io::Result<bool>) -> Self {
         Trial {
             sandbox,
-            ask,
+            request,
             answers: AtomicU64::new(0),
-            asking: Mutex::new(()),
+            in_flight: Mutex::new(()),
         }
     }
 
@@ -215,16 +225,13 @@ impl<'a> Trial<'a> {
         let mut svscan = self.sandbox.command("svscan");
         svscan.arg("scan");
         let _svscan = self.sandbox.start(svscan);
-        let minutes = std::env::var("DAEMONTOOLS_MINUTES").map_or(0, |minutes| {
-            minutes.parse().expect("DAEMONTOOLS_MINUTES is a number")
-        });
-        let end = Instant::now() + Duration::from_secs(60 * minutes);
+        let end = Instant::now() + span(0);
 
         let mut ended = Vec::new();
         let answered = thread::scope(|scope| {
             // The thread ends when this function drops the sender.
             let (stop, stopped) = channel();
-            let asking = scope.spawn(move || self.keep_asking(&stopped));
+            let requests = scope.spawn(move || self.send_requests(&stopped));
             loop {
                 self.round(&mut ended);
                 if Instant::now() >= end {
@@ -232,7 +239,7 @@ impl<'a> Trial<'a> {
                 }
             }
             drop(stop);
-            asking.join().unwrap()
+            requests.join().unwrap()
         });
 
         let last = answered.last();
@@ -254,25 +261,28 @@ impl<'a> Trial<'a> {
 
         let pid = self.pid("scan/s").unwrap();
         self.sandbox.sh("svc -d scan/s").succeeds();
-        self.await_end(pid);
+        self.wait_for_end(pid);
         ended.push((pid, Signal::SIGTERM));
         ended
     }
 
     /// Sends one number after the other, about a thousand a second, until a
     /// stop message; returns the answered numbers.
-    fn keep_asking(&self, stopped: &Receiver<()>) -> Vec<u64> {
+    fn send_requests(&self, stopped: &Receiver<()>) -> Vec<u64> {
         let socket = self.sandbox.path("socket");
         let mut answered = Vec::new();
         let mut number = 0;
         while stopped.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {
-            let _on_its_way = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            let _in_flight = self
+                .in_flight
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let Ok(mut socket) = UnixStream::connect(&socket) else {
                 continue;
             };
             let _ = socket.set_read_timeout(Some(Duration::from_secs(5)));
             number += 1;
-            if (self.ask)(&mut socket, number).unwrap_or(false) {
+            if (self.request)(&mut socket, number).unwrap_or(false) {
                 answered.push(number);
                 self.answers.fetch_add(1, Ordering::Relaxed);
             }
@@ -280,23 +290,24 @@ impl<'a> Trial<'a> {
         answered
     }
 
-    /// Does everything once that may happen to a service and its logger.
+    /// Restarts, kills and orphans the service and its logger once.
     fn round(&self, ended: &mut Vec<(Pid, Signal)>) {
         let sandbox = self.sandbox;
-        self.await_progress();
+        self.wait_for_progress();
 
-        // Restarted.
         ended.push((self.restart("scan/s"), Signal::SIGTERM));
-        self.await_progress();
+        self.wait_for_progress();
         self.restart("scan/s/log");
-        self.await_progress();
+        self.wait_for_progress();
 
-        // Kills all processes of the service. The lock holds requests back,
-        // because
-        // nginx answers before it logs.
+        // Kills all processes of the service. The lock holds requests back: nginx
+        // answers before it logs.
         let pid = self.pid("scan/s").unwrap();
         {
-            let _quiet = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            let _quiet = self
+                .in_flight
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let mut family = sandbox.processes();
             family.retain(|&child| child == pid || parent(child) == Some(pid));
             // The parent first: it would start other children.
@@ -306,8 +317,8 @@ impl<'a> Trial<'a> {
             }
         }
         ended.push((pid, Signal::SIGKILL));
-        self.await_other("scan/s", pid);
-        self.await_progress();
+        self.wait_for_other_pid("scan/s", pid);
+        self.wait_for_progress();
 
         // The kill of their supervises orphans both until the test ends them.
         // Without the socket, the successor answers.
@@ -316,61 +327,59 @@ impl<'a> Trial<'a> {
         for supervise in orphans.map(|orphan| parent(orphan).unwrap()) {
             kill(supervise, Signal::SIGKILL).unwrap();
         }
-        self.await_other("scan/s", orphans[1]);
-        self.await_progress();
+        self.wait_for_other_pid("scan/s", orphans[1]);
+        self.wait_for_progress();
         // The logger first: it may exit only after one more line.
         for orphan in orphans {
             kill(orphan, Signal::SIGTERM).unwrap();
-            self.await_end(orphan);
+            self.wait_for_end(orphan);
         }
         ended.push((orphans[1], Signal::SIGTERM));
-        // The orphan took its successor's socket with it.
+        // The orphan removed its successor's socket.
         ended.push((self.restart("scan/s"), Signal::SIGTERM));
-        self.await_progress();
+        self.wait_for_progress();
     }
 
-    /// `svc -t`, once the service is prepared for it; returns the pid that
-    /// was.
+    /// Sends `svc -t` once the service handles SIGTERM; returns the old pid.
     fn restart(&self, service: &str) -> Pid {
         let pid = self.pid(service).unwrap();
         self.sandbox
-            .wait_until(&format!("{pid} is prepared for SIGTERM"), || {
+            .wait_until(&format!("{pid} handles SIGTERM"), || {
                 let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-                let held = ["SigCgt:\t", "SigBlk:\t"].map(|field| {
+                let masks = ["SigCgt:\t", "SigBlk:\t"].map(|field| {
                     let mask = status.lines().find_map(|line| line.strip_prefix(field));
                     mask.map_or(0, |mask| u64::from_str_radix(mask, 16).unwrap())
                 });
-                (held[0] | held[1]) & 1 << (Signal::SIGTERM as u32 - 1) != 0
+                (masks[0] | masks[1]) & 1 << (Signal::SIGTERM as u32 - 1) != 0
             });
         self.sandbox.sh(&format!("svc -t {service}")).succeeds();
-        self.await_other(service, pid);
+        self.wait_for_other_pid(service, pid);
         pid
     }
 
     fn pid(&self, service: &str) -> Option<Pid> {
-        let sentence = self.sandbox.sh(&format!("svstat {service}")).text();
-        let (_, pid) = sentence.split_once("(pid ")?;
+        let line = self.sandbox.sh(&format!("svstat {service}")).text();
+        let (_, pid) = line.split_once("(pid ")?;
         let (pid, _) = pid.split_once(')')?;
         pid.parse().ok().map(Pid::from_raw)
     }
 
-    fn await_other(&self, service: &str, pid: Pid) {
+    fn wait_for_other_pid(&self, service: &str, pid: Pid) {
         self.sandbox
             .wait_until(&format!("{service} has another pid than {pid}"), || {
                 self.pid(service).is_some_and(|other| other != pid)
             });
     }
 
-    fn await_end(&self, pid: Pid) {
+    fn wait_for_end(&self, pid: Pid) {
         // Not even a zombie has a directory.
-        let place = format!("/proc/{pid}/cwd");
-        self.sandbox.wait_until(&format!("{pid} has ended"), || {
-            fs::read_link(&place).is_err()
-        });
+        let cwd = format!("/proc/{pid}/cwd");
+        self.sandbox
+            .wait_until(&format!("{pid} has ended"), || fs::read_link(&cwd).is_err());
     }
 
     /// Waits until requests are answered and lines logged.
-    fn await_progress(&self) {
+    fn wait_for_progress(&self) {
         let answers = || self.answers.load(Ordering::Relaxed);
         let before = answers();
         self.sandbox
@@ -386,11 +395,4 @@ impl<'a> Trial<'a> {
         self.sandbox
             .wait_until("lines are logged", || size() > before);
     }
-}
-
-fn parent(pid: Pid) -> Option<Pid> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let parent = after_name.split_whitespace().nth(1)?.parse().ok()?;
-    Some(Pid::from_raw(parent))
 }

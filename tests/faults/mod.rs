@@ -27,7 +27,7 @@ use testkit::Sandbox;
 
 /// How long a test keeps disturbing that could do so for ever: so many
 /// milliseconds, or minutes by `DAEMONTOOLS_MINUTES`.
-fn span(milliseconds: u64) -> Duration {
+pub(crate) fn span(milliseconds: u64) -> Duration {
     let minutes = std::env::var("DAEMONTOOLS_MINUTES").map_or(0, |minutes| {
         minutes.parse().expect("DAEMONTOOLS_MINUTES is a number")
     });

@@ -1,4 +1,4 @@
-//! What the documents show is typed, and prints what they show.
+//! The examples of the documents, typed. Their output matches the documents.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use testkit::{Sandbox, Subject, compliance, ours_on_theirs};
 
 use super::session::{Session, Step};
 
-/// The sections that show what is not in 0.76.
+/// The sections about features that 0.76 lacks.
 const OURS_ALONE: &[&str] = &[
     "A container does not stop",
     "A log is too large or too old",
@@ -34,7 +34,7 @@ fn play(sandbox: &Sandbox, document: &str) {
         Session::of_manual(&source)
     };
     assert!(!sessions.is_empty(), "{document} has no examples");
-    // The sections have nothing to do with each other.
+    // The sections are independent of each other.
     std::thread::scope(|threads| {
         for session in sessions {
             if sandbox.subject() == Subject::Ours || !OURS_ALONE.contains(&&*session.title) {

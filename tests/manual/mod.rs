@@ -1,5 +1,5 @@
-//! The pages in man: that they are whole, agree with the programs and with
-//! each other, and that their examples do what they show.
+//! The pages in man are complete and agree with the programs, with each other
+//! and with the output of their examples.
 
 mod examples;
 mod mask;

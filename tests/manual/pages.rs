@@ -1,4 +1,4 @@
-//! Each program has a page that agrees with it.
+//! Each program has a page that agrees with its options and usage line.
 
 use std::fs;
 use std::path::Path;
@@ -9,9 +9,9 @@ use daemontools_core::control::COMMANDS;
 
 use crate::programs::{self, PROGRAMS};
 
-/// What a program's synopsis has, and what stands for it in the usage line,
-/// which is the reference's to the byte.
-const OTHERWISE: [(&str, &str, &str); 9] = [
+/// Differences between synopsis and usage line: program, text of the synopsis,
+/// text of the usage line. The usage line is the reference's, byte for byte.
+const USAGE_DIFFERENCES: [(&str, &str, &str); 9] = [
     ("setuidgid", "[-s] ", ""),
     ("supervise", "[-e] ", ""),
     ("runsvdir", " [log]", ""),
@@ -72,12 +72,12 @@ impl Page {
     /// The synopsis, as it is shown.
     fn synopsis(&self) -> String {
         let shown = self.section("SYNOPSIS").unwrap().into_iter().map(|line| {
-            let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
-            match what {
+            let (request, rest) = line.split_once(' ').unwrap_or((line, ""));
+            match request {
                 ".Nm" => self.name().to_owned(),
                 ".Ar" => rest.to_owned(),
                 ".Op" => format!("[{}]", rest.replace("Fl ", "-").replace("Ar ", "")),
-                _ => panic!("{}: what is {line}?", self.file),
+                _ => panic!("{}: unknown request: {line}", self.file),
             }
         });
         shown.collect::<Vec<_>>().join(" ")
@@ -177,8 +177,10 @@ fn every_page_has_its_sections() {
 fn synopsis_matches_usage_line() {
     for program in PROGRAMS {
         let page = Page::of(program);
-        let otherwise = OTHERWISE.iter().filter(|(name, ..)| *name == program.name);
-        let synopsis = otherwise.fold(page.synopsis(), |synopsis, (_, has, usage)| {
+        let differences = USAGE_DIFFERENCES
+            .iter()
+            .filter(|(name, ..)| *name == program.name);
+        let synopsis = differences.fold(page.synopsis(), |synopsis, (_, has, usage)| {
             assert!(synopsis.contains(has), "{has} is not in {synopsis}");
             synopsis.replace(has, usage)
         });
@@ -206,7 +208,7 @@ fn usage_line_has_options_of_table() {
             .collect();
         let usage = match program.name {
             "svc" => {
-                // Those of 0.76 alone.
+                // The usage line lists the options of 0.76 only.
                 let meanings = program.options.iter().take(COMMANDS.len());
                 let meanings =
                     meanings.map(|option| format!("{} {}", char::from(option.letter), option.help));
@@ -254,7 +256,7 @@ fn references_between_pages_resolve() {
                 assert!(named.file != page.file, "{} refers to itself", page.file);
                 number += 1;
             } else {
-                // Of the system, not of ours in another section.
+                // A page of the system, not one of ours in another section.
                 let section = reference.rsplit_once('.').unwrap().1;
                 assert!(
                     ["1", "2", "3", "5"].contains(&section),
@@ -297,12 +299,12 @@ fn mandoc_lint_is_clean() {
     else {
         return testkit::skip("the manual's source", "mandoc is not installed");
     };
-    // What other pages there are is not known here.
-    let said: Vec<_> = String::from_utf8(outcome.stdout)
+    // The pages of other packages need not be installed.
+    let messages: Vec<_> = String::from_utf8(outcome.stdout)
         .unwrap()
         .lines()
         .filter(|line| !line.contains("STYLE: referenced manual not found"))
         .map(str::to_owned)
         .collect();
-    assert_eq!(said, Vec::<String>::new());
+    assert_eq!(messages, Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! What doc/migration.md says of runit: our programs and runit's on one
+//! The claims of doc/migration.md about runit: our programs and runit's on one
 //! service.
 
 use testkit::{SLEEPER, Sandbox, compliance, skip};
@@ -19,7 +19,7 @@ fn manual_states_which_clients_work_with_runsv(sandbox: &Sandbox) {
     sandbox.wait_until("it is down", || {
         sandbox.sh("svstat s").masked() == "s: down S seconds, normally up\n"
     });
-    sandbox.sh("sv -w 9 exit ./s >said").succeeds();
+    sandbox.sh("sv -w 60 exit ./s >output").succeeds();
     assert_eq!(runsv.wait().code(), Some(0));
 
     let _supervise = sandbox.start(sandbox.shell("exec supervise s"));

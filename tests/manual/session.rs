@@ -1,15 +1,14 @@
 //! The examples of a document, typed into a shell.
 //!
-//! A block of literal text whose lines begin with a prompt is a part of a
-//! session: `$ ` for anyone, `# ` for root. What follows a command, up to the
-//! next prompt or the end of its block, is what it prints. A here-document, and
-//! a line that a backslash continues, belong to the command. The blocks of one
-//! section are typed into one shell, in their order, in an empty home
-//! directory; a section that needs root is left out, aloud, where there is
-//! none.
+//! A literal block that begins with a prompt is a part of a session: `$ ` for any
+//! user, `# ` for root. The lines after a command, up to the next prompt or the
+//! end of the block, are its output. A here-document, and a line that a
+//! backslash continues, belong to the command. The blocks of one section are
+//! typed into one shell, in their order, in an empty home directory. Sections
+//! that need root are skipped for other users, with a message.
 //!
-//! Output is compared byte for byte, standard output and error together, but
-//! for what cannot be known: see [`super::mask`].
+//! Standard output and error, together, are compared byte for byte except for
+//! masked parts: see [`super::mask`].
 
 use std::fmt::Write as _;
 use std::fs;
@@ -24,9 +23,9 @@ use testkit::{Running, Sandbox};
 
 use super::mask::alike;
 
-/// The programs that look at what others do: as a reader does who was too
-/// quick, the test lets them look again until they show what is wanted.
-const LOOKING: [&str; 10] = [
+/// Programs that show the state of other processes. The test repeats them until
+/// their output is as in the document.
+const POLLED: [&str; 10] = [
     "cat",
     "grep",
     "head",
@@ -39,10 +38,10 @@ const LOOKING: [&str; 10] = [
     "tai64nlocal",
 ];
 
-/// How long they look.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit for the repetition of a polled program.
+const POLL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The shell reads names of files from a FIFO, and does what they say.
+/// The shell reads names of files from a FIFO and executes these files.
 const SHELL: &str = r#"
 session=$1
 exec 9<"$2"
@@ -64,11 +63,11 @@ pub(super) struct Session {
 /// One example.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    /// What is typed.
+    /// The typed lines.
     pub(super) command: String,
-    /// What comes of it.
+    /// The expected output.
     pub(super) prints: String,
-    /// Whether it is typed by root.
+    /// Whether the prompt is that of root.
     pub(super) as_root: bool,
 }
 
@@ -129,7 +128,7 @@ impl Session {
         sessions
     }
 
-    /// Takes the commands of a block, which is emptied, if it has any.
+    /// Adds the commands of a block, if it has any, and empties the block.
     fn take(&mut self, block: &mut String) {
         let block = std::mem::take(block);
         // In Markdown, an empty line between text and text belongs to neither.
@@ -170,7 +169,7 @@ impl Session {
         }
     }
 
-    /// Types the session, and compares what it prints.
+    /// Types the session and compares its output.
     pub(super) fn play(&self, sandbox: &Sandbox) {
         if self.steps.iter().any(|step| step.as_root) && !geteuid().is_root() {
             return testkit::skip(&self.title, "these examples are for root");
@@ -181,9 +180,9 @@ impl Session {
             writeln!(typed, "$ {}", step.command).unwrap();
             let mut shown = shell.type_in(&step.command);
             let first = step.command.split_whitespace().next().unwrap();
-            if LOOKING.contains(&first) {
+            if POLLED.contains(&first) {
                 let start = Instant::now();
-                while !alike(&shown, &step.prints) && start.elapsed() < PATIENCE {
+                while !alike(&shown, &step.prints) && start.elapsed() < POLL_TIMEOUT {
                     shown = shell.type_in(&step.command);
                 }
             }
@@ -204,20 +203,20 @@ enum Line<'a> {
     Text,
 }
 
-/// Whether it is a line to be typed: by root or not, and what.
+/// The command after a prompt, and whether the prompt is that of root.
 fn prompt(line: &str) -> Option<(bool, &str)> {
     let as_anyone = line.strip_prefix("$ ").map(|line| (false, line));
     as_anyone.or_else(|| line.strip_prefix("# ").map(|line| (true, line)))
 }
 
-/// A line as it is shown: the escapes that literal text needs, and no others.
+/// A line without the two escapes of literal text. Others are an error.
 fn unescaped(line: &str) -> String {
     let plain = line.replace(r"\&", "").replace(r"\e", "\0");
-    assert!(!plain.contains('\\'), "what is {line}?");
+    assert!(!plain.contains('\\'), "unknown escape: {line}");
     plain.replace('\0', "\\")
 }
 
-/// A shell that is typed into.
+/// A shell that runs the commands of a session.
 struct Shell<'a> {
     sandbox: &'a Sandbox,
     _running: Running,
@@ -236,7 +235,7 @@ impl<'a> Shell<'a> {
         shell.args(["-c", SHELL, "sh"]).arg(session).arg(fifo);
         shell.current_dir(&home).env("HOME", &home);
         shell.env("TZ", "UTC").env("LC_ALL", "C");
-        // As in a terminal: what signals its group does not reach the tests.
+        // A process group of its own: signals to the group do not reach the tests.
         shell.process_group(0);
         Shell {
             sandbox,
@@ -245,7 +244,7 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// What a line prints.
+    /// Types a command and returns its output.
     fn type_in(&self, line: &str) -> String {
         static STEPS: AtomicU32 = AtomicU32::new(0);
         let step = STEPS.fetch_add(1, Ordering::Relaxed);
