@@ -19,18 +19,13 @@ use unix::file::{open_append, open_read, open_truncate};
 use crate::archive::{Archive, unused_name};
 use crate::batch::Batch;
 use crate::event::{LogEvent, LogReporter, LogStep, Purpose, ReportFn, StepError};
-use crate::names::{CURRENT, LOCK, PREVIOUS, PROCESSED, STATE, Suffix};
+use crate::names::{CURRENT, FINISHED, LOCK, PREVIOUS, PROCESSED, STATE, Suffix, UNFINISHED};
 use crate::policy::{LogDirConfig, LogPolicy};
 use crate::processor::Processor;
 use crate::recovery::{FileState, REMOVE_STATE, Repair, repairs, resume_len};
 use crate::retention::Limits;
 use crate::rotation::Rotation;
 use crate::timer::{Timer, age_since_first_line};
-
-/// The mode of a file that is being written.
-const UNFINISHED: Mode = Mode::from_bits_truncate(0o644);
-/// The mode of a finished file.
-const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 
 /// The context shared by all log directories of a program.
 #[derive(Clone, Copy, Debug)]

@@ -1,17 +1,22 @@
-//! The file names in a log directory.
+//! The file names and modes in a log directory.
 
 use std::ffi::{CStr, CString};
 
 use daemontools_core::label::TEXT;
+use nix::sys::stat::Mode;
+
+/// The mode of a file that is being written.
+pub(crate) const UNFINISHED: Mode = Mode::from_bits_truncate(0o644);
+/// The mode of a finished file.
+pub(crate) const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 
 /// Locked (flock) while the directory is open; mode 0600.
 pub const LOCK: &CStr = c"lock";
-/// The file to which lines are appended: mode 0644 during writing, 0744 once
-/// finished.
+/// The file to which lines are appended.
 pub const CURRENT: &CStr = c"current";
 /// The last `current`, until it is linked to its label or processed.
 pub const PREVIOUS: &CStr = c"previous";
-/// The output of the processor for `previous`; mode 0744 once synced.
+/// The output of the processor for `previous`; finished once synced.
 pub const PROCESSED: &CStr = c"processed";
 /// The state that the processor stored in its last run.
 pub const STATE: &CStr = c"state";

@@ -15,11 +15,8 @@ use unix::launch::{Launch, LaunchError};
 use unix::{file, signals};
 
 use crate::event::{LogEvent, LogReporter, LogStep, OnError, ProcessorPart};
-use crate::names::{NEWSTATE, STATE, Suffix};
+use crate::names::{FINISHED, NEWSTATE, STATE, Suffix};
 use crate::policy::LogPolicy;
-
-/// The mode of processed files.
-const FINISHED: Mode = Mode::from_bits_truncate(0o744);
 
 /// The processor of a log directory. All methods expect it to be the current
 /// directory.

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// Reports all events and errors, for -v.
 pub(crate) fn report_verbose(event: &LogReport<'_>) {
     match event {
-        LogReport::Event(path, news) => match news {
+        LogReport::Event(path, log_event) => match log_event {
             LogEvent::ConfigRead => inform(text!["read: ", path, "/config"]),
             LogEvent::Created => inform(text!["new: ", path, "/current"]),
             LogEvent::Resumed => inform(text!["append: ", path, "/current"]),
