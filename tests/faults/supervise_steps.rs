@@ -108,10 +108,12 @@ fn late_notification_before_exit_counts(sandbox: &Sandbox) {
 fn exit_is_recorded_before_finish_starts(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     for program in ["notify", "finish"] {
-        sandbox.script(format!("s/{program}"), "#!/bin/sh\n");
+        sandbox.script(format!("s/{program}"), "#!/bin/sh\necho >ran\n");
     }
     let supervise = supervise(sandbox);
     let process = sandbox.service("s");
+    // The fork for this notify is not the one that the test waits for.
+    sandbox.wait_until("notify has run after the start", || sandbox.exists("s/ran"));
     let Some(traced) = Traced::attach(supervise.pid()) else {
         return skip(
             "exit_is_recorded_before_finish_starts",
