@@ -36,7 +36,7 @@ fn up(sandbox: &Sandbox) -> Option<String> {
 fn services_survive_restart_of_svscan(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
-    sandbox.wait_until("it is up", || up(sandbox).is_some());
+    sandbox.wait_until("the service is up", || up(sandbox).is_some());
     let service = up(sandbox);
     svscan.kill();
 
@@ -49,7 +49,7 @@ fn services_survive_restart_of_svscan(sandbox: &Sandbox) {
 
     // The old supervise obeys. After its exit the new svscan starts another.
     sandbox.sh("svc -t scan/a").succeeds();
-    sandbox.wait_until("it has restarted", || {
+    sandbox.wait_until("the service has restarted", || {
         up(sandbox).is_some_and(|pid| Some(pid) != service)
     });
     sandbox.sh("svc -dx scan/a").succeeds();
@@ -132,7 +132,7 @@ fn process_one_reaps_orphans(sandbox: &Sandbox) {
                 .count()
         };
         sandbox.wait_until("ten wait to be reaped", || zombies() > 10);
-        sandbox.wait_until("they have been reaped", || zombies() < 10);
+        sandbox.wait_until("the zombies have been reaped", || zombies() < 10);
     } else {
         // Reaping one orphan a scan would exceed the time limit of the test.
         sandbox.wait_until("all are reaped", || sandbox.exists("scan/a/reaped"));
@@ -183,7 +183,7 @@ fn cannot_be_ended_by_term(sandbox: &Sandbox) {
     let Some(unshare) = process_one(sandbox, "") else {
         return;
     };
-    sandbox.wait_until("it is up", || up(sandbox).is_some());
+    sandbox.wait_until("the service is up", || up(sandbox).is_some());
     signal_inside(sandbox, &unshare, "TERM");
     signal_inside(sandbox, &unshare, "INT");
     sandbox.script("scan/b/run", SLEEPER);

@@ -144,7 +144,7 @@ fn svscan_delays_restart_after_requested_exit(sandbox: &Sandbox) {
             .succeeds();
     }
     sandbox.script("scan/d/run", SLEEPER);
-    sandbox.wait_until("it looks again", || sandbox.is_supervised("scan/d"));
+    sandbox.wait_until("the next scan is over", || sandbox.is_supervised("scan/d"));
     assert_eq!(svscan.stderr(), b"");
     assert!(!sandbox.exists("scan/b") && !sandbox.exists("scan/c"));
 }
@@ -211,7 +211,7 @@ fn svscan_and_supervise_survive_closed_stderr(sandbox: &Sandbox) {
     // The second of two new services comes at a later look.
     for name in ["a", "b"] {
         sandbox.script(format!("scan/{name}/run"), SLEEPER);
-        sandbox.wait_until("svscan looks", || {
+        sandbox.wait_until("svscan has scanned", || {
             sandbox.sh(&format!("svok scan/{name}")).code() == Some(0)
         });
     }
@@ -231,7 +231,7 @@ fn supervise_records_exit_in_first_second(sandbox: &Sandbox) {
         Subject::Reference => is_zombie(sandbox.service("s")),
         _ => starts() == 1 && status(sandbox) == (false, 0, b'u'),
     });
-    sandbox.wait_until("it is restarted all the same", || starts() >= 2);
+    sandbox.wait_until("the service is restarted", || starts() >= 2);
 }
 
 fn supervise_obeys_in_the_first_second(sandbox: &Sandbox) {
@@ -250,7 +250,7 @@ fn supervise_obeys_in_the_first_second(sandbox: &Sandbox) {
         sandbox.wait_until("it runs", || sandbox.exists("s/ready"));
         sandbox.sh("svc -h s").succeeds();
         sandbox.wait_until("it is hung up", || sandbox.exists("s/lived"));
-        sandbox.wait_until("it ends", || status(sandbox) == (false, 0, 0));
+        sandbox.wait_until("the process ends", || status(sandbox) == (false, 0, 0));
         String::from_utf8(sandbox.read("s/lived"))
             .unwrap()
             .parse()
@@ -275,7 +275,7 @@ fn supervise_obeys_while_fork_fails(sandbox: &Sandbox) {
     let supervise = sandbox.start(
         sandbox.shell("exec setpriv --reuid 65532 --clear-groups prlimit --nproc=0 supervise s"),
     );
-    sandbox.wait_until("it warns", || !supervise.stderr().is_empty());
+    sandbox.wait_until("the warning is written", || !supervise.stderr().is_empty());
     sandbox.sh("svc -dx s").succeeds();
     if sandbox.subject() == Subject::Reference {
         // svscan sleeps: poll has a timeout of a minute and no descriptor.

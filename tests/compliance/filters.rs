@@ -110,7 +110,7 @@ fn partial_line_passes_without_delay(sandbox: &Sandbox) {
         for (written, seen) in [("a", "a"), ("b\n", "ab\n"), ("\nc", "ab\n\nc")] {
             std::io::Write::write_all(&mut writer, written.as_bytes()).unwrap();
             let last = &written.as_bytes()[written.len() - 1..];
-            sandbox.wait_until("it is passed on", || running.stdout().ends_with(last));
+            sandbox.wait_until("the data has passed", || running.stdout().ends_with(last));
             assert_eq!(passed_on(filter, &running.stdout()), seen.as_bytes());
         }
         drop(writer);

@@ -50,7 +50,7 @@ fn runsv_obeys_during_start_delay(sandbox: &Sandbox) {
     let obeyed = || {
         let starts = lines(sandbox, "s/starts");
         send(sandbox, 'u');
-        sandbox.wait_until("it is down again", || {
+        sandbox.wait_until("the service is down again", || {
             lines(sandbox, "s/starts") > starts && sandbox.read("s/supervise/stat") == b"down\n"
         });
         let start = Instant::now();
@@ -208,7 +208,7 @@ fn svlogd_takes_processor_output_after_hup(sandbox: &Sandbox) {
     sandbox.write("lines", &lines);
     let script = "exec 3>fifo; cat lines >&3; until [ -e end ]; do sleep 0.02; done";
     let writer = sandbox.start(sandbox.shell(script));
-    sandbox.wait_until("it is processed", || sandbox.exists("begun"));
+    sandbox.wait_until("the processor runs", || sandbox.exists("begun"));
     svlogd.signal(Signal::SIGHUP);
     wait_until_asleep(sandbox, &svlogd);
     sandbox.write("go", "");

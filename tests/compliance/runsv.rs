@@ -610,7 +610,9 @@ fn short_lived_service_restarts_after_a_second(sandbox: &Sandbox) {
             .filter_map(|line| line.strip_suffix('\n')?.parse().ok())
             .collect()
     };
-    sandbox.wait_until("it started three times", || moments("s/starts").len() >= 3);
+    sandbox.wait_until("the service has started three times", || {
+        moments("s/starts").len() >= 3
+    });
     // The second is counted from the end of finish.
     for (start, end) in moments("s/starts")[1..].iter().zip(moments("s/ends")) {
         assert!(start - end > 900_000_000, "{start} {end}");
@@ -791,7 +793,7 @@ fn logger_starts_first_and_stays(sandbox: &Sandbox) {
     });
     let logger = sandbox.service("s/log");
     send(sandbox, "s", "k");
-    sandbox.wait_until("it tells again", || {
+    sandbox.wait_until("the output appears again", || {
         sandbox.read("s/log/kept") == b"run\nrun\n"
     });
     assert_eq!(sandbox.service("s/log"), logger);
@@ -821,7 +823,7 @@ fn no_line_is_lost_while_logger_is_down(sandbox: &Sandbox) {
     let before = kept().lines().count();
     send(sandbox, "s", "c");
     send(sandbox, "s/log", "u");
-    sandbox.wait_until("the log goes on", || kept().lines().count() > before + 3);
+    sandbox.wait_until("the log grows", || kept().lines().count() > before + 3);
     send(sandbox, "s", "x");
     runsv.wait().exits(0);
     let kept = kept();
@@ -922,7 +924,9 @@ fn unrunnable_logger_is_reported(sandbox: &Sandbox) {
     sandbox.sh("mkdir s/log").succeeds();
     let runsv = runsv(sandbox);
     let line = b"runsv s: fatal: unable to start log/./run: file does not exist\n";
-    sandbox.wait_until("it warns", || runsv.stderr().starts_with(line));
+    sandbox.wait_until("the warning is written", || {
+        runsv.stderr().starts_with(line)
+    });
     wait_until_up(sandbox, "s");
 }
 
@@ -959,7 +963,7 @@ fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
     let runsv = sandbox.start(
         sandbox.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 runsv s"),
     );
-    sandbox.wait_until("it warns", || !runsv.stderr().is_empty());
+    sandbox.wait_until("the warning is written", || !runsv.stderr().is_empty());
     assert_eq!(
         runsv.stderr().escape_ascii().to_string(),
         "runsv s: warning: unable to fork, sleeping: temporary failure\\n"
@@ -1012,7 +1016,7 @@ fn directory_moves_to_other_implementation(sandbox: &Sandbox) {
     let orphan = sandbox.service("s");
     first.kill();
     // Until its exec, a child holds the descriptors of runsv.
-    sandbox.wait_until("nobody answers", || {
+    sandbox.wait_until("ok has no reader", || {
         sandbox.sh("svok s").code() == Some(100)
     });
     let second = sandbox.start(sandbox.shell("exec \"$THEN/runsv\" s"));

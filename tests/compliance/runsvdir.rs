@@ -112,7 +112,7 @@ fn each_directory_is_a_service(sandbox: &Sandbox) {
     }
     assert!(!sandbox.exists("scan/.hidden/supervise"));
     let line = "runsvdir scan: warning: unable to stat n: file does not exist\n";
-    sandbox.wait_until("it warns", || !runsvdir.stderr().is_empty());
+    sandbox.wait_until("the warning is written", || !runsvdir.stderr().is_empty());
     // A second runsv would have complained of the lock.
     assert_eq!(
         String::from_utf8(runsvdir.stderr())
@@ -167,7 +167,9 @@ fn removed_directory_leaves_services_running(sandbox: &Sandbox) {
     wait_until_supervised(sandbox, "scan/a");
     sandbox.sh("mv scan away").succeeds();
     let line = b"runsvdir scan: warning: unable to stat scan: file does not exist\n";
-    sandbox.wait_until("it warns", || runsvdir.stderr().starts_with(line));
+    sandbox.wait_until("the warning is written", || {
+        runsvdir.stderr().starts_with(line)
+    });
     sandbox.sh("svok away/a").succeeds();
 }
 
@@ -202,7 +204,9 @@ fn missing_runsv_is_reported(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p scan/a").succeeds();
     let running = sandbox.start(sandbox.shell("exec env PATH=/nonexistent $FIRST/runsvdir scan"));
     let line = b"runsvdir scan: fatal: unable to start runsv a: file does not exist\n";
-    sandbox.wait_until("it complains", || running.stderr().starts_with(line));
+    sandbox.wait_until("the message is written", || {
+        running.stderr().starts_with(line)
+    });
 }
 
 fn runsv_that_exits_is_replaced(sandbox: &Sandbox) {
@@ -227,7 +231,7 @@ fn missing_directory_is_retried_each_second(sandbox: &Sandbox) {
     let mut late = sandbox.start(sandbox.shell("exec sleep 4"));
     let runsvdir = sandbox.start(sandbox.shell("exec runsvdir scan"));
     let line = "runsvdir scan: warning: unable to stat scan: file does not exist\n";
-    sandbox.wait_until("it has looked three times", || {
+    sandbox.wait_until("three scans are over", || {
         runsvdir.stderr().len() >= 3 * line.len()
     });
     assert!(late.runs());
@@ -325,7 +329,7 @@ fn unwritable_note_is_reported(sandbox: &Sandbox) {
     runsvdir.signal(Signal::SIGALRM);
     let told = || String::from_utf8(runsvdir.stderr()).unwrap();
     let words = "runsvdir scan: warning: failed to open./.forced-rescan@4000000";
-    sandbox.wait_until("it complains", || told().contains(words));
+    sandbox.wait_until("the message is written", || told().contains(words));
 }
 
 fn title_shows_standard_error(sandbox: &Sandbox) {
@@ -355,7 +359,7 @@ fn title_has_seven_characters_or_more(sandbox: &Sandbox) {
         let running = sandbox.start(sandbox.shell(&format!("exec runsvdir scan '{word}'")));
         let lines = b"runsvdir scan: warning: log must have at least seven characters.\n\
             runsvdir scan: warning: log service disabled.\n";
-        sandbox.wait_until("it warns", || running.stderr() == lines);
+        sandbox.wait_until("the warning is written", || running.stderr() == lines);
     }
     let running = sandbox.start(sandbox.shell("exec runsvdir -P scan 1234567 another"));
     // A dot is put in at once, and every fifteen minutes.

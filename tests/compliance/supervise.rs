@@ -457,7 +457,9 @@ fn unrunnable_run_is_reported_once_a_second(sandbox: &Sandbox) {
 fn short_lived_service_restarts_once_a_second(sandbox: &Sandbox) {
     sandbox.script("s/run", DIES);
     let _supervise = supervise(sandbox);
-    sandbox.wait_until("it started four times", || starts(sandbox).len() >= 4);
+    sandbox.wait_until("the service has started four times", || {
+        starts(sandbox).len() >= 4
+    });
     let starts = starts(sandbox);
     for pair in starts.windows(2) {
         let gap = pair[1] - pair[0];
@@ -472,7 +474,9 @@ fn longer_lived_service_restarts_at_once(sandbox: &Sandbox) {
         "#!/bin/sh\ndate +%s%N >>starts\nsleep 1.2\ndate +%s%N >>ends\n",
     );
     let _supervise = supervise(sandbox);
-    sandbox.wait_until("it started three times", || starts(sandbox).len() >= 3);
+    sandbox.wait_until("the service has started three times", || {
+        starts(sandbox).len() >= 3
+    });
     let ends = String::from_utf8(sandbox.read("s/ends")).unwrap();
     let ends: Vec<u64> = ends.lines().map(|line| line.parse().unwrap()).collect();
     // The restart takes milliseconds. On a busy machine, one short gap in three
@@ -503,7 +507,9 @@ fn unwritable_status_is_a_warning(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p s/supervise/status.new").succeeds();
     let first = supervise(sandbox);
     let line = b"supervise: warning: unable to open s/supervise/status.new: is a directory\n";
-    sandbox.wait_until("it warns", || first.stderr().starts_with(line));
+    sandbox.wait_until("the warning is written", || {
+        first.stderr().starts_with(line)
+    });
     sandbox.sh("svc -dx s").succeeds();
     first.wait().exits(0);
     sandbox
@@ -512,7 +518,9 @@ fn unwritable_status_is_a_warning(sandbox: &Sandbox) {
     let second = sandbox.start_supervisor("supervise", "s");
     let line =
         b"supervise: warning: unable to rename s/supervise/status.new to status: is a directory\n";
-    sandbox.wait_until("it warns", || second.stderr().starts_with(line));
+    sandbox.wait_until("the warning is written", || {
+        second.stderr().starts_with(line)
+    });
     sandbox.sh("rm -rf s/supervise/status; svc -p s").succeeds();
     sandbox.wait_until("the status is back", || {
         sandbox.exists("s/supervise/status")
@@ -529,7 +537,7 @@ fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {
     let supervise = sandbox.start(
         sandbox.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 supervise s"),
     );
-    sandbox.wait_until("it warns", || !supervise.stderr().is_empty());
+    sandbox.wait_until("the warning is written", || !supervise.stderr().is_empty());
     assert_eq!(
         supervise.stderr().escape_ascii().to_string(),
         "supervise: warning: unable to fork for s, sleeping 60 seconds: temporary failure\\n"
@@ -584,6 +592,8 @@ fn a_killed_service_is_restarted(sandbox: &Sandbox) {
     for _ in 0..2 {
         let before = sandbox.service("s");
         testkit::kill(before, Signal::SIGKILL).unwrap();
-        sandbox.wait_until("it has another pid", || sandbox.service("s") != before);
+        sandbox.wait_until("the service has another pid", || {
+            sandbox.service("s") != before
+        });
     }
 }

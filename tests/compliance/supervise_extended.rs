@@ -101,7 +101,9 @@ fn kill_service(sandbox: &Sandbox, signal: Signal) -> Pid {
 /// Waits until the service runs as another process than that.
 #[track_caller]
 fn wait_for_another(sandbox: &Sandbox, than: Pid) {
-    sandbox.wait_until("it is started again", || sandbox.service("s") != than);
+    sandbox.wait_until("the service is started again", || {
+        sandbox.service("s") != than
+    });
 }
 
 /// Seconds, the fraction of them included, in a label.
@@ -175,7 +177,7 @@ fn finish_receives_exit_status(sandbox: &Sandbox) {
         "s/told",
         &format!("256 {} s {first}\n", Signal::SIGUSR1 as i32),
     );
-    sandbox.wait_until("it exits", || {
+    sandbox.wait_until("the process exits", || {
         String::from_utf8(sandbox.read("s/told"))
             .unwrap()
             .lines()
@@ -333,7 +335,9 @@ fn unrunnable_notify_is_reported(sandbox: &Sandbox) {
     sandbox.write("s/notify", "");
     let supervise = supervise(sandbox);
     let line = "supervise: fatal: unable to start s/notify: access denied\n";
-    sandbox.wait_until("it is reported", || supervise.stderr() == line.as_bytes());
+    sandbox.wait_until("the report is written", || {
+        supervise.stderr() == line.as_bytes()
+    });
     wait_for_status(sandbox, (true, 0, b'u'));
 }
 
@@ -356,7 +360,7 @@ fn notification_makes_service_ready(sandbox: &Sandbox) {
     assert_eq!(told(sandbox, "pid"), sandbox.service("s").to_string());
     assert_svstat_says(sandbox, "up (pid P) S seconds", ", ready");
     // Further output on the descriptor does not block the service.
-    sandbox.wait_until("all is said", || sandbox.exists("s/done"));
+    sandbox.wait_until("all output is written", || sandbox.exists("s/done"));
     let process = kill_service(sandbox, Signal::SIGKILL);
     wait_for_another(sandbox, process);
     wait_for_state(sandbox, "starting");
@@ -373,7 +377,7 @@ fn notification_before_exit_counts(sandbox: &Sandbox) {
     sandbox.write("s/notification-fd", "4");
     sandbox.write("s/restart-delay-max", "9");
     let _supervise = supervise(sandbox);
-    sandbox.wait_until("it is started again and again", || {
+    sandbox.wait_until("the service is started repeatedly", || {
         // Before the first start there is nothing to wait for.
         assert!([None, Some(0), Some(1)].contains(&delay(sandbox)));
         fs::read_to_string(sandbox.path("s/starts")).is_ok_and(|starts| starts.lines().count() > 3)

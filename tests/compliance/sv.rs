@@ -930,7 +930,7 @@ fn force_commands_kill_after_timeout(sandbox: &Sandbox) {
         "#!/bin/sh\ntrap '' TERM\necho >ready\nwhile :; do sleep 0.1; done\n",
     );
     let runsv = runsv(sandbox);
-    sandbox.wait_until("it ignores TERM", || sandbox.exists("s/ready"));
+    sandbox.wait_until("the service ignores TERM", || sandbox.exists("s/ready"));
     says(
         sandbox,
         "sv -w 0 stop ./s",

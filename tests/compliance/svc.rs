@@ -334,7 +334,7 @@ fn commands_reach_the_service(sandbox: &Sandbox) {
     }
     let first = sandbox.service("s");
     sandbox.sh("svc -k s").succeeds();
-    sandbox.wait_until("it is killed and restarted", || {
+    sandbox.wait_until("the service is killed and restarted", || {
         sandbox.service("s") != first
     });
 }

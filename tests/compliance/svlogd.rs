@@ -530,7 +530,7 @@ fn unrunnable_processor_is_retried(sandbox: &Sandbox) {
         let said = format!(
             "svlogd: fatal: unable to {message}\nsvlogd: warning: processor failed, restart: m\n"
         );
-        sandbox.wait_until("it has said so twice", || {
+        sandbox.wait_until("the message is written twice", || {
             running.stderr().starts_with(said.repeat(2).as_bytes())
         });
         sandbox.sh(&format!("cd m; {help}")).succeeds();
@@ -650,7 +650,9 @@ fn alrm_rotates_nonempty_current(sandbox: &Sandbox) {
     directory(sandbox, "");
     let (running, mut feed) = start(sandbox, "-v");
     running.signal(SIGALRM);
-    sandbox.wait_until("it says so", || running.stderr().ends_with(b"received.\n"));
+    sandbox.wait_until("the message is written", || {
+        running.stderr().ends_with(b"received.\n")
+    });
     feed.write("one\n");
     wait_for(sandbox, "current", "one\n");
     running.signal(SIGALRM);
@@ -704,7 +706,7 @@ fn t_rotates_file_at_age(sandbox: &Sandbox) {
     directory(sandbox, "t1\n");
     let (running, mut feed) = start(sandbox, "");
     feed.write("one\n");
-    sandbox.wait_until("it is rotated", || contents(sandbox, "m").len() == 2);
+    sandbox.wait_until("the file is rotated", || contents(sandbox, "m").len() == 2);
     assert_eq!(contents(sandbox, "m"), [b"one\n".to_vec(), Vec::new()]);
     feed.end();
     running.wait().succeeds();

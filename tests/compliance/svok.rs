@@ -38,7 +38,7 @@ fn exit_code_says_whether_supervise_runs(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("svok s").is(100, "", "");
     let supervise = sandbox.start(sandbox.shell("exec supervise s"));
-    sandbox.wait_until("svok says yes", || sandbox.is_supervised("s"));
+    sandbox.wait_until("svok succeeds", || sandbox.is_supervised("s"));
     sandbox.sh("svok s").succeeds();
     sandbox.sh("svc -dx s").succeeds();
     supervise.wait().succeeds();

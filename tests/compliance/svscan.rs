@@ -145,7 +145,7 @@ fn unreadable_entry_is_a_warning(sandbox: &Sandbox) {
         .sh("mkdir -p scan/c; ln -s log scan/c/log; ln -s nowhere scan/d; ln -s e scan/e")
         .succeeds();
     let svscan = svscan(sandbox);
-    sandbox.wait_until("it warns", || lines(&svscan) >= 3);
+    sandbox.wait_until("the warning is written", || lines(&svscan) >= 3);
     let stderr = String::from_utf8(svscan.stderr()).unwrap();
     let mut lines: Vec<_> = stderr.lines().take(3).collect();
     lines.sort_unstable();
@@ -167,13 +167,15 @@ fn unreadable_scan_directory_is_a_warning(sandbox: &Sandbox) {
     let svscan =
         sandbox.start(sandbox.shell("exec setpriv --reuid 65534 --clear-groups svscan scan"));
     let warning = "svscan: warning: unable to read directory: access denied\n";
-    sandbox.wait_until("it warns", || svscan.stderr() == warning.as_bytes());
+    sandbox.wait_until("the warning is written", || {
+        svscan.stderr() == warning.as_bytes()
+    });
 }
 
 fn missing_supervise_is_a_warning(sandbox: &Sandbox) {
     sandbox.sh("mkdir -p scan/a/log").succeeds();
     let svscan = sandbox.start(sandbox.shell("exec env PATH=/nonexistent $FIRST/svscan scan"));
-    sandbox.wait_until("it warns", || lines(&svscan) >= 2);
+    sandbox.wait_until("the warning is written", || lines(&svscan) >= 2);
     let stderr = String::from_utf8(svscan.stderr()).unwrap();
     let mut lines: Vec<_> = stderr.lines().take(2).collect();
     lines.sort_unstable();
@@ -197,13 +199,15 @@ fn process_and_descriptor_limits_are_warnings(sandbox: &Sandbox) {
         sandbox.shell("exec setpriv --reuid 65533 --clear-groups prlimit --nproc=0 svscan scan"),
     );
     let warning = "svscan: warning: unable to fork for a: temporary failure\n";
-    sandbox.wait_until("it warns", || none.stderr() == warning.as_bytes());
+    sandbox.wait_until("the warning is written", || {
+        none.stderr() == warning.as_bytes()
+    });
     for n in 0..12 {
         sandbox.sh(&format!("mkdir -p many/{n:02}/log")).succeeds();
     }
     let full =
         sandbox.start(sandbox.shell("PATH=$PWD/nothing; ulimit -n 20; exec $FIRST/svscan many"));
-    sandbox.wait_until("it warns", || {
+    sandbox.wait_until("the warning is written", || {
         let complaints = String::from_utf8(full.stderr()).unwrap();
         complaints.lines().any(|line| {
             let name = line.strip_prefix("svscan: warning: unable to create pipe for ");

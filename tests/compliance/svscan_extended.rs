@@ -465,11 +465,11 @@ fn essential_restart_stops_nothing(sandbox: &Sandbox) {
         "state=failed\nexit_code=9\nsince=@400000004d52960a0ebe121c\n",
     );
     let svscan = svscan(sandbox);
-    sandbox.wait_until("it has come up again", || {
+    sandbox.wait_until("the service is up again", || {
         text(sandbox, "scan/main/runs").len() == 3
     });
     sandbox.sh("svc -d scan/main").succeeds();
-    sandbox.wait_until("it is down", || {
+    sandbox.wait_until("the service is down", || {
         text(sandbox, "scan/main/supervise/state").starts_with("state=down\n")
     });
     // A scan proves that svscan has not begun to stop.

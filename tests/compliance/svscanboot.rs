@@ -166,7 +166,7 @@ fn leftover_services_are_stopped(sandbox: &Sandbox) {
     let left = ["s", "s/log"].map(|service| {
         let supervise =
             sandbox.start(sandbox.shell(&format!("exec supervise etc/service/{service}")));
-        sandbox.wait_until("it is up", || {
+        sandbox.wait_until("the service is up", || {
             sandbox
                 .sh(&format!("svstat etc/service/{service}"))
                 .text()

@@ -160,7 +160,9 @@ fn short_down_state_is_noticed(sandbox: &Sandbox) {
     }
     let before = sandbox.service("s");
     sandbox.sh("svc -t s").succeeds();
-    sandbox.wait_until("it is started again", || sandbox.service("s") != before);
+    sandbox.wait_until("the service is started again", || {
+        sandbox.service("s") != before
+    });
     for svwait in waiting {
         svwait.signal(Signal::SIGCONT);
         svwait.wait().succeeds();

@@ -73,7 +73,7 @@ fn label_is_time_of_first_byte(sandbox: &Sandbox) {
     let write_and_see = |writer: &mut UnixStream, bytes: &str| {
         let before = now();
         writer.write_all(bytes.as_bytes()).unwrap();
-        sandbox.wait_until("it is passed on", || {
+        sandbox.wait_until("the data has passed", || {
             running.stdout().ends_with(bytes.as_bytes())
         });
         (before, now())

@@ -149,7 +149,7 @@ const UNSTARTED: &[(&str, &str)] = &[
 ];
 
 fn first_line(sandbox: &Sandbox, running: &Running) -> String {
-    sandbox.wait_until("something is said", || running.stderr().contains(&b'\n'));
+    sandbox.wait_until("a message is written", || running.stderr().contains(&b'\n'));
     let said = String::from_utf8(running.stderr()).unwrap();
     said.lines().next().unwrap().to_owned()
 }
@@ -226,7 +226,9 @@ fn unrunnable_processor_reports_its_error(sandbox: &Sandbox) {
             "multilog: fatal: unable to run cat this: {error}\n\
              multilog: warning: processor failed in ./m, pausing\n"
         );
-        sandbox.wait_until("both are said", || running.stderr().len() >= expected.len());
+        sandbox.wait_until("both messages are written", || {
+            running.stderr().len() >= expected.len()
+        });
         assert_eq!(String::from_utf8(running.stderr()).unwrap(), expected);
     }
 }
