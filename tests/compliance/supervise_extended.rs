@@ -9,7 +9,7 @@ use std::path::Path;
 use daemontools_core::label::Label;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getsid};
-use testkit::{Running, SLEEPER, Sandbox, Subject, kill, theirs_on_ours};
+use testkit::{Outcome, Running, SLEEPER, Sandbox, Subject, kill, theirs_on_ours};
 
 use super::{supervise as supervise_as_ever, wait_for_status};
 
@@ -667,6 +667,15 @@ fn the_last_deaths_are_kept(sandbox: &Sandbox) {
     }
 }
 
+/// Runs supervise by a script, waits for one start of the service and exits.
+fn start_and_exit(sandbox: &Sandbox, script: &str) -> Outcome {
+    sandbox.sh("rm -f s/starts").succeeds();
+    let supervise = sandbox.start(sandbox.shell(script));
+    wait_for_lines(sandbox, "s/starts", "start\n");
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait()
+}
+
 fn malformed_setting_is_reported_and_ignored(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
     let milliseconds = "a number of milliseconds from 0 to 4294967295";
@@ -701,29 +710,23 @@ fn malformed_setting_is_reported_and_ignored(sandbox: &Sandbox) {
     ];
     for (file, text, meaning) in bad {
         sandbox.write(format!("s/{file}"), text);
-        sandbox.sh("rm -f s/starts").succeeds();
-        let supervise = supervise(sandbox);
         let warning = format!("supervise: warning: s/{file} is not {meaning}: ignored\n");
-        wait_for_lines(sandbox, "s/starts", "start\n");
-        sandbox.sh("svc -dx s").succeeds();
-        supervise.wait().is(0, "", warning);
+        start_and_exit(sandbox, "exec supervise -e s").is(0, "", warning);
         sandbox.sh(&format!("rm s/{file}")).succeeds();
     }
     // The next number would be the first one that is too high.
     for (number, allowed) in [(63, true), (64, false)] {
         for file in ["lock-fd", "notification-fd"] {
             sandbox.write(format!("s/{file}"), number.to_string());
-            sandbox.sh("rm -f s/starts").succeeds();
-            let supervise = sandbox.start(sandbox.shell("ulimit -n 64; exec supervise -e s"));
-            wait_for_lines(sandbox, "s/starts", "start\n");
-            sandbox.sh("svc -dx s").succeeds();
             let warning = format!(
                 "supervise: warning: s/{file} is not a descriptor that the limit on them \
                     allows: ignored\n"
             );
-            supervise
-                .wait()
-                .is(0, "", if allowed { "" } else { &warning });
+            start_and_exit(sandbox, "ulimit -n 64; exec supervise -e s").is(
+                0,
+                "",
+                if allowed { "" } else { &warning },
+            );
             sandbox.sh(&format!("rm s/{file}")).succeeds();
         }
     }
@@ -732,20 +735,18 @@ fn malformed_setting_is_reported_and_ignored(sandbox: &Sandbox) {
         ("no-setsid", "ln -s no-setsid s/no-setsid"),
         ("essential", "ln -s essential s/essential"),
     ] {
-        sandbox.sh(&format!("{make}; rm -f s/starts")).succeeds();
-        let supervise = supervise(sandbox);
-        wait_for_lines(sandbox, "s/starts", "start\n");
-        sandbox.sh(&format!("svc -dx s; rm -r s/{file}")).succeeds();
+        sandbox.sh(make).succeeds();
         let why = if make.starts_with("ln") {
             "symbolic link loop"
         } else {
             "is a directory"
         };
-        supervise.wait().is(
+        start_and_exit(sandbox, "exec supervise -e s").is(
             0,
             "",
             format!("supervise: warning: unable to read s/{file}: {why}\n"),
         );
+        sandbox.sh(&format!("rm -r s/{file}")).succeeds();
     }
     // A FIFO does not block; equal numbers count as one.
     sandbox
