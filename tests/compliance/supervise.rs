@@ -322,10 +322,10 @@ fn exit_keeps_service_and_prevents_restart(sandbox: &Sandbox) {
     let mut supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
     let service = sandbox.service("s");
-    sandbox.sh("svc -x s; svc -pc s").succeeds();
-    sandbox.wait_until("the commands are read", || {
-        sandbox.sh("svstat s").masked() == "s: up (pid P) S seconds\n"
-    });
+    sandbox.sh("svc -x s; svc -p s").succeeds();
+    wait_for_status(sandbox, (true, 1, b'u'));
+    sandbox.sh("svc -c s").succeeds();
+    wait_for_status(sandbox, (true, 0, b'u'));
     assert!(supervise.runs());
     assert_eq!(sandbox.service("s"), service);
     sandbox.sh("svc -ut s").succeeds();
@@ -362,6 +362,10 @@ fn signals_to_supervise_do_not_stop_service(sandbox: &Sandbox) {
         supervise.signal(signal);
         assert_eq!(supervise.wait().signal(), Some(signal as i32));
         testkit::kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
+        // Until its exec, the service holds the lock of supervise.
+        sandbox.wait_until("the lock is free", || {
+            sandbox.sh("svok s").code() == Some(100)
+        });
     }
 }
 
@@ -436,7 +440,9 @@ fn unrunnable_run_is_reported_once_a_second(sandbox: &Sandbox) {
     let told = |complaint: &str| {
         let supervise = supervise(sandbox);
         let line = format!("supervise: fatal: unable to start s/run: {complaint}\n");
-        sandbox.wait_until(&line, || supervise.stderr() == line.repeat(2).as_bytes());
+        sandbox.wait_until(&line, || {
+            supervise.stderr().starts_with(line.repeat(2).as_bytes())
+        });
         sandbox.sh("svc -dx s").succeeds();
         let stderr = supervise.wait().error_text();
         assert_eq!(stderr.replace(&line, ""), "");
@@ -456,16 +462,18 @@ fn unrunnable_run_is_reported_once_a_second(sandbox: &Sandbox) {
 
 fn short_lived_service_restarts_once_a_second(sandbox: &Sandbox) {
     sandbox.script("s/run", DIES);
+    let before = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     let _supervise = supervise(sandbox);
     sandbox.wait_until("the service has started four times", || {
         starts(sandbox).len() >= 4
     });
     let starts = starts(sandbox);
-    for pair in starts.windows(2) {
-        let gap = pair[1] - pair[0];
-        // The first moment is taken by date(1), which has to start, too.
-        assert!((800_000_000..4_000_000_000).contains(&gap), "{starts:?}");
+    // On a busy machine, date(1) may record any start late.
+    for (earliest, start) in (0..).step_by(800_000_000).zip(&starts) {
+        assert!(u128::from(*start) >= before + earliest, "{starts:?}");
     }
+    let mut gaps = starts.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(gaps.any(|gap| gap < 4_000_000_000), "{starts:?}");
 }
 
 fn longer_lived_service_restarts_at_once(sandbox: &Sandbox) {
@@ -498,8 +506,11 @@ fn once_does_not_restart_service(sandbox: &Sandbox) {
     wait_for_status(sandbox, (false, 0, 0));
     sandbox.sh("svc -o s").succeeds();
     sandbox.wait_until("it ran again", || starts(sandbox).len() == 2);
+    // The record may not show the second start yet.
+    sandbox.wait_until("svstat shows it down", || {
+        sandbox.sh("svstat s").masked() == "s: down S seconds\n"
+    });
     wait_for_status(sandbox, (false, 0, 0));
-    assert_eq!(sandbox.sh("svstat s").masked(), "s: down S seconds\n");
 }
 
 fn unwritable_status_is_a_warning(sandbox: &Sandbox) {

@@ -73,10 +73,8 @@ fn assert_svstat_says(sandbox: &Sandbox, plain: &str, more: &str) {
         Subject::Ours | Subject::TheirsThenOurs => more,
         Subject::Reference | Subject::OursThenTheirs => "",
     };
-    assert_eq!(
-        sandbox.sh("svstat s").masked(),
-        format!("s: {plain}{more}\n")
-    );
+    let line = format!("s: {plain}{more}\n");
+    sandbox.wait_until(&line, || sandbox.sh("svstat s").masked() == line);
 }
 
 /// Waits until a file in the sandbox has the lines.
@@ -172,11 +170,11 @@ fn finish_receives_exit_status(sandbox: &Sandbox) {
     let _supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
     let first = kill_service(sandbox, Signal::SIGUSR1);
-    wait_for_lines(
-        sandbox,
-        "s/told",
-        &format!("256 {} s {first}\n", Signal::SIGUSR1 as i32),
-    );
+    let line = format!("256 {} s {first}\n", Signal::SIGUSR1 as i32);
+    sandbox.wait_until(&line, || {
+        let told = fs::read_to_string(sandbox.path("s/told"));
+        told.is_ok_and(|told| told.starts_with(&line))
+    });
     sandbox.wait_until("the process exits", || {
         String::from_utf8(sandbox.read("s/told"))
             .unwrap()
@@ -188,6 +186,7 @@ fn finish_receives_exit_status(sandbox: &Sandbox) {
     let second = text.lines().nth(1).unwrap();
     assert!(second.starts_with("7 0 s "), "{second:?}");
     // No signals are for finish, and the service is down meanwhile.
+    sandbox.write("s/timeout-finish", "0");
     sandbox.script(
         "s/finish",
         "#!/bin/sh\necho $$ >finishing\nexec sleep 1000\n",
@@ -446,7 +445,7 @@ fn restart_limit_marks_service_failed(sandbox: &Sandbox) {
 fn deaths_outside_interval_do_not_count(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\n");
     sandbox.write("s/restart-limit-count", "1");
-    sandbox.write("s/restart-limit-interval", "0.5");
+    sandbox.write("s/restart-limit-interval", "0.1");
     let _supervise = supervise(sandbox);
     wait_for_starts(sandbox, 4);
     // One of the two settings suffices: more than three deaths in a minute.
@@ -493,7 +492,9 @@ fn stop_signal_may_change_while_running(sandbox: &Sandbox) {
     let supervise = supervise(sandbox);
     sandbox.wait_until("it is there", || sandbox.exists("s/there"));
     // supervise does not repeat the message about the setting.
-    sandbox.sh("svc -d s; svc -u s").succeeds();
+    sandbox.sh("svc -d s").succeeds();
+    wait_for_status(sandbox, (true, 0, b'd'));
+    sandbox.sh("svc -u s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     sandbox.write("s/down-signal", "USR1");
     sandbox.sh("svc -dx s").succeeds();
@@ -515,8 +516,8 @@ fn stop_timeout_kills_service(sandbox: &Sandbox) {
     let supervise = supervise(sandbox);
     sandbox.wait_until("it is there", || sandbox.exists("s/there"));
     let process = sandbox.service("s");
-    // Not by TERM alone.
-    sandbox.sh("svc -t s; svc -d s; svc -u s").succeeds();
+    // Not by TERM alone. One call sends all bytes before the timeout.
+    sandbox.sh("svc -tdu s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
     assert_eq!(sandbox.service("s"), process);
     // 0 disables the timeout: the service ignored TERM all the time.
