@@ -168,7 +168,7 @@ fn unreadable_scan_directory_is_a_warning(sandbox: &Sandbox) {
         sandbox.start(sandbox.shell("exec setpriv --reuid 65534 --clear-groups svscan scan"));
     let warning = "svscan: warning: unable to read directory: access denied\n";
     sandbox.wait_until("the warning is written", || {
-        svscan.stderr() == warning.as_bytes()
+        svscan.stderr().starts_with(warning.as_bytes())
     });
 }
 
@@ -200,7 +200,7 @@ fn process_and_descriptor_limits_are_warnings(sandbox: &Sandbox) {
     );
     let warning = "svscan: warning: unable to fork for a: temporary failure\n";
     sandbox.wait_until("the warning is written", || {
-        none.stderr() == warning.as_bytes()
+        none.stderr().starts_with(warning.as_bytes())
     });
     for n in 0..12 {
         sandbox.sh(&format!("mkdir -p many/{n:02}/log")).succeeds();
@@ -359,11 +359,11 @@ fn restart_of_service_or_logger_loses_no_line(sandbox: &Sandbox) {
 fn supervise_that_exits_is_restarted(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     sandbox.write("scan/a/down", "");
-    let _svscan = svscan(sandbox);
+    let svscan = svscan(sandbox);
     wait_for_services(sandbox, &["scan/a"]);
+    let children = format!("ps -o pid= --ppid {}", svscan.pid());
+    let supervise = sandbox.sh(&children).text();
     sandbox.sh("svc -x scan/a").succeeds();
-    sandbox.wait_until("supervise ends", || {
-        sandbox.sh("svok scan/a").code() == Some(100)
-    });
+    sandbox.wait_for(&children, |pids| !["", &supervise].contains(&pids));
     wait_for_services(sandbox, &["scan/a"]);
 }

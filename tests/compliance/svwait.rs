@@ -610,7 +610,9 @@ fn state_of_supervise_e_is_used(sandbox: &Sandbox) {
     // The first start that is seen is the one that counts.
     let mut restarted = start(sandbox, "-R s");
     state("starting");
-    sandbox.sh("svc -t s && svwait -r s").succeeds();
+    let again = start(sandbox, "-r s");
+    sandbox.sh("svc -t s").succeeds();
+    again.wait().succeeds();
     assert!(restarted.runs());
     state("ready");
     restarted.wait().succeeds();
@@ -662,6 +664,7 @@ fn ready_and_finished_of_supervise_e_are_awaited(sandbox: &Sandbox) {
     );
     sandbox.script("s/finish", "#!/bin/sh\nread line <done\n");
     sandbox.write("s/notification-fd", "3\n");
+    sandbox.write("s/timeout-finish", "0");
     sandbox.sh("mkfifo s/go s/done").succeeds();
     let _supervise = sandbox.start(sandbox.shell("exec supervise -e s"));
     let mut ready = start(sandbox, "-U s");
