@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
 use testkit::{Running, Sandbox, Subject, compliance, ours, skip, theirs_on_ours};
 
-use super::{contents, files, line, masked, sizes, start};
+use super::{contents, count, files, line, masked, sizes, start};
 
 compliance!(unknown_words_are_ignored_or_refused);
 
@@ -130,9 +130,7 @@ fn file_is_closed_at_age_without_input(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["R1", "./m"]);
     for (number, line) in ["a\n", "b\n"].into_iter().enumerate() {
         feed.write(line);
-        sandbox.wait_until("the file is closed", || {
-            contents(sandbox, "m").len() == number + 2
-        });
+        sandbox.wait_until("the file is closed", || count(sandbox, "m") == number + 2);
     }
     feed.settle(sandbox, &running);
     assert_eq!(contents(sandbox, "m"), [&b"a\n"[..], b"b\n", b""]);
@@ -156,7 +154,7 @@ fn first_line_arms_age_timer(sandbox: &Sandbox) {
     feed.settle(sandbox, &running);
     wait_for_patience(sandbox, &running, false);
     running.signal(SIGALRM);
-    sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
+    sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
     wait_for_patience(sandbox, &running, true);
     running.signal(SIGTERM);
     running.wait().succeeds();
@@ -178,7 +176,7 @@ fn rotation_by_size_disarms_age_timer(sandbox: &Sandbox) {
     feed.settle(sandbox, &running);
     wait_for_patience(sandbox, &running, false);
     feed.write(line(4000));
-    sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
+    sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
     wait_for_patience(sandbox, &running, true);
     feed.end();
     running.wait().succeeds();
@@ -188,7 +186,7 @@ fn rotation_by_size_disarms_age_timer(sandbox: &Sandbox) {
 fn partial_line_moves_to_next_file(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["R1", "./m"]);
     feed.write("a\nbegun");
-    sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
+    sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
     feed.write(" ended\n");
     feed.end();
     running.wait().succeeds();
@@ -201,7 +199,7 @@ fn age_closes_file_while_term_waits_for_line(sandbox: &Sandbox) {
     feed.write("a\nbegun");
     feed.settle(sandbox, &running);
     running.signal(SIGTERM);
-    sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
+    sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
     feed.write(" ended\nnext\n");
     running.wait().succeeds();
     // The age of the second file may have been reached, too.
@@ -213,9 +211,7 @@ fn directories_have_separate_ages(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, &["./a", "R1", "./b", "./c", "R0", "./d"]);
     feed.write("a\n");
     sandbox.wait_until("the files are closed", || {
-        ["b", "c"]
-            .iter()
-            .all(|log| contents(sandbox, log).len() == 2)
+        ["b", "c"].iter().all(|log| count(sandbox, log) == 2)
     });
     wait_for_patience(sandbox, &running, true);
     feed.end();

@@ -65,6 +65,16 @@ pub(crate) fn contents(sandbox: &Sandbox, log: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// The number of the files that [`contents`] reads. During a rotation, `current`
+/// is missing for a moment.
+pub(crate) fn count(sandbox: &Sandbox, log: &str) -> usize {
+    let names = std::fs::read_dir(sandbox.path(log)).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| name == "current" || name.as_encoded_bytes().starts_with(b"@"))
+        .count()
+}
+
 /// The sizes of [`contents`].
 pub(crate) fn sizes(sandbox: &Sandbox, log: &str) -> Vec<usize> {
     contents(sandbox, log).iter().map(Vec::len).collect()

@@ -4,7 +4,7 @@
 use nix::sys::signal::Signal::{SIGALRM, SIGTERM};
 use testkit::{Sandbox, compliance};
 
-use super::{Feed, contents, files, masked, start};
+use super::{Feed, contents, count, files, masked, start};
 
 compliance!(
     term_ends_at_once_between_lines,
@@ -135,7 +135,7 @@ fn term_works_if_inherited_ignored_or_blocked(sandbox: &Sandbox) {
         sandbox.exists("m/current") && sandbox.read("m/current") == b"a\n"
     });
     running.signal(SIGALRM);
-    sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
+    sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
     running.signal(SIGTERM);
     running.wait().succeeds();
 }
@@ -145,7 +145,7 @@ fn alrm_closes_nonempty_current(sandbox: &Sandbox) {
     feed.write("a\n");
     feed.settle(sandbox, &running);
     running.signal(SIGALRM);
-    sandbox.wait_until("the file is closed", || contents(sandbox, "a").len() == 2);
+    sandbox.wait_until("the file is closed", || count(sandbox, "a") == 2);
     feed.settle(sandbox, &running);
     assert_eq!(
         files(sandbox, "a"),
@@ -173,7 +173,7 @@ fn alrm_moves_partial_line_to_next_file(sandbox: &Sandbox) {
     feed.write("a\nbegun");
     feed.settle(sandbox, &running);
     running.signal(SIGALRM);
-    sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
+    sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
     feed.write(" ended\n");
     feed.end();
     running.wait().succeeds();
@@ -185,7 +185,7 @@ fn alrm_cuts_a_long_line(sandbox: &Sandbox) {
     feed.write("x".repeat(1500));
     feed.settle(sandbox, &running);
     running.signal(SIGALRM);
-    sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
+    sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
     feed.write("y\n");
     feed.end();
     running.wait().succeeds();
@@ -199,7 +199,7 @@ fn alrm_closes_continued_current(sandbox: &Sandbox) {
     sandbox.feed("old\n", "multilog ./m").succeeds();
     let (running, mut feed) = start(sandbox, &["./m"]);
     running.signal(SIGALRM);
-    sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
+    sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
     feed.end();
     running.wait().succeeds();
     assert_eq!(contents(sandbox, "m"), [&b"old\n"[..], b""]);
@@ -214,7 +214,7 @@ fn alrm_and_term_both_take_effect(sandbox: &Sandbox) {
         feed.settle(sandbox, &running);
         running.signal(if first == SIGALRM { SIGTERM } else { SIGALRM });
         feed.settle(sandbox, &running);
-        sandbox.wait_until("the file is closed", || contents(sandbox, "m").len() == 2);
+        sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
         feed.settle(sandbox, &running);
         feed.write(" ended\nnext\n");
         running.wait().succeeds();
