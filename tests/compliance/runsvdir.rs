@@ -228,7 +228,7 @@ fn runsv_that_exits_is_replaced(sandbox: &Sandbox) {
 
 fn missing_directory_is_retried_each_second(sandbox: &Sandbox) {
     // Not each five seconds, as later on.
-    let mut late = sandbox.start(sandbox.shell("exec sleep 4"));
+    let mut late = sandbox.start(sandbox.shell("exec sleep 9"));
     let runsvdir = sandbox.start(sandbox.shell("exec runsvdir scan"));
     let line = "runsvdir scan: warning: unable to stat scan: file does not exist\n";
     sandbox.wait_until("three scans are over", || {
@@ -313,11 +313,9 @@ fn alrm_scans_and_writes_note(sandbox: &Sandbox) {
     let note = String::from_utf8(sandbox.read("scan/.forced-rescan")).unwrap();
     assert!(note.starts_with("@4000000"), "{note}");
     assert_eq!(sandbox.sh("stat -c %a scan/.forced-rescan").text(), "644\n");
-    assert!(
-        String::from_utf8(runsvdir.stderr())
-            .unwrap()
-            .starts_with(&line.repeat(2))
-    );
+    sandbox.wait_until("it looks again", || {
+        runsvdir.stderr().starts_with(line.repeat(2).as_bytes())
+    });
 }
 
 fn unwritable_note_is_reported(sandbox: &Sandbox) {
