@@ -95,6 +95,7 @@ fn service_retries_after_wait_timeout(sandbox: &Sandbox) {
             .get(4)
             .is_some_and(|restarts| restarts != "0")
     });
+    wait_for_state(sandbox, "db", "starting");
     assert!(!sandbox.exists("service/web/served"));
     sandbox
         .sh(">service/db/mended; svc -t service/db")
