@@ -229,7 +229,9 @@ fn unrunnable_processor_reports_its_error(sandbox: &Sandbox) {
         sandbox.wait_until("both messages are written", || {
             running.stderr().len() >= expected.len()
         });
-        assert_eq!(String::from_utf8(running.stderr()).unwrap(), expected);
+        // The messages repeat after five seconds.
+        let said = String::from_utf8(running.stderr()).unwrap();
+        assert!(said.starts_with(&expected), "{said}");
     }
 }
 
@@ -318,9 +320,12 @@ fn retry_after_five_seconds_loses_nothing(sandbox: &Sandbox) {
             .succeeds();
     }
     for (n, ((_, says, _, left), (running, _))) in failures.iter().zip(running).enumerate() {
-        running
-            .wait()
-            .is(0, "", format!("multilog: warning: {says}\n"));
+        // On a busy machine, the repair may come after the first retry.
+        let outcome = running.wait();
+        let repeated = outcome.error_text();
+        let repeated = repeated.replace(&format!("multilog: warning: {says}\n"), "");
+        assert_eq!(repeated, "", "{outcome:?}");
+        assert_eq!((outcome.code(), outcome.text().as_str()), (Some(0), ""));
         assert_eq!(files(sandbox, &format!("{n}/m")), *left, "{says}");
         let text = contents(sandbox, &format!("{n}/m")).concat();
         let text = text.strip_prefix(b"c\n").unwrap_or(&text);
