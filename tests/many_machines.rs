@@ -57,7 +57,7 @@ fn ansible_drives_services(sandbox: &Sandbox) {
 
     let first = play(sandbox, recipe);
     assert!(first.text().contains(" changed=6 "), "{first:?}");
-    sandbox.wait_until("it is up", || {
+    sandbox.wait_until("the service is up", || {
         svstat(sandbox) == "sv/clock: up (pid P) S seconds\n"
     });
     sandbox.wait_until("the log exists", || {
@@ -72,7 +72,7 @@ fn ansible_drives_services(sandbox: &Sandbox) {
         "sv/clock: up (pid P) S seconds, normally down\n"
     );
     run_module(sandbox, r#""state": "stopped""#);
-    sandbox.wait_until("it is down", || {
+    sandbox.wait_until("the service is down", || {
         svstat(sandbox) == "sv/clock: down S seconds\n"
     });
     assert_eq!(
@@ -81,7 +81,7 @@ fn ansible_drives_services(sandbox: &Sandbox) {
     );
     assert_eq!(svstat(sandbox), "sv/clock: down S seconds, normally up\n");
     run_module(sandbox, r#""state": "started""#);
-    sandbox.wait_until("it is up", || {
+    sandbox.wait_until("the service is up", || {
         svstat(sandbox) == "sv/clock: up (pid P) S seconds\n"
     });
     for state in ["restarted", "killed"] {

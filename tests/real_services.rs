@@ -198,7 +198,8 @@ fn numbers(sandbox: &Sandbox) -> Vec<u64> {
     logged(sandbox).iter().filter_map(number).collect()
 }
 
-/// One service: a thread sends requests, and another disturbs the service.
+/// A service under test: a thread sends requests, and another disturbs the
+/// service.
 struct Trial<'a> {
     sandbox: &'a Sandbox,
     request: fn(&mut UnixStream, u64) -> io::Result<bool>,

@@ -108,6 +108,21 @@ pub(crate) fn pretend(sandbox: &Sandbox, service: &str, record: Record) -> Held 
     }
 }
 
+/// The commands of an init script.
+pub(crate) const INIT_WORDS: [&str; 11] = [
+    "start",
+    "stop",
+    "restart",
+    "reload",
+    "shutdown",
+    "check",
+    "try-restart",
+    "force-stop",
+    "force-reload",
+    "force-restart",
+    "force-shutdown",
+];
+
 const USAGE: &str = "usage: sv [-v] [-w sec] command service ...\n\n";
 
 /// Standard output with the pids and seconds of sv masked.
@@ -508,19 +523,7 @@ fn words_send_their_letters(sandbox: &Sandbox) {
          status \ns \nstat \nstartx \nshutdow \n"
     );
     let mut sent = String::new();
-    for word in [
-        "start",
-        "stop",
-        "restart",
-        "reload",
-        "shutdown",
-        "check",
-        "try-restart",
-        "force-stop",
-        "force-reload",
-        "force-restart",
-        "force-shutdown",
-    ] {
+    for word in INIT_WORDS {
         let code = sandbox
             .sh(&format!("sv -w 0 {word} ./s >/dev/null"))
             .code()

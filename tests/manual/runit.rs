@@ -11,19 +11,19 @@ fn manual_states_which_clients_work_with_runsv(sandbox: &Sandbox) {
     }
     sandbox.script("s/run", SLEEPER);
     let runsv = sandbox.start(sandbox.shell("exec runsv s"));
-    sandbox.wait_until("it is up", || {
+    sandbox.wait_until("the service is up", || {
         sandbox.sh("svstat s").masked() == "s: up (pid P) S seconds\n"
     });
     sandbox.sh("svok s").succeeds();
     sandbox.sh("svc -d s").succeeds();
-    sandbox.wait_until("it is down", || {
+    sandbox.wait_until("the service is down", || {
         sandbox.sh("svstat s").masked() == "s: down S seconds, normally up\n"
     });
     sandbox.sh("sv -w 60 exit ./s >output").succeeds();
     assert_eq!(runsv.wait().code(), Some(0));
 
     let _supervise = sandbox.start(sandbox.shell("exec supervise s"));
-    sandbox.wait_until("it is up", || {
+    sandbox.wait_until("the service is up", || {
         sandbox.sh("svstat s").masked() == "s: up (pid P) S seconds\n"
     });
     sandbox.sh("sv status ./s").is(

@@ -60,7 +60,7 @@ pub(super) struct Session {
     pub(super) steps: Vec<Step>,
 }
 
-/// One example.
+/// An example: a command and its output.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
     /// The typed lines.

@@ -9,12 +9,12 @@ use testkit::{Outcome, Sandbox};
 
 use crate::compliance::chain::EXECVE;
 
-/// One run of a program, with a raw argv and a raw environment.
+/// A run of a program, with a raw argv and a raw environment.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     /// The program's name, under which it is found in the sandbox.
     pub(super) program: &'static str,
-    /// All of argv, the program's name first.
+    /// The complete argv, the program's name first.
     pub(super) argv: Vec<Vec<u8>>,
     pub(super) environment: Vec<Vec<u8>>,
 }

@@ -134,7 +134,7 @@ fn shape(files: &[(String, Vec<u8>)]) -> Vec<(&str, usize)> {
     files.iter().map(shape).collect()
 }
 
-/// One run of multilog, in the directory that earlier rounds left.
+/// A run of multilog, in the directory that earlier rounds left.
 #[derive(Debug)]
 struct Round {
     /// Changes to the files before the run, as by a crash or a user.

@@ -83,7 +83,7 @@ fn patterns_select_lines_as_reference() {
     );
 }
 
-/// One run of svlogd, in the directories that earlier rounds left.
+/// A run of svlogd, in the directories that earlier rounds left.
 #[derive(Debug)]
 struct Round {
     /// Files written before the run, with their modes.
