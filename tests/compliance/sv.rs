@@ -936,13 +936,13 @@ fn force_commands_kill_after_timeout(sandbox: &Sandbox) {
     sandbox.wait_until("the service ignores TERM", || sandbox.exists("s/ready"));
     says(
         sandbox,
-        "sv -w 0 stop ./s",
+        "sv -w 1 stop ./s",
         1,
         "timeout: run: ./s: (pid N) Ns, want down, got TERM\n",
     );
     says(
         sandbox,
-        "sv -w 0 force-stop ./s",
+        "sv -w 1 force-stop ./s",
         1,
         "kill: run: ./s: (pid N) Ns, want down, got TERM\n",
     );
