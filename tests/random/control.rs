@@ -1,6 +1,7 @@
 //! Sequences of control bytes, sent to supervise one by one. After each, the
 //! status and the signals that the service received are compared.
 
+use nix::unistd::Pid;
 use testkit::random::compare;
 use testkit::{Sandbox, Subject};
 
@@ -25,8 +26,8 @@ sleep 1000 while 1;
 /// The visible state of a service: whether it is up, paused and want from the
 /// status record, and the log without pids. None while a command, a signal or
 /// an exit is unprocessed.
-fn settled_state(sandbox: &Sandbox, name: &str) -> Option<(bool, u8, u8, String)> {
-    if !commands_are_read(sandbox, name) {
+fn settled_state(sandbox: &Sandbox, name: &str, supervise: Pid) -> Option<(bool, u8, u8, String)> {
+    if !commands_are_read(sandbox, name) || !rests(supervise) {
         return None;
     }
     let record = std::fs::read(sandbox.path(format!("{name}/supervise/status"))).ok()?;
@@ -54,12 +55,12 @@ pub(super) fn is_settled(pid: u32, want: u8, log: &str) -> bool {
     let last_start = starts.find_map(|line| line.strip_prefix("start "));
     match pid {
         0 => want != b'u',
-        _ => last_start == Some(&pid.to_string()) && rests(pid),
+        _ => last_start == Some(&pid.to_string()) && rests(Pid::from_raw(pid.cast_signed())),
     }
 }
 
 /// Whether a process sleeps or is stopped, and no signal is pending.
-fn rests(pid: u32) -> bool {
+pub(super) fn rests(pid: Pid) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name| {
         status
@@ -99,7 +100,7 @@ fn same_after_each(name: &str, ours: &str) {
                 }
             }
         }
-        let _running: Vec<_> = both
+        let running: Vec<_> = both
             .iter()
             .flat_map(|sandbox| {
                 let program = match sandbox.subject() {
@@ -114,9 +115,10 @@ fn same_after_each(name: &str, ours: &str) {
         for step in 0..=COMMANDS {
             for (n, name) in names.iter().enumerate() {
                 let condition = format!("{name} is the same after {:?}", sent[n]);
+                let pids = [running[n].pid(), running[SERVICES + n].pid()];
                 pair.ours.wait_until(&condition, || {
-                    let theirs = settled_state(&pair.reference, name);
-                    theirs.is_some() && theirs == settled_state(&pair.ours, name)
+                    let theirs = settled_state(&pair.reference, name, pids[0]);
+                    theirs.is_some() && theirs == settled_state(&pair.ours, name, pids[1])
                 });
             }
             if step == COMMANDS {

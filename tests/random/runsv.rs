@@ -2,10 +2,11 @@
 //! logger. After each, the files in supervise and the signals that both
 //! received are compared.
 
+use nix::unistd::Pid;
 use testkit::Sandbox;
 use testkit::random::compare;
 
-use super::control::{RECORDER, commands_are_read, is_settled};
+use super::control::{RECORDER, commands_are_read, is_settled, rests};
 
 /// Services supervised at the same time, so that their waits overlap.
 const SERVICES: usize = 12;
@@ -38,8 +39,12 @@ struct Parts {
 /// The visible state of a service or a logger: the record after the pid, the
 /// line of `stat`, whether `pid` agrees with the record, and the trace without
 /// pids. None while a command, a signal or an exit is unprocessed.
-fn settled_state(sandbox: &Sandbox, name: &str) -> Option<(Vec<u8>, String, bool, String)> {
-    if !commands_are_read(sandbox, name) {
+fn settled_state(
+    sandbox: &Sandbox,
+    name: &str,
+    runsv: Pid,
+) -> Option<(Vec<u8>, String, bool, String)> {
+    if !commands_are_read(sandbox, name) || !rests(runsv) {
         return None;
     }
     let read = |file: &str| std::fs::read(sandbox.path(format!("{name}/{file}")));
@@ -116,19 +121,20 @@ fn control_bytes_for_runsv_have_same_effects() {
                 .collect();
             let mut sent = vec![String::new(); SERVICES];
             for step in 0..=COMMANDS {
-                for ((name, made), sent) in services.iter().zip(&sent) {
+                for (n, ((name, made), sent)) in services.iter().zip(&sent).enumerate() {
                     let mut seen = (None, None);
+                    let pids = [running[n].pid(), running[SERVICES + n].pid()];
                     let condition = format!("{name} is the same after {sent:?}");
                     let names = [name.clone(), format!("{name}/log")];
                     let names = &names[..if made.logger { 2 } else { 1 }];
                     pair.ours.wait_until(&condition, || {
-                        let all = |sandbox| -> Option<Vec<_>> {
+                        let all = |sandbox, runsv| -> Option<Vec<_>> {
                             names
                                 .iter()
-                                .map(|name| settled_state(sandbox, name))
+                                .map(|name| settled_state(sandbox, name, runsv))
                                 .collect()
                         };
-                        seen = (all(&pair.reference), all(&pair.ours));
+                        seen = (all(&pair.reference, pids[0]), all(&pair.ours, pids[1]));
                         seen.0.is_some() && seen.0 == seen.1
                     });
                 }
