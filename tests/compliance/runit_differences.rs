@@ -14,7 +14,7 @@ compliance!(
     runsv_obeys_during_start_delay,
     runsv_never_runs_a_second_copy,
     runsv_does_not_exit_before_its_service,
-    runsv_probes_the_ok_fifo_of_the_logger,
+    runsv_checks_control_fifo_of_the_logger,
     runsv_ignores_commands_while_logger_ends,
     chpst_as_setlock_reports_unrunnable_program,
     children_start_with_empty_signal_mask,
@@ -108,7 +108,7 @@ fn runsv_does_not_exit_before_its_service(sandbox: &Sandbox) {
     );
 }
 
-fn runsv_probes_the_ok_fifo_of_the_logger(sandbox: &Sandbox) {
+fn runsv_checks_control_fifo_of_the_logger(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox
         .sh("mkdir -p s/log/supervise; : >s/log/supervise/control")

@@ -57,7 +57,7 @@ pub fn supervise(
     .run()
 }
 
-/// The logger of a service, for [`runsv`].
+/// The logger of a service, for [`runsv()`].
 #[derive(Debug)]
 pub struct LoggerSetup {
     /// Whether the logger is started at once.
