@@ -55,7 +55,7 @@ pub(super) fn is_settled(pid: u32, want: u8, log: &str) -> bool {
     let last_start = starts.find_map(|line| line.strip_prefix("start "));
     match pid {
         0 => want != b'u',
-        _ => last_start == Some(&pid.to_string()) && rests(Pid::from_raw(pid.cast_signed())),
+        _ => last_start == Some(&pid.to_string()) && rests(Pid::from_raw(pid.try_into().unwrap())),
     }
 }
 
