@@ -9,7 +9,7 @@ use cli::{Exit, Failure, Program, text};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir, getpid};
-use supervision::role::Role;
+use supervision::Role;
 use supervision::scan::ScanWarning;
 use supervision::svscan::{ExitReason, Mode, SignalSource, svscan as run};
 use unix::signals::SignalPipe;

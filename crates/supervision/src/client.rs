@@ -3,22 +3,21 @@
 //! status, and wait for changes. All paths are relative to the service
 //! directory, which is the current directory.
 
-mod commands;
 mod condition;
-mod probe;
 mod snapshot;
 mod status;
 mod wait;
 mod watch;
 
 use std::ffi::CStr;
+use std::os::fd::OwnedFd;
 
 use daemontools_core::names;
 use nix::errno::Errno;
+use nix::unistd::write;
+use unix::file;
 
-pub use commands::{WhenFull, send_commands};
 pub use condition::WaitCondition;
-pub use probe::probe;
 pub use snapshot::{ServiceSnapshot, StatusRecord};
 pub use status::{is_normally_up, read_runsv_status, read_state_file, read_status};
 pub use wait::{WaitError, WaitMode, WaitOutcome, wait};
@@ -99,4 +98,43 @@ impl From<ClientError> for StatusError {
     fn from(error: ClientError) -> Self {
         StatusError::Client(error)
     }
+}
+
+/// Opens the FIFO `ok` for writing, which only a running supervise or runsv has
+/// open for reading. A poll of the descriptor reports `POLLERR` once it exits.
+///
+/// # Errors
+/// As open(2): ENXIO if no supervise runs, ENOENT if none ever ran.
+pub fn probe() -> Result<OwnedFd, ClientError> {
+    file::open_write(names::OK).map_err(ClientError::new(Operation::Open, names::OK))
+}
+
+/// The behaviour when the control FIFO is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Block until supervise has read earlier commands, as 0.76's svc does.
+    Block,
+    /// Fail with EAGAIN, as runit's sv does.
+    Fail,
+}
+
+/// Writes the letters to `supervise/control`.
+///
+/// # Errors
+/// As open(2): ENXIO if no supervise runs. As write(2): EPIPE if it exits in
+/// between; the caller blocks or ignores SIGPIPE.
+pub fn send_commands(letters: &[u8], when_full: WhenFull) -> Result<(), ClientError> {
+    let open = || {
+        let control = file::open_write(names::CONTROL)?;
+        match when_full {
+            WhenFull::Block => file::set_blocking(&control)?,
+            WhenFull::Fail => {}
+        }
+        Ok(control)
+    };
+    let error = |operation| ClientError::new(operation, names::CONTROL);
+    let control = open().map_err(error(Operation::Open))?;
+    write(&control, letters)
+        .map(drop)
+        .map_err(error(Operation::Write))
 }

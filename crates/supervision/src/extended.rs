@@ -4,18 +4,17 @@
 
 mod child_setup;
 pub(crate) mod config;
-mod death_tally;
-mod notify;
 mod readiness;
-mod run_lock;
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use daemontools_core::control::Command;
 use daemontools_core::names;
-use daemontools_core::tally::{DeathRecord, Tally};
+use daemontools_core::tally::{DeathRecord, KEPT, LENGTH, Tally};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use unix::exec::PreparedExec;
@@ -73,7 +72,7 @@ pub(crate) struct Extended<'a> {
 impl<'a> Extended<'a> {
     /// For the service of this name; reads the tally of its deaths.
     pub(crate) fn new(name: CString, warn: &'a dyn Fn(SuperviseWarning)) -> Self {
-        let (tally, warning) = death_tally::read();
+        let (tally, warning) = read_tally();
         if let Some(warning) = warning {
             warn(SuperviseWarning::Config(warning));
         }
@@ -163,12 +162,32 @@ impl<'a> Extended<'a> {
         config::program_exists(names::FINISH)
     }
 
-    /// Runs `notify` after a start.
+    /// Runs `notify`, if there is one, as `./notify run start PID`; does not wait
+    /// for it.
     pub(crate) fn on_start(&self, pid: Pid) {
-        notify::started(pid, self.warn);
+        self.notify("start", pid, None);
     }
 
-    /// Records an exit of `run`. `publish` runs before `notify` starts, which
+    fn notify(&self, event: &str, pid: Pid, number: Option<i32>) {
+        if !config::program_exists(names::NOTIFY) {
+            return;
+        }
+        let words = ["run".to_owned(), event.to_owned(), pid.to_string()];
+        let number = number.map(|number| number.to_string());
+        let words: Vec<_> = words.into_iter().chain(number).map(to_cstring).collect();
+        let arguments: Vec<_> = std::iter::once(names::NOTIFY_PROGRAM)
+            .chain(words.iter().map(CString::as_c_str))
+            .collect();
+        let program = PreparedExec::search(None, &arguments, &environment());
+        let started = Launch::new(program)
+            .start(|error| self.warn(SuperviseWarning::Exec(names::NOTIFY_PROGRAM, error.errno())));
+        if let Err(error) = started {
+            self.warn(SuperviseWarning::NotifyFork(error));
+        }
+    }
+
+    /// Records an exit of `run`, and runs `notify` as `./notify run exit PID CODE`
+    /// or `./notify run killed PID SIGNAL`. `publish` runs first, since `notify`
     /// may read the published files.
     pub(crate) fn on_exit(
         &mut self,
@@ -187,7 +206,10 @@ impl<'a> Extended<'a> {
             self.warn(SuperviseWarning::Replace(error));
         }
         publish(self);
-        notify::exited(pid, status, self.warn);
+        match status.signal() {
+            Some(signal) => self.notify("killed", pid, Some(signal.into())),
+            None => self.notify("exit", pid, status.code()),
+        }
     }
 
     /// Reads the settings again before the commands of one read that stop the
@@ -229,4 +251,32 @@ impl<'a> Extended<'a> {
 
 fn to_cstring(text: String) -> CString {
     CString::new(text).unwrap_or_default()
+}
+
+/// Reads the file `death_tally`. If that fails, the tally is empty.
+fn read_tally() -> (Tally, Option<ConfigWarning>) {
+    let file = names::DEATH_TALLY.name;
+    let warning = match last_records(file).map(Tally::read) {
+        Ok(Some(tally)) => return (tally, None),
+        Ok(None) => Some(ConfigWarning::Malformed(file, "a tally of deaths")),
+        Err(Errno::ENOENT) => None,
+        Err(error) => Some(ConfigWarning::Read(file, error)),
+    };
+    (Tally::default(), warning)
+}
+
+/// The records at the end of a file that count, and the incomplete one after
+/// them, if any.
+fn last_records(name: &CStr) -> Result<Vec<u8>, Errno> {
+    let (record, kept) = (LENGTH as u64, KEPT as u64);
+    let mut file = File::from(file::open_read(name)?);
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::End(0))
+        .and_then(|length| {
+            let first = (length / record).saturating_sub(kept);
+            file.seek(SeekFrom::Start(first * record))
+        })
+        .and_then(|_| file.take((kept + 1) * record).read_to_end(&mut bytes))
+        .map_err(|error| unix::errno(&error))?;
+    Ok(bytes)
 }

@@ -1,20 +1,28 @@
 //! Supervision of one service, and of a directory of services.
 //!
-//! The state machines in [`machine`] and [`shutdown`] decide and do no I/O. The
+//! The state machines in `machine` and `shutdown` decide and do no I/O. The
 //! loops in [`supervise`], [`svscan`] and [`runsvdir`] feed them events and
 //! carry out their actions. [`directory`] makes the files of a running
 //! supervise, and [`client`] uses them.
 
 pub mod client;
 pub mod directory;
-pub mod extended;
-pub mod machine;
+mod extended;
+mod machine;
 pub mod pipe;
-pub mod role;
 pub mod runsvdir;
 pub mod scan;
-pub mod shutdown;
+mod shutdown;
 mod spawn;
 pub mod supervise;
 pub mod svscan;
-pub mod table;
+mod table;
+
+/// A process of a service with a logger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The service, which writes to the pipe.
+    Service,
+    /// Its logger, which reads from it.
+    Logger,
+}

@@ -18,11 +18,11 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use unix::wait::ExitStatus;
 
-use crate::role::Role;
+use crate::Role;
 
-pub use command::{CommandStep, CommandSteps};
+pub(crate) use command::CommandStep;
 use restart::RestartHistory;
-pub use restart::{Backoff, RestartConfig, RestartLimit};
+pub(crate) use restart::{Backoff, RestartConfig, RestartLimit};
 
 /// The least time between two starts of a service.
 const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ const PERMANENT_FAILURE: i32 = 125;
 
 /// The rules of a family of programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ruleset {
+pub(crate) enum Ruleset {
     /// supervise.
     Supervise,
     /// supervise -e: `finish` runs after `run`, the service has a
@@ -46,8 +46,7 @@ pub enum Ruleset {
 
 impl Ruleset {
     /// Decodes a byte of `control`; None if the family ignores it.
-    #[must_use]
-    pub fn decode(self, byte: u8) -> Option<Command> {
+    pub(crate) fn decode(self, byte: u8) -> Option<Command> {
         match self {
             Ruleset::Supervise | Ruleset::Extended => Command::from_byte(byte),
             Ruleset::Runsv(_) => Command::from_byte_for_runsv(byte),
@@ -65,7 +64,7 @@ impl Ruleset {
 
 /// A moment on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// Monotonic, for deadlines: setting the system's clock does not shift
     /// them.
     pub instant: Instant,
@@ -75,8 +74,7 @@ pub struct Moment {
 
 impl Moment {
     /// The current time.
-    #[must_use]
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Moment {
             instant: Instant::now(),
             label: Label::now(),
@@ -93,7 +91,7 @@ impl Moment {
 
 /// A program to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// `run`.
     Run,
     /// `finish`, after this exit of `run`.
@@ -102,7 +100,7 @@ pub enum Start {
 
 /// The exit of a `run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunExit {
+pub(crate) struct RunExit {
     /// The process.
     pub pid: Pid,
     /// Its exit status.
@@ -159,7 +157,7 @@ enum Cleanup {
 
 /// A service under supervision.
 #[derive(Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     ruleset: Ruleset,
     state: RunState,
     want: Want,
@@ -178,8 +176,7 @@ pub struct Machine {
 
 impl Machine {
     /// A service that is down. If `want` is up, its start is due at once.
-    #[must_use]
-    pub fn new(ruleset: Ruleset, want: Want, now: Moment) -> Self {
+    pub(crate) fn new(ruleset: Ruleset, want: Want, now: Moment) -> Self {
         let state = match want {
             Want::Up => Delayed(now),
             Want::Down | Want::Once => Down,
@@ -201,19 +198,17 @@ impl Machine {
     }
 
     /// Replaces the settings.
-    pub fn set_config(&mut self, config: RestartConfig) {
+    pub(crate) fn set_config(&mut self, config: RestartConfig) {
         self.config = config;
     }
 
     /// The rules of its family.
-    #[must_use]
-    pub fn ruleset(&self) -> Ruleset {
+    pub(crate) fn ruleset(&self) -> Ruleset {
         self.ruleset
     }
 
     /// The content of the status record.
-    #[must_use]
-    pub fn report(&self) -> RunsvStatus {
+    pub(crate) fn report(&self) -> RunsvStatus {
         let (state, got_term) = match self.state {
             Down | Delayed(_) | Failed => (ServiceState::Down, false),
             Up(run) => (ServiceState::Up, run.got_term),
@@ -236,8 +231,7 @@ impl Machine {
     }
 
     /// The content of the file `state` of supervise -e.
-    #[must_use]
-    pub fn state_file(&self) -> StateFile {
+    pub(crate) fn state_file(&self) -> StateFile {
         let (mut ready_since, mut next_start) = (None, None);
         let state = match self.state {
             Down => ServiceState::Down,
@@ -270,8 +264,7 @@ impl Machine {
     }
 
     /// The process of `run`, if it runs.
-    #[must_use]
-    pub fn run_pid(&self) -> Option<Pid> {
+    pub(crate) fn run_pid(&self) -> Option<Pid> {
         match self.state {
             Up(run) => Some(run.child.pid),
             Down | Delayed(_) | Finish(..) | Failed => None,
@@ -279,8 +272,7 @@ impl Machine {
     }
 
     /// The process of `run` or of `finish`, if either runs.
-    #[must_use]
-    pub fn child_pid(&self) -> Option<Pid> {
+    pub(crate) fn child_pid(&self) -> Option<Pid> {
         self.child().map(|child| child.pid)
     }
 
@@ -293,15 +285,14 @@ impl Machine {
     }
 
     /// The next moment of a start or of a KILL.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let start = self.next_start().map(|(moment, _)| moment);
         let kill = self.child().and_then(|child| child.kill_at);
         start.into_iter().chain(kill).min()
     }
 
     /// The process whose timeout has expired, once.
-    pub fn take_expired_kill(&mut self, now: Moment) -> Option<Pid> {
+    pub(crate) fn take_expired_kill(&mut self, now: Moment) -> Option<Pid> {
         let child = match &mut self.state {
             Up(run) => &mut run.child,
             Finish(Cleanup::Running(child) | Cleanup::GivenUp(child), _) => child,
@@ -312,8 +303,7 @@ impl Machine {
     }
 
     /// The next start and its moment.
-    #[must_use]
-    pub fn next_start(&self) -> Option<(Instant, Start)> {
+    pub(crate) fn next_start(&self) -> Option<(Instant, Start)> {
         match self.state {
             Delayed(moment) if !self.exit_requested => Some((moment.instant, Start::Run)),
             Finish(Cleanup::Due(moment, exit), _) => Some((moment, Start::Finish(exit))),
@@ -326,14 +316,12 @@ impl Machine {
     }
 
     /// Whether supervision ends when the service is down.
-    #[must_use]
-    pub fn exit_requested(&self) -> bool {
+    pub(crate) fn exit_requested(&self) -> bool {
         self.exit_requested
     }
 
     /// Whether supervision ends now.
-    #[must_use]
-    pub fn should_exit(&self) -> bool {
+    pub(crate) fn should_exit(&self) -> bool {
         match self.state {
             Down | Delayed(_) | Failed | Finish(Cleanup::GivenUp(_), _) => self.exit_requested,
             Up(_) | Finish(Cleanup::Due(..) | Cleanup::Running(_), _) => false,
@@ -341,12 +329,12 @@ impl Machine {
     }
 
     /// Supervision ends with the current run.
-    pub fn request_exit(&mut self) {
+    pub(crate) fn request_exit(&mut self) {
         (self.want, self.exit_requested) = (Want::Down, true);
     }
 
     /// The service has reported that it is ready.
-    pub fn record_readiness(&mut self, now: Moment) {
+    pub(crate) fn record_readiness(&mut self, now: Moment) {
         if let Up(Run { readiness, .. }) = &mut self.state {
             match readiness {
                 Readiness::Pending => *readiness = Readiness::ReadySince(now.label),
@@ -356,14 +344,14 @@ impl Machine {
     }
 
     /// The caller has sent a signal.
-    pub fn record_signal(&mut self, signal: Signal) {
+    pub(crate) fn record_signal(&mut self, signal: Signal) {
         if let Up(run) = &mut self.state {
             run.got_term |= signal == Signal::SIGTERM;
         }
     }
 
     /// The caller has started [`Machine::next_start`] as this process.
-    pub fn record_start(&mut self, pid: Pid, now: Moment) {
+    pub(crate) fn record_start(&mut self, pid: Pid, now: Moment) {
         self.paused = false;
         self.state = match self.state {
             Finish(_, start_pending) => {
@@ -391,7 +379,7 @@ impl Machine {
 
     /// The caller could not fork for [`Machine::next_start`]; the next attempt
     /// comes later.
-    pub fn record_failed_fork(&mut self, now: Moment) {
+    pub(crate) fn record_failed_fork(&mut self, now: Moment) {
         let retry = now.after(self.ruleset.fork_retry_interval());
         if let Finish(Cleanup::Due(moment, _), _) = &mut self.state {
             *moment = retry.instant;
@@ -403,7 +391,13 @@ impl Machine {
 
     /// A process has exited. If it was `run`, `has_finish` decides whether
     /// `finish` is started; other processes are ignored.
-    pub fn record_exit(&mut self, pid: Pid, status: ExitStatus, has_finish: bool, now: Moment) {
+    pub(crate) fn record_exit(
+        &mut self,
+        pid: Pid,
+        status: ExitStatus,
+        has_finish: bool,
+        now: Moment,
+    ) {
         if self.child_pid() != Some(pid) {
             return;
         }

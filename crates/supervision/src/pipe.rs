@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 use unix::file::dup_min;
 
-use crate::role::Role;
+use crate::Role;
 
 /// The pipe from a service to its logger. The parent holds both ends, so that
 /// no line is lost while the service or the logger restarts.

@@ -18,9 +18,9 @@ use nix::sys::inotify::AddWatchFlags;
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
 use unix::signals::SignalPipe;
 
+use crate::Role;
 use crate::client::Watcher;
 use crate::pipe::Pipe;
-use crate::role::Role;
 use crate::spawn::{SpawnConfig, Spawner};
 use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
 

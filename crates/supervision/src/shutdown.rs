@@ -15,11 +15,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::role::Role;
+use crate::Role;
 use crate::table::KeepRunning;
 
 /// The stop timeout of a service without a valid `timeout-kill` file.
-pub const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time limit of a supervise after a kill command, and after SIGKILL. Each
 /// check that finds `finish` running extends the time by the same amount.
@@ -34,7 +34,7 @@ const LOGGER_RESTARTS: u8 = 3;
 
 /// The next act on one supervise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopAction {
+pub(crate) enum StopAction {
     /// Send the exit command and report its [`Delivery`].
     SendExit,
     /// Prevent restarts of the logger; send the exit command if the logger has
@@ -52,7 +52,7 @@ pub enum StopAction {
 
 /// The result of sending a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// No supervise reads `control`, or the FIFO is full.
     Failed,
     /// The command is in the FIFO.
@@ -248,7 +248,7 @@ impl SupervisorStop {
 
 /// The settings of a service and its logger for a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StopConfig {
+pub(crate) struct StopConfig {
     /// The stop timeout of the service. None: no limit.
     pub service: Option<Duration>,
     /// The stop timeout of the logger. None: no limit.
@@ -259,7 +259,7 @@ pub struct StopConfig {
 
 /// The facts that [`ServiceShutdown::next_action`] needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServiceFacts {
+pub(crate) struct ServiceFacts {
     /// Whether the service's supervise runs.
     pub service_runs: bool,
     /// Whether the logger's supervise runs.
@@ -270,7 +270,7 @@ pub struct ServiceFacts {
 
 /// The next act of the shutdown of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShutdownAction {
+pub(crate) enum ShutdownAction {
     /// Act on the supervise of this role.
     Stop(Role, StopAction),
     /// Start the logger again: the pipe holds bytes.
@@ -289,7 +289,7 @@ enum Phase {
 
 /// The shutdown of a service and its logger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServiceShutdown {
+pub(crate) struct ServiceShutdown {
     phase: Phase,
     config: StopConfig,
     restarts_left: u8,
@@ -297,8 +297,7 @@ pub struct ServiceShutdown {
 
 impl ServiceShutdown {
     /// The first action, an exit command, is due at once.
-    #[must_use]
-    pub fn new(config: StopConfig, now: Instant) -> Self {
+    pub(crate) fn new(config: StopConfig, now: Instant) -> Self {
         ServiceShutdown {
             phase: Phase::Service(SupervisorStop::new(config.service, false, now)),
             config,
@@ -307,7 +306,11 @@ impl ServiceShutdown {
     }
 
     /// The action that is due.
-    pub fn next_action(&mut self, facts: ServiceFacts, now: Instant) -> Option<ShutdownAction> {
+    pub(crate) fn next_action(
+        &mut self,
+        facts: ServiceFacts,
+        now: Instant,
+    ) -> Option<ShutdownAction> {
         match &mut self.phase {
             Phase::Service(stop) if facts.service_runs => {
                 let action = stop.next_action(now)?;
@@ -328,24 +331,23 @@ impl ServiceShutdown {
     }
 
     /// The result of the last command.
-    pub fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
+    pub(crate) fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
         self.stop().on_delivery(delivery, now);
     }
 
     /// The answer to [`StopAction::CheckFinish`].
-    pub fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
+    pub(crate) fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
         self.stop().on_finish_check(finish_runs, now);
     }
 
     /// Skips the rest of the current timeout: the kill command is due, or
     /// SIGKILL if the kill command was due.
-    pub fn escalate(&mut self, now: Instant) {
+    pub(crate) fn escalate(&mut self, now: Instant) {
         self.stop().escalate(now);
     }
 
     /// The roles that are still started when they do not run.
-    #[must_use]
-    pub fn keep_running(&self) -> KeepRunning {
+    pub(crate) fn keep_running(&self) -> KeepRunning {
         match self.phase {
             Phase::Service(_) => KeepRunning::Logger,
             Phase::Logger(_) => KeepRunning::Neither,
@@ -353,8 +355,7 @@ impl ServiceShutdown {
     }
 
     /// The time of the next action, unless a process exits first.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Service(stop) | Phase::Logger(stop) => stop.next_deadline(),
         }

@@ -13,8 +13,8 @@ use unix::exec::PreparedExec;
 use unix::launch::{Launch, LaunchError};
 use unix::signals::SignalPipe;
 
+use crate::Role;
 use crate::pipe::Pipe;
-use crate::role::Role;
 use crate::scan::{ScanWarning, WarnFn};
 
 /// The number of services up to which fork(2) starts processes. With more

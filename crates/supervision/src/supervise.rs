@@ -12,12 +12,12 @@ use daemontools_core::status::Want;
 use nix::fcntl::FlockArg;
 use unix::signals::SignalPipe;
 
+use crate::Role;
 use crate::directory::{AcquireError, ControlFifo, ServiceLock};
 use crate::extended::Extended;
 pub use crate::extended::{ConfigWarning, SuperviseWarning};
 use crate::machine::{Machine, Moment, Ruleset};
 use crate::pipe::Pipe;
-use crate::role::Role;
 
 use driver::Supervisor;
 use family::Family;

@@ -7,7 +7,6 @@
 mod directory;
 mod essential;
 mod execute;
-mod foreign;
 mod signals;
 
 use std::collections::BTreeMap;
@@ -19,7 +18,7 @@ use unix::poll::wait_readable;
 use unix::signals::SignalPipe;
 
 use self::essential::EssentialWatch;
-use self::foreign::ForeignSupervisor;
+use self::execute::ForeignSupervisor;
 pub use self::signals::SignalSource;
 use crate::scan::{NameWatch, SCAN_INTERVAL, Scanner, WarnFn};
 use crate::shutdown::ServiceShutdown;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::stat::FileStat;
 use nix::unistd::Pid;
 
-use crate::role::Role;
+use crate::Role;
 
 /// The uptime from which a failed process is replaced at once. A process that
 /// fails sooner waits for the next scan, which limits the rate of restarts.
@@ -16,19 +16,17 @@ const MIN_UPTIME: Duration = Duration::from_secs(5);
 
 /// A service directory, independent of its names: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DirectoryId(pub(crate) u64, pub(crate) u64);
+pub(crate) struct DirectoryId(pub(crate) u64, pub(crate) u64);
 
 impl DirectoryId {
-    /// The ID of the directory with this status.
-    #[must_use]
-    pub fn of(status: &FileStat) -> Self {
+    pub(crate) fn of(status: &FileStat) -> Self {
         DirectoryId(status.st_dev, status.st_ino)
     }
 }
 
 /// The exit status of a supervise or runsv, as far as restarts depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChildExit {
+pub(crate) enum ChildExit {
     /// Exit code 0, after an exit command: the next scan starts the process.
     Success,
     /// Another exit code, or a signal: the process is replaced at once.
@@ -37,10 +35,8 @@ pub enum ChildExit {
 
 /// A process to be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingProcess {
-    /// The directory of the service.
+pub(crate) struct MissingProcess {
     pub directory: DirectoryId,
-    /// The role of the process in the service.
     pub role: Role,
     /// The name of the service in the last scan.
     pub name: CString,
@@ -48,7 +44,7 @@ pub struct MissingProcess {
 
 /// The roles that are started when they do not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepRunning {
+pub(crate) enum KeepRunning {
     /// The service is not shutting down.
     Both,
     /// The service is shutting down. Its logger reads the last output.
@@ -96,7 +92,7 @@ impl<P> Entry<P> {
 
 /// The services that a scan found and that are not removed yet.
 #[derive(Debug)]
-pub struct ServiceTable<P> {
+pub(crate) struct ServiceTable<P> {
     entries: BTreeMap<DirectoryId, Entry<P>>,
     processes: BTreeMap<Pid, (DirectoryId, Role)>,
 }
@@ -112,14 +108,14 @@ impl<P> Default for ServiceTable<P> {
 
 impl<P> ServiceTable<P> {
     /// Marks all services as unseen, before a scan.
-    pub fn mark_unseen(&mut self) {
+    pub(crate) fn mark_unseen(&mut self) {
         self.entries
             .values_mut()
             .for_each(|entry| entry.seen = false);
     }
 
     /// Marks a service as seen under this name.
-    pub fn mark_seen(&mut self, directory: DirectoryId, name: &CStr) {
+    pub(crate) fn mark_seen(&mut self, directory: DirectoryId, name: &CStr) {
         if let Some(entry) = self.entries.get_mut(&directory) {
             entry.seen = true;
             if entry.name.as_c_str() != name {
@@ -129,8 +125,7 @@ impl<P> ServiceTable<P> {
     }
 
     /// The services that the last scan did not see.
-    #[must_use]
-    pub fn unseen(&self) -> Vec<DirectoryId> {
+    pub(crate) fn unseen(&self) -> Vec<DirectoryId> {
         let services = self.entries.iter();
         services
             .filter(|(_, entry)| !entry.seen)
@@ -140,7 +135,7 @@ impl<P> ServiceTable<P> {
 
     /// Removes the unseen services without processes, and closes their pipes.
     /// A service that is shutting down stays until [`ServiceTable::remove`].
-    pub fn sweep_dead(&mut self) {
+    pub(crate) fn sweep_dead(&mut self) {
         self.entries.retain(|_, entry| {
             entry.seen
                 || entry.service.is_some()
@@ -151,7 +146,7 @@ impl<P> ServiceTable<P> {
 
     /// Removes all unseen services. Returns their processes, which the caller
     /// stops.
-    pub fn sweep_all(&mut self) -> Vec<Pid> {
+    pub(crate) fn sweep_all(&mut self) -> Vec<Pid> {
         self.entries.retain(|_, entry| entry.seen);
         let processes = self.processes.iter();
         let removed: Vec<_> = processes
@@ -164,21 +159,17 @@ impl<P> ServiceTable<P> {
         removed
     }
 
-    /// The number of services.
-    #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether the table has the service of a directory.
-    #[must_use]
-    pub fn contains(&self, directory: DirectoryId) -> bool {
+    pub(crate) fn contains(&self, directory: DirectoryId) -> bool {
         self.entries.contains_key(&directory)
     }
 
     /// Adds a service that is seen for the first time. Only a service with a
     /// logger has a pipe.
-    pub fn add(&mut self, directory: DirectoryId, name: &CStr, pipe: Option<P>) {
+    pub(crate) fn add(&mut self, directory: DirectoryId, name: &CStr, pipe: Option<P>) {
         let entry = Entry {
             name: name.to_owned(),
             seen: true,
@@ -191,27 +182,23 @@ impl<P> ServiceTable<P> {
     }
 
     /// Removes a service, and closes its pipe.
-    pub fn remove(&mut self, directory: DirectoryId) {
+    pub(crate) fn remove(&mut self, directory: DirectoryId) {
         self.entries.remove(&directory);
     }
 
-    /// Sets the roles that are started when they do not run.
-    pub fn set_keep_running(&mut self, directory: DirectoryId, keep: KeepRunning) {
+    pub(crate) fn set_keep_running(&mut self, directory: DirectoryId, keep: KeepRunning) {
         if let Some(entry) = self.entries.get_mut(&directory) {
             entry.keep = keep;
         }
     }
 
-    /// The roles of a service to be started.
-    #[must_use]
-    pub fn missing(&self, directory: DirectoryId) -> Vec<Role> {
+    pub(crate) fn missing(&self, directory: DirectoryId) -> Vec<Role> {
         let entry = self.entries.get(&directory);
         entry.into_iter().flat_map(Entry::missing).collect()
     }
 
     /// The processes to be started, of all services.
-    #[must_use]
-    pub fn all_missing(&self) -> Vec<MissingProcess> {
+    pub(crate) fn all_missing(&self) -> Vec<MissingProcess> {
         let services = self.entries.iter();
         services
             .flat_map(|(&directory, entry)| {
@@ -224,8 +211,13 @@ impl<P> ServiceTable<P> {
             .collect()
     }
 
-    /// Records the start of a process.
-    pub fn record_start(&mut self, directory: DirectoryId, role: Role, pid: Pid, now: Instant) {
+    pub(crate) fn record_start(
+        &mut self,
+        directory: DirectoryId,
+        role: Role,
+        pid: Pid,
+        now: Instant,
+    ) {
         if let Some(entry) = self.entries.get_mut(&directory) {
             *entry.process(role) = Some(Process { pid, started: now });
             self.processes.insert(pid, (directory, role));
@@ -234,7 +226,7 @@ impl<P> ServiceTable<P> {
 
     /// Records the exit of a process. Returns the process if it is to be
     /// replaced at once. Otherwise the next scan finds it missing.
-    pub fn record_exit(
+    pub(crate) fn record_exit(
         &mut self,
         pid: Pid,
         exit: ChildExit,
@@ -255,28 +247,25 @@ impl<P> ServiceTable<P> {
     }
 
     /// Treats a process that cannot be killed as exited.
-    pub fn give_up(&mut self, directory: DirectoryId, role: Role) {
+    pub(crate) fn give_up(&mut self, directory: DirectoryId, role: Role) {
         if let Some(entry) = self.entries.get_mut(&directory) {
             *entry.process(role) = None;
         }
     }
 
     /// The services with their names in the last scan.
-    pub fn services(&self) -> impl Iterator<Item = (DirectoryId, &CStr)> {
+    pub(crate) fn services(&self) -> impl Iterator<Item = (DirectoryId, &CStr)> {
         let services = self.entries.iter();
         services.map(|(&directory, entry)| (directory, entry.name.as_c_str()))
     }
 
     /// The name of a service in the last scan.
-    #[must_use]
-    pub fn name(&self, directory: DirectoryId) -> Option<&CStr> {
+    pub(crate) fn name(&self, directory: DirectoryId) -> Option<&CStr> {
         let entry = self.entries.get(&directory)?;
         Some(entry.name.as_c_str())
     }
 
-    /// The running process of a role.
-    #[must_use]
-    pub fn pid(&self, directory: DirectoryId, role: Role) -> Option<Pid> {
+    pub(crate) fn pid(&self, directory: DirectoryId, role: Role) -> Option<Pid> {
         let entry = self.entries.get(&directory)?;
         let process = match role {
             Role::Service => entry.service,
@@ -285,19 +274,20 @@ impl<P> ServiceTable<P> {
         process.map(|process| process.pid)
     }
 
-    /// The running processes of all services.
-    pub fn pids(&self) -> impl Iterator<Item = Pid> {
+    pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> {
         self.processes.keys().copied()
     }
 
-    /// The pipe of a service with a logger.
-    #[must_use]
-    pub fn pipe(&self, directory: DirectoryId) -> Option<&P> {
+    pub(crate) fn pipe(&self, directory: DirectoryId) -> Option<&P> {
         self.entries.get(&directory)?.pipe.as_ref()
     }
 
     /// Replaces the pipe of a service by the result of `change`.
-    pub fn change_pipe(&mut self, directory: DirectoryId, change: impl FnOnce(P) -> Option<P>) {
+    pub(crate) fn change_pipe(
+        &mut self,
+        directory: DirectoryId,
+        change: impl FnOnce(P) -> Option<P>,
+    ) {
         if let Some(entry) = self.entries.get_mut(&directory) {
             entry.pipe = entry.pipe.take().and_then(change);
         }

@@ -3,11 +3,15 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use daemontools_core::names;
-use nix::unistd::Pid;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getppid};
 use unix::file;
 use unix::stdio::STDERR;
 
-use super::{SuperviseWarning, run_lock};
+use super::SuperviseWarning;
 
 /// The setup of the new process, between fork and exec.
 #[derive(Debug)]
@@ -51,7 +55,7 @@ impl ChildSetup {
     pub(super) fn apply(self, on_wait: impl FnOnce()) -> Result<(), SuperviseWarning> {
         let mut held = None;
         if let Some(number) = self.lock {
-            let lock = run_lock::acquire(self.supervise, on_wait).and_then(|lock| {
+            let lock = acquire_run_lock(self.supervise, on_wait).and_then(|lock| {
                 match &self.notification {
                     Some((_, taken)) if *taken == lock.as_raw_fd() => file::dup_min(&lock, 0),
                     Some(_) | None => Ok(lock),
@@ -71,4 +75,35 @@ impl ChildSetup {
         }
         Ok(())
     }
+}
+
+/// Takes the lock that a run inherits, as in s6: the next run waits until all
+/// processes of the last one have released it. Calls `on_wait` before it blocks.
+/// The lock lives as long as a copy of the descriptor.
+///
+/// # Errors
+/// As open(2), flock(2), prctl(2) and fcntl(2); ESRCH if `supervise`, the
+/// parent, has exited.
+fn acquire_run_lock(supervise: Pid, on_wait: impl FnOnce()) -> Result<OwnedFd, Errno> {
+    let file = file::open_append(names::RUN_LOCK, 0o600)?;
+    let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Err((file, Errno::EAGAIN)) => {
+            on_wait();
+            // This process has copies of all descriptors of supervise, its lock
+            // included, and must not outlive it.
+            set_pdeathsig(Signal::SIGKILL)?;
+            if getppid() != supervise {
+                return Err(Errno::ESRCH);
+            }
+            let held = Flock::lock(file, FlockArg::LockExclusive);
+            set_pdeathsig(None)?;
+            held
+        }
+        result => result,
+    };
+    let held = held.map_err(|(_, error)| error)?;
+    let copy = file::dup_min(&*held, 0);
+    // Dropped, it would release the lock.
+    std::mem::forget(held);
+    copy
 }

@@ -7,11 +7,11 @@ use nix::sys::signal::Signal;
 use super::MIN_RESTART_INTERVAL;
 use super::restart::RestartHistory;
 use super::{Cleanup, Delayed, Down, Failed, Finish, Machine, Moment, Ruleset, Up};
-use crate::role::Role;
+use crate::Role;
 
 /// A step of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommandStep {
+pub(crate) enum CommandStep {
     /// Sends a signal to the service.
     Signal(Signal),
     /// Runs the program `control/LETTER`. Unless there is one and it exits 0,
@@ -25,8 +25,6 @@ pub enum CommandStep {
 }
 
 /// The steps of a command, in order.
-pub type CommandSteps = std::iter::Flatten<std::array::IntoIter<Option<CommandStep>, 3>>;
-
 type Steps = [Option<CommandStep>; 3];
 
 const NO_STEPS: Steps = [None; 3];
@@ -34,7 +32,11 @@ const NO_STEPS: Steps = [None; 3];
 impl Machine {
     /// Changes the state as a command asks; returns the steps that the caller
     /// takes. There are none unless `run` runs.
-    pub fn command(&mut self, command: Command, now: Moment) -> CommandSteps {
+    pub(crate) fn command(
+        &mut self,
+        command: Command,
+        now: Moment,
+    ) -> impl Iterator<Item = CommandStep> + use<> {
         let steps = match self.ruleset {
             Ruleset::Supervise | Ruleset::Extended => self.obey_as_supervise(command, now),
             Ruleset::Runsv(role) => self.obey_as_runsv(role, command, now),

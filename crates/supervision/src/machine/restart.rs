@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 /// The settings of a service. By default, a service lives as under plain
 /// supervise; only [`Ruleset::Extended`](super::Ruleset) sets others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestartConfig {
+pub(crate) struct RestartConfig {
     /// The delay between a death and the next start. Default: no start comes
     /// sooner than one second after the last one.
     pub backoff: Option<Backoff>,
@@ -44,7 +44,7 @@ impl Default for RestartConfig {
 
 /// The delays between deaths and starts, which double with each death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     /// The first delay.
     pub first: Duration,
     /// The longest delay. After a run that was ready, or longer than this, the
@@ -54,7 +54,7 @@ pub struct Backoff {
 
 /// More than `count` deaths within `interval` are a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestartLimit {
+pub(crate) struct RestartLimit {
     /// The number of deaths that are no failure.
     pub count: usize,
     /// The time in which deaths are counted.

@@ -13,9 +13,9 @@ use unix::wait::reap;
 
 use super::family::Family;
 use super::service::Service;
+use crate::Role;
 use crate::directory::AcquireError;
 use crate::machine::{CommandStep, Moment, RunExit, Start};
-use crate::role::Role;
 
 /// The logger comes first: it reads from the first line of its service on.
 const START_ORDER: [Role; 2] = [Role::Logger, Role::Service];

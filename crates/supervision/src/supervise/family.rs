@@ -13,10 +13,10 @@ use unix::start::environment;
 
 use super::runsv::{Runsv, RunsvWarning};
 use super::service::Service;
+use crate::Role;
 use crate::directory::replace;
 use crate::extended::{Extended, SuperviseWarning};
 use crate::machine::{Moment, RunExit, Start};
-use crate::role::Role;
 
 pub(super) enum Family<'a> {
     /// supervise.

@@ -16,10 +16,10 @@ use unix::start::environment;
 use unix::wait::{ExitStatus, wait_for};
 
 use super::service::Service;
+use crate::Role;
 use crate::directory::{ReplaceError, replace};
 use crate::machine::RunExit;
 use crate::pipe::Pipe;
-use crate::role::Role;
 
 /// A failure of runsv that does not end it. Those marked `child` occur in the
 /// new process, which then exits.

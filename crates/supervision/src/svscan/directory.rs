@@ -8,7 +8,7 @@ use nix::unistd::{Pid, chdir};
 use unix::process::proc_path;
 
 use super::ScanLoop;
-use crate::role::Role;
+use crate::Role;
 use crate::scan::names_directory;
 use crate::table::DirectoryId;
 

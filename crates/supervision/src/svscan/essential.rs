@@ -13,8 +13,8 @@ use nix::sys::inotify::AddWatchFlags;
 use nix::sys::stat::stat;
 
 use super::{ExitReason, ScanLoop};
+use crate::Role;
 use crate::client::{ServiceSnapshot, Watcher};
-use crate::role::Role;
 
 /// Reports when the state of an essential service may have changed.
 #[derive(Debug)]

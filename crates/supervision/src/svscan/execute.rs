@@ -2,21 +2,22 @@
 //! [`ServiceShutdown`] needs, and performs its actions.
 
 use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use unix::process::{children, signal_group, signal_process};
 
 use super::ScanLoop;
-use super::foreign::ForeignSupervisor;
-use crate::client::{ServiceSnapshot, WhenFull, send_commands};
+use crate::Role;
+use crate::client::{ServiceSnapshot, WhenFull, probe, send_commands};
 use crate::extended::config::{exit_implies_down, kill_timeout};
 use crate::pipe::Pipe;
-use crate::role::Role;
 use crate::scan::{ScanWarning, names_directory};
 use crate::shutdown::{
     DEFAULT_STOP_TIMEOUT, Delivery, ServiceFacts, ServiceShutdown, ShutdownAction, StopAction,
@@ -225,4 +226,42 @@ fn kill_supervisor(supervisor: Pid) {
         signal_group(child, Signal::SIGKILL);
     }
     signal_process(supervisor, Signal::SIGKILL);
+}
+
+/// A supervise that another svscan left behind and that received an exit command:
+/// its exit status is unknown.
+#[derive(Debug)]
+pub(super) struct ForeignSupervisor {
+    /// `ok`, open for writing. poll(2) reports an error when supervise exits.
+    ok: OwnedFd,
+    /// The end of the stop timeout. None: no limit.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl ForeignSupervisor {
+    /// Sends `command` to the supervise of the current directory. None if no
+    /// supervise runs there.
+    pub(super) fn stop(command: &[u8], timeout: Option<Duration>) -> Option<Self> {
+        let ok = probe().ok()?;
+        send_commands(command, WhenFull::Fail).ok()?;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Some(ForeignSupervisor { ok, deadline })
+    }
+
+    /// Whether supervise has exited or its stop timeout has expired.
+    pub(super) fn is_done(&self) -> bool {
+        let mut ok = [PollFd::new(self.ok.as_fd(), PollFlags::empty())];
+        let _ = poll(&mut ok, PollTimeout::ZERO);
+        let [ok] = ok;
+        ok.any() == Some(true)
+            || self
+                .deadline
+                .is_some_and(|deadline| deadline <= Instant::now())
+    }
+}
+
+impl AsFd for ForeignSupervisor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ok.as_fd()
+    }
 }
