@@ -89,7 +89,7 @@ enum StopState {
 
 /// The shutdown of one supervise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SupervisorStop {
+pub(crate) struct SupervisorStop {
     /// The stop timeout. None: no limit.
     timeout: Option<Duration>,
     /// Whether the logger exits before its supervise receives the exit command.
@@ -126,8 +126,8 @@ impl SupervisorStop {
         }
     }
 
-    /// The time of the next action, unless an event comes first.
-    fn next_deadline(&self) -> Option<Instant> {
+    /// The time of the next action, unless a process exits first.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let (retry, deadline) = self.times();
         retry.into_iter().chain(deadline).min()
     }
@@ -139,7 +139,11 @@ impl SupervisorStop {
         let expired = deadline.is_some_and(|deadline| deadline <= now);
         match self.state {
             StopState::SendingExit { .. } | StopState::ExitSent { .. } if !expired => {
-                Some(self.exit_action())
+                Some(if self.wait_logger {
+                    StopAction::WaitLogger
+                } else {
+                    StopAction::SendExit
+                })
             }
             StopState::ExitSent { .. } => Some(StopAction::CheckFinish),
             StopState::SendingKill { .. } if !expired => Some(StopAction::SendKill),
@@ -160,15 +164,8 @@ impl SupervisorStop {
         }
     }
 
-    fn exit_action(&self) -> StopAction {
-        if self.wait_logger {
-            StopAction::WaitLogger
-        } else {
-            StopAction::SendExit
-        }
-    }
-
-    fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
+    /// The result of the last command.
+    pub(crate) fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
         let next = now + RETRY_INTERVAL;
         let retry = (delivery != Delivery::Sent).then_some(next);
         self.state = match self.state {
@@ -200,7 +197,7 @@ impl SupervisorStop {
 
     /// The answer to [`StopAction::CheckFinish`]. `finish` has a time limit of
     /// its own, so that its supervise gets more time.
-    fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
+    pub(crate) fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
         let (retry, deadline) = (now, now + KILL_TIMEOUT);
         self.state = match self.state {
             StopState::ExitSent { .. } if finish_runs => StopState::ExitSent {
@@ -218,8 +215,9 @@ impl SupervisorStop {
         };
     }
 
-    /// Goes on to the kill command, or from there to SIGKILL.
-    fn escalate(&mut self, now: Instant) {
+    /// Skips the rest of the current timeout: the kill command is due, or
+    /// SIGKILL if the kill command was due.
+    pub(crate) fn escalate(&mut self, now: Instant) {
         self.forced = true;
         let (retry, deadline) = (now, now + KILL_TIMEOUT);
         self.state = match self.state {
@@ -279,18 +277,13 @@ pub(crate) enum ShutdownAction {
     Forget,
 }
 
-/// The role that is being stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// The service. A logger that exits meanwhile is started again.
-    Service(SupervisorStop),
-    Logger(SupervisorStop),
-}
-
 /// The shutdown of a service and its logger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServiceShutdown {
-    phase: Phase,
+    /// The role that is being stopped. A logger that exits before its turn is
+    /// started again.
+    role: Role,
+    pub(crate) stop: SupervisorStop,
     config: StopConfig,
     restarts_left: u8,
 }
@@ -299,7 +292,8 @@ impl ServiceShutdown {
     /// The first action, an exit command, is due at once.
     pub(crate) fn new(config: StopConfig, now: Instant) -> Self {
         ServiceShutdown {
-            phase: Phase::Service(SupervisorStop::new(config.service, false, now)),
+            role: Role::Service,
+            stop: SupervisorStop::new(config.service, false, now),
             config,
             restarts_left: LOGGER_RESTARTS,
         }
@@ -311,17 +305,16 @@ impl ServiceShutdown {
         facts: ServiceFacts,
         now: Instant,
     ) -> Option<ShutdownAction> {
-        match &mut self.phase {
-            Phase::Service(stop) if facts.service_runs => {
-                let action = stop.next_action(now)?;
-                return Some(ShutdownAction::Stop(Role::Service, action));
-            }
-            Phase::Service(_) => self.begin_logger(now),
-            Phase::Logger(_) => {}
+        if self.role == Role::Service && !facts.service_runs {
+            self.begin_logger(now);
         }
-        if facts.logger_runs {
-            let action = self.stop().next_action(now)?;
-            return Some(ShutdownAction::Stop(Role::Logger, action));
+        let runs = match self.role {
+            Role::Service => facts.service_runs,
+            Role::Logger => facts.logger_runs,
+        };
+        if runs {
+            let action = self.stop.next_action(now)?;
+            return Some(ShutdownAction::Stop(self.role, action));
         }
         Some(if facts.pipe_unread && self.restart_logger(now) {
             ShutdownAction::StartLogger
@@ -330,60 +323,27 @@ impl ServiceShutdown {
         })
     }
 
-    /// The result of the last command.
-    pub(crate) fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
-        self.stop().on_delivery(delivery, now);
-    }
-
-    /// The answer to [`StopAction::CheckFinish`].
-    pub(crate) fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
-        self.stop().on_finish_check(finish_runs, now);
-    }
-
-    /// Skips the rest of the current timeout: the kill command is due, or
-    /// SIGKILL if the kill command was due.
-    pub(crate) fn escalate(&mut self, now: Instant) {
-        self.stop().escalate(now);
-    }
-
     /// The roles that are still started when they do not run.
     pub(crate) fn keep_running(&self) -> KeepRunning {
-        match self.phase {
-            Phase::Service(_) => KeepRunning::Logger,
-            Phase::Logger(_) => KeepRunning::Neither,
-        }
-    }
-
-    /// The time of the next action, unless a process exits first.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::Service(stop) | Phase::Logger(stop) => stop.next_deadline(),
-        }
-    }
-
-    fn stop(&mut self) -> &mut SupervisorStop {
-        match &mut self.phase {
-            Phase::Service(stop) | Phase::Logger(stop) => stop,
+        match self.role {
+            Role::Service => KeepRunning::Logger,
+            Role::Logger => KeepRunning::Neither,
         }
     }
 
     fn begin_logger(&mut self, now: Instant) {
-        let forced = self.stop().forced;
         let config = self.config;
         let mut stop = SupervisorStop::new(config.logger, config.exit_stops_logger, now);
-        if forced {
+        if self.stop.forced {
             stop.escalate(now);
         }
-        self.phase = Phase::Logger(stop);
+        (self.role, self.stop) = (Role::Logger, stop);
     }
 
     /// Begins the logger's shutdown anew, unless the restarts are used up or
     /// the logger was killed.
     fn restart_logger(&mut self, now: Instant) -> bool {
-        let is_graceful = match &self.phase {
-            Phase::Service(_) => false,
-            Phase::Logger(stop) => stop.is_graceful(),
-        };
+        let is_graceful = self.role == Role::Logger && self.stop.is_graceful();
         let Some(left) = self.restarts_left.checked_sub(1).filter(|_| is_graceful) else {
             return false;
         };
@@ -570,10 +530,10 @@ mod tests {
         assert_eq!(restarts.count(), usize::from(LOGGER_RESTARTS));
 
         let mut shutdown = ServiceShutdown::new(config, now);
-        shutdown.escalate(now);
+        shutdown.stop.escalate(now);
         shutdown.begin_logger(now);
         assert!(!shutdown.restart_logger(now));
-        assert_eq!(shutdown.stop().due(now), Some(SendKill));
+        assert_eq!(shutdown.stop.due(now), Some(SendKill));
     }
 
     const A: DirectoryId = DirectoryId(1, 1);
@@ -619,7 +579,7 @@ mod tests {
                         self.table.give_up(A, role);
                     }
                     Some(ShutdownAction::Stop(_, CheckFinish)) => {
-                        self.shutdown.on_finish_check(false, now);
+                        self.shutdown.stop.on_finish_check(false, now);
                     }
                     action => return action,
                 }
@@ -639,14 +599,14 @@ mod tests {
     fn service_stops_before_its_logger() {
         let now = Instant::now();
         let mut service = Fixture::new(now);
-        assert_eq!(service.shutdown.next_deadline(), Some(now));
+        assert_eq!(service.shutdown.stop.next_deadline(), Some(now));
         assert_eq!(service.next_action(now), SERVICE_EXIT);
-        service.shutdown.on_delivery(Sent, now);
+        service.shutdown.stop.on_delivery(Sent, now);
         assert_eq!(service.next_action(now), None);
-        assert_eq!(service.shutdown.next_deadline(), None);
+        assert_eq!(service.shutdown.stop.next_deadline(), None);
         assert_eq!(service.exit(SEVEN, ChildExit::Failure, now), None);
         assert_eq!(service.next_action(now), LOGGER_EXIT);
-        service.shutdown.on_delivery(Sent, now);
+        service.shutdown.stop.on_delivery(Sent, now);
         assert_eq!(service.next_action(now), None);
         // A service that is shutting down stays in the table unseen.
         service.table.mark_unseen();
@@ -701,9 +661,9 @@ mod tests {
             match service.next_action(now) {
                 Some(ShutdownAction::Stop(role, action)) => actions.push((role, action)),
                 Some(other) => break assert_eq!(other, ShutdownAction::Forget),
-                None => now = service.shutdown.next_deadline().unwrap(),
+                None => now = service.shutdown.stop.next_deadline().unwrap(),
             }
-            service.shutdown.on_delivery(Failed, now);
+            service.shutdown.stop.on_delivery(Failed, now);
         }
         actions.dedup();
         let expected = [Role::Service, Role::Logger]

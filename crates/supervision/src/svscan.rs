@@ -129,7 +129,7 @@ impl ScanLoop<'_> {
         let shutdowns = self.shutdowns.values();
         let foreign = self.foreign.iter();
         shutdowns
-            .filter_map(ServiceShutdown::next_deadline)
+            .filter_map(|shutdown| shutdown.stop.next_deadline())
             .chain(foreign.filter_map(|supervisor| supervisor.deadline))
             .chain([next_scan])
             .min()

@@ -69,8 +69,7 @@ impl Machine {
                         let timeout = self.config.kill_timeout.map(|time| now.instant + time);
                         run.child.kill_at = run.child.kill_at.or(timeout);
                     }
-                    Finish(_, start_pending) => *start_pending = false,
-                    Down | Delayed(_) | Failed => {}
+                    Down | Delayed(_) | Finish(..) | Failed => {}
                 }
                 let signals = [self.config.down_signal, Signal::SIGCONT];
                 let [stop, resume] = signals.map(CommandStep::Signal);

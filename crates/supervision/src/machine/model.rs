@@ -30,6 +30,7 @@ struct Model {
     is: Is,
     want: Want,
     leaving: bool,
+    paused: bool,
     ready: bool,
     kill: Option<Time>,
     started: Option<Time>,
@@ -49,6 +50,7 @@ impl Model {
             is: Is::Due(0),
             want: Want::Up,
             leaving: false,
+            paused: false,
             ready: false,
             kill: None,
             started: None,
@@ -96,7 +98,7 @@ impl Model {
     }
 
     fn died(&mut self, end: ExitStatus, finish: bool, now: Time) {
-        self.kill = None;
+        (self.kill, self.paused) = (None, false);
         match (self.is, self.started) {
             (Is::Up, Some(started)) => {
                 self.deaths.push(Event {
@@ -130,7 +132,7 @@ impl Model {
                 }
             }
             b'd' => {
-                (self.want, self.once_more) = (Want::Down, false);
+                (self.want, self.once_more, self.paused) = (Want::Down, false, false);
                 match (self.is, self.config.kill_timeout) {
                     (Is::Due(_), _) => self.is = Is::Down,
                     (Is::Up, Some(time)) => {
@@ -146,6 +148,8 @@ impl Model {
                     self.told(b'd', now);
                 }
             }
+            b'p' => self.paused = self.is == Is::Up,
+            b'c' => self.paused = false,
             _ => {}
         }
     }
@@ -182,9 +186,9 @@ fn any_config(random: &mut fastrand::Rng) -> RestartConfig {
         limit: random.bool().then_some(limit),
         kill_timeout: kill.filter(|time| !time.is_zero()),
         finish_timeout: finish.filter(|time| !time.is_zero()),
+        down_signal: *random.choice(&[Signal::SIGTERM, Signal::SIGINT]).unwrap(),
         exit_implies_down: random.bool(),
         expects_readiness: random.bool(),
-        ..RestartConfig::default()
     }
 }
 
@@ -204,23 +208,18 @@ fn live(random: &mut fastrand::Rng) {
     for _ in 0..60 {
         let event = match random.u8(..10) {
             0..4 => {
-                // Time passes, sometimes up to the next KILL.
-                let next = [model.kill, Some(now + random.u64(..2500))];
+                // Time passes, sometimes up to the next KILL. The steps make equal
+                // times likely, at which a limit or a delay just applies.
+                let next = [model.kill, Some(now + 100 * random.u64(..25))];
                 now = random.choice(next).flatten().unwrap_or(now).max(now);
                 "time passes".to_owned()
             }
             4..7 if machine.child_pid().is_some() => {
-                let (raw, finish) = (
-                    *random.choice(&[0, 3 << 8, 125 << 8, 9]).unwrap(),
-                    random.bool(),
-                );
-                machine.record_exit(
-                    machine.child_pid().unwrap(),
-                    ExitStatus::from_raw(raw),
-                    finish,
-                    at(now),
-                );
-                model.died(ExitStatus::from_raw(raw), finish, now);
+                let raw = *random.choice(&[0, 3 << 8, 125 << 8, 9]).unwrap();
+                let (status, finish) = (ExitStatus::from_raw(raw), random.bool());
+                let child = machine.child_pid().unwrap();
+                machine.record_exit(child, status, finish, at(now));
+                model.died(status, finish, now);
                 format!("died of {raw}, finish {finish}")
             }
             7 => {
@@ -236,8 +235,8 @@ fn live(random: &mut fastrand::Rng) {
                 let command = Command::from_byte(letter).unwrap();
                 let steps: Vec<_> = machine.command(command, at(now)).collect();
                 assert!(runs || steps.is_empty());
-                let stopped = steps.contains(&CommandStep::Signal(Signal::SIGTERM));
-                assert!(letter == b't' || stopped == (runs && asked));
+                let stop = [config.down_signal, Signal::SIGCONT].map(CommandStep::Signal);
+                assert_eq!(steps.starts_with(&stop), runs && asked);
                 model.told(letter, now);
                 format!("told {}", char::from(letter))
             }
@@ -262,13 +261,14 @@ fn live(random: &mut fastrand::Rng) {
         let wanted = (
             due.map(|due| at(due).instant),
             model.stage(),
-            model.want,
+            (model.want, model.paused, model.is == Is::Up),
             model.should_exit(),
         );
+        let status = machine.report().status;
         let is = (
             machine.next_start().map(|(moment, _)| moment),
             machine.state_file().state,
-            machine.report().status.want,
+            (status.want, status.paused, status.pid.is_some()),
             machine.should_exit(),
         );
         assert_eq!(is, wanted, "{events:#?} {model:?}");
@@ -286,6 +286,7 @@ fn live(random: &mut fastrand::Rng) {
             machine.record_start(Pid::from_raw(pid), at(now));
             (model.is, model.started, model.ready, model.once_more) =
                 (Is::Up, Some(now), false, false);
+            model.paused = false;
             events.push(format!("{now}: started"));
         }
     }

@@ -204,65 +204,6 @@ fn backoff(first: u64, longest: u64) -> RestartConfig {
 }
 
 #[test]
-fn backoff_doubles_until_run_was_well() {
-    let (mut machine, now) = up_on(backoff(2, 9));
-    let mut at = now;
-    for (lives, delay) in [(0, 2), (8, 4), (0, 8), (9, 9), (0, 9), (10, 2), (0, 4)] {
-        let died = after(at, lives * 1000);
-        machine.record_exit(SERVICE, ENDED, false, died);
-        at = after(died, delay * 1000);
-        assert_eq!(due(&machine), Some(at.instant));
-        machine.record_start(SERVICE, at);
-    }
-    machine.set_config(RestartConfig {
-        expects_readiness: true,
-        ..backoff(2, 9)
-    });
-    machine.record_exit(SERVICE, ENDED, false, at);
-    machine.record_start(SERVICE, at);
-    assert_eq!(machine.state_file().state, ServiceState::Starting);
-    machine.record_readiness(at);
-    assert_eq!(machine.state_file().state, ServiceState::Ready);
-    machine.record_exit(SERVICE, ENDED, false, at);
-    assert_eq!(due(&machine), Some(after(at, 2000).instant));
-    // A command to start resets the backoff.
-    let _ = machine.command(Command::Up, after(at, 500));
-    assert_eq!(due(&machine), Some(after(at, 1000).instant));
-}
-
-#[test]
-fn commanded_exits_do_not_count_for_limit() {
-    let limit = RestartLimit {
-        count: 1,
-        interval: Duration::from_secs(60),
-    };
-    let (mut machine, now) = up_on(RestartConfig {
-        limit: Some(limit),
-        ..RestartConfig::default()
-    });
-    for _ in 0..3 {
-        let _ = machine.command(Command::Down, now);
-        machine.record_exit(SERVICE, ENDED, false, now);
-        assert_eq!(machine.state_file().state, ServiceState::Down);
-        let _ = machine.command(Command::Up, now);
-        machine.record_start(SERVICE, now);
-    }
-    machine.record_exit(SERVICE, ENDED, false, now);
-    assert_eq!(machine.state_file().state, ServiceState::Delay);
-    machine.record_start(SERVICE, now);
-    // A minute later the first one is forgotten.
-    let later = after(now, 60_001);
-    machine.record_exit(SERVICE, ENDED, false, later);
-    assert_eq!(machine.state_file().state, ServiceState::Delay);
-    machine.record_start(SERVICE, later);
-    machine.record_exit(SERVICE, ENDED, false, later);
-    assert_eq!(machine.state_file().state, ServiceState::Failed);
-    assert_eq!(machine.report().status.want, Want::Down);
-    let _ = machine.command(Command::Once, later);
-    assert_eq!(machine.state_file().state, ServiceState::Delay);
-}
-
-#[test]
 fn state_file_follows_life_of_service() {
     let (mut machine, now) = up_on(RestartConfig {
         expects_readiness: true,
@@ -322,25 +263,6 @@ fn state_file_follows_life_of_service() {
 }
 
 #[test]
-fn deaths_count_from_exit_not_from_finish() {
-    let limit = Some(RestartLimit {
-        count: 1,
-        interval: Duration::from_secs(3),
-    });
-    let (mut machine, now) = up_on(RestartConfig {
-        limit,
-        ..RestartConfig::default()
-    });
-    for (died, stage) in [(0, ServiceState::Delay), (3000, ServiceState::Failed)] {
-        machine.record_exit(SERVICE, ENDED, true, after(now, died));
-        machine.record_start(FINISH, after(now, died));
-        machine.record_exit(FINISH, ENDED, true, after(now, died + 3000));
-        assert_eq!(machine.state_file().state, stage);
-        machine.record_start(SERVICE, after(now, died + 3000));
-    }
-}
-
-#[test]
 fn backoff_is_not_below_configured_first_delay() {
     let (mut machine, now) = up_on(backoff(1, 9));
     let mut died_on = |config| {
@@ -357,110 +279,6 @@ fn backoff_is_not_below_configured_first_delay() {
     // Settings without a delay reset the backoff.
     assert_eq!(died_on(RestartConfig::default()), seconds(1));
     assert_eq!(died_on(backoff(2, 9)), seconds(2));
-}
-
-#[test]
-fn commands_during_finish_apply_after_it() {
-    for (commands, started) in [
-        (&[Command::Once][..], true),
-        (&[Command::Down, Command::Once], true),
-        (&[Command::Once, Command::Down], false),
-        (&[Command::Down, Command::Up], true),
-        (&[Command::Down], false),
-    ] {
-        let (mut machine, now) = up_on(RestartConfig::default());
-        machine.record_exit(SERVICE, ENDED, true, now);
-        machine.record_start(FINISH, now);
-        assert_eq!(done(&mut machine, Command::Pause, now), "");
-        assert!(!machine.report().status.paused);
-        for command in commands {
-            assert_eq!(done(&mut machine, *command, now), "");
-        }
-        machine.record_exit(FINISH, ENDED, true, after(now, 2000));
-        let moment = started.then(|| after(now, 2000).instant);
-        assert_eq!(due(&machine), moment, "{commands:?}");
-    }
-    // Each command starts one run.
-    let (mut machine, now) = up_on(RestartConfig::default());
-    for _ in 0..2 {
-        machine.record_exit(SERVICE, ENDED, true, now);
-        machine.record_start(FINISH, now);
-        let _ = machine.command(Command::Once, now);
-        machine.record_exit(FINISH, ENDED, true, now);
-        machine.record_start(SERVICE, now);
-    }
-    machine.record_exit(SERVICE, ENDED, true, now);
-    machine.record_start(FINISH, now);
-    machine.record_exit(FINISH, ENDED, true, now);
-    assert_eq!(machine.state_file().state, ServiceState::Down);
-}
-
-#[test]
-fn expired_kill_is_returned_once() {
-    let (mut machine, now) = up_on(RestartConfig {
-        down_signal: Signal::SIGINT,
-        kill_timeout: Some(Duration::from_secs(3)),
-        finish_timeout: Some(Duration::from_secs(5)),
-        ..RestartConfig::default()
-    });
-    assert_eq!(done(&mut machine, Command::Down, now), "SIGINT SIGCONT");
-    // A second command does not prolong the timeout.
-    let _ = machine.command(Command::Down, after(now, 1000));
-    assert_eq!(machine.next_deadline(), Some(after(now, 3000).instant));
-    assert_eq!(machine.take_expired_kill(after(now, 2999)), None);
-    assert_eq!(machine.take_expired_kill(after(now, 3000)), Some(SERVICE));
-    assert_eq!(machine.take_expired_kill(after(now, 3000)), None);
-    machine.record_exit(SERVICE, ENDED, true, now);
-    machine.record_start(FINISH, now);
-    assert_eq!(
-        (machine.child_pid(), machine.run_pid()),
-        (Some(FINISH), None)
-    );
-    assert_eq!(machine.report().status.pid, None);
-    // A command to start does not cancel the timeout of finish.
-    let _ = machine.command(Command::Up, now);
-    assert_eq!(machine.take_expired_kill(after(now, 5000)), Some(FINISH));
-    machine.record_exit(FINISH, ENDED, true, after(now, 5000));
-    assert_eq!(due(&machine), Some(after(now, 5000).instant));
-}
-
-#[test]
-fn finish_exit_125_fails_service() {
-    let (mut machine, now) = up_on(RestartConfig::default());
-    machine.record_exit(SERVICE, ENDED, true, now);
-    machine.record_start(FINISH, now);
-    machine.record_exit(FINISH, ExitStatus::from_raw(125 << 8), true, now);
-    assert_eq!(machine.state_file().state, ServiceState::Failed);
-    assert_eq!(due(&machine), None);
-    assert!(!machine.should_exit());
-    let _ = machine.command(Command::Exit, now);
-    assert!(machine.should_exit());
-}
-
-#[test]
-fn finish_exit_125_after_down_is_no_failure() {
-    let (mut machine, now) = up_on(RestartConfig::default());
-    machine.record_exit(SERVICE, ENDED, true, now);
-    machine.record_start(FINISH, now);
-    let _ = machine.command(Command::Down, now);
-    machine.record_exit(FINISH, ExitStatus::from_raw(125 << 8), true, now);
-    assert_eq!(machine.state_file().state, ServiceState::Down);
-}
-
-#[test]
-fn exit_stops_service_if_configured() {
-    let (mut machine, now) = up_on(RestartConfig::default());
-    assert_eq!(done(&mut machine, Command::Exit, now), "");
-    let exit_implies_down = true;
-    let (mut machine, now) = up_on(RestartConfig {
-        exit_implies_down,
-        ..RestartConfig::default()
-    });
-    assert_eq!(done(&mut machine, Command::Exit, now), "SIGTERM SIGCONT");
-    // The service was stopped already.
-    assert_eq!(done(&mut machine, Command::Exit, now), "");
-    machine.record_exit(SERVICE, ENDED, false, now);
-    assert!(machine.should_exit());
 }
 
 #[test]

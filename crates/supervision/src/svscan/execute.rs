@@ -124,7 +124,7 @@ impl ScanLoop<'_> {
             StopAction::CheckFinish => {
                 let finish_runs = self.inside(directory, role, finish_runs) == Some(true);
                 if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
-                    shutdown.on_finish_check(finish_runs, Instant::now());
+                    shutdown.stop.on_finish_check(finish_runs, Instant::now());
                 }
             }
             StopAction::KillSupervisor => {
@@ -151,7 +151,7 @@ impl ScanLoop<'_> {
         let delivery = self.inside(directory, role, send);
         let delivery = delivery.unwrap_or(Delivery::Failed);
         if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
-            shutdown.on_delivery(delivery, Instant::now());
+            shutdown.stop.on_delivery(delivery, Instant::now());
         }
         if role == Role::Logger {
             // Only after the command: a logger that reaches the end of the pipe

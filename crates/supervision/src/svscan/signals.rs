@@ -69,7 +69,7 @@ impl ScanLoop<'_> {
         } else if self.stop_requests > 1 {
             let now = Instant::now();
             for shutdown in self.shutdowns.values_mut() {
-                shutdown.escalate(now);
+                shutdown.stop.escalate(now);
             }
             self.foreign.clear();
         }
