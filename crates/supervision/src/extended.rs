@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use daemontools_core::control::Command;
+use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names;
 use daemontools_core::tally::{DeathRecord, KEPT, LENGTH, Tally};
 use nix::errno::Errno;
@@ -70,7 +70,6 @@ pub(crate) struct Extended<'a> {
 }
 
 impl<'a> Extended<'a> {
-    /// For the service of this name; reads the tally of its deaths.
     pub(crate) fn new(name: CString, warn: &'a dyn Fn(SuperviseWarning)) -> Self {
         let (tally, warning) = read_tally();
         if let Some(warning) = warning {
@@ -104,9 +103,6 @@ impl<'a> Extended<'a> {
     }
 
     /// Starts `run` with the current settings.
-    ///
-    /// # Errors
-    /// As fork(2).
     pub(crate) fn launch_run(&mut self, machine: &mut Machine) -> Result<Pid, Errno> {
         self.config = self.read_config();
         let notification = self.config.notification_fd.and_then(|number| {
@@ -144,9 +140,6 @@ impl<'a> Extended<'a> {
 
     /// Starts `finish` as `./finish CODE SIGNAL NAME PID`. CODE is 256 after a
     /// signal, SIGNAL is 0 after an exit, as in s6.
-    ///
-    /// # Errors
-    /// As fork(2).
     pub(crate) fn launch_finish(&self, RunExit { pid, status }: RunExit) -> Result<Pid, Errno> {
         let code = status.code().unwrap_or(256).to_string();
         let signal = status.signal().unwrap_or(0).to_string();
@@ -156,10 +149,6 @@ impl<'a> Extended<'a> {
         Launch::new(program).start(|error| {
             self.warn(SuperviseWarning::Exec(names::FINISH_PROGRAM, error.errno()));
         })
-    }
-
-    pub(crate) fn has_finish() -> bool {
-        config::program_exists(names::FINISH)
     }
 
     /// Runs `notify`, if there is one, as `./notify run start PID`; does not wait
@@ -217,9 +206,10 @@ impl<'a> Extended<'a> {
     pub(crate) fn before_commands(
         &mut self,
         machine: &mut Machine,
-        mut commands: impl Iterator<Item = Command>,
+        commands: &[(Command, SignalTarget)],
     ) {
-        if commands.any(|command| matches!(command, Command::Down | Command::Exit)) {
+        let stops = |(command, _): &_| matches!(command, Command::Down | Command::Exit);
+        if commands.iter().any(stops) {
             let expects_readiness = self.config.restart.expects_readiness;
             self.config.restart = self.read_config().restart;
             self.config.restart.expects_readiness = expects_readiness;
@@ -237,7 +227,6 @@ impl<'a> Extended<'a> {
         }
     }
 
-    /// Publishes the file `state`.
     pub(crate) fn publish_state(&mut self, machine: &Machine) {
         let state = machine.state_file().text();
         if self.published != state {

@@ -49,9 +49,6 @@ impl ChildSetup {
 
     /// Acquires the lock and moves the descriptors, in an order in which none
     /// replaces another. `on_wait` runs before the lock blocks.
-    ///
-    /// # Errors
-    /// [`SuperviseWarning::Lock`] and [`SuperviseWarning::Descriptor`].
     pub(super) fn apply(self, on_wait: impl FnOnce()) -> Result<(), SuperviseWarning> {
         let mut held = None;
         if let Some(number) = self.lock {
@@ -80,10 +77,7 @@ impl ChildSetup {
 /// Takes the lock that a run inherits, as in s6: the next run waits until all
 /// processes of the last one have released it. Calls `on_wait` before it blocks.
 /// The lock lives as long as a copy of the descriptor.
-///
-/// # Errors
-/// As open(2), flock(2), prctl(2) and fcntl(2); ESRCH if `supervise`, the
-/// parent, has exited.
+/// Returns ESRCH if `supervise`, the parent, has exited.
 fn acquire_run_lock(supervise: Pid, on_wait: impl FnOnce()) -> Result<OwnedFd, Errno> {
     let file = file::open_append(names::RUN_LOCK, 0o600)?;
     let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

@@ -114,7 +114,7 @@ fn restart_limit(count: Option<u64>, interval: Option<Duration>) -> Option<Resta
 
 /// Whether a program is there, or may be: supervise also runs a program that
 /// stat(2) cannot reach, since the failed exec reports the reason.
-pub(super) fn program_exists(file: &CStr) -> bool {
+pub(crate) fn program_exists(file: &CStr) -> bool {
     stat(file).map(drop) != Err(Errno::ENOENT)
 }
 

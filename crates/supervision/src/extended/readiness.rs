@@ -14,9 +14,6 @@ pub(super) struct ReadinessPipe(Option<OwnedFd>);
 
 impl ReadinessPipe {
     /// A pipe for the next run; returns the end for writing.
-    ///
-    /// # Errors
-    /// As pipe2(2) and fcntl(2).
     pub(super) fn open(&mut self) -> Result<OwnedFd, Errno> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         // Only supervise must not block.

@@ -24,6 +24,7 @@ struct Event {
 }
 
 /// The state by service-directory(5).
+#[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
 #[derive(Debug)]
 struct Model {
     config: RestartConfig,
@@ -210,7 +211,7 @@ fn live(random: &mut fastrand::Rng) {
             0..4 => {
                 // Time passes, sometimes up to the next KILL. The steps make equal
                 // times likely, at which a limit or a delay just applies.
-                let next = [model.kill, Some(now + 100 * random.u64(..25))];
+                let next = [model.kill, Some(now + 500 * random.u64(..5))];
                 now = random.choice(next).flatten().unwrap_or(now).max(now);
                 "time passes".to_owned()
             }

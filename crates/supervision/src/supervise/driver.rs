@@ -12,6 +12,7 @@ use unix::signals::SignalPipe;
 use unix::wait::reap;
 
 use super::family::Family;
+use super::runsv::Logger;
 use super::service::Service;
 use crate::Role;
 use crate::directory::AcquireError;
@@ -29,20 +30,18 @@ pub(super) struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    /// Supervises until a command to exit.
-    ///
-    /// # Errors
-    /// A FIFO `ok` could not be opened; nothing was started then.
+    /// Supervises until a command to exit. Fails before the first start if a
+    /// FIFO `ok` cannot be opened.
     pub(super) fn run(mut self) -> Result<(), AcquireError> {
         // A reader that finds `ok` open also finds the files.
         self.publish_all();
         self.service.open_ok()?;
         if let Some(logger) = self.family.logger_mut() {
-            logger.open_ok()?;
+            logger.service.open_ok()?;
         }
         while !self.should_exit() {
             if self.service.machine.should_exit() {
-                self.family.end_logger();
+                self.family.logger_mut().map(Logger::end);
             }
             for role in START_ORDER {
                 self.start_if_due(role);
@@ -55,7 +54,10 @@ impl Supervisor<'_> {
             for role in ROLES {
                 self.obey(role);
             }
-            self.kill_expired();
+            // Loggers have no timeout.
+            if let Some(pid) = self.service.machine.take_expired_kill(Moment::now()) {
+                signal_process(pid, Signal::SIGKILL);
+            }
         }
         self.publish_all();
         Ok(())
@@ -65,32 +67,29 @@ impl Supervisor<'_> {
     fn should_exit(&self) -> bool {
         let mut logger = self.family.logger().into_iter();
         self.service.machine.should_exit()
-            && logger.all(|logger| logger.machine.child_pid().is_none())
+            && logger.all(|logger| logger.service.machine.child_pid().is_none())
     }
 
     fn by_role(&mut self, role: Role) -> Option<&mut Service> {
         match role {
             Role::Service => Some(&mut self.service),
-            Role::Logger => self.family.logger_mut(),
+            Role::Logger => Some(&mut self.family.logger_mut()?.service),
         }
     }
 
     fn publish_all(&mut self) {
         for role in ROLES {
-            self.publish(role);
+            self.family.publish(&mut self.service, role);
         }
-    }
-
-    fn publish(&mut self, role: Role) {
-        self.family.publish(&mut self.service, role);
     }
 
     fn wait(&self) {
         let mut descriptors = vec![self.children.as_fd()];
         descriptors.extend(self.family.descriptor());
         let service = (!self.family.only_logger_left()).then_some(&self.service);
+        let logger = self.family.logger().map(|logger| &logger.service);
         let mut deadline = None::<Instant>;
-        for service in service.into_iter().chain(self.family.logger()) {
+        for service in service.into_iter().chain(logger) {
             let (control, recheck) = service.command_source();
             descriptors.extend(control);
             let next = service.machine.next_deadline();
@@ -116,7 +115,7 @@ impl Supervisor<'_> {
             }
         }
         // The next program to be started may read the files.
-        self.publish(role);
+        self.family.publish(&mut self.service, role);
         if let (Start::Run, Some(pid)) = (start, launched) {
             self.family.on_start(pid);
         }
@@ -188,12 +187,5 @@ impl Supervisor<'_> {
             }
         }
         self.start_if_due(role);
-    }
-
-    /// Kills a `run` or `finish` whose timeout has expired; loggers have none.
-    fn kill_expired(&mut self) {
-        if let Some(pid) = self.service.machine.take_expired_kill(Moment::now()) {
-            signal_process(pid, Signal::SIGKILL);
-        }
     }
 }

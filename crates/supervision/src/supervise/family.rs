@@ -11,10 +11,11 @@ use unix::exec::PreparedExec;
 use unix::launch::Launch;
 use unix::start::environment;
 
-use super::runsv::{Runsv, RunsvWarning};
+use super::runsv::{Logger, Runsv, RunsvWarning};
 use super::service::Service;
 use crate::Role;
 use crate::directory::replace;
+use crate::extended::config::program_exists;
 use crate::extended::{Extended, SuperviseWarning};
 use crate::machine::{Moment, RunExit, Start};
 
@@ -50,7 +51,7 @@ impl Family<'_> {
         match self {
             Family::Supervise(warn) => warn(SuperviseWarning::Fork(error)),
             Family::Extended(family) => family.warn(SuperviseWarning::Fork(error)),
-            Family::Runsv(family) => family.warn(RunsvWarning::Fork(error)),
+            Family::Runsv(family) => (family.warn)(RunsvWarning::Fork(error)),
         }
     }
 
@@ -78,7 +79,7 @@ impl Family<'_> {
     pub(super) fn has_finish(&self, role: Role) -> bool {
         match self {
             Family::Supervise(_) => false,
-            Family::Extended(_) => Extended::has_finish(),
+            Family::Extended(_) => program_exists(names::FINISH),
             Family::Runsv(_) => Runsv::has_finish(role),
         }
     }
@@ -102,10 +103,7 @@ impl Family<'_> {
     ) {
         match self {
             Family::Supervise(_) | Family::Runsv(_) => {}
-            Family::Extended(family) => {
-                let commands = commands.iter().map(|(command, _)| *command);
-                family.before_commands(&mut service.machine, commands);
-            }
+            Family::Extended(family) => family.before_commands(&mut service.machine, commands),
         }
     }
 
@@ -142,36 +140,23 @@ impl Family<'_> {
         }
     }
 
-    /// The logger, if there is one.
-    pub(super) fn logger(&self) -> Option<&Service> {
+    pub(super) fn logger(&self) -> Option<&Logger> {
         match self {
             Family::Supervise(_) | Family::Extended(_) => None,
-            Family::Runsv(family) => family.logger.as_ref().map(|logger| &logger.service),
+            Family::Runsv(family) => family.logger.as_ref(),
         }
     }
 
-    /// As [`Family::logger`], mutable.
-    pub(super) fn logger_mut(&mut self) -> Option<&mut Service> {
+    pub(super) fn logger_mut(&mut self) -> Option<&mut Logger> {
         match self {
             Family::Supervise(_) | Family::Extended(_) => None,
-            Family::Runsv(family) => family.logger.as_mut().map(|logger| &mut logger.service),
+            Family::Runsv(family) => family.logger.as_mut(),
         }
     }
 
     /// Whether the service has ended and only its logger is left.
     pub(super) fn only_logger_left(&self) -> bool {
-        match self {
-            Family::Supervise(_) | Family::Extended(_) => false,
-            Family::Runsv(family) => family.only_logger_left(),
-        }
-    }
-
-    /// After the end of the service: lets its logger read to the end and exit.
-    pub(super) fn end_logger(&mut self) {
-        match self {
-            Family::Supervise(_) | Family::Extended(_) => {}
-            Family::Runsv(family) => family.end_logger(),
-        }
+        self.logger().is_some_and(|logger| logger.pipe.is_none())
     }
 }
 

@@ -62,10 +62,6 @@ pub(super) struct Logger {
 }
 
 impl Runsv<'_> {
-    pub(super) fn warn(&self, warning: RunsvWarning<'_>) {
-        (self.warn)(warning);
-    }
-
     /// Starts `run`, of the service after `control/u`, whose exit status is
     /// ignored.
     pub(super) fn launch_run(&self, service: &mut Service, role: Role) -> Result<Pid, Errno> {
@@ -105,7 +101,7 @@ impl Runsv<'_> {
             },
         };
         launch.start(|error| {
-            self.warn(match error {
+            (self.warn)(match error {
                 LaunchError::Descriptor(error) => RunsvWarning::Pipe(path, error),
                 LaunchError::Chdir(error) => RunsvWarning::Chdir(error),
                 LaunchError::Exec(error) => RunsvWarning::Exec(path, error),
@@ -126,7 +122,7 @@ impl Runsv<'_> {
             Ok(Some(pid)) => wait_for(pid).and_then(ExitStatus::code) == Some(0),
             Ok(None) => false,
             Err(warning) => {
-                self.warn(warning);
+                (self.warn)(warning);
                 false
             }
         }
@@ -151,7 +147,7 @@ impl Runsv<'_> {
             ..Launch::new(PreparedExec::search(None, &[path], &environment()))
         };
         let launched = launch.start(|error| {
-            self.warn(match error {
+            (self.warn)(match error {
                 LaunchError::Descriptor(error) => RunsvWarning::ControlPipe(path, error),
                 LaunchError::Chdir(error) | LaunchError::Exec(error) => {
                     RunsvWarning::ControlExec(path, error)
@@ -175,25 +171,20 @@ impl Runsv<'_> {
         match role {
             Role::Service => publish(service, None, self.warn),
             Role::Logger => {
-                let warn = self.warn;
                 if let Some(logger) = &mut self.logger {
                     // Before its first start, the logger has no files.
-                    publish(&mut logger.service, Some(String::new()), warn);
+                    publish(&mut logger.service, Some(String::new()), self.warn);
                 }
             }
         }
     }
+}
 
-    pub(super) fn only_logger_left(&self) -> bool {
-        let logger = self.logger.as_ref();
-        logger.is_some_and(|logger| logger.pipe.is_none())
-    }
-
-    pub(super) fn end_logger(&mut self) {
-        if let Some(logger) = &mut self.logger {
-            if logger.pipe.take().is_some() {
-                logger.service.machine.request_exit();
-            }
+impl Logger {
+    /// After the end of the service: lets the logger read to the end and exit.
+    pub(super) fn end(&mut self) {
+        if self.pipe.take().is_some() {
+            self.service.machine.request_exit();
         }
     }
 }
