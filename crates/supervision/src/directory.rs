@@ -46,17 +46,13 @@ pub enum ReplaceError {
 
 /// The lock of a service directory. Its holder is the one supervise of the
 /// service.
-#[derive(Debug)]
-pub struct ServiceLock(#[expect(dead_code, reason = "held, not used")] Flock<OwnedFd>);
+pub(crate) struct ServiceLock(#[expect(dead_code, reason = "held, not used")] Flock<OwnedFd>);
 
 impl ServiceLock {
     /// Makes the directory `supervise`, if it does not exist, and locks it.
     /// `how` decides whether the call blocks while another process holds the
     /// lock. If `supervise` is a dangling symbolic link, its target is made.
-    ///
-    /// # Errors
-    /// [`AcquireError::Link`], [`AcquireError::Open`], [`AcquireError::Lock`].
-    pub fn acquire(files: &SupervisePaths, how: FlockArg) -> Result<Self, AcquireError> {
+    pub(crate) fn acquire(files: &SupervisePaths, how: FlockArg) -> Result<Self, AcquireError> {
         let private = Mode::S_IRWXU;
         if mkdir(files.supervise, private).is_err() {
             match readlink(files.supervise) {
@@ -85,8 +81,7 @@ fn resolve_link(link: &CStr, target: OsString) -> PathBuf {
 }
 
 /// The FIFO `control`, open at both ends, so that it never reads as ended.
-#[derive(Debug)]
-pub struct ControlFifo {
+pub(crate) struct ControlFifo {
     reader: OwnedFd,
     _writer: OwnedFd,
 }
@@ -94,10 +89,7 @@ pub struct ControlFifo {
 impl ControlFifo {
     /// Makes the FIFO, if it does not exist. A file of another type is opened
     /// as well, as in 0.76.
-    ///
-    /// # Errors
-    /// [`AcquireError::Read`] and [`AcquireError::Write`].
-    pub fn open(files: &SupervisePaths) -> Result<Self, AcquireError> {
+    pub(crate) fn open(files: &SupervisePaths) -> Result<Self, AcquireError> {
         let reader = open_fifo(files.control)?;
         let writer = file::open_write(files.control)
             .map_err(|error| AcquireError::Write(files.control, error))?;
@@ -109,10 +101,7 @@ impl ControlFifo {
 
     /// As [`ControlFifo::open`], but fails for a file of another type, as in
     /// runit.
-    ///
-    /// # Errors
-    /// Also [`AcquireError::Stat`] and [`AcquireError::NoFifo`].
-    pub fn open_fifo(files: &SupervisePaths) -> Result<Self, AcquireError> {
+    pub(crate) fn open_fifo(files: &SupervisePaths) -> Result<Self, AcquireError> {
         make_fifo(files.control);
         let status =
             stat(files.control).map_err(|error| AcquireError::Stat(files.control, error))?;
@@ -123,11 +112,8 @@ impl ControlFifo {
     }
 
     /// Reads bytes of commands; returns their number. 0 only for a file that is
-    /// no FIFO.
-    ///
-    /// # Errors
-    /// As read(2); EAGAIN if there are none.
-    pub fn read(&self, bytes: &mut [u8]) -> Result<usize, Errno> {
+    /// no FIFO, EAGAIN if there are none.
+    pub(crate) fn read(&self, bytes: &mut [u8]) -> Result<usize, Errno> {
         read(&self.reader, bytes)
     }
 }
@@ -140,15 +126,11 @@ impl AsFd for ControlFifo {
 
 /// The FIFO `ok`, open for reading: as long as this lives, opening it for
 /// writing succeeds, which shows that the service is supervised.
-#[derive(Debug)]
-pub struct OkFifo(#[expect(dead_code, reason = "held, not used")] OwnedFd);
+pub(crate) struct OkFifo(#[expect(dead_code, reason = "held, not used")] OwnedFd);
 
 impl OkFifo {
     /// Makes the FIFO, if it does not exist, and opens it.
-    ///
-    /// # Errors
-    /// [`AcquireError::Read`].
-    pub fn open(files: &SupervisePaths) -> Result<Self, AcquireError> {
+    pub(crate) fn open(files: &SupervisePaths) -> Result<Self, AcquireError> {
         open_fifo(files.ok).map(OkFifo)
     }
 }
@@ -163,11 +145,9 @@ fn make_fifo(name: &CStr) {
     let _ = mkfifo(name, Mode::S_IRUSR | Mode::S_IWUSR);
 }
 
-/// Replaces a file: readers see the old content or the new one.
-///
-/// # Errors
-/// The step that failed; the old content stays.
-pub fn replace(file: AtomicFile, content: &[u8]) -> Result<(), ReplaceError> {
+/// Replaces a file: readers see the old content or the new one. After an error,
+/// the old content stays.
+pub(crate) fn replace(file: AtomicFile, content: &[u8]) -> Result<(), ReplaceError> {
     let new =
         file::open_truncate(file.new, 0o644).map_err(|error| ReplaceError::Open(file, error))?;
     let written = match content {

@@ -33,7 +33,6 @@ const PERMANENT_FAILURE: i32 = 125;
 /// The rules of a family of programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ruleset {
-    /// supervise.
     Supervise,
     /// supervise -e: `finish` runs after `run`, the service has a
     /// [`RestartConfig`], and may be ready or have failed.
@@ -73,7 +72,6 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// The current time.
     pub(crate) fn now() -> Self {
         Moment {
             instant: Instant::now(),
@@ -89,10 +87,8 @@ impl Moment {
     }
 }
 
-/// A program to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// `run`.
     Run,
     /// `finish`, after this exit of `run`.
     Finish(RunExit),
@@ -101,9 +97,7 @@ pub(crate) enum Start {
 /// The exit of a `run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunExit {
-    /// The process.
     pub pid: Pid,
-    /// Its exit status.
     pub status: ExitStatus,
 }
 
@@ -155,7 +149,6 @@ enum Cleanup {
     GivenUp(Child),
 }
 
-/// A service under supervision.
 #[derive(Debug)]
 pub(crate) struct Machine {
     ruleset: Ruleset,
@@ -197,17 +190,14 @@ impl Machine {
         }
     }
 
-    /// Replaces the settings.
     pub(crate) fn set_config(&mut self, config: RestartConfig) {
         self.config = config;
     }
 
-    /// The rules of its family.
     pub(crate) fn ruleset(&self) -> Ruleset {
         self.ruleset
     }
 
-    /// The content of the status record.
     pub(crate) fn report(&self) -> RunsvStatus {
         let (state, got_term) = match self.state {
             Down | Delayed(_) | Failed => (ServiceState::Down, false),
@@ -263,7 +253,6 @@ impl Machine {
         }
     }
 
-    /// The process of `run`, if it runs.
     pub(crate) fn run_pid(&self) -> Option<Pid> {
         match self.state {
             Up(run) => Some(run.child.pid),
@@ -302,7 +291,6 @@ impl Machine {
         Some(child.pid)
     }
 
-    /// The next start and its moment.
     pub(crate) fn next_start(&self) -> Option<(Instant, Start)> {
         match self.state {
             Delayed(moment) if !self.exit_requested => Some((moment.instant, Start::Run)),

@@ -17,7 +17,6 @@ pub(crate) enum CommandStep {
     /// Runs the program `control/LETTER`. Unless there is one and it exits 0,
     /// sends the signal, if any.
     Program {
-        /// The name of the program.
         letter: u8,
         /// The signal that the program replaces.
         otherwise: Option<Signal>,
@@ -127,13 +126,10 @@ impl Machine {
     fn obey_as_runsv(&mut self, role: Role, command: Command, now: Moment) -> Steps {
         let send = |signal| [step(role, command, Some(signal)), None, None];
         match command {
-            Command::Up => {
-                (self.want, self.exit_requested) = (Want::Up, false);
-                self.schedule_start(now);
-                NO_STEPS
-            }
-            Command::Once => {
-                (self.want, self.exit_requested) = (Want::Down, false);
+            Command::Up | Command::Once => {
+                let stays_up = command == Command::Up;
+                self.want = if stays_up { Want::Up } else { Want::Down };
+                self.exit_requested = false;
                 self.schedule_start(now);
                 NO_STEPS
             }

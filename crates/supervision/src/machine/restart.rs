@@ -45,7 +45,6 @@ impl Default for RestartConfig {
 /// The delays between deaths and starts, which double with each death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Backoff {
-    /// The first delay.
     pub first: Duration,
     /// The longest delay. After a run that was ready, or longer than this, the
     /// delay is the first one again.
@@ -55,9 +54,7 @@ pub(crate) struct Backoff {
 /// More than `count` deaths within `interval` are a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RestartLimit {
-    /// The number of deaths that are no failure.
     pub count: usize,
-    /// The time in which deaths are counted.
     pub interval: Duration,
 }
 

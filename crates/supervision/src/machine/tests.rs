@@ -38,15 +38,6 @@ fn up() -> (Machine, Moment) {
 }
 
 #[test]
-fn down_service_starts_only_on_command() {
-    let now = Moment::now();
-    let mut machine = Machine::new(Ruleset::Supervise, Want::Down, now);
-    assert_eq!(due(&machine), None);
-    assert_eq!(machine.command(Command::Up, now).count(), 0);
-    assert_eq!(due(&machine), Some(now.instant));
-}
-
-#[test]
 fn restart_comes_a_second_after_last_start() {
     let (mut machine, now) = up();
     machine.record_exit(SERVICE, ENDED, false, after(now, 300));
@@ -82,6 +73,9 @@ fn down_sends_term_and_then_cont() {
 fn exit_waits_for_run_and_prevents_restart() {
     let (mut machine, now) = up();
     assert_eq!(machine.command(Command::Exit, now).count(), 0);
+    // The exit of another process is ignored.
+    machine.record_exit(Pid::from_raw(8), ENDED, false, now);
+    assert_eq!(machine.child_pid(), Some(SERVICE));
     assert!(!machine.should_exit());
     machine.record_exit(SERVICE, ENDED, false, now);
     assert!(machine.should_exit());
@@ -89,16 +83,12 @@ fn exit_waits_for_run_and_prevents_restart() {
 }
 
 #[test]
-fn exit_of_another_process_is_ignored() {
-    let (mut machine, now) = up();
-    machine.record_exit(Pid::from_raw(8), ENDED, false, now);
-    assert_eq!(machine.child_pid(), Some(SERVICE));
-}
-
-#[test]
 fn failed_fork_is_retried_after_a_minute() {
     let now = Moment::now();
-    let mut machine = Machine::new(Ruleset::Supervise, Want::Up, now);
+    let mut machine = Machine::new(Ruleset::Supervise, Want::Down, now);
+    assert_eq!(due(&machine), None);
+    assert_eq!(machine.command(Command::Up, now).count(), 0);
+    assert_eq!(due(&machine), Some(now.instant));
     machine.record_failed_fork(now);
     assert_eq!(due(&machine), Some(after(now, 60_000).instant));
     let _ = machine.command(Command::Down, now);
@@ -133,16 +123,9 @@ fn finish_delays_down_and_gets_no_signals() {
     let (mut machine, now) = up_under_runsv();
     let killed = ExitStatus::from_raw(9);
     machine.record_exit(SERVICE, killed, true, now);
-    assert_eq!(
-        machine.next_start(),
-        Some((
-            now.instant,
-            Start::Finish(RunExit {
-                pid: SERVICE,
-                status: killed
-            })
-        ))
-    );
+    let (pid, status) = (SERVICE, killed);
+    let finish = Start::Finish(RunExit { pid, status });
+    assert_eq!(machine.next_start(), Some((now.instant, finish)));
     machine.record_start(FINISH, now);
     assert_eq!(machine.report().state, Some(ServiceState::Finish));
     assert_eq!(done(&mut machine, Command::Down, now), "");
@@ -200,6 +183,18 @@ fn backoff(first: u64, longest: u64) -> RestartConfig {
     RestartConfig {
         backoff: Some(Backoff { first, longest }),
         ..RestartConfig::default()
+    }
+}
+
+#[test]
+fn backoff_doubles_until_run_was_well() {
+    let (mut machine, mut now) = up_on(backoff(2, 9));
+    for (lives, delay) in [(0, 2), (8, 4), (0, 8), (9, 9), (0, 9), (10, 2), (0, 4)] {
+        let died = after(now, lives * 1000);
+        machine.record_exit(SERVICE, ENDED, false, died);
+        now = after(died, delay * 1000);
+        assert_eq!(due(&machine), Some(now.instant));
+        machine.record_start(SERVICE, now);
     }
 }
 
