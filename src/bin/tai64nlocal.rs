@@ -5,8 +5,9 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
+use cli::options::flag;
 use cli::text::print;
-use cli::{Exit, Failure, Opt, Program};
+use cli::{Exit, Failure, Program};
 use logging::tai64::{Localizer, TimeStyle};
 use nix::errno::Errno;
 use nix::unistd::read;
@@ -17,16 +18,8 @@ pub(crate) static TAI64NLOCAL: Program = Program {
     name: "tai64nlocal",
     usage: "tai64nlocal: usage: tai64nlocal [-gi]",
     options: &[
-        Opt {
-            letter: b'g',
-            value: None,
-            help: "UTC instead of local time",
-        },
-        Opt {
-            letter: b'i',
-            value: None,
-            help: "RFC 3339 format",
-        },
+        flag(b'g', "UTC instead of local time"),
+        flag(b'i', "RFC 3339 format"),
     ],
 };
 

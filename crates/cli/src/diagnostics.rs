@@ -20,13 +20,11 @@ pub struct Diagnostics<'a> {
 
 impl Diagnostics<'_> {
     /// `NAME DIRECTORY: fatal: SUBJECT: ERRNO TEXT`, exit 111.
-    #[must_use]
     pub fn fatal(&self, subject: impl AsRef<[u8]>, error: Errno) -> Failure {
         self.fatal_msg(text![subject.as_ref(), ": ", errno_message(error)])
     }
 
     /// `NAME DIRECTORY: fatal: MESSAGE`, exit 111.
-    #[must_use]
     pub fn fatal_msg(&self, message: impl AsRef<[u8]>) -> Failure {
         Failure {
             exit: Exit::Temporary,

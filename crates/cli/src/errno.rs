@@ -3,7 +3,6 @@
 use nix::errno::Errno;
 
 /// The text of an errno, as after the last colon of a message.
-#[must_use]
 pub fn errno_message(error: Errno) -> &'static str {
     match error {
         // Errno 0, without a failure. nix knows all other numbers with which

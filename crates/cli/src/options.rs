@@ -22,7 +22,6 @@ pub struct Opt {
 }
 
 /// An option with a value.
-#[must_use]
 pub const fn value(letter: u8, value: &'static str, help: &'static str) -> Opt {
     let value = Some(value);
     Opt {
@@ -33,7 +32,6 @@ pub const fn value(letter: u8, value: &'static str, help: &'static str) -> Opt {
 }
 
 /// An option without a value.
-#[must_use]
 pub const fn flag(letter: u8, help: &'static str) -> Opt {
     let value = None;
     Opt {
@@ -55,7 +53,6 @@ pub struct Options<'a> {
 
 impl<'a> Options<'a> {
     /// Reads `arguments`, the program's name first.
-    #[must_use]
     pub fn new(program: &'static Program, arguments: &'a [&'static CStr]) -> Self {
         let (called, words) = match arguments {
             [called, words @ ..] => (called.to_bytes(), words),
@@ -70,9 +67,7 @@ impl<'a> Options<'a> {
     }
 
     /// As [`Options::read`], with the program's usage line in the failure.
-    ///
-    /// # Errors
-    /// An unknown letter or a missing value: exit 100.
+    /// Errors: an unknown letter or a missing value: exit 100.
     #[expect(
         clippy::should_implement_trait,
         reason = "returns a Result of an Option"
@@ -85,10 +80,8 @@ impl<'a> Options<'a> {
     }
 
     /// The next option: its letter and its value, which is empty for a flag.
-    /// None at the first operand.
-    ///
-    /// # Errors
-    /// The error line for an unknown letter or a missing value.
+    /// None at the first operand. Errors: the error line for an unknown letter
+    /// or a missing value.
     pub fn read(&mut self) -> Result<Option<(u8, &'a [u8])>, Vec<u8>> {
         if self.letters.is_empty() {
             match self.words {
@@ -134,7 +127,6 @@ impl<'a> Options<'a> {
     }
 
     /// The words after the options read so far.
-    #[must_use]
     pub fn operands(&self) -> &'a [&'static CStr] {
         self.words
     }
@@ -146,7 +138,6 @@ impl<'a> Options<'a> {
 }
 
 /// The last component of a path.
-#[must_use]
 pub fn basename(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }

@@ -22,6 +22,7 @@ pub struct Program {
 
 /// The exit code of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub enum Exit {
     /// 0.
     Success,
@@ -46,6 +47,7 @@ impl From<Exit> for u8 {
 
 /// A failure that ends the program.
 #[derive(Debug)]
+#[must_use]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
@@ -55,7 +57,6 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without a message.
-    #[must_use]
     pub fn silent(exit: Exit) -> Self {
         Failure {
             exit,
@@ -64,7 +65,6 @@ impl Failure {
     }
 
     /// Prints the message and returns the exit code.
-    #[must_use]
     pub fn print(&self) -> Exit {
         write_stderr(&self.message);
         self.exit
@@ -82,13 +82,11 @@ impl Program {
     }
 
     /// An iterator over the options in `arguments`.
-    #[must_use]
     pub fn options<'a>(&'static self, arguments: &'a [&'static CStr]) -> Options<'a> {
         Options::new(self, arguments)
     }
 
     /// The usage line, exit 100.
-    #[must_use]
     pub fn usage(&self) -> Failure {
         Failure {
             exit: Exit::Permanent,
@@ -97,13 +95,11 @@ impl Program {
     }
 
     /// `NAME: fatal: SUBJECT: ERRNO TEXT`, exit 111.
-    #[must_use]
     pub fn fatal(&self, subject: impl AsRef<[u8]>, error: Errno) -> Failure {
         self.fatal_msg(text![subject.as_ref(), ": ", errno_message(error)])
     }
 
     /// `NAME: fatal: MESSAGE`, exit 111.
-    #[must_use]
     pub fn fatal_msg(&self, message: impl AsRef<[u8]>) -> Failure {
         Failure {
             exit: Exit::Temporary,

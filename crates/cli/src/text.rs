@@ -71,10 +71,8 @@ macro_rules! text {
     }};
 }
 
-/// Writes all of `bytes` to standard output. EINTR is retried.
-///
-/// # Errors
-/// As write(2), after a partial write as well.
+/// Writes all of `bytes` to standard output. EINTR is retried. Errors: as
+/// write(2), after a partial write as well.
 pub fn print(bytes: &[u8]) -> Result<(), Errno> {
     write_all(stdio::STDOUT, bytes)
 }

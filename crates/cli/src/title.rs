@@ -8,7 +8,6 @@ pub struct ScrollingTitle<'a> {
 
 impl<'a> ScrollingTitle<'a> {
     /// Scrolls `text` behind its first `prefix` bytes.
-    #[must_use]
     pub fn new(text: &'a mut [u8], prefix: usize) -> Self {
         let prefix = prefix.min(text.len());
         let (_, window) = text.split_at_mut(prefix);
