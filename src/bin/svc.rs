@@ -6,7 +6,7 @@ use std::ffi::CStr;
 
 use cli::options::{Opt, flag};
 use cli::{Exit, Failure, Program, text};
-use daemontools_core::control::{COMMANDS, Command, MORE_COMMANDS, SignalTarget};
+use daemontools_core::control::{COMMANDS, Command, SignalTarget};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::chdir;
 use supervision::client::{Operation, WhenFull, send_commands};
@@ -21,19 +21,14 @@ pub(crate) static SVC: Program = Program {
 
 /// One option for each command that supervise understands. The usage line
 /// stays 0.76's.
-static OPTIONS: [Opt; COMMANDS.len() + MORE_COMMANDS.len()] = options();
+static OPTIONS: [Opt; COMMANDS.len()] = options();
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-const fn options() -> [Opt; COMMANDS.len() + MORE_COMMANDS.len()] {
-    let mut options = [flag(0, ""); COMMANDS.len() + MORE_COMMANDS.len()];
+const fn options() -> [Opt; COMMANDS.len()] {
+    let mut options = [flag(0, ""); COMMANDS.len()];
     let mut n = 0;
     while n < options.len() {
-        let (letter, help, _): (u8, &str, Command) = if n < COMMANDS.len() {
-            COMMANDS[n]
-        } else {
-            MORE_COMMANDS[n - COMMANDS.len()]
-        };
-        options[n] = flag(letter, help);
+        options[n] = flag(COMMANDS[n].0, COMMANDS[n].1);
         n += 1;
     }
     options

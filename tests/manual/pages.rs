@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 
 use cli::{Opt, Program};
-use daemontools_core::control::COMMANDS;
 
 use crate::programs::{self, PROGRAMS};
 
@@ -208,8 +207,8 @@ fn usage_line_has_options_of_table() {
             .collect();
         let usage = match program.name {
             "svc" => {
-                // The usage line lists the options of 0.76 only.
-                let meanings = program.options.iter().take(COMMANDS.len());
+                // The usage line lists the 11 options of 0.76 only.
+                let meanings = program.options.iter().take(11);
                 let meanings =
                     meanings.map(|option| format!("{} {}", char::from(option.letter), option.help));
                 format!("svc options: {}", meanings.collect::<Vec<_>>().join(", "))

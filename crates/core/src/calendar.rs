@@ -2,7 +2,6 @@
 
 /// The year, month (1 to 12) and day of the month of `days` days after
 /// 1 January 1970, in the Gregorian calendar.
-#[must_use]
 pub fn date_of_day(days: u64) -> (u64, u64, u64) {
     // Counted years start in March, with the leap day as the last day.
     // The calendar repeats after 400 years, an era.

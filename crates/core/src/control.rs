@@ -38,8 +38,10 @@ pub enum SignalTarget {
     ProcessGroup,
 }
 
-/// Letters, words and commands of 0.76, in the order of svc's usage line.
-pub const COMMANDS: [(u8, &str, Command); 11] = [
+/// Letters, words and commands: those of 0.76 in the order of svc's usage line,
+/// then those of daemontools-encore, of which runit has `q`, `1` and `2`. svc of
+/// 0.76 refuses the later letters, and its supervise ignores the bytes.
+pub const COMMANDS: [(u8, &str, Command); 17] = [
     (b'u', "up", Command::Up),
     (b'd', "down", Command::Down),
     (b'o', "once", Command::Once),
@@ -51,11 +53,6 @@ pub const COMMANDS: [(u8, &str, Command); 11] = [
     (b'i', "interrupt", Command::Send(Signal::SIGINT)),
     (b't', "term", Command::Terminate),
     (b'k', "kill", Command::Kill),
-];
-
-/// Letters, words and commands of daemontools-encore; runit has `q`, `1` and `2`.
-/// svc of 0.76 refuses the letters, and its supervise ignores the bytes.
-pub const MORE_COMMANDS: [(u8, &str, Command); 6] = [
     (b'q', "quit", Command::Send(Signal::SIGQUIT)),
     (b'1', "usr1", Command::Send(Signal::SIGUSR1)),
     (b'2', "usr2", Command::Send(Signal::SIGUSR2)),
@@ -68,36 +65,27 @@ pub const MORE_COMMANDS: [(u8, &str, Command); 6] = [
     ),
 ];
 
-/// The letters of [`MORE_COMMANDS`] that runsv accepts.
-const RUNSV_LETTERS: &[u8] = b"q12";
+/// The letters that runsv ignores.
+const NOT_OF_RUNSV: &[u8] = b"w+=";
 
 impl Command {
     /// The command of a byte; None for a byte that supervise ignores.
-    #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         COMMANDS
             .iter()
-            .chain(&MORE_COMMANDS)
             .find(|(letter, ..)| *letter == byte)
             .map(|&(_, _, command)| command)
     }
 
     /// As [`Command::from_byte`], for runsv.
-    #[must_use]
     pub fn from_byte_for_runsv(byte: u8) -> Option<Self> {
-        let is_more = MORE_COMMANDS.iter().any(|&(letter, ..)| letter == byte);
-        if is_more && !RUNSV_LETTERS.contains(&byte) {
-            return None;
-        }
-        Command::from_byte(byte)
+        Command::from_byte(byte).filter(|_| !NOT_OF_RUNSV.contains(&byte))
     }
 
     /// The letter of the command; None if there is none.
-    #[must_use]
     pub fn letter(self) -> Option<u8> {
         COMMANDS
             .iter()
-            .chain(&MORE_COMMANDS)
             .find(|(.., command)| *command == self)
             .map(|&(letter, ..)| letter)
     }
@@ -109,13 +97,14 @@ mod tests {
 
     #[test]
     fn letters_and_commands_match_one_to_one() {
-        let all = || COMMANDS.iter().chain(&MORE_COMMANDS);
-        for &(letter, word, command) in all() {
+        for (letter, word, command) in COMMANDS {
             assert_eq!(Command::from_byte(letter), Some(command), "{word}");
-            let same = all().filter(|row| row.0 == letter || row.2 == command);
+            let same = COMMANDS
+                .iter()
+                .filter(|row| row.0 == letter || row.2 == command);
             assert_eq!(same.count(), 1, "{word}");
         }
         let known = (0..=255).filter(|&byte| Command::from_byte(byte).is_some());
-        assert_eq!(known.count(), all().count());
+        assert_eq!(known.count(), COMMANDS.len());
     }
 }

@@ -127,13 +127,11 @@ pub static LOGGER: SupervisePaths = SupervisePaths {
 };
 
 /// The path of a file of the logger, relative to the service directory.
-#[must_use]
 pub fn in_log(name: &CStr) -> CString {
     join(&[LOG.to_bytes(), b"/", name.to_bytes()])
 }
 
 /// The program that runsv runs in place of the command of this letter.
-#[must_use]
 pub fn control_program(letter: u8) -> CString {
     join(&[b"control/", &[letter]])
 }

@@ -5,7 +5,6 @@
 ///
 /// As in 0.76, no digits read as 0, and numbers wrap at 64 bits. Signs and
 /// spaces are not digits.
-#[must_use]
 pub fn scan_decimal(text: &[u8]) -> (u64, &[u8]) {
     let mut number: u64 = 0;
     let mut rest = text;
@@ -20,7 +19,6 @@ pub fn scan_decimal(text: &[u8]) -> (u64, &[u8]) {
 
 /// The number of a text of decimal digits. None for an empty text, any other
 /// byte, or a number above 64 bits.
-#[must_use]
 pub fn parse_decimal(text: &[u8]) -> Option<u64> {
     let (first, more) = text.split_first()?;
     add_digits(0, std::iter::once(first).chain(more).copied())
@@ -30,7 +28,6 @@ pub fn parse_decimal(text: &[u8]) -> Option<u64> {
 /// digits after the point. Further digits are cut off. None where
 /// [`parse_decimal`] would be None for either side of the point, and for a
 /// point if `decimals` is 0.
-#[must_use]
 pub fn parse_fixed_point(text: &[u8], decimals: usize) -> Option<u64> {
     let point = text.iter().position(|&byte| byte == b'.');
     let (whole, fraction) = match point {

@@ -35,7 +35,6 @@ pub struct RunsvStatus {
 
 impl RunsvStatus {
     /// The record as bytes.
-    #[must_use]
     pub fn encode(&self) -> [u8; LENGTH] {
         let state = self.state_row().map_or(0, |(byte, ..)| byte);
         let more = [u8::from(self.got_term), state];
@@ -44,7 +43,6 @@ impl RunsvStatus {
 
     /// Decodes a record, and ignores further bytes. None if the record is too
     /// short.
-    #[must_use]
     pub fn decode(record: &[u8]) -> Option<Self> {
         let &[got_term, state] = record.get(status::LENGTH..LENGTH)? else {
             return None;
@@ -63,14 +61,12 @@ impl RunsvStatus {
     }
 
     /// The word for the state; None if runsv does not write the byte.
-    #[must_use]
     pub fn word(&self) -> Option<&'static str> {
         self.state_row().map(|(_, word, _)| word)
     }
 
     /// The line of `stat` without its newline. `exiting`: runsv exits when the
     /// service is down.
-    #[must_use]
     pub fn stat(&self, exiting: bool) -> String {
         let mut line = self.word().unwrap_or_default().to_owned();
         let down = self.state == Some(ServiceState::Down);
@@ -89,7 +85,6 @@ impl RunsvStatus {
     }
 
     /// The content of the file `pid`.
-    #[must_use]
     pub fn pid(&self) -> String {
         let pid = self.status.pid.map(|pid| format!("{pid}\n"));
         pid.unwrap_or_default()

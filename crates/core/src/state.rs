@@ -42,7 +42,6 @@ const STATE_WORDS: [(&[u8], ServiceState); 7] = [
 
 impl ServiceState {
     /// The word in the file.
-    #[must_use]
     pub fn word(self) -> &'static [u8] {
         STATE_WORDS
             .iter()
@@ -51,7 +50,6 @@ impl ServiceState {
     }
 
     /// Whether `run` runs.
-    #[must_use]
     pub fn runs(self) -> bool {
         match self {
             ServiceState::Starting | ServiceState::Up | ServiceState::Ready => true,
@@ -87,7 +85,6 @@ pub struct StateFile {
 impl StateFile {
     /// Parses the file; None without a valid `state`. Unknown keys are ignored;
     /// the last of several equal keys counts.
-    #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
         let value = |key: &[u8]| {
             let mut lines = text.split(|&byte| byte == b'\n').rev();
@@ -113,7 +110,6 @@ impl StateFile {
 
     /// The content of the file. An unknown value is an empty one, so that a shell
     /// that sources the file clears its variable.
-    #[must_use]
     pub fn text(&self) -> Vec<u8> {
         let number = |number: Option<u64>| number.map_or(Vec::new(), |n| n.to_string().into());
         let label = |label: Option<Label>| label.map_or(Vec::new(), |label| label.text().into());
@@ -133,7 +129,6 @@ impl StateFile {
     }
 
     /// Whether the file is not older than the record.
-    #[must_use]
     pub fn belongs_to(&self, status: &Status) -> bool {
         self.since.is_some_and(|since| since >= status.since)
     }

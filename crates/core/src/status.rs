@@ -40,7 +40,6 @@ pub struct Status {
 
 impl Status {
     /// The record as bytes.
-    #[must_use]
     pub fn encode(&self) -> [u8; LENGTH] {
         let pid = self.pid.map_or(0, Pid::as_raw).to_le_bytes();
         let flags = [
@@ -56,7 +55,6 @@ impl Status {
 
     /// Decodes a record, and ignores further bytes. None if the record is too
     /// short. Any other content is valid, as in 0.76.
-    #[must_use]
     pub fn decode(record: &[u8]) -> Option<Self> {
         let (label, rest) = record.split_first_chunk::<PACKED>()?;
         let (pid, rest) = rest.split_first_chunk::<4>()?;

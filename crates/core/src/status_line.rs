@@ -56,10 +56,8 @@ impl fmt::Display for StatusLine {
     }
 }
 
-/// Writes the clauses that svstat and sv share, each after a comma.
-///
-/// # Errors
-/// As [`fmt::Write`].
+/// Writes the clauses that svstat and sv share, each after a comma. Errors: as
+/// [`fmt::Write`].
 pub fn write_clauses(f: &mut impl fmt::Write, status: &Status, normally_up: bool) -> fmt::Result {
     let up = status.pid.is_some();
     let clauses = [

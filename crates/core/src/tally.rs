@@ -35,7 +35,6 @@ pub struct Tally(Vec<u8>);
 impl Tally {
     /// Reads the file, and keeps the last [`KEPT`] records. None if the last
     /// record is incomplete.
-    #[must_use]
     pub fn read(mut file: Vec<u8>) -> Option<Self> {
         if file.len() % LENGTH != 0 {
             return None;
@@ -55,7 +54,6 @@ impl Tally {
     }
 
     /// The content of the file.
-    #[must_use]
     pub fn file(&self) -> &[u8] {
         &self.0
     }
