@@ -176,6 +176,7 @@ fn accounts_may_be_numbers(sandbox: &Sandbox) {
 
 fn other_numbers_are_unknown_accounts(sandbox: &Sandbox) {
     for account in [
+        "",
         "1234",
         ":",
         "::5",
@@ -184,12 +185,18 @@ fn other_numbers_are_unknown_accounts(sandbox: &Sandbox) {
         ":x",
         ":+1",
         ":-1",
+        ": 1",
+        ":1 ",
+        ":1234:x",
         ":1234:5x",
+        ":0x1",
+        "nobody:1",
+        ":4294967296",
         ":4294967295",
         ":1:4294967295",
     ] {
         sandbox
-            .sh(&format!("exec setuidgid {account} echo ran"))
+            .sh(&format!("exec setuidgid '{account}' echo ran"))
             .is(
                 111,
                 "",

@@ -239,6 +239,8 @@ fn numbers_are_decimal_digits_only(sandbox: &Sandbox) {
         "==",
         "=5",
         "5=",
+        "0=",
+        "00=",
         "k",
         "\"$(printf '5\\n')x\"",
     ] {

@@ -27,7 +27,6 @@ impl<'a> Child<'a> {
     /// The program that `argv` names, searched for in the inherited PATH.
     ///
     /// Failure: `CALLER: fatal: unable to run NAME: ERRNO TEXT`.
-    #[must_use]
     pub fn new(caller: &Program, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         let name = argv.first().copied().unwrap_or_default();
         let failure = caller.fatal_msg(text!["unable to run ", name, ": "]);
@@ -36,7 +35,6 @@ impl<'a> Child<'a> {
 
     /// As [`Child::new`], for `name` in place of argument 0. The errno text is
     /// appended to the message of `failure`.
-    #[must_use]
     pub fn named(
         name: &CStr,
         argv: &[&'a CStr],
@@ -54,7 +52,6 @@ impl<'a> Child<'a> {
 
     /// Executes the program. Returns only if that failed: the failure, exit
     /// code 111.
-    #[must_use]
     pub fn exec(self) -> Failure {
         let error = self.program.exec();
         complete(self.failure, error)
@@ -62,10 +59,7 @@ impl<'a> Child<'a> {
 
     /// Starts the program in a new process, which runs `prepare` first. If the
     /// program cannot be executed, the process prints the failure and exits
-    /// 111.
-    ///
-    /// # Errors
-    /// As fork(2).
+    /// 111. Errors: as fork(2).
     pub fn start(self, prepare: impl FnOnce()) -> Result<Pid, Errno> {
         let Child { program, failure } = self;
         let prepare = || {
@@ -88,26 +82,7 @@ fn complete(mut failure: Failure, error: Errno) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use cli::errno::errno_message;
-    use cli::{Exit, Program};
-    use nix::errno::Errno;
-
-    use super::{Child, ERRNO_TEXT};
-
-    #[test]
-    fn failure_ends_with_errno_text() {
-        let caller = Program {
-            name: "chain",
-            usage: "",
-            options: &[],
-        };
-        let failure = Child::new(&caller, &[c"/no/such/program"], &[]).exec();
-        assert_eq!(failure.exit, Exit::Temporary);
-        assert_eq!(
-            failure.message.escape_ascii().to_string(),
-            "chain: fatal: unable to run /no/such/program: file does not exist\\n"
-        );
-    }
+    use super::*;
 
     #[test]
     fn every_errno_text_fits() {

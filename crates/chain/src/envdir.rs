@@ -30,10 +30,8 @@ pub enum EnvdirError {
 
 /// Reads one edit (see [`Environment::edit`]) from each file, in directory
 /// order, except names with a leading dot. A subdirectory is an error unless
-/// `skips` returns true for its name.
-///
-/// # Errors
-/// The first failure. A partial environment would be worse than none.
+/// `skips` returns true for its name. Errors: the first failure. A partial
+/// environment would be worse than none.
 ///
 /// [`Environment::edit`]: crate::Environment::edit
 pub fn read<P: NixPath + ?Sized>(
@@ -132,63 +130,4 @@ fn edit(name: &CStr, value: Option<&[u8]>) -> CString {
     };
     // The value has no NUL left.
     CString::new(edit).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{edit, take_value};
-
-    fn value(text: &[u8]) -> String {
-        let mut text = text.to_vec();
-        let value = take_value(&mut text).expect("there is text");
-        value.escape_ascii().to_string()
-    }
-
-    #[test]
-    fn value_is_first_line() {
-        assert_eq!(value(b"a b\n"), "a b");
-        assert_eq!(value(b"a b\nsecond"), "a b");
-        assert_eq!(value(b"a b"), "a b");
-        assert_eq!(value(b"\n"), "");
-    }
-
-    #[test]
-    fn trailing_blanks_are_removed() {
-        assert_eq!(value(b" a \t \n"), " a");
-        assert_eq!(value(b" \t"), "");
-        assert_eq!(value(b"a \r\n"), "a \\r");
-    }
-
-    #[test]
-    fn nul_becomes_newline_after_trimming() {
-        assert_eq!(value(b"a\0b"), "a\\nb");
-        assert_eq!(value(b"a \0 \n"), "a \\n");
-    }
-
-    #[test]
-    fn previous_value_is_text_of_missing_file() {
-        let mut text = b"a\nsecond".to_vec();
-        let values: Vec<_> = (0..4)
-            .map(|_| take_value(&mut text).map(<[u8]>::to_vec))
-            .collect();
-        let values: Vec<_> = values.iter().map(Option::as_deref).collect();
-        assert_eq!(
-            values,
-            [Some(&b"a"[..]), Some(b"a\n"), Some(b"a"), Some(b"a\n")]
-        );
-    }
-
-    #[test]
-    fn empty_text_has_no_value() {
-        let mut nothing = Vec::new();
-        assert_eq!(take_value(&mut nothing), None);
-        assert_eq!(take_value(&mut nothing), None);
-    }
-
-    #[test]
-    fn edit_with_value_has_equals_sign() {
-        assert_eq!(edit(c"V", Some(b"x")).as_c_str(), c"V=x");
-        assert_eq!(edit(c"V=W", Some(b"")).as_c_str(), c"V=W=");
-        assert_eq!(edit(c"V", None).as_c_str(), c"V");
-    }
 }

@@ -19,15 +19,12 @@ pub struct Account {
 impl Account {
     /// As [`Account::look_up`], with None for both errors, which 0.76 does not
     /// distinguish.
-    #[must_use]
     pub fn find(name: &CStr) -> Option<Account> {
         Account::look_up(name).ok()
     }
 
-    /// Looks up an account by name.
-    ///
-    /// # Errors
-    /// The account does not exist, or the name service failed.
+    /// Looks up an account by name. Errors: the account does not exist, or the
+    /// name service failed.
     pub fn look_up(name: &CStr) -> Result<Account, LookupError> {
         let (uid, gid) = required(account::user(name))?;
         Ok(Account { uid, gid })
@@ -75,7 +72,6 @@ pub enum ApplyError {
 impl Identity {
     /// The account's user and primary group, which is the only supplementary
     /// group as well.
-    #[must_use]
     pub fn primary_group_only(account: Account) -> Identity {
         Identity {
             uid: account.uid,
@@ -85,9 +81,7 @@ impl Identity {
     }
 
     /// The account of this name with all groups of which it is a member.
-    ///
-    /// # Errors
-    /// As getgrouplist(3).
+    /// Errors: as getgrouplist(3).
     pub fn with_groups(account: Account, name: &CStr) -> Result<Identity, Errno> {
         Ok(Identity {
             uid: account.uid,
@@ -99,7 +93,6 @@ impl Identity {
     /// Parses `:uid[:gid…]` of setuidgid, in decimal. The first gid is the group,
     /// and all are supplementary groups. Default gid: the uid. None for any
     /// other text.
-    #[must_use]
     pub fn parse(text: &[u8]) -> Option<Identity> {
         let ids = text.strip_prefix(b":")?.split(|&byte| byte == b':');
         let mut ids = ids.map(parse_id);
@@ -118,10 +111,8 @@ impl Identity {
 
     /// Parses `user[:group…]` of chpst. The first group is the group, and all are
     /// supplementary groups. Default group: the user's primary group. As in
-    /// runit, groups after the 60th are ignored.
-    ///
-    /// # Errors
-    /// The failure of the first name that cannot be looked up.
+    /// runit, groups after the 60th are ignored. Errors: the failure of the
+    /// first name that cannot be looked up.
     pub fn named(text: &[u8]) -> Result<Identity, LookupError> {
         // A part of an argument has no NUL.
         let names = text.split(|&byte| byte == b':');
@@ -144,7 +135,6 @@ impl Identity {
     /// Parses `uid:gid[:gid…]` of chpst, with at most 60 groups; a colon may
     /// follow the 60th. As in runit, no digits read as 0, and numbers wrap at 32
     /// bits. None for any other text.
-    #[must_use]
     pub fn numbered(text: &[u8]) -> Option<Identity> {
         let (uid, mut rest) = scan_id(text);
         let mut groups = Vec::new();
@@ -165,10 +155,8 @@ impl Identity {
     }
 
     /// Sets the supplementary groups, the group and the user of this process, in
-    /// this order.
-    ///
-    /// # Errors
-    /// The first failed call. Earlier calls keep their effect.
+    /// this order. Errors: the first failed call. Earlier calls keep their
+    /// effect.
     pub fn apply(&self) -> Result<(), ApplyError> {
         setgroups(&self.groups).map_err(ApplyError::Groups)?;
         setgid(self.gid).map_err(ApplyError::Group)?;
@@ -238,31 +226,6 @@ mod tests {
         }
         for end in [":2", "::"] {
             assert_eq!(seen(format!("{sixty}{end}").as_bytes()), None);
-        }
-    }
-
-    #[test]
-    fn malformed_identity_is_rejected() {
-        for text in [
-            "",
-            ":",
-            "1000",
-            "::5",
-            ":1000:",
-            ":1000::5",
-            ":1000:x",
-            ":x",
-            ":+1",
-            ":-1",
-            ": 1",
-            ":1 ",
-            ":4294967295",
-            ":4294967296",
-            ":1:4294967295",
-            ":0x1",
-            "nobody:1",
-        ] {
-            assert_eq!(Identity::parse(text.as_bytes()), None, "{text:?}");
         }
     }
 }

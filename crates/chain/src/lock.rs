@@ -26,21 +26,6 @@ pub enum LockMode {
     Try,
 }
 
-/// A held lock. Dropping it releases the lock. After exec, the lock is held
-/// until every process that inherited the descriptor has closed it.
-#[derive(Debug)]
-#[must_use = "the lock is held until this is dropped"]
-pub struct InheritedLock {
-    _descriptor: Flock<OwnedFd>,
-}
-
-impl InheritedLock {
-    /// Keeps the descriptor open for the life of the process.
-    pub fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
 /// The failed operation of [`take`].
 #[derive(Debug)]
 pub enum LockError {
@@ -51,12 +36,10 @@ pub enum LockError {
     Lock(Errno, OwnedFd),
 }
 
-/// Locks a file on the lowest free descriptor. Creates the file with mode 0600
-/// if it does not exist.
-///
-/// # Errors
-/// As open(2) and flock(2).
-pub fn take<P: NixPath + ?Sized>(path: &P, mode: LockMode) -> Result<InheritedLock, LockError> {
+/// Locks a file on the lowest free descriptor. After exec, the lock is held until
+/// every process that inherited the descriptor has closed it. Creates the file with mode 0600
+/// if it does not exist. Errors: as open(2) and flock(2).
+pub fn take<P: NixPath + ?Sized>(path: &P, mode: LockMode) -> Result<Flock<OwnedFd>, LockError> {
     let file = file::open_append(path, 0o600).map_err(LockError::Open)?;
     let operation = match mode {
         LockMode::Wait => FlockArg::LockExclusive,
@@ -66,7 +49,7 @@ pub fn take<P: NixPath + ?Sized>(path: &P, mode: LockMode) -> Result<InheritedLo
         Ok(lock) => {
             // fcntl(2) cannot fail on an open descriptor.
             let _ = file::clear_cloexec(&*lock);
-            Ok(InheritedLock { _descriptor: lock })
+            Ok(lock)
         }
         Err((file, error)) => Err(LockError::Lock(error, file)),
     }

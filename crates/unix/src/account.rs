@@ -6,10 +6,8 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
 
 /// The user ID and the primary group ID of an account. None if the account
-/// does not exist.
-///
-/// # Errors
-/// As getpwnam(3). Some name services report an outage as a missing account.
+/// does not exist. Errors: as getpwnam(3). Some name services report an outage
+/// as a missing account.
 pub fn user(name: &CStr) -> Result<Option<(Uid, Gid)>, Errno> {
     Errno::clear();
     // SAFETY: the argument is a NUL-terminated string. The programs have one
@@ -21,10 +19,8 @@ pub fn user(name: &CStr) -> Result<Option<(Uid, Gid)>, Errno> {
     result(entry.map(|entry| (Uid::from_raw(entry.pw_uid), Gid::from_raw(entry.pw_gid))))
 }
 
-/// The group ID of a group. None if the group does not exist.
-///
-/// # Errors
-/// As getgrnam(3); see [`user`].
+/// The group ID of a group. None if the group does not exist. Errors: as
+/// getgrnam(3); see [`user`].
 pub fn group(name: &CStr) -> Result<Option<Gid>, Errno> {
     Errno::clear();
     // SAFETY: as for getpwnam.

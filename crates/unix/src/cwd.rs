@@ -16,35 +16,25 @@ pub struct Origin(OwnedFd);
 
 impl Origin {
     /// Opens the current directory, which has to be readable, as 0.76 requires.
-    ///
-    /// # Errors
-    /// As open(2).
+    /// Errors: as open(2).
     pub fn open() -> Result<Self, Errno> {
         file::open_read(c".").map(Origin)
     }
 
-    /// Opens the current directory, which need not be readable.
-    ///
-    /// # Errors
-    /// As open(2).
+    /// Opens the current directory, which need not be readable. Errors: as
+    /// open(2).
     pub fn open_path() -> Result<Self, Errno> {
         open_directory(AT_FDCWD, c".").map(Origin)
     }
 
-    /// Returns to the directory.
-    ///
-    /// # Errors
-    /// As fchdir(2).
+    /// Returns to the directory. Errors: as fchdir(2).
     pub fn enter(&self) -> Result<(), Errno> {
         fchdir(&self.0)
     }
 }
 
 /// Opens a directory for fchdir(2) and fstat(2) alone; it need not be
-/// readable.
-///
-/// # Errors
-/// As openat(2).
+/// readable. Errors: as openat(2).
 pub fn open_directory<P: NixPath + ?Sized>(above: impl AsFd, name: &P) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     openat(above, name, flags, Mode::empty())

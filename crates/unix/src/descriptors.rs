@@ -18,13 +18,11 @@ pub struct DescriptorLimit(Option<(rlim_t, rlim_t)>);
 
 impl DescriptorLimit {
     /// Reads the limit of this process.
-    #[must_use]
     pub fn read() -> Self {
         DescriptorLimit(getrlimit(Resource::RLIMIT_NOFILE).ok())
     }
 
     /// The soft limit: all descriptors have lower numbers. None if unknown.
-    #[must_use]
     pub fn soft_limit(&self) -> Option<u64> {
         self.0.map(|(soft, _)| soft)
     }
@@ -66,16 +64,12 @@ impl FdSlot {
         Some(FdSlot { descriptor })
     }
 
-    /// Replaces the content of the slot.
-    ///
-    /// # Errors
-    /// As dup3(2).
+    /// Replaces the content of the slot. Errors: as dup3(2).
     pub fn put(&mut self, descriptor: impl AsFd) -> Result<(), Errno> {
         dup3(descriptor, &mut self.descriptor, OFlag::O_CLOEXEC)
     }
 
     /// The first number above the slot.
-    #[must_use]
     pub fn end(&self) -> RawFd {
         self.descriptor.as_raw_fd() + 1
     }

@@ -25,33 +25,31 @@ impl<'a> PreparedExec<'a> {
     /// with a slash is a path. Any other name is tried in every element of
     /// `path`, the value of PATH; an empty element is the current directory.
     /// Default for None: `/bin:/usr/bin`.
-    #[must_use]
     pub fn search(path: Option<&[u8]>, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         let name = argv.first().copied().unwrap_or_default();
         PreparedExec::search_for(name, path, argv, environment)
     }
 
     /// As [`PreparedExec::search`], for `name` in place of argument 0.
-    #[must_use]
     pub fn search_for(
         name: &CStr,
         path: Option<&[u8]>,
         argv: &[&'a CStr],
         environment: &[&'a CStr],
     ) -> Self {
-        let name = name.to_bytes();
-        let candidates = if name.contains(&b'/') {
-            vec![joined(&[name])]
+        let candidates = if name.to_bytes().contains(&b'/') {
+            vec![name.to_owned()]
         } else {
             path.unwrap_or(DEFAULT_PATH)
                 .split(|&byte| byte == b':')
                 .map(|directory| {
-                    let directory = if directory.is_empty() {
-                        b"."
-                    } else {
-                        directory
+                    let directory = match directory {
+                        b"" => b".",
+                        directory => directory,
                     };
-                    joined(&[directory, b"/", name])
+                    // The value of PATH has no NUL.
+                    let candidate = [directory, b"/", name.to_bytes()].concat();
+                    CString::new(candidate).unwrap_or_default()
                 })
                 .collect()
         };
@@ -59,7 +57,6 @@ impl<'a> PreparedExec<'a> {
     }
 
     /// The program in the file `path`.
-    #[must_use]
     pub fn at(path: &CStr, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         PreparedExec::new(vec![path.to_owned()], argv, environment)
     }
@@ -78,7 +75,6 @@ impl<'a> PreparedExec<'a> {
     /// As in 0.76, the search continues after ENOENT, EACCES, EPERM and EISDIR
     /// and ends at any other error. The result is that error, or the last error
     /// that was not ENOENT, or ENOENT.
-    #[must_use]
     pub fn exec(&self) -> Errno {
         let mut error = Errno::ENOENT;
         for candidate in &self.candidates {
@@ -94,13 +90,6 @@ impl<'a> PreparedExec<'a> {
         }
         error
     }
-}
-
-fn joined(parts: &[&[u8]]) -> CString {
-    // The parts come from C strings and have no NUL.
-    let mut bytes = parts.concat();
-    bytes.retain(|&byte| byte != 0);
-    CString::new(bytes).unwrap_or_default()
 }
 
 fn pointers(strings: &[&CStr]) -> Vec<*const c_char> {

@@ -10,26 +10,19 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 
-/// Opens for reading.
-///
-/// # Errors
-/// As open(2).
+/// Opens for reading. Errors: as open(2).
 pub fn open_read<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
     open_with(path, OFlag::O_RDONLY, 0)
 }
 
 /// Opens an existing file for writing. A FIFO without a reader gives ENXIO.
-///
-/// # Errors
-/// As open(2).
+/// Errors: as open(2).
 pub fn open_write<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
     open_with(path, OFlag::O_WRONLY, 0)
 }
 
-/// Opens for appending; creates the file if it does not exist.
-///
-/// # Errors
-/// As open(2).
+/// Opens for appending; creates the file if it does not exist. Errors: as
+/// open(2).
 pub fn open_append<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd, Errno> {
     open_with(
         path,
@@ -38,10 +31,7 @@ pub fn open_append<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd, 
     )
 }
 
-/// Opens for writing; truncates or creates the file.
-///
-/// # Errors
-/// As open(2).
+/// Opens for writing; truncates or creates the file. Errors: as open(2).
 pub fn open_truncate<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd, Errno> {
     open_with(
         path,
@@ -55,20 +45,14 @@ fn open_with<P: NixPath + ?Sized>(path: &P, how: OFlag, mode: u32) -> Result<Own
     open(path, how, Mode::from_bits_truncate(mode))
 }
 
-/// Clears `O_NONBLOCK`.
-///
-/// # Errors
-/// As fcntl(2).
+/// Clears `O_NONBLOCK`. Errors: as fcntl(2).
 pub fn set_blocking(descriptor: impl AsFd) -> Result<(), Errno> {
     let flags = OFlag::from_bits_retain(fcntl(&descriptor, FcntlArg::F_GETFL)?);
     fcntl(&descriptor, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
 }
 
 /// Duplicates the descriptor to the lowest free number from `least` on, with
-/// close-on-exec.
-///
-/// # Errors
-/// As fcntl(2).
+/// close-on-exec. Errors: as fcntl(2).
 pub fn dup_min(descriptor: impl AsFd, least: RawFd) -> Result<OwnedFd, Errno> {
     let copy = fcntl(&descriptor, FcntlArg::F_DUPFD_CLOEXEC(least))?;
     // SAFETY: the descriptor is new and has no other owner.
@@ -76,10 +60,7 @@ pub fn dup_min(descriptor: impl AsFd, least: RawFd) -> Result<OwnedFd, Errno> {
 }
 
 /// In a child before exec: copies a descriptor to the number of another one,
-/// which the next program inherits.
-///
-/// # Errors
-/// As dup2(2).
+/// which the next program inherits. Errors: as dup2(2).
 pub fn dup_to(descriptor: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
     dup_to_number(descriptor, target.as_raw_fd())
 }
@@ -95,10 +76,8 @@ fn dup_to_number(descriptor: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno>
 }
 
 /// In a child before exec: moves a descriptor to the number by which the next
-/// program knows it. The previous descriptor of that number is closed.
-///
-/// # Errors
-/// As dup2(2).
+/// program knows it. The previous descriptor of that number is closed. Errors:
+/// as dup2(2).
 pub fn move_to_fd(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
     dup_to_number(descriptor.as_fd(), number)?;
     if descriptor.as_raw_fd() == number {
@@ -109,20 +88,14 @@ pub fn move_to_fd(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
 }
 
 /// In a child before exec: closes the child's copy of a descriptor that the
-/// parent owns.
-///
-/// # Errors
-/// As close(2).
+/// parent owns. Errors: as close(2).
 pub fn close_in_child(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: the owner is the parent, with a descriptor of its own. The child
     // never drops that owner: the child executes another program or exits.
     Errno::result(unsafe { libc::close(descriptor.as_raw_fd()) }).map(drop)
 }
 
-/// Clears close-on-exec.
-///
-/// # Errors
-/// As fcntl(2).
+/// Clears close-on-exec. Errors: as fcntl(2).
 pub fn clear_cloexec(descriptor: impl AsFd) -> Result<(), Errno> {
     fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
 }

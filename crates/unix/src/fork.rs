@@ -21,10 +21,7 @@ use crate::signals::release_caught;
 /// would wake the parent through the shared pipe.
 ///
 /// The programs have one thread, so the child may allocate. A panic aborts the
-/// child instead of unwinding into the parent's frames.
-///
-/// # Errors
-/// As fork(2).
+/// child instead of unwinding into the parent's frames. Errors: as fork(2).
 pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let blocked = AllBlocked::new()?;
     // SAFETY: the process has one thread, so no lock stays held in the child.
@@ -49,10 +46,8 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 ///
 /// Signal actions and mask, limits, working directory and descriptors are the
 /// child's own, as in a child of [`fork`]. The child has only the descriptors
-/// with numbers below `below`.
-///
-/// # Errors
-/// As clone(2), and as mmap(2) for the child's stack.
+/// with numbers below `below`. Errors: as clone(2), and as mmap(2) for the
+/// child's stack.
 pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let mut stack = Stack::new()?;
     let mut child = Some(child);

@@ -52,7 +52,6 @@ pub enum LaunchError<E = Infallible> {
 
 impl LaunchError {
     /// The errno of the failed system call.
-    #[must_use]
     pub fn errno(self) -> Errno {
         match self {
             LaunchError::Descriptor(error)
@@ -64,7 +63,6 @@ impl LaunchError {
 
 impl<'a> Launch<'a> {
     /// Only the program; every other field has its default.
-    #[must_use]
     pub fn new(program: PreparedExec<'a>) -> Self {
         Launch {
             stdin: None,
@@ -78,18 +76,14 @@ impl<'a> Launch<'a> {
     }
 
     /// Starts the program. `report` runs in the new process if a stage fails.
-    ///
-    /// # Errors
-    /// As fork(2); `report` is not called.
+    /// Errors: as fork(2); `report` is not called.
     pub fn start(self, report: impl FnOnce(LaunchError)) -> Result<Pid, Errno> {
         self.start_with(|| Ok(()), report)
     }
 
     /// As [`Launch::start`]. `prepare` runs in the new process, right before
-    /// exec, for the preparation that only one caller needs.
-    ///
-    /// # Errors
-    /// As fork(2); `report` is not called.
+    /// exec, for the preparation that only one caller needs. Errors: as
+    /// fork(2); `report` is not called.
     pub fn start_with<E>(
         self,
         prepare: impl FnOnce() -> Result<(), E>,

@@ -13,19 +13,16 @@ mod fork;
 pub mod launch;
 pub mod localtime;
 pub mod poll;
-pub mod priority;
 pub mod process;
 pub mod signals;
 pub mod start;
 pub mod stdio;
-pub mod terminal;
 pub mod wait;
 
 pub use nix::errno::Errno;
 
 /// The errno inside an error of the standard library. The few errors without
 /// one, such as a NUL byte in a path, are malformed arguments: EINVAL.
-#[must_use]
 pub fn errno(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }

@@ -37,7 +37,6 @@ pub fn refresh() {
 
 /// The local time of a Unix time. None if the year, local or UTC, exceeds the
 /// C library's `int` of years since 1900.
-#[must_use]
 pub fn civil(seconds: i64) -> Option<Civil> {
     broken_down(seconds, |moment, time| {
         // SAFETY: the arguments point to a number and to space for a tm.
@@ -46,7 +45,6 @@ pub fn civil(seconds: i64) -> Option<Civil> {
 }
 
 /// As [`civil`], in UTC. A time zone with leap seconds affects the result.
-#[must_use]
 pub fn utc(seconds: i64) -> Option<Civil> {
     broken_down(seconds, |moment, time| {
         // SAFETY: as for localtime_r.
@@ -56,7 +54,6 @@ pub fn utc(seconds: i64) -> Option<Civil> {
 
 /// As [`civil`], with the offset truncated to whole minutes. The Unix time is
 /// the same.
-#[must_use]
 pub fn civil_to_the_minute(seconds: i64) -> Option<Civil> {
     let local = civil(seconds)?;
     let offset = local.offset - local.offset % 60;

@@ -1,7 +1,7 @@
 //! poll(2) with a deadline in place of a timeout.
 
 use std::os::fd::BorrowedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -18,13 +18,14 @@ pub fn wait_readable(descriptors: &[BorrowedFd<'_>], deadline: Option<Instant>) 
 /// As [`wait_readable`], with the events that each descriptor asks for.
 pub fn wait_for_events(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>) {
     let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
-        // Rounded up: an early return would find nothing due.
-        let left = deadline
-            .saturating_duration_since(Instant::now())
-            .as_micros()
-            .div_ceil(1000);
-        left.try_into().unwrap_or(PollTimeout::MAX)
+        rounded_up(deadline.saturating_duration_since(Instant::now()))
     });
     // A failed or interrupted poll is an early return.
     let _ = poll(descriptors, timeout);
+}
+
+/// A timeout in whole milliseconds. After an earlier return, nothing would be due.
+pub(crate) fn rounded_up(timeout: Duration) -> PollTimeout {
+    let milliseconds = timeout.as_nanos().div_ceil(1_000_000);
+    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }

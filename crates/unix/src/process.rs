@@ -1,9 +1,10 @@
-//! Other processes: signals to them, and their entries in /proc.
+//! Processes: signals, entries in /proc, and the nice value.
 #![expect(
     clippy::disallowed_methods,
     reason = "these two functions reject the numbers that mean several processes"
 )]
 
+use nix::errno::Errno;
 use nix::fcntl::readlink;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid, getpid};
@@ -31,14 +32,12 @@ pub fn signal_group(process: Pid, signal: Signal) {
 
 /// The path of an entry below `/proc/PID`. None if /proc belongs to another
 /// PID namespace, where the same number is another process, or is missing.
-#[must_use]
 pub fn proc_path(process: Pid, entry: &str) -> Option<String> {
     let this = readlink("/proc/self").ok()?;
     (this.to_str() == Some(&getpid().to_string())).then(|| format!("/proc/{process}/{entry}"))
 }
 
 /// The children of a process; empty where /proc does not list them.
-#[must_use]
 pub fn children(process: Pid) -> Vec<Pid> {
     let list = proc_path(process, &format!("task/{process}/children"));
     let list = list.and_then(|list| std::fs::read_to_string(list).ok());
@@ -46,4 +45,17 @@ pub fn children(process: Pid) -> Vec<Pid> {
     numbers
         .filter_map(|number| number.parse().ok().map(Pid::from_raw))
         .collect()
+}
+
+/// Adds to the nice value, within its range. Errors: as nice(3).
+pub fn nice(increment: i32) -> Result<(), Errno> {
+    Errno::clear();
+    // SAFETY: nice takes no pointer.
+    let value = unsafe { libc::nice(increment) };
+    // -1 is also a valid nice value.
+    match Errno::last_raw() {
+        0 => Ok(()),
+        error if value == -1 => Err(Errno::from_raw(error)),
+        _ => Ok(()),
+    }
 }

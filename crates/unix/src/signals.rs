@@ -13,6 +13,8 @@ use nix::sys::signal::{SigHandler, SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd;
 
+use crate::poll::rounded_up;
+
 /// A pipe that becomes readable when one of its signals arrives.
 ///
 /// The signals stay caught and unblocked for the life of the process. exec
@@ -26,10 +28,7 @@ pub struct SignalPipe {
 }
 
 impl SignalPipe {
-    /// Catches `signals`.
-    ///
-    /// # Errors
-    /// As pipe2(2), dup(2) and sigaction(2).
+    /// Catches `signals`. Errors: as pipe2(2), dup(2) and sigaction(2).
     pub fn catch(signals: &[Signal]) -> Result<Self, Errno> {
         let (reader, writer) = unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let inherited_mask = SigSet::thread_get_mask()?;
@@ -68,10 +67,6 @@ impl SignalPipe {
 
     /// Empties the pipe, so that poll(2) waits for the next signal. Returns
     /// whether a signal had arrived.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "some callers only empty the pipe"
-    )]
     pub fn drain(&self) -> bool {
         let mut bytes = [0; 64];
         let mut any = false;
@@ -94,10 +89,8 @@ static CAUGHT: AtomicU32 = AtomicU32::new(0);
 /// In a new process: resets the signals of all pipes to their default action.
 pub(crate) fn release_caught() {
     let caught = CAUGHT.load(Ordering::Relaxed);
-    for signal in Signal::iterator().filter(|&signal| caught & (1 << signal as c_int) != 0) {
-        // SAFETY: SIG_DFL runs no handler.
-        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
-    }
+    let is_caught = |signal: &Signal| caught & (1 << *signal as c_int) != 0;
+    Signal::iterator().filter(is_caught).for_each(set_default);
 }
 
 /// Whether the process ignores a signal.
@@ -120,10 +113,7 @@ pub struct BlockedSignals {
 }
 
 impl BlockedSignals {
-    /// Blocks `signals`.
-    ///
-    /// # Errors
-    /// As sigprocmask(2) and signalfd(2).
+    /// Blocks `signals`. Errors: as sigprocmask(2) and signalfd(2).
     pub fn block(signals: &[Signal]) -> Result<Self, Errno> {
         let signals: SigSet = signals.iter().copied().collect();
         signals.thread_block()?;
@@ -134,7 +124,6 @@ impl BlockedSignals {
 
     /// As [`BlockedSignals::wait`], before a read. Returns at once if `input` is
     /// `O_NONBLOCK`, since the read does not block either.
-    #[must_use]
     pub fn before_reading(&self, input: BorrowedFd<'_>, timeout: Option<Duration>) -> Wakeup {
         let flags = fcntl(input, FcntlArg::F_GETFL).unwrap_or(0);
         if !OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK) {
@@ -149,7 +138,6 @@ impl BlockedSignals {
     /// Blocks until `input` can be read, a signal arrives, or the timeout passes.
     /// Default for None: no timeout. A signal takes precedence over input and
     /// sets errno to EINTR, as an interrupted read does.
-    #[must_use]
     pub fn wait(&self, input: BorrowedFd<'_>, timeout: Option<Duration>) -> Wakeup {
         let timeout = timeout.map_or(PollTimeout::NONE, rounded_up);
         let mut either = [
@@ -179,7 +167,6 @@ impl BlockedSignals {
 
     /// One pending signal, for callers that poll more than one input. None if no
     /// signal is pending.
-    #[must_use]
     pub fn take_pending(&self) -> Option<Signal> {
         let arrived = self.pending.read_signal().ok().flatten()?;
         Signal::try_from(i32::try_from(arrived.ssi_signo).ok()?).ok()
@@ -190,15 +177,6 @@ impl AsFd for BlockedSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pending.as_fd()
     }
-}
-
-/// The timeout in milliseconds, rounded up.
-fn rounded_up(timeout: Duration) -> PollTimeout {
-    if timeout.is_zero() {
-        return PollTimeout::ZERO;
-    }
-    let milliseconds = timeout.as_millis().saturating_add(1);
-    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }
 
 /// The reason why [`BlockedSignals::wait`] returned.
@@ -215,12 +193,14 @@ pub enum Wakeup {
 /// In a child before exec: resets `signals` to their default action and
 /// unblocks them.
 pub fn reset(signals: &[Signal]) {
-    for &signal in signals {
-        // SAFETY: SIG_DFL runs no handler.
-        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
-    }
+    signals.iter().copied().for_each(set_default);
     let signals: SigSet = signals.iter().copied().collect();
     let _ = signals.thread_unblock();
+}
+
+fn set_default(signal: Signal) {
+    // SAFETY: SIG_DFL runs no handler.
+    let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
 }
 
 #[cfg(test)]

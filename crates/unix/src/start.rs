@@ -50,20 +50,17 @@ pub unsafe fn set_arguments(argv: *mut *mut c_char, envp: *mut *mut c_char) {
 }
 
 /// The arguments, the program's own name first.
-#[must_use]
 pub fn arguments() -> Vec<&'static CStr> {
     ARGUMENTS_BORROWED.store(true, Ordering::Relaxed);
     strings(ARGV.load(Ordering::Relaxed))
 }
 
 /// The inherited environment: every entry in order, even without `=`.
-#[must_use]
 pub fn environment() -> Vec<&'static CStr> {
     strings(ENVP.load(Ordering::Relaxed))
 }
 
 /// The value of the first entry `name=value` of the environment.
-#[must_use]
 pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
     environment().into_iter().find_map(|entry| {
         let rest = entry.to_bytes().strip_prefix(name)?;
@@ -100,7 +97,6 @@ static ARGUMENTS_BORROWED: AtomicBool = AtomicBool::new(false);
 
 /// Copies of the arguments, the program's own name first, for programs that
 /// call [`writable_argument`].
-#[must_use]
 pub fn copied_arguments() -> Vec<CString> {
     let all = strings(ARGV.load(Ordering::Relaxed));
     all.into_iter().map(CStr::to_owned).collect()
@@ -108,14 +104,12 @@ pub fn copied_arguments() -> Vec<CString> {
 
 /// The bytes of the last argument, writable, in the argument memory that ps
 /// shows. None without arguments, or after a call of [`arguments`].
-#[must_use]
 pub fn last_argument() -> Option<&'static mut [u8]> {
     let count = pointers(ARGV.load(Ordering::Relaxed)).len();
     writable_argument(count.checked_sub(1)?)
 }
 
 /// As [`last_argument`], for the argument with this number, from 1.
-#[must_use]
 pub fn writable_argument(number: usize) -> Option<&'static mut [u8]> {
     if ARGUMENTS_BORROWED.swap(true, Ordering::Relaxed) || number == 0 {
         return None;

@@ -1,6 +1,7 @@
 //! Descriptors 0, 1 and 2, without std's buffers and locks.
 
-use std::os::fd::BorrowedFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Standard input.
 // SAFETY: no owner in this program closes the descriptor. If it was closed
@@ -14,3 +15,15 @@ pub const STDOUT: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(1) };
 /// Standard error.
 // SAFETY: as for STDIN.
 pub const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(2) };
+
+/// The width of a terminal in columns. None if the descriptor is not a terminal
+/// or the terminal reports no width.
+pub fn columns(descriptor: impl AsFd) -> Option<usize> {
+    let mut size = MaybeUninit::<libc::winsize>::zeroed();
+    let number = descriptor.as_fd().as_raw_fd();
+    // SAFETY: TIOCGWINSZ writes to the one winsize passed to it.
+    let result = unsafe { libc::ioctl(number, libc::TIOCGWINSZ, size.as_mut_ptr()) };
+    // SAFETY: all zeroes is a valid winsize, filled in or not.
+    let size = unsafe { size.assume_init() };
+    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}

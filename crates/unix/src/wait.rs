@@ -11,19 +11,16 @@ pub struct ExitStatus(c_int);
 
 impl ExitStatus {
     /// From the status of waitpid(2).
-    #[must_use]
     pub const fn from_raw(status: c_int) -> Self {
         ExitStatus(status)
     }
 
     /// The exit code. None if a signal killed the process.
-    #[must_use]
     pub fn code(self) -> Option<i32> {
         libc::WIFEXITED(self.0).then(|| libc::WEXITSTATUS(self.0))
     }
 
     /// The number of the signal that killed the process. None if it exited.
-    #[must_use]
     pub fn signal(self) -> Option<u8> {
         match self.low_byte() & 0x7f {
             0 => None,
@@ -33,7 +30,6 @@ impl ExitStatus {
 
     /// The low byte of the status: 0 after an exit, else the number of the
     /// signal, plus 128 after a core dump.
-    #[must_use]
     pub fn low_byte(self) -> u8 {
         let [low, ..] = self.0.to_le_bytes();
         low
@@ -41,13 +37,11 @@ impl ExitStatus {
 }
 
 /// Reaps one ended child without blocking. None if no child has ended.
-#[must_use]
 pub fn reap() -> Option<(Pid, ExitStatus)> {
     wait(-1, libc::WNOHANG)
 }
 
 /// Blocks until a child has ended. None if the process is not a child.
-#[must_use]
 pub fn wait_for(child: Pid) -> Option<ExitStatus> {
     wait(child.as_raw(), 0).map(|(_, status)| status)
 }

@@ -13,7 +13,7 @@ use cli::{Exit, Failure, text};
 use nix::errno::Errno;
 use nix::sys::resource::Resource;
 use nix::unistd::{chdir, chroot, close, setsid};
-use unix::priority::nice;
+use unix::process::nice;
 
 use super::CHPST;
 
@@ -135,7 +135,7 @@ impl Changes<'_> {
             // If standard error was closed, the file is descriptor 2, and the
             // messages go to the file, as in runit.
             match take(file, mode) {
-                Ok(lock) => lock.keep(),
+                Ok(lock) => std::mem::forget(lock),
                 Err(_) if silent => return Ok(Exit::Success),
                 Err(lock::LockError::Open(error)) => {
                     return Err(CHPST.fatal(text!["unable to open lock: ", file], error));

@@ -82,9 +82,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Relative paths start at the current directory.
-    ///
-    /// # Errors
+    /// Relative paths start at the current directory. Errors:
     /// [`OriginError::Open`].
     pub(crate) fn in_directory(directory: &[u8]) -> Result<Self, OriginError> {
         Ok(Services {
@@ -111,9 +109,7 @@ fn to_cstring(bytes: &[u8]) -> CString {
 /// Sends the command to each service, and waits until each one has completed
 /// it, at most for `timeout`. Default: no wait. `report` gets the outcome of
 /// each service as soon as it is known, with the service's directory as current
-/// directory; there is none for a service that is not waited for.
-///
-/// # Errors
+/// directory; there is none for a service that is not waited for. Errors:
 /// [`OriginError::Return`].
 pub(crate) fn control<'n>(
     command: SvCommand,

@@ -15,8 +15,8 @@ use cli::options::flag;
 use cli::text::print;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
-use unix::stdio::STDOUT;
-use unix::{start, terminal};
+use unix::start;
+use unix::stdio::{STDOUT, columns};
 
 use json::json;
 use services::read_services;
@@ -53,7 +53,7 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let output = if as_json {
         json(&rows, now)
     } else {
-        table(&rows, now, colours(), terminal::columns(STDOUT))
+        table(&rows, now, colours(), columns(STDOUT))
     };
     print(output.as_bytes()).map_err(|error| SVPS.fatal("unable to write output", error))?;
     Ok(Exit::Success)

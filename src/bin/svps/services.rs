@@ -8,7 +8,7 @@ use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, fchdir, read};
+use nix::unistd::{Pid, SysconfVar, fchdir, read, sysconf};
 use supervision::client::{ClientError, Operation, ServiceSnapshot, StatusError};
 use unix::cwd::open_directory;
 use unix::file::open_read;
@@ -16,16 +16,9 @@ use unix::process::proc_path;
 
 use super::row::{Memory, Row};
 
-/// The size of a page of memory in bytes.
-#[derive(Clone, Copy, Debug)]
-struct Pages(u64);
-
 /// The rows of the services in `scandir`, sorted by name. `report` gets each
 /// directory that cannot be read, relative to `scandir`. Changes the current
-/// directory.
-///
-/// # Errors
-/// As open(2) and readdir(3).
+/// directory. Errors: as open(2) and readdir(3).
 pub(crate) fn read_services(
     scandir: &CStr,
     mut report: impl FnMut(&CStr, StatusError),
@@ -45,7 +38,7 @@ pub(crate) fn read_services(
         }
     }
     names.sort_unstable();
-    let pages = Pages::size();
+    let page_size = page_size();
     let mut rows = Vec::new();
     for name in names {
         let mut add =
@@ -57,7 +50,7 @@ pub(crate) fn read_services(
                     snapshot,
                     memory: None,
                 };
-                row.memory = row.pid().and_then(|pid| pages.memory(pid));
+                row.memory = row.pid().and_then(|pid| memory(pid, page_size));
                 rows.push(row);
             };
         let service = match enter(&directory, &name) {
@@ -93,29 +86,24 @@ fn enter(parent: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>, StatusError>
     }
 }
 
-impl Pages {
-    fn size() -> Self {
-        let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
-        Pages(
-            size.ok()
-                .flatten()
-                .and_then(|size| u64::try_from(size).ok())
-                .unwrap_or(4096),
-        )
-    }
+/// The size of a page of memory, in bytes.
+fn page_size() -> u64 {
+    let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok())
+        .unwrap_or(4096)
+}
 
-    /// The memory of a process: resident and shared pages in /proc/PID/statm.
-    fn memory(self, pid: i32) -> Option<Memory> {
-        let file = open_read(proc_path(Pid::from_raw(pid), "statm")?.as_str()).ok()?;
-        let mut text = [0; 128];
-        let length = read(&file, &mut text).ok()?;
-        let text = std::str::from_utf8(text.get(..length)?).ok()?;
-        let mut numbers = text.split(' ').map(str::parse::<u64>);
-        let resident = numbers.nth(1)?.ok()?;
-        let shared = numbers.next()?.ok()?;
-        Some(Memory {
-            private: resident.saturating_sub(shared).saturating_mul(self.0),
-            resident: resident.saturating_mul(self.0),
-        })
-    }
+/// The memory of a process: resident and shared pages in /proc/PID/statm.
+fn memory(pid: i32, page_size: u64) -> Option<Memory> {
+    let file = open_read(proc_path(Pid::from_raw(pid), "statm")?.as_str()).ok()?;
+    let mut text = [0; 128];
+    let length = read(&file, &mut text).ok()?;
+    let text = std::str::from_utf8(text.get(..length)?).ok()?;
+    let mut numbers = text.split(' ').map(str::parse::<u64>);
+    let resident = numbers.nth(1)?.ok()?;
+    let shared = numbers.next()?.ok()?;
+    Some(Memory {
+        private: resident.saturating_sub(shared).saturating_mul(page_size),
+        resident: resident.saturating_mul(page_size),
+    })
 }
