@@ -17,23 +17,20 @@ pub(crate) static ENVDIR: Program = Program {
 unix::main!(ENVDIR.start(envdir));
 
 fn envdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let [_, directory, ref child @ ..] = *arguments else {
-        return Err(usage_error());
+    let (directory, child) = match *arguments {
+        [_, directory, ref child @ ..] if !child.is_empty() => (directory, child),
+        // As in 0.76, this usage error exits 111, unlike that of all other programs.
+        _ => {
+            let exit = Exit::Temporary;
+            return Err(Failure {
+                exit,
+                ..ENVDIR.usage()
+            });
+        }
     };
-    if child.is_empty() {
-        return Err(usage_error());
-    }
     let mut environment = Environment::inherited();
     environment.extend(read(directory, |_| false).map_err(|error| failure(directory, error))?);
     Err(Child::new(&ENVDIR, child, &environment.entries()).exec())
-}
-
-/// As in 0.76, this usage error exits 111, unlike that of all other programs.
-fn usage_error() -> Failure {
-    Failure {
-        exit: Exit::Temporary,
-        ..ENVDIR.usage()
-    }
 }
 
 fn failure(directory: &CStr, error: EnvdirError) -> Failure {

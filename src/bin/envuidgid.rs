@@ -18,12 +18,10 @@ pub(crate) static ENVUIDGID: Program = Program {
 unix::main!(ENVUIDGID.start(envuidgid));
 
 fn envuidgid(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let [_, name, ref child @ ..] = *arguments else {
-        return Err(ENVUIDGID.usage());
+    let (name, child) = match *arguments {
+        [_, name, ref child @ ..] if !child.is_empty() => (name, child),
+        _ => return Err(ENVUIDGID.usage()),
     };
-    if child.is_empty() {
-        return Err(ENVUIDGID.usage());
-    }
     let account =
         Account::find(name).ok_or_else(|| ENVUIDGID.fatal_msg(text!["unknown account ", name]))?;
     let mut environment = Environment::inherited();

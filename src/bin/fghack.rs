@@ -27,12 +27,10 @@ const COPIES: usize = 30;
 unix::main!(FGHACK.start(fghack));
 
 fn fghack(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let [_, ref argv @ ..] = *arguments else {
-        return Err(FGHACK.usage());
+    let argv = match arguments {
+        [_, argv @ ..] if !argv.is_empty() => argv,
+        _ => return Err(FGHACK.usage()),
     };
-    if argv.is_empty() {
-        return Err(FGHACK.usage());
-    }
     let child = Child::new(&FGHACK, argv, &environment());
     let pipe = pipe2(OFlag::O_CLOEXEC);
     let (reader, writer) = pipe.map_err(|error| FGHACK.fatal("unable to create pipe", error))?;

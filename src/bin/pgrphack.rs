@@ -18,12 +18,10 @@ pub(crate) static PGRPHACK: Program = Program {
 unix::main!(PGRPHACK.start(pgrphack));
 
 fn pgrphack(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let [_, ref child @ ..] = *arguments else {
-        return Err(PGRPHACK.usage());
+    let child = match arguments {
+        [_, child @ ..] if !child.is_empty() => child,
+        _ => return Err(PGRPHACK.usage()),
     };
-    if child.is_empty() {
-        return Err(PGRPHACK.usage());
-    }
     // setsid(2) fails for the leader of a process group, which then keeps its
     // session, as in 0.76.
     let _ = setsid();

@@ -53,7 +53,7 @@ fn runsvchdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         };
         failed(text![prefix, directory])(error)
     })?;
-    if !is_directory(next.st_mode) {
+    if SFlag::from_bits_truncate(next.st_mode) & SFlag::S_IFMT != SFlag::S_IFDIR {
         // runit prints no separator either.
         return Err(fatal(text![directory, "not a directory."]));
     }
@@ -74,10 +74,6 @@ fn runsvchdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let move_failed = failed(text!["unable to move: ", NEXT, " to ", CURRENT]);
     renameat(AT_FDCWD, NEXT, AT_FDCWD, CURRENT).map_err(move_failed)?;
     Ok(print_result(&text![directory, ": now current."]))
-}
-
-fn is_directory(mode: u32) -> bool {
-    SFlag::from_bits_truncate(mode) & SFlag::S_IFMT == SFlag::S_IFDIR
 }
 
 fn remove(name: &CStr) -> Result<(), Errno> {

@@ -28,12 +28,10 @@ fn setlock(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             letter => silent = letter == b'x',
         }
     }
-    let [file, ref child @ ..] = *options.operands() else {
-        return Err(SETLOCK.usage());
+    let (file, child) = match *options.operands() {
+        [file, ref child @ ..] if !child.is_empty() => (file, child),
+        _ => return Err(SETLOCK.usage()),
     };
-    if child.is_empty() {
-        return Err(SETLOCK.usage());
-    }
     // All messages below are printed while the file is open. If standard error
     // was closed, the file is descriptor 2, and 0.76 writes to the file.
     let lock = match take(file, mode) {

@@ -37,7 +37,11 @@ const fn options() -> [Opt; COMMANDS.len()] {
 unix::main!(SVC.start(svc));
 
 fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let mut letters = Letters::new();
+    let mut letters = Letters {
+        bytes: Vec::new(),
+        added: Vec::new(),
+        target: SignalTarget::Process,
+    };
     let mut options = SVC.options(arguments);
     while let Some((letter, _)) = options.next()? {
         letters.add(letter);
@@ -67,14 +71,6 @@ struct Letters {
 }
 
 impl Letters {
-    fn new() -> Self {
-        Letters {
-            bytes: Vec::new(),
-            added: Vec::new(),
-            target: SignalTarget::Process,
-        }
-    }
-
     fn add(&mut self, letter: u8) {
         let is_new = if let Some(Command::Target(target)) = Command::from_byte(letter) {
             std::mem::replace(&mut self.target, target) != target

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use cli::options::flag;
 use cli::text::print;
-use cli::{Exit, Failure, Program};
+use cli::{Exit, Program};
 use logging::tai64::{Localizer, TimeStyle};
 use nix::errno::Errno;
 use nix::unistd::read;
@@ -35,10 +35,10 @@ struct Conversion {
 
 unix::main!(TAI64NLOCAL.start(|arguments| {
     // As in 0.76, errors have no message.
-    match tai64nlocal(parse_options(arguments)) {
-        Ok(()) => Ok(Exit::Success),
-        Err(_) => Err(Failure::silent(Exit::Temporary)),
-    }
+    Ok(match tai64nlocal(parse_options(arguments)) {
+        Ok(()) => Exit::Success,
+        Err(_) => Exit::Temporary,
+    })
 }));
 
 /// Parses the options. 0.76 ignores all arguments, so an invalid option

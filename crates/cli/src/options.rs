@@ -44,28 +44,14 @@ pub const fn flag(letter: u8, help: &'static str) -> Opt {
 /// An iterator over the options of a command line.
 #[derive(Debug)]
 pub struct Options<'a> {
-    program: &'static Program,
-    called: &'a [u8],
-    words: &'a [&'static CStr],
+    pub(crate) program: &'static Program,
+    pub(crate) called: &'a [u8],
+    pub(crate) words: &'a [&'static CStr],
     /// The unread letters of the current word.
-    letters: &'a [u8],
+    pub(crate) letters: &'a [u8],
 }
 
 impl<'a> Options<'a> {
-    /// Reads `arguments`, the program's name first.
-    pub fn new(program: &'static Program, arguments: &'a [&'static CStr]) -> Self {
-        let (called, words) = match arguments {
-            [called, words @ ..] => (called.to_bytes(), words),
-            [] => (&b""[..], arguments),
-        };
-        Options {
-            program,
-            called,
-            words,
-            letters: b"",
-        }
-    }
-
     /// As [`Options::read`], with the program's usage line in the failure.
     /// Errors: an unknown letter or a missing value: exit 100.
     #[expect(

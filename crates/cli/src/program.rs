@@ -56,14 +56,6 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure without a message.
-    pub fn silent(exit: Exit) -> Self {
-        Failure {
-            exit,
-            message: Vec::new(),
-        }
-    }
-
     /// Prints the message and returns the exit code.
     pub fn print(&self) -> Exit {
         write_stderr(&self.message);
@@ -81,9 +73,18 @@ impl Program {
         }
     }
 
-    /// An iterator over the options in `arguments`.
+    /// An iterator over the options in `arguments`, the program's name first.
     pub fn options<'a>(&'static self, arguments: &'a [&'static CStr]) -> Options<'a> {
-        Options::new(self, arguments)
+        let (called, words) = match arguments {
+            [called, words @ ..] => (called.to_bytes(), words),
+            [] => (&b""[..], arguments),
+        };
+        Options {
+            program: self,
+            called,
+            words,
+            letters: b"",
+        }
     }
 
     /// The usage line, exit 100.

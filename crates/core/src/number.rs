@@ -66,16 +66,8 @@ mod tests {
         assert_eq!(parse_decimal(b"0"), Some(0));
         assert_eq!(parse_decimal(b"0120"), Some(120));
         assert_eq!(parse_decimal(b"18446744073709551615"), Some(u64::MAX));
-        for text in [
-            "",
-            "18446744073709551616",
-            "+1",
-            "-1",
-            " 1",
-            "1k",
-            "1\n",
-            "\u{ff11}",
-        ] {
+        assert_eq!(parse_decimal(b"18446744073709551616"), None);
+        for text in ["", "+1", "-1", " 1", "1k", "1\n", "\u{ff11}"] {
             assert_eq!(parse_decimal(text.as_bytes()), None, "{text}");
         }
     }
@@ -86,17 +78,8 @@ mod tests {
         assert_eq!(parse_fixed_point(b"2.5", 3), Some(2500));
         assert_eq!(parse_fixed_point(b"0.00019", 3), Some(0));
         assert_eq!(parse_fixed_point(b"7", 0), Some(7));
-        for text in [
-            "",
-            ".",
-            "1.",
-            ".5",
-            "1.5.5",
-            "1.5s",
-            "-1",
-            "1.-5",
-            "18446744073709552",
-        ] {
+        assert_eq!(parse_fixed_point(b"18446744073709552", 3), None);
+        for text in ["", ".", "1.", ".5", "1.5.5", "1.5s", "-1", "1.-5"] {
             assert_eq!(parse_fixed_point(text.as_bytes(), 3), None, "{text}");
         }
         assert_eq!(parse_fixed_point(b"7.0", 0), None);

@@ -123,7 +123,6 @@ impl<'a> Launch<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
     use std::fs::File;
     use std::io::Read;
     use std::os::fd::AsFd;
@@ -133,10 +132,6 @@ mod tests {
 
     use super::*;
     use crate::wait::wait_for;
-
-    fn print(output: BorrowedFd<'_>, value: &impl std::fmt::Debug) {
-        write(output, format!("{value:?}").as_bytes()).unwrap();
-    }
 
     /// The output and the exit code of a process whose output is a pipe.
     fn run(launch: impl FnOnce(BorrowedFd<'_>) -> Result<Pid, Errno>) -> (String, Option<i32>) {
@@ -166,41 +161,27 @@ mod tests {
 
     #[test]
     fn first_failed_stage_ends_process() {
-        let prepared = Cell::new(false);
-        let result = run(|output| {
-            let launch = Launch {
-                directory: Some(c"/no/such/directory"),
-                ..Launch::new(PreparedExec::at(c"/no/such/program", &[c"p"], &[]))
-            };
-            launch.start_with(
-                || {
-                    prepared.set(true);
-                    Err(Errno::EBUSY)
-                },
-                |error| print(output, &(error, prepared.get())),
-            )
-        });
-        assert_eq!(result, ("(Chdir(ENOENT), false)".to_owned(), Some(111)));
-    }
-
-    #[test]
-    fn failed_preparation_prevents_exec() {
-        let result = run(|output| {
-            let program = PreparedExec::at(c"/bin/true", &[c"true"], &[]);
-            Launch::new(program).start_with(|| Err(Errno::EBUSY), |error| print(output, &error))
-        });
-        assert_eq!(result, ("Prepare(EBUSY)".to_owned(), Some(111)));
-    }
-
-    #[test]
-    fn failed_exec_exits_with_failure_code() {
-        let result = run(|output| {
-            let launch = Launch {
-                failure_code: 7,
-                ..Launch::new(PreparedExec::at(c"/no/such/program", &[c"p"], &[]))
-            };
-            launch.start(|error| print(output, &error))
-        });
-        assert_eq!(result, ("Exec(ENOENT)".to_owned(), Some(7)));
+        let failure = |directory, prepared: Result<(), Errno>, code: Option<i32>| {
+            run(|output| {
+                let program = PreparedExec::at(c"/no/such/program", &[c"p"], &[]);
+                let mut launch = Launch::new(program);
+                launch.directory = directory;
+                launch.failure_code = code.unwrap_or(launch.failure_code);
+                launch.start_with(
+                    || prepared,
+                    |error| {
+                        write(output, format!("{error:?}").as_bytes()).unwrap();
+                    },
+                )
+            })
+        };
+        let failed = |stage: &str, code| (stage.to_owned(), Some(code));
+        let busy = Err(Errno::EBUSY);
+        assert_eq!(
+            failure(Some(c"/no/such/directory"), busy, None),
+            failed("Chdir(ENOENT)", 111)
+        );
+        assert_eq!(failure(None, busy, None), failed("Prepare(EBUSY)", 111));
+        assert_eq!(failure(None, Ok(()), Some(7)), failed("Exec(ENOENT)", 7));
     }
 }

@@ -86,16 +86,3 @@ fn broken_down(
         offset: time.tm_gmtoff,
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn utc_has_offset_zero() {
-        let civil = utc(1_297_257_974).unwrap();
-        let (date, offset) = ((civil.year, civil.month, civil.day), civil.offset);
-        assert_eq!((date, offset), ((2011, 2, 9), 0));
-        assert_eq!((civil.hour, civil.minute, civil.second), (13, 26, 14));
-    }
-}
