@@ -29,16 +29,16 @@ type Steps = [Option<CommandStep>; 3];
 const NO_STEPS: Steps = [None; 3];
 
 impl Machine {
-    /// Changes the state as a command asks; returns the steps that the caller
-    /// takes. There are none unless `run` runs.
+    /// Changes the state by a command; returns the steps for the caller to
+    /// take. There are none unless `run` runs.
     pub(crate) fn command(
         &mut self,
         command: Command,
         now: Moment,
     ) -> impl Iterator<Item = CommandStep> + use<> {
         let steps = match self.ruleset {
-            Ruleset::Supervise | Ruleset::Extended => self.obey_as_supervise(command, now),
-            Ruleset::Runsv(role) => self.obey_as_runsv(role, command, now),
+            Ruleset::Supervise | Ruleset::Extended => self.apply_supervise_command(command, now),
+            Ruleset::Runsv(role) => self.apply_runsv_command(role, command, now),
         };
         let steps = match self.state {
             Up(_) => steps,
@@ -47,7 +47,7 @@ impl Machine {
         steps.into_iter().flatten()
     }
 
-    fn obey_as_supervise(&mut self, command: Command, now: Moment) -> Steps {
+    fn apply_supervise_command(&mut self, command: Command, now: Moment) -> Steps {
         let send = |signal| [Some(CommandStep::Signal(signal)), None, None];
         match command {
             Command::Up => self.start_on_command(Want::Up, now),
@@ -55,7 +55,7 @@ impl Machine {
             Command::Exit => {
                 self.exit_requested = true;
                 if self.config.exit_implies_down && self.want != Want::Down {
-                    self.obey_as_supervise(Command::Down, now)
+                    self.apply_supervise_command(Command::Down, now)
                 } else {
                     NO_STEPS
                 }
@@ -90,8 +90,8 @@ impl Machine {
         }
     }
 
-    /// `u` or `o`: under supervise -e, the start forgives all deaths and cancels
-    /// a pending KILL.
+    /// `u` or `o`: under supervise -e, the command clears the restart history
+    /// and cancels a pending KILL.
     fn start_on_command(&mut self, want: Want, now: Moment) -> Steps {
         self.want = want;
         match self.ruleset {
@@ -123,7 +123,7 @@ impl Machine {
         }
     }
 
-    fn obey_as_runsv(&mut self, role: Role, command: Command, now: Moment) -> Steps {
+    fn apply_runsv_command(&mut self, role: Role, command: Command, now: Moment) -> Steps {
         let send = |signal| [step(role, command, Some(signal)), None, None];
         match command {
             Command::Up | Command::Once => {

@@ -121,7 +121,7 @@ impl Model {
         }
     }
 
-    fn told(&mut self, letter: u8, now: Time) {
+    fn command(&mut self, letter: u8, now: Time) {
         match letter {
             b'u' | b'o' => {
                 self.want = if letter == b'u' { Want::Up } else { Want::Once };
@@ -146,7 +146,7 @@ impl Model {
                 self.leaving = true;
                 // A service that was stopped gets no second signal.
                 if self.config.exit_implies_down && self.want != Want::Down {
-                    self.told(b'd', now);
+                    self.command(b'd', now);
                 }
             }
             b'p' => self.paused = self.is == Is::Up,
@@ -238,16 +238,16 @@ fn live(random: &mut fastrand::Rng) {
                 assert!(runs || steps.is_empty());
                 let stop = [config.down_signal, Signal::SIGCONT].map(CommandStep::Signal);
                 assert_eq!(steps.starts_with(&stop), runs && asked);
-                model.told(letter, now);
-                format!("told {}", char::from(letter))
+                model.command(letter, now);
+                format!("command {}", char::from(letter))
             }
         };
         events.push(format!("{now}: {event}"));
         // The acts of supervise.
-        let overdue = model.kill.take_if(|moment| *moment <= now);
+        let expired = model.kill.take_if(|moment| *moment <= now);
         assert_eq!(
             machine.take_expired_kill(at(now)).is_some(),
-            overdue.is_some(),
+            expired.is_some(),
             "{events:#?} {model:?}"
         );
         if let Some((moment, Start::Finish(_))) = machine.next_start() {

@@ -86,10 +86,10 @@ impl RestartHistory {
             None => self.deaths.clear(),
         }
         self.delay = config.backoff.map(|Backoff { first, longest }| {
-            let was_well = was_ready || uptime > Some(longest);
+            let resets_delay = was_ready || uptime > Some(longest);
             match self.delay {
                 // The first delay of the settings may have grown meanwhile.
-                Some(last) if !was_well => longest.min(first.max(last * 2)),
+                Some(last) if !resets_delay => longest.min(first.max(last * 2)),
                 Some(_) | None => first,
             }
         });
