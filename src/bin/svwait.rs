@@ -35,7 +35,7 @@ const MAX_TIMEOUT: u64 = u32::MAX as u64;
 /// The exit code after the timeout, as of s6-svwait.
 const TIMED_OUT: Exit = Exit::Code(99);
 /// The exit code after the end of a supervise, as of s6-svwait.
-const DIED: Exit = Exit::Code(102);
+const SUPERVISE_EXITED: Exit = Exit::Code(102);
 
 unix::main!(SVWAIT.start(svwait));
 
@@ -68,7 +68,10 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     match wait(options.operands(), condition, mode, deadline).map_err(failure)? {
         WaitOutcome::Reached => Ok(Exit::Success),
         WaitOutcome::TimedOut => Err(fatal(TIMED_OUT, "timed out")),
-        WaitOutcome::Died(dir) => Err(fatal(DIED, text!["supervise of ", dir, " has ended"])),
+        WaitOutcome::Unreachable(dir) => Err(fatal(
+            SUPERVISE_EXITED,
+            text!["supervise of ", dir, " has ended"],
+        )),
     }
 }
 

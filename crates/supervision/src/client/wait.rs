@@ -43,7 +43,7 @@ pub enum WaitOutcome<'a> {
     TimedOut,
     /// The condition is out of reach: the supervise of this directory has
     /// exited, or the directory was removed.
-    Died(&'a CStr),
+    Unreachable(&'a CStr),
 }
 
 /// An error that prevents the wait.
@@ -74,14 +74,16 @@ pub fn wait<'a>(
 ) -> Result<WaitOutcome<'a>, WaitError<'a>> {
     // Each service needs a descriptor.
     DescriptorLimit::read().raise();
-    let services = directories.iter().map(|name| Service::open(name).map(Some));
+    let services = directories
+        .iter()
+        .map(|name| PendingService::open(name).map(Some));
     let mut services = services.collect::<Result<Vec<_>, _>>()?;
     let mut watches = Watches {
         watcher: Watcher::new().map_err(WaitError::Inotify)?,
         services: HashMap::new(),
     };
     let mut dirty: Vec<usize> = (0..services.len()).collect();
-    let mut last_death = None;
+    let mut last_unreachable = None;
     loop {
         for index in dirty {
             let Some(slot) = services.get_mut(index) else {
@@ -93,15 +95,17 @@ pub fn wait<'a>(
                 (Progress::Waiting, _) => {}
                 (Progress::Reached, WaitMode::All) => *slot = None,
                 (Progress::Reached, WaitMode::One) => return Ok(WaitOutcome::Reached),
-                (Progress::Died, WaitMode::All) => return Ok(WaitOutcome::Died(service.name)),
-                (Progress::Died, WaitMode::One) => {
-                    last_death = Some(service.name);
+                (Progress::Unreachable, WaitMode::All) => {
+                    return Ok(WaitOutcome::Unreachable(service.name));
+                }
+                (Progress::Unreachable, WaitMode::One) => {
+                    last_unreachable = Some(service.name);
                     *slot = None;
                 }
             }
         }
         if services.iter().all(Option::is_none) {
-            return Ok(last_death.map_or(WaitOutcome::Reached, WaitOutcome::Died));
+            return Ok(last_unreachable.map_or(WaitOutcome::Reached, WaitOutcome::Unreachable));
         }
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Ok(WaitOutcome::TimedOut);
@@ -153,7 +157,7 @@ impl Watches {
 
     /// The indices of services with events since the last call. Marks those whose
     /// supervise has exited.
-    fn take_dirty(&self, services: &mut [Option<Service<'_>>]) -> Vec<usize> {
+    fn take_dirty(&self, services: &mut [Option<PendingService<'_>>]) -> Vec<usize> {
         let mut dirty = Vec::new();
         for event in self.watcher.take_events() {
             match self.services.get(&event.wd) {
@@ -180,7 +184,7 @@ impl Watches {
 
 /// A service that has not reached the condition.
 #[derive(Debug)]
-struct Service<'a> {
+struct PendingService<'a> {
     name: &'a CStr,
     directory: OwnedFd,
     /// The first and the last snapshot.
@@ -192,15 +196,15 @@ struct Service<'a> {
 /// The result of a check.
 enum Progress {
     Reached,
-    Died,
+    Unreachable,
     Waiting,
 }
 
-impl<'a> Service<'a> {
+impl<'a> PendingService<'a> {
     fn open(name: &'a CStr) -> Result<Self, WaitError<'a>> {
         let directory =
             open_directory(AT_FDCWD, name).map_err(|error| WaitError::Chdir(name, error))?;
-        Ok(Service {
+        Ok(PendingService {
             name,
             directory,
             before: None,
@@ -222,7 +226,7 @@ impl<'a> Service<'a> {
         watch(watches).map_err(|error| WaitError::Watch(self.name, error))
     }
 
-    /// Checks the service in the current directory, which [`Service::watch`]
+    /// Checks the service in the current directory, which [`PendingService::watch`]
     /// has entered.
     fn check(&mut self, condition: WaitCondition) -> Result<Progress, WaitError<'a>> {
         let snapshot = ServiceSnapshot::read();
@@ -233,12 +237,12 @@ impl<'a> Service<'a> {
         now.supervised &= !self.exited;
         let (first, last) = self.before.unwrap_or((now, now));
         self.before = Some((first, now));
-        let died = self.exited || (last.supervised && !now.supervised);
+        let exited = self.exited || (last.supervised && !now.supervised);
         let removed = fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 0);
         Ok(if condition.holds(&first, &last, &now) {
             Progress::Reached
-        } else if died || removed {
-            Progress::Died
+        } else if exited || removed {
+            Progress::Unreachable
         } else {
             Progress::Waiting
         })
