@@ -170,8 +170,8 @@ impl<'a> Scanner<'a> {
     /// Reaps exited children. Returns those to be replaced before the next scan.
     pub(crate) fn reap_children(&mut self) -> Vec<MissingProcess> {
         let mut missing = Vec::new();
-        while let Some((pid, end)) = unix::wait::reap() {
-            let exit = match end.code() {
+        while let Some((pid, status)) = unix::wait::reap() {
+            let exit = match status.code() {
                 Some(0) => ChildExit::Success,
                 Some(_) | None => ChildExit::Failure,
             };

@@ -32,7 +32,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// The number of restarts of a logger that exits before the end of the pipe.
 const LOGGER_RESTARTS: u8 = 3;
 
-/// The next act on one supervise.
+/// The next action on one supervise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopAction {
     /// Send the exit command and report its [`Delivery`].
@@ -266,7 +266,7 @@ pub(crate) struct ServiceFacts {
     pub pipe_unread: bool,
 }
 
-/// The next act of the shutdown of a service.
+/// The next action of the shutdown of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ShutdownAction {
     /// Act on the supervise of this role.
@@ -306,7 +306,7 @@ impl ServiceShutdown {
         now: Instant,
     ) -> Option<ShutdownAction> {
         if self.role == Role::Service && !facts.service_runs {
-            self.begin_logger(now);
+            self.begin_logger_stop(now);
         }
         let runs = match self.role {
             Role::Service => facts.service_runs,
@@ -331,7 +331,7 @@ impl ServiceShutdown {
         }
     }
 
-    fn begin_logger(&mut self, now: Instant) {
+    fn begin_logger_stop(&mut self, now: Instant) {
         let config = self.config;
         let mut stop = SupervisorStop::new(config.logger, config.exit_stops_logger, now);
         if self.stop.forced {
@@ -344,11 +344,11 @@ impl ServiceShutdown {
     /// the logger was killed.
     fn restart_logger(&mut self, now: Instant) -> bool {
         let is_graceful = self.role == Role::Logger && self.stop.is_graceful();
-        let Some(left) = self.restarts_left.checked_sub(1).filter(|_| is_graceful) else {
+        let Some(restarts_left) = self.restarts_left.checked_sub(1).filter(|_| is_graceful) else {
             return false;
         };
-        self.restarts_left = left;
-        self.begin_logger(now);
+        self.restarts_left = restarts_left;
+        self.begin_logger_stop(now);
         true
     }
 }
@@ -525,13 +525,13 @@ mod tests {
         };
         let mut shutdown = ServiceShutdown::new(config, now);
         assert!(!shutdown.restart_logger(now));
-        shutdown.begin_logger(now);
+        shutdown.begin_logger_stop(now);
         let restarts = (0..10).filter(|_| shutdown.restart_logger(now));
         assert_eq!(restarts.count(), usize::from(LOGGER_RESTARTS));
 
         let mut shutdown = ServiceShutdown::new(config, now);
         shutdown.stop.escalate(now);
-        shutdown.begin_logger(now);
+        shutdown.begin_logger_stop(now);
         assert!(!shutdown.restart_logger(now));
         assert_eq!(shutdown.stop.due(now), Some(SendKill));
     }

@@ -41,7 +41,7 @@ impl Supervisor<'_> {
         }
         while !self.should_exit() {
             if self.service.machine.should_exit() {
-                self.family.logger_mut().map(Logger::end);
+                self.family.logger_mut().map(Logger::shut_down);
             }
             for role in START_ORDER {
                 self.start_if_due(role);
@@ -52,7 +52,7 @@ impl Supervisor<'_> {
             self.family.read_notification(&mut self.service);
             self.reap();
             for role in ROLES {
-                self.obey(role);
+                self.run_commands(role);
             }
             // Loggers have no timeout.
             if let Some(pid) = self.service.machine.take_expired_kill(Moment::now()) {
@@ -70,7 +70,7 @@ impl Supervisor<'_> {
             && logger.all(|logger| logger.service.machine.child_pid().is_none())
     }
 
-    fn by_role(&mut self, role: Role) -> Option<&mut Service> {
+    fn service_mut(&mut self, role: Role) -> Option<&mut Service> {
         match role {
             Role::Service => Some(&mut self.service),
             Role::Logger => Some(&mut self.family.logger_mut()?.service),
@@ -99,7 +99,7 @@ impl Supervisor<'_> {
     }
 
     fn start_if_due(&mut self, role: Role) {
-        let Some(service) = self.by_role(role) else {
+        let Some(service) = self.service_mut(role) else {
             return;
         };
         let start = match service.machine.next_start() {
@@ -108,7 +108,7 @@ impl Supervisor<'_> {
         };
         let launched = self.family.launch(&mut self.service, role, start);
         let now = Moment::now();
-        if let Some(service) = self.by_role(role) {
+        if let Some(service) = self.service_mut(role) {
             match launched {
                 Some(pid) => service.machine.record_start(pid, now),
                 None => service.machine.record_failed_fork(now),
@@ -132,8 +132,8 @@ impl Supervisor<'_> {
             for role in ROLES {
                 let runs = |service: &mut Service| service.machine.run_pid() == Some(pid);
                 let has_finish =
-                    self.by_role(role).is_some_and(runs) && self.family.has_finish(role);
-                if let Some(service) = self.by_role(role) {
+                    self.service_mut(role).is_some_and(runs) && self.family.has_finish(role);
+                if let Some(service) = self.service_mut(role) {
                     service.machine.record_exit(pid, status, has_finish, now);
                 }
             }
@@ -144,13 +144,13 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Obeys the commands in `control`, and then the signal to exit.
-    fn obey(&mut self, role: Role) {
+    /// Runs the commands in `control`, and then the signal to exit.
+    fn run_commands(&mut self, role: Role) {
         let exit = role == Role::Service && self.family.take_exit_signal();
         if role == Role::Service && self.family.only_logger_left() {
             return;
         }
-        let Some(service) = self.by_role(role) else {
+        let Some(service) = self.service_mut(role) else {
             return;
         };
         let mut commands = service.read_commands();
@@ -159,12 +159,12 @@ impl Supervisor<'_> {
         }
         self.family.before_commands(&mut self.service, &commands);
         for (command, target) in commands {
-            self.obey_command(role, command, target);
+            self.run_command(role, command, target);
         }
     }
 
-    fn obey_command(&mut self, role: Role, command: Command, target: SignalTarget) {
-        let Some(service) = self.by_role(role) else {
+    fn run_command(&mut self, role: Role, command: Command, target: SignalTarget) {
+        let Some(service) = self.service_mut(role) else {
             return;
         };
         for step in service.machine.command(command, Moment::now()) {
@@ -175,7 +175,7 @@ impl Supervisor<'_> {
                     otherwise.filter(|_| !done)
                 }
             };
-            let Some(service) = self.by_role(role) else {
+            let Some(service) = self.service_mut(role) else {
                 return;
             };
             if let (Some(pid), Some(signal)) = (service.machine.child_pid(), signal) {

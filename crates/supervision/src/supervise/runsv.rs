@@ -181,8 +181,8 @@ impl Runsv<'_> {
 }
 
 impl Logger {
-    /// After the end of the service: lets the logger read to the end and exit.
-    pub(super) fn end(&mut self) {
+    /// Closes the pipe, so that the logger reads to its end and exits.
+    pub(super) fn shut_down(&mut self) {
         if self.pipe.take().is_some() {
             self.service.machine.request_exit();
         }

@@ -32,11 +32,11 @@ impl ScanLoop<'_> {
             let timeout = self.inside(directory, role, stop_timeout);
             timeout.unwrap_or(Some(DEFAULT_STOP_TIMEOUT))
         };
-        let exit_stops = || self.inside(directory, Role::Logger, exit_implies_down);
+        let logger_exits = || self.inside(directory, Role::Logger, exit_implies_down);
         let config = StopConfig {
             service: timeout(Role::Service),
             logger: timeout(Role::Logger),
-            exit_stops_logger: self.essential.is_some() && exit_stops() == Some(true),
+            exit_stops_logger: self.essential.is_some() && logger_exits() == Some(true),
         };
         self.stop_foreign(directory, Role::Service, config.service);
         // A foreign logger exits without a command, at the end of its pipe: only
@@ -69,7 +69,7 @@ impl ScanLoop<'_> {
                 let name = self.scanner.table.name(directory).map(CStr::to_owned);
                 let name = || name.filter(|name| names_directory(name, directory));
                 match action {
-                    ShutdownAction::Stop(role, action) => self.stop(directory, role, action),
+                    ShutdownAction::Stop(role, action) => self.perform(directory, role, action),
                     ShutdownAction::StartLogger => {
                         if let Some(name) = name() {
                             self.scanner.start(directory, Role::Logger, &name);
@@ -107,18 +107,18 @@ impl ScanLoop<'_> {
     }
 
     /// Performs an action on the supervise of a role.
-    fn stop(&mut self, directory: DirectoryId, role: Role, action: StopAction) {
+    fn perform(&mut self, directory: DirectoryId, role: Role, action: StopAction) {
         match action {
             StopAction::SendExit => {
-                self.command(directory, role, || send(exit_command(role)));
+                self.send_command(directory, role, || send(exit_command(role)));
             }
             StopAction::WaitLogger => {
-                self.command(directory, role, wait_logger);
+                self.send_command(directory, role, wait_logger);
             }
             StopAction::SendKill => {
-                let delivery = self.command(directory, role, || send(kill_command(role)));
+                let delivery = self.send_command(directory, role, || send(kill_command(role)));
                 if delivery == Delivery::Sent {
-                    self.warn(directory, role);
+                    self.warn_timeout(directory, role);
                 }
             }
             StopAction::CheckFinish => {
@@ -128,7 +128,7 @@ impl ScanLoop<'_> {
                 }
             }
             StopAction::KillSupervisor => {
-                self.warn(directory, role);
+                self.warn_timeout(directory, role);
                 if let Some(supervisor) = self.scanner.table.pid(directory, role) {
                     kill_supervisor(supervisor);
                 }
@@ -138,7 +138,7 @@ impl ScanLoop<'_> {
     }
 
     /// Runs `send` in the directory of a role and passes on its result.
-    fn command(
+    fn send_command(
         &mut self,
         directory: DirectoryId,
         role: Role,
@@ -162,8 +162,8 @@ impl ScanLoop<'_> {
         delivery
     }
 
-    /// Warns of a role that exceeded its timeout, unless the user forced that.
-    fn warn(&self, directory: DirectoryId, role: Role) {
+    /// Warns of a role that exceeded its timeout, unless the user forced the stop.
+    fn warn_timeout(&self, directory: DirectoryId, role: Role) {
         let name = self.scanner.table.name(directory);
         if let Some(name) = name.filter(|_| self.stop_requests < 2) {
             (self.scanner.report)(ScanWarning::Stop(name, role), Errno::ETIMEDOUT);
@@ -179,7 +179,7 @@ fn stop_timeout() -> Option<Duration> {
 
 fn finish_runs() -> bool {
     let state = |snapshot: ServiceSnapshot| Some(snapshot.record?.state());
-    ServiceSnapshot::read().is_ok_and(|found| state(found) == Some(ServiceState::Finish))
+    ServiceSnapshot::read().is_ok_and(|snapshot| state(snapshot) == Some(ServiceState::Finish))
 }
 
 fn exit_command(role: Role) -> &'static [u8] {
