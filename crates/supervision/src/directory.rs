@@ -2,14 +2,14 @@
 //! to the service directory, which is the current directory.
 
 use std::ffi::{CStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use daemontools_core::names::{AtomicFile, SupervisePaths};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, readlink, renameat};
 use nix::sys::stat::{Mode, SFlag, stat};
-use nix::unistd::{mkdir, mkfifo, read, write};
+use nix::unistd::{mkdir, mkfifo, write};
 use unix::file;
 
 /// A step in acquiring the directory that failed, with its file.
@@ -80,9 +80,10 @@ fn resolve_link(link: &CStr, target: OsString) -> PathBuf {
     directory.join(target)
 }
 
-/// The FIFO `control`, open at both ends, so that it never reads as ended.
+/// The FIFO `control`, open at both ends, so that it never reads as ended. A file
+/// of another type does.
 pub(crate) struct ControlFifo {
-    reader: OwnedFd,
+    pub(crate) reader: OwnedFd,
     _writer: OwnedFd,
 }
 
@@ -109,18 +110,6 @@ impl ControlFifo {
             return Err(AcquireError::NoFifo(files.control));
         }
         ControlFifo::open(files)
-    }
-
-    /// Reads bytes of commands; returns their number. 0 only for a file that is
-    /// no FIFO, EAGAIN if there are none.
-    pub(crate) fn read(&self, bytes: &mut [u8]) -> Result<usize, Errno> {
-        read(&self.reader, bytes)
-    }
-}
-
-impl AsFd for ControlFifo {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.reader.as_fd()
     }
 }
 

@@ -4,19 +4,19 @@
 
 mod child_setup;
 pub(crate) mod config;
-mod readiness;
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names;
 use daemontools_core::tally::{DeathRecord, KEPT, LENGTH, Tally};
 use nix::errno::Errno;
-use nix::unistd::Pid;
+use nix::fcntl::OFlag;
+use nix::unistd::{Pid, pipe2, read};
 use unix::exec::PreparedExec;
 use unix::file;
 use unix::launch::{Launch, LaunchError};
@@ -29,7 +29,6 @@ use crate::machine::{Machine, Moment, RunExit};
 use child_setup::ChildSetup;
 use config::Config;
 pub use config::ConfigWarning;
-use readiness::ReadinessPipe;
 
 /// A failure of supervise that does not end it. Those marked `child` occur in
 /// the new process, which then exits.
@@ -62,7 +61,9 @@ pub(crate) struct Extended<'a> {
     config: Config,
     /// The warnings of the last reading, which are not repeated.
     known: Vec<ConfigWarning>,
-    readiness: ReadinessPipe,
+    /// The pipe on which `run` reports its readiness, until `run` exits or closes
+    /// its end.
+    pub(crate) readiness: Option<OwnedFd>,
     tally: Tally,
     /// The content of the file `state`.
     published: Vec<u8>,
@@ -79,7 +80,7 @@ impl<'a> Extended<'a> {
             name,
             config: Config::default(),
             known: Vec::new(),
-            readiness: ReadinessPipe::default(),
+            readiness: None,
             tally,
             published: Vec::new(),
             warn,
@@ -106,10 +107,11 @@ impl<'a> Extended<'a> {
     pub(crate) fn launch_run(&mut self, machine: &mut Machine) -> Result<Pid, Errno> {
         self.config = self.read_config();
         let notification = self.config.notification_fd.and_then(|number| {
-            let writer = self.readiness.open();
-            let writer =
-                writer.map_err(|error| self.warn(SuperviseWarning::NotificationPipe(error)));
-            Some((writer.ok()?, number))
+            let pipe = readiness_pipe()
+                .map_err(|error| self.warn(SuperviseWarning::NotificationPipe(error)));
+            let (reader, writer) = pipe.ok()?;
+            self.readiness = Some(reader);
+            Some((writer, number))
         });
         // Without a pipe, readiness cannot be reported.
         self.config.restart.expects_readiness = notification.is_some();
@@ -184,7 +186,7 @@ impl<'a> Extended<'a> {
         now: Moment,
         publish: impl FnOnce(&mut Self),
     ) {
-        self.readiness.close();
+        self.readiness = None;
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         self.tally.add(DeathRecord {
             when: now.label,
@@ -217,12 +219,23 @@ impl<'a> Extended<'a> {
         }
     }
 
-    pub(crate) fn notification(&self) -> Option<BorrowedFd<'_>> {
-        self.readiness.descriptor()
-    }
-
+    /// Records a newline of the service as readiness, as in s6. Other bytes are
+    /// discarded, so that the service does not block: at most as many as a pipe
+    /// holds, so that a flood does not block supervise.
     pub(crate) fn read_notification(&mut self, machine: &mut Machine) {
-        if self.readiness.read_notification() {
+        let mut bytes = [0; 4096];
+        let mut ready = false;
+        for _ in 0..16 {
+            let Some(reader) = &self.readiness else {
+                break;
+            };
+            match read(reader, &mut bytes) {
+                Ok(0) => self.readiness = None,
+                Ok(length) => ready |= bytes.iter().take(length).any(|&byte| byte == b'\n'),
+                Err(_) => break,
+            }
+        }
+        if ready {
             machine.record_readiness(Moment::now());
         }
     }
@@ -236,6 +249,14 @@ impl<'a> Extended<'a> {
             }
         }
     }
+}
+
+/// A pipe for readiness: the ends for reading and for writing.
+fn readiness_pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    // Only supervise must not block.
+    file::set_blocking(&writer)?;
+    Ok((reader, writer))
 }
 
 fn to_cstring(text: String) -> CString {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use cli::title::ScrollingTitle;
 use daemontools_core::label::Label;
 use nix::errno::Errno;
+use nix::sys::inotify::Inotify;
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
 use nix::unistd::{chdir, read, write};
@@ -21,7 +22,7 @@ use unix::poll::wait_readable;
 use unix::process::signal_process;
 use unix::signals::SignalPipe;
 
-use crate::scan::{NameWatch, SCAN_INTERVAL, ScanWarning, Scanner};
+use crate::scan::{SCAN_INTERVAL, ScanWarning, Scanner, watch_names};
 use crate::spawn::SpawnConfig;
 use crate::table::DirectoryId;
 
@@ -185,12 +186,7 @@ impl TitleLog {
 
 /// The state of the directory: its ID and its modification time in seconds and
 /// nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ScanDirState {
-    directory: DirectoryId,
-    seconds: i64,
-    nanoseconds: i64,
-}
+type ScanDirState = (DirectoryId, i64, i64);
 
 /// The directory of the services. Its name may be a symbolic link whose target
 /// changes.
@@ -201,7 +197,7 @@ struct ScanDir<'a> {
     state: Option<ScanDirState>,
     /// The directory that `new_names` watches.
     watched: Option<DirectoryId>,
-    new_names: Option<NameWatch>,
+    new_names: Option<Inotify>,
 }
 
 impl ScanDir<'_> {
@@ -212,12 +208,8 @@ impl ScanDir<'_> {
     ) -> Result<(), RunsvdirWarning<'static>> {
         let status = stat(self.name).map_err(RunsvdirWarning::Stat)?;
         chdir(self.name).map_err(RunsvdirWarning::Enter)?;
-        let state = ScanDirState {
-            directory: DirectoryId::of(&status),
-            seconds: status.st_mtime,
-            nanoseconds: status.st_mtime_nsec,
-        };
-        act(self, state);
+        let directory = DirectoryId::of(&status);
+        act(self, (directory, status.st_mtime, status.st_mtime_nsec));
         self.origin.enter().map_err(RunsvdirWarning::Enter)
     }
 
@@ -228,9 +220,10 @@ impl ScanDir<'_> {
     /// Scans the directory, which is the current one, if it has changed or if
     /// the scan is forced. Otherwise starts missing processes.
     fn scan(&mut self, scanner: &mut Scanner, state: ScanDirState, forced: bool) {
-        if self.watched != Some(state.directory) {
-            self.new_names = NameWatch::new();
-            self.watched = Some(state.directory);
+        let (directory, seconds, _) = state;
+        if self.watched != Some(directory) {
+            self.new_names = watch_names();
+            self.watched = Some(directory);
         }
         if self.state == Some(state) && !forced {
             scanner.start_all_missing();
@@ -242,7 +235,7 @@ impl ScanDir<'_> {
             }
         }
         // Coarse file system timestamps hide a second change within one tick.
-        let settled = state.seconds.saturating_add(1) < Label::now().unix();
+        let settled = seconds.saturating_add(1) < Label::now().unix();
         self.state = settled.then_some(state);
     }
 }

@@ -9,17 +9,16 @@
 //! on the time until then.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::inotify::AddWatchFlags;
+use nix::sys::inotify::{AddWatchFlags, Inotify};
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
 use unix::signals::SignalPipe;
 
 use crate::Role;
-use crate::client::Watcher;
+use crate::client::{new_inotify, take_events};
 use crate::pipe::Pipe;
 use crate::spawn::{SpawnConfig, Spawner};
 use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
@@ -46,34 +45,13 @@ pub enum ScanWarning<'a> {
     Stop(&'a CStr, Role),
 }
 
-/// An inotify watch for new names in a directory.
-#[derive(Debug)]
-pub(crate) struct NameWatch(Watcher);
-
-impl NameWatch {
-    /// Watches the current directory. None if the file system or the system
-    /// does not support the watch.
-    pub(crate) fn new() -> Option<Self> {
-        let watcher = Watcher::new().ok()?;
-        watcher
-            .add(".", AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)
-            .ok()?;
-        Some(NameWatch(watcher))
-    }
-
-    fn take_names(&self) -> Vec<CString> {
-        let events = self.0.take_events().into_iter();
-        let names = events.filter_map(|event| event.name);
-        names
-            .filter_map(|name| CString::new(name.into_vec()).ok())
-            .collect()
-    }
-}
-
-impl AsFd for NameWatch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
+/// An inotify descriptor for new names in the current directory. None if the file
+/// system or the system does not support the watch.
+pub(crate) fn watch_names() -> Option<Inotify> {
+    let inotify = new_inotify().ok()?;
+    let events = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
+    inotify.add_watch(".", events).ok()?;
+    Some(inotify)
 }
 
 /// The receiver of warnings. A child process calls it too, before exec.
@@ -127,8 +105,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Adds the services of new symbolic links, as far as inotify reports them.
-    pub(crate) fn add_new_links(&mut self, watch: Option<&NameWatch>) {
-        for name in watch.into_iter().flat_map(NameWatch::take_names) {
+    pub(crate) fn add_new_links(&mut self, inotify: Option<&Inotify>) {
+        let events = inotify.into_iter().flat_map(take_events);
+        let names = events.filter_map(|event| CString::new(event.name?.into_vec()).ok());
+        for name in names {
             let is_link =
                 lstat(name.as_c_str()).is_ok_and(|status| has_type(&status, SFlag::S_IFLNK));
             if is_hidden(&name) || !is_link {

@@ -4,7 +4,6 @@
 //! svscan exits only as process 1, or with -e: on a signal, or after the end of
 //! an essential service.
 
-mod directory;
 mod essential;
 mod execute;
 mod signals;
@@ -20,7 +19,7 @@ use unix::signals::SignalPipe;
 use self::essential::EssentialWatch;
 use self::execute::ForeignSupervisor;
 pub use self::signals::SignalSource;
-use crate::scan::{NameWatch, SCAN_INTERVAL, Scanner, WarnFn};
+use crate::scan::{SCAN_INTERVAL, Scanner, WarnFn, watch_names};
 use crate::shutdown::ServiceShutdown;
 use crate::spawn::SpawnConfig;
 use crate::table::DirectoryId;
@@ -95,7 +94,7 @@ struct ScanLoop<'a> {
 
 impl ScanLoop<'_> {
     fn run(mut self, children: &SignalPipe) -> ExitReason {
-        let new_names = NameWatch::new();
+        let new_names = watch_names();
         let mut next_scan = Instant::now();
         loop {
             self.handle_signals();
@@ -109,12 +108,12 @@ impl ScanLoop<'_> {
                 return reason;
             }
             let mut descriptors = vec![children.as_fd()];
-            descriptors.extend(self.signals.map(AsFd::as_fd));
+            descriptors.extend(self.signals.map(|source| source.signals.as_fd()));
             if self.exit_reason.is_none() {
                 descriptors.extend(new_names.as_ref().map(AsFd::as_fd));
                 descriptors.extend(self.essential.as_ref().and_then(EssentialWatch::as_fd));
             }
-            descriptors.extend(self.foreign.iter().map(AsFd::as_fd));
+            descriptors.extend(self.foreign.iter().map(|supervisor| supervisor.ok.as_fd()));
             wait_readable(&descriptors, self.next_deadline(next_scan));
             children.drain();
             let missing = self.scanner.reap_children();

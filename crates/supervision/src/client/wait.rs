@@ -15,7 +15,7 @@ use daemontools_core::names;
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, readlink};
-use nix::sys::inotify::{AddWatchFlags, WatchDescriptor};
+use nix::sys::inotify::{AddWatchFlags, Inotify, WatchDescriptor};
 use nix::sys::stat::fstat;
 use nix::unistd::{AccessFlags, access, fchdir};
 use unix::cwd::open_directory;
@@ -23,7 +23,7 @@ use unix::descriptors::DescriptorLimit;
 use unix::poll::wait_readable;
 
 use super::condition::WaitCondition;
-use super::{ServiceSnapshot, StatusError, Watcher};
+use super::{ServiceSnapshot, StatusError, new_inotify, take_events};
 
 /// The number of services that have to reach the condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub fn wait<'a>(
         .map(|name| PendingService::open(name).map(Some));
     let mut services = services.collect::<Result<Vec<_>, _>>()?;
     let mut watches = Watches {
-        watcher: Watcher::new().map_err(WaitError::Inotify)?,
+        inotify: new_inotify().map_err(WaitError::Inotify)?,
         services: HashMap::new(),
     };
     let mut dirty: Vec<usize> = (0..services.len()).collect();
@@ -110,7 +110,7 @@ pub fn wait<'a>(
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Ok(WaitOutcome::TimedOut);
         }
-        wait_readable(&[watches.watcher.as_fd()], deadline);
+        wait_readable(&[watches.inotify.as_fd()], deadline);
         dirty = watches.take_dirty(&mut services);
     }
 }
@@ -129,7 +129,7 @@ const ENTRIES: AddWatchFlags = AddWatchFlags::IN_CREATE
 
 /// The watches, each with the indices of its services.
 struct Watches {
-    watcher: Watcher,
+    inotify: Inotify,
     services: HashMap<WatchDescriptor, Vec<usize>>,
 }
 
@@ -142,7 +142,7 @@ impl Watches {
         events: AddWatchFlags,
         service: usize,
     ) -> Result<bool, Errno> {
-        match self.watcher.add(path, events) {
+        match self.inotify.add_watch(path, events) {
             Ok(watch) => {
                 let services = self.services.entry(watch).or_default();
                 if !services.contains(&service) {
@@ -159,7 +159,7 @@ impl Watches {
     /// supervise has exited.
     fn take_dirty(&self, services: &mut [Option<PendingService<'_>>]) -> Vec<usize> {
         let mut dirty = Vec::new();
-        for event in self.watcher.take_events() {
+        for event in take_events(&self.inotify) {
             match self.services.get(&event.wd) {
                 Some(indices) => {
                     dirty.extend(indices);

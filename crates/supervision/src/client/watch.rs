@@ -1,48 +1,26 @@
 //! Notification of changes by inotify, instead of repeated reads.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use daemontools_core::names;
-use nix::NixPath;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 use unix::descriptors::DescriptorLimit;
 use unix::poll::wait_for_events;
 
 use super::probe;
 
 /// An inotify descriptor, non-blocking and close-on-exec.
-#[derive(Debug)]
-pub(crate) struct Watcher(Inotify);
-
-impl Watcher {
-    /// As `inotify_init1`(2).
-    pub(crate) fn new() -> Result<Self, Errno> {
-        Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map(Watcher)
-    }
-
-    /// As `inotify_add_watch`(2).
-    pub(crate) fn add<P: NixPath + ?Sized>(
-        &self,
-        path: &P,
-        events: AddWatchFlags,
-    ) -> Result<WatchDescriptor, Errno> {
-        self.0.add_watch(path, events)
-    }
-
-    /// Removes all events from the queue.
-    pub(crate) fn take_events(&self) -> Vec<InotifyEvent> {
-        let read = || self.0.read_events().ok();
-        std::iter::from_fn(read).flatten().collect()
-    }
+pub(crate) fn new_inotify() -> Result<Inotify, Errno> {
+    Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
 }
 
-impl AsFd for Watcher {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
+/// Removes all events from the queue.
+pub(crate) fn take_events(inotify: &Inotify) -> Vec<InotifyEvent> {
+    let read = || inotify.read_events().ok();
+    std::iter::from_fn(read).flatten().collect()
 }
 
 /// Reports changes of any number of services: a new status record, and the exit
@@ -50,7 +28,7 @@ impl AsFd for Watcher {
 #[derive(Debug)]
 pub struct ChangeWatcher {
     /// None: inotify is not available for all services.
-    records: Option<Watcher>,
+    records: Option<Inotify>,
     /// The FIFO `ok` of each service.
     oks: Vec<OwnedFd>,
     /// The maximum length of `oks`.
@@ -66,7 +44,7 @@ const SPARE: u64 = 16;
 impl Default for ChangeWatcher {
     fn default() -> Self {
         ChangeWatcher {
-            records: Watcher::new().ok(),
+            records: new_inotify().ok(),
             oks: Vec::new(),
             max_oks: DescriptorLimit::read().soft_limit().map_or(0, |limit| {
                 usize::try_from(limit.saturating_sub(SPARE)).unwrap_or(usize::MAX)
@@ -82,7 +60,7 @@ impl ChangeWatcher {
         let records = self.records.take();
         self.records = records.filter(|records| {
             let renamed = AddWatchFlags::IN_MOVED_TO;
-            records.add(names::SUPERVISE, renamed).is_ok()
+            records.add_watch(names::SUPERVISE, renamed).is_ok()
         });
         if self.oks.len() < self.max_oks {
             self.oks.extend(probe());
@@ -111,6 +89,6 @@ impl ChangeWatcher {
         wait_for_events(&mut descriptors, deadline);
         self.oks.clear();
         self.is_full = false;
-        self.records.as_ref().map(Watcher::take_events);
+        self.records.as_ref().map(take_events);
     }
 }

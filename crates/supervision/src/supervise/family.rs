@@ -135,7 +135,7 @@ impl Family<'_> {
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Family::Supervise(_) => None,
-            Family::Extended(family) => family.notification(),
+            Family::Extended(family) => family.readiness.as_ref().map(AsFd::as_fd),
             Family::Runsv(family) => Some(family.terminated.as_fd()),
         }
     }

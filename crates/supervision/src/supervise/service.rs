@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names::SupervisePaths;
 use daemontools_core::runsv::RunsvStatus;
+use nix::unistd::read;
 
 use crate::directory::{AcquireError, ControlFifo, OkFifo, ReplaceError, ServiceLock};
 use crate::machine::Machine;
@@ -76,7 +77,7 @@ impl Service {
         if self.control_ended {
             (None, Some(Instant::now() + END_RECHECK))
         } else {
-            (Some(self.control.as_fd()), None)
+            (Some(self.control.reader.as_fd()), None)
         }
     }
 
@@ -90,7 +91,7 @@ impl Service {
         let mut total = 0;
         self.control_ended = false;
         while total < MAX_COMMAND_BYTES {
-            match self.control.read(&mut bytes) {
+            match read(&self.control.reader, &mut bytes) {
                 Ok(0) => {
                     self.control_ended = true;
                     break;

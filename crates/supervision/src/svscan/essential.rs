@@ -9,18 +9,18 @@ use std::path::Path;
 use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
-use nix::sys::inotify::AddWatchFlags;
+use nix::sys::inotify::{AddWatchFlags, Inotify};
 use nix::sys::stat::stat;
 
 use super::{ExitReason, ScanLoop};
 use crate::Role;
-use crate::client::{ServiceSnapshot, Watcher};
+use crate::client::{ServiceSnapshot, new_inotify, take_events};
 
 /// Reports when the state of an essential service may have changed.
 #[derive(Debug)]
 pub(super) struct EssentialWatch {
     /// Missing if the system refuses inotify. Scans then mark the watch dirty.
-    watcher: Option<Watcher>,
+    inotify: Option<Inotify>,
     pub(super) dirty: bool,
     /// The number of services at the last check.
     count: usize,
@@ -29,22 +29,22 @@ pub(super) struct EssentialWatch {
 impl EssentialWatch {
     pub(super) fn new() -> Self {
         EssentialWatch {
-            watcher: Watcher::new().ok(),
+            inotify: new_inotify().ok(),
             dirty: true,
             count: 0,
         }
     }
 
     pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.watcher.as_ref().map(AsFd::as_fd)
+        self.inotify.as_ref().map(AsFd::as_fd)
     }
 
     /// Whether a service may have changed since the last call. `count` is the
     /// number of services.
     pub(super) fn take_dirty(&mut self, count: usize) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty) || self.count != count;
-        let watcher = self.watcher.as_ref();
-        dirty |= watcher.is_some_and(|watcher| !watcher.take_events().is_empty());
+        let inotify = self.inotify.as_ref();
+        dirty |= inotify.is_some_and(|inotify| !take_events(inotify).is_empty());
         self.count = count;
         dirty
     }
@@ -58,13 +58,13 @@ impl EssentialWatch {
         if stat(&path(names::ESSENTIAL)).is_err() {
             return false;
         }
-        if let Some(watcher) = &self.watcher {
+        if let Some(inotify) = &self.inotify {
             let renamed = AddWatchFlags::IN_MOVED_TO;
-            let watch = || watcher.add(&path(names::SUPERVISE), renamed);
+            let watch = || inotify.add_watch(&path(names::SUPERVISE), renamed);
             if watch().is_err() {
                 // `supervise` may appear before the watch for it exists.
                 let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
-                let _ = watcher.add(name, once | renamed);
+                let _ = inotify.add_watch(name, once | renamed);
                 let _ = watch();
             }
         }

@@ -2,16 +2,17 @@
 //! [`ServiceShutdown`] needs, and performs its actions.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
-use unix::process::{children, signal_group, signal_process};
+use nix::unistd::{Pid, chdir};
+use unix::process::{children, proc_path, signal_group, signal_process};
 
 use super::ScanLoop;
 use crate::Role;
@@ -162,6 +163,26 @@ impl ScanLoop<'_> {
         delivery
     }
 
+    /// Runs `act` in the directory of a role, which is found by the name of the
+    /// service or by the working directory of its supervise. None if neither
+    /// leads there.
+    pub(super) fn inside<T>(
+        &self,
+        directory: DirectoryId,
+        role: Role,
+        act: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let root = &self.signals?.root;
+        let table = &self.scanner.table;
+        let supervisor = table.pid(directory, role);
+        let entered = enter_by_name(table.name(directory)?, directory, role)
+            || supervisor.is_some_and(|supervisor| enter_as(supervisor, directory, role));
+        let result = entered.then(act);
+        // Entering an open directory needs no lookup.
+        let _ = root.enter();
+        result
+    }
+
     /// Warns of a role that exceeded its timeout, unless the user forced the stop.
     fn warn_timeout(&self, directory: DirectoryId, role: Role) {
         let name = self.scanner.table.name(directory);
@@ -169,6 +190,25 @@ impl ScanLoop<'_> {
             (self.scanner.report)(ScanWarning::Stop(name, role), Errno::ETIMEDOUT);
         }
     }
+}
+
+fn enter_by_name(name: &CStr, directory: DirectoryId, role: Role) -> bool {
+    chdir(name).is_ok()
+        && names_directory(c".", directory)
+        && match role {
+            Role::Service => true,
+            Role::Logger => chdir(names::LOG).is_ok(),
+        }
+}
+
+/// Enters the working directory of a supervise.
+fn enter_as(supervisor: Pid, directory: DirectoryId, role: Role) -> bool {
+    proc_path(supervisor, "cwd").is_some_and(|path| chdir(path.as_str()).is_ok())
+        && match role {
+            // A new supervise is still in the scan directory.
+            Role::Service => names_directory(c".", directory),
+            Role::Logger => true,
+        }
 }
 
 /// The stop timeout of the service in the current directory. None: no limit.
@@ -233,7 +273,7 @@ fn kill_supervisor(supervisor: Pid) {
 #[derive(Debug)]
 pub(super) struct ForeignSupervisor {
     /// `ok`, open for writing. poll(2) reports an error when supervise exits.
-    ok: OwnedFd,
+    pub(super) ok: OwnedFd,
     /// The end of the stop timeout. None: no limit.
     pub(super) deadline: Option<Instant>,
 }
@@ -257,11 +297,5 @@ impl ForeignSupervisor {
             || self
                 .deadline
                 .is_some_and(|deadline| deadline <= Instant::now())
-    }
-}
-
-impl AsFd for ForeignSupervisor {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ok.as_fd()
     }
 }

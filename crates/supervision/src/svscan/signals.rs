@@ -1,6 +1,5 @@
 //! The signals of svscan, for process 1 and svscan -e.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -13,7 +12,7 @@ use super::{ExitReason, Mode, OnRemoved, ScanLoop};
 /// The signals that svscan handles, and the scan directory.
 #[derive(Debug)]
 pub struct SignalSource {
-    signals: BlockedSignals,
+    pub(super) signals: BlockedSignals,
     /// The scan directory.
     pub(super) root: Origin,
 }
@@ -35,12 +34,6 @@ impl SignalSource {
             signals: BlockedSignals::block(&signals)?,
             root: Origin::open_path()?,
         })
-    }
-}
-
-impl AsFd for SignalSource {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.signals.as_fd()
     }
 }
 
