@@ -44,33 +44,29 @@ pub enum ReplaceError {
     Rename(AtomicFile, Errno),
 }
 
-/// The lock of a service directory. Its holder is the one supervise of the
-/// service.
-pub(crate) struct ServiceLock(#[expect(dead_code, reason = "held, not used")] Flock<OwnedFd>);
-
-impl ServiceLock {
-    /// Makes the directory `supervise`, if it does not exist, and locks it.
-    /// `how` decides whether the call blocks while another process holds the
-    /// lock. If `supervise` is a dangling symbolic link, its target is made.
-    pub(crate) fn acquire(files: &SupervisePaths, how: FlockArg) -> Result<Self, AcquireError> {
-        let private = Mode::S_IRWXU;
-        if mkdir(files.supervise, private).is_err() {
-            match readlink(files.supervise) {
-                Ok(target) => {
-                    // If this fails, so does opening the lock.
-                    let _ = mkdir(&resolve_link(files.supervise, target), private);
-                }
-                // No link: probably a directory.
-                Err(Errno::EINVAL | Errno::ENOENT) => {}
-                Err(error) => return Err(AcquireError::Link(files.supervise, error)),
+/// Makes the directory `supervise`, if it does not exist, and locks it. The holder
+/// of the lock is the one supervise of the service.
+/// `how` decides whether the call blocks while another process holds the
+/// lock. If `supervise` is a dangling symbolic link, its target is made.
+pub(crate) fn lock_service(
+    files: &SupervisePaths,
+    how: FlockArg,
+) -> Result<Flock<OwnedFd>, AcquireError> {
+    let private = Mode::S_IRWXU;
+    if mkdir(files.supervise, private).is_err() {
+        match readlink(files.supervise) {
+            Ok(target) => {
+                // If this fails, so does opening the lock.
+                let _ = mkdir(&resolve_link(files.supervise, target), private);
             }
+            // No link: probably a directory.
+            Err(Errno::EINVAL | Errno::ENOENT) => {}
+            Err(error) => return Err(AcquireError::Link(files.supervise, error)),
         }
-        let lock = file::open_append(files.lock, 0o600)
-            .map_err(|error| AcquireError::Open(files.lock, error))?;
-        Flock::lock(lock, how)
-            .map(ServiceLock)
-            .map_err(|(_, error)| AcquireError::Lock(files.lock, error))
     }
+    let lock = file::open_append(files.lock, 0o600)
+        .map_err(|error| AcquireError::Open(files.lock, error))?;
+    Flock::lock(lock, how).map_err(|(_, error)| AcquireError::Lock(files.lock, error))
 }
 
 /// The target of a link, relative to the current directory.
@@ -113,18 +109,8 @@ impl ControlFifo {
     }
 }
 
-/// The FIFO `ok`, open for reading: as long as this lives, opening it for
-/// writing succeeds, which shows that the service is supervised.
-pub(crate) struct OkFifo(#[expect(dead_code, reason = "held, not used")] OwnedFd);
-
-impl OkFifo {
-    /// Makes the FIFO, if it does not exist, and opens it.
-    pub(crate) fn open(files: &SupervisePaths) -> Result<Self, AcquireError> {
-        open_fifo(files.ok).map(OkFifo)
-    }
-}
-
-fn open_fifo(name: &'static CStr) -> Result<OwnedFd, AcquireError> {
+/// Opens a FIFO for reading, and makes the FIFO if it does not exist.
+pub(crate) fn open_fifo(name: &'static CStr) -> Result<OwnedFd, AcquireError> {
     make_fifo(name);
     file::open_read(name).map_err(|error| AcquireError::Read(name, error))
 }

@@ -116,7 +116,11 @@ impl<'a> Extended<'a> {
         // Without a pipe, readiness cannot be reported.
         self.config.restart.expects_readiness = notification.is_some();
         machine.set_config(self.config.restart);
-        let setup = ChildSetup::new(notification, self.config.lock_fd);
+        let setup = ChildSetup {
+            supervise: Pid::this(),
+            notification,
+            lock: self.config.lock_fd,
+        };
         let program = PreparedExec::search(None, &[names::RUN_PROGRAM], &environment());
         let launch = Launch {
             session: !self.config.no_setsid,

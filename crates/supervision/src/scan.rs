@@ -142,8 +142,10 @@ impl<'a> Scanner<'a> {
 
     /// Starts the missing processes of all services.
     pub(crate) fn start_all_missing(&mut self) {
-        for missing in self.table.all_missing() {
-            self.start(missing.directory, missing.role, &missing.name);
+        let services = self.table.services();
+        let services: Vec<_> = services.map(|(id, name)| (id, name.to_owned())).collect();
+        for (directory, name) in services {
+            self.start_missing(directory, &name);
         }
     }
 

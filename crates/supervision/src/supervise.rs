@@ -13,7 +13,7 @@ use nix::fcntl::FlockArg;
 use unix::signals::SignalPipe;
 
 use crate::Role;
-use crate::directory::{AcquireError, ControlFifo, ServiceLock};
+use crate::directory::{AcquireError, ControlFifo, lock_service};
 use crate::extended::Extended;
 pub use crate::extended::{ConfigWarning, SuperviseWarning};
 use crate::machine::{Machine, Moment, Ruleset};
@@ -38,7 +38,7 @@ pub fn supervise(
     warn: &dyn Fn(SuperviseWarning),
 ) -> Result<(), AcquireError> {
     let files = &names::SERVICE;
-    let lock = ServiceLock::acquire(files, FlockArg::LockExclusiveNonblock)?;
+    let lock = lock_service(files, FlockArg::LockExclusiveNonblock)?;
     let control = ControlFifo::open(files)?;
     let (ruleset, family) = match extended {
         Some(name) => (
@@ -80,12 +80,12 @@ pub fn runsv(
     warn: &dyn Fn(RunsvWarning<'_>),
 ) -> Result<(), AcquireError> {
     let files = &names::SERVICE;
-    let lock = ServiceLock::acquire(files, FlockArg::LockExclusiveNonblock)?;
+    let lock = lock_service(files, FlockArg::LockExclusiveNonblock)?;
     let logger = match logger {
         // Blocks: another holder of the lock has lost its service and is about
         // to exit.
         Some(setup) => {
-            let lock = ServiceLock::acquire(&names::LOGGER, FlockArg::LockExclusive)?;
+            let lock = lock_service(&names::LOGGER, FlockArg::LockExclusive)?;
             Some((lock, setup))
         }
         None => None,

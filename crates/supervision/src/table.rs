@@ -197,20 +197,6 @@ impl<P> ServiceTable<P> {
         entry.into_iter().flat_map(Entry::missing).collect()
     }
 
-    /// The processes to be started, of all services.
-    pub(crate) fn all_missing(&self) -> Vec<MissingProcess> {
-        let services = self.entries.iter();
-        services
-            .flat_map(|(&directory, entry)| {
-                entry.missing().map(move |role| MissingProcess {
-                    directory,
-                    role,
-                    name: entry.name.clone(),
-                })
-            })
-            .collect()
-    }
-
     pub(crate) fn record_start(
         &mut self,
         directory: DirectoryId,
@@ -348,7 +334,7 @@ mod tests {
         table.add(A, c"a", None::<()>);
         table.add(B, c"b", None);
         table.record_start(A, Role::Service, SEVEN, now);
-        assert_eq!(table.all_missing(), [missing(B, Role::Service, c"b")]);
+        assert_eq!(table.missing(A), []);
         table.mark_unseen();
         table.mark_seen(B, c"b");
         assert_eq!(table.sweep_all(), [SEVEN]);

@@ -14,24 +14,16 @@ use unix::stdio::STDERR;
 use super::SuperviseWarning;
 
 /// The setup of the new process, between fork and exec.
-#[derive(Debug)]
 pub(super) struct ChildSetup {
-    supervise: Pid,
+    /// The parent.
+    pub(super) supervise: Pid,
     /// The pipe for readiness, and its number in the run.
-    notification: Option<(OwnedFd, RawFd)>,
+    pub(super) notification: Option<(OwnedFd, RawFd)>,
     /// The number of the lock in the run.
-    lock: Option<RawFd>,
+    pub(super) lock: Option<RawFd>,
 }
 
 impl ChildSetup {
-    pub(super) fn new(notification: Option<(OwnedFd, RawFd)>, lock: Option<RawFd>) -> Self {
-        ChildSetup {
-            supervise: Pid::this(),
-            notification,
-            lock,
-        }
-    }
-
     /// A copy of standard error for later messages, if the setup gives its
     /// number to another descriptor.
     pub(super) fn save_stderr(&self) -> Option<OwnedFd> {

@@ -1,14 +1,15 @@
 //! A service, or its logger: the machine, and the files in `supervise`.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names::SupervisePaths;
 use daemontools_core::runsv::RunsvStatus;
+use nix::fcntl::Flock;
 use nix::unistd::read;
 
-use crate::directory::{AcquireError, ControlFifo, OkFifo, ReplaceError, ServiceLock};
+use crate::directory::{AcquireError, ControlFifo, ReplaceError, open_fifo};
 use crate::machine::Machine;
 
 /// The time between two reads of a `control` at its end: poll(2) would report
@@ -25,20 +26,20 @@ type Published = (RunsvStatus, bool);
 pub(super) struct Service {
     // Dropped first. A reader that sees `ok` closed may start another supervise,
     // which needs the lock.
-    _lock: ServiceLock,
+    _lock: Flock<OwnedFd>,
     pub(super) machine: Machine,
     pub(super) files: &'static SupervisePaths,
     control: ControlFifo,
     /// Whether `control` is no FIFO, and at its end.
     control_ended: bool,
     published: Option<Published>,
-    ok: Option<OkFifo>,
+    ok: Option<OwnedFd>,
 }
 
 impl Service {
     pub(super) fn new(
         files: &'static SupervisePaths,
-        lock: ServiceLock,
+        lock: Flock<OwnedFd>,
         control: ControlFifo,
         machine: Machine,
     ) -> Self {
@@ -53,9 +54,10 @@ impl Service {
         }
     }
 
-    /// Opens `ok`: from now on, the service is supervised.
+    /// Opens the FIFO `ok`: from now on, opening it for writing succeeds, which
+    /// shows that the service is supervised.
     pub(super) fn open_ok(&mut self) -> Result<(), AcquireError> {
-        self.ok = Some(OkFifo::open(self.files)?);
+        self.ok = Some(open_fifo(self.files.ok)?);
         Ok(())
     }
 
