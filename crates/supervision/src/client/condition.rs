@@ -100,18 +100,10 @@ mod tests {
         now: &ServiceSnapshot,
         conditions: &[WaitCondition],
     ) {
-        let all = [
-            Up,
-            UpAndReady,
-            Down,
-            DownAndFinished,
-            Restarted,
-            RestartedAndReady,
-            Gone,
-        ];
-        let reached = all
-            .into_iter()
-            .filter(|condition| condition.holds(first, last, now));
+        let states = [Up, UpAndReady, Down, DownAndFinished];
+        let changes = [Restarted, RestartedAndReady, Gone];
+        let all = states.into_iter().chain(changes);
+        let reached = all.filter(|condition| condition.holds(first, last, now));
         assert_eq!(reached.collect::<Vec<_>>(), conditions);
     }
 
@@ -158,24 +150,28 @@ mod tests {
 
     #[test]
     fn state_file_older_than_record_is_ignored() {
-        let label = Label::from_unix(5, 0);
-        let record = [&label.pack()[..], &7_i32.to_le_bytes(), b"\0u"].concat();
-        let old = String::from_utf8(Label::from_unix(4, 0).text().to_vec()).unwrap();
-        let state = format!("state=starting\nsince={old}\n");
-        let record = StatusRecord::decode(&record, StateFile::read(state.as_bytes())).unwrap();
-        assert_eq!(
-            (record.state_file, record.state()),
-            (None, ServiceState::Up)
-        );
+        let old = snapshot(4, 7, UP, Some("starting"))
+            .record
+            .unwrap()
+            .state_file;
+        let record = [
+            &Label::from_unix(5, 0).pack()[..],
+            &7_i32.to_le_bytes(),
+            b"\0u",
+        ]
+        .concat();
+        let record = StatusRecord::decode(&record, old).unwrap();
+        assert!(old.is_some() && record.state_file.is_none());
+        assert_eq!(record.state(), ServiceState::Up);
     }
 
     #[test]
     fn finish_of_runsv_counts_as_down() {
-        let finish = snapshot(1, 7, [0, b'd', 0, 2], None);
-        check(&finish, &finish, &[Down]);
-        // The process of `finish` does not exist yet.
-        let finish = snapshot(1, 0, [0, b'd', 0, 2], None);
-        check(&finish, &finish, &[Down]);
+        // At first, the process of `finish` does not exist yet.
+        for pid in [0, 7] {
+            let finish = snapshot(1, pid, [0, b'd', 0, 2], None);
+            check(&finish, &finish, &[Down]);
+        }
     }
 
     #[test]
