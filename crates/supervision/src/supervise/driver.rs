@@ -12,7 +12,6 @@ use unix::signals::SignalPipe;
 use unix::wait::reap;
 
 use super::family::Family;
-use super::runsv::Logger;
 use super::service::Service;
 use crate::Role;
 use crate::directory::AcquireError;
@@ -41,7 +40,9 @@ impl Supervisor<'_> {
         }
         while !self.should_exit() {
             if self.service.machine.should_exit() {
-                self.family.logger_mut().map(Logger::shut_down);
+                if let Some(logger) = self.family.logger_mut() {
+                    logger.shut_down();
+                }
             }
             for role in START_ORDER {
                 self.start_if_due(role);
