@@ -35,7 +35,7 @@ impl Archive<'_> {
         let is_archived = match self.policy {
             LogPolicy::Multilog => self.archive_by_link(file, suffix),
             LogPolicy::Svlogd => {
-                self.rename(file, &unused_name(suffix));
+                rename(self.reporter, file, &unused_name(suffix));
                 true
             }
         };
@@ -77,16 +77,8 @@ impl Archive<'_> {
         }
     }
 
-    /// Renames a file, retrying until it succeeds.
-    pub(crate) fn rename(&self, file: &CStr, name: &CStr) {
-        self.reporter
-            .retry_until_ok(LogStep::Rename(file, name), || {
-                renameat(AT_FDCWD, file, AT_FDCWD, name)
-            });
-    }
-
-    /// Removes the old files above the limits, where `current` has `current`
-    /// bytes. multilog retries after errors; svlogd keeps files that it cannot
+    /// Removes the old files above the limits. The file `current` has
+    /// `current` bytes. multilog retries after errors; svlogd keeps files that it cannot
     /// remove.
     pub(crate) fn remove_excess(&mut self, current: usize) {
         let on_error = match self.policy {
@@ -173,6 +165,13 @@ impl Archive<'_> {
         }
         Ok(old)
     }
+}
+
+/// Renames a file, retrying until it succeeds.
+pub(crate) fn rename(reporter: LogReporter<'_>, file: &CStr, name: &CStr) {
+    reporter.retry_until_ok(LogStep::Rename(file, name), || {
+        renameat(AT_FDCWD, file, AT_FDCWD, name)
+    });
 }
 
 /// The first unused name from the present time on.

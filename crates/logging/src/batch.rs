@@ -59,7 +59,7 @@ impl<'a> ReadEmulation<'a> {
                 to = start + newline + 1;
                 within_line = false;
             }
-            within_line |= is_long(stamp + ends - to);
+            within_line |= stamp + ends - to >= HEAD;
             if within_line {
                 to = ends;
             }
@@ -85,11 +85,6 @@ impl<'a> ReadEmulation<'a> {
             before + started
         })
     }
-}
-
-/// Whether an unfinished line of `length` bytes, stamp included, is ready.
-fn is_long(length: usize) -> bool {
-    length >= HEAD
 }
 
 /// The part of a batch that one of 0.76's reads makes ready.

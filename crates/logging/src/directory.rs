@@ -16,7 +16,7 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, stat};
 use nix::unistd::{fchdir, fsync, mkdir, unlink, write};
 use unix::file::{open_append, open_read, open_truncate};
 
-use crate::archive::{Archive, unused_name};
+use crate::archive::{Archive, rename, unused_name};
 use crate::batch::Batch;
 use crate::event::{LogEvent, LogReporter, LogStep, Purpose, ReportFn, StepError};
 use crate::names::{CURRENT, FINISHED, LOCK, PREVIOUS, PROCESSED, STATE, Suffix, UNFINISHED};
@@ -294,7 +294,7 @@ impl LogDir<'_> {
         match self.policy {
             LogPolicy::Multilog => {
                 self.sync_current();
-                self.archive.rename(CURRENT, PREVIOUS);
+                rename(self.reporter, CURRENT, PREVIOUS);
                 self.create_current();
                 self.reporter
                     .retry_until_ok(LogStep::SetMode(PREVIOUS), || {
@@ -319,7 +319,7 @@ impl LogDir<'_> {
                 self.set_mode_of_current(FINISHED);
                 let size = stat(CURRENT).map_or(0, |stat| size(stat.st_size));
                 self.reporter.event(LogEvent::Renamed(&name, size));
-                self.archive.rename(CURRENT, &name);
+                rename(self.reporter, CURRENT, &name);
                 self.create_current();
                 self.archive.remove_excess(0);
                 if let Some(processor) = &mut self.processor {

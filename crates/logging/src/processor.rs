@@ -6,7 +6,7 @@
 use std::ffi::{CStr, CString};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, renameat};
+use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, fsync, unlink};
@@ -14,6 +14,7 @@ use unix::exec::PreparedExec;
 use unix::launch::{Launch, LaunchError};
 use unix::{file, signals};
 
+use crate::archive::rename;
 use crate::event::{LogEvent, LogReporter, LogStep, OnError, ProcessorPart};
 use crate::names::{FINISHED, NEWSTATE, STATE, Suffix};
 use crate::policy::LogPolicy;
@@ -86,7 +87,7 @@ impl Processor<'_> {
             }
             LogPolicy::Svlogd => {
                 let safe = Suffix::Safe.name(output.to_bytes());
-                self.rename(output, &safe);
+                rename(self.reporter, output, &safe);
                 self.reporter.retry_until_ok(LogStep::SetMode(&safe), || {
                     let follow = FchmodatFlags::FollowSymlink;
                     fchmodat(AT_FDCWD, safe.as_c_str(), FINISHED, follow)
@@ -97,7 +98,7 @@ impl Processor<'_> {
                 safe
             }
         };
-        self.rename(NEWSTATE, STATE);
+        rename(self.reporter, NEWSTATE, STATE);
         self.reporter.event(LogEvent::ProcessorDone(&processed));
     }
 
@@ -192,11 +193,5 @@ impl Processor<'_> {
             self.reporter
                 .retry_until_ok(LogStep::SetMode(name), || fchmod(&file, mode));
         }
-    }
-
-    fn rename(&self, from: &CStr, to: &CStr) {
-        self.reporter.retry_until_ok(LogStep::Rename(from, to), || {
-            renameat(AT_FDCWD, from, AT_FDCWD, to)
-        });
     }
 }

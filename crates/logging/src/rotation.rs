@@ -148,8 +148,8 @@ impl Rotation {
     }
 }
 
-/// 0.76's output buffer: `put_whole` keeps bytes in one write, if they fit
-/// after a flush or exceed the whole buffer.
+/// 0.76's output buffer. `put_whole` keeps its bytes in one write; `put_bytes`
+/// fills the buffer before each flush.
 struct BufferEmulation<F> {
     start: usize,
     end: usize,
@@ -192,12 +192,8 @@ mod tests {
     use crate::lines::Lines;
     use daemontools_core::label::Label;
 
-    /// The sizes of the files that the reads result in.
-    fn files<'a>(
-        size: usize,
-        written: usize,
-        reads: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Vec<usize> {
+    /// The sizes of the files for an input in reads of `chunk` bytes.
+    fn files(size: usize, written: usize, input: &[u8], chunk: usize) -> Vec<usize> {
         let mut lines = Lines::new(false);
         let mut rotation = Rotation::new(size, 2000, written);
         let mut files = vec![written];
@@ -212,44 +208,33 @@ mod tests {
             }
             *files.last_mut().unwrap() += batch.text.len() - from;
         };
-        for read in reads {
+        for read in input.chunks(chunk) {
             lines.read_buffer()[..read.len()].copy_from_slice(read);
             take(lines.batch(read.len(), Label::now));
         }
-        if let Some(batch) = lines.finish(Label::now) {
-            take(batch);
-        }
+        assert!(lines.finish(Label::now).is_none());
         files
     }
 
-    fn line(length: usize) -> Vec<u8> {
-        [vec![b'x'; length - 1], b"\n".to_vec()].concat()
-    }
-
     #[test]
-    fn file_ends_at_a_line_near_its_limit() {
-        let lines = line(1000).repeat(9);
-        assert_eq!(files(4096, 0, lines.chunks(1000)), [3000, 3000, 3000, 0]);
-        assert_eq!(files(5000, 0, lines.chunks(1000)), [3000, 3000, 3000, 0]);
-        assert_eq!(files(5001, 0, lines.chunks(1000)), [4000, 4000, 1000]);
-    }
-
-    #[test]
-    fn file_ends_anywhere_at_its_limit() {
-        assert_eq!(files(4096, 0, [&line(10_000)[..]]), [4096, 4096, 1808]);
-        assert_eq!(files(5000, 0, [&line(10_000)[..]]), [5000, 5000, 0]);
-    }
-
-    #[test]
-    fn lines_share_a_write_of_the_buffer() {
-        let lines = line(100).repeat(90);
-        assert_eq!(files(4096, 0, [&lines[..]]), [2500, 2500, 2100, 1900]);
-    }
-
-    #[test]
-    fn oversized_file_is_closed_first() {
-        assert_eq!(files(4096, 9000, [&line(10)[..]]), [9000, 10]);
-        assert_eq!(files(4096, 4090, [&line(10)[..]]), [4096, 4]);
-        assert_eq!(files(4096, usize::MAX, [&line(10)[..]]), [usize::MAX, 10]);
+    fn files_end_at_lines_near_the_limit_or_at_it() {
+        for (size, written, line, count, chunk, expected) in [
+            (4096, 0, 1000, 9, 1000, &[3000, 3000, 3000, 0][..]),
+            (5000, 0, 1000, 9, 1000, &[3000, 3000, 3000, 0]),
+            (5001, 0, 1000, 9, 1000, &[4000, 4000, 1000]),
+            // A line longer than a file.
+            (4096, 0, 10_000, 1, 10_000, &[4096, 4096, 1808]),
+            (5000, 0, 10_000, 1, 10_000, &[5000, 5000, 0]),
+            // Lines that share a write of the buffer.
+            (4096, 0, 100, 90, 9000, &[2500, 2500, 2100, 1900]),
+            // An oversized or nearly full file of an earlier writer.
+            (4096, 9000, 10, 1, 10, &[9000, 10]),
+            (4096, 4090, 10, 1, 10, &[4096, 4]),
+            (4096, usize::MAX, 10, 1, 10, &[usize::MAX, 10]),
+        ] {
+            let input = ("x".repeat(line - 1) + "\n").repeat(count);
+            let seen = files(size, written, input.as_bytes(), chunk);
+            assert_eq!(seen, expected, "size {size}, lines of {line}");
+        }
     }
 }

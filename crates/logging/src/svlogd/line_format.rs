@@ -69,8 +69,8 @@ pub struct LineFormat {
 }
 
 impl LineFormat {
-    /// With a replacement, it takes the place of unprintable bytes and of
-    /// the bytes in `also`.
+    /// `replacement` takes the place of unprintable bytes and of the bytes in
+    /// `also`. None: no byte is replaced.
     #[must_use]
     pub fn new(
         timestamp: Option<TimestampStyle>,

@@ -423,31 +423,8 @@ mod tests {
         assert_eq!(localized(calendar, &[1_000_000]), [left]);
     }
 
-    #[test]
-    fn year_is_printed_as_a_wrapped_int() {
-        let minute = |year| {
-            let civil = Civil {
-                year,
-                month: 2,
-                day: 3,
-                hour: 4,
-                minute: 5,
-                second: 6,
-                offset: 0,
-            };
-            String::from_utf8(original_minute(civil)).unwrap()
-        };
-        assert_eq!(minute(2026), "2026-02-03 04:05:");
-        assert_eq!(minute(0), "0-02-03 04:05:");
-        assert_eq!(minute(-1), "18446744073709551615-02-03 04:05:");
-        assert_eq!(minute(2_147_483_648), "18446744071562067968-02-03 04:05:");
-        assert_eq!(minute(2_147_485_547), "18446744071562069867-02-03 04:05:");
-        assert_eq!(minute(-2_147_481_748), "18446744071562069868-02-03 04:05:");
-    }
-
-    #[test]
-    fn rfc_3339_excludes_long_years_and_offsets() {
-        let civil = |year, offset| Civil {
+    fn civil(year: i64, offset: i64) -> Civil {
+        Civil {
             year,
             month: 2,
             day: 9,
@@ -455,7 +432,22 @@ mod tests {
             minute: 34,
             second: 0,
             offset,
-        };
+        }
+    }
+
+    #[test]
+    fn year_is_printed_as_a_wrapped_int() {
+        let minute = |year| String::from_utf8(original_minute(civil(year, 0))).unwrap();
+        assert_eq!(minute(2026), "2026-02-09 12:34:");
+        assert_eq!(minute(0), "0-02-09 12:34:");
+        assert_eq!(minute(-1), "18446744073709551615-02-09 12:34:");
+        assert_eq!(minute(2_147_483_648), "18446744071562067968-02-09 12:34:");
+        assert_eq!(minute(2_147_485_547), "18446744071562069867-02-09 12:34:");
+        assert_eq!(minute(-2_147_481_748), "18446744071562069868-02-09 12:34:");
+    }
+
+    #[test]
+    fn rfc_3339_excludes_long_years_and_offsets() {
         let written = |year, offset| {
             let (text, end) = rfc3339(civil(year, offset))?;
             Some(String::from_utf8([text, end].concat()).unwrap())
