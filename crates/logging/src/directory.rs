@@ -84,7 +84,7 @@ impl<'a> LockedLogDir<'a> {
             report: ctx.report,
         };
         let step_error = |step| move |error| StepError::new(name, step, error);
-        at_start(policy, reporter, LogStep::ChdirToOrigin, || {
+        opening_step(policy, reporter, LogStep::ChdirToOrigin, || {
             fchdir(ctx.origin)
         })?;
         match policy {
@@ -130,8 +130,8 @@ impl<'a> LockedLogDir<'a> {
             (LogPolicy::Multilog, None) => LogStep::Write(CURRENT),
             (LogPolicy::Multilog, Some(_)) | (LogPolicy::Svlogd, _) => LogStep::Append(CURRENT),
         };
-        let current = at_start(policy, reporter, opening, || open_append(CURRENT, 0o600))?;
-        at_start(policy, reporter, LogStep::SetMode(CURRENT), || {
+        let current = opening_step(policy, reporter, opening, || open_append(CURRENT, 0o600))?;
+        opening_step(policy, reporter, LogStep::SetMode(CURRENT), || {
             fchmod(&current, UNFINISHED)
         })?;
         reporter.event(written.map_or(LogEvent::Created, |_| LogEvent::Resumed));
@@ -354,9 +354,9 @@ impl LogDir<'_> {
     }
 }
 
-/// Takes a step of opening a directory. svlogd retries until the step
+/// Runs a step of opening a directory. svlogd retries until the step
 /// succeeds; multilog fails.
-fn at_start<'a, T>(
+fn opening_step<'a, T>(
     policy: LogPolicy,
     reporter: LogReporter<'a>,
     step: LogStep<'a>,

@@ -61,16 +61,20 @@ pub fn excess(policy: LogPolicy, mut old: Vec<OldFile>, limits: Limits, current:
             old.sort_by(|one, other| label(&one.name).cmp(label(&other.name)));
             let mut count = (old.len() + 1).saturating_sub(files);
             // The sum starts at the newest file.
-            let mut left = bytes.unwrap_or(usize::MAX);
+            let mut remaining = bytes.unwrap_or(usize::MAX);
             for (older, file) in old.iter().enumerate().skip(count).rev() {
-                let after = left.checked_sub(file.size);
+                let after = remaining.checked_sub(file.size);
                 let Some(after) = after.filter(|after| *after >= current) else {
                     count = older + 1;
                     break;
                 };
-                left = after;
+                remaining = after;
             }
-            let current_limit = if old.len() > count { left } else { usize::MAX };
+            let current_limit = if old.len() > count {
+                remaining
+            } else {
+                usize::MAX
+            };
             old.truncate(count);
             Excess {
                 remove: old.into_iter().map(|file| file.name).collect(),

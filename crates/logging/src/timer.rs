@@ -50,9 +50,9 @@ impl Timer {
 /// creation of the file. The latter may be too long, but a file without labels
 /// expires even if its writer is often restarted.
 pub(crate) fn age_since_first_line(file: &CStr) -> Duration {
-    let start = match label(file) {
+    let start = match read_label(file) {
         Ok(Some(label)) => Some(label),
-        Ok(None) | Err(_) => created(file),
+        Ok(None) | Err(_) => creation_time(file),
     };
     // Times in the future count as age 0.
     let elapsed = start.and_then(|start| SystemTime::now().duration_since(start).ok());
@@ -60,7 +60,7 @@ pub(crate) fn age_since_first_line(file: &CStr) -> Duration {
 }
 
 /// The time of the label at the start of a file, if there is one.
-fn label(file: &CStr) -> Result<Option<SystemTime>, Errno> {
+fn read_label(file: &CStr) -> Result<Option<SystemTime>, Errno> {
     let mut head = [0; TEXT];
     let length = read(open_read(file)?, &mut head)?;
     let [b'@', digits @ ..] = head else {
@@ -75,7 +75,7 @@ fn label(file: &CStr) -> Result<Option<SystemTime>, Errno> {
 }
 
 /// The creation time of a file, if the file system records it.
-fn created(file: &CStr) -> Option<SystemTime> {
+fn creation_time(file: &CStr) -> Option<SystemTime> {
     fs::metadata(OsStr::from_bytes(file.to_bytes()))
         .and_then(|metadata| metadata.created())
         .ok()

@@ -75,11 +75,11 @@ fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // leaves the rest of the input to the next svlogd.
     let mut ending = false;
     while !(ending && lines.is_at_line_start()) {
-        let arrived = signals.wait(STDIN, logs.rotate_expired());
-        if let (Wakeup::Signal(signal), true) = (&arrived, verbose) {
+        let wakeup = signals.wait(STDIN, logs.rotate_expired());
+        if let (Wakeup::Signal(signal), true) = (&wakeup, verbose) {
             inform(signal_message(*signal));
         }
-        match arrived {
+        match wakeup {
             Wakeup::Signal(Signal::SIGTERM) => ending = true,
             Wakeup::Signal(Signal::SIGALRM) => logs.rotate(),
             Wakeup::Signal(Signal::SIGHUP) => reopen(&mut logs)?,

@@ -85,7 +85,7 @@ fn error_message(error: &StepError<'_>) -> Vec<u8> {
     let StepError {
         path, step, error, ..
     } = error;
-    let of_place = |message: &str| text![message, ": ", path];
+    let of_dir = |message: &str| text![message, ": ", path];
     let of_file = |message: &str, file: &CStr| text![message, ": ", path, "/", file];
     let message = match *step {
         LogStep::ChdirToOrigin => text!["unable to change to initial working directory"],
@@ -96,44 +96,42 @@ fn error_message(error: &StepError<'_>) -> Vec<u8> {
             text!["unable to open directory", want(purpose), ": ", path]
         }
         LogStep::List(Purpose::FreeSpace) => {
-            of_place("unable to read directory, want remove old logfile")
+            of_dir("unable to read directory, want remove old logfile")
         }
-        LogStep::List(_) => of_place("unable to read directory"),
-        LogStep::OpenDirectory => of_place("unable to open log directory"),
-        LogStep::Lock => of_place("unable to lock directory"),
-        LogStep::Stat(_) => of_place("unable to stat current"),
-        LogStep::Append(_) => of_place("unable to open current"),
-        LogStep::Create(_) => of_place("unable to create new current"),
-        LogStep::Write(_) => of_place("unable to write to current"),
-        LogStep::Sync(_) => of_place("unable to fsync current logfile"),
-        LogStep::SetMode(file) if file == CURRENT => of_place("unable to set mode of current"),
-        LogStep::SetMode(_) => of_place("unable to set mode of processed"),
-        LogStep::Rename(from, _) if from == CURRENT => of_place("unable to rename current"),
-        LogStep::Rename(from, _) if from == NEWSTATE => of_place("unable to rename state"),
-        LogStep::Rename(..) | LogStep::Link(_) => of_place("unable to rename processed"),
+        LogStep::List(_) => of_dir("unable to read directory"),
+        LogStep::OpenDirectory => of_dir("unable to open log directory"),
+        LogStep::Lock => of_dir("unable to lock directory"),
+        LogStep::Stat(_) => of_dir("unable to stat current"),
+        LogStep::Append(_) => of_dir("unable to open current"),
+        LogStep::Create(_) => of_dir("unable to create new current"),
+        LogStep::Write(_) => of_dir("unable to write to current"),
+        LogStep::Sync(_) => of_dir("unable to fsync current logfile"),
+        LogStep::SetMode(file) if file == CURRENT => of_dir("unable to set mode of current"),
+        LogStep::SetMode(_) => of_dir("unable to set mode of processed"),
+        LogStep::Rename(from, _) if from == CURRENT => of_dir("unable to rename current"),
+        LogStep::Rename(from, _) if from == NEWSTATE => of_dir("unable to rename state"),
+        LogStep::Rename(..) | LogStep::Link(_) => of_dir("unable to rename processed"),
         LogStep::Remove(file) => match Suffix::of_name(file) {
             Some(Suffix::InProgress) => of_file("unable to unlink processor leftover", file),
             Some(Suffix::Unfinished) => of_file("unable to unlink", file),
             Some(Suffix::Safe | Suffix::Processed(_)) | None => {
-                of_place("unable to unlink oldest logfile")
+                of_dir("unable to unlink oldest logfile")
             }
         },
-        LogStep::Fork => of_place("unable to fork for processor"),
-        LogStep::Run(_, ProcessorPart::Shell) => of_place("unable to run processor"),
-        LogStep::Run(_, ProcessorPart::Input) => of_place("unable to open input for processor"),
-        LogStep::Run(_, ProcessorPart::Output) => of_place("unable to open output for processor"),
+        LogStep::Fork => of_dir("unable to fork for processor"),
+        LogStep::Run(_, ProcessorPart::Shell) => of_dir("unable to run processor"),
+        LogStep::Run(_, ProcessorPart::Input) => of_dir("unable to open input for processor"),
+        LogStep::Run(_, ProcessorPart::Output) => of_dir("unable to open output for processor"),
         LogStep::Run(_, ProcessorPart::FirstState) => {
-            of_place("unable to create empty state for processor")
+            of_dir("unable to create empty state for processor")
         }
-        LogStep::Run(_, ProcessorPart::State) => of_place("unable to open state for processor"),
-        LogStep::Run(_, ProcessorPart::NewState) => {
-            of_place("unable to open newstate for processor")
-        }
-        LogStep::Wait => of_place("error waiting for processor"),
-        LogStep::Crash | LogStep::Failure => of_place("processor failed, restart"),
+        LogStep::Run(_, ProcessorPart::State) => of_dir("unable to open state for processor"),
+        LogStep::Run(_, ProcessorPart::NewState) => of_dir("unable to open newstate for processor"),
+        LogStep::Wait => of_dir("error waiting for processor"),
+        LogStep::Crash | LogStep::Failure => of_dir("processor failed, restart"),
         // svlogd has no status files.
         LogStep::CreateStatus | LogStep::RewindStatus | LogStep::WriteStatus => {
-            of_place("unable to write")
+            of_dir("unable to write")
         }
     };
     let reason = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));

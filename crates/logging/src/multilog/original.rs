@@ -15,11 +15,11 @@ pub(crate) struct Original<'a> {
     buffer: Vec<u8>,
     /// The head of the present line.
     line: Vec<u8>,
-    position: LinePosition,
+    position: ModelPosition,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum LinePosition {
+enum ModelPosition {
     Start,
     Head,
     Rest { selected: bool },
@@ -35,7 +35,7 @@ impl<'a> Original<'a> {
             files: vec![Vec::new()],
             buffer: Vec::new(),
             line: Vec::new(),
-            position: LinePosition::Start,
+            position: ModelPosition::Start,
         }
     }
 
@@ -44,7 +44,7 @@ impl<'a> Original<'a> {
         for read in input.chunks(chunk).flat_map(|chunk| chunk.chunks(1024)) {
             self.read(read);
         }
-        if self.position != LinePosition::Start {
+        if self.position != ModelPosition::Start {
             self.read(b"\n");
         }
         self.files
@@ -52,30 +52,30 @@ impl<'a> Original<'a> {
 
     fn read(&mut self, read: &[u8]) {
         for &byte in read {
-            if self.position == LinePosition::Start {
+            if self.position == ModelPosition::Start {
                 self.line = self.stamp.to_owned();
-                self.position = LinePosition::Head;
+                self.position = ModelPosition::Head;
             }
             match (self.position, byte) {
-                (LinePosition::Rest { selected }, _) => {
+                (ModelPosition::Rest { selected }, _) => {
                     if selected {
                         self.put(&[byte]);
                     }
                     if byte == b'\n' {
-                        self.position = LinePosition::Start;
+                        self.position = ModelPosition::Start;
                     }
                 }
                 (_, b'\n') => {
                     if self.put_head() {
                         self.put(b"\n");
                     }
-                    self.position = LinePosition::Start;
+                    self.position = ModelPosition::Start;
                 }
                 _ => {
                     self.line.push(byte);
                     if self.line.len() == HEAD {
                         let selected = self.put_head();
-                        self.position = LinePosition::Rest { selected };
+                        self.position = ModelPosition::Rest { selected };
                     }
                 }
             }

@@ -76,18 +76,18 @@ impl<'a> Script<'a> {
                 b'e' => actions.push(ScriptAction::Alert),
                 b'=' => actions.push(ScriptAction::Status(rest)),
                 b'.' | b'/' => {
-                    let bytes = bytes.map_or(Ok(None), |bytes| limit(bytes, config.size))?;
+                    let bytes = bytes.map_or(Ok(None), |bytes| parse_limit(bytes, config.size))?;
                     let config = config.clone();
                     actions.push(ScriptAction::Append(word, LogDirConfig { bytes, ..config }));
                 }
-                b's' => config.size = number(scanned.clamp(MIN_SIZE, MAX_SIZE)),
-                b'n' => config.files = number(scanned.max(MIN_FILES)),
+                b's' => config.size = to_usize(scanned.clamp(MIN_SIZE, MAX_SIZE)),
+                b'n' => config.files = to_usize(scanned.max(MIN_FILES)),
                 b'!' => config.processor = Some(rest.to_owned()),
-                b'w' => config.suffix = suffix(rest.to_bytes())?.to_vec(),
-                b'R' => config.age = age(rest.to_bytes())?,
+                b'w' => config.suffix = parse_suffix(rest.to_bytes())?.to_vec(),
+                b'R' => config.age = parse_age(rest.to_bytes())?,
                 b'S' => {
                     // The minimum for the smallest files rejects invalid numbers early.
-                    limit(rest.to_bytes(), number(MIN_SIZE))?;
+                    parse_limit(rest.to_bytes(), to_usize(MIN_SIZE))?;
                     bytes = Some(rest.to_bytes());
                 }
                 _ => {}
@@ -103,13 +103,13 @@ impl<'a> Script<'a> {
 }
 
 /// The suffix of processed files in an argument `w`.
-fn suffix(suffix: &[u8]) -> Result<&[u8], ScriptError<'_>> {
+fn parse_suffix(suffix: &[u8]) -> Result<&[u8], ScriptError<'_>> {
     let valid = Suffix::processed(suffix).ok_or(ScriptError::Suffix(suffix))?;
     Ok(valid.bytes())
 }
 
 /// The age limit in an argument `R`. 0 disables the limit.
-fn age(seconds: &[u8]) -> Result<Option<Duration>, ScriptError<'_>> {
+fn parse_age(seconds: &[u8]) -> Result<Option<Duration>, ScriptError<'_>> {
     let age = parse_decimal(seconds).filter(|age| *age <= MAX_AGE);
     let age = age.ok_or(ScriptError::Age(seconds))?;
     Ok(Some(Duration::from_secs(age)).filter(|age| !age.is_zero()))
@@ -122,10 +122,10 @@ pub fn min_bytes(size: usize) -> usize {
 }
 
 /// The limit for the total size in an argument `S`. 0 disables the limit.
-fn limit(bytes: &[u8], size: usize) -> Result<Option<usize>, ScriptError<'_>> {
+fn parse_limit(bytes: &[u8], size: usize) -> Result<Option<usize>, ScriptError<'_>> {
     match parse_decimal(bytes).filter(|bytes| *bytes <= MAX_BYTES) {
         Some(0) => Ok(None),
-        Some(bytes) if number(bytes) >= min_bytes(size) => Ok(Some(number(bytes))),
+        Some(bytes) if to_usize(bytes) >= min_bytes(size) => Ok(Some(to_usize(bytes))),
         Some(_) | None => Err(ScriptError::Bytes(bytes, size)),
     }
 }
@@ -136,7 +136,7 @@ fn after_first(word: &CStr) -> &CStr {
     CStr::from_bytes_with_nul(bytes).unwrap_or_default()
 }
 
-fn number(number: u64) -> usize {
+fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 

@@ -87,11 +87,13 @@ impl ConfigFile {
             let log_dir = &mut config.log_dir;
             match letter {
                 b'p' | b'!' if rest.is_empty() => {}
-                b's' => log_dir.size = count(scaled(rest, &[(b'k', 1 << 10), (b'm', 1 << 20)])),
-                b'n' => log_dir.files = count(scan_decimal(rest).0),
-                b'N' => log_dir.min_files = count(scan_decimal(rest).0),
+                b's' => {
+                    log_dir.size = to_usize(scan_scaled(rest, &[(b'k', 1 << 10), (b'm', 1 << 20)]));
+                }
+                b'n' => log_dir.files = to_usize(scan_decimal(rest).0),
+                b'N' => log_dir.min_files = to_usize(scan_decimal(rest).0),
                 b't' => {
-                    let age = scaled(rest, &[(b'm', 60), (b'h', 3600)]);
+                    let age = scan_scaled(rest, &[(b'm', 60), (b'h', 3600)]);
                     log_dir.age = Some(Duration::from_secs(age)).filter(|age| !age.is_zero());
                 }
                 b'!' => log_dir.processor = CString::new(rest).ok(),
@@ -99,20 +101,20 @@ impl ConfigFile {
                 b'u' | b'U' => {
                     // A later `u` does not reset this.
                     config.sent_only |= *letter == b'U';
-                    match peer(rest) {
+                    match parse_peer(rest) {
                         Ok(peer) => config.peer = peer,
                         Err(warning) => warn(warning),
                     }
                 }
-                b'+' | b'-' => config.rule(rest, RuleEffect::Write(*letter == b'+')),
-                b'e' | b'E' => config.rule(rest, RuleEffect::Alert(*letter == b'e')),
+                b'+' | b'-' => config.add_rule(rest, RuleEffect::Write(*letter == b'+')),
+                b'e' | b'E' => config.add_rule(rest, RuleEffect::Alert(*letter == b'e')),
                 _ => {}
             }
         }
         config
     }
 
-    fn rule(&mut self, pattern: &[u8], effect: RuleEffect) {
+    fn add_rule(&mut self, pattern: &[u8], effect: RuleEffect) {
         let pattern = PlusPattern::new(pattern);
         self.rules.push(PatternRule { pattern, effect });
     }
@@ -134,7 +136,7 @@ impl ConfigFile {
 }
 
 /// A number multiplied by the unit that follows, if one does.
-fn scaled(text: &[u8], units: &[(u8, u64)]) -> u64 {
+fn scan_scaled(text: &[u8], units: &[(u8, u64)]) -> u64 {
     let (number, rest) = scan_decimal(text);
     let unit = units
         .iter()
@@ -142,16 +144,17 @@ fn scaled(text: &[u8], units: &[(u8, u64)]) -> u64 {
     number.wrapping_mul(unit.map_or(1, |(_, unit)| *unit))
 }
 
-fn count(number: u64) -> usize {
+fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// `A.B.C.D` or `A.B.C.D:PORT`. As in runit, numbers wrap and trailing text
 /// is ignored. None if the port wraps to 0, which disables sending.
-fn peer(text: &[u8]) -> Result<Option<SocketAddrV4>, LogConfigWarning> {
+fn parse_peer(text: &[u8]) -> Result<Option<SocketAddrV4>, LogConfigWarning> {
     let mut parts = text.splitn(2, |&byte| byte == b':');
     let address = parts.next().unwrap_or_default();
-    let octets = octets(address).ok_or_else(|| LogConfigWarning::Address(address.to_vec()))?;
+    let octets =
+        parse_octets(address).ok_or_else(|| LogConfigWarning::Address(address.to_vec()))?;
     let port = match parts.next() {
         None => SYSLOG,
         Some(port) => match scan_decimal(port).0 {
@@ -166,7 +169,7 @@ fn peer(text: &[u8]) -> Result<Option<SocketAddrV4>, LogConfigWarning> {
     Ok((port != 0).then(|| SocketAddrV4::new(address, port)))
 }
 
-fn octets(mut text: &[u8]) -> Option<[u8; 4]> {
+fn parse_octets(mut text: &[u8]) -> Option<[u8; 4]> {
     let mut octets = [0; 4];
     for (n, octet) in octets.iter_mut().enumerate() {
         if n > 0 {

@@ -105,8 +105,8 @@ impl LineFormat {
             for byte in line.iter_mut().take(self.head.saturating_sub(*column)) {
                 *byte = table.get(usize::from(*byte)).copied().unwrap_or(*byte);
             }
-            let ended = line.last() == Some(&b'\n');
-            *column = if ended { 0 } else { *column + length };
+            let is_complete = line.last() == Some(&b'\n');
+            *column = if is_complete { 0 } else { *column + length };
         }
     }
 
