@@ -18,7 +18,7 @@ pub enum Pipe {
     /// A single descriptor for both ends, so that svscan can hold nearly as many
     /// pipes as descriptors. Making a pipe needs three descriptors for a moment,
     /// so the last ones stay free for other uses.
-    Whole(OwnedFd),
+    ReadWrite(OwnedFd),
     /// A descriptor for each end, without /proc, through which one is reopened
     /// as both.
     Ends {
@@ -28,7 +28,7 @@ pub enum Pipe {
         to_logger: OwnedFd,
     },
     /// The end for reading, after the service has ended.
-    Rest(OwnedFd),
+    ReadEnd(OwnedFd),
 }
 
 impl Pipe {
@@ -39,7 +39,7 @@ impl Pipe {
     pub fn new() -> Result<Self, Errno> {
         let (to_logger, from_service) = pipe2(OFlag::O_CLOEXEC)?;
         match reopen(&to_logger, OFlag::O_RDWR) {
-            Ok(whole) => Ok(Pipe::Whole(whole)),
+            Ok(both) => Ok(Pipe::ReadWrite(both)),
             Err(error @ (Errno::EMFILE | Errno::ENFILE)) => Err(error),
             Err(_) => Ok(Pipe::Ends {
                 from_service,
@@ -48,33 +48,35 @@ impl Pipe {
         }
     }
 
-    /// A new descriptor for the end of a role.
-    pub(crate) fn end(&self, role: Role) -> Result<OwnedFd, Errno> {
+    /// Opens a new descriptor for the end of a role.
+    pub(crate) fn open_end(&self, role: Role) -> Result<OwnedFd, Errno> {
         match (self, role) {
-            (Pipe::Whole(whole), Role::Service) => reopen(whole, OFlag::O_WRONLY),
-            (Pipe::Whole(whole), Role::Logger) => reopen(whole, OFlag::O_RDONLY),
+            (Pipe::ReadWrite(both), Role::Service) => reopen(both, OFlag::O_WRONLY),
+            (Pipe::ReadWrite(both), Role::Logger) => reopen(both, OFlag::O_RDONLY),
             (Pipe::Ends { from_service, .. }, Role::Service) => dup_min(from_service, 0),
-            (Pipe::Ends { to_logger, .. } | Pipe::Rest(to_logger), Role::Logger) => {
+            (Pipe::Ends { to_logger, .. } | Pipe::ReadEnd(to_logger), Role::Logger) => {
                 dup_min(to_logger, 0)
             }
-            (Pipe::Rest(_), Role::Service) => Err(Errno::EPIPE),
+            (Pipe::ReadEnd(_), Role::Service) => Err(Errno::EPIPE),
         }
     }
 
     /// Closes the end for writing, so that the logger reaches the end of its
     /// input. Unread data stays in the pipe. None if no descriptor for the end
     /// for reading could be opened.
-    pub(crate) fn close_for_writing(self) -> Option<Self> {
+    pub(crate) fn close_write_end(self) -> Option<Self> {
         match self {
-            Pipe::Whole(_) => self.end(Role::Logger).ok().map(Pipe::Rest),
-            Pipe::Ends { to_logger, .. } | Pipe::Rest(to_logger) => Some(Pipe::Rest(to_logger)),
+            Pipe::ReadWrite(_) => self.open_end(Role::Logger).ok().map(Pipe::ReadEnd),
+            Pipe::Ends { to_logger, .. } | Pipe::ReadEnd(to_logger) => {
+                Some(Pipe::ReadEnd(to_logger))
+            }
         }
     }
 
     /// Whether the pipe holds unread data.
-    pub(crate) fn is_unread(&self) -> bool {
+    pub(crate) fn has_unread_data(&self) -> bool {
         let end = match self {
-            Pipe::Whole(end) | Pipe::Ends { to_logger: end, .. } | Pipe::Rest(end) => end,
+            Pipe::ReadWrite(end) | Pipe::Ends { to_logger: end, .. } | Pipe::ReadEnd(end) => end,
         };
         let mut end = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut end, PollTimeout::ZERO);

@@ -90,7 +90,7 @@ impl<'a> Spawner<'a> {
         // in the slot.
         let mut slot = self.slot.as_mut().filter(|_| services > FORK_LIMIT);
         let mut open_end = |pipe: &Pipe| {
-            let end = with_descriptors(&self.limit, || pipe.end(role))?;
+            let end = with_descriptors(&self.limit, || pipe.open_end(role))?;
             if let Some(slot) = &mut slot {
                 slot.put(&end)?;
             }

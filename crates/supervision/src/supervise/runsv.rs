@@ -111,7 +111,7 @@ impl Runsv<'_> {
 
     fn pipe_end(&self, role: Role) -> Result<Option<OwnedFd>, Errno> {
         let pipe = self.logger.as_ref().and_then(|logger| logger.pipe.as_ref());
-        pipe.map(|pipe| pipe.end(role)).transpose()
+        pipe.map(|pipe| pipe.open_end(role)).transpose()
     }
 
     /// Runs the program in `control` for a letter, if there is one, and waits

@@ -100,7 +100,7 @@ impl ScanLoop<'_> {
         let facts = ServiceFacts {
             service_runs,
             logger_runs,
-            pipe_unread: !service_runs && !logger_runs && pipe.is_some_and(Pipe::is_unread),
+            pipe_unread: !service_runs && !logger_runs && pipe.is_some_and(Pipe::has_unread_data),
         };
         let action = shutdown.next_action(facts, Instant::now());
         table.set_keep_running(directory, shutdown.keep_running());
@@ -158,7 +158,7 @@ impl ScanLoop<'_> {
             // Only after the command: a logger that reaches the end of the pipe
             // earlier would be started again.
             let table = &mut self.scanner.table;
-            table.change_pipe(directory, Pipe::close_for_writing);
+            table.change_pipe(directory, Pipe::close_write_end);
         }
         delivery
     }
