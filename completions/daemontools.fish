@@ -104,7 +104,7 @@ complete -c softlimit -s r -x -d 'resident memory'
 complete -c softlimit -s s -x -d 'stack size'
 complete -c softlimit -s t -x -d 'seconds of CPU time'
 complete -c supervise -x -a "(__daemontools '' service)"
-complete -c supervise -s e -d 'heed what more a service directory may ask for'
+complete -c supervise -s e -d 'extended: apply the further files of a service directory'
 complete -c svc -x -a "(__daemontools '' services)"
 complete -c svc -s u -d 'up'
 complete -c svc -s d -d 'down'

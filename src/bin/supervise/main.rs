@@ -22,7 +22,10 @@ use messages::{cannot_acquire, warn};
 pub(crate) static SUPERVISE: Program = Program {
     name: "supervise",
     usage: "supervise: usage: supervise dir",
-    options: &[flag(b'e', "heed what more a service directory may ask for")],
+    options: &[flag(
+        b'e',
+        "extended: apply the further files of a service directory",
+    )],
 };
 
 unix::main!(SUPERVISE.start(supervise));
