@@ -55,7 +55,7 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             b'x' => condition = WaitCondition::Gone,
             b'a' => mode = WaitMode::All,
             b'o' => mode = WaitMode::One,
-            _ => milliseconds = timeout(value)?,
+            _ => milliseconds = parse_timeout(value)?,
         }
     }
     if options.operands().is_empty() {
@@ -76,7 +76,7 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 }
 
 /// The value of -t.
-fn timeout(value: &[u8]) -> Result<u64, Failure> {
+fn parse_timeout(value: &[u8]) -> Result<u64, Failure> {
     let milliseconds =
         number::parse_decimal(value).filter(|milliseconds| *milliseconds <= MAX_TIMEOUT);
     milliseconds.ok_or_else(|| {

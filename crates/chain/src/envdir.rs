@@ -77,19 +77,19 @@ fn read_into(text: &mut Vec<u8>, name: &CStr) -> Result<(), Errno> {
     };
     text.clear();
     let mut buffer = [0; 4096];
-    let mut ended = false;
+    let mut line_complete = false;
     loop {
-        let some = match read_some(&file, &mut buffer) {
+        let chunk = match read_some(&file, &mut buffer) {
             Ok(0) => return Ok(()),
             Ok(length) => buffer.get(..length).unwrap_or_default(),
             Err(Errno::EINTR) => continue,
             Err(error) => return Err(error),
         };
-        for part in some.split_inclusive(|&byte| byte == b'\n') {
-            if !ended {
+        for part in chunk.split_inclusive(|&byte| byte == b'\n') {
+            if !line_complete {
                 text.try_reserve(part.len()).map_err(|_| Errno::ENOMEM)?;
                 text.extend_from_slice(part);
-                ended = part.ends_with(b"\n");
+                line_complete = part.ends_with(b"\n");
             }
         }
     }

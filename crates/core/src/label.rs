@@ -53,7 +53,9 @@ impl Label {
         let mut bits: u128 = 0;
         let mut rest = text;
         while let Some((eight, later)) = rest.split_first_chunk() {
-            let Some(value) = value(*eight) else { break };
+            let Some(value) = parse_eight_digits(*eight) else {
+                break;
+            };
             bits = bits << 32 | u128::from(value);
             rest = later;
         }
@@ -141,9 +143,9 @@ impl Label {
     }
 }
 
-/// The value of eight hexadecimal digits; None with any other byte. Conversion
-/// of all eight at once matters: labels spend most of their time here.
-fn value(digits: [u8; 8]) -> Option<u32> {
+/// The value of eight hexadecimal digits; None with any other byte. All eight
+/// are converted at once, since this conversion dominates [`Label::read`].
+fn parse_eight_digits(digits: [u8; 8]) -> Option<u32> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let bytes = u64::from_be_bytes(digits);
     // Letters have this bit and ten decimal digits have not; in both, the
@@ -151,10 +153,10 @@ fn value(digits: [u8; 8]) -> Option<u32> {
     let letters = bytes >> 6 & ONES;
     let values = (bytes & (15 * ONES)) + 9 * letters;
     // Of the right half, letters are those from 10 to 15, the others less.
-    let sound = values & (0xf0 * ONES) == 0 && (values + 6 * ONES) >> 4 & ONES == letters;
-    // Of the left half, nothing must have been lost.
-    let again = values + u64::from(b'0') * ONES + u64::from(b'a' - b'0' - 10) * letters;
-    if !sound || again != bytes {
+    let is_valid = values & (0xf0 * ONES) == 0 && (values + 6 * ONES) >> 4 & ONES == letters;
+    // Encoding the values again detects other bytes by their left halves.
+    let encoded = values + u64::from(b'0') * ONES + u64::from(b'a' - b'0' - 10) * letters;
+    if !is_valid || encoded != bytes {
         return None;
     }
     let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
@@ -194,11 +196,11 @@ mod tests {
                 let mut eight = *b"00000000";
                 eight[place] = byte;
                 let digit = b"0123456789abcdef".iter().position(|&digit| digit == byte);
-                let seen = value(eight).map(|value| value as usize);
+                let seen = parse_eight_digits(eight).map(|value| value as usize);
                 assert_eq!(seen, digit.map(|digit| digit << (4 * (7 - place))));
             }
         }
-        assert_eq!(value(*b"9f0a6b1e"), Some(0x9f0a_6b1e));
+        assert_eq!(parse_eight_digits(*b"9f0a6b1e"), Some(0x9f0a_6b1e));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl StateFile {
         };
         let word = value(b"state")?;
         let (_, state) = STATE_WORDS.iter().find(|(name, _)| *name == word)?;
-        let label = |key| label(value(key)?);
+        let label = |key| parse_label(value(key)?);
         let code = |key| u8::try_from(parse_decimal(value(key)?)?).ok();
         let pid = value(b"pid").and_then(parse_decimal);
         let pid = pid.and_then(|pid| i32::try_from(pid).ok());
@@ -135,7 +135,7 @@ impl StateFile {
 }
 
 /// The label of a text that is exactly one.
-fn label(text: &[u8]) -> Option<Label> {
+fn parse_label(text: &[u8]) -> Option<Label> {
     let (label, length) = Label::read(text.strip_prefix(b"@")?);
     (length + 1 == TEXT && text.len() == TEXT).then_some(label)
 }

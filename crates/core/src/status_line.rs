@@ -67,8 +67,8 @@ pub fn write_clauses(f: &mut impl fmt::Write, status: &Status, normally_up: bool
         (!up && status.want == Want::Up, ", want up"),
         (up && status.want == Want::Down, ", want down"),
     ];
-    let mut shown = clauses.iter().filter(|(holds, _)| *holds);
-    shown.try_for_each(|(_, clause)| f.write_str(clause))
+    let mut printed = clauses.iter().filter(|(holds, _)| *holds);
+    printed.try_for_each(|(_, clause)| f.write_str(clause))
 }
 
 /// Rounds as 0.76, which computes in double precision. Numbers above 2^53 differ;

@@ -60,8 +60,8 @@ pub fn civil_to_the_minute(seconds: i64) -> Option<Civil> {
     if offset == local.offset {
         return Some(local);
     }
-    let shown = utc(seconds.checked_add(offset)?)?;
-    Some(Civil { offset, ..shown })
+    let time = utc(seconds.checked_add(offset)?)?;
+    Some(Civil { offset, ..time })
 }
 
 /// The result of a conversion function of the C library.

@@ -15,7 +15,7 @@ pub fn wait_readable(descriptors: &[BorrowedFd<'_>], deadline: Option<Instant>) 
     wait_for_events(&mut descriptors, deadline);
 }
 
-/// As [`wait_readable`], with the events that each descriptor asks for.
+/// As [`wait_readable`], with the events that each descriptor requests.
 pub fn wait_for_events(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>) {
     let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
         rounded_up(deadline.saturating_duration_since(Instant::now()))

@@ -1,7 +1,7 @@
 //! Processes: signals, entries in /proc, and the nice value.
 #![expect(
     clippy::disallowed_methods,
-    reason = "these two functions reject the numbers that mean several processes"
+    reason = "signal_process and signal_group reject the numbers that mean several processes"
 )]
 
 use nix::errno::Errno;

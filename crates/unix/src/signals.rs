@@ -131,7 +131,7 @@ impl BlockedSignals {
         }
         match self.wait(input, Some(Duration::ZERO)) {
             Wakeup::Timeout => Wakeup::Input,
-            arrived => arrived,
+            wakeup => wakeup,
         }
     }
 
@@ -168,8 +168,8 @@ impl BlockedSignals {
     /// One pending signal, for callers that poll more than one input. None if no
     /// signal is pending.
     pub fn take_pending(&self) -> Option<Signal> {
-        let arrived = self.pending.read_signal().ok().flatten()?;
-        Signal::try_from(i32::try_from(arrived.ssi_signo).ok()?).ok()
+        let info = self.pending.read_signal().ok().flatten()?;
+        Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The descriptors that a run gets: of its readiness, and of its lock.
+//! The descriptors that a run inherits: for its readiness and for its lock.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -42,19 +42,19 @@ impl ChildSetup {
     /// Acquires the lock and moves the descriptors, in an order in which none
     /// replaces another. `on_wait` runs before the lock blocks.
     pub(super) fn apply(self, on_wait: impl FnOnce()) -> Result<(), SuperviseWarning> {
-        let mut held = None;
+        let mut run_lock = None;
         if let Some(number) = self.lock {
             let lock = acquire_run_lock(self.supervise, on_wait).and_then(|lock| {
                 match &self.notification {
-                    Some((_, taken)) if *taken == lock.as_raw_fd() => file::dup_min(&lock, 0),
+                    Some((_, number)) if *number == lock.as_raw_fd() => file::dup_min(&lock, 0),
                     Some(_) | None => Ok(lock),
                 }
             });
-            held = Some((lock.map_err(SuperviseWarning::Lock)?, number));
+            run_lock = Some((lock.map_err(SuperviseWarning::Lock)?, number));
         }
         let descriptors = [
             (names::NOTIFICATION_FD, self.notification),
-            (names::LOCK_FD, held),
+            (names::LOCK_FD, run_lock),
         ];
         for (file, descriptor) in descriptors {
             if let Some((descriptor, number)) = descriptor {
@@ -66,13 +66,13 @@ impl ChildSetup {
     }
 }
 
-/// Takes the lock that a run inherits, as in s6: the next run waits until all
+/// Acquires the lock that a run inherits, as in s6: the next run waits until all
 /// processes of the last one have released it. Calls `on_wait` before it blocks.
 /// The lock lives as long as a copy of the descriptor.
 /// Returns ESRCH if `supervise`, the parent, has exited.
 fn acquire_run_lock(supervise: Pid, on_wait: impl FnOnce()) -> Result<OwnedFd, Errno> {
     let file = file::open_append(names::RUN_LOCK, 0o600)?;
-    let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Err((file, Errno::EAGAIN)) => {
             on_wait();
             // This process has copies of all descriptors of supervise, its lock
@@ -81,15 +81,15 @@ fn acquire_run_lock(supervise: Pid, on_wait: impl FnOnce()) -> Result<OwnedFd, E
             if getppid() != supervise {
                 return Err(Errno::ESRCH);
             }
-            let held = Flock::lock(file, FlockArg::LockExclusive);
+            let lock = Flock::lock(file, FlockArg::LockExclusive);
             set_pdeathsig(None)?;
-            held
+            lock
         }
         result => result,
     };
-    let held = held.map_err(|(_, error)| error)?;
-    let copy = file::dup_min(&*held, 0);
+    let lock = lock.map_err(|(_, error)| error)?;
+    let copy = file::dup_min(&*lock, 0);
     // Dropped, it would release the lock.
-    std::mem::forget(held);
+    std::mem::forget(lock);
     copy
 }

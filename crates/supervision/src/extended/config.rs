@@ -192,7 +192,7 @@ impl Reader {
     }
 
     fn signal(&mut self, file: &'static CStr) -> Option<Signal> {
-        self.parse(file, "the name or the number of a signal", signal)
+        self.parse(file, "the name or the number of a signal", parse_signal)
     }
 
     fn descriptor(&mut self, file: &'static CStr) -> Option<RawFd> {
@@ -233,7 +233,7 @@ impl Reader {
 }
 
 /// Parses the name of a signal, with or without `SIG`, or its number.
-fn signal(text: &[u8]) -> Option<Signal> {
+fn parse_signal(text: &[u8]) -> Option<Signal> {
     let text = std::str::from_utf8(text).ok()?.to_ascii_uppercase();
     match text.parse::<i32>() {
         Ok(number) => Signal::try_from(number).ok(),
