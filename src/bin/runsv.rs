@@ -42,7 +42,7 @@ fn runsv(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let (children, terminated) = (catch(Signal::SIGCHLD)?, catch(Signal::SIGTERM)?);
     chdir(directory).map_err(|error| diagnostics.fatal("unable to change to directory", error))?;
     let want = initial_want(names::DOWN);
-    let logger = if has_logger(diagnostics) {
+    let logger = if check_log_directory(diagnostics) {
         let pipe =
             Pipe::new().map_err(|error| diagnostics.fatal("unable to create log pipe", error))?;
         let want = initial_want(names::LOG_DOWN);
@@ -65,8 +65,8 @@ fn initial_want(down: &CStr) -> Want {
     }
 }
 
-/// Whether there is a directory `log`.
-fn has_logger(diagnostics: Diagnostics) -> bool {
+/// Whether there is a directory `log`. Warns of another file type and of errors.
+fn check_log_directory(diagnostics: Diagnostics) -> bool {
     match stat(names::LOG) {
         Ok(status) => {
             let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;

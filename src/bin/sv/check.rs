@@ -11,10 +11,10 @@ use unix::wait::{ExitStatus, wait_for};
 
 use super::messages::warn_check;
 
-/// Whether `check` of the service in the current directory exits with 0. A
-/// service without `check` is available, and so is one whose `check` cannot be
-/// executed or is killed.
-pub(crate) fn is_available(name: &[u8]) -> bool {
+/// Runs `check` of the service in the current directory. Returns whether the
+/// service is available: `check` exits 0, is missing, is killed, or cannot be
+/// executed.
+pub(crate) fn run_check(name: &[u8]) -> bool {
     match stat(names::CHECK) {
         Ok(_) => {}
         Err(Errno::ENOENT) => return true,

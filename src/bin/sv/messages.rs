@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use supervision::client::{ClientError, Operation, StatusError};
 
 use super::command::{SvAction, SvCommand};
-use super::session::{Description, LoggerStatus, Outcome, ServiceError};
+use super::session::{Description, LoggerStatus, ServiceError, ServiceOutcome};
 
 /// The part of a service in the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,24 +31,24 @@ const fn result(failed: bool, script_code: u8) -> ServiceResult {
 }
 
 /// Prints the line for a service.
-pub(crate) fn report(command: SvCommand, name: &[u8], outcome: &Outcome) -> ServiceResult {
+pub(crate) fn report(command: SvCommand, name: &[u8], outcome: &ServiceOutcome) -> ServiceResult {
     let (line, result) = match outcome {
-        Outcome::Status(service, logger) => status(name, service, logger.as_ref()),
-        Outcome::Done(service) => {
+        ServiceOutcome::Status(service, logger) => status(name, service, logger.as_ref()),
+        ServiceOutcome::Done(service) => {
             let line = text!["ok: ", status_line(name, name, service), "\n"];
             (line, SUCCEEDED)
         }
-        Outcome::TimedOut(service) => {
+        ServiceOutcome::TimedOut(service) => {
             let prefix = if command.kills { "kill: " } else { "timeout: " };
             let line = text![prefix, status_line(name, name, service), "\n"];
             (line, FAILED)
         }
-        Outcome::Failed(ServiceError::Client(error))
+        ServiceOutcome::Failed(ServiceError::Client(error))
             if error.is_not_running() && command.action.is_exit() =>
         {
             (text!["ok: ", name, ": runsv not running\n"], SUCCEEDED)
         }
-        Outcome::Failed(error) => {
+        ServiceOutcome::Failed(error) => {
             let result = match (error, command.action) {
                 (ServiceError::Client(error), SvAction::Status) if !error.is_not_running() => {
                     UNKNOWN

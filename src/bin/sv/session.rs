@@ -15,7 +15,7 @@ use supervision::client::{
 };
 use unix::cwd::Origin;
 
-use super::check::is_available;
+use super::check::run_check;
 use super::command::{Completion, SvAction, SvCommand};
 use super::status_line::StatusLine;
 
@@ -25,7 +25,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(420);
 
 /// The result for one service.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum ServiceOutcome {
     /// The status of the service and of its logger, for the command `status`.
     Status(Description, Option<LoggerStatus>),
     /// The command is complete.
@@ -50,7 +50,7 @@ pub(crate) enum LoggerStatus {
     Unknown(StatusError, Description),
 }
 
-/// Why a service cannot be controlled.
+/// An error in the control of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServiceError {
     /// The directory cannot be entered.
@@ -59,13 +59,13 @@ pub(crate) enum ServiceError {
     Client(StatusError),
 }
 
-impl<E: Into<StatusError>> From<E> for Outcome {
+impl<E: Into<StatusError>> From<E> for ServiceOutcome {
     fn from(error: E) -> Self {
-        Outcome::Failed(ServiceError::Client(error.into()))
+        ServiceOutcome::Failed(ServiceError::Client(error.into()))
     }
 }
 
-/// Why sv cannot go on.
+/// An error that ends sv.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OriginError {
     /// Opening the current directory.
@@ -116,45 +116,46 @@ pub(crate) fn control<'n>(
     services: &Services,
     names: &[&'n [u8]],
     timeout: Option<Duration>,
-    report: &mut dyn FnMut(&'n [u8], Outcome),
+    report: &mut dyn FnMut(&'n [u8], ServiceOutcome),
 ) -> Result<(), OriginError> {
     let mut session = Session {
         command,
         sent: Label::now(),
-        begun: Instant::now(),
+        started: Instant::now(),
         before: BTreeMap::new(),
         record: [0; LENGTH],
         watcher: ChangeWatcher::default(),
         must_poll: false,
     };
     let mut waiting = names.to_vec();
-    let mut round = |session: &mut Session,
-                     waiting: &mut Vec<&'n [u8]>,
-                     act: fn(&mut Session, &[u8]) -> Option<Outcome>| {
-        for name in std::mem::take(waiting) {
-            let outcome = match services.enter(name) {
-                Ok(()) => act(session, name),
-                Err(error) => Some(Outcome::Failed(ServiceError::Chdir(error))),
-            };
-            match outcome {
-                Some(outcome) => report(name, outcome),
-                None => waiting.push(name),
+    let mut run_step =
+        |session: &mut Session,
+         waiting: &mut Vec<&'n [u8]>,
+         step: fn(&mut Session, &[u8]) -> Option<ServiceOutcome>| {
+            for name in std::mem::take(waiting) {
+                let outcome = match services.enter(name) {
+                    Ok(()) => step(session, name),
+                    Err(error) => Some(ServiceOutcome::Failed(ServiceError::Chdir(error))),
+                };
+                match outcome {
+                    Some(outcome) => report(name, outcome),
+                    None => waiting.push(name),
+                }
+                services.origin.enter().map_err(OriginError::Return)?;
             }
-            services.origin.enter().map_err(OriginError::Return)?;
-        }
-        Ok(())
-    };
-    round(&mut session, &mut waiting, Session::send)?;
+            Ok(())
+        };
+    run_step(&mut session, &mut waiting, Session::send)?;
     let Some(timeout) = timeout else {
         return Ok(());
     };
     let deadline = Instant::now().checked_add(timeout.saturating_add(POLL_INTERVAL));
     while !waiting.is_empty() {
         session.must_poll = false;
-        round(&mut session, &mut waiting, Session::check)?;
+        run_step(&mut session, &mut waiting, Session::check)?;
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
-            return round(&mut session, &mut waiting, |session, _| {
+            return run_step(&mut session, &mut waiting, |session, _| {
                 Some(session.give_up())
             });
         }
@@ -171,7 +172,7 @@ struct Session {
     command: SvCommand,
     /// The time of the command.
     sent: Label,
-    begun: Instant,
+    started: Instant,
     /// The status of each service before the command.
     before: BTreeMap<Vec<u8>, RunsvStatus>,
     /// The last record that was read. A service whose record cannot be read
@@ -182,10 +183,10 @@ struct Session {
     must_poll: bool,
 }
 
-/// Each method acts on the service in the current directory. Without an outcome,
+/// Each method uses the service in the current directory. Without an outcome,
 /// sv waits.
 impl Session {
-    fn send(&mut self, name: &[u8]) -> Option<Outcome> {
+    fn send(&mut self, name: &[u8]) -> Option<ServiceOutcome> {
         if self.command.action == SvAction::Check {
             return None;
         }
@@ -196,12 +197,15 @@ impl Session {
         self.before.insert(name.to_owned(), report);
         let letters = self.command.action.letters(&report);
         match self.command.action {
-            SvAction::Status => Some(Outcome::Status(describe(report), self.logger(report))),
+            SvAction::Status => Some(ServiceOutcome::Status(
+                describe(report),
+                self.logger(report),
+            )),
             SvAction::Check => None,
             SvAction::Send(_) if letters.is_empty() => None,
             SvAction::Send(_) => send_commands(letters, WhenFull::Fail)
                 .err()
-                .map(Outcome::from),
+                .map(ServiceOutcome::from),
         }
     }
 
@@ -222,7 +226,7 @@ impl Session {
         })
     }
 
-    fn check(&mut self, name: &[u8]) -> Option<Outcome> {
+    fn check(&mut self, name: &[u8]) -> Option<ServiceOutcome> {
         // The watch precedes the read, so that no change in between is lost.
         self.watcher.add();
         let report = match read_runsv_status(&mut self.record) {
@@ -240,12 +244,12 @@ impl Session {
             }
             Completion::Complete => true,
             Completion::IfAvailable => {
-                let available = is_available(name);
+                let available = run_check(name);
                 self.must_poll |= !available;
                 available
             }
         };
-        done.then(|| Outcome::Done(describe(report)))
+        done.then(|| ServiceOutcome::Done(describe(report)))
     }
 
     /// Whether runsv may not have read the command yet. As whole seconds count,
@@ -255,17 +259,17 @@ impl Session {
         report.status.pid.is_some()
             && self.command.action.stops_process()
             && self.before.get(name) == Some(report)
-            && self.begun.elapsed() < POLL_INTERVAL
+            && self.started.elapsed() < POLL_INTERVAL
     }
 
-    fn give_up(&mut self) -> Outcome {
+    fn give_up(&mut self) -> ServiceOutcome {
         match read_runsv_status(&mut self.record) {
             Ok(report) => {
                 if self.command.kills {
                     // The outcome is the same if this fails, as in runit.
                     let _ = send_commands(b"k", WhenFull::Fail);
                 }
-                Outcome::TimedOut(describe(report))
+                ServiceOutcome::TimedOut(describe(report))
             }
             Err(error) => error.into(),
         }
