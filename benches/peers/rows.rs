@@ -34,7 +34,7 @@ impl Work<'_> {
         self.titles.iter().any(|title| title.contains(words))
     }
 
-    /// Measures each contestant in turn, as often as asked.
+    /// Measures each contestant in turn, as often as requested.
     pub(crate) fn run(self, rounds: usize) -> Vec<Result> {
         let empty = |title| Result {
             title,

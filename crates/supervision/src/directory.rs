@@ -98,7 +98,7 @@ impl ControlFifo {
 
     /// As [`ControlFifo::open`], but fails for a file of another type, as in
     /// runit.
-    pub(crate) fn open_fifo(files: &SupervisePaths) -> Result<Self, AcquireError> {
+    pub(crate) fn open_strict(files: &SupervisePaths) -> Result<Self, AcquireError> {
         make_fifo(files.control);
         let status =
             stat(files.control).map_err(|error| AcquireError::Stat(files.control, error))?;

@@ -60,13 +60,13 @@ pub(crate) struct Extended<'a> {
     name: CString,
     config: Config,
     /// The warnings of the last reading, which are not repeated.
-    known: Vec<ConfigWarning>,
+    known_warnings: Vec<ConfigWarning>,
     /// The pipe on which `run` reports its readiness, until `run` exits or closes
     /// its end.
     pub(crate) readiness: Option<OwnedFd>,
     tally: Tally,
     /// The content of the file `state`.
-    published: Vec<u8>,
+    published_state: Vec<u8>,
     warn: &'a dyn Fn(SuperviseWarning),
 }
 
@@ -79,10 +79,10 @@ impl<'a> Extended<'a> {
         Extended {
             name,
             config: Config::default(),
-            known: Vec::new(),
+            known_warnings: Vec::new(),
             readiness: None,
             tally,
-            published: Vec::new(),
+            published_state: Vec::new(),
             warn,
         }
     }
@@ -95,11 +95,11 @@ impl<'a> Extended<'a> {
     fn read_config(&mut self) -> Config {
         let (config, warnings) = Config::read();
         for warning in &warnings {
-            if !self.known.contains(warning) {
+            if !self.known_warnings.contains(warning) {
                 self.warn(SuperviseWarning::Config(*warning));
             }
         }
-        self.known = warnings;
+        self.known_warnings = warnings;
         config
     }
 
@@ -246,9 +246,9 @@ impl<'a> Extended<'a> {
 
     pub(crate) fn publish_state(&mut self, machine: &Machine) {
         let state = machine.state_file().text();
-        if self.published != state {
+        if self.published_state != state {
             match replace(names::STATE, &state) {
-                Ok(()) => self.published = state,
+                Ok(()) => self.published_state = state,
                 Err(error) => self.warn(SuperviseWarning::Replace(error)),
             }
         }

@@ -119,7 +119,7 @@ enum RunState {
 use RunState::{Delayed, Down, Failed, Finish, Up};
 
 #[derive(Clone, Copy, Debug)]
-struct Child {
+struct ChildProcess {
     pid: Pid,
     /// The moment of KILL.
     kill_at: Option<Instant>,
@@ -127,7 +127,7 @@ struct Child {
 
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    child: Child,
+    child: ChildProcess,
     readiness: Readiness,
     /// Whether TERM was sent.
     got_term: bool,
@@ -144,9 +144,9 @@ enum Readiness {
 #[derive(Clone, Copy, Debug)]
 enum Cleanup {
     Due(Instant, RunExit),
-    Running(Child),
+    Running(ChildProcess),
     /// As [`Cleanup::Running`]; after `k`, runsv exits without waiting.
-    GivenUp(Child),
+    GivenUp(ChildProcess),
 }
 
 #[derive(Debug)]
@@ -265,7 +265,7 @@ impl Machine {
         self.child().map(|child| child.pid)
     }
 
-    fn child(&self) -> Option<Child> {
+    fn child(&self) -> Option<ChildProcess> {
         match self.state {
             Up(run) => Some(run.child),
             Finish(Cleanup::Running(child) | Cleanup::GivenUp(child), _) => Some(child),
@@ -344,7 +344,10 @@ impl Machine {
         self.state = match self.state {
             Finish(_, start_pending) => {
                 let kill_at = self.config.finish_timeout.map(|time| now.instant + time);
-                Finish(Cleanup::Running(Child { pid, kill_at }), start_pending)
+                Finish(
+                    Cleanup::Running(ChildProcess { pid, kill_at }),
+                    start_pending,
+                )
             }
             Down | Delayed(_) | Up(_) | Failed => {
                 self.starts += 1;
@@ -353,7 +356,7 @@ impl Machine {
                 self.not_before = now.instant + MIN_RESTART_INTERVAL;
                 let kill_at = None;
                 Up(Run {
-                    child: Child { pid, kill_at },
+                    child: ChildProcess { pid, kill_at },
                     readiness: if self.config.expects_readiness {
                         Readiness::Pending
                     } else {

@@ -113,7 +113,7 @@ pub fn runsvdir(
     let mut forced = false;
     loop {
         if forced || next_scan <= Instant::now() {
-            let result = scan_dir.inside(|scan_dir, state| {
+            let result = scan_dir.run_inside(|scan_dir, state| {
                 scan_dir.scan(&mut scanner, state, forced);
                 if forced {
                     record_rescan(&report);
@@ -153,7 +153,7 @@ pub fn runsvdir(
         forced = signals.rescan.drain();
         signals.children.drain();
         let missing = scanner.reap_children();
-        let entered = scan_dir.inside(|scan_dir, _| {
+        let entered = scan_dir.run_inside(|scan_dir, _| {
             scanner.replace(missing);
             scanner.add_new_links(scan_dir.new_names.as_ref());
         });
@@ -201,15 +201,15 @@ struct ScanDir<'a> {
 }
 
 impl ScanDir<'_> {
-    /// Runs `act` in the directory.
-    fn inside(
+    /// Runs `action` in the directory.
+    fn run_inside(
         &mut self,
-        act: impl FnOnce(&mut Self, ScanDirState),
+        action: impl FnOnce(&mut Self, ScanDirState),
     ) -> Result<(), RunsvdirWarning<'static>> {
         let status = stat(self.name).map_err(RunsvdirWarning::Stat)?;
         chdir(self.name).map_err(RunsvdirWarning::Enter)?;
         let directory = DirectoryId::of(&status);
-        act(self, (directory, status.st_mtime, status.st_mtime_nsec));
+        action(self, (directory, status.st_mtime, status.st_mtime_nsec));
         self.origin.enter().map_err(RunsvdirWarning::Enter)
     }
 

@@ -90,7 +90,7 @@ pub fn runsv(
         }
         None => None,
     };
-    let control = ControlFifo::open_fifo(files)?;
+    let control = ControlFifo::open_strict(files)?;
     let machine = Machine::new(Ruleset::Runsv(Role::Service), want, Moment::now());
     let mut service = Service::new(files, lock, control, machine);
     let mut family = Runsv {
@@ -100,7 +100,7 @@ pub fn runsv(
     };
     family.publish(&mut service, Role::Service);
     if let Some((lock, LoggerSetup { want, pipe })) = logger {
-        let control = ControlFifo::open_fifo(&names::LOGGER)?;
+        let control = ControlFifo::open_strict(&names::LOGGER)?;
         let machine = Machine::new(Ruleset::Runsv(Role::Logger), want, Moment::now());
         let service = Service::new(&names::LOGGER, lock, control, machine);
         family.logger = Some(Logger {

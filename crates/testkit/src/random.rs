@@ -1,7 +1,7 @@
 //! Randomised comparison: the same generated case on the reference and on
 //! ours.
 //!
-//! The cases follow from a seed, so that one that fails can be run again:
+//! The cases follow from a seed, so that a failed case can be run again:
 //! `DAEMONTOOLS_SEED` sets it, `DAEMONTOOLS_CASES` multiplies the number of
 //! cases, and `DAEMONTOOLS_SECONDS` bounds the time of each comparison.
 
@@ -55,9 +55,9 @@ pub fn compare(
     let mut done = 0;
     while done < cases && start.elapsed() < bound {
         let seed = seed + done;
-        let told = Told { name, seed };
+        let print_on_panic = PrintSeedOnPanic { name, seed };
         case(&mut fastrand::Rng::with_seed(seed), &pair);
-        std::mem::forget(told);
+        std::mem::forget(print_on_panic);
         done += 1;
     }
     say(&format!(
@@ -66,12 +66,12 @@ pub fn compare(
 }
 
 /// Prints the seed of a case that panics.
-struct Told<'a> {
+struct PrintSeedOnPanic<'a> {
     name: &'a str,
     seed: u64,
 }
 
-impl Drop for Told<'_> {
+impl Drop for PrintSeedOnPanic<'_> {
     fn drop(&mut self) {
         say(&format!(
             "{}: the case of DAEMONTOOLS_SEED={} differs",

@@ -10,7 +10,7 @@ use nix::unistd::fchdir;
 
 use crate::file;
 
-/// The directory to which a program returns after each other one that it enters.
+/// The directory to which a program returns after each visit to another directory.
 #[derive(Debug)]
 pub struct Origin(OwnedFd);
 

@@ -55,8 +55,8 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 fn service_name(dir: &CStr) -> CString {
     let mut elements = dir.to_bytes().rsplit(|&byte| byte == b'/');
     let called = elements.find(|element| !element.is_empty());
-    let here = getcwd().unwrap_or_default();
-    let mut above = here.iter().rev().map(OsStr::as_bytes);
+    let current = getcwd().unwrap_or_default();
+    let mut above = current.iter().rev().map(OsStr::as_bytes);
     let real = above.next().unwrap_or_default();
     let name = match called {
         None | Some(b"." | b"..") => real,

@@ -31,7 +31,7 @@ const NO_STEPS: Steps = [None; 3];
 impl Machine {
     /// Changes the state by a command; returns the steps for the caller to
     /// take. There are none unless `run` runs.
-    pub(crate) fn command(
+    pub(crate) fn apply_command(
         &mut self,
         command: Command,
         now: Moment,

@@ -234,7 +234,7 @@ fn live(random: &mut fastrand::Rng) {
                 let asked = letter == b'd'
                     || letter == b'x' && config.exit_implies_down && model.want != Want::Down;
                 let command = Command::from_byte(letter).unwrap();
-                let steps: Vec<_> = machine.command(command, at(now)).collect();
+                let steps: Vec<_> = machine.apply_command(command, at(now)).collect();
                 assert!(runs || steps.is_empty());
                 let stop = [config.down_signal, Signal::SIGCONT].map(CommandStep::Signal);
                 assert_eq!(steps.starts_with(&stop), runs && asked);

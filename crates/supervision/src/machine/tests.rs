@@ -12,7 +12,7 @@ fn due(machine: &Machine) -> Option<Instant> {
 
 /// The steps of a command, as letters of programs and names of signals.
 fn done(machine: &mut Machine, command: Command, now: Moment) -> String {
-    let steps = machine.command(command, now).map(|step| match step {
+    let steps = machine.apply_command(command, now).map(|step| match step {
         CommandStep::Signal(signal) => signal.to_string(),
         CommandStep::Program { letter, otherwise } => {
             let signal = otherwise.map(|signal| signal.to_string());
@@ -51,17 +51,17 @@ fn restart_comes_a_second_after_last_start() {
 fn down_cancels_scheduled_start() {
     let (mut machine, now) = up();
     machine.record_exit(SERVICE, ENDED, false, now);
-    assert_eq!(machine.command(Command::Down, now).count(), 0);
+    assert_eq!(machine.apply_command(Command::Down, now).count(), 0);
     assert_eq!(due(&machine), None);
     // The next start still keeps its distance from the last one.
-    let _ = machine.command(Command::Once, now);
+    let _ = machine.apply_command(Command::Once, now);
     assert_eq!(due(&machine), Some(after(now, 1000).instant));
 }
 
 #[test]
 fn down_sends_term_and_then_cont() {
     let (mut machine, now) = up();
-    let _ = machine.command(Command::Pause, now);
+    let _ = machine.apply_command(Command::Pause, now);
     assert!(machine.report().status.paused);
     assert_eq!(done(&mut machine, Command::Down, now), "SIGTERM SIGCONT");
     assert!(!machine.report().status.paused);
@@ -72,7 +72,7 @@ fn down_sends_term_and_then_cont() {
 #[test]
 fn exit_waits_for_run_and_prevents_restart() {
     let (mut machine, now) = up();
-    assert_eq!(machine.command(Command::Exit, now).count(), 0);
+    assert_eq!(machine.apply_command(Command::Exit, now).count(), 0);
     // The exit of another process is ignored.
     machine.record_exit(Pid::from_raw(8), ENDED, false, now);
     assert_eq!(machine.child_pid(), Some(SERVICE));
@@ -87,11 +87,11 @@ fn failed_fork_is_retried_after_a_minute() {
     let now = Moment::now();
     let mut machine = Machine::new(Ruleset::Supervise, Want::Down, now);
     assert_eq!(due(&machine), None);
-    assert_eq!(machine.command(Command::Up, now).count(), 0);
+    assert_eq!(machine.apply_command(Command::Up, now).count(), 0);
     assert_eq!(due(&machine), Some(now.instant));
     machine.record_failed_fork(now);
     assert_eq!(due(&machine), Some(after(now, 60_000).instant));
-    let _ = machine.command(Command::Down, now);
+    let _ = machine.apply_command(Command::Down, now);
     assert_eq!(due(&machine), None);
 }
 
@@ -130,7 +130,7 @@ fn finish_delays_down_and_gets_no_signals() {
     assert_eq!(machine.report().state, Some(ServiceState::Finish));
     assert_eq!(done(&mut machine, Command::Down, now), "");
     assert_eq!(due(&machine), None);
-    let _ = machine.command(Command::Up, now);
+    let _ = machine.apply_command(Command::Up, now);
     machine.record_exit(FINISH, ENDED, true, after(now, 300));
     assert_eq!(due(&machine), Some(after(now, 1300).instant));
 }
@@ -150,7 +150,7 @@ fn kill_during_finish_allows_exit_under_runsv() {
     let (mut machine, now) = up_under_runsv();
     machine.record_exit(SERVICE, ENDED, true, now);
     machine.record_start(FINISH, now);
-    let _ = machine.command(Command::Exit, now);
+    let _ = machine.apply_command(Command::Exit, now);
     assert!(!machine.should_exit());
     assert_eq!(done(&mut machine, Command::Kill, now), "");
     assert!(machine.should_exit());
@@ -223,7 +223,7 @@ fn state_file_follows_life_of_service() {
         next_start: None,
     };
     assert_eq!(machine.state_file(), ready);
-    let _ = machine.command(Command::Pause, after(2));
+    let _ = machine.apply_command(Command::Pause, after(2));
     machine.record_exit(SERVICE, ExitStatus::from_raw(3 << 8), true, after(3));
     machine.record_start(FINISH, after(3));
     let finish = StateFile {

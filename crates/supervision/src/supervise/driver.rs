@@ -168,7 +168,7 @@ impl Supervisor<'_> {
         let Some(service) = self.service_mut(role) else {
             return;
         };
-        for step in service.machine.command(command, Moment::now()) {
+        for step in service.machine.apply_command(command, Moment::now()) {
             let signal = match step {
                 CommandStep::Signal(signal) => Some(signal),
                 CommandStep::Program { letter, otherwise } => {

@@ -1,5 +1,5 @@
-//! The families of programs that share the loop, and the few acts in which
-//! they differ.
+//! The families of programs that share the loop, and the few operations in
+//! which they differ.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -84,7 +84,7 @@ impl Family<'_> {
         }
     }
 
-    /// Acts on an exit of the service's `run`, which the machine knows.
+    /// Handles an exit of the service's `run`, which the machine has recorded.
     pub(super) fn on_exit(&mut self, service: &mut Service, exit: RunExit, now: Moment) {
         match self {
             Family::Supervise(_) | Family::Runsv(_) => {}
@@ -95,7 +95,7 @@ impl Family<'_> {
         }
     }
 
-    /// Acts before the commands of one read.
+    /// Prepares for the commands of one read.
     pub(super) fn before_commands(
         &mut self,
         service: &mut Service,
@@ -123,7 +123,7 @@ impl Family<'_> {
         }
     }
 
-    /// Whether the family's own signal asks to exit.
+    /// Takes the exit signal of the family; whether it arrived.
     pub(super) fn take_exit_signal(&self) -> bool {
         match self {
             Family::Supervise(_) | Family::Extended(_) => false,

@@ -49,7 +49,7 @@ pub enum RunsvWarning<'a> {
 
 /// The state of runsv besides the machine of its service.
 pub(super) struct Runsv<'a> {
-    /// Reports SIGTERM, which asks to exit.
+    /// Reports SIGTERM, which requests the exit.
     pub(super) terminated: &'a SignalPipe,
     pub(super) logger: Option<Logger>,
     pub(super) warn: &'a dyn Fn(RunsvWarning<'_>),

@@ -88,7 +88,7 @@ impl ScanLoop<'_> {
         });
         let watched: Vec<_> = watched.map(|(directory, _)| directory).collect();
         let code = watched.into_iter().find_map(|directory| {
-            let snapshot = self.inside(directory, Role::Service, ServiceSnapshot::read)?;
+            let snapshot = self.run_inside(directory, Role::Service, ServiceSnapshot::read)?;
             essential_exit_code(&snapshot.ok()?)
         });
         if let Some(code) = code {

@@ -30,10 +30,10 @@ impl ScanLoop<'_> {
     /// Begins the shutdown of a service and its logger.
     pub(super) fn begin_shutdown(&mut self, directory: DirectoryId) {
         let timeout = |role| {
-            let timeout = self.inside(directory, role, stop_timeout);
+            let timeout = self.run_inside(directory, role, stop_timeout);
             timeout.unwrap_or(Some(DEFAULT_STOP_TIMEOUT))
         };
-        let logger_exits = || self.inside(directory, Role::Logger, exit_implies_down);
+        let logger_exits = || self.run_inside(directory, Role::Logger, exit_implies_down);
         let config = StopConfig {
             service: timeout(Role::Service),
             logger: timeout(Role::Logger),
@@ -56,7 +56,7 @@ impl ScanLoop<'_> {
     fn stop_foreign(&mut self, directory: DirectoryId, role: Role, timeout: Option<Duration>) {
         if self.scanner.table.pid(directory, role).is_none() {
             let stop = || ForeignSupervisor::stop(exit_command(role), timeout);
-            let foreign = self.inside(directory, role, stop);
+            let foreign = self.run_inside(directory, role, stop);
             self.foreign.extend(foreign.flatten());
         }
     }
@@ -123,7 +123,7 @@ impl ScanLoop<'_> {
                 }
             }
             StopAction::CheckFinish => {
-                let finish_runs = self.inside(directory, role, finish_runs) == Some(true);
+                let finish_runs = self.run_inside(directory, role, finish_runs) == Some(true);
                 if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
                     shutdown.stop.on_finish_check(finish_runs, Instant::now());
                 }
@@ -149,7 +149,7 @@ impl ScanLoop<'_> {
             // A stopped supervise reads no commands.
             signal_process(supervisor, Signal::SIGCONT);
         }
-        let delivery = self.inside(directory, role, send);
+        let delivery = self.run_inside(directory, role, send);
         let delivery = delivery.unwrap_or(Delivery::Failed);
         if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
             shutdown.stop.on_delivery(delivery, Instant::now());
@@ -163,21 +163,21 @@ impl ScanLoop<'_> {
         delivery
     }
 
-    /// Runs `act` in the directory of a role, which is found by the name of the
+    /// Runs `action` in the directory of a role, which is found by the name of the
     /// service or by the working directory of its supervise. None if neither
     /// leads there.
-    pub(super) fn inside<T>(
+    pub(super) fn run_inside<T>(
         &self,
         directory: DirectoryId,
         role: Role,
-        act: impl FnOnce() -> T,
+        action: impl FnOnce() -> T,
     ) -> Option<T> {
         let root = &self.signals?.root;
         let table = &self.scanner.table;
         let supervisor = table.pid(directory, role);
         let entered = enter_by_name(table.name(directory)?, directory, role)
             || supervisor.is_some_and(|supervisor| enter_as(supervisor, directory, role));
-        let result = entered.then(act);
+        let result = entered.then(action);
         // Entering an open directory needs no lookup.
         let _ = root.enter();
         result
