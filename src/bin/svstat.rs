@@ -50,7 +50,8 @@ fn describe(record: &mut [u8; LENGTH]) -> String {
         Ok(normally_up) => normally_up,
         Err(error) => return failure("unable to stat down", error),
     };
-    let status = match probe().and_then(|_| read_status(record)) {
+    // One descriptor at a time.
+    let status = match probe().map(drop).and_then(|()| read_status(record)) {
         Ok(status) => Status::decode(status),
         Err(ClientError {
             operation: Operation::Read,

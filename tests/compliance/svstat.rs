@@ -14,6 +14,7 @@ compliance!(
     a_short_record_is_a_bad_format,
     bytes_after_record_are_ignored,
     unreadable_status_repeats_the_previous_one,
+    status_needs_one_free_descriptor,
     status_line_has_every_clause,
     seconds_are_counted_from_whole_seconds,
     seconds_of_a_record_of_noise,
@@ -121,6 +122,13 @@ fn unreadable_status_repeats_the_previous_one(sandbox: &Sandbox) {
     sandbox
         .sh(&record(IN_FUTURE, "07000000", "0175").replace("svstat s", "svstat s d"))
         .prints("s: up (pid 7) 0 seconds, paused\nd: up (pid 7) 0 seconds, paused\n");
+}
+
+fn status_needs_one_free_descriptor(sandbox: &Sandbox) {
+    let script = record(IN_FUTURE, "00000000", "0075");
+    sandbox
+        .sh(&script.replace("svstat s", "ulimit -n 5; svstat s"))
+        .prints("s: down 0 seconds, normally up, want up\n");
 }
 
 fn status_line_has_every_clause(sandbox: &Sandbox) {
