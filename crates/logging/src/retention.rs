@@ -211,6 +211,39 @@ mod tests {
     }
 
     #[test]
+    fn oldest_files_go_until_total_is_within_limit() {
+        let sizes = [40, 30, 20, 10];
+        for (files, bytes, current, removed, limit) in [
+            (9, 100, 0, 0, 0),
+            (9, 99, 0, 1, 39),
+            (9, 100, 1, 1, 40),
+            (9, 60, 0, 1, 0),
+            (9, 59, 0, 2, 29),
+            (9, 10, 0, 3, 0),
+            (9, 100, 90, 3, 90),
+            // `current` alone exceeds the limit, and no old file is left.
+            (9, 9, 0, 4, usize::MAX),
+            (9, 100, 91, 4, usize::MAX),
+            (9, 100, 500, 4, usize::MAX),
+            // The stricter of the two limits counts.
+            (3, 99, 0, 2, 69),
+            (3, 20, 0, 3, 10),
+            (1, 1000, 0, 4, usize::MAX),
+        ] {
+            let limits = Limits {
+                files,
+                bytes: Some(bytes),
+            };
+            let old = files_of_sizes(&sizes);
+            let excess = excess(LogPolicy::Multilog, old.clone(), limits, current);
+            let case = format!("{limits:?}, current {current}");
+            assert_eq!(excess.current_limit, limit, "{case}");
+            let names = old[..removed].iter().map(|file| file.name.clone());
+            assert_eq!(excess.remove, names.collect::<Vec<_>>(), "{case}");
+        }
+    }
+
+    #[test]
     fn removed_files_match_a_naive_model() {
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..20_000 {

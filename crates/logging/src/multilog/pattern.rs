@@ -78,6 +78,43 @@ fn split_star(text: &[u8]) -> (&[u8], &[u8]) {
 mod tests {
     use super::StarPattern;
 
+    fn matches(pattern: &str, line: &str) -> bool {
+        StarPattern::new(pattern.as_bytes()).matches(line.as_bytes())
+    }
+
+    #[test]
+    fn pattern_without_star_matches_itself_only() {
+        assert!(matches("hello", "hello"));
+        assert!(!matches("hello", "hello world"));
+        assert!(!matches("hello", "hell"));
+        assert!(matches("", ""));
+        assert!(!matches("", "a"));
+    }
+
+    #[test]
+    fn star_at_the_end_matches_any_rest() {
+        assert!(matches("*", ""));
+        assert!(matches("a*", "a"));
+        assert!(matches("a*", "abc"));
+        assert!(!matches("a*", "b"));
+    }
+
+    #[test]
+    fn star_stops_at_the_next_character() {
+        assert!(matches("*: *", "error: no: x"));
+        assert!(matches("a*c", "abc"));
+        assert!(!matches("a*c", "abcc"));
+        assert!(!matches("*b", "a"));
+    }
+
+    #[test]
+    fn star_after_star_stops_the_first() {
+        assert!(matches("**", "ab*cd"));
+        assert!(!matches("**", "abcd"));
+        assert!(matches("**d", "ab*cd"));
+        assert!(!matches("**d", "ab*cdd"));
+    }
+
     /// The definition in the manual.
     fn matches_by_manual(pattern: &[u8], line: &[u8]) -> bool {
         match (pattern, line) {

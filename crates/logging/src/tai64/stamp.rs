@@ -43,6 +43,29 @@ mod tests {
 
     const LABEL: &[u8; TEXT] = b"@400000004d52960a0ebe121c";
 
+    fn stamped(pieces: &[&str]) -> String {
+        let (mut stamper, mut output) = (Stamper::default(), Vec::new());
+        for fragment in pieces {
+            stamper.stamp(fragment.as_bytes(), LABEL, &mut output);
+        }
+        let label = std::str::from_utf8(LABEL).unwrap();
+        String::from_utf8(output).unwrap().replace(label, "@")
+    }
+
+    #[test]
+    fn each_line_gets_one_label() {
+        assert_eq!(stamped(&["a\n\nb\nc"]), "@ a\n@ \n@ b\n@ c");
+        assert_eq!(stamped(&[]), "");
+    }
+
+    #[test]
+    fn line_in_pieces_gets_one_label() {
+        assert_eq!(
+            stamped(&["a", "", "b\n", "", "c", "\n", "\n"]),
+            "@ ab\n@ c\n@ \n"
+        );
+    }
+
     #[test]
     fn pieces_and_bytes_get_the_same_labels() {
         let mut random = fastrand::Rng::with_seed(1);
