@@ -35,7 +35,7 @@ mod tai64nlocal;
 use testkit::{Running, Sandbox};
 
 /// Starts supervise on the service directory `s` and waits until it runs.
-fn supervise(sandbox: &Sandbox) -> Running {
+pub(crate) fn supervise(sandbox: &Sandbox) -> Running {
     sandbox.start_supervisor("supervise", "s")
 }
 

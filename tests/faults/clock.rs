@@ -1,9 +1,9 @@
-//! The clock goes back and forth by a day. The machine's own does not: each
-//! look of a program at the clock is answered by the test.
+//! Clock steps of a day, forward and back. The machine's clock does not change:
+//! the test replaces each time that a program reads.
 //!
-//! Programs ask the vDSO, memory that the system maps into them, for the time.
-//! ptrace can hide that from a program as it starts, so that it asks the
-//! system, and can change what the system answers.
+//! Programs read the time from the vDSO, code that the kernel maps into each
+//! process. ptrace hides the vDSO from a starting program. The program then
+//! calls the kernel, and ptrace changes the result.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -21,13 +21,13 @@ use testkit::{Outcome, Sandbox, compliance, kill, say};
 
 use crate::compliance::multilog::line;
 
-/// A moment, in microseconds of Unix time.
+/// A time, in microseconds since the Unix epoch.
 const NOW: i64 = 1_800_000_000_123_456;
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// What a program finds on its stack about the vDSO, and how it reads
-/// something that it need not know.
+/// The type of the vDSO's entry in the auxiliary vector, and the type of an
+/// entry that programs ignore.
 const AT_SYSINFO_EHDR: c_long = 33;
 const AT_IGNORE: c_long = 1;
 
@@ -38,7 +38,7 @@ compliance!(
     removal_by_least_label_if_clock_goes_back,
 );
 
-/// A stopped process, whose memory is read and written.
+/// The memory of a stopped process.
 struct Memory(Pid);
 
 impl Memory {
@@ -52,9 +52,10 @@ impl Memory {
         ptrace::write(self.0, address, word).unwrap();
     }
 
-    /// Hides the vDSO from a program that has not begun yet. On its stack are
-    /// the number of arguments, these, a zero, the environment, a zero, and
-    /// pairs of words, the last of which begins with a zero.
+    /// Hides the vDSO from a program at its first instruction. The stack holds
+    /// the number of arguments, the arguments, a zero, the environment, a zero,
+    /// and the auxiliary vector: pairs of words up to a pair that begins with a
+    /// zero.
     fn hide_vdso(&self) {
         let mut place = ptrace::getregs(self.0).unwrap().rsp + 8;
         for _ in 0..2 {
@@ -71,9 +72,8 @@ impl Memory {
         }
     }
 
-    /// Changes what the system has just answered, if it was asked for the
-    /// time.
-    fn answer(&self, mut now: impl FnMut() -> i64) {
+    /// Replaces the time in the result of a system call that returns the time.
+    fn replace_time(&self, mut now: impl FnMut() -> i64) {
         let mut registers = ptrace::getregs(self.0).unwrap();
         match c_long::try_from(registers.orig_rax).unwrap_or(-1) {
             libc::SYS_clock_gettime if registers.rdi == 0 => {
@@ -95,9 +95,9 @@ impl Memory {
     }
 }
 
-/// Runs a program, each of whose reads returns one of `chunks` and each of
-/// whose looks at the clock sees the next of `moments`; returns how many of
-/// them were left. None if processes cannot be traced here.
+/// Runs a program. Each read returns the next of `chunks`, and each read of the
+/// clock returns the next of `moments`. Returns the outcome and the number of
+/// unused moments. None if processes cannot be traced.
 fn run(
     sandbox: &Sandbox,
     program: &str,
@@ -126,15 +126,17 @@ fn run(
                 }
             }
         });
-        trace(pid, || *moments.next().expect("one more look at the clock"));
+        trace(pid, || {
+            *moments.next().expect("a moment for each read of the clock")
+        });
     });
     Some((running.wait(), moments.len()))
 }
 
-/// Goes with a stopped process that is to become a program, up to its end.
+/// Traces a stopped shell through its exec of the program, up to the exit.
 fn trace(pid: Pid, mut now: impl FnMut() -> i64) {
     let memory = Memory(pid);
-    let mut has_begun = false;
+    let mut has_execed = false;
     let mut within_call = false;
     let mut signal = None;
     let mut options = ptrace::Options::PTRACE_O_TRACESYSGOOD;
@@ -152,13 +154,13 @@ fn trace(pid: Pid, mut now: impl FnMut() -> i64) {
                     return;
                 }
                 memory.hide_vdso();
-                has_begun = true;
+                has_execed = true;
             }
             WaitStatus::PtraceSyscall(_) => {
                 within_call = !within_call;
-                // The call that made it the program is over now, too.
-                if has_begun && !within_call {
-                    memory.answer(&mut now);
+                // The first return after the exec is the return of execve.
+                if has_execed && !within_call {
+                    memory.replace_time(&mut now);
                 }
             }
             WaitStatus::Stopped(_, Signal::SIGSTOP) => {}
@@ -178,10 +180,10 @@ fn skip() {
     say("skipped, processes cannot be traced: the clock going back");
 }
 
-/// Moments that do not follow each other.
+/// Times of the clock, out of order.
 const MOMENTS: [i64; 5] = [NOW, NOW - DAY, NOW + DAY, NOW - 1, NOW + 1];
 
-/// A line for each of the moments, and all of them stamped.
+/// A line for each moment, and the text of all lines with their labels.
 fn lines() -> (Vec<Vec<u8>>, String) {
     let lines: Vec<_> = ('a'..)
         .map(|letter| format!("{letter}\n"))
@@ -243,7 +245,8 @@ fn removal_by_least_label_if_clock_goes_back(sandbox: &Sandbox) {
     };
     outcome.succeeds();
     assert_eq!(left, 0);
-    // Two are kept: what ended a day ago went as soon as there were three.
+    // Two old files are kept. The file labelled a day earlier sorts first and
+    // is removed when a third appears.
     let first = |name: String| sandbox.read(format!("m/{name}"))[0];
     assert_eq!(sandbox.sh("ls m | grep @").stdout.len(), 2 * 28);
     assert_eq!(first(format!("{}.s", label(NOW + DAY))), b'g');

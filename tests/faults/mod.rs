@@ -1,3 +1,7 @@
+//! Failures below the programs: kills and signals, full disks and exceeded
+//! quotas, power loss, clock steps, exhausted descriptors, unusable standard
+//! errors, hostile directories, and random input.
+
 #[cfg(target_arch = "x86_64")]
 mod clock;
 mod multilog_full;
@@ -25,8 +29,8 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use testkit::Sandbox;
 
-/// How long a test keeps disturbing that could do so for ever: so many
-/// milliseconds, or minutes by `DAEMONTOOLS_MINUTES`.
+/// The duration of a random test: the given milliseconds, or the minutes in
+/// `DAEMONTOOLS_MINUTES` if they are longer.
 pub(crate) fn span(milliseconds: u64) -> Duration {
     let minutes = std::env::var("DAEMONTOOLS_MINUTES").map_or(0, |minutes| {
         minutes.parse().expect("DAEMONTOOLS_MINUTES is a number")
@@ -34,26 +38,25 @@ pub(crate) fn span(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds.max(60_000 * minutes))
 }
 
-/// A directory where no log waits for a disk, if the system has such a place.
+/// A temporary directory, in memory if `/dev/shm` exists: fsync is fast there.
 pub(crate) fn in_memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
 }
 
-/// The status record in a service directory, if there is one to be read.
+/// The status record in a service directory. None if no complete record exists.
 fn record(sandbox: &Sandbox, dir: &str) -> Option<[u8; 18]> {
     let record = fs::read(sandbox.path(format!("{dir}/supervise/status"))).ok()?;
     record.try_into().ok()
 }
 
-/// The pid in a status record.
+/// The pid in a status record; 0 without a process.
 fn pid_of(record: [u8; 18]) -> i32 {
     i32::from_le_bytes(record[12..16].try_into().unwrap())
 }
 
-/// The children of a process, dead ones among them that it has not taken
-/// leave of.
+/// The children of a process, including zombies.
 fn children(pid: Pid) -> Vec<Pid> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let children = children.unwrap_or_default();
@@ -61,18 +64,18 @@ fn children(pid: Pid) -> Vec<Pid> {
     pids.map(Pid::from_raw).collect()
 }
 
-/// Whether a process has ended and its parent has not taken leave of it.
+/// Whether a process has exited and its parent has not reaped it.
 fn is_zombie(pid: Pid) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status.contains("State:\tZ")
 }
 
-/// How many descriptors a process has.
+/// The number of open descriptors of a process.
 fn descriptors(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// The directory in which a process is.
+/// The working directory of a process.
 fn directory(pid: Pid) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
@@ -91,7 +94,7 @@ fn steady<T: PartialEq>(sandbox: &Sandbox, read: impl Fn() -> T) -> T {
     last
 }
 
-/// What a process keeps in memory that no file holds, in KB.
+/// The anonymous memory of a process, in KB.
 fn memory(pid: Pid) -> Option<u64> {
     let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let line = memory

@@ -1,5 +1,5 @@
-//! A file system that is full: multilog says so and waits, and when there is
-//! room again every byte is there.
+//! Full file systems: multilog prints a warning and retries. Once space is
+//! freed, the log holds every byte.
 
 use testkit::{Sandbox, compliance, say};
 
@@ -10,63 +10,69 @@ compliance!(
     term_on_full_disk_waits_for_room,
 );
 
-/// A file system that is full from the start, and what multilog says of it
-/// before it has room again.
+/// A full file system, and the warnings of multilog until space is freed.
 struct Full {
-    /// What there is none of left.
-    of: &'static str,
-    words: &'static str,
-    says: &'static str,
+    /// The command that uses up all bytes or all inodes.
+    fill: &'static str,
+    arguments: &'static str,
+    stderr: &'static str,
 }
 
 const BYTES: &str = "head -c 56k /dev/zero >m/filler";
-const FILES: &str = "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null";
+
+/// Uses up all inodes.
+pub(super) const ALL_FILES: &str =
+    "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null";
+
+/// Leaves one inode free.
+pub(super) const ALL_FILES_BUT_ONE: &str =
+    "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null; rm m/filler.0";
 
 const ALL: &[Full] = &[
     Full {
-        of: BYTES,
-        words: "./m",
-        says: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
+        fill: BYTES,
+        arguments: "./m",
+        stderr: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
     },
     Full {
-        of: BYTES,
-        words: "t n100 ./m",
-        says: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
+        fill: BYTES,
+        arguments: "t n100 ./m",
+        stderr: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
     },
     Full {
-        of: BYTES,
-        words: "s4096 n100 ./m",
-        says: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
+        fill: BYTES,
+        arguments: "s4096 n100 ./m",
+        stderr: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
     },
     Full {
-        of: BYTES,
-        words: "t s4096 n100 ./m",
-        says: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
+        fill: BYTES,
+        arguments: "t s4096 n100 ./m",
+        stderr: "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n",
     },
     Full {
-        of: BYTES,
-        words: "s4096 n100 '!tr a-z A-Z' ./m",
-        says: "tr: write error: No space left on device\n\
+        fill: BYTES,
+        arguments: "s4096 n100 '!tr a-z A-Z' ./m",
+        stderr: "tr: write error: No space left on device\n\
             multilog: warning: processor failed in ./m, pausing\n",
     },
-    // The rotation itself finds no room.
+    // The rotation cannot create a file.
     Full {
-        of: FILES,
-        words: "s4096 n100 ./m",
-        says: "multilog: warning: unable to create ./m/current, pausing: out of disk space\n",
+        fill: ALL_FILES,
+        arguments: "s4096 n100 ./m",
+        stderr: "multilog: warning: unable to create ./m/current, pausing: out of disk space\n",
     },
-    // Room for the next current, and none for its processor.
+    // A single free inode: enough for the new current, not for the processor's output.
     Full {
-        of: "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null; rm m/filler.0",
-        words: "s4096 n100 '!tr a-z A-Z' ./m",
-        says: "multilog: fatal: unable to run tr a-z A-Z: out of disk space\n\
+        fill: ALL_FILES_BUT_ONE,
+        arguments: "s4096 n100 '!tr a-z A-Z' ./m",
+        stderr: "multilog: fatal: unable to run tr a-z A-Z: out of disk space\n\
             multilog: warning: processor failed in ./m, pausing\n",
     },
-    // Room for the next current, and none for the new name of the last.
+    // A single free inode: enough for the new current, not for the link to the old file.
     Full {
-        of: "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null; rm m/filler.0",
-        words: "t s4096 n100 ./m",
-        says: "multilog: warning: unable to link to ./m/@LABEL.s, pausing: out of disk space\n",
+        fill: ALL_FILES_BUT_ONE,
+        arguments: "t s4096 n100 ./m",
+        stderr: "multilog: warning: unable to link to ./m/@LABEL.s, pausing: out of disk space\n",
     },
 ];
 
@@ -76,17 +82,20 @@ pub(crate) fn input() -> String {
     (1..=400).map(line).collect()
 }
 
-/// Runs multilog in a file system of 64 KB in a name space of its own, from
-/// which `log` is what comes of it. There is room again once `then` is done.
+/// A script that runs multilog on a file system of 64 KB in a mount namespace
+/// and copies the final log directory to `log`. The script runs `then` before
+/// it frees space.
 fn script(n: usize, full: &Full, then: &str) -> String {
-    let Full { of, words, .. } = full;
+    let Full {
+        fill, arguments, ..
+    } = full;
     format!(
         "mkdir {n}; cd {n}; mkdir m
         mount -t tmpfs -o size=64k,nr_inodes=50 none m || exit 99
         multilog ./m </dev/null || exit
-        {of}
-        multilog {words} 2>said <../input & PID=$!
-        until grep -qs pausing said; do sleep .05; done
+        {fill}
+        multilog {arguments} 2>warnings <../input & PID=$!
+        until grep -qs pausing warnings; do sleep .05; done
         {then}
         rm -f m/filler*
         wait $PID; code=$?
@@ -95,14 +104,13 @@ fn script(n: usize, full: &Full, then: &str) -> String {
     )
 }
 
-/// Those for all file systems.
+/// The scripts for all full file systems.
 fn scripts(then: &str) -> impl Iterator<Item = String> {
     let all = ALL.iter().enumerate();
     all.map(move |(n, full)| script(n, full, then))
 }
 
-/// Runs one script for each file system that is full, all at once; None if
-/// none can be made.
+/// Runs the scripts at the same time. None if no file system can be mounted.
 pub(crate) fn run(sandbox: &Sandbox, scripts: impl IntoIterator<Item = String>) -> Option<()> {
     sandbox.write("input", input());
     let start = |script: String| {
@@ -115,13 +123,13 @@ pub(crate) fn run(sandbox: &Sandbox, scripts: impl IntoIterator<Item = String>) 
     for (n, running) in running.into_iter().enumerate() {
         let outcome = running.wait();
         if !sandbox.exists(format!("{n}/log")) && outcome.code() != Some(0) {
-            // Where no name space can be made, unshare itself says so.
+            // Without permission to make a namespace, unshare prints the error.
             assert!(
                 outcome.code() == Some(99) || outcome.error_text().starts_with("unshare: "),
                 "{outcome:?}"
             );
             say(&format!(
-                "skipped, no file system can be mounted: full ones: {}",
+                "skipped, no file system can be mounted: full file systems: {}",
                 outcome.error_text()
             ));
             return None;
@@ -131,14 +139,15 @@ pub(crate) fn run(sandbox: &Sandbox, scripts: impl IntoIterator<Item = String>) 
     Some(())
 }
 
-/// What a log holds, without labels and the changes of its processor.
+/// The text of a log, without labels and in lower case: processors convert to
+/// upper case.
 pub(crate) fn text(sandbox: &Sandbox, n: usize) -> String {
     let text = masked(contents(sandbox, &format!("{n}/log")).concat());
     text.replace("@LABEL ", "").to_lowercase()
 }
 
-/// Whether this is the line of a file that is finished, or of none that is
-/// ever.
+/// Whether a line of a listing shows a finished file, or one of the two files
+/// that are never finished.
 pub(crate) fn finished(line: &str) -> bool {
     line.starts_with("-rwxr--r-- ") || line.ends_with(" lock") || line.ends_with(" state")
 }
@@ -149,13 +158,17 @@ fn full_disk_loses_no_byte_once_freed(sandbox: &Sandbox) {
     }
     let input = input();
     for (n, full) in ALL.iter().enumerate() {
-        assert_eq!(masked(sandbox.read(format!("{n}/said"))), full.says, "{n}");
-        assert!(text(sandbox, n) == input, "{}", full.words);
+        assert_eq!(
+            masked(sandbox.read(format!("{n}/warnings"))),
+            full.stderr,
+            "{n}"
+        );
+        assert!(text(sandbox, n) == input, "{}", full.arguments);
         let log = files(sandbox, &format!("{n}/log"));
         assert!(log.lines().all(finished), "{log}");
     }
     say(&format!(
-        "multilog, {:?}: {} full file systems, {} bytes fed to each; lost nothing",
+        "multilog, {:?}: {} full file systems, {} bytes written to each, none lost",
         sandbox.subject(),
         ALL.len(),
         input.len()
@@ -169,8 +182,8 @@ fn term_on_full_disk_waits_for_room(sandbox: &Sandbox) {
     let input = input();
     for (n, full) in ALL.iter().enumerate() {
         let text = text(sandbox, n);
-        assert!(input.starts_with(&text), "{}", full.words);
-        assert!(text.ends_with('\n'), "{}", full.words);
+        assert!(input.starts_with(&text), "{}", full.arguments);
+        assert!(text.ends_with('\n'), "{}", full.arguments);
         assert!(files(sandbox, &format!("{n}/log")).contains("-rwxr--r--"));
     }
 }

@@ -1,10 +1,10 @@
-//! One multilog after the other on the same pipe while lines flow, each ended
-//! in the midst of its work; with the mixed subjects, Debian's and ours in
-//! turn.
+//! Killed and terminated loggers: one multilog after another reads the same
+//! pipe, and a signal ends each at work. With the mixed subjects, Debian's and
+//! ours take turns.
 //!
-//! What each of them took from the pipe is known to the byte, so what is in
-//! the log can be held against it: KILL costs no more than what one read
-//! held, TERM costs nothing.
+//! The test knows to the byte which input each logger has read, and compares
+//! the log with this input. SIGKILL loses at most the bytes of one read.
+//! SIGTERM loses nothing.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -39,31 +39,32 @@ fn killed_loggers_lose_at_most_one_read(sandbox: &Sandbox) {
 
 fn terminated_loggers_lose_nothing(sandbox: &Sandbox) {
     for script in ["s32768 n1000000 ./m", "t s32768 n1000000 '!cat' ./m"] {
-        Trial::new(sandbox, script).told_to_end();
+        Trial::new(sandbox, script).terminated();
     }
 }
 
-/// What a logger says while a child of a killed one, on its way to become the
-/// processor, still has the lock; supervise would start another one.
+/// The error of a logger while a child of a killed logger holds the lock: the
+/// child has not yet executed the processor. Under supervise, the logger would
+/// be restarted.
 const LOCKED: &[u8] = b"multilog: fatal: unable to lock directory ./m: temporary failure\n";
 /// A label and the space after it.
 const STAMP: usize = 26;
-/// The beginning of a line that is held until its end comes.
+/// The bytes that multilog buffers of an incomplete line.
 const HELD: usize = 1000;
-/// What multilog takes with one read: 0.76 this much, ours all that the pipe
-/// has.
-const ITS_READ: usize = 1024;
+/// The most bytes that one read of 0.76 returns.
+const ORIGINAL_READ: usize = 1024;
+/// The capacity of the pipe. One read of ours returns up to this many bytes.
 const PIPE: usize = 65_536;
 
-/// Lines without end, on their way into a pipe.
+/// A stream of generated lines, written to a pipe.
 struct Stream {
     rng: Rng,
     reader: File,
     writer: Option<File>,
-    /// All that was made so far.
+    /// The bytes generated so far.
     made: Vec<u8>,
     lines: usize,
-    /// How much of it was written to the pipe.
+    /// The number of bytes written to the pipe and not taken back.
     sent: usize,
 }
 
@@ -81,8 +82,8 @@ impl Stream {
         }
     }
 
-    /// Makes a line of 0 to 5000 bytes, which has its number in front if
-    /// there is room for it.
+    /// Makes a line of 0 to 5000 bytes. The line begins with its number, cut to
+    /// the length of the line.
     fn make(&mut self) {
         let most = *self.rng.choice(&[10, 100, 2000, 5000]).unwrap();
         let length = self.rng.usize(..=most);
@@ -92,8 +93,8 @@ impl Stream {
         self.lines += 1;
     }
 
-    /// Sends what the pipe has room for, up to `goal`; waits a moment if that
-    /// is nothing.
+    /// Writes up to `goal` as much as the pipe has room for. Waits a millisecond
+    /// if the pipe is full.
     fn send(&mut self, goal: usize) {
         while self.made.len() < goal {
             self.make();
@@ -109,8 +110,8 @@ impl Stream {
         }
     }
 
-    /// Takes back what nobody has read; what is left sent was read by a
-    /// logger.
+    /// Takes the unread bytes out of the pipe. The bytes that remain counted in
+    /// `sent` have been read by a logger.
     fn take_back(&mut self) {
         let mut buffer = vec![0; PIPE];
         loop {
@@ -122,7 +123,7 @@ impl Stream {
         }
     }
 
-    /// Ends the input with the line that was made last.
+    /// Writes all generated lines and closes the pipe.
     fn end(&mut self) {
         while self.sent < self.made.len() {
             self.send(self.made.len());
@@ -131,9 +132,9 @@ impl Stream {
     }
 }
 
-/// What one logger took from the stream, and wrote to the log.
+/// The bytes that one logger read from the stream and wrote to the log.
 struct Run {
-    taken: std::ops::Range<usize>,
+    read: std::ops::Range<usize>,
     written: usize,
 }
 
@@ -142,7 +143,7 @@ struct Trial<'a> {
     script: &'a str,
     place: tempfile::TempDir,
     stream: Stream,
-    /// The sizes of the old files that were seen.
+    /// The sizes of the old files seen so far.
     old: HashMap<String, usize>,
     runs: Vec<Run>,
     started: usize,
@@ -175,7 +176,7 @@ impl<'a> Trial<'a> {
         self.sandbox.start(command)
     }
 
-    /// Starts a logger and ends it after it was given something to do.
+    /// Starts a logger, writes input and sends the signal after a random delay.
     fn disturb(&mut self, signal: Signal) -> Running {
         let goal = self.stream.sent + self.stream.rng.usize(..3 * PIPE);
         let mut running = self.start();
@@ -196,10 +197,11 @@ impl<'a> Trial<'a> {
         running
     }
 
-    /// Lets a last logger read to the end.
+    /// Closes the input and runs a last logger on the rest.
     fn end(&mut self) {
         let orphans = || !self.sandbox.processes().is_empty();
-        self.sandbox.wait_until("all have ended", || !orphans());
+        self.sandbox
+            .wait_until("all processes have exited", || !orphans());
         let last = self.start();
         self.stream.end();
         last.wait().succeeds();
@@ -218,7 +220,7 @@ impl<'a> Trial<'a> {
             self.stream.take_back();
             let logged = self.logged();
             self.runs.push(Run {
-                taken: from..self.stream.sent,
+                read: from..self.stream.sent,
                 written: logged - written,
             });
             (from, written) = (self.stream.sent, logged);
@@ -226,7 +228,7 @@ impl<'a> Trial<'a> {
         self.end();
         let logged = self.logged();
         self.runs.push(Run {
-            taken: from..self.stream.sent,
+            read: from..self.stream.sent,
             written: logged - written,
         });
 
@@ -242,22 +244,22 @@ impl<'a> Trial<'a> {
             } else {
                 output.to_owned()
             };
-            let taken = &self.stream.made[run.taken.clone()];
-            let (kept, missing) = taken.split_at(output.len());
-            assert!(output == kept, "what is logged was not read so");
+            let read = &self.stream.made[run.read.clone()];
+            let (kept, missing) = read.split_at(output.len());
+            assert!(output == kept, "the log differs from the input");
             lost += missing.len();
             greatest = greatest.max(missing.len());
             losing += usize::from(!missing.is_empty());
             lines += missing.split(|&byte| byte == b'\n').count() - 1;
         }
         let read = match self.sandbox.subject() {
-            Subject::Reference => ITS_READ,
+            Subject::Reference => ORIGINAL_READ,
             _ => PIPE,
         };
         assert!(greatest <= read + HELD, "{greatest} bytes lost at once");
         say(&format!(
-            "multilog {}, {:?}: killed {} times ({} found the lock held), {} lines of {} bytes fed; lost {lines} lines, {lost} bytes, by \
-             {losing} kills, {greatest} bytes at most; {}",
+            "multilog {}, {:?}: killed {} times ({} found the lock held), {} lines of {} bytes written; {losing} kills lost {lines} lines, \
+             {lost} bytes, at most {greatest} bytes each; {}",
             self.script,
             self.sandbox.subject(),
             self.runs.len() - 1,
@@ -268,19 +270,19 @@ impl<'a> Trial<'a> {
         ));
     }
 
-    fn told_to_end(mut self) {
+    fn terminated(mut self) {
         let start = Instant::now();
         let (mut restarts, mut early) = (0, 0);
         while start.elapsed() < span(700) || restarts < 60 {
             let mut running = self.disturb(SIGTERM);
-            // The line that is being read is waited for.
+            // The logger exits only at the end of a line: feed it byte by byte.
             while running.runs() {
                 let more = self.stream.sent + 1;
                 self.stream.send(more);
             }
             let outcome = running.wait();
             if outcome.signal() == Some(SIGTERM as i32) {
-                // It had not yet asked for the signal, nor read anything.
+                // The logger had neither installed its handler nor read input.
                 early += 1;
             } else {
                 outcome.succeeds();
@@ -292,13 +294,10 @@ impl<'a> Trial<'a> {
         if self.script.starts_with('t') {
             text = unstamped(&text);
         }
-        assert!(
-            text == self.stream.made,
-            "what is logged is not what was fed"
-        );
+        assert!(text == self.stream.made, "the log differs from the input");
         say(&format!(
-            "multilog {}, {:?}: told to end {restarts} times ({early} before it listened), {} lines of {} bytes \
-             fed; lost nothing; {}",
+            "multilog {}, {:?}: terminated {restarts} times ({early} before the handler was installed), {} lines of \
+             {} bytes written, none lost; {}",
             self.script,
             self.sandbox.subject(),
             self.stream.lines,
@@ -307,8 +306,8 @@ impl<'a> Trial<'a> {
         ));
     }
 
-    /// How many bytes the log has, by the rules by which it goes on: of
-    /// `previous` and `processed`, the latter counts if it is finished.
+    /// The number of bytes in the log, by multilog's rule of recovery: a finished
+    /// `processed` counts in place of `previous`.
     fn logged(&mut self) -> usize {
         let place = self.place.path().join("m");
         let Ok(entries) = fs::read_dir(&place) else {
@@ -326,7 +325,7 @@ impl<'a> Trial<'a> {
         let finished = |name: &str| {
             fs::metadata(place.join(name)).is_ok_and(|file| file.permissions().mode() & 0o100 != 0)
         };
-        // One that has its other name already is an old file.
+        // A file with two links already counts as an old file.
         let unnamed = |name: &str| {
             fs::metadata(place.join(name))
                 .ok()
@@ -342,8 +341,8 @@ impl<'a> Trial<'a> {
         self.old.values().sum::<usize>() + pending + current
     }
 
-    /// The names of the old files, in order, and `current`; when a logger has
-    /// ended in peace, there is nothing else.
+    /// The names of the old files, in order, then `current`. After a clean exit,
+    /// the directory holds no other log files.
     fn names(&self) -> Vec<String> {
         let place = self.place.path().join("m");
         let mut names: Vec<_> = fs::read_dir(place)
@@ -372,7 +371,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Lines without their stamps; of the last one the stamp itself may be cut.
+/// Lines without their stamps. The stamp of the last line may be cut.
 fn unstamped(text: &[u8]) -> Vec<u8> {
     let unstamp = |line: &[u8]| {
         let (stamp, rest) = line.split_at(STAMP.min(line.len()));

@@ -1,7 +1,7 @@
-//! The power goes, at any moment of multilog's work: after each of its calls,
-//! as strace saw them, all that may be on disk then is made and given to the
-//! next multilog, Debian's and ours. What was fsynced is there, once and in
-//! order, and both make the same of it.
+//! Power loss after each system call of multilog. strace records the calls, and
+//! the model in `power.rs` gives each directory that a disk may then hold.
+//! Debian's multilog and ours recover from each of them: the results are equal,
+//! and all fsynced data is present, once and in order.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +15,7 @@ use super::power::{Call, Directory, Journal, Wreck, joined};
 use crate::compliance::multilog::calls::strace_works;
 use crate::compliance::multilog::masked;
 
-/// Work that is recorded: what there is before, the script, and what of the
-/// beginning of all lines is gone in the end because there are too many files.
+/// A run of multilog to record: the files before the run, and the arguments.
 struct Work {
     name: &'static str,
     before: &'static [(&'static str, u32, &'static str)],
@@ -24,13 +23,13 @@ struct Work {
     new: New,
 }
 
-/// What the script has that 0.76 ignores.
+/// The feature of the script that 0.76 lacks and ignores.
 #[derive(Clone, Copy, PartialEq)]
 enum New {
     Nothing,
-    /// `wgz`: what the processor made ends in `.gz`, all else is the same.
+    /// `wgz`: names of processed files end in `.gz`. There is no other effect.
     Code,
-    /// `R`: there are more rotations.
+    /// `R`: an old `current` is rotated in addition.
     Age,
 }
 
@@ -46,7 +45,7 @@ const WORKS: &[Work] = &[
         new: New::Nothing,
     },
     Work {
-        name: "rotations after a clean end, old files going",
+        name: "rotations after a clean exit, with removal of old files",
         before: &[
             ("current", 0o744, "old line\n"),
             ("state", 0o644, ""),
@@ -102,7 +101,7 @@ const WORKS: &[Work] = &[
         new: New::Nothing,
     },
     Work {
-        name: "a processor that makes files of another code",
+        name: "a processor with another suffix",
         before: &[
             ("current", 0o744, "old line\n"),
             ("state", 0o644, "s\n"),
@@ -112,7 +111,7 @@ const WORKS: &[Work] = &[
         new: New::Code,
     },
     Work {
-        name: "recovery of such a file",
+        name: "recovery from a finished processed with another suffix",
         before: &[
             ("previous", 0o744, "previous line\n"),
             ("processed", 0o744, "PREVIOUS LINE\n"),
@@ -125,7 +124,7 @@ const WORKS: &[Work] = &[
         new: New::Code,
     },
     Work {
-        name: "a file that is too old at start",
+        name: "a current that is too old at start",
         before: &[
             ("current", 0o744, "@400000003b9aca0a000001f4 old line\n"),
             ("state", 0o644, ""),
@@ -136,8 +135,8 @@ const WORKS: &[Work] = &[
     },
 ];
 
-/// The chunks that are read one by one: of whole lines, no longer than what
-/// 0.76 reads at once.
+/// The input, one chunk for each read: whole lines, and no more than 0.76 reads
+/// at once.
 fn chunks() -> Vec<Vec<u8>> {
     let line = |n: usize| format!("{n:04} {}\n", "abcdefghi".repeat(27));
     let chunk = |n: usize| {
@@ -149,11 +148,11 @@ fn chunks() -> Vec<Vec<u8>> {
     (0..7).map(chunk).collect()
 }
 
-/// The line that the next multilog gets, so that it has something to do.
+/// The input of the recovering multilog.
 const AFTER: &str = "after\n";
 
 impl Work {
-    /// All that goes into the log, in order.
+    /// The complete text of the log, in order.
     fn text(&self) -> Vec<u8> {
         let before = |name: &str| {
             let file = self.before.iter().find(|file| file.0 == name);
@@ -170,7 +169,7 @@ impl Work {
             .unwrap()
     }
 
-    /// What `$FIRST/multilog` or `$THEN/multilog` does, call by call.
+    /// Records the system calls of `$FIRST/multilog` or `$THEN/multilog`.
     fn record(&self, sandbox: &Sandbox, whose: &str) -> Vec<Call> {
         let place = in_memory();
         make(&self.wreck(), place.path());
@@ -196,15 +195,15 @@ impl Work {
     }
 }
 
-/// A line of strace as a call about a file in the directory `log`; `known` are
-/// the files there.
+/// Parses a line of strace as a call on a file in the directory `log`. `known`
+/// lists the files there.
 fn call(line: &str, log: &str, known: &mut Vec<String>) -> Option<Call> {
     assert!(!line.contains("unfinished"), "{line}");
     let (_, line) = line.split_once(' ').unwrap();
     let (name, rest) = line.trim_start().split_once('(').unwrap();
     let (arguments, result) = rest.rsplit_once(" = ").unwrap();
     let arguments = arguments.trim_end().strip_suffix(')').unwrap();
-    // In the log directory, names are quoted and have no directory.
+    // multilog works in the log directory: its arguments are names, in quotes.
     let quoted: Vec<_> = arguments.split('"').skip(1).step_by(2).collect();
     let opened = |shown: &str| {
         let (_, path) = shown.split_once('<')?;
@@ -270,7 +269,7 @@ fn make(wreck: &Wreck, place: &Path) {
     }
 }
 
-/// The files in a log directory, the old ones first: name, mode and text.
+/// The files in a log directory, old files first: name, mode and text.
 fn found(place: &Path) -> Vec<(String, u32, Vec<u8>)> {
     let mut names: Vec<_> = fs::read_dir(place.join("m"))
         .unwrap()
@@ -285,7 +284,8 @@ fn found(place: &Path) -> Vec<(String, u32, Vec<u8>)> {
     names.into_iter().map(file).collect()
 }
 
-/// What the log says, without what a processor changed and the last line.
+/// The text of the log, in lower case as before the processor, without the
+/// input of the recovery.
 fn text(found: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
     let logs = found
         .iter()
@@ -296,7 +296,7 @@ fn text(found: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
     text.strip_suffix(AFTER.as_bytes()).unwrap().to_vec()
 }
 
-/// Where `part` ends in `text`; both have numbered lines.
+/// The offset in `text` at which `part` ends. Numbered lines make it unique.
 fn end(text: &[u8], part: &[u8]) -> usize {
     let part = part.to_ascii_lowercase();
     let place = text
@@ -305,7 +305,7 @@ fn end(text: &[u8], part: &[u8]) -> usize {
     place.map_or(0, |start| start + part.len())
 }
 
-/// A name as it would be without `w`.
+/// The name that a file would have without `w`.
 fn uncoded(name: &str) -> String {
     name.replace("@LABEL.gz", "@LABEL.s")
 }
@@ -335,14 +335,15 @@ fn fsynced_data_survives_power_loss() {
     testkit::run(Subject::TheirsThenOurs, built, module_path!(), check);
 }
 
-/// Records both, and has both recover from all that may be left.
+/// Records both programs, and lets both recover from each possible wreck of
+/// ours.
 fn lose_power(sandbox: &Sandbox, work: &Work, journal: Journal) {
     let calls = work.record(sandbox, "FIRST");
     let ours = work.record(sandbox, "THEN");
     let alike = shown(&calls) == shown(&ours);
     assert_eq!(alike, work.new != New::Age, "{}", work.name);
 
-    // Each wreck, with the end of what is sure to be in it.
+    // Each wreck, with the offset in the text up to which data is safe in it.
     let whole = work.text();
     let mut wrecks: BTreeMap<Wreck, usize> = BTreeMap::new();
     let mut directory = Directory::new(journal, work.before);
@@ -382,8 +383,8 @@ fn lose_power(sandbox: &Sandbox, work: &Work, journal: Journal) {
         let [mut theirs, mut ours] =
             ["FIRST", "THEN"].map(|whose| found(&place.path().join(format!("{whose}{number}"))));
         if work.new == New::Code {
-            // All that has the code went through the processor as a whole, and
-            // nothing else did.
+            // A file has the suffix if and only if it is complete output of the
+            // processor.
             for (name, mode, text) in ours.iter().filter(|file| file.0.starts_with('@')) {
                 let made = *mode == 0o744
                     && text.ends_with(b"\n")
@@ -416,8 +417,8 @@ fn lose_power(sandbox: &Sandbox, work: &Work, journal: Journal) {
     }
     let seen = if alike { "the same from both" } else { "ours" };
     say(&format!(
-        "{}, journal {journal:?}: {} calls, {seen}; {cuts} cuts, {} directories, recovered by both to \
-         the same {} states; nothing fsynced is missing",
+        "{}, journal {journal:?}: {} calls, {seen}; {cuts} cuts, {} directories, both recover to \
+         the same {} states; no fsynced data is missing",
         work.name,
         ours.len(),
         wrecks.len(),

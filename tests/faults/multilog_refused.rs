@@ -1,8 +1,8 @@
-//! A quota is exceeded, by each call in turn that a log depends on, and the
-//! logger, ours or Debian's, is killed while it waits, or ends well. Either
-//! one goes on with what it leaves behind.
+//! Exceeded quotas: each call that a log depends on fails in turn with EDQUOT.
+//! The logger, ours or Debian's, is killed during its pause or succeeds after
+//! it. Either multilog continues in the directory that remains.
 //!
-//! That each call is made again is in `compliance::multilog::calls`.
+//! `compliance::multilog::calls` tests that each call is retried.
 
 use nix::sys::signal::Signal::SIGKILL;
 use testkit::{Running, Sandbox, Subject, interop, say};
@@ -10,8 +10,8 @@ use testkit::{Running, Sandbox, Subject, interop, say};
 use crate::compliance::multilog::calls::{REFUSALS, Refusal, strace_works};
 use crate::compliance::multilog::{Feed, contents, files, line, masked};
 
-/// What is left by a logger killed while it waits, for each of `REFUSALS`:
-/// what there is beside `lock`, with the modes of what is not 0644.
+/// The files that a logger killed during its pause leaves, for each of
+/// `REFUSALS`: all names but `lock`, with modes other than 0644.
 const LEFT: [&str; 25] = [
     "current, state",
     "current, state",
@@ -42,8 +42,8 @@ const LEFT: [&str; 25] = [
 
 interop!(writes_over_quota_are_continued_by_either);
 
-/// Starts multilog so that a call is refused, once or `ever` after, and feeds
-/// it a rotation.
+/// Starts multilog with a call that fails once, or always if `ever` is `+`, and
+/// writes enough input for a rotation.
 fn start(sandbox: &Sandbox, place: &str, refusal: &Refusal, ever: &str) -> (Running, Feed) {
     let Refusal {
         calls,
@@ -52,7 +52,7 @@ fn start(sandbox: &Sandbox, place: &str, refusal: &Refusal, ever: &str) -> (Runn
         script,
         ..
     } = refusal;
-    // With -D it is multilog, and not strace, that is this process's child.
+    // With -D, multilog and not strace is the child of this process.
     let mut command = sandbox.shell(&format!(
         "mkdir {place}; cd {place}
         set -f
@@ -66,10 +66,10 @@ fn start(sandbox: &Sandbox, place: &str, refusal: &Refusal, ever: &str) -> (Runn
     (running, feed)
 }
 
-/// Has the other multilog go on in a directory with what nobody has read and
-/// one more line; returns how many bytes of the first three lines are lost.
+/// Runs the second multilog in a directory, on the unread input and one more
+/// line. Returns the number of lost bytes of the first three lines.
 #[track_caller]
-fn go_on(sandbox: &Sandbox, place: &str, refusal: &Refusal, unread: &[u8]) -> usize {
+fn run_second(sandbox: &Sandbox, place: &str, refusal: &Refusal, unread: &[u8]) -> usize {
     let rest = [unread, b"more\n"].concat();
     let script = format!("cd {place}; set -f; exec $THEN/multilog {}", refusal.script);
     sandbox.feed(&rest, &script).succeeds();
@@ -82,7 +82,7 @@ fn go_on(sandbox: &Sandbox, place: &str, refusal: &Refusal, unread: &[u8]) -> us
     3000 - unread.len() - kept.len()
 }
 
-/// What a log directory holds, as [`LEFT`] has it.
+/// The files in a log directory, in the format of [`LEFT`].
 fn left(sandbox: &Sandbox, place: &str) -> String {
     let name = |line: &str| {
         let mut fields = line.split(' ');
@@ -120,8 +120,8 @@ fn writes_over_quota_are_continued_by_either(sandbox: &Sandbox) {
             refusal.says
         )
     };
-    // All are killed before the first directory is examined. A logger that has
-    // paused more than once has repeated its warning.
+    // The loggers are killed before the first directory is examined. After
+    // several pauses, a logger has repeated its warning.
     for (refusal, (running, _)) in REFUSALS.iter().zip(&mut killed) {
         let says = says(refusal);
         sandbox.wait_until("the logger pauses", || {
@@ -135,9 +135,9 @@ fn writes_over_quota_are_continued_by_either(sandbox: &Sandbox) {
         let place = format!("killed{n}");
         assert_eq!(running.wait().signal(), Some(SIGKILL as i32));
         assert_eq!(left(sandbox, &place), LEFT[n], "{}", refusal.says);
-        let lost = go_on(sandbox, &place, refusal, &feed.left());
-        // What was read is written before anything else is done with it,
-        // but for a line that is shown first.
+        let lost = run_second(sandbox, &place, refusal, &feed.left());
+        // multilog writes its input to the log before any other action, except
+        // that a status file comes first.
         let unwritten = refusal.calls == "write" || refusal.script.starts_with('=');
         assert!(lost == 0 || unwritten, "{}: {lost} bytes", refusal.says);
         greatest = greatest.max(lost);
@@ -146,7 +146,7 @@ fn writes_over_quota_are_continued_by_either(sandbox: &Sandbox) {
         let outcome = running.wait();
         outcome.exits(0);
         assert_eq!(masked(&outcome.stderr), says(refusal));
-        let lost = go_on(sandbox, &format!("waiting{n}"), refusal, &feed.left());
+        let lost = run_second(sandbox, &format!("waiting{n}"), refusal, &feed.left());
         assert_eq!(lost, 0, "{}", refusal.says);
     }
     say(&format!(

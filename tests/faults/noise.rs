@@ -1,5 +1,5 @@
-//! Bytes that mean nothing, into everything that reads: no program crashes,
-//! and ours passes on what Debian's does.
+//! Random input to all filters and to multilog: no program of ours crashes, and
+//! output, files and exit status equal those of Debian's.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use testkit::random::compare;
 use super::in_memory;
 use crate::compliance::multilog::masked;
 
-/// Scripts of multilog that look into lines.
+/// Arguments of multilog that process the text of lines.
 const SCRIPTS: [&[&str]; 4] = [
     &["-*@*", "+*a*", "e", "=status", "./m"],
     &["t", "+*", "-*\u{1}*", "s4096", "n100", "./m"],
@@ -19,7 +19,7 @@ const SCRIPTS: [&[&str]; 4] = [
     &["t", "e", "=status"],
 ];
 
-/// Bytes all alike, or with many of those that mean something.
+/// Random bytes, uniform or mostly of bytes with a meaning to the programs.
 fn noise(random: &mut Rng) -> Vec<u8> {
     let length = random.usize(..30_000);
     let often = *random
@@ -39,8 +39,8 @@ fn noise(random: &mut Rng) -> Vec<u8> {
     (0..length).map(|_| byte()).collect()
 }
 
-/// How a program ended and what it said, labels aside.
-fn ended(outcome: &Outcome) -> (Option<i32>, String, String) {
+/// The exit status and the output of a program, with labels masked.
+fn result(outcome: &Outcome) -> (Option<i32>, String, String) {
     assert_eq!(outcome.signal(), None, "{outcome:?}");
     let readable = |bytes: &[u8]| masked(bytes.escape_ascii().to_string());
     (
@@ -57,17 +57,17 @@ fn noise_passes_filters_unchanged() {
         let input = noise(random);
         bytes += input.len();
         for script in ["exec tai64n", "exec readproctitle x ............"] {
-            pair.same(|sandbox| ended(&sandbox.feed(&input, script)));
+            pair.same(|sandbox| result(&sandbox.feed(&input, script)));
         }
-        // A label without a year is the end of 0.76: see COMPATIBILITY.md.
+        // 0.76 crashes at a label without a year: see COMPATIBILITY.md.
         let script = "export TZ=UTC0; exec tai64nlocal";
         let theirs = pair.reference.feed(&input, script);
-        let ours = ended(&pair.ours.feed(&input, script));
+        let ours = result(&pair.ours.feed(&input, script));
         if theirs.signal() == Some(11) {
             crashes += 1;
             assert_eq!(ours.0, Some(0));
         } else {
-            assert!(ended(&theirs) == ours, "{theirs:?}\nours: {ours:?}");
+            assert!(result(&theirs) == ours, "{theirs:?}\nours: {ours:?}");
         }
         let words = *random.choice(&SCRIPTS).unwrap();
         pair.same(|sandbox| {
@@ -79,7 +79,7 @@ fn noise_passes_filters_unchanged() {
                 .args(words)
                 .current_dir(place.path())
                 .stdin(fs::File::open(file).unwrap());
-            let ended = ended(&sandbox.run(command));
+            let result = result(&sandbox.run(command));
             let status = fs::read(place.path().join("status")).unwrap_or_default();
             let mut names: Vec<_> = fs::read_dir(place.path().join("m"))
                 .into_iter()
@@ -94,10 +94,10 @@ fn noise_passes_filters_unchanged() {
                 (name, mode, masked(text))
             };
             let files: Vec<_> = names.iter().map(file).collect();
-            (ended, masked(status.escape_ascii().to_string()), files)
+            (result, masked(status.escape_ascii().to_string()), files)
         });
     });
     testkit::say(&format!(
-        "noise: {bytes} bytes into each of four programs; 0.76's tai64nlocal crashed {crashes} times, ours never"
+        "noise: {bytes} bytes written to each of four programs; 0.76's tai64nlocal crashed {crashes} times, ours never"
     ));
 }

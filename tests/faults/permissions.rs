@@ -1,3 +1,7 @@
+//! Hostile users and directories: an unprivileged user cannot control or block a
+//! service, a hostile directory affects no other service, and setuidgid leaves
+//! no privilege.
+
 use testkit::{SLEEPER, Sandbox, Subject, compliance, interop, say};
 
 use super::{children, pid_of, record};
@@ -10,17 +14,17 @@ compliance!(
 );
 
 fn unprivileged_user_controls_and_blocks_nothing(sandbox: &Sandbox) {
-    if !testkit::is_root("a user without rights") {
+    if !testkit::is_root("an unprivileged user") {
         return;
     }
     sandbox.script("s/run", SLEEPER);
     let supervise = sandbox.start(sandbox.shell("exec supervise s"));
-    sandbox.wait_until("it is up", || {
+    sandbox.wait_until("the service is up", || {
         record(sandbox, "s").is_some_and(|record| pid_of(record) != 0)
     });
     let before = (sandbox.listing("s"), record(sandbox, "s"));
     let as_nobody = |command: &str| {
-        // The clients are where only some may go.
+        // Other users may not enter the directory of the clients.
         let program = sandbox.path("client");
         sandbox.copy_program(command.split(' ').next().unwrap(), &program);
         let arguments = command.split_once(' ').unwrap().1;
@@ -58,7 +62,7 @@ fn unprivileged_user_controls_and_blocks_nothing(sandbox: &Sandbox) {
 }
 
 fn hostile_directory_harms_only_itself(sandbox: &Sandbox) {
-    // What stands in the place of what svscan and supervise use.
+    // A hostile file in place of each file that svscan and supervise use.
     let hostile = [
         ("control-dir", "mkdir -p supervise/control"),
         ("down-loop", "ln -s down down"),
@@ -88,14 +92,17 @@ fn hostile_directory_harms_only_itself(sandbox: &Sandbox) {
             .into_iter()
             .all(|dir| sandbox.is_supervised(dir))
     };
-    sandbox.wait_until("the good one runs", is_good);
+    sandbox.wait_until(
+        "supervise runs for the good service and its logger",
+        is_good,
+    );
     let good = |dir| record(sandbox, dir).map(pid_of);
-    sandbox.wait_until("and is up", || {
+    sandbox.wait_until("the good service is up", || {
         good("scan/good").is_some_and(|pid| pid != 0)
     });
     let before = (good("scan/good"), good("scan/good/log"));
     for (name, prepare) in hostile {
-        // Links, so that a directory is whole when it is seen.
+        // Links, so that svscan never scans an incomplete directory.
         sandbox.script(format!("{name}/run"), SLEEPER);
         sandbox.sh(&format!("cd {name} && {prepare}")).succeeds();
     }
@@ -117,7 +124,7 @@ fn hostile_directory_harms_only_itself(sandbox: &Sandbox) {
         "supervise: warning: unable to rename status-dir/supervise/status.new to status: is a directory",
         "svscan: warning: unable to stat log-loop/log: symbolic link loop",
     ];
-    let told = || {
+    let messages = || {
         let stderr = String::from_utf8(svscan.stderr()).unwrap();
         let mut lines: Vec<_> = stderr
             .split_inclusive('\n')
@@ -128,10 +135,14 @@ fn hostile_directory_harms_only_itself(sandbox: &Sandbox) {
         lines.dedup();
         lines
     };
-    sandbox.wait_until("each complains", || told().len() >= complaints.len());
+    sandbox.wait_until("each hostile directory has an error", || {
+        messages().len() >= complaints.len()
+    });
     sandbox.script("scan/late/run", SLEEPER);
-    sandbox.wait_until("svscan goes on", || sandbox.is_supervised("scan/late"));
-    assert_eq!(told(), complaints);
+    sandbox.wait_until("svscan starts a later service", || {
+        sandbox.is_supervised("scan/late")
+    });
+    assert_eq!(messages(), complaints);
     assert!(is_good());
     assert_eq!((good("scan/good"), good("scan/good/log")), before);
     say(&format!(
@@ -163,13 +174,13 @@ fn inherited_privileges_are_dropped(sandbox: &Sandbox) {
             sandbox.sh(&format!("exec setpriv {inherited} setuidgid {account} grep -E '{fields}' /proc/self/status")).prints(nothing);
             tried += 1;
         }
-        // It is for good: nothing of what it was can be had again.
+        // The drop is permanent: no call restores the former identity.
         sandbox.sh(&format!("exec setuidgid {account} perl -MPOSIX -e \
             'print 0 + !setuid(0), 0 + !setgid(0), \"\\n\"; $> = 0; $) = \"0 0\"; print \"$< $> $( $)\\n\"'"))
             .prints("11\n65534 65534 65534 65534 65534 65534\n");
     }
     say(&format!(
-        "{:?}: {tried} ways to inherit a privilege, none is left",
+        "{:?}: {tried} ways to inherit a privilege, none remains",
         sandbox.subject()
     ));
 }

@@ -1,20 +1,19 @@
-//! What a directory may hold when the power went.
+//! A model of the directories that a disk may hold after power loss.
 //!
-//! The model knows calls, not disks. What was written to a file and not
-//! fsynced is there, or missing, or cut. What happened to names and modes
-//! happens on disk in the same order, and stops anywhere; an fsync of any
-//! file is a point before which it does not stop on a file system with a
-//! journal ([`Journal::Kept`]), and means nothing to it on one without
-//! ([`Journal::None`]).
+//! The model knows calls, not disks. Data that was written and not fsynced is
+//! present, missing, or cut. Changes of names and modes reach the disk in
+//! their order, up to any point. With a journal ([`Journal::Kept`]), an fsync
+//! of any file makes all earlier changes safe. Without a journal
+//! ([`Journal::None`]), an fsync has no effect on names and modes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A call that succeeded, about files by their names in the directory.
+/// A successful call on files, by their names in the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Call {
-    /// A file is made, with this mode.
+    /// Creates a file with this mode.
     Make(String, u32),
-    /// Bytes are added at its end.
+    /// Appends bytes to a file.
     Write(String, Vec<u8>),
     /// fsync.
     Sync(String),
@@ -24,28 +23,28 @@ pub(super) enum Call {
     Unlink(String),
 }
 
-/// What an fsync does for names and modes.
+/// The effect of an fsync on names and modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Journal {
-    /// What happened to them before it is safe.
+    /// Earlier changes are safe.
     Kept,
-    /// Nothing.
+    /// No effect.
     None,
 }
 
-/// The files of a directory after a loss of power: of each name the number of
-/// its file, the mode and the text.
+/// The files of a directory after power loss: for each name the number of its
+/// file, the mode and the text.
 pub(super) type Wreck = BTreeMap<String, (usize, u32, Vec<u8>)>;
 
-/// A file, under whatever names.
+/// A file, which may have several names or none.
 #[derive(Clone, Debug)]
 struct File {
     text: Vec<u8>,
-    /// How much of the text is safe.
+    /// The number of bytes that are safe.
     safe: usize,
 }
 
-/// A change that waits for its turn to be safe.
+/// A change of a name or mode.
 #[derive(Clone, Debug)]
 enum Change {
     Name(String, usize),
@@ -54,7 +53,7 @@ enum Change {
     Mode(usize, u32),
 }
 
-/// What is safe of names and modes.
+/// The names and modes of files.
 #[derive(Clone, Debug, Default)]
 struct Table {
     names: BTreeMap<String, usize>,
@@ -81,22 +80,22 @@ impl Table {
     }
 }
 
-/// A directory at work.
+/// A directory with its history of changes.
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     journal: Journal,
     files: Vec<File>,
-    /// As the programs see it.
+    /// The names and modes that programs see.
     now: Table,
-    /// As it was at first, which is safe.
+    /// The names and modes at the start, which are safe.
     begin: Table,
     changes: Vec<Change>,
-    /// How many changes are safe.
+    /// The number of safe changes.
     safe: usize,
 }
 
 impl Directory {
-    /// A directory with files that are safe: name, mode and text.
+    /// A directory with safe files: name, mode and text.
     pub(super) fn new(journal: Journal, files: &[(&str, u32, &str)]) -> Self {
         let mut begin = Table::default();
         for (number, (name, mode, _)) in files.iter().enumerate() {
@@ -150,7 +149,7 @@ impl Directory {
         self.change(change);
     }
 
-    /// All that may be there if the power goes now.
+    /// The possible directories if power is lost now.
     pub(super) fn wrecks(&self) -> BTreeSet<Wreck> {
         let mut table = self.begin.clone();
         let mut wrecks = BTreeSet::new();
@@ -167,7 +166,7 @@ impl Directory {
         wrecks
     }
 
-    /// The safe texts of those files that are sure to have a name in `wreck`.
+    /// The safe texts of the files that must have a name in `wreck`.
     pub(super) fn safe_texts<'a>(&'a self, wreck: &'a Wreck) -> impl Iterator<Item = &'a [u8]> {
         let named = |file: &usize| wreck.values().any(|(number, ..)| number == file);
         let all = self.journal == Journal::Kept;
@@ -177,7 +176,7 @@ impl Directory {
             .map(|(_, file)| &file.text[..file.safe])
     }
 
-    /// A wreck where of what is not safe of a text so many halves are left.
+    /// The wreck that keeps 0, 1 or 2 halves of the unsafe data of each file.
     fn wreck(&self, table: &Table, halves: usize) -> Wreck {
         let entry = |(name, &number): (&String, &usize)| {
             let File { text, safe } = &self.files[number];
@@ -201,8 +200,7 @@ impl Directory {
     }
 }
 
-/// The same calls where what is written to a file without anything in between
-/// is written at once.
+/// Joins consecutive writes to the same file.
 pub(super) fn joined(calls: Vec<Call>) -> Vec<Call> {
     let mut joined: Vec<Call> = Vec::new();
     for call in calls {

@@ -1,5 +1,5 @@
-//! Signals without end, handled, ignored and those that stop and continue,
-//! while lines flow: nothing is lost.
+//! Signal storms: handled, ignored, stopping and continuing signals while a
+//! program reads lines. No line is lost.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +12,11 @@ use testkit::{Outcome, Sandbox, compliance, kill, say};
 use super::in_memory;
 use crate::compliance::multilog::{Feed, masked};
 
-/// What every program gets; SIGALRM is ignored but by multilog, where it has
-/// a meaning.
+/// The signals sent to every program. multilog handles SIGALRM; the other
+/// programs start with SIGALRM ignored.
 const STORM: [Signal; 5] = [SIGWINCH, SIGSTOP, SIGCONT, SIGALRM, SIGURG];
 
-/// How many of these there are at least.
+/// The minimum number of signals for a program.
 const LEAST: usize = 500;
 
 compliance!(
@@ -24,8 +24,8 @@ compliance!(
     multilog_loses_nothing_in_a_storm_of_signals,
 );
 
-/// Feeds a program, all the time under signals; returns its end, and how many
-/// signals there were.
+/// Runs a program on `input` while signals arrive. Returns the outcome and the
+/// number of signals.
 fn storm(sandbox: &Sandbox, command: Command, input: &[u8]) -> (Outcome, usize) {
     let (mut running, mut feed) = Feed::start(sandbox, command);
     feed.write("first\n");
@@ -48,7 +48,7 @@ fn storm(sandbox: &Sandbox, command: Command, input: &[u8]) -> (Outcome, usize) 
         for (n, chunk) in input.chunks(1500).enumerate() {
             feed.write(chunk);
             if n % 3 == 0 {
-                // Now and then it waits for input, or works on the last of it.
+                // Signals reach the program at work and in blocked reads.
                 thread::sleep(Duration::from_micros(500));
             }
         }
@@ -82,7 +82,7 @@ fn filters_lose_nothing_in_a_storm_of_signals(sandbox: &Sandbox) {
     outcome.succeeds();
     all += signals;
     say(&format!(
-        "filters, {:?}: {all} signals, {} bytes fed to each; lost nothing",
+        "filters, {:?}: {all} signals, {} bytes written to each, none lost",
         sandbox.subject(),
         expected.len()
     ));
@@ -114,7 +114,7 @@ fn multilog_loses_nothing_in_a_storm_of_signals(sandbox: &Sandbox) {
         let text = masked(text).replace("@LABEL ", "");
         assert!(text == expected, "{script}: {names:?}");
         say(&format!(
-            "multilog {script}, {:?}: {signals} signals, {} bytes fed, {} files; lost nothing",
+            "multilog {script}, {:?}: {signals} signals, {} bytes written, {} files, none lost",
             sandbox.subject(),
             expected.len(),
             names.len()

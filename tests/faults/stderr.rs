@@ -1,5 +1,5 @@
-//! A standard error that is closed, full, without a reader, or not read:
-//! what alerts and warnings come to, and what that does to the log.
+//! Unusable standard errors: closed, full, without a reader, or unread. Lost
+//! alerts and warnings do not affect the log.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,12 +12,12 @@ use testkit::{Sandbox, compliance};
 
 use crate::compliance::multilog::{Feed, contents, files, line};
 
-/// Standard errors that take nothing: what the shell says before, and how
-/// multilog ends.
-const NOWHERE: [(&str, Option<i32>); 4] = [
+/// Unusable standard errors: the shell commands that make them, and the signal
+/// that kills multilog there.
+const UNUSABLE: [(&str, Option<i32>); 4] = [
     ("exec 2>&-", None),
     ("exec 2>/dev/full", None),
-    // Descriptor 2 is the writing end of a FIFO that nobody reads.
+    // Descriptor 2 is the writing end of a FIFO without a reader.
     ("mkfifo fifo; exec 3<>fifo 2>fifo 3<&-", Some(13)),
     ("trap '' PIPE; mkfifo fifo; exec 3<>fifo 2>fifo 3<&-", None),
 ];
@@ -29,7 +29,7 @@ compliance!(
 );
 
 fn unread_alerts_do_not_affect_the_log(sandbox: &Sandbox) {
-    for (n, (before, signal)) in NOWHERE.into_iter().enumerate() {
+    for (n, (before, signal)) in UNUSABLE.into_iter().enumerate() {
         for (m, script) in ["e ./m", "./m e", "t e =status ./m"]
             .into_iter()
             .enumerate()
@@ -62,11 +62,11 @@ fn blocked_alert_loses_no_line(sandbox: &Sandbox) {
     let line = |n| format!("{n} {}\n", "x".repeat(150));
     let lines: String = (0..1000).map(line).collect();
     sandbox.write("input", &lines);
-    // A sandbox's standard error is a file; the pipe comes as standard input.
+    // The standard error of a sandbox is a file: pass the pipe as standard input.
     let mut command = sandbox.shell("exec multilog e s1000000 ./m 2>&0 <input");
     command.stdin(writer.try_clone().unwrap());
     let mut running = sandbox.start(command);
-    sandbox.wait_until("there is no room for more", || {
+    sandbox.wait_until("the pipe is full", || {
         let mut room = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
         poll(&mut room, PollTimeout::ZERO).unwrap() == 0
     });
@@ -90,8 +90,8 @@ fn unread_warnings_keep_the_retry_pause(sandbox: &Sandbox) {
         feed.end();
         running
     };
-    let running: Vec<_> = NOWHERE.into_iter().enumerate().map(start).collect();
-    for (n, ((before, signal), running)) in NOWHERE.into_iter().zip(running).enumerate() {
+    let running: Vec<_> = UNUSABLE.into_iter().enumerate().map(start).collect();
+    for (n, ((before, signal), running)) in UNUSABLE.into_iter().zip(running).enumerate() {
         let outcome = running.wait();
         assert_eq!(outcome.signal(), signal, "{before}");
         let log = files(sandbox, &format!("{n}/m"));

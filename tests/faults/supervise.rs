@@ -1,3 +1,6 @@
+//! supervise under restarts without pause, signal storms, unusable standard
+//! errors, garbage in its files and FIFOs, and idle readers and writers.
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -6,10 +9,10 @@ use std::time::Instant;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
 
-use testkit::{Running, SLEEPER, Sandbox, compliance, kill, ours, say};
+use testkit::{SLEEPER, Sandbox, compliance, kill, ours, say};
 
 use super::{children, descriptors, is_zombie, memory, pid_of, record, span};
-use crate::compliance::wait_for_status;
+use crate::compliance::{supervise, wait_for_status};
 
 compliance!(
     restarts_leak_no_descriptors_or_memory,
@@ -24,16 +27,11 @@ ours!(
     idle_readers_and_writers_block_nothing,
 );
 
-/// Starts supervise on the service directory `s` and waits until it runs.
-fn supervise(sandbox: &Sandbox) -> Running {
-    sandbox.start_supervisor("supervise", "s")
-}
-
 fn restarts_leak_no_descriptors_or_memory(sandbox: &Sandbox) {
     const SERVICES: usize = 60;
     let pgrphack = sandbox.bin().join("pgrphack").canonicalize().unwrap();
     for n in 0..SERVICES {
-        // It says how it is used, and ends.
+        // Without arguments, pgrphack prints its usage and exits.
         sandbox
             .sh(&format!(
                 "mkdir -p scan/{n}; ln -s {} scan/{n}/run",
@@ -43,28 +41,29 @@ fn restarts_leak_no_descriptors_or_memory(sandbox: &Sandbox) {
     }
     let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
     let starts = || svscan.stderr().split(|&byte| byte == b'\n').count() - 1;
-    sandbox.wait_until("each was restarted", || starts() >= 3 * SERVICES);
+    sandbox.wait_until("each service has restarted", || starts() >= 3 * SERVICES);
     let supervises = children(svscan.pid());
     assert_eq!(supervises.len(), SERVICES);
-    let look = || -> Vec<_> {
-        // A supervise that writes its status holds one descriptor more.
+    let usage = || -> Vec<_> {
+        // While supervise writes its status, one more descriptor is open.
         let at_rest = |pid| {
             (0..10)
                 .map(|_| descriptors(pid))
                 .fold(usize::MAX, usize::min)
         };
-        let kept = |&pid| (at_rest(pid), memory(pid).unwrap());
-        supervises.iter().chain([&svscan.pid()]).map(kept).collect()
+        let of = |&pid| (at_rest(pid), memory(pid).unwrap());
+        supervises.iter().chain([&svscan.pid()]).map(of).collect()
     };
-    let (first, before) = (starts(), look());
+    let (first, before) = (starts(), usage());
     let start = Instant::now();
     let enough = || starts() >= first + 4 * SERVICES && start.elapsed() >= span(0);
     while !enough() {
-        // In minutes there is no end to this that wait_until could await.
+        // With DAEMONTOOLS_MINUTES, the loop outlasts the limit of wait_until:
+        // wait for one restart at a time.
         let now = starts();
-        sandbox.wait_until("they are restarted", || starts() > now || enough());
+        sandbox.wait_until("a service restarts", || starts() > now || enough());
     }
-    let after = look();
+    let after = usage();
     for ((fds_before, before), (fds_after, after)) in before.iter().zip(&after) {
         assert_eq!(fds_before, fds_after);
         assert!(
@@ -73,9 +72,9 @@ fn restarts_leak_no_descriptors_or_memory(sandbox: &Sandbox) {
         );
     }
     assert_eq!(children(svscan.pid()), supervises);
-    let total = |looked: &[(usize, u64)]| looked.iter().map(|(_, memory)| memory).sum::<u64>();
+    let total = |usage: &[(usize, u64)]| usage.iter().map(|(_, memory)| memory).sum::<u64>();
     say(&format!(
-        "{:?}: {} restarts of {SERVICES} services; their supervises kept {} KB before, {} KB after",
+        "{:?}: {} restarts of {SERVICES} services; their supervises used {} KB before, {} KB after",
         sandbox.subject(),
         starts() - first,
         total(&before),
@@ -112,18 +111,18 @@ fn signal_storm_does_not_block_commands(sandbox: &Sandbox) {
     ] {
         (0..500).for_each(|_| storm());
         sandbox.sh(&format!("svc {command} scan/s")).succeeds();
-        sandbox.wait_until("it obeys", || {
+        sandbox.wait_until("supervise has obeyed the command", || {
             storm();
             record(sandbox, "scan/s").map(|status| (pid_of(status) != 0, status[16], status[17]))
                 == Some(wanted)
         });
     }
     sandbox.script("scan/t/run", SLEEPER);
-    sandbox.wait_until("svscan looks", || {
+    sandbox.wait_until("svscan has started the new service", || {
         storm();
         sandbox.is_supervised("scan/t")
     });
-    sandbox.wait_until("the dead are gone", || {
+    sandbox.wait_until("no zombie is left", || {
         !children(supervise).into_iter().any(is_zombie)
     });
     assert_eq!(svscan.stderr(), b"");
@@ -139,9 +138,9 @@ fn full_stderr_changes_nothing(sandbox: &Sandbox) {
             .sh("rm -rf s; mkdir -p s/supervise/status.new")
             .succeeds();
         sandbox.script("s/run", "#!/bin/sh\n: >ran; exec sleep 1000\n");
-        // Its status, its service, and at last its program make trouble.
+        // The status file, the service, and then the run script cause warnings.
         let supervise = sandbox.start(sandbox.shell(&format!("exec supervise s {stderr}")));
-        sandbox.wait_until("it runs", || sandbox.exists("s/ran"));
+        sandbox.wait_until("run has started", || sandbox.exists("s/ran"));
         sandbox
             .sh("rm -r s/run s/supervise/status.new; svc -t s")
             .succeeds();
@@ -177,7 +176,7 @@ fn control_noise_of_a_megabyte_is_survived(sandbox: &Sandbox) {
     let supervise = supervise(sandbox);
     wait_for_status(sandbox, (true, 0, b'u'));
     let mut random = fastrand::Rng::with_seed(1);
-    // Every byte but the one that tells it to exit.
+    // Every byte but `x`, the command to exit.
     let noise = std::iter::repeat_with(|| random.u8(..)).filter(|&byte| byte != b'x');
     let noise: Vec<u8> = noise.take(1 << 20).collect();
     let (before, start) = (memory(supervise.pid()).unwrap(), Instant::now());
@@ -214,29 +213,29 @@ fn command_burst_is_obeyed_in_order(sandbox: &Sandbox) {
         .write(true)
         .open(sandbox.path("s/supervise/control"))
         .unwrap();
-    let mut told = 0;
+    let mut records = 0;
     for last in [b'p', b'c'] {
-        // As much as a FIFO takes in one piece.
+        // The most that one atomic write to a FIFO may hold.
         let mut burst = b"pc".repeat(2047);
         burst.push(last);
         control.write_all(&burst).unwrap();
         wait_for_status(sandbox, (true, u8::from(last == b'p'), b'u'));
-        // What more it had to tell would be told before this.
+        // Records of the burst precede those of the next two commands.
         sandbox.sh("svc -o s").succeeds();
         wait_for_status(sandbox, (true, u8::from(last == b'p'), 0));
         sandbox.sh("svc -u s").succeeds();
         wait_for_status(sandbox, (true, u8::from(last == b'p'), b'u'));
         while let Ok(events) = watch.read_events() {
-            // The same event twice in a row would be told once: what comes
-            // between is that the next record is made.
-            told += events
+            // inotify merges equal events in a row. The creation of each new
+            // record separates the renames.
+            records += events
                 .iter()
                 .filter(|event| event.mask == AddWatchFlags::IN_MOVED_TO)
                 .count();
         }
     }
-    // A burst, once, and the two commands after it, each time.
-    assert_eq!(told, 6);
+    // Twice: one record for the burst and one for each of the two commands.
+    assert_eq!(records, 6);
     say("Ours: 2 bursts of 4095 commands, 2 new records");
 }
 
@@ -253,7 +252,7 @@ fn idle_readers_and_writers_block_nothing(sandbox: &Sandbox) {
             .open(path)
             .unwrap()
     };
-    // They stay connected, at both ends, and do nothing.
+    // Both ends of the FIFOs stay open and idle.
     let _idle: Vec<_> = ["control", "ok", "control", "ok"]
         .into_iter()
         .map(|name| open(name, 0))

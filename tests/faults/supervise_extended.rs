@@ -1,4 +1,5 @@
-//! supervise -e when what it looks after, or the system, does its worst.
+//! supervise -e with misbehaving services, exhausted descriptors, unwritable
+//! files, and stopped or leftover processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,22 +33,29 @@ fn supervise(sandbox: &Sandbox, dir: &str) -> Running {
     sandbox.start_supervisor("supervise -e", dir)
 }
 
-/// What supervise, and all that it has started, has said on standard error.
-fn said(supervise: &Running) -> String {
+/// The standard error of supervise and its children so far.
+fn error_text(supervise: &Running) -> String {
     String::from_utf8(supervise.stderr()).unwrap()
 }
 
 #[track_caller]
 fn wait_for_stage(sandbox: &Sandbox, dir: &str, wanted: &str) {
     let wanted = format!("state={wanted}\n");
-    sandbox.wait_until(&format!("{dir} is at {wanted:?}"), || {
+    sandbox.wait_until(&format!("{dir} has the state {wanted:?}"), || {
         let state = fs::read_to_string(sandbox.path(format!("{dir}/supervise/state")));
         state.is_ok_and(|state| state.starts_with(&wanted))
     });
 }
 
-/// What a process has open, by number; pipes without theirs.
-fn opened(process: Pid) -> BTreeMap<i32, String> {
+/// The number of lines in `s/starts`: each run appends one.
+fn starts(sandbox: &Sandbox) -> usize {
+    let starts = fs::read_to_string(sandbox.path("s/starts"));
+    starts.unwrap_or_default().lines().count()
+}
+
+/// The open descriptors of a process with the names of their files; pipes
+/// without their numbers.
+fn open_files(process: Pid) -> BTreeMap<i32, String> {
     let entries = fs::read_dir(format!("/proc/{process}/fd")).into_iter();
     let entries = entries.flatten().flatten().filter_map(|entry| {
         let number = entry.file_name().to_str()?.parse().ok()?;
@@ -70,7 +78,7 @@ fn notification_flood_does_not_block_commands(sandbox: &Sandbox) {
     sandbox.write("s/notification-fd", "3");
     let supervise = supervise(sandbox, "s");
     wait_for_stage(sandbox, "s", "starting");
-    // Not one newline in gigabytes.
+    // Endless bytes without a newline.
     sandbox.sh("svc -dx s").succeeds();
     supervise.wait().is(0, "", "");
     wait_for_stage(sandbox, "s", "down");
@@ -78,7 +86,8 @@ fn notification_flood_does_not_block_commands(sandbox: &Sandbox) {
 
 fn children_have_only_their_descriptors(sandbox: &Sandbox) {
     const NUMBERS: i32 = 30;
-    // Every number that supervise may use itself, and all of them crossing.
+    // Each number that supervise may use itself. The lock of one service has the
+    // number of the next one's notification pipe.
     let lock_of = |number| if number == NUMBERS { 1 } else { number + 1 };
     for number in 1..=NUMBERS {
         let dir = format!("s{number}");
@@ -94,32 +103,32 @@ fn children_have_only_their_descriptors(sandbox: &Sandbox) {
         }
         sandbox.write(format!("{dir}/notification-fd"), number.to_string());
         sandbox.write(format!("{dir}/lock-fd"), lock_of(number).to_string());
-        // It is looked at when all are, however long that takes.
+        // finish must run until the test has examined it.
         sandbox.write(format!("{dir}/timeout-finish"), "0");
     }
     let _all: Vec<_> = (1..=NUMBERS)
         .map(|number| sandbox.start(sandbox.shell(&format!("exec supervise -e s{number}"))))
         .collect();
-    // What anybody has who is started from here.
+    // A process with only the descriptors inherited from the test run.
     let other = sandbox.start(sandbox.shell("exec sleep 1000"));
-    // A program that is being loaded has its libraries open.
+    // A program that is still loading has its libraries open.
     let runs = |pid: Pid| {
         let waits = fs::read_to_string(format!("/proc/{pid}/wchan"));
         waits.is_ok_and(|waits| waits.contains("nanosleep"))
     };
-    sandbox.wait_until("it has become its program", || runs(other.pid()));
-    let inherited = opened(other.pid());
+    sandbox.wait_until("the program sleeps", || runs(other.pid()));
+    let inherited = open_files(other.pid());
     for number in 1..=NUMBERS {
         let dir = format!("s{number}");
-        sandbox.wait_until("it runs", || {
+        sandbox.wait_until("the state file exists", || {
             sandbox.exists(format!("{dir}/supervise/state"))
         });
         wait_for_stage(sandbox, &dir, "ready");
         let run = sandbox.service(&dir);
         let mut wanted: BTreeSet<_> = inherited.keys().copied().collect();
         wanted.extend([number, lock_of(number)]);
-        sandbox.wait_until("it has become its program", || runs(run));
-        let has = opened(run);
+        sandbox.wait_until("the program sleeps", || runs(run));
+        let has = open_files(run);
         assert_eq!(
             has.keys().copied().collect::<BTreeSet<_>>(),
             wanted,
@@ -139,13 +148,13 @@ fn children_have_only_their_descriptors(sandbox: &Sandbox) {
             let text = || {
                 fs::read_to_string(sandbox.path(format!("{dir}/{program}ing"))).unwrap_or_default()
             };
-            sandbox.wait_until("it is run", || text().ends_with('\n'));
+            sandbox.wait_until("notify and finish have started", || text().ends_with('\n'));
             let process = Pid::from_raw(text().trim().parse().unwrap());
-            sandbox.wait_until("it has become its program", || runs(process));
+            sandbox.wait_until("the program sleeps", || runs(process));
             assert!(
-                opened(process).keys().eq(inherited.keys()),
+                open_files(process).keys().eq(inherited.keys()),
                 "{program}: {:?}",
-                opened(process)
+                open_files(process)
             );
         }
     }
@@ -159,12 +168,6 @@ fn restarts_leave_no_descriptors_and_zombies(sandbox: &Sandbox) {
         sandbox.script(format!("s/{program}"), "#!/bin/sh\nexit 0\n");
     }
     let supervise = supervise(sandbox, "s");
-    let starts = || {
-        fs::read_to_string(sandbox.path("s/starts"))
-            .unwrap_or_default()
-            .lines()
-            .count()
-    };
     // No restart falls between the reads while the service is down.
     let stopped = || {
         sandbox.sh("svc -d s").succeeds();
@@ -175,10 +178,10 @@ fn restarts_leave_no_descriptors_and_zombies(sandbox: &Sandbox) {
         });
         descriptors(supervise.pid())
     };
-    sandbox.wait_until("run has started", || starts() >= 1);
-    let (before, first) = (stopped(), starts());
+    sandbox.wait_until("run has started", || starts(sandbox) >= 1);
+    let (before, first) = (stopped(), starts(sandbox));
     sandbox.sh("svc -u s").succeeds();
-    sandbox.wait_until("run has restarted twice", || starts() >= first + 3);
+    sandbox.wait_until("run has restarted twice", || starts(sandbox) >= first + 3);
     assert_eq!(stopped(), before);
 }
 
@@ -187,7 +190,7 @@ fn descriptor_limit_refuses_start_or_runs(sandbox: &Sandbox) {
     sandbox.sh("mkfifo fifo").succeeds();
     let start = |limit| {
         fs::create_dir(sandbox.path(format!("s{limit}"))).unwrap();
-        // A program that needs none itself, and stays.
+        // A program that opens no file and stays up.
         symlink("/bin/cat", sandbox.path(format!("s{limit}/run"))).unwrap();
         sandbox.write(format!("s{limit}/notification-fd"), "1");
         sandbox.start(sandbox.shell(&format!(
@@ -205,22 +208,22 @@ fn descriptor_limit_refuses_start_or_runs(sandbox: &Sandbox) {
                 .iter()
                 .any(|pid| name(pid).is_ok_and(|name| name == b"run\n"))
         };
-        sandbox.wait_until("it refuses or runs", || {
+        sandbox.wait_until("supervise has exited or run has started", || {
             runs(&supervise) || !supervise.runs()
         });
         if !runs(&supervise) {
             refused += 1;
             assert_eq!(supervise.wait().code(), Some(111));
-        } else if said(&supervise).contains("unable to create pipe for") {
+        } else if error_text(&supervise).contains("unable to create pipe for") {
             warned += 1;
             let warning = format!(
                 "supervise: warning: unable to create pipe for {dir}/notification-fd: \
                 process cannot open more files\n"
             );
-            assert_eq!(said(&supervise), warning);
-            // Who cannot be heard is not waited for.
+            assert_eq!(error_text(&supervise), warning);
+            // Without a pipe, the service counts as up at once.
             wait_for_stage(sandbox, &dir, "up");
-        } else if said(&supervise).is_empty() {
+        } else if error_text(&supervise).is_empty() {
             wait_for_stage(sandbox, &dir, "starting");
         }
     }
@@ -228,7 +231,7 @@ fn descriptor_limit_refuses_start_or_runs(sandbox: &Sandbox) {
 }
 
 fn messages_do_not_count_as_notification(sandbox: &Sandbox) {
-    // Its standard error is where it says that it is ready.
+    // Notifications come on descriptor 2, the standard error.
     sandbox.write("s/notification-fd", "2");
     sandbox.write("s/restart-limit-count", "1");
     let supervise_once = supervise(sandbox, "s");
@@ -236,15 +239,18 @@ fn messages_do_not_count_as_notification(sandbox: &Sandbox) {
     sandbox.sh("svc -x s").succeeds();
     let line = "supervise: fatal: unable to start s/run: file does not exist\n";
     supervise_once.wait().is(0, "", line.repeat(2));
-    // Nor by standard error, wherever that is kept meanwhile.
+    // supervise saves its standard error on another descriptor: no number of
+    // the notification descriptor may receive messages there.
     sandbox.write("s/lock-fd", "2");
     for number in 3..20 {
         sandbox.write("s/notification-fd", number.to_string());
         let supervise_once = supervise(sandbox, "s");
-        sandbox.wait_until("it is said", || !supervise_once.stderr().is_empty());
+        sandbox.wait_until("supervise has printed an error", || {
+            !supervise_once.stderr().is_empty()
+        });
         sandbox.sh("svc -dx s").succeeds();
-        let said = supervise_once.wait().error_text();
-        assert!(said.starts_with(line), "{number}: {said}");
+        let text = supervise_once.wait().error_text();
+        assert!(text.starts_with(line), "{number}: {text}");
     }
     sandbox.write("s/notification-fd", "2");
     sandbox.script("s/run", SLEEPER);
@@ -252,16 +258,15 @@ fn messages_do_not_count_as_notification(sandbox: &Sandbox) {
     let first = supervise(sandbox, "s");
     wait_for_stage(sandbox, "s", "starting");
     let orphan = sandbox.service("s");
-    first.signal(Signal::SIGKILL);
-    let _ = first.wait();
-    // Until it has become its program, it holds what supervise had locked.
-    sandbox.wait_until("nobody is there", || !sandbox.is_supervised("s"));
+    first.kill();
+    // Until its exec, the child of the killed supervise holds the lock.
+    sandbox.wait_until("no supervise runs", || !sandbox.is_supervised("s"));
     let second = supervise(sandbox, "s");
-    sandbox.wait_until("it waits", || {
-        said(&second).ends_with("s/supervise/service-lock\n")
+    sandbox.wait_until("supervise waits for the run lock", || {
+        error_text(&second).ends_with("s/supervise/service-lock\n")
     });
     sandbox.sh("svc -p s").succeeds();
-    sandbox.wait_until("it is heard", || {
+    sandbox.wait_until("supervise has obeyed the pause", || {
         record(sandbox, "s").is_some_and(|record| record[16] == 1)
     });
     wait_for_stage(sandbox, "s", "starting");
@@ -278,22 +283,24 @@ fn unwritable_state_does_not_stop_supervise(sandbox: &Sandbox) {
     let supervise = supervise(sandbox, "s");
     let first = sandbox.service("s");
     kill(first, Signal::SIGKILL).unwrap();
-    sandbox.wait_until("it is started again", || sandbox.service("s") != first);
+    sandbox.wait_until("run has restarted", || sandbox.service("s") != first);
     assert!(sandbox.exists("s/finished"));
     let full = |file| {
         format!("supervise: warning: unable to write s/supervise/{file}.new: out of disk space\n")
     };
-    let lines: BTreeSet<_> = said(&supervise)
+    let lines: BTreeSet<_> = error_text(&supervise)
         .split_inclusive('\n')
         .map(str::to_owned)
         .collect();
     assert_eq!(lines, BTreeSet::from([full("state"), full("death_tally")]));
-    // With room again, all the deaths are there.
+    // Once writes succeed, the tally holds both deaths.
     sandbox.sh("rm s/supervise/*.new").succeeds();
     kill(sandbox.service("s"), Signal::SIGTERM).unwrap();
-    sandbox.wait_until("it is kept", || sandbox.exists("s/supervise/death_tally"));
+    sandbox.wait_until("the tally exists", || {
+        sandbox.exists("s/supervise/death_tally")
+    });
     assert_eq!(sandbox.read("s/supervise/death_tally").len(), 28);
-    // A directory in place of the state stays there.
+    // A directory in place of the state file is not replaced.
     sandbox.sh("until rm -f s/supervise/state && mkdir s/supervise/state 2>/dev/null; do :; done; svc -dx s").succeeds();
     let last =
         "supervise: warning: unable to rename s/supervise/state.new to state: is a directory\n";
@@ -345,30 +352,32 @@ fn run_lock_waiter_ends_with_its_supervise(sandbox: &Sandbox) {
     sandbox.script("s/run", "#!/bin/sh\necho start >>starts\nexec sleep 1000\n");
     sandbox.write("s/lock-fd", "9");
     let first = supervise(sandbox, "s");
-    sandbox.wait_until("it runs", || sandbox.exists("s/starts"));
+    sandbox.wait_until("run has started", || sandbox.exists("s/starts"));
     let orphan = sandbox.service("s");
-    first.signal(Signal::SIGKILL);
-    let _ = first.wait();
+    first.kill();
     let warning = "supervise: warning: waiting for what holds s/supervise/service-lock\n";
     for _ in 0..2 {
-        // Of the one before, nothing holds the directory.
+        // No process of the previous supervise holds the directory.
         let next = supervise(sandbox, "s");
-        sandbox.wait_until("it waits", || next.stderr() == warning.as_bytes());
-        next.signal(Signal::SIGKILL);
-        let _ = next.wait();
-        sandbox.wait_until("nobody is there", || !sandbox.is_supervised("s"));
+        sandbox.wait_until("supervise waits for the run lock", || {
+            next.stderr() == warning.as_bytes()
+        });
+        next.kill();
+        sandbox.wait_until("no supervise runs", || !sandbox.is_supervised("s"));
     }
     let next = supervise(sandbox, "s");
-    sandbox.wait_until("it waits", || next.stderr() == warning.as_bytes());
+    sandbox.wait_until("supervise waits for the run lock", || {
+        next.stderr() == warning.as_bytes()
+    });
     kill(orphan, Signal::SIGKILL).unwrap();
-    let starts = || sandbox.read("s/starts").len() / "start\n".len();
-    sandbox.wait_until("it is started", || starts() == 2);
-    // Now it is the service, and is left behind as ever.
-    next.signal(Signal::SIGKILL);
-    let _ = next.wait();
+    sandbox.wait_until("run has restarted", || starts(sandbox) == 2);
+    // The waiter has become the service, and outlives its supervise.
+    next.kill();
     let last = supervise(sandbox, "s");
-    sandbox.wait_until("it waits", || last.stderr() == warning.as_bytes());
-    assert_eq!(starts(), 2);
+    sandbox.wait_until("supervise waits for the run lock", || {
+        last.stderr() == warning.as_bytes()
+    });
+    assert_eq!(starts(sandbox), 2);
 }
 
 fn stopped_finish_is_killed_at_timeout(sandbox: &Sandbox) {
@@ -376,13 +385,7 @@ fn stopped_finish_is_killed_at_timeout(sandbox: &Sandbox) {
     sandbox.script("s/finish", "#!/bin/sh\nkill -STOP $$\n");
     sandbox.write("s/timeout-finish", "100");
     let supervise = supervise(sandbox, "s");
-    let starts = || {
-        fs::read_to_string(sandbox.path("s/starts"))
-            .unwrap_or_default()
-            .lines()
-            .count()
-    };
-    sandbox.wait_until("it is started again", || starts() == 2);
+    sandbox.wait_until("run has restarted", || starts(sandbox) == 2);
     sandbox.sh("svc -dx s").succeeds();
     supervise.wait().is(0, "", "");
 }
@@ -405,7 +408,9 @@ fn default_finish_timeout_is_five_seconds(sandbox: &Sandbox) {
         sandbox.start(sandbox.shell(&format!("exec supervise -e {dir}")))
     });
     let again = || fs::read_to_string(sandbox.path("again")).unwrap_or_default();
-    sandbox.wait_until("all run again", || again().lines().count() == all.len());
+    sandbox.wait_until("each run has restarted", || {
+        again().lines().count() == all.len()
+    });
     assert_eq!(again(), "four\nfive\nsix\n");
 }
 
@@ -416,7 +421,7 @@ fn paused_service_is_killed_at_timeout(sandbox: &Sandbox) {
     );
     sandbox.write("s/timeout-kill", "100");
     let supervise = supervise(sandbox, "s");
-    sandbox.wait_until("it is there", || sandbox.exists("s/there"));
+    sandbox.wait_until("run ignores TERM", || sandbox.exists("s/there"));
     let process = sandbox.service("s");
     sandbox.sh("svc -d s").succeeds();
     kill(process, Signal::SIGSTOP).unwrap();
@@ -431,7 +436,7 @@ fn exit_is_recorded_before_notify_runs(sandbox: &Sandbox) {
     sandbox.script("s/notify", "#!/bin/sh\n[ $2 = start ] || { grep state= supervise/state >noticed.new; mv noticed.new noticed; }\n");
     let _supervise = supervise(sandbox, "s");
     kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
-    sandbox.wait_until("it is told", || {
+    sandbox.wait_until("notify and finish have run", || {
         sandbox.exists("s/seen") && sandbox.exists("s/noticed")
     });
     let seen = String::from_utf8(sandbox.read("s/seen")).unwrap();
@@ -456,11 +461,13 @@ fn finish_and_notify_have_signals_of_run(sandbox: &Sandbox) {
     }
     let _supervise =
         sandbox.start(sandbox.shell("trap '' PIPE HUP USR1 CHLD; exec supervise -e s"));
-    sandbox.wait_until("run and notify have seen", || {
+    sandbox.wait_until("run and notify have recorded their signals", || {
         sandbox.exists("s/run.saw") && sandbox.exists("s/notify.saw")
     });
     kill(sandbox.service("s"), Signal::SIGKILL).unwrap();
-    sandbox.wait_until("finish has seen", || sandbox.exists("s/finish.saw"));
+    sandbox.wait_until("finish has recorded its signals", || {
+        sandbox.exists("s/finish.saw")
+    });
     for program in programs {
         assert_eq!(
             sandbox.read(format!("s/{program}.saw")),
@@ -481,7 +488,7 @@ fn signals_reach_the_whole_group(sandbox: &Sandbox) {
         "#!/bin/sh\nfor i in 1 2 3; do sleep 1000 & echo $!; done >children\n>there\nwait\n",
     );
     let supervise = supervise(sandbox, "s");
-    sandbox.wait_until("they are there", || sandbox.exists("s/there"));
+    sandbox.wait_until("run has started its children", || sandbox.exists("s/there"));
     let children = String::from_utf8(sandbox.read("s/children")).unwrap();
     let group: Vec<_> = children
         .lines()
@@ -491,11 +498,11 @@ fn signals_reach_the_whole_group(sandbox: &Sandbox) {
     sandbox.sh("svc -+kdx s").succeeds();
     supervise.wait().is(0, "", "");
     let gone = |pid: &Pid| kill(*pid, None).is_err() || is_zombie(*pid);
-    sandbox.wait_until("all have ended", || group.iter().all(gone));
+    sandbox.wait_until("the whole group has exited", || group.iter().all(gone));
 }
 
 fn leftover_process_cannot_notify_for_next_run(sandbox: &Sandbox) {
-    // The one before is dead; its child says that it is ready.
+    // The first run exits and leaves a child, which writes a notification later.
     sandbox.script(
         "s/run",
         "#!/bin/sh\n[ -e second ] && exec sleep 1000\n>second\n\
@@ -503,13 +510,15 @@ fn leftover_process_cannot_notify_for_next_run(sandbox: &Sandbox) {
     );
     sandbox.write("s/notification-fd", "3");
     let _supervise = supervise(sandbox, "s");
-    sandbox.wait_until("it is started again", || sandbox.exists("s/second"));
+    sandbox.wait_until("the first run has started", || sandbox.exists("s/second"));
     wait_for_stage(sandbox, "s", "delay");
     wait_for_stage(sandbox, "s", "starting");
     sandbox.write("s/speak", "");
-    sandbox.wait_until("it has spoken", || sandbox.exists("s/spoken"));
+    sandbox.wait_until("the leftover child has written", || {
+        sandbox.exists("s/spoken")
+    });
     sandbox.sh("svc -p s").succeeds();
-    sandbox.wait_until("it is heard", || {
+    sandbox.wait_until("supervise has obeyed the pause", || {
         record(sandbox, "s").is_some_and(|record| record[16] == 1)
     });
     wait_for_stage(sandbox, "s", "starting");

@@ -1,4 +1,5 @@
-//! What supervise -e does first and what next, by its calls of the system.
+//! The order of system calls in supervise, supervise -e and runsv, seen by
+//! ptrace and strace.
 
 use std::fs;
 
@@ -24,16 +25,16 @@ fn supervise(sandbox: &Sandbox) -> Running {
     sandbox.start_supervisor("supervise -e", "s")
 }
 
-/// The pid in the record.
-fn recorded(sandbox: &Sandbox) -> i32 {
+/// The pid in the status record; 0 without a record.
+fn recorded_pid(sandbox: &Sandbox) -> i32 {
     record(sandbox, "s").map_or(0, pid_of)
 }
 
-/// A process that is stopped at each of its calls of the system.
+/// A process that stops at each system call.
 struct Traced(Pid);
 
 impl Traced {
-    /// None if processes cannot be traced here.
+    /// Returns None if processes cannot be traced.
     fn attach(pid: Pid) -> Option<Self> {
         ptrace::attach(pid).ok()?;
         waitpid(pid, None).unwrap();
@@ -41,7 +42,8 @@ impl Traced {
         Some(Traced(pid))
     }
 
-    /// Lets it go on to its next call, or to the end of the last one.
+    /// Continues to the next entry to or return from a system call; returns the
+    /// number of the call.
     fn next(&self) -> c_long {
         let mut signal = None;
         loop {
@@ -65,7 +67,8 @@ impl Drop for Traced {
 }
 
 fn late_notification_before_exit_counts(sandbox: &Sandbox) {
-    // It dies with nothing said, and then in the moment when it is ready.
+    // The first run exits without a notification. The second writes one and exits
+    // at once.
     sandbox.script(
         "s/run",
         "#!/bin/sh\n[ -e go ] || exec mkfifo go\nread go <go\necho >&3\n",
@@ -74,11 +77,9 @@ fn late_notification_before_exit_counts(sandbox: &Sandbox) {
     sandbox.write("s/restart-delay", "1");
     sandbox.write("s/restart-delay-max", "60");
     let supervise = supervise(sandbox);
-    sandbox.wait_until("it was started", || sandbox.exists("s/go"));
+    sandbox.wait_until("run has started", || sandbox.exists("s/go"));
     let state = || fs::read_to_string(sandbox.path("s/supervise/state")).unwrap();
-    sandbox.wait_until("it was started again", || {
-        state().contains("\nrestarts=1\n")
-    });
+    sandbox.wait_until("run has restarted", || state().contains("\nrestarts=1\n"));
     let process = sandbox.service("s");
     let Some(traced) = Traced::attach(supervise.pid()) else {
         return skip(
@@ -88,11 +89,13 @@ fn late_notification_before_exit_counts(sandbox: &Sandbox) {
     };
     fs::write(sandbox.path("s/supervise/control"), "c").unwrap();
     while traced.next() != libc::SYS_wait4 {}
-    // It has listened, and is about to look who has died.
+    // supervise has read notifications and is about to reap children.
     fs::write(sandbox.path("s/go"), "\n").unwrap();
-    sandbox.wait_until("it has died", || is_zombie(process));
+    sandbox.wait_until("run has exited", || is_zombie(process));
     drop(traced);
-    sandbox.wait_until("its death is seen", || state().starts_with("state=delay\n"));
+    sandbox.wait_until("supervise has recorded the exit", || {
+        state().starts_with("state=delay\n")
+    });
     let moment = |key| {
         let state = state();
         let line = state
@@ -101,7 +104,7 @@ fn late_notification_before_exit_counts(sandbox: &Sandbox) {
             .unwrap();
         u64::from_str_radix(&line[2..17], 16).unwrap()
     };
-    // The first delay again, not twice that.
+    // The notification has reset the backoff to the first delay.
     assert!(moment("next_start=") - moment("since=") < 2, "{}", state());
 }
 
@@ -129,14 +132,14 @@ fn exit_is_recorded_before_finish_starts(sandbox: &Sandbox) {
             libc::SYS_clone | libc::SYS_fork | libc::SYS_vfork => break,
             _ => {}
         }
-        // Each call is seen twice: the tally and the state are there, and
-        // the record is not.
+        // Each call stops twice, at entry and return: after four stops, the
+        // tally and the state are written and the status record is not.
         if renames == 4 {
             assert!(state().starts_with("state=finish\n"), "{}", state());
-            assert_ne!(recorded(sandbox), 0);
+            assert_ne!(recorded_pid(sandbox), 0);
         }
     }
-    assert_eq!((renames, recorded(sandbox)), (6, 0));
+    assert_eq!((renames, recorded_pid(sandbox)), (6, 0));
 }
 
 /// The calls of a program from its start to its exit after `svc -dx s`, a line
@@ -153,7 +156,7 @@ fn traced_calls(sandbox: &Sandbox, calls: &str, program: &str) -> Option<Vec<Str
     sandbox.service("s");
     sandbox.sh("svc -dx s").succeeds();
     running.wait().succeeds();
-    sandbox.wait_until("strace has ended", || sandbox.processes().is_empty());
+    sandbox.wait_until("strace has exited", || sandbox.processes().is_empty());
     let trace = fs::read_to_string(sandbox.path("trace")).unwrap();
     Some(trace.lines().map(str::to_owned).collect())
 }
@@ -172,10 +175,10 @@ fn lock_is_released_before_ok_is_closed(sandbox: &Sandbox) {
         } {
             let last = |call: &str, file: &str| {
                 let path = format!("/{dir}/supervise/{file}>");
-                let is_it = |line: &String| line.starts_with(call) && line.contains(&path);
+                let matches = |line: &String| line.starts_with(call) && line.contains(&path);
                 calls
                     .iter()
-                    .rposition(is_it)
+                    .rposition(matches)
                     .unwrap_or_else(|| panic!("no {call} {path}: {calls:?}"))
             };
             assert!(

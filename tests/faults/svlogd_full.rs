@@ -1,9 +1,9 @@
-//! A file system that is full: svlogd removes old files as far as it may, and
-//! else says so and waits; when there is room again every byte is there.
+//! Full file systems: svlogd removes old files down to its minimum, then prints
+//! a warning and retries. Once space is freed, the log holds every byte.
 
 use testkit::{Sandbox, compliance, say};
 
-use super::multilog_full::{finished, input, run, text};
+use super::multilog_full::{ALL_FILES, ALL_FILES_BUT_ONE, finished, input, run, text};
 use crate::compliance::multilog::{contents, files, masked};
 
 compliance!(
@@ -11,67 +11,70 @@ compliance!(
     old_files_are_removed_down_to_minimum,
 );
 
-/// A file system that is full, and what svlogd says of it.
+/// A full file system, and the messages of svlogd until space is freed.
 struct Full {
-    /// What there is none of left.
-    of: &'static str,
+    /// The command that uses up all bytes or all inodes.
+    fill: &'static str,
     config: &'static str,
-    /// What it says first of all, and what then, each once or again and again.
-    says: &'static str,
+    /// The messages in order. svlogd may repeat each of them.
+    stderr: &'static str,
 }
 
 const BYTES: &str = "head -c 60k /dev/zero >m/filler";
-const FILES: &str = "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null";
-const OLD: &str = "for n in 10 11 12 13 14 15 16 17 18 19 20 21 22 23; do
+const OLD_FILES: &str = "for n in 10 11 12 13 14 15 16 17 18 19 20 21 22 23; do
     head -c 4096 /dev/zero >m/@4000000000000000000000$n.s; done";
 
 const WAITING: &[Full] = &[
     Full {
-        of: BYTES,
+        fill: BYTES,
         config: "",
-        says: "svlogd: pausing: unable to write to current: m: out of disk space\n",
+        stderr: "svlogd: pausing: unable to write to current: m: out of disk space\n",
     },
     Full {
-        of: BYTES,
+        fill: BYTES,
         config: "s4096\nn100\nN100\n",
-        says: "svlogd: pausing: unable to write to current: m: out of disk space\n",
+        stderr: "svlogd: pausing: unable to write to current: m: out of disk space\n",
     },
-    // The rotation itself finds no room.
+    // The rotation cannot create a file.
     Full {
-        of: FILES,
+        fill: ALL_FILES,
         config: "s4096\nn100\n",
-        says: "svlogd: pausing: unable to create new current: m: out of disk space\n",
+        stderr: "svlogd: pausing: unable to create new current: m: out of disk space\n",
     },
-    // Room for the next current, and none for its processor.
+    // A single free inode: enough for the new current, not for the processor's output.
     Full {
-        of: "n=0; while touch m/filler.$n; do n=$((n + 1)); done 2>/dev/null; rm m/filler.0",
+        fill: ALL_FILES_BUT_ONE,
         config: "s4096\nn100\n!tr a-z A-Z\n",
-        says: "svlogd: fatal: unable to open output for processor: m: out of disk space\n\
+        stderr: "svlogd: fatal: unable to open output for processor: m: out of disk space\n\
             svlogd: warning: processor failed, restart: m\n",
     },
 ];
 
 const REMOVING: Full = Full {
-    of: OLD,
+    fill: OLD_FILES,
     config: "n14\nN12\n",
-    says: "svlogd: warning: out of disk space, delete: m/@LABEL.s\n\
+    stderr: "svlogd: warning: out of disk space, delete: m/@LABEL.s\n\
         svlogd: pausing: unable to write to current: m: out of disk space\n",
 };
 
-/// Runs svlogd in a file system of 68 KB in a name space of its own, from
-/// which `log` is what comes of it. There is room again once it has said the
-/// last that it is to say.
+/// A script that runs svlogd on a file system of 68 KB in a mount namespace and
+/// copies the final log directory to `log`. The script frees space once the
+/// last expected message is there.
 fn script(n: usize, full: &Full) -> String {
-    let Full { of, config, says } = full;
-    let last = says.lines().last().unwrap();
+    let Full {
+        fill,
+        config,
+        stderr,
+    } = full;
+    let last = stderr.lines().last().unwrap();
     format!(
         "mkdir {n}; cd {n}; mkdir m
         mount -t tmpfs -o size=68k,nr_inodes=50 none m || exit 99
         printf '{config}' >m/config
         svlogd m </dev/null || exit
-        {of}
-        svlogd m 2>said <../input & PID=$!
-        until grep -qs '{last}' said; do sleep .05; done
+        {fill}
+        svlogd m 2>warnings <../input & PID=$!
+        until grep -qs '{last}' warnings; do sleep .05; done
         ls m >left
         rm -f m/filler* m/@4000000000000000000000*
         wait $PID; code=$?
@@ -81,10 +84,10 @@ fn script(n: usize, full: &Full) -> String {
     )
 }
 
-/// What was said, without what was said before.
-fn said(sandbox: &Sandbox, n: usize) -> String {
+/// The messages of svlogd, without repetitions.
+fn messages(sandbox: &Sandbox, n: usize) -> String {
     let mut seen: Vec<String> = Vec::new();
-    for line in masked(sandbox.read(format!("{n}/said"))).split_inclusive('\n') {
+    for line in masked(sandbox.read(format!("{n}/warnings"))).split_inclusive('\n') {
         if !seen.iter().any(|before| before == line) {
             seen.push(line.to_owned());
         }
@@ -99,13 +102,13 @@ fn full_disk_loses_no_byte_of_svlogd(sandbox: &Sandbox) {
     }
     let input = input();
     for (n, full) in WAITING.iter().enumerate() {
-        assert_eq!(said(sandbox, n), full.says, "{n}");
+        assert_eq!(messages(sandbox, n), full.stderr, "{n}");
         assert!(text(sandbox, n) == input, "{}", full.config);
         let log = files(sandbox, &format!("{n}/log"));
         assert!(log.lines().all(finished), "{log}");
     }
     say(&format!(
-        "svlogd, {:?}: {} full file systems, {} bytes fed to each; lost nothing",
+        "svlogd, {:?}: {} full file systems, {} bytes written to each, none lost",
         sandbox.subject(),
         WAITING.len(),
         input.len()
@@ -116,7 +119,7 @@ fn old_files_are_removed_down_to_minimum(sandbox: &Sandbox) {
     if run(sandbox, [script(0, &REMOVING)]).is_none() {
         return;
     }
-    assert_eq!(said(sandbox, 0), REMOVING.says);
+    assert_eq!(messages(sandbox, 0), REMOVING.stderr);
     let left = String::from_utf8(sandbox.read("0/left")).unwrap();
     let old: Vec<_> = left.lines().filter(|name| name.starts_with('@')).collect();
     assert_eq!((old.len(), old[0]), (12, "@400000000000000000000012.s"));

@@ -1,3 +1,6 @@
+//! svscan with killed supervises and svscans, a thousand services, exhausted
+//! descriptors, and without inotify or /proc.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -8,20 +11,20 @@ use testkit::{Running, SLEEPER, Sandbox, compliance, kill, ours, say};
 
 use super::{children, descriptors, directory, is_zombie, memory, pid_of, record, span, steady};
 
-/// A service that numbers its lines, and ends, saying so, when it is told to
-/// or has lost its supervise. What it is called is never called again.
+/// A service that writes numbered lines under a unique name. On SIGTERM, or once
+/// its supervise is dead, it writes a last line and exits.
 const COUNTING: &str = r#"#!/usr/bin/perl
 use Time::HiRes qw(time sleep);
-my ($name, $parent, $n, $told) = ("$$." . time, getppid, 0, 0);
+my ($name, $parent, $n, $stop) = ("$$." . time, getppid, 0, 0);
 open my $comm, "<", "/proc/$parent/comm";
 exit unless <$comm> eq "supervise\n";
-$SIG{TERM} = sub { $told = 1 };
+$SIG{TERM} = sub { $stop = 1 };
 $| = 1;
-until ($told || getppid != $parent) { $n++; print "$name $n\n"; sleep 0.002 }
+until ($stop || getppid != $parent) { $n++; print "$name $n\n"; sleep 0.002 }
 print "$name end $n\n";
 "#;
 
-/// How many services are disturbed, each with a logger.
+/// The number of services, each with a logger.
 const DISTURBED: usize = 6;
 
 compliance!(repeated_kills_lose_no_line, new_svscan_takes_over_services,);
@@ -33,12 +36,12 @@ ours!(
     svscan_works_without_inotify_or_proc,
 );
 
-/// A directory of services, their svscan, and what was seen of them.
+/// Services under random kills, with counts for the report.
 struct Trial<'a> {
     sandbox: &'a Sandbox,
     random: fastrand::Rng,
     kills: usize,
-    longest: Duration,
+    longest_recovery: Duration,
 }
 
 impl Trial<'_> {
@@ -46,8 +49,8 @@ impl Trial<'_> {
         (0..DISTURBED).flat_map(|n| [format!("scan/{n}"), format!("scan/{n}/log")])
     }
 
-    /// Whether each service and each logger is up under a supervise that is
-    /// svscan's, and no dead process waits for its parent.
+    /// Whether each service and each logger is up under a supervise of svscan,
+    /// and there is no zombie.
     fn is_whole(&self, svscan: Pid) -> bool {
         let supervises = children(svscan);
         let services: Vec<Pid> = supervises.iter().flat_map(|&pid| children(pid)).collect();
@@ -67,11 +70,11 @@ impl Trial<'_> {
     fn wait_until_whole(&mut self, svscan: Pid) {
         let start = Instant::now();
         self.sandbox
-            .wait_until("the tree is whole again", || self.is_whole(svscan));
-        self.longest = self.longest.max(start.elapsed());
+            .wait_until("all services are up again", || self.is_whole(svscan));
+        self.longest_recovery = self.longest_recovery.max(start.elapsed());
     }
 
-    /// Kills supervises at random moments, whatever state they are in.
+    /// Kills supervises at random times, in any state.
     fn kill_supervises(&mut self, svscan: Pid) {
         let start = Instant::now();
         while start.elapsed() < span(2500) {
@@ -85,7 +88,7 @@ impl Trial<'_> {
         self.wait_until_whole(svscan);
     }
 
-    /// How many lines there are of those who write now.
+    /// The number of bytes in all logs.
     fn written(&self) -> usize {
         Self::dirs()
             .map(|dir| {
@@ -100,7 +103,7 @@ fn svscan(sandbox: &Sandbox) -> Running {
     sandbox.start(sandbox.shell("exec svscan scan"))
 }
 
-/// How many descriptors svscan and all of its supervises have.
+/// The number of descriptors of each supervise, by directory, and of svscan.
 fn all_descriptors(svscan: Pid) -> Vec<(Option<std::path::PathBuf>, usize)> {
     let mut all: Vec<_> = children(svscan)
         .into_iter()
@@ -111,8 +114,8 @@ fn all_descriptors(svscan: Pid) -> Vec<(Option<std::path::PathBuf>, usize)> {
     all
 }
 
-/// Asserts that each writer's lines are there, once, to its last; how many
-/// lines and writers there were.
+/// Asserts that each line of each writer is in the log, once. Returns the numbers
+/// of lines and writers.
 fn count_lines(sandbox: &Sandbox) -> (usize, usize) {
     let (mut lines, mut writers) = (0, 0);
     for n in 0..DISTURBED {
@@ -128,23 +131,24 @@ fn count_lines(sandbox: &Sandbox) -> (usize, usize) {
                 [name, "end", number] => {
                     assert_eq!(ends.insert(name, number.parse().unwrap()), None);
                 }
-                _ => panic!("no whole line: {line}"),
+                _ => panic!("an incomplete line: {line}"),
             }
         }
         for (name, end) in ends {
-            // Two loggers, one of them an orphan, may swap what they read.
+            // Two loggers, one of them an orphan, may write in another order than
+            // they read.
             let mut seen = numbers.remove(name).unwrap_or_default();
             seen.sort_unstable();
             assert!(
                 seen.iter().copied().eq(1..=end),
-                "lines of {name} are lost, of {end}"
+                "lines of {name} are lost, of {end} lines"
             );
             lines += seen.len();
             writers += 1;
         }
         assert!(
             numbers.is_empty(),
-            "these did not end: {:?}",
+            "writers without a last line: {:?}",
             numbers.keys()
         );
     }
@@ -167,17 +171,18 @@ fn repeated_kills_lose_no_line(sandbox: &Sandbox) {
         sandbox,
         random: fastrand::Rng::with_seed(1),
         kills: 0,
-        longest: Duration::ZERO,
+        longest_recovery: Duration::ZERO,
     };
     for round in 0..2 {
         let svscan = svscan(sandbox);
-        sandbox.wait_until("all are up", || trial.is_whole(svscan.pid()));
+        sandbox.wait_until("all services are up", || trial.is_whole(svscan.pid()));
         let before = steady(sandbox, || all_descriptors(svscan.pid()));
         trial.kill_supervises(svscan.pid());
         let after = steady(sandbox, || all_descriptors(svscan.pid()));
         assert_eq!(before, after);
 
-        // svscan's own death disturbs nobody: the pipes are still there.
+        // Services survive the death of svscan: services and loggers hold the
+        // pipes.
         svscan.signal(Signal::SIGKILL);
         let complaints = svscan.wait().error_text();
         assert!(complaints.is_empty(), "{complaints}");
@@ -185,9 +190,11 @@ fn repeated_kills_lose_no_line(sandbox: &Sandbox) {
         sandbox.wait_until("the services write on", || {
             trial.written() > written + 10_000
         });
-        // The loggers end when nobody can write to them any more.
+        // The loggers exit at end of file, once all writers have exited.
         sandbox.sh("svc -dx scan/*; svc -x scan/*/log").succeeds();
-        sandbox.wait_until("all have ended", || sandbox.processes().is_empty());
+        sandbox.wait_until("all processes have exited", || {
+            sandbox.processes().is_empty()
+        });
         say(&format!(
             "{:?}: svscan {} killed after {} kills of supervises",
             sandbox.subject(),
@@ -197,25 +204,27 @@ fn repeated_kills_lose_no_line(sandbox: &Sandbox) {
     }
     let (lines, writers) = count_lines(sandbox);
     say(&format!(
-        "{:?}: {} kills, whole again after {:?} at most; {lines} lines of {writers} writers, none lost",
+        "{:?}: {} kills, recovered after {:?} at most; {lines} lines of {writers} writers, none lost",
         sandbox.subject(),
         trial.kills,
-        trial.longest
+        trial.longest_recovery
     ));
 }
 
 fn new_svscan_takes_over_services(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
     let first = svscan(sandbox);
-    sandbox.wait_until("it is supervised", || sandbox.is_supervised("scan/a"));
+    sandbox.wait_until("supervise runs", || sandbox.is_supervised("scan/a"));
     let supervise = children(first.pid())[0];
     first.kill();
     let second = svscan(sandbox);
     let held = "supervise: fatal: unable to acquire a/supervise/lock: temporary failure\n";
-    sandbox.wait_until("the lock is held", || second.stderr() == held.as_bytes());
+    sandbox.wait_until("the second svscan finds the lock held", || {
+        second.stderr() == held.as_bytes()
+    });
     kill(supervise, Signal::SIGKILL).unwrap();
-    sandbox.wait_until("it is supervised again", || sandbox.is_supervised("scan/a"));
-    sandbox.wait_until("by the new one's", || {
+    sandbox.wait_until("supervise runs again", || sandbox.is_supervised("scan/a"));
+    sandbox.wait_until("the service runs under the second svscan", || {
         children(second.pid())
             .iter()
             .any(|&pid| !children(pid).is_empty())
@@ -230,29 +239,29 @@ fn more_services_than_0_76_allows_stay_up(sandbox: &Sandbox) {
         fs::create_dir_all(&dir).unwrap();
         std::os::unix::fs::symlink(&waiting, dir.join("run")).unwrap();
     }
-    // Each service waits for input that does not come.
+    // Each service waits for input that never arrives.
     let start = Instant::now();
     let svscan = sandbox.start(sandbox.shell("mkfifo never; exec svscan scan <>never"));
     let is_up =
         |n: usize| record(sandbox, &format!("scan/{n}")).is_some_and(|record| pid_of(record) != 0);
-    sandbox.wait_until("each is up", || (0..SERVICES).all(is_up));
+    sandbox.wait_until("all services are up", || (0..SERVICES).all(is_up));
     let elapsed = start.elapsed();
     let supervises = children(svscan.pid());
     assert_eq!(supervises.len(), SERVICES);
-    // Here come more, with loggers, at the next look.
-    let wait_for_look = |name: &str| {
+    // Adds a service with a logger, and waits for the scan that starts it.
+    let wait_for_scan = |name: &str| {
         sandbox.script(
             format!("{name}/run"),
             "#!/bin/sh\necho line; exec sleep 1000\n",
         );
         sandbox.script(format!("{name}/log/run"), "#!/bin/sh\nexec cat >kept\n");
         fs::rename(sandbox.path(name), sandbox.path(format!("scan/{name}"))).unwrap();
-        sandbox.wait_until("it runs, and its logger", || {
+        sandbox.wait_until("the new service and its logger run", || {
             let kept = fs::read(sandbox.path(format!("scan/{name}/log/kept")));
             kept.is_ok_and(|kept| kept == b"line\n")
         });
     };
-    wait_for_look("more");
+    wait_for_scan("more");
     let switches = || -> u64 {
         let of = |pid: &Pid| -> u64 {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -265,7 +274,7 @@ fn more_services_than_0_76_allows_stay_up(sandbox: &Sandbox) {
     };
     // Between two scans, no process but svscan wakes up.
     let before = steady(sandbox, switches);
-    wait_for_look("yet_more");
+    wait_for_scan("yet_more");
     assert_eq!(switches(), before);
     let now = children(svscan.pid());
     assert!(supervises.iter().all(|pid| now.contains(pid)) && now.len() == SERVICES + 4);
@@ -293,7 +302,7 @@ fn services_inherit_descriptor_limit(sandbox: &Sandbox) {
     for n in 0..SERVICES {
         for dir in [format!("scan/{n}"), format!("scan/{n}/log")] {
             let limits = sandbox.path(format!("{dir}/limits"));
-            sandbox.wait_until("it tells", || {
+            sandbox.wait_until("the service has written its limits", || {
                 fs::read(&limits).is_ok_and(|limits| limits == b"24\n100\n")
             });
         }
@@ -315,7 +324,7 @@ fn descriptor_exhaustion_keeps_services_running(sandbox: &Sandbox) {
         sandbox.script(format!("scan/{n}/log/run"), SLEEPER);
     }
     let svscan = sandbox.start(sandbox.shell("ulimit -n 24; exec svscan scan"));
-    let refused = || {
+    let refused_pipes = || {
         let stderr = String::from_utf8(svscan.stderr()).unwrap();
         stderr
             .lines()
@@ -329,26 +338,26 @@ fn descriptor_exhaustion_keeps_services_running(sandbox: &Sandbox) {
             })
             .count()
     };
-    sandbox.wait_until("some are refused", || refused() >= 10);
+    sandbox.wait_until("pipes are refused", || refused_pipes() >= 10);
     let first = children(svscan.pid());
-    sandbox.wait_until("it looks again", || refused() >= 20);
+    sandbox.wait_until("a second scan refuses pipes", || refused_pipes() >= 20);
     assert_eq!(children(svscan.pid()), first);
     for &pid in &first {
         kill(pid, Signal::SIGKILL).unwrap();
     }
-    sandbox.wait_until("all are replaced", || {
+    sandbox.wait_until("all supervises are replaced", || {
         let now = children(svscan.pid());
         now.len() == first.len() && !now.iter().any(|pid| first.contains(pid))
     });
     say(&format!(
         "Ours: with 24 descriptors, {} supervises killed and replaced, {} pipes refused",
         first.len(),
-        refused()
+        refused_pipes()
     ));
 }
 
 fn svscan_works_without_inotify_or_proc(sandbox: &Sandbox) {
-    // In turn there are no events, and no /proc.
+    // First without inotify, then without /proc.
     for (n, without) in [
         "strace -f -qq -o /dev/null -e trace=inotify_init1 -e inject=inotify_init1:error=EMFILE",
         r#"unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh"#,
@@ -357,7 +366,7 @@ fn svscan_works_without_inotify_or_proc(sandbox: &Sandbox) {
     .enumerate()
     {
         if sandbox.sh(&format!("{without} true 2>/dev/null")).code() != Some(0) {
-            say(&format!("cannot be tried here: {without}"));
+            say(&format!("skipped, cannot run here: {without}"));
             continue;
         }
         sandbox.script(
@@ -367,9 +376,9 @@ fn svscan_works_without_inotify_or_proc(sandbox: &Sandbox) {
         sandbox.script(format!("s{n}/log/run"), "#!/bin/sh\nexec cat >kept\n");
         sandbox.sh(&format!("mkdir scan{n}")).succeeds();
         let svscan = sandbox.start(sandbox.shell(&format!("exec {without} svscan scan{n}")));
-        // By now it has looked at an empty directory, or will soon.
+        // The first scan finds an empty directory, or already the link.
         sandbox.sh(&format!("ln -s ../s{n} scan{n}/")).succeeds();
-        sandbox.wait_until("a new link runs all the same, with its logger", || {
+        sandbox.wait_until("the linked service and its logger run", || {
             fs::read(sandbox.path(format!("s{n}/log/kept"))).is_ok_and(|kept| kept == b"line\n")
         });
         assert_eq!(svscan.stderr(), b"");

@@ -1,4 +1,5 @@
-//! The end of all services, where something stands in its way.
+//! Shutdown by svscan -e with stopped, unreachable, killed or foreign supervises,
+//! moved or removed directories, and signals at any time.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +10,7 @@ use testkit::{Outcome, Running, SLEEPER, Sandbox, kill, ours, say};
 
 use super::children;
 
-/// A service that needs a moment to end, and has last words.
+/// A service that writes a last line when it receives SIGTERM.
 const POLITE: &str = "#!/bin/sh
 trap 'echo last words; exit' TERM
 echo first
@@ -44,13 +45,18 @@ fn make(sandbox: &Sandbox, names: &[&str]) {
     }
 }
 
-/// Starts svscan -e by a command, and waits until its services are up.
+/// Starts svscan -e on the directory `scan`.
+fn svscan(sandbox: &Sandbox) -> Running {
+    sandbox.start(sandbox.shell("exec svscan -e scan"))
+}
+
+/// Starts svscan -e by a command, and waits until its services and loggers are
+/// up.
 fn start(sandbox: &Sandbox, names: &[&str], command: &str) -> Running {
     let svscan = sandbox.start(sandbox.shell(command));
     for name in names {
         let up = format!("scan/{name}/up");
-        sandbox.wait_until("it is up", || sandbox.exists(&up));
-        // So is its logger.
+        sandbox.wait_until("the service is up", || sandbox.exists(&up));
         sandbox.service(&format!("scan/{name}/log"));
     }
     svscan
@@ -66,18 +72,29 @@ fn up(sandbox: &Sandbox, names: &[&str]) -> Running {
 fn supervise(sandbox: &Sandbox, svscan: &Running, dir: &str) -> nix::unistd::Pid {
     let service = sandbox.service(dir);
     let supervises = children(svscan.pid());
-    let mut its = supervises.into_iter();
-    its.find(|&pid| children(pid).contains(&service)).unwrap()
+    let mut supervises = supervises.into_iter();
+    supervises
+        .find(|&pid| children(pid).contains(&service))
+        .unwrap()
 }
 
-/// Tells svscan to end, and waits for that: nothing is left.
+/// Stops svscan and asserts that it exits with 0 and that no process is left.
 #[track_caller]
-fn end(sandbox: &Sandbox, svscan: Running) -> Outcome {
+fn stop(sandbox: &Sandbox, svscan: Running) -> Outcome {
     svscan.signal(Signal::SIGTERM);
     let outcome = svscan.wait();
     outcome.exits(0);
     assert!(sandbox.processes().is_empty(), "{outcome:?}");
     outcome
+}
+
+/// Waits until svscan has found the locks of a service and its logger held.
+#[track_caller]
+fn wait_for_held_locks(sandbox: &Sandbox, svscan: &Running) {
+    sandbox.wait_until("both locks are held", || {
+        let text = String::from_utf8(svscan.stderr()).unwrap();
+        text.matches("supervise: fatal: unable to acquire").count() >= 2
+    });
 }
 
 /// Stops svscan, which waits for foreign supervises until they close `ok`: they
@@ -97,16 +114,16 @@ fn assert_all_is_kept(sandbox: &Sandbox, name: &str) {
     assert_eq!(kept, b"first\nlast words\n", "{name}");
 }
 
-/// What svscan says of those that it has to kill.
-fn unable_to_stop(whom: &str) -> String {
-    format!("svscan: warning: unable to stop {whom}: timed out\n")
+/// The warning of svscan before it kills a supervise.
+fn unable_to_stop(service: &str) -> String {
+    format!("svscan: warning: unable to stop {service}: timed out\n")
 }
 
 fn stopped_supervise_with_full_fifo_is_resumed(sandbox: &Sandbox) {
     let svscan = up(sandbox, &["a"]);
     for dir in ["scan/a", "scan/a/log"] {
         kill(supervise(sandbox, &svscan, dir), Signal::SIGSTOP).unwrap();
-        // Bytes that supervise ignores, as many as there is room for.
+        // Fill the FIFO with bytes that supervise ignores.
         let fifo = fs::OpenOptions::new()
             .write(true)
             .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
@@ -115,7 +132,7 @@ fn stopped_supervise_with_full_fifo_is_resumed(sandbox: &Sandbox) {
         while fifo.write(&[b'.'; 4096]).is_ok() {}
         while fifo.write(b".").is_ok() {}
     }
-    end(sandbox, svscan).succeeds();
+    stop(sandbox, svscan).succeeds();
     assert_all_is_kept(sandbox, "a");
 }
 
@@ -124,11 +141,11 @@ fn unreachable_supervise_is_killed_with_service(sandbox: &Sandbox) {
     sandbox
         .sh("rm scan/a/supervise/control; rm -r scan/b/supervise")
         .succeeds();
-    let outcome = end(sandbox, svscan);
-    let complaints = outcome.error_text();
+    let outcome = stop(sandbox, svscan);
+    let warnings = outcome.error_text();
     for name in ["a", "b"] {
-        assert!(complaints.contains(&unable_to_stop(name)), "{complaints}");
-        // It was killed, but its logger ends as ever.
+        assert!(warnings.contains(&unable_to_stop(name)), "{warnings}");
+        // The service was killed; its logger exits at end of file.
         assert_eq!(sandbox.read(format!("scan/{name}/log/kept")), b"first\n");
     }
 }
@@ -143,28 +160,30 @@ fn second_term_does_not_wait_for_finish(sandbox: &Sandbox) {
     let svscan = start(sandbox, &["a"], "exec svscan -e scan");
     svscan.signal(Signal::SIGTERM);
     sandbox.wait_until("finish runs", || sandbox.exists("scan/a/finishing"));
-    end(sandbox, svscan).succeeds();
+    stop(sandbox, svscan).succeeds();
     assert_all_is_kept(sandbox, "a");
 }
 
 fn stop_starts_no_new_service(sandbox: &Sandbox) {
     make(sandbox, &["a"]);
-    let told = "echo >told; until [ -e go ]; do sleep 0.02; done; ";
+    let wait = "echo >stopping; until [ -e go ]; do sleep 0.02; done; ";
     sandbox.script(
         "scan/a/run",
-        &POLITE.replace("trap '", &format!("trap '{told}")),
+        &POLITE.replace("trap '", &format!("trap '{wait}")),
     );
     sandbox.write("scan/a/timeout-kill", "0");
     let svscan = start(sandbox, &["a"], "exec svscan -e scan");
     svscan.signal(Signal::SIGTERM);
-    sandbox.wait_until("it is told", || sandbox.exists("scan/a/told"));
+    sandbox.wait_until("the service has received TERM", || {
+        sandbox.exists("scan/a/stopping")
+    });
     sandbox.script("new/run", "#!/bin/sh\n");
     sandbox.sh("ln -s ../new scan/link; mv new scan").succeeds();
     for signal in [Signal::SIGHUP, Signal::SIGALRM] {
         svscan.signal(signal);
     }
     let status = format!("/proc/{}/status", svscan.pid());
-    sandbox.wait_until("it is told that as well", || {
+    sandbox.wait_until("svscan has received the signals", || {
         let status = fs::read_to_string(&status).unwrap();
         status.contains("\nShdPnd:\t0000000000000000\n")
     });
@@ -193,18 +212,20 @@ fn default_stop_timeout_is_ten_seconds(sandbox: &Sandbox) {
             sandbox.write(format!("scan/{name}/timeout-kill"), limit);
         }
     }
-    let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
+    let svscan = svscan(sandbox);
     for name in ["nine", "ten", "eleven"] {
-        sandbox.wait_until("it is up", || sandbox.exists(format!("scan/{name}/up")));
+        sandbox.wait_until("the service is up", || {
+            sandbox.exists(format!("scan/{name}/up"))
+        });
     }
     svscan.signal(Signal::SIGTERM);
     assert_eq!(svscan.wait().code(), Some(0));
     assert_eq!(sandbox.read("ended"), b"nine\nten\neleven\n");
 }
 
-/// Makes a /proc in which everybody is a child of everybody else, and this
-/// process somebody else.
-const ANOTHERS_PROC: &str = "mount -t tmpfs none /proc || exit 99
+/// Makes a /proc that belongs to another process and lists every pid as a child
+/// of every pid.
+const FOREIGN_PROC: &str = "mount -t tmpfs none /proc || exit 99
 all=$(seq 2 1000)
 for pid in $all; do echo /proc/$pid/task/$pid; done | xargs mkdir -p
 for pid in $all; do echo $all >/proc/$pid/task/$pid/children; done
@@ -213,17 +234,17 @@ ln -s 1001 /proc/self
 
 fn foreign_proc_pids_are_not_killed(sandbox: &Sandbox) {
     let namespace = "unshare --mount --pid --fork --kill-child sh";
-    sandbox.write("start", format!("{ANOTHERS_PROC}exec $@"));
+    sandbox.write("start", format!("{FOREIGN_PROC}exec $@"));
     if sandbox.sh(&format!("{namespace} start true")).code() != Some(0) {
         return say("skipped, not permitted to make a process namespace: a foreign /proc");
     }
     make(sandbox, &["a", "b"]);
     sandbox.write("scan/a/log/timeout-kill", "200");
-    // It ends after the supervise that is killed.
-    let killed = "until setlock -n ../a/supervise/lock true; do sleep 0.02; done 2>/dev/null";
+    // The service of b exits after the supervise of a is killed.
+    let wait = "until setlock -n ../a/supervise/lock true; do sleep 0.02; done 2>/dev/null";
     sandbox.script(
         "scan/b/run",
-        &POLITE.replace("trap '", &format!("trap '{killed}; ")),
+        &POLITE.replace("trap '", &format!("trap '{wait}; ")),
     );
     sandbox.write("scan/b/timeout-kill", "0");
     let unshare = start(
@@ -244,7 +265,7 @@ fn foreign_proc_pids_are_not_killed(sandbox: &Sandbox) {
 
 fn killed_supervise_is_not_awaited(sandbox: &Sandbox) {
     let svscan = up(sandbox, &["a", "b"]);
-    // What it leaves behind holds the pipe, until the logger's time is up.
+    // The orphaned service holds the pipe: the logger runs into its timeout.
     sandbox.write("scan/a/log/timeout-kill", "200");
     kill(supervise(sandbox, &svscan, "scan/a"), Signal::SIGKILL).unwrap();
     kill(supervise(sandbox, &svscan, "scan/b/log"), Signal::SIGKILL).unwrap();
@@ -263,7 +284,7 @@ fn moved_directories_are_stopped(sandbox: &Sandbox) {
     sandbox
         .sh("mv scan/a scan/.a; mv scan/b elsewhere")
         .succeeds();
-    end(sandbox, svscan).succeeds();
+    stop(sandbox, svscan).succeeds();
     sandbox
         .sh("mv elsewhere/b scan; mv scan/.a scan/a")
         .succeeds();
@@ -272,26 +293,26 @@ fn moved_directories_are_stopped(sandbox: &Sandbox) {
 }
 
 fn directory_may_be_removed_during_stop(sandbox: &Sandbox) {
-    // It takes until its directory is gone.
-    let waiting = "#!/bin/sh\ntrap 'echo >told; while [ -e ../a ]; do sleep 0.02; done; exit' TERM\n\
+    // The service exits once its directory is removed.
+    let run = "#!/bin/sh\ntrap 'echo >stopping; while [ -e ../a ]; do sleep 0.02; done; exit' TERM\n\
         echo >up\nwhile :; do sleep 0.02; done\n";
-    sandbox.script("scan/a/run", waiting);
+    sandbox.script("scan/a/run", run);
     sandbox.script("scan/a/log/run", KEEPER);
     sandbox.write("scan/a/log/timeout-kill", "300");
-    let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
-    sandbox.wait_until("it is up", || sandbox.exists("scan/a/up"));
+    let svscan = svscan(sandbox);
+    sandbox.wait_until("the service is up", || sandbox.exists("scan/a/up"));
     svscan.signal(Signal::SIGTERM);
-    sandbox.wait_until("it is told", || sandbox.exists("scan/a/told"));
+    sandbox.wait_until("the service has received TERM", || {
+        sandbox.exists("scan/a/stopping")
+    });
     sandbox.sh("rm -r scan/a").succeeds();
     let outcome = svscan.wait();
     outcome.exits(0);
-    let complaints = outcome.error_text();
-    // Nobody can tell the logger's supervise anything.
-    let complaints = complaints
-        .lines()
-        .filter(|line| line.starts_with("svscan: "));
+    let warnings = outcome.error_text();
+    // With its directory, the control FIFO of the logger's supervise is gone.
+    let warnings = warnings.lines().filter(|line| line.starts_with("svscan: "));
     assert!(
-        complaints.eq([unable_to_stop("a/log").trim_end()]),
+        warnings.eq([unable_to_stop("a/log").trim_end()]),
         "{outcome:?}"
     );
     assert!(sandbox.processes().is_empty());
@@ -306,17 +327,17 @@ fn two_hundred_services_end_at_once(sandbox: &Sandbox) {
         );
         sandbox.script(format!("scan/{n}/log/run"), KEEPER);
     }
-    let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
+    let svscan = svscan(sandbox);
     for n in 0..SERVICES {
         let kept = sandbox.path(format!("scan/{n}/log/kept"));
-        sandbox.wait_until("it is logged", || {
+        sandbox.wait_until("the first line is logged", || {
             fs::read(&kept).is_ok_and(|kept| kept == b"first\n")
         });
     }
     let start = std::time::Instant::now();
-    end(sandbox, svscan).succeeds();
+    stop(sandbox, svscan).succeeds();
     say(&format!(
-        "Ours: {SERVICES} services with loggers ended in {:?}",
+        "Ours: {SERVICES} services with loggers stopped in {:?}",
         start.elapsed()
     ));
 }
@@ -327,29 +348,22 @@ fn term_during_start_stops_services(sandbox: &Sandbox) {
         sandbox.script(format!("scan/{n}/log/run"), KEEPER);
     }
     for services in [0, 1, 20, 60] {
-        let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
-        // As long as it is a shell still, it does not know what to obey.
-        let held = format!("grep -h ^SigBlk /proc/{}/status", svscan.pid());
-        sandbox.wait_for(&held, |held| !held.ends_with("0000\n"));
-        sandbox.wait_until("some are started", || {
+        let svscan = svscan(sandbox);
+        // Before svscan blocks its signals, TERM would kill the process.
+        let mask = format!("grep -h ^SigBlk /proc/{}/status", svscan.pid());
+        sandbox.wait_for(&mask, |mask| !mask.ends_with("0000\n"));
+        sandbox.wait_until("some supervises have started", || {
             children(svscan.pid()).len() >= services
         });
-        end(sandbox, svscan).succeeds();
+        stop(sandbox, svscan).succeeds();
     }
 }
 
 fn services_of_earlier_svscan_are_stopped(sandbox: &Sandbox) {
     let first = up(sandbox, &["a"]);
     first.kill();
-    let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
-    let held = "supervise: fatal: unable to acquire";
-    sandbox.wait_until("the lock is held", || {
-        String::from_utf8(second.stderr())
-            .unwrap()
-            .matches(held)
-            .count()
-            >= 2
-    });
+    let second = svscan(sandbox);
+    wait_for_held_locks(sandbox, &second);
     stop_with_foreign(sandbox, second);
     assert_all_is_kept(sandbox, "a");
 }
@@ -359,12 +373,8 @@ fn malformed_timeout_kill_counts_as_absent(sandbox: &Sandbox) {
     sandbox.write("scan/a/log/timeout-kill", "soon");
     let first = start(sandbox, &["a"], "exec svscan -e scan");
     first.kill();
-    let second = sandbox.start(sandbox.shell("exec svscan -e scan"));
-    let locked = "supervise: fatal: unable to acquire";
-    sandbox.wait_until("both locks are held", || {
-        let text = String::from_utf8(second.stderr()).unwrap();
-        text.matches(locked).count() >= 2
-    });
+    let second = svscan(sandbox);
+    wait_for_held_locks(sandbox, &second);
     // With a valid file, svscan would send no `x` to the foreign supervise
     // of the logger: the logger could be stopped before it has read all.
     stop_with_foreign(sandbox, second);
