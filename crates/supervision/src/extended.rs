@@ -1,5 +1,5 @@
-//! supervise -e, the part that plain supervise lacks: settings, readiness, the
-//! lock of a run, the tally of deaths, `finish` and `notify`. File names are
+//! supervise -e, the part that supervise without -e lacks: settings, readiness, the
+//! lock of a run, the tally of exits, `finish` and `notify`. File names are
 //! relative to the service directory, which is the current directory.
 
 mod child_setup;

@@ -1,4 +1,4 @@
-//! The life of one service as a state machine without I/O: events and the time
+//! One service as a state machine without I/O: events and the time
 //! go in; the steps of a command, and the next start, come out.
 //!
 //! The families of programs share the machine. Where they differ, a match on the

@@ -195,8 +195,8 @@ impl SupervisorStop {
         };
     }
 
-    /// The answer to [`StopAction::CheckFinish`]. `finish` has a time limit of
-    /// its own, so that its supervise gets more time.
+    /// The result of [`StopAction::CheckFinish`]. A running `finish`, which has
+    /// its own timeout, extends the time of its supervise.
     pub(crate) fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
         let (retry, deadline) = (now, now + KILL_TIMEOUT);
         self.state = match self.state {
@@ -340,7 +340,7 @@ impl ServiceShutdown {
         (self.role, self.stop) = (Role::Logger, stop);
     }
 
-    /// Begins the logger's shutdown anew, unless the restarts are used up or
+    /// Restarts the shutdown of the logger, unless no restart is left or
     /// the logger was killed.
     fn restart_logger(&mut self, now: Instant) -> bool {
         let is_graceful = self.role == Role::Logger && self.stop.is_graceful();

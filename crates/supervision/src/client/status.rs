@@ -30,7 +30,7 @@ pub fn read_runsv_status(buffer: &mut [u8; LENGTH]) -> Result<RunsvStatus, Statu
     RunsvStatus::decode(read_status(buffer)?).ok_or(StatusError::Format)
 }
 
-/// Reads `supervise/state`; None without a valid one. An older one than the
+/// Reads `supervise/state`; None without a valid one. A file older than the
 /// status record is stale.
 #[must_use]
 pub fn read_state_file() -> Option<StateFile> {

@@ -102,7 +102,7 @@ pub(crate) fn kill_timeout() -> Option<Duration> {
     Reader::default().milliseconds(names::TIMEOUT_KILL)
 }
 
-/// Default, as in dinit: three deaths in ten seconds. 0 disables the limit.
+/// Default, as in dinit: three exits in ten seconds. 0 disables the limit.
 fn restart_limit(count: Option<u64>, interval: Option<Duration>) -> Option<RestartLimit> {
     if count.is_none() && interval.is_none() {
         return None;
@@ -112,7 +112,7 @@ fn restart_limit(count: Option<u64>, interval: Option<Duration>) -> Option<Resta
     (count > 0 && !interval.is_zero()).then_some(RestartLimit { count, interval })
 }
 
-/// Whether a program is there, or may be: supervise also runs a program that
+/// Whether a program exists or may exist: supervise also runs a program that
 /// stat(2) cannot reach, since the failed exec reports the reason.
 pub(crate) fn program_exists(file: &CStr) -> bool {
     stat(file).map(drop) != Err(Errno::ENOENT)

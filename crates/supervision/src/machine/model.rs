@@ -1,4 +1,4 @@
-//! Random lives under supervise -e, compared with a model that computes each
+//! Random events under supervise -e, compared with a model that computes each
 //! state of service-directory(5) from all earlier events.
 
 use super::*;
@@ -7,18 +7,18 @@ use super::*;
 type Time = u64;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Is {
+enum ModelState {
     Down,
     Due(Time),
     Up,
-    Cleaning,
+    Finish,
     Failed,
 }
 
 #[derive(Debug)]
-struct Event {
+struct PastExit {
     at: Time,
-    lived: Time,
+    uptime: Time,
     was_ready: bool,
     wanted_up: bool,
 }
@@ -28,16 +28,16 @@ struct Event {
 #[derive(Debug)]
 struct Model {
     config: RestartConfig,
-    is: Is,
+    state: ModelState,
     want: Want,
-    leaving: bool,
+    exit_requested: bool,
     paused: bool,
     ready: bool,
     kill: Option<Time>,
     started: Option<Time>,
-    /// The deaths since the last command to start.
-    deaths: Vec<Event>,
-    once_more: bool,
+    /// The exits since the last command to start.
+    exits: Vec<PastExit>,
+    start_pending: bool,
 }
 
 fn milliseconds(time: Duration) -> Time {
@@ -48,76 +48,80 @@ impl Model {
     fn new(config: RestartConfig) -> Self {
         Model {
             config,
-            is: Is::Due(0),
+            state: ModelState::Due(0),
             want: Want::Up,
-            leaving: false,
+            exit_requested: false,
             paused: false,
             ready: false,
             kill: None,
             started: None,
-            deaths: Vec::new(),
-            once_more: false,
+            exits: Vec::new(),
+            start_pending: false,
         }
     }
 
     /// A start comes no sooner than a second after the last start, nor than
-    /// the delay after a death.
-    fn start(&mut self, now: Time) {
+    /// the delay after an exit.
+    fn schedule_start(&mut self, now: Time) {
         let mut due = now.max(self.started.map_or(0, |started| started + 1000));
-        if let (Some(backoff), Some(last)) = (self.config.backoff, self.deaths.last()) {
+        if let (Some(backoff), Some(last)) = (self.config.backoff, self.exits.last()) {
             let (first, longest) = (milliseconds(backoff.first), milliseconds(backoff.longest));
             let mut delay = 0;
-            for death in &self.deaths {
-                let anew = delay == 0 || death.was_ready || death.lived > longest;
-                delay = if anew { first } else { longest.min(2 * delay) };
+            for exit in &self.exits {
+                let is_first_delay = delay == 0 || exit.was_ready || exit.uptime > longest;
+                delay = if is_first_delay {
+                    first
+                } else {
+                    longest.min(2 * delay)
+                };
             }
             due = due.max(last.at + delay);
         }
-        self.is = Is::Due(due);
+        self.state = ModelState::Due(due);
     }
 
     /// `finish` has ended, or there was none.
-    fn settle(&mut self, now: Time) {
+    fn record_down(&mut self, now: Time) {
         let too_many = self.config.limit.is_some_and(|limit| {
-            let recent = |death: &&Event| {
-                let last = self.deaths.last().map_or(0, |last| last.at);
-                death.wanted_up && last - death.at <= milliseconds(limit.interval)
+            let recent = |exit: &&PastExit| {
+                let last = self.exits.last().map_or(0, |last| last.at);
+                exit.wanted_up && last - exit.at <= milliseconds(limit.interval)
             };
-            self.deaths.iter().filter(recent).count() > limit.count
+            self.exits.iter().filter(recent).count() > limit.count
         });
-        self.is = Is::Down;
+        self.state = ModelState::Down;
         match self.want {
             Want::Up if too_many => self.fail(),
-            Want::Up => self.start(now),
-            Want::Once if self.once_more => self.start(now),
+            Want::Up => self.schedule_start(now),
+            Want::Once if self.start_pending => self.schedule_start(now),
             Want::Once | Want::Down => {}
         }
     }
 
     fn fail(&mut self) {
-        (self.is, self.want) = (Is::Failed, Want::Down);
+        (self.state, self.want) = (ModelState::Failed, Want::Down);
     }
 
-    fn died(&mut self, end: ExitStatus, finish: bool, now: Time) {
+    fn record_exit(&mut self, status: ExitStatus, finish: bool, now: Time) {
         (self.kill, self.paused) = (None, false);
-        match (self.is, self.started) {
-            (Is::Up, Some(started)) => {
-                self.deaths.push(Event {
+        match (self.state, self.started) {
+            (ModelState::Up, Some(started)) => {
+                self.exits.push(PastExit {
                     at: now,
-                    lived: now - started,
+                    uptime: now - started,
                     was_ready: self.ready,
                     wanted_up: self.want == Want::Up,
                 });
                 if finish {
-                    self.is = Is::Cleaning;
+                    self.state = ModelState::Finish;
                     let time = self.config.finish_timeout;
                     self.kill = time.map(|time| now + milliseconds(time));
                 } else {
-                    self.settle(now);
+                    self.record_down(now);
                 }
             }
-            _ if end.code() == Some(125) && self.want != Want::Down => self.fail(),
-            _ => self.settle(now),
+            _ if status.code() == Some(125) && self.want != Want::Down => self.fail(),
+            _ => self.record_down(now),
         }
     }
 
@@ -125,49 +129,51 @@ impl Model {
         match letter {
             b'u' | b'o' => {
                 self.want = if letter == b'u' { Want::Up } else { Want::Once };
-                self.deaths.clear();
-                match self.is {
-                    Is::Up => self.kill = None,
-                    Is::Cleaning => self.once_more = letter == b'o',
-                    Is::Down | Is::Due(_) | Is::Failed => self.start(now),
+                self.exits.clear();
+                match self.state {
+                    ModelState::Up => self.kill = None,
+                    ModelState::Finish => self.start_pending = letter == b'o',
+                    ModelState::Down | ModelState::Due(_) | ModelState::Failed => {
+                        self.schedule_start(now);
+                    }
                 }
             }
             b'd' => {
-                (self.want, self.once_more, self.paused) = (Want::Down, false, false);
-                match (self.is, self.config.kill_timeout) {
-                    (Is::Due(_), _) => self.is = Is::Down,
-                    (Is::Up, Some(time)) => {
+                (self.want, self.start_pending, self.paused) = (Want::Down, false, false);
+                match (self.state, self.config.kill_timeout) {
+                    (ModelState::Due(_), _) => self.state = ModelState::Down,
+                    (ModelState::Up, Some(time)) => {
                         self.kill = self.kill.or(Some(now + milliseconds(time)));
                     }
                     _ => {}
                 }
             }
             b'x' => {
-                self.leaving = true;
+                self.exit_requested = true;
                 // A service that was stopped gets no second signal.
                 if self.config.exit_implies_down && self.want != Want::Down {
                     self.command(b'd', now);
                 }
             }
-            b'p' => self.paused = self.is == Is::Up,
+            b'p' => self.paused = self.state == ModelState::Up,
             b'c' => self.paused = false,
             _ => {}
         }
     }
 
     fn should_exit(&self) -> bool {
-        self.leaving && !matches!(self.is, Is::Up | Is::Cleaning)
+        self.exit_requested && !matches!(self.state, ModelState::Up | ModelState::Finish)
     }
 
-    fn stage(&self) -> ServiceState {
-        match self.is {
-            Is::Down => ServiceState::Down,
-            Is::Due(_) => ServiceState::Delay,
-            Is::Up if self.ready => ServiceState::Ready,
-            Is::Up if self.config.expects_readiness => ServiceState::Starting,
-            Is::Up => ServiceState::Up,
-            Is::Cleaning => ServiceState::Finish,
-            Is::Failed => ServiceState::Failed,
+    fn service_state(&self) -> ServiceState {
+        match self.state {
+            ModelState::Down => ServiceState::Down,
+            ModelState::Due(_) => ServiceState::Delay,
+            ModelState::Up if self.ready => ServiceState::Ready,
+            ModelState::Up if self.config.expects_readiness => ServiceState::Starting,
+            ModelState::Up => ServiceState::Up,
+            ModelState::Finish => ServiceState::Finish,
+            ModelState::Failed => ServiceState::Failed,
         }
     }
 }
@@ -193,8 +199,8 @@ fn any_config(random: &mut fastrand::Rng) -> RestartConfig {
     }
 }
 
-/// Runs a life of random events.
-fn live(random: &mut fastrand::Rng) {
+/// Runs a sequence of random events.
+fn run_random_events(random: &mut fastrand::Rng) {
     let beginning = Moment::now();
     let at = |time| Moment {
         instant: beginning.instant + Duration::from_millis(time),
@@ -220,30 +226,30 @@ fn live(random: &mut fastrand::Rng) {
                 let (status, finish) = (ExitStatus::from_raw(raw), random.bool());
                 let child = machine.child_pid().unwrap();
                 machine.record_exit(child, status, finish, at(now));
-                model.died(status, finish, now);
-                format!("died of {raw}, finish {finish}")
+                model.record_exit(status, finish, now);
+                format!("exit status {raw}, finish {finish}")
             }
             7 => {
                 machine.record_readiness(at(now));
-                model.ready |= model.is == Is::Up && config.expects_readiness;
+                model.ready |= model.state == ModelState::Up && config.expects_readiness;
                 "ready".to_owned()
             }
             _ => {
                 let letter = *random.choice(b"uuoodpctkx").unwrap();
-                let runs = model.is == Is::Up;
-                let asked = letter == b'd'
+                let runs = model.state == ModelState::Up;
+                let stops = letter == b'd'
                     || letter == b'x' && config.exit_implies_down && model.want != Want::Down;
                 let command = Command::from_byte(letter).unwrap();
                 let steps: Vec<_> = machine.apply_command(command, at(now)).collect();
                 assert!(runs || steps.is_empty());
                 let stop = [config.down_signal, Signal::SIGCONT].map(CommandStep::Signal);
-                assert_eq!(steps.starts_with(&stop), runs && asked);
+                assert_eq!(steps.starts_with(&stop), runs && stops);
                 model.command(letter, now);
                 format!("command {}", char::from(letter))
             }
         };
         events.push(format!("{now}: {event}"));
-        // The acts of supervise.
+        // The actions of supervise.
         let expired = model.kill.take_if(|moment| *moment <= now);
         assert_eq!(
             machine.take_expired_kill(at(now)).is_some(),
@@ -255,24 +261,24 @@ fn live(random: &mut fastrand::Rng) {
             pid += 1;
             machine.record_start(Pid::from_raw(pid), at(now));
         }
-        let due = match model.is {
-            Is::Due(due) if !model.should_exit() => Some(due),
+        let due = match model.state {
+            ModelState::Due(due) if !model.should_exit() => Some(due),
             _ => None,
         };
-        let wanted = (
+        let expected = (
             due.map(|due| at(due).instant),
-            model.stage(),
-            (model.want, model.paused, model.is == Is::Up),
+            model.service_state(),
+            (model.want, model.paused, model.state == ModelState::Up),
             model.should_exit(),
         );
         let status = machine.report().status;
-        let is = (
+        let actual = (
             machine.next_start().map(|(moment, _)| moment),
             machine.state_file().state,
             (status.want, status.paused, status.pid.is_some()),
             machine.should_exit(),
         );
-        assert_eq!(is, wanted, "{events:#?} {model:?}");
+        assert_eq!(actual, expected, "{events:#?} {model:?}");
         let next = due.into_iter().chain(model.kill).min();
         assert_eq!(
             machine.next_deadline(),
@@ -285,8 +291,8 @@ fn live(random: &mut fastrand::Rng) {
         if due.is_some_and(|due| due <= now) {
             pid += 1;
             machine.record_start(Pid::from_raw(pid), at(now));
-            (model.is, model.started, model.ready, model.once_more) =
-                (Is::Up, Some(now), false, false);
+            (model.state, model.started, model.ready, model.start_pending) =
+                (ModelState::Up, Some(now), false, false);
             model.paused = false;
             events.push(format!("{now}: started"));
         }
@@ -294,7 +300,7 @@ fn live(random: &mut fastrand::Rng) {
 }
 
 #[test]
-fn random_lives_match_service_directory_5() {
+fn random_events_match_service_directory_5() {
     let mut random = fastrand::Rng::with_seed(1);
-    (0..5000).for_each(|_| live(&mut random));
+    (0..5000).for_each(|_| run_random_events(&mut random));
 }

@@ -1,19 +1,19 @@
 //! When a service under supervise -e starts again: its settings, and the
-//! deaths that they count. Source: service-directory(5).
+//! exits that they count. Source: service-directory(5).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-/// The settings of a service. By default, a service lives as under plain
+/// The settings of a service. By default, a service behaves as under plain
 /// supervise; only [`Ruleset::Extended`](super::Ruleset) sets others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RestartConfig {
-    /// The delay between a death and the next start. Default: no start comes
+    /// The delay between an exit and the next start. Default: no start comes
     /// sooner than one second after the last one.
     pub backoff: Option<Backoff>,
-    /// The number of deaths after which the service has failed. Default: no
+    /// The number of exits after which the service has failed. Default: no
     /// limit.
     pub limit: Option<RestartLimit>,
     /// The signal of the command `d`. Default: TERM.
@@ -42,7 +42,7 @@ impl Default for RestartConfig {
     }
 }
 
-/// The delays between deaths and starts, which double with each death.
+/// The delays between exits and starts, which double with each exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Backoff {
     pub first: Duration,
@@ -51,24 +51,24 @@ pub(crate) struct Backoff {
     pub longest: Duration,
 }
 
-/// More than `count` deaths within `interval` are a failure.
+/// More than `count` exits within `interval` are a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RestartLimit {
     pub count: usize,
     pub interval: Duration,
 }
 
-/// The deaths since the last command to start the service.
+/// The exits since the last command to start the service.
 #[derive(Debug, Default)]
 pub(super) struct RestartHistory {
-    /// The delay after the last death.
+    /// The delay after the last exit.
     delay: Option<Duration>,
-    /// The deaths within the interval of the limit, the last one at the end.
-    deaths: VecDeque<Instant>,
+    /// The exits within the interval of the limit, the last one at the end.
+    exits: VecDeque<Instant>,
 }
 
 impl RestartHistory {
-    /// Counts a death. `uptime` is the length of the run; returns the delay
+    /// Counts an exit. `uptime` is the length of the run; returns the delay
     /// before the next start.
     pub(super) fn record_exit(
         &mut self,
@@ -79,11 +79,11 @@ impl RestartHistory {
     ) -> Option<Duration> {
         match config.limit {
             Some(RestartLimit { interval, .. }) => {
-                self.deaths
-                    .retain(|death| now.saturating_duration_since(*death) <= interval);
-                self.deaths.push_back(now);
+                self.exits
+                    .retain(|exit| now.saturating_duration_since(*exit) <= interval);
+                self.exits.push_back(now);
             }
-            None => self.deaths.clear(),
+            None => self.exits.clear(),
         }
         self.delay = config.backoff.map(|Backoff { first, longest }| {
             let resets_delay = was_ready || uptime > Some(longest);
@@ -96,8 +96,8 @@ impl RestartHistory {
         self.delay
     }
 
-    /// Whether the service has died more often than its limit allows.
+    /// Whether the service has exited more often than its limit allows.
     pub(super) fn exceeds(&self, limit: Option<RestartLimit>) -> bool {
-        limit.is_some_and(|RestartLimit { count, .. }| self.deaths.len() > count)
+        limit.is_some_and(|RestartLimit { count, .. }| self.exits.len() > count)
     }
 }

@@ -187,7 +187,7 @@ fn backoff(first: u64, longest: u64) -> RestartConfig {
 }
 
 #[test]
-fn backoff_doubles_until_run_was_well() {
+fn backoff_doubles_until_a_ready_or_long_run() {
     let (mut machine, mut now) = up_on(backoff(2, 9));
     for (lives, delay) in [(0, 2), (8, 4), (0, 8), (9, 9), (0, 9), (10, 2), (0, 4)] {
         let died = after(now, lives * 1000);
