@@ -127,7 +127,7 @@ fn warn(diagnostics: Diagnostics, warning: RunsvWarning) {
         RunsvWarning::Fork(error) => unable(text!["fork, sleeping"], error),
         RunsvWarning::Pipe(program, error) => {
             child_failed(
-                text!["setup filedescriptor for ./", trimmed(program)],
+                text!["setup filedescriptor for ./", without_dot_slash(program)],
                 error,
             );
         }
@@ -144,7 +144,7 @@ fn warn(diagnostics: Diagnostics, warning: RunsvWarning) {
 }
 
 /// The name of a program without the `./` before it.
-fn trimmed(program: &CStr) -> Vec<u8> {
+fn without_dot_slash(program: &CStr) -> Vec<u8> {
     let log = program.to_bytes().starts_with(names::LOG.to_bytes());
     text![if log { "log/" } else { "" }, basename(program.to_bytes())]
 }

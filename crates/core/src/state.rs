@@ -1,8 +1,8 @@
 //! The file `supervise/state` of `supervise -e`, with lines `key=value`.
 //!
-//! supervise renames this file before the status record. An older file than the
-//! record is stale: an earlier supervise with -e wrote the file, and a later one
-//! without -e the record. See [`StateFile::belongs_to`].
+//! supervise renames this file before the status record. A file older than the
+//! record is stale: a supervise with -e wrote the file, and later a supervise
+//! without -e wrote the record. See [`StateFile::belongs_to`].
 
 use nix::unistd::Pid;
 

@@ -51,7 +51,7 @@ pub struct Excess {
 ///
 /// multilog: the oldest files by label, and of one label the first listed,
 /// until fewer than `files` are left and the total is within `bytes`, or until
-/// no old file is left. svlogd: all leftovers of dead processors and the
+/// no old file is left. svlogd: all leftovers of processors and the
 /// oldest file if there are more than `files`.
 #[must_use]
 pub fn excess(policy: LogPolicy, mut old: Vec<OldFile>, limits: Limits, current: usize) -> Excess {

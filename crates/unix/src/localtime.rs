@@ -38,7 +38,7 @@ pub fn refresh() {
 /// The local time of a Unix time. None if the year, local or UTC, exceeds the
 /// C library's `int` of years since 1900.
 pub fn civil(seconds: i64) -> Option<Civil> {
-    broken_down(seconds, |moment, time| {
+    convert_time(seconds, |moment, time| {
         // SAFETY: the arguments point to a number and to space for a tm.
         unsafe { libc::localtime_r(moment, time) }
     })
@@ -46,7 +46,7 @@ pub fn civil(seconds: i64) -> Option<Civil> {
 
 /// As [`civil`], in UTC. A time zone with leap seconds affects the result.
 pub fn utc(seconds: i64) -> Option<Civil> {
-    broken_down(seconds, |moment, time| {
+    convert_time(seconds, |moment, time| {
         // SAFETY: as for localtime_r.
         unsafe { libc::gmtime_r(moment, time) }
     })
@@ -65,7 +65,7 @@ pub fn civil_to_the_minute(seconds: i64) -> Option<Civil> {
 }
 
 /// The result of a conversion function of the C library.
-fn broken_down(
+fn convert_time(
     seconds: i64,
     convert: impl FnOnce(*const libc::time_t, *mut libc::tm) -> *mut libc::tm,
 ) -> Option<Civil> {

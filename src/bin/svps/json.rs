@@ -37,19 +37,25 @@ fn object(row: &Row, now: Label) -> String {
     let private = row.memory.map(|memory| memory.private);
     fields.extend([
         ("logger", row.logger.to_string()),
-        ("supervised", known(supervised)),
+        ("supervised", or_null(supervised)),
         ("state", string(row.state(now).0)),
-        ("want", known(want)),
-        ("pid", known(row.pid())),
-        ("since", known(status.map(|status| status.since.unix()))),
-        ("seconds", known(row.seconds(now))),
-        ("ready_since", known(ready_since.map(Label::unix))),
-        ("next_start", known(next_start.map(Label::unix))),
-        ("restarts", known(state.and_then(|state| state.restarts))),
-        ("exit_code", known(state.and_then(|state| state.exit_code))),
-        ("signal", known(state.and_then(|state| state.signal))),
-        ("private_bytes", known(private)),
-        ("rss_bytes", known(row.memory.map(|memory| memory.resident))),
+        ("want", or_null(want)),
+        ("pid", or_null(row.pid())),
+        ("since", or_null(status.map(|status| status.since.unix()))),
+        ("seconds", or_null(row.seconds(now))),
+        ("ready_since", or_null(ready_since.map(Label::unix))),
+        ("next_start", or_null(next_start.map(Label::unix))),
+        ("restarts", or_null(state.and_then(|state| state.restarts))),
+        (
+            "exit_code",
+            or_null(state.and_then(|state| state.exit_code)),
+        ),
+        ("signal", or_null(state.and_then(|state| state.signal))),
+        ("private_bytes", or_null(private)),
+        (
+            "rss_bytes",
+            or_null(row.memory.map(|memory| memory.resident)),
+        ),
     ]);
     let fields: Vec<_> = fields
         .into_iter()
@@ -59,7 +65,7 @@ fn object(row: &Row, now: Label) -> String {
 }
 
 /// The value; `null` if unknown.
-fn known(value: Option<impl ToString>) -> String {
+fn or_null(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "null".to_owned(), |value| value.to_string())
 }
 

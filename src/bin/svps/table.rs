@@ -51,7 +51,7 @@ pub(crate) fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize
         rows.iter()
             .map(|row| (cells(row, now), colour(row.state(now).1))),
     );
-    let number = fit(&mut lines, width.unwrap_or(usize::MAX));
+    let number = fit_columns(&mut lines, width.unwrap_or(usize::MAX));
     let widths = widths(&lines);
     let mut text = String::new();
     for (cells, colour) in &lines {
@@ -77,7 +77,7 @@ pub(crate) fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize
 type Line = ([String; COLUMNS.len()], &'static str);
 
 /// Cuts the names to fit `width` characters; the number of columns that fit.
-fn fit(lines: &mut [Line], width: usize) -> usize {
+fn fit_columns(lines: &mut [Line], width: usize) -> usize {
     let widths = widths(lines);
     let [longest, ..] = widths;
     // Two spaces separate columns.
@@ -87,13 +87,13 @@ fn fit(lines: &mut [Line], width: usize) -> usize {
     let number = fitting.unwrap_or(REQUIRED_COLUMNS);
     let room = longest.saturating_sub(wide(number).saturating_sub(width));
     for ([name, ..], _) in lines {
-        cut(name, room.max(SHORTEST_NAME));
+        shorten(name, room.max(SHORTEST_NAME));
     }
     number
 }
 
 /// Cuts a name to `max` characters, with `~` at the end.
-fn cut(name: &mut String, max: usize) {
+fn shorten(name: &mut String, max: usize) {
     if name.chars().count() > max {
         *name = name.chars().take(max.saturating_sub(1)).collect();
         name.push('~');
