@@ -237,13 +237,13 @@ fn run_random_events(random: &mut fastrand::Rng) {
             _ => {
                 let letter = *random.choice(b"uuoodpctkx").unwrap();
                 let runs = model.state == ModelState::Up;
-                let stops = letter == b'd'
+                let sends_stop = letter == b'd'
                     || letter == b'x' && config.exit_implies_down && model.want != Want::Down;
                 let command = Command::from_byte(letter).unwrap();
                 let steps: Vec<_> = machine.apply_command(command, at(now)).collect();
                 assert!(runs || steps.is_empty());
                 let stop = [config.down_signal, Signal::SIGCONT].map(CommandStep::Signal);
-                assert_eq!(steps.starts_with(&stop), runs && stops);
+                assert_eq!(steps.starts_with(&stop), runs && sends_stop);
                 model.command(letter, now);
                 format!("command {}", char::from(letter))
             }
