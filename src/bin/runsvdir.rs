@@ -9,8 +9,8 @@ use cli::{Diagnostics, Exit, Failure, Program, text};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::unistd::{dup2_stderr, pipe2};
+use supervision::ScanWarning;
 use supervision::runsvdir::{RunsvdirExit, RunsvdirWarning, Signals, TitleLog, runsvdir as run};
-use supervision::scan::ScanWarning;
 use unix::signals::SignalPipe;
 use unix::start;
 

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir, getpid};
 use supervision::Role;
-use supervision::scan::ScanWarning;
+use supervision::ScanWarning;
 use supervision::svscan::{ExitReason, Mode, SignalSource, svscan as run};
 use unix::signals::SignalPipe;
 

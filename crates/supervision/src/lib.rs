@@ -11,12 +11,15 @@ mod extended;
 mod machine;
 pub mod pipe;
 pub mod runsvdir;
-pub mod scan;
+mod scan;
+mod scan_warning;
 mod shutdown;
 mod spawn;
 pub mod supervise;
 pub mod svscan;
 mod table;
+
+pub use scan_warning::ScanWarning;
 
 /// A process of a service with a logger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,8 @@ use unix::poll::wait_readable;
 use unix::process::signal_process;
 use unix::signals::SignalPipe;
 
-use crate::scan::{SCAN_INTERVAL, ScanWarning, Scanner, watch_names};
+use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
+use crate::scan_warning::ScanWarning;
 use crate::spawn::SpawnConfig;
 use crate::table::DirectoryId;
 

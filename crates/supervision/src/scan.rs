@@ -20,30 +20,12 @@ use unix::signals::SignalPipe;
 use crate::Role;
 use crate::client::{new_inotify, take_events};
 use crate::pipe::Pipe;
+use crate::scan_warning::{ScanWarning, WarnFn};
 use crate::spawn::{SpawnConfig, Spawner};
 use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
 
 /// The interval between two full scans.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(5);
-
-/// An operation that failed. The next scan repeats the operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScanWarning<'a> {
-    /// Reading the directory. All services stay.
-    ReadDirectory,
-    /// stat(2) of an entry, or of its `log`.
-    Stat(&'a CStr),
-    /// Making the pipe between a service and its logger.
-    Pipe(&'a CStr),
-    /// Forking the process of a role.
-    Fork(&'a CStr, Role),
-    /// Entering the service directory, in the logger's process.
-    Chdir(&'a CStr),
-    /// Executing supervise or runsv, in the new process.
-    Exec(&'a CStr, Role),
-    /// Stopping a role within the timeout. SIGKILL follows.
-    Stop(&'a CStr, Role),
-}
 
 /// An inotify descriptor for new names in the current directory. None if the file
 /// system or the system does not support the watch.
@@ -53,9 +35,6 @@ pub(crate) fn watch_names() -> Option<Inotify> {
     inotify.add_watch(".", events).ok()?;
     Some(inotify)
 }
-
-/// The receiver of warnings. A child process calls it too, before exec.
-pub(crate) type WarnFn<'a> = &'a dyn Fn(ScanWarning<'_>, Errno);
 
 pub(crate) struct Scanner<'a> {
     pub(crate) table: ServiceTable<Pipe>,

@@ -15,7 +15,7 @@ use unix::signals::SignalPipe;
 
 use crate::Role;
 use crate::pipe::Pipe;
-use crate::scan::{ScanWarning, WarnFn};
+use crate::scan_warning::{ScanWarning, WarnFn};
 
 /// The number of services up to which fork(2) starts processes. With more
 /// services, copying the memory and descriptors of svscan costs more than

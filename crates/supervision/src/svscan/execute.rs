@@ -19,7 +19,8 @@ use crate::Role;
 use crate::client::{ServiceSnapshot, WhenFull, probe, send_commands};
 use crate::extended::config::{exit_implies_down, kill_timeout};
 use crate::pipe::Pipe;
-use crate::scan::{ScanWarning, names_directory};
+use crate::scan::names_directory;
+use crate::scan_warning::ScanWarning;
 use crate::shutdown::{
     DEFAULT_STOP_TIMEOUT, Delivery, ServiceFacts, ServiceShutdown, ShutdownAction, StopAction,
     StopConfig,
