@@ -189,11 +189,11 @@ mod tests {
         let above = dup_min(&writer, 500).unwrap();
         let child = spawn(above.as_raw_fd(), || {
             let lower = write(&writer, b"x").is_ok();
-            let gone = write(&above, b"x") == Err(Errno::EBADF);
+            let is_closed = write(&above, b"x") == Err(Errno::EBADF);
             // SAFETY: the descriptor is the child's copy; the parent keeps its
             // own of the same number.
             drop(unsafe { OwnedFd::from_raw_fd(writer.as_raw_fd()) });
-            i32::from(lower && gone)
+            i32::from(lower && is_closed)
         })
         .unwrap();
         assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 1)));

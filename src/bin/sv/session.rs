@@ -17,7 +17,7 @@ use unix::cwd::Origin;
 
 use super::check::run_check;
 use super::command::{Completion, SvAction, SvCommand};
-use super::status_line::StatusLine;
+use super::status_line::SvStatusLine;
 
 /// The interval between two reads of a service that cannot be watched. The last
 /// read is that much later than the timeout.
@@ -37,7 +37,7 @@ pub(crate) enum ServiceOutcome {
 }
 
 /// A status line; an error if stat(2) of the file `down` fails.
-pub(crate) type Description = Result<StatusLine, Errno>;
+pub(crate) type Description = Result<SvStatusLine, Errno>;
 
 /// The status of a logger.
 #[derive(Debug)]
@@ -277,7 +277,7 @@ impl Session {
 }
 
 fn describe(report: RunsvStatus) -> Description {
-    Ok(StatusLine {
+    Ok(SvStatusLine {
         report,
         normally_up: is_normally_up()?,
         now: Label::now(),

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 /// `run: NAME: (pid 7) 4s, …`, without a newline.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StatusLine {
+pub(crate) struct SvStatusLine {
     /// The status of runsv.
     pub(crate) report: RunsvStatus,
     /// Whether the service directory lacks the file `down`.
@@ -20,7 +20,7 @@ pub(crate) struct StatusLine {
     pub(crate) now: Label,
 }
 
-impl StatusLine {
+impl SvStatusLine {
     /// The line for a service of this name.
     pub(crate) fn named(&self, name: &[u8]) -> Vec<u8> {
         let word = self.report.word();
@@ -35,7 +35,7 @@ impl StatusLine {
     }
 }
 
-impl fmt::Display for StatusLine {
+impl fmt::Display for SvStatusLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RunsvStatus {
             status,

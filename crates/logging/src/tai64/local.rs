@@ -419,8 +419,8 @@ mod tests {
     #[test]
     fn label_without_a_date_is_copied() {
         let label = label(1_000_000);
-        let left = String::from_utf8(label.to_vec()).unwrap();
-        assert_eq!(localized(calendar, &[1_000_000]), [left]);
+        let copied = String::from_utf8(label.to_vec()).unwrap();
+        assert_eq!(localized(calendar, &[1_000_000]), [copied]);
     }
 
     fn civil(year: i64, offset: i64) -> Civil {
