@@ -655,6 +655,7 @@ fn alrm_rotates_nonempty_current(sandbox: &Sandbox) {
     });
     feed.write("one\n");
     wait_for(sandbox, "current", "one\n");
+    feed.settle(sandbox, &running);
     running.signal(SIGALRM);
     wait_for(sandbox, "current", "");
     feed.end();
@@ -672,6 +673,7 @@ fn term_leaves_unread_lines_in_pipe(sandbox: &Sandbox) {
     let (running, mut feed) = start(sandbox, "-v");
     feed.write("one\n");
     wait_for(sandbox, "current", "one\n");
+    feed.settle(sandbox, &running);
     running.signal(SIGTERM);
     running.wait().is(
         0,

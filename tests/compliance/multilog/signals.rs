@@ -136,6 +136,7 @@ fn term_works_if_inherited_ignored_or_blocked(sandbox: &Sandbox) {
     });
     running.signal(SIGALRM);
     sandbox.wait_until("the file is closed", || count(sandbox, "m") == 2);
+    feed.settle(sandbox, &running);
     running.signal(SIGTERM);
     running.wait().succeeds();
 }
