@@ -934,15 +934,16 @@ fn force_commands_kill_after_timeout(sandbox: &Sandbox) {
     );
     let runsv = runsv(sandbox);
     sandbox.wait_until("the service ignores TERM", || sandbox.exists("s/ready"));
+    wait_until_up(sandbox, "s");
     says(
         sandbox,
-        "sv -w 1 stop ./s",
+        "sv -w 3 stop ./s",
         1,
         "timeout: run: ./s: (pid N) Ns, want down, got TERM\n",
     );
     says(
         sandbox,
-        "sv -w 1 force-stop ./s",
+        "sv -w 3 force-stop ./s",
         1,
         "kill: run: ./s: (pid N) Ns, want down, got TERM\n",
     );
