@@ -301,6 +301,8 @@ fn directory_may_be_removed_during_stop(sandbox: &Sandbox) {
     sandbox.write("scan/a/log/timeout-kill", "300");
     let svscan = svscan(sandbox);
     sandbox.wait_until("the service is up", || sandbox.exists("scan/a/up"));
+    // The logger's supervise has made its files.
+    sandbox.service("scan/a/log");
     svscan.signal(Signal::SIGTERM);
     sandbox.wait_until("the service has received TERM", || {
         sandbox.exists("scan/a/stopping")
