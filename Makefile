@@ -139,7 +139,7 @@ demo: all
 
 # Compares daemontools-rs with the installed peers; writes figures to README.md.
 bench: all
-	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) run --locked --package daemontools-benches --bin peers
+	BENCH_GLIBC="$$(cd "$(BUILT)" && pwd)" $(CARGO) run --locked --package daemontools-benches --bin peers
 
 # Compares many services at once with the installed peers.
 bench-services: all

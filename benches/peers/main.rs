@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 
 /// The options of the benchmark.
 struct Settings {
-    /// The directory of our programs, as built by `make`.
-    ours: PathBuf,
+    /// Our builds, at least one, each with the directory of its programs. The
+    /// ratios of the table are those of the first.
+    ours: Vec<(Build, PathBuf)>,
     /// The directory of the peers' programs.
     peers: PathBuf,
     /// The number of rounds.
@@ -42,11 +43,18 @@ impl Settings {
             std::env::var_os(name).map_or(otherwise, PathBuf::from)
         };
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let ours = [("BENCH_MUSL", Build::Musl), ("BENCH_GLIBC", Build::Glibc)]
+            .into_iter()
+            .filter_map(|(name, build)| {
+                let directory = std::env::var_os(name).filter(|value| !value.is_empty())?;
+                Some((build, PathBuf::from(directory)))
+            })
+            .collect();
         let rounds = std::env::var("BENCH_ROUNDS").map_or(5, |rounds| {
             rounds.parse().expect("BENCH_ROUNDS is a number")
         });
         Settings {
-            ours: path("DAEMONTOOLS_OURS", project.join("target/programs")),
+            ours,
             peers: path("DAEMONTOOLS_REFERENCE", "/usr/bin".into()),
             rounds,
             only: std::env::var("BENCH_ROWS").unwrap_or_default(),
@@ -55,8 +63,19 @@ impl Settings {
     }
 }
 
+/// The C library of one of our builds.
+#[derive(Clone, Copy)]
+enum Build {
+    Musl,
+    Glibc,
+}
+
 fn main() {
     let settings = Settings::from_environment();
+    assert!(
+        !settings.ours.is_empty(),
+        "BENCH_MUSL and BENCH_GLIBC name no programs of ours"
+    );
     for (program, package) in [
         ("supervise", "daemontools"),
         ("runsv", "runit"),

@@ -154,6 +154,15 @@ pub(crate) fn microseconds_beside(
     took.into_iter().map(median).collect()
 }
 
+/// The processes whose memory counts.
+#[derive(Clone, Copy)]
+pub(crate) enum Counted {
+    /// The command and its child processes, in sum.
+    Sum,
+    /// The child processes alone, on average.
+    EachChild,
+}
+
 /// The memory of each kind of [`MEMORY`], in kilobytes, of an idle command and
 /// of its child processes with a name in `with`. `waits` returns true once
 /// they are idle.
@@ -161,6 +170,7 @@ pub(crate) fn memory(
     script: &str,
     dir: &Path,
     with: &[&str],
+    counting: Counted,
     waits: impl Fn(&Path) -> bool,
 ) -> Vec<f64> {
     // Pages of new program files count as dirty until they are written to disk.
@@ -173,6 +183,13 @@ pub(crate) fn memory(
         other != pid && with.contains(&name.trim_end())
     }));
     settle(&counted);
+    let divisor = match counting {
+        Counted::Sum => 1.0,
+        Counted::EachChild => {
+            counted.remove(0);
+            counted.len() as f64
+        }
+    };
     let kilobytes = |kind: &&str| {
         let sum = counted.iter().map(|pid| {
             let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
@@ -182,7 +199,7 @@ pub(crate) fn memory(
                 .unwrap();
             rest.trim().trim_end_matches(" kB").parse::<f64>().unwrap()
         });
-        sum.sum()
+        sum.sum::<f64>() / divisor
     };
     MEMORY.iter().map(kilobytes).collect()
 }

@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use crate::Build;
+
 /// The unit of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -79,11 +81,26 @@ pub(crate) fn line(result: &Result) -> String {
 }
 
 /// The families in the order of the table's columns.
-const FAMILIES: [&str; 4] = ["daemontools-rs", "daemontools", "runit", "s6"];
+const FAMILIES: [&str; 5] = [
+    "daemontools-rs, musl",
+    "daemontools-rs, glibc",
+    "daemontools",
+    "runit",
+    "s6",
+];
 
-/// The last column: a plain copy, the limit of the machine. The chart omits it,
-/// because its bar would dwarf the others.
-pub(crate) const LIMIT: &str = "cat";
+/// The column of one of our builds.
+pub(crate) fn column(build: Build) -> &'static str {
+    match build {
+        Build::Musl => FAMILIES[0],
+        Build::Glibc => FAMILIES[1],
+    }
+}
+
+/// The last column: the least possible work. For a log program, that is a plain
+/// copy by cat; for a start, an empty program. The chart omits it, because the
+/// bar of cat would dwarf the others.
+pub(crate) const LIMIT: &str = "limit";
 
 /// Writes `benches/results.md`, `benches/results.svg`, and the table between
 /// its marks in README.md.
@@ -105,18 +122,27 @@ pub(crate) fn write(project: &Path, results: &[Result]) {
 fn table(results: &[Result]) -> String {
     let mut table = String::from("| work | unit |");
     let mut rule = String::from("| --- | --- |");
-    for family in FAMILIES.into_iter().chain([LIMIT]) {
+    let columns: Vec<&str> = FAMILIES
+        .into_iter()
+        .filter(|family| {
+            results
+                .iter()
+                .any(|result| result.figures.iter().any(|figure| figure.name == *family))
+        })
+        .chain([LIMIT])
+        .collect();
+    for family in &columns {
         write!(table, " {family} |").unwrap();
         rule.push_str(" ---: |");
     }
     table = format!("{table}\n{rule}\n");
     for result in results {
         write!(table, "| {} | {} |", result.title, result.unit.name()).unwrap();
-        for family in FAMILIES.into_iter().chain([LIMIT]) {
-            let figure = result.figures.iter().find(|figure| figure.name == family);
+        for (n, family) in columns.iter().enumerate() {
+            let figure = result.figures.iter().find(|figure| figure.name == *family);
             match figure {
                 None => table.push_str(" |"),
-                Some(figure) if family == FAMILIES[0] => {
+                Some(figure) if n == 0 => {
                     write!(table, " **{:.0}** |", median(figure.values.clone())).unwrap();
                 }
                 Some(figure) => {
@@ -132,8 +158,9 @@ fn table(results: &[Result]) -> String {
         .map_or(0, |result| result.figures[0].values.len());
     write!(
         table,
-        "\nMedians of {rounds} alternating rounds; in brackets, ours divided by theirs (the median of \
-         the rounds' ratios). {}.\n",
+        "\nMedians of {rounds} alternating rounds; in brackets, the first column divided by this one \
+         (the median of the rounds' ratios). The limit is a copy by cat or the start of an empty \
+         program. {}.\n",
         machine()
     )
     .unwrap();
@@ -167,7 +194,7 @@ fn chart(results: &[Result]) -> String {
             x + 18.0
         )
         .unwrap();
-        x += 130.0;
+        x += 160.0;
     }
     let mut bottom = [TOP; 2];
     for (unit, column, heading) in [
@@ -196,10 +223,10 @@ fn chart(results: &[Result]) -> String {
 <style>
 .page {{ fill: #ffffff }} text {{ fill: #1f2328 }} .value {{ fill: #59636e; font-size: 10px }}
 .heading {{ font-weight: bold; font-size: 13px }}
-.f0 {{ fill: #b7410e }} .f1 {{ fill: #59636e }} .f2 {{ fill: #8c99a6 }} .f3 {{ fill: #bcc6d0 }}
+.f0 {{ fill: #b7410e }} .f1 {{ fill: #e09f7d }} .f2 {{ fill: #59636e }} .f3 {{ fill: #8c99a6 }} .f4 {{ fill: #bcc6d0 }}
 @media (prefers-color-scheme: dark) {{
 .page {{ fill: #0d1117 }} text {{ fill: #e6edf3 }} .value {{ fill: #9198a1 }}
-.f0 {{ fill: #f0762b }} .f1 {{ fill: #9aa4af }} .f2 {{ fill: #6e7883 }} .f3 {{ fill: #48515b }}
+.f0 {{ fill: #f0762b }} .f1 {{ fill: #9c5225 }} .f2 {{ fill: #9aa4af }} .f3 {{ fill: #6e7883 }} .f4 {{ fill: #48515b }}
 }}
 </style>
 <rect width="100%" height="100%" rx="6" class="page"/>

@@ -3,13 +3,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
+
+use daemontools_benches::Tree;
 
 use crate::Settings;
 use crate::measure::{
-    MEMORY, Place, memory, microseconds_beside, microseconds_beyond, seconds, write_log,
+    Counted, MEMORY, Place, memory, microseconds_beside, microseconds_beyond, seconds, write_log,
 };
-use crate::report::{Figure, LIMIT, Result, Unit};
+use crate::report::{Figure, LIMIT, Result, Unit, column};
 
 /// The size of the input of log programs, in megabytes.
 const MEGABYTES: usize = 128;
@@ -65,23 +68,30 @@ impl Figure {
 /// The families, by the name of a program that is theirs alone.
 #[derive(Clone, Copy)]
 enum Peer {
+    /// All our builds.
     Ours,
     Daemontools,
     Runit,
     S6,
-    /// No family, but a plain copy: see [`LIMIT`].
-    Cat,
+    /// No family, but the least possible work: see [`LIMIT`].
+    Limit,
 }
 
-impl Peer {
-    fn name(self) -> &'static str {
-        match self {
-            Peer::Ours => "daemontools-rs",
-            Peer::Daemontools => "daemontools",
-            Peer::Runit => "runit",
-            Peer::S6 => "s6",
-            Peer::Cat => LIMIT,
+/// The columns and directories of a family's programs: one for each of our
+/// builds, one for each peer.
+fn programs(settings: &Settings, peer: Peer) -> Vec<(&'static str, &Path)> {
+    let theirs = settings.peers.as_path();
+    match peer {
+        Peer::Ours => {
+            let builds = settings.ours.iter();
+            builds
+                .map(|(build, programs)| (column(*build), programs.as_path()))
+                .collect()
         }
+        Peer::Daemontools => vec![("daemontools", theirs)],
+        Peer::Runit => vec![("runit", theirs)],
+        Peer::S6 => vec![("s6", theirs)],
+        Peer::Limit => vec![(LIMIT, Path::new("/bin"))],
     }
 }
 
@@ -91,7 +101,7 @@ pub(crate) fn all<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>>
     write_log(&log, MEGABYTES);
     let stamped = place.path("stamped");
     seconds(
-        &program(settings, Peer::Ours, "tai64n"),
+        &settings.ours[0].1.join("tai64n").display().to_string(),
         &place.path("."),
         &log,
         &stamped,
@@ -100,31 +110,39 @@ pub(crate) fn all<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>>
     rows.extend(chain(settings, place));
     rows.extend(waiting(settings, place));
     rows.extend(control(settings, place));
-    rows.push(sizes(settings));
+    rows.push(start(settings));
+    rows.extend(sizes(settings));
     rows
 }
 
-/// The path of a program of a family.
-fn program(settings: &Settings, peer: Peer, name: &str) -> String {
-    let directory = match peer {
-        Peer::Ours => &settings.ours,
-        Peer::Daemontools | Peer::Runit | Peer::S6 => &settings.peers,
-        Peer::Cat => Path::new("/bin"),
-    };
-    directory.join(name).display().to_string()
+/// An installed contestant of a row.
+#[derive(Clone)]
+struct Entry<'a> {
+    /// The column of its figures.
+    column: &'static str,
+    /// The directory of its programs.
+    directory: &'a Path,
+    /// Its command, with the path of the program first.
+    command: String,
 }
 
-/// The installed contestants of a row: each a family and its command, with the
-/// name of the program first.
-fn present(settings: &Settings, commands: Commands) -> Vec<(Peer, String)> {
+/// The installed contestants of a row. The command of each begins with the name
+/// of the program.
+fn present<'a>(settings: &'a Settings, commands: Commands) -> Vec<Entry<'a>> {
     let full = |&(peer, command): &(Peer, &str)| {
-        let (name, rest) = command.split_once(' ').unwrap_or((command, ""));
-        let path = program(settings, peer, name);
-        Path::new(&path)
-            .exists()
-            .then(|| (peer, format!("{path} {rest}")))
+        let command = command.to_owned();
+        let entry = move |(column, directory): (&'static str, &'a Path)| {
+            let (name, rest) = command.split_once(' ').unwrap_or((&command, ""));
+            let path = directory.join(name);
+            path.exists().then(|| Entry {
+                column,
+                directory,
+                command: format!("{} {rest}", path.display()),
+            })
+        };
+        programs(settings, peer).into_iter().filter_map(entry)
     };
-    commands.iter().filter_map(full).collect()
+    commands.iter().flat_map(full).collect()
 }
 
 /// Commands that write labelled lines to a log directory.
@@ -133,13 +151,13 @@ const LABELLED: Commands = &[
     (Peer::Daemontools, "multilog t s16777215 n20 ./d"),
     (Peer::Runit, "svlogd -t ./d"),
     (Peer::S6, "s6-log t s16777215 n20 ./d"),
-    (Peer::Cat, "cat >d/current"),
+    (Peer::Limit, "cat >d/current"),
 ];
 
 /// Throughput of log programs, in megabytes of input per second.
 fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
-    use Peer::{Cat, Daemontools, Ours, Runit, S6};
-    const PATTERNS: &str = "-* '+* error *' '-* from 192.0.2.1 *' '+* warn *'";
+    use Peer::{Daemontools, Limit, Ours, Runit, S6};
+    const PATTERNS: &str = "'-*' '+*error*' '+*timeout*' '-*404*'";
     let four = format!("multilog t {PATTERNS} s16777215 n20 ./d");
     let rows: [(&str, &str, Commands); 7] = [
         ("multilog t", "log", LABELLED),
@@ -152,13 +170,17 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                 (Daemontools, "multilog s16777215 n20 ./d"),
                 (Runit, "svlogd ./d"),
                 (S6, "s6-log s16777215 n20 ./d"),
-                (Cat, "cat >d/current"),
+                (Limit, "cat >d/current"),
             ],
         ),
         (
             "multilog t, four patterns",
             "log",
-            &[(Ours, &four), (Daemontools, &four), (Cat, "cat >d/current")],
+            &[
+                (Ours, &four),
+                (Daemontools, &four),
+                (Limit, "cat >d/current"),
+            ],
         ),
         (
             "svlogd -t, beside multilog t",
@@ -168,7 +190,7 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                 (Daemontools, "multilog t s16777215 n20 ./d"),
                 (Runit, "svlogd -t ./d"),
                 (S6, "s6-log t s16777215 n20 ./d"),
-                (Cat, "cat >d/current"),
+                (Limit, "cat >d/current"),
             ],
         ),
         (
@@ -178,7 +200,7 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                 (Ours, "tai64n"),
                 (Daemontools, "tai64n"),
                 (S6, "s6-tai64n"),
-                (Cat, "cat"),
+                (Limit, "cat"),
             ],
         ),
         (
@@ -188,7 +210,7 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                 (Ours, "tai64nlocal"),
                 (Daemontools, "tai64nlocal"),
                 (S6, "s6-tai64nlocal"),
-                (Cat, "cat"),
+                (Limit, "cat"),
             ],
         ),
     ];
@@ -196,24 +218,23 @@ fn logging<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
         let input = place.path(input);
         let megabytes = fs::metadata(&input).unwrap().len() as f64 / 1e6;
         let piped = title.ends_with("pipe");
-        let contestants = present(settings, commands)
-            .into_iter()
-            .map(|(peer, command)| {
-                let input = input.clone();
-                let script = if piped {
-                    format!("cat | {command}")
-                } else {
-                    format!("exec {command}")
-                };
-                let measure = move || {
-                    let dir = place.fresh("work");
-                    fs::create_dir(dir.join("d")).unwrap();
-                    fs::write(dir.join("d/config"), "s16777215\nn20\n").unwrap();
-                    let seconds = seconds(&script, &dir, &input, Path::new("/dev/null"));
-                    vec![megabytes / seconds]
-                };
-                (peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
-            });
+        let contestants = present(settings, commands).into_iter().map(|entry| {
+            let input = input.clone();
+            let command = entry.command;
+            let script = if piped {
+                format!("cat | {command}")
+            } else {
+                format!("exec {command}")
+            };
+            let measure = move || {
+                let dir = place.fresh("work");
+                fs::create_dir(dir.join("d")).unwrap();
+                fs::write(dir.join("d/config"), "s16777215\nn20\n").unwrap();
+                let seconds = seconds(&script, &dir, &input, Path::new("/dev/null"));
+                vec![megabytes / seconds]
+            };
+            (entry.column, Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
+        });
         Work {
             titles: vec![title.to_owned()],
             unit: Unit::MegabytesASecond,
@@ -319,19 +340,22 @@ fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
             &[(Ours, "fghack"), (Daemontools, "fghack"), (S6, "s6-fghack")],
         ),
     ];
+    let empty = empty_program(place);
     let row = |(title, commands): (&str, Commands)| {
         let contestants = present(settings, commands)
             .into_iter()
-            .map(|(peer, command)| {
+            .chain(empty.clone())
+            .map(|entry| {
                 let bare = vec!["/bin/true".to_owned()];
-                let words: Vec<String> = command
+                let words: Vec<String> = entry
+                    .command
                     .split_whitespace()
                     .map(str::to_owned)
                     .chain(bare.clone())
                     .collect();
                 let dir = dir.clone();
                 let measure = move || vec![microseconds_beyond(&bare, &words, &dir)];
-                (peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
+                (entry.column, Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
             });
         Work {
             titles: vec![format!("{title}, over a bare exec")],
@@ -347,10 +371,41 @@ fn chain<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
         .collect()
 }
 
+/// The limit of a start: see empty.S. None, and a message, where the C compiler
+/// cannot build it.
+fn empty_program(place: &Place) -> Option<Entry<'static>> {
+    let (source, program) = (place.path("empty.S"), place.path("empty"));
+    fs::write(&source, include_str!("empty.S")).unwrap();
+    let built = Command::new("cc")
+        .args(["-nostdlib", "-static", "-o"])
+        .args([&program, &source])
+        .status();
+    if !built.is_ok_and(|status| status.success()) {
+        println!("left out: the empty program, which cc cannot build");
+        return None;
+    }
+    Some(Entry {
+        column: LIMIT,
+        directory: Path::new("/"),
+        command: program.display().to_string(),
+    })
+}
+
+/// The scanners, which start a supervisor for each service of a directory.
+const SCANNERS: Commands = &[
+    (Peer::Ours, "svscan ."),
+    (Peer::Daemontools, "svscan ."),
+    (Peer::Runit, "runsvdir ."),
+    (Peer::S6, "s6-svscan ."),
+];
+
+/// The row that counts the supervisors without their scanner.
+const EACH_OF_TEN: &str = "each of ten supervises";
+
 /// The memory of idle programs, in kilobytes.
 fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
-    use Peer::{Cat, Daemontools, Ours, Runit, S6};
-    let rows: [(&str, usize, Commands); 6] = [
+    use Peer::{Daemontools, Ours, Runit, S6};
+    let rows: [(&str, usize, Commands); 7] = [
         (
             "supervise",
             1,
@@ -387,43 +442,35 @@ fn waiting<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
             1,
             &[(Ours, "runsvdir ."), (Runit, "runsvdir .")],
         ),
-        (
-            "svscan and the supervises of 20 services",
-            20,
-            &[
-                (Ours, "svscan ."),
-                (Daemontools, "svscan ."),
-                (Runit, "runsvdir ."),
-                (S6, "s6-svscan ."),
-            ],
-        ),
+        ("svscan and the supervises of 20 services", 20, SCANNERS),
+        (EACH_OF_TEN, 10, SCANNERS),
     ];
     let work = |(title, services, commands): (&str, usize, Commands)| {
-        let contestants = present(settings, commands)
-            .into_iter()
-            .map(|(peer, command)| {
-                let with: &[&str] = match services {
-                    1 => &[],
-                    _ => &["supervise", "runsv", "s6-supervise"],
+        let contestants = present(settings, commands).into_iter().map(|entry| {
+            let with: &[&str] = match services {
+                1 => &[],
+                _ => &["supervise", "runsv", "s6-supervise"],
+            };
+            let counted = if title == EACH_OF_TEN {
+                Counted::EachChild
+            } else {
+                Counted::Sum
+            };
+            let path = format!("PATH={}:/bin", entry.directory.display());
+            let command = entry.command;
+            let measure = move || {
+                let dir = place.fresh("waiting");
+                for n in 0..services {
+                    service(&dir.join(format!("s{n}")));
+                }
+                let waits = |dir: &Path| {
+                    let started = |n| dir.join(format!("s{n}/started")).exists();
+                    (0..services).all(started) || dir.join("s0/current").exists()
                 };
-                let programs = match peer {
-                    Ours => &settings.ours,
-                    Daemontools | Runit | S6 | Cat => &settings.peers,
-                };
-                let path = format!("PATH={}:/bin", programs.display());
-                let measure = move || {
-                    let dir = place.fresh("waiting");
-                    for n in 0..services {
-                        service(&dir.join(format!("s{n}")));
-                    }
-                    let waits = |dir: &Path| {
-                        let started = |n| dir.join(format!("s{n}/started")).exists();
-                        (0..services).all(started) || dir.join("s0/current").exists()
-                    };
-                    memory(&format!("env {path} {command}"), &dir, with, waits)
-                };
-                (peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
-            });
+                memory(&format!("env {path} {command}"), &dir, with, counted, waits)
+            };
+            (entry.column, Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
+        });
         let title = |kind: &&str| format!("{title}, waiting, {kind}");
         Work {
             titles: MEMORY.iter().map(title).collect(),
@@ -447,14 +494,15 @@ fn control<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
     let work = |titles: &[&str], services: usize, turns, contestants: &[(Peer, &str, &[&str])]| {
         let contestants = contestants
             .iter()
-            .filter_map(|&(peer, supervisor, commands)| {
-                let directory = program(settings, peer, "");
-                if !Path::new(&directory).join(supervisor).exists() {
-                    return None;
-                }
-                let script = format!("env PATH={directory}:/bin {directory}{supervisor} .");
+            .flat_map(|&(peer, supervisor, commands)| {
+                let supervisors = present(settings, &[(peer, supervisor)]);
+                supervisors.into_iter().map(move |entry| (entry, commands))
+            })
+            .map(|(entry, commands)| {
+                let directory = entry.directory.display();
+                let script = format!("env PATH={directory}:/bin {}.", entry.command);
                 let words = |command: &&str| {
-                    format!("{directory}{command}")
+                    format!("{directory}/{command}")
                         .split_whitespace()
                         .map(str::to_owned)
                         .collect()
@@ -470,7 +518,7 @@ fn control<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>> {
                     };
                     microseconds_beside(&script, &dir, waits, &commands, turns)
                 };
-                Some((peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>))
+                (entry.column, Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
             })
             .collect();
         Work {
@@ -510,9 +558,41 @@ fn service(dir: &Path) {
     fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The size of the largest installed program, in kilobytes.
-fn sizes(settings: &Settings) -> Work<'_> {
+/// The time from the start of a scanner until 1000 services are up, for each
+/// service, in microseconds.
+fn start(settings: &Settings) -> Work<'_> {
+    use Peer::{Daemontools, Ours, Runit};
+    const SERVICES: usize = 1000;
+    let scanners: Commands = &[
+        (Ours, "svscan"),
+        (Daemontools, "svscan"),
+        (Runit, "runsvdir"),
+    ];
+    let service = settings.ours[0].1.join("tai64n");
+    let contestants = present(settings, scanners).into_iter().map(|entry| {
+        let service = service.clone();
+        let measure = move || {
+            let mut tree = Tree::plant(SERVICES, false, &service);
+            let time = tree.start(entry.directory, entry.command.trim_end());
+            vec![time.as_secs_f64() * 1e6 / SERVICES as f64]
+        };
+        (entry.column, Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
+    });
+    Work {
+        titles: vec![format!("start of {SERVICES} services, each")],
+        unit: Unit::Microseconds,
+        contestants: contestants.collect(),
+    }
+}
+
+/// The size of the largest installed program, and of all programs that a family
+/// installs, in kilobytes.
+fn sizes(settings: &Settings) -> Vec<Work<'_>> {
     use Peer::{Daemontools, Ours, Runit, S6};
+    let size = |directory: &Path, name: &str| {
+        let file = fs::metadata(directory.join(name)).ok()?;
+        Some(file.len() as f64 / 1000.0)
+    };
     let families: [(Peer, &[&str]); 4] = [
         (Ours, &OURS),
         (Daemontools, &OURS),
@@ -528,21 +608,32 @@ fn sizes(settings: &Settings) -> Work<'_> {
             ],
         ),
     ];
-    let contestants = families.into_iter().filter_map(|(peer, names)| {
-        let sizes: Vec<f64> = names
-            .iter()
-            .filter_map(|name| fs::metadata(program(settings, peer, name)).ok())
-            .map(|file| file.len() as f64 / 1000.0)
-            .collect();
-        let largest = sizes.iter().copied().reduce(f64::max)?;
-        let measure = move || vec![largest];
-        Some((peer.name(), Box::new(measure) as Box<dyn Fn() -> Vec<f64>>))
+    let largest = families.into_iter().flat_map(|(peer, names)| {
+        let family = programs(settings, peer).into_iter();
+        family.filter_map(move |(column, directory)| {
+            let sizes = names.iter().filter_map(|name| size(directory, name));
+            let largest = sizes.reduce(f64::max)?;
+            let measure = move || vec![largest];
+            Some((column, Box::new(measure) as Box<dyn Fn() -> Vec<f64>>))
+        })
     });
-    Work {
-        titles: vec!["the largest program".to_owned()],
+    let all = programs(settings, Ours)
+        .into_iter()
+        .map(|(column, directory)| {
+            let sizes = testkit::programs();
+            let sum: f64 = sizes.iter().filter_map(|name| size(directory, name)).sum();
+            let measure = move || vec![sum];
+            (column, Box::new(measure) as Box<dyn Fn() -> Vec<f64>>)
+        });
+    let work = |title: &str, contestants| Work {
+        titles: vec![title.to_owned()],
         unit: Unit::Kilobytes,
-        contestants: contestants.collect(),
-    }
+        contestants,
+    };
+    vec![
+        work("the largest program", largest.collect()),
+        work("all our programs", all.collect()),
+    ]
 }
 
 /// The programs that daemontools also has.

@@ -22,12 +22,10 @@
     reason = "a benchmark that cannot run says so and ends, and its figures have few digits"
 )]
 
-mod tree;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tree::Tree;
+use daemontools_benches::Tree;
 
 /// A scanner of a directory of services.
 struct Contestant {

@@ -1,5 +1,12 @@
 //! A temporary directory of services, and the processes of its scanner.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot run says so and ends, and its figures have few digits"
+)]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -11,7 +18,7 @@ use nix::unistd::Pid;
 use testkit::kill;
 
 /// Drop kills all processes, by their pids.
-pub(crate) struct Tree {
+pub struct Tree {
     root: tempfile::TempDir,
     services: usize,
     with_loggers: bool,
@@ -20,7 +27,7 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// Creates the service directories; each service runs `program`.
-    pub(crate) fn plant(services: usize, with_loggers: bool, program: &Path) -> Self {
+    pub fn plant(services: usize, with_loggers: bool, program: &Path) -> Self {
         let root = tempfile::tempdir().unwrap();
         for n in 0..services {
             let service = root.path().join(format!("scan/{n}"));
@@ -45,7 +52,7 @@ impl Tree {
     }
 
     /// Runs a scanner and returns the time until each service is up.
-    pub(crate) fn start(&mut self, programs: &Path, scanner: &str) -> Duration {
+    pub fn start(&mut self, programs: &Path, scanner: &str) -> Duration {
         let start = Instant::now();
         let child = Command::new(programs.join(scanner))
             .arg(self.scan())
@@ -82,7 +89,7 @@ impl Tree {
     }
 
     /// The CPU time that the tree has used.
-    pub(crate) fn cpu(&self) -> Duration {
+    pub fn cpu(&self) -> Duration {
         let used = |process: &PathBuf| -> Option<u64> {
             let times = fs::read_to_string(process.join("schedstat")).ok()?;
             times.split(' ').next()?.parse().ok()
@@ -92,7 +99,7 @@ impl Tree {
 
     /// The number of processes with this name, and their average memory in KB:
     /// private, and with a share of shared pages.
-    pub(crate) fn memory(&self, name: &str) -> (usize, f64, f64) {
+    pub fn memory(&self, name: &str) -> (usize, f64, f64) {
         let command = format!("{name}\n");
         let processes = self.processes();
         let named: Vec<_> = processes
@@ -110,7 +117,7 @@ impl Tree {
     }
 
     /// The private memory of the scanner, in KB.
-    pub(crate) fn scanner_memory(&self) -> f64 {
+    pub fn scanner_memory(&self) -> f64 {
         let pid = self.scanner.as_ref().unwrap().id();
         let process = PathBuf::from(format!("/proc/{pid}"));
         // Private_* includes the pages of its program, which nothing else shares.
