@@ -22,7 +22,7 @@ use crate::client::{new_inotify, take_events};
 use crate::pipe::Pipe;
 use crate::scan_warning::{ScanWarning, WarnFn};
 use crate::spawn::{SpawnConfig, Spawner};
-use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
+use crate::table::{Admission, ChildExit, DirectoryId, MissingProcess, ServiceTable};
 
 /// The interval between two full scans.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(5);
@@ -73,11 +73,10 @@ impl<'a> Scanner<'a> {
             return;
         }
         match directory_id(name) {
-            Ok(Some(directory)) if self.table.contains(directory) => {
-                self.table.mark_seen(directory, name);
-                self.start_missing(directory, name);
-            }
-            Ok(Some(directory)) => self.add_service(directory, name),
+            Ok(Some(directory)) => match self.table.admit(directory, name) {
+                Admission::New(service) => self.spawner.start_new(service),
+                Admission::Known(slots) => self.spawner.start(slots),
+            },
             Ok(None) => {}
             Err(error) => (self.report)(ScanWarning::Stat(name), error),
         }
@@ -95,36 +94,37 @@ impl<'a> Scanner<'a> {
             }
             // Errors are left to the next scan, which reports them.
             if let Ok(Some(directory)) = directory_id(&name) {
-                if !self.table.contains(directory) {
-                    self.add_service(directory, &name);
-                }
+                self.add_service(directory, &name);
             }
         }
     }
 
-    /// Adds a service that is seen for the first time, and starts its processes.
+    /// Adds a service and starts its processes, unless the table knows it.
     pub(crate) fn add_service(&mut self, directory: DirectoryId, name: &CStr) {
-        if let Ok(pipe) = self.spawner.new_pipe(name) {
-            self.table.add(directory, name, pipe);
-            self.start_missing(directory, name);
+        match self.table.admit(directory, name) {
+            Admission::New(service) => self.spawner.start_new(service),
+            Admission::Known(_) => {}
         }
     }
 
     /// Starts the missing processes of a service.
-    pub(crate) fn start_missing(&mut self, directory: DirectoryId, name: &CStr) {
-        for role in self.table.missing(directory) {
-            if !self.start(directory, role, name) {
-                return;
-            }
+    pub(crate) fn start_missing(&mut self, directory: DirectoryId) {
+        if let Some(slots) = self.table.missing(directory) {
+            self.spawner.start(slots);
+        }
+    }
+
+    /// Starts the process of a role.
+    pub(crate) fn start(&mut self, directory: DirectoryId, role: Role) {
+        if let Some(slot) = self.table.slot(directory, role) {
+            self.spawner.start(slot);
         }
     }
 
     /// Starts the missing processes of all services.
     pub(crate) fn start_all_missing(&mut self) {
-        let services = self.table.services();
-        let services: Vec<_> = services.map(|(id, name)| (id, name.to_owned())).collect();
-        for (directory, name) in services {
-            self.start_missing(directory, &name);
+        for directory in self.table.directories() {
+            self.start_missing(directory);
         }
     }
 
@@ -146,21 +146,9 @@ impl<'a> Scanner<'a> {
     pub(crate) fn replace(&mut self, missing: Vec<MissingProcess>) {
         for process in missing {
             if names_directory(&process.name, process.directory) {
-                self.start(process.directory, process.role, &process.name);
+                self.start(process.directory, process.role);
             }
         }
-    }
-
-    /// Starts the process of a role. Returns whether fork(2) succeeded.
-    pub(crate) fn start(&mut self, directory: DirectoryId, role: Role, name: &CStr) -> bool {
-        let pipe = self.table.pipe(directory);
-        let services = self.table.count();
-        let Some(pid) = self.spawner.spawn(role, name, pipe, services) else {
-            return false;
-        };
-        let now = Instant::now();
-        self.table.record_start(directory, role, pid, now);
-        true
     }
 }
 

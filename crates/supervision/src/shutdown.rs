@@ -630,11 +630,11 @@ mod tests {
             name: c"a".to_owned(),
         };
         assert_eq!(replaced, Some(logger));
-        assert_eq!(service.table.missing(A), [Role::Logger]);
+        assert_eq!(service.table.missing_roles(A), [Role::Logger]);
         service.exit(SEVEN, ChildExit::Success, now);
-        assert_eq!(service.table.missing(A), [Role::Logger]);
+        assert_eq!(service.table.missing_roles(A), [Role::Logger]);
         assert_eq!(service.next_action(now), Some(ShutdownAction::Forget));
-        assert_eq!(service.table.missing(A), []);
+        assert_eq!(service.table.missing_roles(A), []);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 use daemontools_core::names;
 use nix::errno::Errno;
@@ -16,6 +17,7 @@ use unix::signals::SignalPipe;
 use crate::Role;
 use crate::pipe::Pipe;
 use crate::scan_warning::{ScanWarning, WarnFn};
+use crate::table::{NewService, StartSlots};
 
 /// The number of services up to which fork(2) starts processes. With more
 /// services, copying the memory and descriptors of svscan costs more than
@@ -57,8 +59,26 @@ impl<'a> Spawner<'a> {
         }
     }
 
+    /// Adds a new service to the table, and starts its processes. A service
+    /// whose pipe cannot be made is left to the next scan.
+    pub(crate) fn start_new(&mut self, service: NewService<'_, Pipe>) {
+        if let Ok(pipe) = self.new_pipe(service.name) {
+            self.start(service.add(pipe));
+        }
+    }
+
+    /// Starts processes, up to the first that fails.
+    pub(crate) fn start(&mut self, mut slots: StartSlots<'_, Pipe>) {
+        for role in std::mem::take(&mut slots.roles) {
+            match self.spawn(role, slots.name(), slots.pipe(), slots.services) {
+                Some(pid) => slots.record_start(role, pid, Instant::now()),
+                None => return,
+            }
+        }
+    }
+
     /// The pipe of a new service with a logger. `log` is looked up only here.
-    pub(crate) fn new_pipe(&self, name: &CStr) -> Result<Option<Pipe>, ()> {
+    fn new_pipe(&self, name: &CStr) -> Result<Option<Pipe>, ()> {
         if !self.config.loggers {
             return Ok(None);
         }
@@ -79,7 +99,7 @@ impl<'a> Spawner<'a> {
 
     /// Starts the process of a role. None after a warning. `services` is the
     /// number of services.
-    pub(crate) fn spawn(
+    fn spawn(
         &mut self,
         role: Role,
         name: &CStr,

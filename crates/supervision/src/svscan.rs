@@ -9,7 +9,6 @@ mod execute;
 mod signals;
 
 use std::collections::BTreeMap;
-use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -138,9 +137,7 @@ impl ScanLoop<'_> {
     /// Scans the directory. While all services stop, only starts their loggers.
     fn scan(&mut self, on_removed: OnRemoved) {
         for &directory in self.shutdowns.keys() {
-            if let Some(name) = self.scanner.table.name(directory).map(CStr::to_owned) {
-                self.scanner.start_missing(directory, &name);
-            }
+            self.scanner.start_missing(directory);
         }
         if self.exit_reason.is_some() {
             return;
@@ -164,9 +161,7 @@ impl ScanLoop<'_> {
     /// Begins the shutdown of all services.
     fn stop_all(&mut self, reason: ExitReason) {
         self.exit_reason = Some(reason);
-        let services = self.scanner.table.services();
-        let directories: Vec<_> = services.map(|(directory, _)| directory).collect();
-        for directory in directories {
+        for directory in self.scanner.table.directories() {
             self.begin_shutdown(directory);
         }
     }

@@ -2,6 +2,7 @@
 //! pipes.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::{Entry as MapEntry, VacantEntry};
 use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
@@ -90,6 +91,72 @@ impl<P> Entry<P> {
     }
 }
 
+/// The result of [`ServiceTable::admit`].
+pub(crate) enum Admission<'a, P> {
+    /// The service is not in the table yet.
+    New(NewService<'a, P>),
+    /// The service is in the table.
+    Known(StartSlots<'a, P>),
+}
+
+/// A service that is seen for the first time. The table knows it from
+/// [`NewService::add`] on.
+pub(crate) struct NewService<'a, P> {
+    pub(crate) name: &'a CStr,
+    vacancy: VacantEntry<'a, DirectoryId, Entry<P>>,
+    processes: &'a mut BTreeMap<Pid, (DirectoryId, Role)>,
+    services: usize,
+}
+
+impl<'a, P> NewService<'a, P> {
+    /// Adds the service to the table. Only a service with a logger has a pipe.
+    pub(crate) fn add(self, pipe: Option<P>) -> StartSlots<'a, P> {
+        let directory = *self.vacancy.key();
+        let entry = self.vacancy.insert(Entry {
+            name: self.name.to_owned(),
+            seen: true,
+            keep: KeepRunning::Both,
+            service: None,
+            logger: None,
+            pipe,
+        });
+        StartSlots {
+            roles: entry.missing().collect(),
+            directory,
+            entry,
+            processes: self.processes,
+            services: self.services,
+        }
+    }
+}
+
+/// The processes of a service that are to be started.
+pub(crate) struct StartSlots<'a, P> {
+    /// The roles, in the order of their starts.
+    pub(crate) roles: Vec<Role>,
+    /// The number of services in the table.
+    pub(crate) services: usize,
+    directory: DirectoryId,
+    entry: &'a mut Entry<P>,
+    processes: &'a mut BTreeMap<Pid, (DirectoryId, Role)>,
+}
+
+impl<P> StartSlots<'_, P> {
+    /// The name of the service in the last scan.
+    pub(crate) fn name(&self) -> &CStr {
+        &self.entry.name
+    }
+
+    pub(crate) fn pipe(&self) -> Option<&P> {
+        self.entry.pipe.as_ref()
+    }
+
+    pub(crate) fn record_start(&mut self, role: Role, pid: Pid, now: Instant) {
+        *self.entry.process(role) = Some(Process { pid, started: now });
+        self.processes.insert(pid, (self.directory, role));
+    }
+}
+
 /// The services that a scan found and that are not removed yet.
 #[derive(Debug)]
 pub(crate) struct ServiceTable<P> {
@@ -114,14 +181,63 @@ impl<P> ServiceTable<P> {
             .for_each(|entry| entry.seen = false);
     }
 
-    /// Marks a service as seen under this name.
-    pub(crate) fn mark_seen(&mut self, directory: DirectoryId, name: &CStr) {
-        if let Some(entry) = self.entries.get_mut(&directory) {
-            entry.seen = true;
-            if entry.name.as_c_str() != name {
-                name.clone_into(&mut entry.name);
+    /// Looks up the service that a scan has seen under this name. A known
+    /// service takes the name.
+    pub(crate) fn admit<'a>(
+        &'a mut self,
+        directory: DirectoryId,
+        name: &'a CStr,
+    ) -> Admission<'a, P> {
+        let services = self.entries.len();
+        let processes = &mut self.processes;
+        match self.entries.entry(directory) {
+            MapEntry::Vacant(vacancy) => Admission::New(NewService {
+                name,
+                vacancy,
+                processes,
+                services: services + 1,
+            }),
+            MapEntry::Occupied(entry) => {
+                let entry = entry.into_mut();
+                entry.seen = true;
+                if entry.name.as_c_str() != name {
+                    name.clone_into(&mut entry.name);
+                }
+                Admission::Known(StartSlots {
+                    roles: entry.missing().collect(),
+                    directory,
+                    entry,
+                    processes,
+                    services,
+                })
             }
         }
+    }
+
+    /// The missing processes of a service.
+    pub(crate) fn missing(&mut self, directory: DirectoryId) -> Option<StartSlots<'_, P>> {
+        self.slots(directory, |entry| entry.missing().collect())
+    }
+
+    /// The process of a role, to be started.
+    pub(crate) fn slot(&mut self, directory: DirectoryId, role: Role) -> Option<StartSlots<'_, P>> {
+        self.slots(directory, |_| vec![role])
+    }
+
+    fn slots(
+        &mut self,
+        directory: DirectoryId,
+        roles: impl FnOnce(&Entry<P>) -> Vec<Role>,
+    ) -> Option<StartSlots<'_, P>> {
+        let services = self.entries.len();
+        let entry = self.entries.get_mut(&directory)?;
+        Some(StartSlots {
+            roles: roles(entry),
+            directory,
+            entry,
+            processes: &mut self.processes,
+            services,
+        })
     }
 
     /// The services that the last scan did not see.
@@ -163,24 +279,6 @@ impl<P> ServiceTable<P> {
         self.entries.len()
     }
 
-    pub(crate) fn contains(&self, directory: DirectoryId) -> bool {
-        self.entries.contains_key(&directory)
-    }
-
-    /// Adds a service that is seen for the first time. Only a service with a
-    /// logger has a pipe.
-    pub(crate) fn add(&mut self, directory: DirectoryId, name: &CStr, pipe: Option<P>) {
-        let entry = Entry {
-            name: name.to_owned(),
-            seen: true,
-            keep: KeepRunning::Both,
-            service: None,
-            logger: None,
-            pipe,
-        };
-        self.entries.insert(directory, entry);
-    }
-
     /// Removes a service, and closes its pipe.
     pub(crate) fn remove(&mut self, directory: DirectoryId) {
         self.entries.remove(&directory);
@@ -189,24 +287,6 @@ impl<P> ServiceTable<P> {
     pub(crate) fn set_keep_running(&mut self, directory: DirectoryId, keep: KeepRunning) {
         if let Some(entry) = self.entries.get_mut(&directory) {
             entry.keep = keep;
-        }
-    }
-
-    pub(crate) fn missing(&self, directory: DirectoryId) -> Vec<Role> {
-        let entry = self.entries.get(&directory);
-        entry.into_iter().flat_map(Entry::missing).collect()
-    }
-
-    pub(crate) fn record_start(
-        &mut self,
-        directory: DirectoryId,
-        role: Role,
-        pid: Pid,
-        now: Instant,
-    ) {
-        if let Some(entry) = self.entries.get_mut(&directory) {
-            *entry.process(role) = Some(Process { pid, started: now });
-            self.processes.insert(pid, (directory, role));
         }
     }
 
@@ -237,6 +317,10 @@ impl<P> ServiceTable<P> {
         if let Some(entry) = self.entries.get_mut(&directory) {
             *entry.process(role) = None;
         }
+    }
+
+    pub(crate) fn directories(&self) -> Vec<DirectoryId> {
+        self.entries.keys().copied().collect()
     }
 
     /// The services with their names in the last scan.
@@ -281,6 +365,38 @@ impl<P> ServiceTable<P> {
 }
 
 #[cfg(test)]
+impl<P> ServiceTable<P> {
+    pub(crate) fn contains(&self, directory: DirectoryId) -> bool {
+        self.entries.contains_key(&directory)
+    }
+
+    /// Adds a new service.
+    pub(crate) fn add(&mut self, directory: DirectoryId, name: &CStr, pipe: Option<P>) {
+        match self.admit(directory, name) {
+            Admission::New(service) => drop(service.add(pipe)),
+            Admission::Known(_) => panic!("{name:?} is known"),
+        }
+    }
+
+    pub(crate) fn missing_roles(&mut self, directory: DirectoryId) -> Vec<Role> {
+        self.missing(directory)
+            .map(|slots| slots.roles)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn record_start(
+        &mut self,
+        directory: DirectoryId,
+        role: Role,
+        pid: Pid,
+        now: Instant,
+    ) {
+        let mut slots = self.slot(directory, role).unwrap();
+        slots.record_start(role, pid, now);
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -296,20 +412,28 @@ mod tests {
         }
     }
 
+    impl ServiceTable<()> {
+        fn see(&mut self, directory: DirectoryId, name: &CStr) {
+            assert!(matches!(self.admit(directory, name), Admission::Known(_)));
+        }
+    }
+
     #[test]
     fn new_service_misses_both_processes() {
         let now = Instant::now();
         let mut table = ServiceTable::default();
+        // A service whose pipe cannot be made stays new.
+        drop(table.admit(A, c"a"));
         assert!(!table.contains(A));
         table.add(A, c"a", Some(()));
         table.add(B, c"b", None);
         assert!(table.contains(A));
-        assert_eq!(table.missing(A), [Role::Service, Role::Logger]);
-        assert_eq!(table.missing(B), [Role::Service]);
+        assert_eq!(table.missing_roles(A), [Role::Service, Role::Logger]);
+        assert_eq!(table.missing_roles(B), [Role::Service]);
         table.record_start(A, Role::Service, SEVEN, now);
-        assert_eq!(table.missing(A), [Role::Logger]);
+        assert_eq!(table.missing_roles(A), [Role::Logger]);
         assert_eq!(table.record_exit(SEVEN, ChildExit::Success, now), None);
-        assert_eq!(table.missing(A), [Role::Service, Role::Logger]);
+        assert_eq!(table.missing_roles(A), [Role::Service, Role::Logger]);
     }
 
     #[test]
@@ -334,9 +458,9 @@ mod tests {
         table.add(A, c"a", None::<()>);
         table.add(B, c"b", None);
         table.record_start(A, Role::Service, SEVEN, now);
-        assert_eq!(table.missing(A), []);
+        assert_eq!(table.missing_roles(A), []);
         table.mark_unseen();
-        table.mark_seen(B, c"b");
+        table.see(B, c"b");
         assert_eq!(table.sweep_all(), [SEVEN]);
         assert!(!table.contains(A) && table.contains(B));
         assert_eq!(table.pids().count(), 0);
@@ -353,7 +477,7 @@ mod tests {
             (ChildExit::Success, 5, false),
         ] {
             table.record_start(A, Role::Logger, SEVEN, start);
-            table.mark_seen(A, c"renamed");
+            table.see(A, c"renamed");
             let replaced = table.record_exit(SEVEN, exit, start + Duration::from_secs(seconds));
             let expected = at_once.then(|| missing(A, Role::Logger, c"renamed"));
             assert_eq!(replaced, expected);

@@ -73,8 +73,8 @@ impl ScanLoop<'_> {
                 match action {
                     ShutdownAction::Stop(role, action) => self.perform(directory, role, action),
                     ShutdownAction::StartLogger => {
-                        if let Some(name) = name() {
-                            self.scanner.start(directory, Role::Logger, &name);
+                        if name().is_some() {
+                            self.scanner.start(directory, Role::Logger);
                         }
                     }
                     ShutdownAction::Forget => {
