@@ -3,6 +3,7 @@ mod chpst;
 mod control;
 mod envdir;
 mod exec;
+mod lives;
 mod multilog;
 mod options;
 mod readproctitle;

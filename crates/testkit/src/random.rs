@@ -1,10 +1,13 @@
-//! Randomised comparison: the same generated case on the reference and on
-//! ours.
+//! Random cases: the same generated case on the reference and on ours, or a
+//! case on ours alone.
 //!
 //! The cases follow from a seed, so that a failed case can be run again:
 //! `DAEMONTOOLS_SEED` sets it, `DAEMONTOOLS_CASES` multiplies the number of
-//! cases, and `DAEMONTOOLS_SECONDS` bounds the time of each comparison.
+//! cases, and `DAEMONTOOLS_SECONDS` bounds the time of each test.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::subject::{ours_beside, reference_is_here, say};
@@ -86,4 +89,61 @@ fn number(variable: &str, otherwise: u64) -> u64 {
             .parse()
             .unwrap_or_else(|_| panic!("{variable} is not a number: {value}"))
     })
+}
+
+/// Runs `cases` random cases of a test called `name` on our programs, each in a
+/// sandbox of its own, `lanes` of them at a time. `built` is the path of one of
+/// our programs. The cases after a failed one still run.
+///
+/// # Panics
+/// If a case panics, with the seeds of all cases that did.
+pub fn ours(
+    name: &str,
+    built: &str,
+    cases: u64,
+    lanes: usize,
+    case: impl Fn(&mut fastrand::Rng, &Sandbox) + Sync,
+) {
+    let ours = ours_beside(built);
+    let first = number("DAEMONTOOLS_SEED", 1);
+    let cases = cases * number("DAEMONTOOLS_CASES", 1);
+    let bound = Duration::from_secs(number("DAEMONTOOLS_SECONDS", 120));
+    let start = Instant::now();
+    let next = AtomicU64::new(0);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..lanes {
+            scope.spawn(|| {
+                while start.elapsed() < bound {
+                    let seed = first + next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + cases {
+                        return;
+                    }
+                    let run = || {
+                        let sandbox = Sandbox::new(Subject::Ours, &ours);
+                        case(&mut fastrand::Rng::with_seed(seed), &sandbox);
+                    };
+                    if std::panic::catch_unwind(AssertUnwindSafe(run)).is_err() {
+                        say(&format!(
+                            "{name}: the case of DAEMONTOOLS_SEED={seed} fails"
+                        ));
+                        failed
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(seed);
+                    }
+                }
+            });
+        }
+    });
+    let done = next.into_inner().min(cases);
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    say(&format!(
+        "{name}: {done} random cases from seed {first}, {} failed",
+        failed.len()
+    ));
+    assert!(
+        failed.is_empty(),
+        "{name} fails with these seeds: {failed:?}"
+    );
 }

@@ -1,0 +1,228 @@
+//! The checks after the end of a life.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use super::Life;
+use super::processes::{describe, program};
+
+/// The time that processes have to end after svscan: a logger whose supervise
+/// was killed, and a `notify`, which supervise does not await.
+const AFTERLIFE: Duration = Duration::from_secs(20);
+
+/// The limit of the warnings of a life. A warning repeated without a pause
+/// exceeds it.
+const WARNINGS: usize = 400;
+
+pub(super) fn check(mut life: Life, ended_early: bool) {
+    let stopping = Instant::now();
+    // Fails after 60 seconds, which is more than the sum of the timeouts.
+    while life.svscan.runs() && stopping.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut faults = Vec::new();
+    let runs = life.svscan.runs();
+    life.tell(format!("svscan runs: {runs}"));
+    if runs {
+        faults.push("svscan does not end".to_owned());
+        let left = life.sandbox.processes().into_iter().map(describe);
+        faults.extend(left);
+    }
+    let pid = life.svscan.pid();
+    let errors = String::from_utf8_lossy(&life.svscan.stderr()).into_owned();
+    life.end_orphans_and(&mut faults);
+    check_lines(&life, &mut faults);
+    check_kills(&life, &mut faults);
+    if errors.lines().count() > WARNINGS {
+        faults.push(format!("{} warnings", errors.lines().count()));
+    }
+    if faults.is_empty() {
+        let is_essential = life
+            .services
+            .iter()
+            .any(|service| service.plan.contains("essential"))
+            || life
+                .story
+                .iter()
+                .any(|sentence| sentence.contains("essential"));
+        if ended_early && !is_essential {
+            faults.push("svscan ended by itself".into());
+        }
+        let outcome = life.svscan.wait();
+        match outcome.code() {
+            Some(0) => {}
+            Some(_) if is_essential => {}
+            _ => faults.push(format!("{outcome:?}")),
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "svscan {pid}\n{}\n{}\n{}",
+        life.story.join("\n"),
+        errors.lines().take(60).collect::<Vec<_>>().join("\n"),
+        faults.join("\n")
+    );
+}
+
+impl Life<'_> {
+    /// Waits until no process is left, other than orphans of services.
+    fn end_orphans_and(&mut self, faults: &mut Vec<String>) {
+        let start = Instant::now();
+        let left = loop {
+            let mut left = self.sandbox.processes();
+            left.retain(|&pid| {
+                pid != self.svscan.pid() && program(pid) != "strace" && !self.is_orphan(pid)
+            });
+            if left.is_empty() || start.elapsed() > AFTERLIFE {
+                break left;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        faults.extend(
+            left.into_iter()
+                .map(|pid| format!("left: {}", describe(pid))),
+        );
+        self.end_orphans();
+    }
+}
+
+/// Each line that a service has recorded as written is in its log.
+fn check_lines(life: &Life, faults: &mut Vec<String>) {
+    for service in &life.services {
+        if !service.has_logger || service.may_lose.is_some() || service.has_orphan {
+            continue;
+        }
+        let id = service.id.to_string();
+        let said = fs::read_to_string(life.sandbox.path("said").join(&id)).unwrap_or_default();
+        let mut log = String::new();
+        for file in fs::read_dir(life.sandbox.path("logs").join(&id))
+            .into_iter()
+            .flatten()
+        {
+            log += &fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+        }
+        let kept: HashSet<_> = log.lines().collect();
+        let lost: Vec<_> = said.lines().filter(|line| !kept.contains(line)).collect();
+        if let [first, .., last] | [first @ last] = lost[..] {
+            faults.push(format!(
+                "service {id}: {} of {} lines lost: {first} … {last}",
+                lost.len(),
+                said.lines().count()
+            ));
+        }
+    }
+}
+
+/// A `kill` of the trace, or the start of a program.
+enum Event {
+    Kill {
+        by: Pid,
+        program: String,
+        to: Pid,
+        signal: String,
+    },
+    Start {
+        pid: Pid,
+        program: String,
+    },
+}
+
+fn number(text: &str) -> Option<(i32, &str)> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    Some((text[..digits].parse().ok()?, &text[digits..]))
+}
+
+/// Reads a line `PID<PROGRAM> TIME CALL(…`.
+fn parse(line: &str) -> Option<(f64, Event)> {
+    let (pid, rest) = number(line)?;
+    let (by, rest) = rest.strip_prefix('<')?.split_once("> ")?;
+    let (time, call) = rest.trim_start().split_once(' ')?;
+    let time = time.parse().ok()?;
+    let pid = Pid::from_raw(pid);
+    if let Some(call) = call.strip_prefix("execve(\"") {
+        let (program, _) = call.split_once('"')?;
+        let program = program.rsplit('/').next()?.to_owned();
+        return Some((time, Event::Start { pid, program }));
+    }
+    let target = call.strip_prefix("kill(")?;
+    let (to, rest) = number(target.strip_prefix('-').unwrap_or(target))?;
+    let (_, signal) = rest.split_once(", ")?;
+    let end = signal.find(|c: char| !c.is_ascii_alphanumeric())?;
+    let kill = Event::Kill {
+        by: pid,
+        program: by.to_owned(),
+        to: Pid::from_raw(to),
+        signal: signal[..end].to_owned(),
+    };
+    Some((time, kill))
+}
+
+/// No service received SIGKILL from its supervise or from svscan without a
+/// request, or before its time after a signal that stops it. A logger does not
+/// receive SIGKILL.
+fn check_kills(life: &Life, faults: &mut Vec<String>) {
+    let trace = fs::read_to_string(life.sandbox.path("trace")).unwrap_or_default();
+    let started = fs::read_to_string(life.sandbox.path("started")).unwrap_or_default();
+    let mut owners = HashMap::new();
+    for line in started.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        let pid = Pid::from_raw(words[1].parse().unwrap());
+        owners.insert(pid, (words[0], words[2].parse::<usize>().unwrap()));
+    }
+    let mut programs: HashMap<Pid, String> = HashMap::new();
+    let mut stops: HashMap<Pid, f64> = HashMap::new();
+    for (time, event) in trace.lines().filter_map(parse) {
+        match event {
+            Event::Start { pid, program } => {
+                if matches!(&*program, "run" | "finish" | "notify" | "supervise") {
+                    stops.remove(&pid);
+                    programs.insert(pid, program);
+                }
+            }
+            Event::Kill {
+                by,
+                program,
+                to,
+                signal,
+            } => {
+                if !matches!(&*program, "supervise" | "svscan") {
+                    continue;
+                }
+                if signal != "SIGKILL" {
+                    if !matches!(&*signal, "SIGCONT" | "SIGSTOP") {
+                        stops.entry(to).or_insert(time);
+                    }
+                    continue;
+                }
+                let is_run = programs.get(&to).is_none_or(|program| program == "run");
+                if !is_run || life.kill_requests.contains(&by) {
+                    continue;
+                }
+                let owner = owners.get(&to);
+                let service = owner.map(|(_, id)| &life.services[*id]);
+                let is_logger = owner.is_some_and(|(role, _)| *role == "log");
+                let what = format!("{program} {by} kills {to} of {owner:?} at {time}");
+                if is_logger {
+                    if service.is_some_and(|s| s.may_lose.is_none() && !s.has_orphan) {
+                        faults.push(format!("logger: {what}"));
+                    }
+                    continue;
+                }
+                let Some(stop) = stops.get(&to) else {
+                    faults.push(format!("no TERM: {what}"));
+                    continue;
+                };
+                let least = service.and_then(|service| service.kill_timeouts.iter().min());
+                let elapsed = (time - stop) * 1000.0;
+                if least.is_some_and(|&least| elapsed + 50.0 < f64::from(least)) {
+                    faults.push(format!("{elapsed} ms after TERM, not {least:?}: {what}"));
+                }
+            }
+        }
+    }
+}

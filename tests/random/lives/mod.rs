@@ -1,0 +1,215 @@
+//! Random lives under svscan -e: services with random files, commands, signals,
+//! and changes of the scan directory. Each life ends with a SIGTERM to svscan.
+//!
+//! After its end, no line of a service is lost, no service has received SIGKILL
+//! without a request and before its time, no process is left, and svscan has
+//! exited with the right code.
+
+mod checks;
+mod events;
+mod processes;
+mod service;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use testkit::{Running, Sandbox, say};
+
+use self::service::Service;
+
+/// The lives that the suite runs without `DAEMONTOOLS_CASES`.
+const LIVES: u64 = 8;
+
+/// The lives that run at the same time. Most of a life is waiting.
+const LANES: usize = 4;
+
+/// Replaces the time of day of a program that is linked dynamically: the file
+/// that CLOCK names contains a number of seconds, which are added.
+const CLOCK: &str = r#"#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = syscall(SYS_clock_gettime, clock, now);
+    const char *name = getenv("CLOCK");
+    if (result == 0 && clock == CLOCK_REALTIME && name) {
+        char text[32] = {0};
+        int file = open(name, O_RDONLY | O_CLOEXEC);
+        if (file >= 0 && read(file, text, sizeof text - 1) > 0)
+            now->tv_sec += atoll(text);
+        if (file >= 0) close(file);
+    }
+    return result;
+}
+"#;
+
+#[test]
+#[ignore = "finds removed control files, and notify that reads the log"]
+fn lives_lose_no_line_and_leave_no_process() {
+    let name = "lives_lose_no_line_and_leave_no_process";
+    testkit::random::ours(
+        name,
+        env!("CARGO_BIN_EXE_svok"),
+        LIVES,
+        LANES,
+        |rng, sandbox| {
+            let mut life = Life::begin(rng.fork(), sandbox);
+            for _ in 0..rng.usize(6..25) {
+                life.pause(500);
+                life.event();
+            }
+            life.pause(500);
+            life.end();
+        },
+    );
+}
+
+/// A life, from the start of svscan.
+struct Life<'a> {
+    rng: Rng,
+    sandbox: &'a Sandbox,
+    svscan: Running,
+    services: Vec<Service>,
+    /// Supervises that were asked to kill their service, by their pids.
+    kill_requests: Vec<Pid>,
+    /// The sessions of the processes whose supervise was killed.
+    orphans: Vec<Pid>,
+    /// Whether the clock can be stepped.
+    has_clock: bool,
+    /// Whether svscan has received SIGTERM.
+    is_ending: bool,
+    start: Instant,
+    story: Vec<String>,
+}
+
+impl<'a> Life<'a> {
+    fn begin(mut rng: Rng, sandbox: &'a Sandbox) -> Self {
+        for dir in ["scan", "sv", "away", "logs", "said"] {
+            fs::create_dir(sandbox.path(dir)).unwrap();
+        }
+        let mut services = Vec::new();
+        for id in 0..rng.usize(2..5) {
+            services.push(Service::make(
+                &mut rng,
+                sandbox,
+                id,
+                &PathBuf::from(format!("sv/{id}")),
+            ));
+        }
+        let is_traced = rng.u32(..4) != 0 && can_trace(sandbox);
+        let has_clock = rng.bool() && make_clock(sandbox);
+        let clock = [
+            format!("CLOCK={}", sandbox.path("clock").display()),
+            format!("LD_PRELOAD={}", sandbox.path("clock.so").display()),
+        ];
+        let mut command;
+        if is_traced {
+            command = sandbox.command("strace");
+            command.args("-D -f --seccomp-bpf -qq -ttt -Y -e trace=kill,execve".split(' '));
+            command.args(["-e", "signal=none", "-o", "trace"]);
+            for variable in clock.iter().filter(|_| has_clock) {
+                command.args(["-E", variable]);
+            }
+            command.arg("svscan");
+        } else {
+            command = sandbox.command("svscan");
+            let variables = clock.iter().filter(|_| has_clock);
+            command.envs(variables.map(|variable| variable.split_once('=').unwrap()));
+        }
+        command.args(["-e", "scan"]);
+        let mut life = Life {
+            rng,
+            sandbox,
+            svscan: sandbox.start(command),
+            services,
+            kill_requests: Vec::new(),
+            orphans: Vec::new(),
+            has_clock,
+            is_ending: false,
+            start: Instant::now(),
+            story: Vec::new(),
+        };
+        life.tell(format!("traced: {is_traced}, clock: {has_clock}"));
+        for index in 0..life.services.len() {
+            life.tell(format!("service {index}: {}", life.services[index].plan));
+            life.place(index);
+        }
+        // Earlier, a signal would kill the process.
+        let status = format!("/proc/{}/status", life.svscan.pid());
+        sandbox.wait_until("svscan blocks its signals", || {
+            let status = fs::read_to_string(&status).unwrap_or_default();
+            status.starts_with("Name:\tsvscan\n") && !status.contains("SigBlk:\t0000000000000000\n")
+        });
+        life
+    }
+
+    /// Adds a sentence to the report of the life.
+    fn tell(&mut self, sentence: impl Into<String>) {
+        let time = self.start.elapsed().as_secs_f64();
+        self.story.push(format!("{time:7.3} {}", sentence.into()));
+    }
+
+    /// Waits a random time of at most `longest` milliseconds: the events of a
+    /// life come at any moment.
+    fn pause(&mut self, longest: u64) {
+        std::thread::sleep(Duration::from_millis(self.rng.u64(..=longest)));
+    }
+
+    /// Ends svscan, and checks the life.
+    fn end(mut self) {
+        let ended_early = !self.svscan.runs();
+        if ended_early {
+            self.tell("svscan has ended");
+        }
+        if self.rng.u32(..5) != 0 {
+            self.end_orphans();
+        }
+        for service in &mut self.services {
+            service.has_orphan &= !self.orphans.is_empty();
+        }
+        self.is_ending = true;
+        self.signal(Signal::SIGTERM);
+        for _ in 0..self.rng.usize(..5) {
+            self.pause(400);
+            self.event();
+        }
+        checks::check(self, ended_early);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        self.tell(format!("{signal} to svscan"));
+        // After its exit, svscan is a zombie: the test has not reaped it.
+        self.svscan.signal(signal);
+    }
+}
+
+fn can_trace(sandbox: &Sandbox) -> bool {
+    let can = sandbox.sh("strace -f --seccomp-bpf -qq -o /dev/null -e trace=kill true");
+    if can.code() != Some(0) {
+        say("not checked, processes cannot be traced: SIGKILL without SIGTERM");
+    }
+    can.code() == Some(0)
+}
+
+/// Makes the library that steps the clock. Whether it applies to our programs:
+/// those of a release are static.
+fn make_clock(sandbox: &Sandbox) -> bool {
+    sandbox.write("clock.c", CLOCK);
+    sandbox.write("clock", "86400");
+    let applies = sandbox.sh("cc -shared -fPIC -O -o clock.so clock.c && \
+        now=$(date +%s) && \
+        later=$(echo | CLOCK=clock LD_PRELOAD=./clock.so tai64n | cut -c 10-17) && \
+        [ $((0x$later - now - 10)) -ge 86400 ]");
+    if applies.code() != Some(0) {
+        say("not tested, the programs are static or there is no compiler: clock steps");
+    }
+    sandbox.write("clock", "0");
+    applies.code() == Some(0)
+}

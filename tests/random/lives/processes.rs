@@ -1,0 +1,118 @@
+//! The processes of a life, found in /proc.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use testkit::kill;
+
+use super::Life;
+use super::service::inode;
+
+/// The number of a role in `Service::inodes`.
+pub(super) const SERVICE: usize = 0;
+pub(super) const LOGGER: usize = 1;
+
+pub(super) fn children(pid: Pid) -> Vec<Pid> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    pids.map(Pid::from_raw).collect()
+}
+
+/// The name of the program of a process.
+pub(super) fn program(pid: Pid) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim_end().to_owned()
+}
+
+/// The fields of /proc/PID/stat after the name of the program.
+fn stat(pid: Pid) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    Some(fields.split(' ').map(str::to_owned).collect())
+}
+
+pub(super) fn session(pid: Pid) -> Option<Pid> {
+    Some(Pid::from_raw(stat(pid)?.get(3)?.parse().ok()?))
+}
+
+/// A process for the report.
+pub(super) fn describe(pid: Pid) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = String::from_utf8_lossy(&words).replace('\0', " ");
+    let directory = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+    let state = stat(pid).map(|fields| fields[..4].join(" "));
+    format!("{pid} {state:?} {words}in {}", directory.display())
+}
+
+fn descendants(pid: Pid) -> Vec<Pid> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(&pid) = all.get(next) {
+        all.extend(children(pid));
+        next += 1;
+    }
+    all
+}
+
+impl Life<'_> {
+    /// The supervise of a role, a child of svscan.
+    pub(super) fn supervise(&self, index: usize, role: usize) -> Option<Pid> {
+        let directory = self.services[index].inodes[role]?;
+        let is_there = |pid: &Pid| {
+            inode(Path::new(&format!("/proc/{pid}/cwd"))) == Some(directory)
+                && program(*pid) == "supervise"
+        };
+        children(self.svscan.pid()).into_iter().find(is_there)
+    }
+
+    /// Kills a supervise. Its processes become orphans; an orphan of a logger
+    /// ends after its input.
+    pub(super) fn kill_supervise(&mut self, index: usize, role: usize) {
+        let Some(supervise) = self.supervise(index, role) else {
+            return;
+        };
+        // A stopped supervise starts no further process.
+        let _ = kill(supervise, Signal::SIGSTOP);
+        let left = descendants(supervise);
+        let _ = kill(supervise, Signal::SIGKILL);
+        let left = left.into_iter().filter(|&pid| pid != supervise);
+        let left: Vec<_> = left.collect();
+        self.tell(format!("supervise {supervise} killed, orphans {left:?}"));
+        let sessions = left.iter().filter_map(|&pid| session(pid));
+        let sessions: Vec<_> = sessions.chain([supervise]).collect();
+        if role == LOGGER {
+            self.services[index].logger_may_be_down = true;
+            for pid in left {
+                let _ = kill(pid, Signal::SIGCONT);
+            }
+            return;
+        }
+        self.orphans.extend(sessions);
+        self.services[index].has_orphan = true;
+        if self.rng.bool() {
+            self.end_orphans();
+        }
+    }
+
+    pub(super) fn is_orphan(&self, pid: Pid) -> bool {
+        session(pid).is_some_and(|session| self.orphans.contains(&session))
+    }
+
+    /// Kills the orphans of services.
+    pub(super) fn end_orphans(&mut self) {
+        if self.orphans.is_empty() {
+            return;
+        }
+        self.tell("orphans killed");
+        let processes = self.sandbox.processes();
+        for pid in processes {
+            if self.is_orphan(pid) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+        }
+        self.orphans.clear();
+    }
+}
