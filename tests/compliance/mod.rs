@@ -19,6 +19,7 @@ mod setuidgid;
 mod softlimit;
 mod supervise;
 mod supervise_extended;
+mod supervise_requests;
 pub(crate) mod sv;
 mod svc;
 mod svlogd;

@@ -46,12 +46,12 @@ theirs_on_ours!(
 );
 
 /// Starts supervise -e on the service directory `s` and waits until it runs.
-fn supervise(sandbox: &Sandbox) -> Running {
+pub(super) fn supervise(sandbox: &Sandbox) -> Running {
     sandbox.start_supervisor("supervise -e", "s")
 }
 
 /// The value of a key in `supervise/state`.
-fn told(sandbox: &Sandbox, key: &str) -> String {
+pub(super) fn told(sandbox: &Sandbox, key: &str) -> String {
     let text = fs::read_to_string(sandbox.path("s/supervise/state")).unwrap();
     let line = text
         .lines()
@@ -60,7 +60,7 @@ fn told(sandbox: &Sandbox, key: &str) -> String {
 }
 
 #[track_caller]
-fn wait_for_state(sandbox: &Sandbox, wanted: &str) {
+pub(super) fn wait_for_state(sandbox: &Sandbox, wanted: &str) {
     sandbox.wait_until(&format!("the state is {wanted}"), || {
         told(sandbox, "state") == wanted
     });
@@ -90,7 +90,7 @@ fn wait_for_lines(sandbox: &Sandbox, name: &str, wanted: &str) {
 }
 
 /// Kills the process of the service.
-fn kill_service(sandbox: &Sandbox, signal: Signal) -> Pid {
+pub(super) fn kill_service(sandbox: &Sandbox, signal: Signal) -> Pid {
     let process = sandbox.service("s");
     kill(process, signal).unwrap();
     process
@@ -98,7 +98,7 @@ fn kill_service(sandbox: &Sandbox, signal: Signal) -> Pid {
 
 /// Waits until the service runs as another process than that.
 #[track_caller]
-fn wait_for_another(sandbox: &Sandbox, than: Pid) {
+pub(super) fn wait_for_another(sandbox: &Sandbox, than: Pid) {
     sandbox.wait_until("the service is started again", || {
         sandbox.service("s") != than
     });

@@ -5,6 +5,7 @@
 //! [`Ruleset`] decides.
 
 mod command;
+mod exit_request;
 mod restart;
 
 use std::time::{Duration, Instant};
@@ -21,8 +22,9 @@ use unix::wait::ExitStatus;
 use crate::Role;
 
 pub(crate) use command::CommandStep;
-use restart::RestartHistory;
+use exit_request::ExitRequest;
 pub(crate) use restart::{Backoff, RestartConfig, RestartLimit};
+use restart::{ExitFacts, RestartHistory};
 
 /// The least time between two starts of a service.
 const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(1);
@@ -131,6 +133,7 @@ struct Run {
     readiness: Readiness,
     /// Whether TERM was sent.
     got_term: bool,
+    exit_request: ExitRequest,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -331,10 +334,12 @@ impl Machine {
         }
     }
 
-    /// The caller has sent a signal.
-    pub(crate) fn record_signal(&mut self, signal: Signal) {
+    /// The caller has sent a signal of a command.
+    pub(crate) fn record_signal(&mut self, signal: Signal, now: Moment) {
         if let Up(run) = &mut self.state {
             run.got_term |= signal == Signal::SIGTERM;
+            let down_signal = self.config.down_signal;
+            run.exit_request = run.exit_request.after(signal, down_signal, now.instant);
         }
     }
 
@@ -363,6 +368,7 @@ impl Machine {
                         Readiness::Unused
                     },
                     got_term: false,
+                    exit_request: ExitRequest::Absent,
                 })
             }
         };
@@ -396,7 +402,7 @@ impl Machine {
             Up(run) => {
                 self.last_exit = Some(status);
                 match self.ruleset {
-                    Ruleset::Extended => self.delay_restart(run.readiness, now),
+                    Ruleset::Extended => self.delay_restart(run, status, now),
                     Ruleset::Supervise | Ruleset::Runsv(_) => {}
                 }
                 if has_finish {
@@ -422,15 +428,17 @@ impl Machine {
         }
     }
 
-    fn delay_restart(&mut self, readiness: Readiness, now: Moment) {
+    fn delay_restart(&mut self, run: Run, status: ExitStatus, now: Moment) {
         (self.since, self.paused) = (now.label, false);
-        let was_ready = match readiness {
-            Readiness::ReadySince(_) => true,
-            Readiness::Unused | Readiness::Pending => false,
+        let exit = ExitFacts {
+            was_ready: match run.readiness {
+                Readiness::ReadySince(_) => true,
+                Readiness::Unused | Readiness::Pending => false,
+            },
+            uptime: self.last_start.map(|start| now.instant - start),
+            requested: run.exit_request.covers(status, now.instant),
         };
-        let uptime = self.last_start.map(|start| now.instant - start);
-        let history = &mut self.history;
-        let delay = history.record_exit(&self.config, was_ready, uptime, now.instant);
+        let delay = self.history.record_exit(&self.config, exit, now.instant);
         if let Some(delay) = delay {
             self.not_before = self.not_before.max(now.instant + delay);
         }

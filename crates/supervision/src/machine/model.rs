@@ -20,7 +20,7 @@ struct PastExit {
     at: Time,
     uptime: Time,
     was_ready: bool,
-    wanted_up: bool,
+    counts: bool,
 }
 
 /// The state by service-directory(5).
@@ -37,6 +37,9 @@ struct Model {
     started: Option<Time>,
     /// The exits since the last command to start.
     exits: Vec<PastExit>,
+    /// The signals that the commands of this run have sent, and when the process
+    /// received them.
+    signals: Vec<(Signal, Time)>,
     start_pending: bool,
 }
 
@@ -56,26 +59,29 @@ impl Model {
             kill: None,
             started: None,
             exits: Vec::new(),
+            signals: Vec::new(),
             start_pending: false,
         }
     }
 
     /// A start comes no sooner than a second after the last start, nor than
-    /// the delay after an exit.
+    /// the delay after an exit, unless that exit was requested.
     fn schedule_start(&mut self, now: Time) {
         let mut due = now.max(self.started.map_or(0, |started| started + 1000));
         if let (Some(backoff), Some(last)) = (self.config.backoff, self.exits.last()) {
             let (first, longest) = (milliseconds(backoff.first), milliseconds(backoff.longest));
             let mut delay = 0;
             for exit in &self.exits {
-                let is_first_delay = delay == 0 || exit.was_ready || exit.uptime > longest;
-                delay = if is_first_delay {
-                    first
-                } else {
-                    longest.min(2 * delay)
-                };
+                if exit.was_ready || exit.uptime > longest {
+                    delay = 0;
+                }
+                if exit.counts {
+                    delay = (2 * delay).clamp(first, longest);
+                }
             }
-            due = due.max(last.at + delay);
+            if last.counts {
+                due = due.max(last.at + delay);
+            }
         }
         self.state = ModelState::Due(due);
     }
@@ -85,7 +91,7 @@ impl Model {
         let too_many = self.config.limit.is_some_and(|limit| {
             let recent = |exit: &&PastExit| {
                 let last = self.exits.last().map_or(0, |last| last.at);
-                exit.wanted_up && last - exit.at <= milliseconds(limit.interval)
+                exit.counts && last - exit.at <= milliseconds(limit.interval)
             };
             self.exits.iter().filter(recent).count() > limit.count
         });
@@ -102,6 +108,30 @@ impl Model {
         (self.state, self.want) = (ModelState::Failed, Want::Down);
     }
 
+    /// A signal reaches the process. CONT delivers the pending ones.
+    fn receive(&mut self, signal: Signal, now: Time) {
+        if signal == Signal::SIGCONT {
+            for (_, received) in &mut self.signals {
+                *received = now;
+            }
+        }
+        self.signals.push((signal, now));
+    }
+
+    fn is_requested(&self, status: ExitStatus, now: Time) -> bool {
+        self.signals.iter().any(|&(signal, received)| match signal {
+            Signal::SIGSTOP | Signal::SIGCONT => signal == self.config.down_signal,
+            Signal::SIGTERM | Signal::SIGINT | Signal::SIGKILL => true,
+            signal if signal == self.config.down_signal => true,
+            signal => {
+                let killed_by = status.signal().map(i32::from);
+                killed_by == Some(signal as i32)
+                    || status.code() == Some(0)
+                    || now - received <= 5000
+            }
+        })
+    }
+
     fn record_exit(&mut self, status: ExitStatus, finish: bool, now: Time) {
         (self.kill, self.paused) = (None, false);
         match (self.state, self.started) {
@@ -110,7 +140,7 @@ impl Model {
                     at: now,
                     uptime: now - started,
                     was_ready: self.ready,
-                    wanted_up: self.want == Want::Up,
+                    counts: !self.is_requested(status, now),
                 });
                 if finish {
                     self.state = ModelState::Finish;
@@ -215,14 +245,17 @@ fn run_random_events(random: &mut fastrand::Rng) {
     for _ in 0..60 {
         let event = match random.u8(..10) {
             0..4 => {
-                // Time passes, sometimes up to the next KILL. The steps make equal
-                // times likely, at which a limit or a delay just applies.
-                let next = [model.kill, Some(now + 500 * random.u64(..5))];
+                // Time passes, sometimes up to the next KILL or to the last effect
+                // of a signal. The steps make equal times likely, at which a limit
+                // or a delay just applies.
+                let effect = model.signals.last().map(|(_, received)| received + 5000);
+                let effect = effect.map(|last| last + random.u64(..2));
+                let next = [model.kill, effect, Some(now + 500 * random.u64(..5))];
                 now = random.choice(next).flatten().unwrap_or(now).max(now);
                 "time passes".to_owned()
             }
             4..7 if machine.child_pid().is_some() => {
-                let raw = *random.choice(&[0, 3 << 8, 125 << 8, 9]).unwrap();
+                let raw = *random.choice(&[0, 3 << 8, 125 << 8, 9, 1, 3]).unwrap();
                 let (status, finish) = (ExitStatus::from_raw(raw), random.bool());
                 let child = machine.child_pid().unwrap();
                 machine.record_exit(child, status, finish, at(now));
@@ -235,13 +268,20 @@ fn run_random_events(random: &mut fastrand::Rng) {
                 "ready".to_owned()
             }
             _ => {
-                let letter = *random.choice(b"uuoodpctkx").unwrap();
+                let letter = *random.choice(b"uuoodpcctkxhhhhq12").unwrap();
                 let runs = model.state == ModelState::Up;
                 let sends_stop = letter == b'd'
                     || letter == b'x' && config.exit_implies_down && model.want != Want::Down;
                 let command = Command::from_byte(letter).unwrap();
                 let steps: Vec<_> = machine.apply_command(command, at(now)).collect();
                 assert!(runs || steps.is_empty());
+                for step in &steps {
+                    let CommandStep::Signal(signal) = *step else {
+                        panic!("{step:?}");
+                    };
+                    machine.record_signal(signal, at(now));
+                    model.receive(signal, now);
+                }
                 let stop = [config.down_signal, Signal::SIGCONT].map(CommandStep::Signal);
                 assert_eq!(steps.starts_with(&stop), runs && sends_stop);
                 model.command(letter, now);
@@ -293,7 +333,7 @@ fn run_random_events(random: &mut fastrand::Rng) {
             machine.record_start(Pid::from_raw(pid), at(now));
             (model.state, model.started, model.ready, model.start_pending) =
                 (ModelState::Up, Some(now), false, false);
-            model.paused = false;
+            (model.paused, model.signals) = (false, Vec::new());
             events.push(format!("{now}: started"));
         }
     }

@@ -42,7 +42,7 @@ impl Default for RestartConfig {
     }
 }
 
-/// The delays between exits and starts, which double with each exit.
+/// The delays between exits and starts, which double with each counted exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Backoff {
     pub first: Duration,
@@ -51,32 +51,55 @@ pub(crate) struct Backoff {
     pub longest: Duration,
 }
 
-/// More than `count` exits within `interval` are a failure.
+/// More than `count` counted exits within `interval` are a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RestartLimit {
     pub count: usize,
     pub interval: Duration,
 }
 
+/// The facts about the exit of a run that decide the next start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExitFacts {
+    /// Whether the run had reported its readiness.
+    pub was_ready: bool,
+    /// The length of the run.
+    pub uptime: Option<Duration>,
+    /// Whether a command requested the exit.
+    pub requested: bool,
+}
+
 /// The exits since the last command to start the service.
 #[derive(Debug, Default)]
 pub(super) struct RestartHistory {
-    /// The delay after the last exit.
+    /// The delay after the last counted exit.
     delay: Option<Duration>,
-    /// The exits within the interval of the limit, the last one at the end.
+    /// The counted exits within the interval of the limit, the last one at the end.
     exits: VecDeque<Instant>,
 }
 
 impl RestartHistory {
-    /// Counts an exit. `uptime` is the length of the run; returns the delay
-    /// before the next start.
+    /// Records an exit; returns the delay before the next start, if any. A
+    /// requested exit does not count: dinit, too, limits and delays automatic
+    /// restarts only.
     pub(super) fn record_exit(
         &mut self,
         config: &RestartConfig,
-        was_ready: bool,
-        uptime: Option<Duration>,
+        exit: ExitFacts,
         now: Instant,
     ) -> Option<Duration> {
+        let ExitFacts {
+            was_ready,
+            uptime,
+            requested,
+        } = exit;
+        match config.backoff {
+            Some(Backoff { longest, .. }) if !was_ready && uptime <= Some(longest) => {}
+            Some(_) | None => self.delay = None,
+        }
+        if requested {
+            return None;
+        }
         match config.limit {
             Some(RestartLimit { interval, .. }) => {
                 self.exits
@@ -85,14 +108,13 @@ impl RestartHistory {
             }
             None => self.exits.clear(),
         }
-        self.delay = config.backoff.map(|Backoff { first, longest }| {
-            let resets_delay = was_ready || uptime > Some(longest);
-            match self.delay {
+        self.delay = config
+            .backoff
+            .map(|Backoff { first, longest }| match self.delay {
                 // The first delay of the settings may have grown meanwhile.
-                Some(last) if !resets_delay => longest.min(first.max(last * 2)),
-                Some(_) | None => first,
-            }
-        });
+                Some(last) => longest.min(first.max(last * 2)),
+                None => first,
+            });
         self.delay
     }
 

@@ -199,6 +199,49 @@ fn backoff_doubles_until_a_ready_or_long_run() {
 }
 
 #[test]
+fn requested_exit_neither_counts_nor_waits() {
+    let limit = RestartLimit {
+        count: 2,
+        interval: Duration::from_secs(1000),
+    };
+    let (mut machine, mut now) = up_on(RestartConfig {
+        limit: Some(limit),
+        ..backoff(4, 20)
+    });
+    // Only the exits that no command requests have a delay and double it.
+    for (requested, delay) in [(true, 1), (false, 4), (true, 1), (true, 1), (false, 8)] {
+        if requested {
+            assert_eq!(done(&mut machine, Command::Terminate, now), "SIGTERM");
+            machine.record_signal(Signal::SIGTERM, now);
+        }
+        machine.record_exit(SERVICE, ENDED, false, now);
+        now = after(now, delay * 1000);
+        assert_eq!(due(&machine), Some(now.instant), "{requested} {delay}");
+        machine.record_start(SERVICE, now);
+    }
+    machine.record_exit(SERVICE, ENDED, false, now);
+    assert_eq!(machine.state_file().state, ServiceState::Failed);
+}
+
+#[test]
+fn requested_exit_of_ready_run_resets_backoff() {
+    let (mut machine, mut now) = up_on(RestartConfig {
+        expects_readiness: true,
+        ..backoff(2, 9)
+    });
+    for (ready, delay) in [(false, 2), (false, 4), (true, 1), (false, 2)] {
+        if ready {
+            machine.record_readiness(now);
+            machine.record_signal(Signal::SIGTERM, now);
+        }
+        machine.record_exit(SERVICE, ENDED, false, now);
+        now = after(now, delay * 1000);
+        assert_eq!(due(&machine), Some(now.instant), "{ready} {delay}");
+        machine.record_start(SERVICE, now);
+    }
+}
+
+#[test]
 fn state_file_follows_life_of_service() {
     let (mut machine, now) = up_on(RestartConfig {
         expects_readiness: true,

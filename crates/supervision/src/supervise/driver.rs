@@ -184,7 +184,7 @@ impl Supervisor<'_> {
                     SignalTarget::Process => signal_process(pid, signal),
                     SignalTarget::ProcessGroup => signal_group(pid, signal),
                 }
-                service.machine.record_signal(signal);
+                service.machine.record_signal(signal, Moment::now());
             }
         }
         self.start_if_due(role);
