@@ -10,11 +10,11 @@ use daemontools_core::names;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::stat::{SFlag, stat};
 use nix::unistd::chdir;
 use supervision::directory::{AcquireError, ReplaceError};
 use supervision::pipe::Pipe;
 use supervision::supervise::{self, LoggerSetup, RunsvWarning};
+use unix::file;
 use unix::signals::SignalPipe;
 
 pub(crate) static RUNSV: Program = Program {
@@ -59,7 +59,7 @@ fn runsv(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 /// Whether a service starts up, which its file `down` prevents. If stat(2)
 /// fails, the file counts as absent.
 fn initial_want(down: &CStr) -> Want {
-    match stat(down) {
+    match file::status(down) {
         Ok(_) => Want::Down,
         Err(_) => Want::Up,
     }
@@ -67,13 +67,12 @@ fn initial_want(down: &CStr) -> Want {
 
 /// Whether there is a directory `log`. Warns of another file type and of errors.
 fn check_log_directory(diagnostics: Diagnostics) -> bool {
-    match stat(names::LOG) {
+    match file::status(names::LOG) {
         Ok(status) => {
-            let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;
-            if kind != SFlag::S_IFDIR {
+            if !status.is_dir() {
                 diagnostics.warn_msg("./log: not a directory.");
             }
-            kind == SFlag::S_IFDIR
+            status.is_dir()
         }
         Err(Errno::ENOENT) => false,
         Err(error) => {

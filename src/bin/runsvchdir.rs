@@ -3,14 +3,15 @@
 #![cfg_attr(not(test), no_main)]
 
 use std::ffi::CStr;
+use std::os::unix::fs::MetadataExt;
 
 use cli::errno::errno_message;
 use cli::text::print;
 use cli::{Exit, Failure, Program, text};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, renameat};
-use nix::sys::stat::{SFlag, stat};
 use nix::unistd::{chdir, symlinkat, unlink};
+use unix::file;
 
 pub(crate) static RUNSVCHDIR: Program = Program {
     name: "runsvchdir",
@@ -46,19 +47,19 @@ fn runsvchdir(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         return Err(fatal(text![directory, ": must not start with a dot."]));
     }
     chdir(ROOT).map_err(failed(text!["unable to chdir: ", ROOT]))?;
-    let next = stat(directory).map_err(|error| {
+    let next = file::status(directory).map_err(|error| {
         let prefix = match error {
             Errno::ENOENT => "",
             _ => "unable to stat: ",
         };
         failed(text![prefix, directory])(error)
     })?;
-    if SFlag::from_bits_truncate(next.st_mode) & SFlag::S_IFMT != SFlag::S_IFDIR {
+    if !next.is_dir() {
         // runit prints no separator either.
         return Err(fatal(text![directory, "not a directory."]));
     }
-    let current = stat(CURRENT).map_err(failed(text!["unable to stat: ", CURRENT]))?;
-    if (next.st_dev, next.st_ino) == (current.st_dev, current.st_ino) {
+    let current = file::status(CURRENT).map_err(failed(text!["unable to stat: ", CURRENT]))?;
+    if (next.dev(), next.ino()) == (current.dev(), current.ino()) {
         return Ok(print_result(&text![directory, ": current."]));
     }
     remove(NEXT).map_err(failed(text!["unable to unlink: ", NEXT]))?;

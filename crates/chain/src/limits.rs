@@ -8,7 +8,7 @@ use nix::sys::resource::Resource::{
     self, RLIMIT_AS, RLIMIT_CORE, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_MEMLOCK,
     RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_RSS, RLIMIT_STACK,
 };
-use nix::sys::resource::{getrlimit, rlim_t, setrlimit};
+use unix::rlimit;
 
 /// The options of softlimit.
 pub static OPTIONS: [Opt; 11] = [
@@ -49,7 +49,7 @@ pub enum SoftLimit {
     /// The hard limit.
     Hard,
     /// This value, or the hard limit if that is lower.
-    Value(rlim_t),
+    Value(u64),
     /// The current soft limit.
     Unchanged,
 }
@@ -69,17 +69,17 @@ impl SoftLimit {
     /// the hard limit; lower numbers leave the limit unchanged. None if text
     /// follows the digits.
     pub fn parse_signed(text: &[u8]) -> Option<SoftLimit> {
-        const NEGATIVE: rlim_t = 1 << (rlim_t::BITS - 1);
+        const NEGATIVE: u64 = 1 << 63;
         let (number, rest) = scan_decimal(text);
         rest.is_empty().then_some(match number {
-            rlim_t::MAX => SoftLimit::Hard,
+            u64::MAX => SoftLimit::Hard,
             NEGATIVE.. => SoftLimit::Unchanged,
             number => SoftLimit::Value(number),
         })
     }
 
     /// The number to set, given the current limits.
-    fn resolve(self, soft: rlim_t, hard: rlim_t) -> rlim_t {
+    fn resolve(self, soft: u64, hard: u64) -> u64 {
         match self {
             SoftLimit::Hard => hard,
             SoftLimit::Value(number) => number.min(hard),
@@ -100,6 +100,6 @@ pub enum LimitError {
 /// Sets the soft limit of a resource. The hard limit stays. Errors: as
 /// getrlimit(2) and setrlimit(2).
 pub fn set_soft(resource: Resource, limit: SoftLimit) -> Result<(), LimitError> {
-    let (soft, hard) = getrlimit(resource).map_err(LimitError::Get)?;
-    setrlimit(resource, limit.resolve(soft, hard), hard).map_err(LimitError::Set)
+    let (soft, hard) = rlimit::get(resource).map_err(LimitError::Get)?;
+    rlimit::set(resource, limit.resolve(soft, hard), hard).map_err(LimitError::Set)
 }

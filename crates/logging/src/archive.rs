@@ -1,13 +1,15 @@
 //! The old files of a log directory: naming and removal.
 
 use std::ffi::{CStr, CString};
+use std::os::unix::fs::MetadataExt;
 
 use daemontools_core::label::Label;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
-use nix::sys::stat::{Mode, lstat, stat};
+use nix::sys::stat::Mode;
 use nix::unistd::{linkat, unlink};
+use unix::file::{link_status, status};
 
 use crate::event::{LogEvent, LogReporter, LogStep, OnError, Purpose};
 use crate::names::Suffix;
@@ -25,7 +27,7 @@ pub(crate) struct Archive<'a> {
     /// As [`LogDirConfig::min_files`](crate::policy::LogDirConfig::min_files).
     pub(crate) min_files: usize,
     /// The size of `current` above which old files must be removed.
-    pub(crate) current_limit: usize,
+    pub(crate) current_limit: u64,
 }
 
 impl Archive<'_> {
@@ -80,7 +82,7 @@ impl Archive<'_> {
     /// Removes the old files above the limits. The file `current` has
     /// `current` bytes. multilog retries after errors; svlogd keeps files that it cannot
     /// remove.
-    pub(crate) fn remove_excess(&mut self, current: usize) {
+    pub(crate) fn remove_excess(&mut self, current: u64) {
         let on_error = match self.policy {
             LogPolicy::Multilog => OnError::Retry,
             LogPolicy::Svlogd => OnError::Continue,
@@ -121,9 +123,9 @@ impl Archive<'_> {
     /// Adds the size of each file if the total is limited.
     fn stat_sizes(&self, names: Vec<CString>) -> Result<Vec<OldFile>, (LogStep<'static>, Errno)> {
         let sized = names.into_iter().map(|name| {
-            let size = match self.limits.bytes.map(|_| lstat(name.as_c_str())) {
+            let size = match self.limits.bytes.map(|_| link_status(name.as_c_str())) {
                 None | Some(Err(Errno::ENOENT)) => 0,
-                Some(Ok(stat)) => usize::try_from(stat.st_size).unwrap_or(0),
+                Some(Ok(status)) => status.len(),
                 Some(Err(error)) => return Err((LogStep::List(Purpose::Rotate), error)),
             };
             Ok(OldFile { name, size })
@@ -179,7 +181,7 @@ pub(crate) fn unused_name(suffix: Suffix<'_>) -> CString {
     let mut label = Label::now();
     loop {
         let name = suffix.name(&label.text());
-        if stat(name.as_c_str()) == Err(Errno::ENOENT) {
+        if status(name.as_c_str()).map(drop) == Err(Errno::ENOENT) {
             return name;
         }
         label = label.next();
@@ -188,8 +190,8 @@ pub(crate) fn unused_name(suffix: Suffix<'_>) -> CString {
 
 /// The number of links to a file; None if the file does not exist.
 fn link_count(file: &CStr) -> Result<Option<u64>, Errno> {
-    match stat(file) {
-        Ok(stat) => Ok(Some(stat.st_nlink)),
+    match status(file) {
+        Ok(status) => Ok(Some(status.nlink())),
         Err(Errno::ENOENT) => Ok(None),
         Err(error) => Err(error),
     }
@@ -215,7 +217,7 @@ mod tests {
                 bytes: None,
             },
             min_files: 10,
-            current_limit: usize::MAX,
+            current_limit: u64::MAX,
         };
         let label = Label::from_unix(1_000_000_000, 999_998);
         for text in ["first", "second", "third"] {

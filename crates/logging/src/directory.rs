@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, stat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
 use nix::unistd::{fchdir, fsync, mkdir, unlink, write};
-use unix::file::{open_append, open_read, open_truncate};
+use unix::file::{is_executable_by_owner, open_append, open_read, open_truncate, status};
 
 use crate::archive::{Archive, rename, unused_name};
 use crate::batch::Batch;
@@ -123,7 +123,7 @@ impl<'a> LockedLogDir<'a> {
                 bytes: config.bytes,
             },
             min_files: config.min_files,
-            current_limit: usize::MAX,
+            current_limit: u64::MAX,
         };
         let written = recover(&mut archive, Suffix::Processed(&config.suffix))?;
         let opening = match (policy, written) {
@@ -317,7 +317,7 @@ impl LogDir<'_> {
                 });
                 self.sync_current();
                 self.set_mode_of_current(FINISHED);
-                let size = stat(CURRENT).map_or(0, |stat| size(stat.st_size));
+                let size = status(CURRENT).map_or(0, |status| status.len());
                 self.reporter.event(LogEvent::Renamed(&name, size));
                 rename(self.reporter, CURRENT, &name);
                 self.create_current();
@@ -375,7 +375,7 @@ fn opening_step<'a, T>(
 fn recover<'a>(
     archive: &mut Archive<'a>,
     suffix: Suffix<'_>,
-) -> Result<Option<usize>, StepError<'a>> {
+) -> Result<Option<u64>, StepError<'a>> {
     let path = archive.reporter.path;
     let step_error = |step| move |error| StepError::new(path, step, error);
     let current = file_state(CURRENT).map_err(step_error(LogStep::Stat(CURRENT)))?;
@@ -416,16 +416,10 @@ fn lock() -> Result<Flock<OwnedFd>, Errno> {
 
 /// The state of a file in the current directory.
 fn file_state(file: &CStr) -> Result<FileState, Errno> {
-    match stat(file) {
-        Ok(stat) if Mode::from_bits_truncate(stat.st_mode).contains(Mode::S_IXUSR) => {
-            Ok(FileState::Finished(size(stat.st_size)))
-        }
-        Ok(stat) => Ok(FileState::Unfinished(size(stat.st_size))),
+    match status(file) {
+        Ok(status) if is_executable_by_owner(&status) => Ok(FileState::Finished(status.len())),
+        Ok(status) => Ok(FileState::Unfinished(status.len())),
         Err(Errno::ENOENT) => Ok(FileState::Missing),
         Err(error) => Err(error),
     }
-}
-
-fn size(size: i64) -> usize {
-    usize::try_from(size).unwrap_or(0)
 }

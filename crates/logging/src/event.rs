@@ -31,7 +31,7 @@ pub enum LogEvent<'a> {
     /// The directory is closed.
     Closed,
     /// `current`, with this size in bytes, gets this name.
-    Renamed(&'a CStr, usize),
+    Renamed(&'a CStr, u64),
     /// This old file is to be removed.
     Removed(&'a CStr),
     /// This old file is to be removed because the disk is full.

@@ -58,10 +58,10 @@ impl LogPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogDirConfig {
     /// The maximum size of a file, in bytes. 0 disables the limit.
-    pub size: usize,
+    pub size: u64,
     /// A file is closed at a line end that leaves at most this many bytes
     /// of its size free.
-    pub slack: usize,
+    pub slack: u64,
     /// The maximum number of files. multilog counts `current`. svlogd does
     /// not, and 0 disables its limit.
     pub files: usize,
@@ -69,7 +69,7 @@ pub struct LogDirConfig {
     /// less than `files`.
     pub min_files: usize,
     /// multilog: the maximum total size of old files and `current`, in bytes.
-    pub bytes: Option<usize>,
+    pub bytes: Option<u64>,
     /// The maximum age of `current`.
     pub age: Option<Duration>,
     /// The shell command that processes each closed file.

@@ -11,15 +11,15 @@ pub enum FileState {
     /// The file does not exist.
     Missing,
     /// Its writer did not finish the file of this size in bytes.
-    Unfinished(usize),
+    Unfinished(u64),
     /// Its writer finished the file of this size in bytes.
-    Finished(usize),
+    Finished(u64),
 }
 
 /// The size of `current`, if output is appended to it. svlogd also appends to
 /// an unfinished empty file.
 #[must_use]
-pub fn resume_len(policy: LogPolicy, current: FileState) -> Option<usize> {
+pub fn resume_len(policy: LogPolicy, current: FileState) -> Option<u64> {
     match (policy, current) {
         (LogPolicy::Multilog | LogPolicy::Svlogd, FileState::Finished(size)) => Some(size),
         (LogPolicy::Svlogd, FileState::Unfinished(0)) => Some(0),

@@ -25,7 +25,7 @@ pub struct OldFile {
     /// The name.
     pub name: CString,
     /// The size in bytes; 0 without a limit for the total.
-    pub size: usize,
+    pub size: u64,
 }
 
 /// The limits of a log directory.
@@ -34,7 +34,7 @@ pub struct Limits {
     /// As [`LogDirConfig::files`](crate::policy::LogDirConfig::files).
     pub files: usize,
     /// As [`LogDirConfig::bytes`](crate::policy::LogDirConfig::bytes).
-    pub bytes: Option<usize>,
+    pub bytes: Option<u64>,
 }
 
 /// The old files above the limits.
@@ -44,7 +44,7 @@ pub struct Excess {
     pub remove: Vec<CString>,
     /// The size of `current`, in bytes, above which another file must be
     /// removed.
-    pub current_limit: usize,
+    pub current_limit: u64,
 }
 
 /// The old files to remove. The file `current` has `current` bytes.
@@ -54,14 +54,14 @@ pub struct Excess {
 /// no old file is left. svlogd: all leftovers of processors and the
 /// oldest file if there are more than `files`.
 #[must_use]
-pub fn excess(policy: LogPolicy, mut old: Vec<OldFile>, limits: Limits, current: usize) -> Excess {
+pub fn excess(policy: LogPolicy, mut old: Vec<OldFile>, limits: Limits, current: u64) -> Excess {
     let Limits { files, bytes } = limits;
     match policy {
         LogPolicy::Multilog => {
             old.sort_by(|one, other| label(&one.name).cmp(label(&other.name)));
             let mut count = (old.len() + 1).saturating_sub(files);
             // The sum starts at the newest file.
-            let mut remaining = bytes.unwrap_or(usize::MAX);
+            let mut remaining = bytes.unwrap_or(u64::MAX);
             for (older, file) in old.iter().enumerate().skip(count).rev() {
                 let after = remaining.checked_sub(file.size);
                 let Some(after) = after.filter(|after| *after >= current) else {
@@ -73,7 +73,7 @@ pub fn excess(policy: LogPolicy, mut old: Vec<OldFile>, limits: Limits, current:
             let current_limit = if old.len() > count {
                 remaining
             } else {
-                usize::MAX
+                u64::MAX
             };
             old.truncate(count);
             Excess {
@@ -89,7 +89,7 @@ pub fn excess(policy: LogPolicy, mut old: Vec<OldFile>, limits: Limits, current:
             remove.extend(oldest_if_more_than(files, old));
             Excess {
                 remove,
-                current_limit: usize::MAX,
+                current_limit: u64::MAX,
             }
         }
     }
@@ -132,7 +132,7 @@ mod tests {
             remove,
             current_limit,
         } = excess(policy, old.collect(), limits, 0);
-        assert_eq!(current_limit, usize::MAX);
+        assert_eq!(current_limit, u64::MAX);
         remove
             .into_iter()
             .map(|name| name.into_string().unwrap())
@@ -202,8 +202,8 @@ mod tests {
     }
 
     /// Old files of these sizes, oldest first.
-    fn files_of_sizes(sizes: &[usize]) -> Vec<OldFile> {
-        let file = |(number, &size): (usize, &usize)| OldFile {
+    fn files_of_sizes(sizes: &[u64]) -> Vec<OldFile> {
+        let file = |(number, &size): (usize, &u64)| OldFile {
             name: CString::new(format!("@{number:024x}.s")).unwrap(),
             size,
         };
@@ -222,13 +222,13 @@ mod tests {
             (9, 10, 0, 3, 0),
             (9, 100, 90, 3, 90),
             // `current` alone exceeds the limit, and no old file is left.
-            (9, 9, 0, 4, usize::MAX),
-            (9, 100, 91, 4, usize::MAX),
-            (9, 100, 500, 4, usize::MAX),
+            (9, 9, 0, 4, u64::MAX),
+            (9, 100, 91, 4, u64::MAX),
+            (9, 100, 500, 4, u64::MAX),
             // The stricter of the two limits counts.
             (3, 99, 0, 2, 69),
             (3, 20, 0, 3, 10),
-            (1, 1000, 0, 4, usize::MAX),
+            (1, 1000, 0, 4, u64::MAX),
         ] {
             let limits = Limits {
                 files,
@@ -247,11 +247,11 @@ mod tests {
     fn removed_files_match_a_naive_model() {
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..20_000 {
-            let sizes: Vec<_> = (0..random.usize(..8)).map(|_| random.usize(..50)).collect();
-            let (files, bytes) = (random.usize(1..10), random.usize(..250));
-            let current = random.usize(..100);
+            let sizes: Vec<_> = (0..random.usize(..8)).map(|_| random.u64(..50)).collect();
+            let (files, bytes) = (random.usize(1..10), random.u64(..250));
+            let current = random.u64(..100);
             let mut left = files_of_sizes(&sizes);
-            let total = |left: &[OldFile]| left.iter().map(|file| file.size).sum::<usize>();
+            let total = |left: &[OldFile]| left.iter().map(|file| file.size).sum::<u64>();
             while !left.is_empty() && (left.len() >= files || total(&left) + current > bytes) {
                 left.remove(0);
             }
@@ -267,7 +267,7 @@ mod tests {
             old.sort_by(|one, other| one.name.cmp(&other.name));
             assert_eq!(old, left, "{sizes:?} {limits:?} {current}");
             let current_limit = if left.is_empty() {
-                usize::MAX
+                u64::MAX
             } else {
                 bytes - total(&left)
             };

@@ -15,21 +15,21 @@ const BUFFER: usize = 512;
 /// into writes; those writes are recomputed here, but only near the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    size: usize,
+    size: u64,
     /// A file of at least this size is closed at the next line end.
-    soft_limit: usize,
-    written: usize,
+    soft_limit: u64,
+    written: u64,
 }
 
 impl Rotation {
     /// A file of `written` bytes with a limit of `size` bytes. 0 disables the
     /// limit. A `slack` above `size` disables closing at line ends.
     #[must_use]
-    pub fn new(size: usize, slack: usize, written: usize) -> Self {
-        let size = if size == 0 { usize::MAX } else { size };
+    pub fn new(size: u64, slack: u64, written: u64) -> Self {
+        let size = if size == 0 { u64::MAX } else { size };
         Rotation {
             size,
-            soft_limit: size.checked_sub(slack).unwrap_or(usize::MAX),
+            soft_limit: size.checked_sub(slack).unwrap_or(u64::MAX),
             written,
         }
     }
@@ -43,11 +43,8 @@ impl Rotation {
                 points.push(start);
                 self.start_file();
             }
-            let room = rest.len().min(self.size - self.written);
-            let limit = self
-                .soft_limit
-                .saturating_sub(self.written)
-                .saturating_sub(1);
+            let room = rest.len().min(self.room());
+            let limit = to_usize(self.soft_limit.saturating_sub(self.written)).saturating_sub(1);
             let after_limit = rest.get(limit..room);
             let end = after_limit.and_then(|text| memchr(b'\n', text));
             if let Some(end) = end {
@@ -56,7 +53,7 @@ impl Rotation {
                 self.start_file();
             } else {
                 start += room;
-                self.written += room;
+                self.count(room);
             }
         }
     }
@@ -69,7 +66,7 @@ impl Rotation {
 
     /// The size of the file, in bytes.
     #[must_use]
-    pub fn written(&self) -> usize {
+    pub fn written(&self) -> u64 {
         self.written
     }
 
@@ -86,18 +83,28 @@ impl Rotation {
                 self.split_read(&read, points);
             }
         } else {
-            self.written += batch.text.len();
+            self.count(batch.text.len());
         }
     }
 
     /// Whether the file reaches its soft limit with `more` bytes.
     fn reaches_soft_limit(&self, more: usize) -> bool {
-        self.written.saturating_add(more) >= self.soft_limit
+        self.written.saturating_add(to_u64(more)) >= self.soft_limit
+    }
+
+    /// The number of bytes that fit in the file.
+    fn room(&self) -> usize {
+        to_usize(self.size.saturating_sub(self.written))
+    }
+
+    /// Adds bytes to the file.
+    fn count(&mut self, bytes: usize) {
+        self.written += to_u64(bytes);
     }
 
     fn split_read(&mut self, read: &OriginalRead<'_>, points: &mut Vec<usize>) {
         if !self.reaches_soft_limit(read.text.len()) {
-            self.written += read.text.len();
+            self.count(read.text.len());
             return;
         }
         let mut buffer = BufferEmulation {
@@ -130,7 +137,7 @@ impl Rotation {
                 points.push(read.start + start);
                 self.start_file();
             }
-            let mut stop = end.min(start + self.size - self.written);
+            let mut stop = end.min(start.saturating_add(self.room()));
             let mut text = read.text.get(start..stop).unwrap_or_default();
             if self.reaches_soft_limit(text.len()) {
                 if let Some(newline) = memrchr(b'\n', text) {
@@ -138,7 +145,7 @@ impl Rotation {
                     text = text.get(..=newline).unwrap_or_default();
                 }
             }
-            self.written += stop - start;
+            self.count(stop - start);
             if self.reaches_soft_limit(0) && text.ends_with(b"\n") {
                 points.push(read.start + stop);
                 self.start_file();
@@ -146,6 +153,15 @@ impl Rotation {
             start = stop;
         }
     }
+}
+
+/// A number of bytes of a file as a number of bytes in memory.
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn to_u64(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// 0.76's output buffer. `put_whole` keeps its bytes in one write; `put_bytes`
@@ -193,7 +209,7 @@ mod tests {
     use daemontools_core::label::Label;
 
     /// The sizes of the files for an input in reads of `chunk` bytes.
-    fn files(size: usize, written: usize, input: &[u8], chunk: usize) -> Vec<usize> {
+    fn files(size: u64, written: u64, input: &[u8], chunk: usize) -> Vec<u64> {
         let mut lines = Lines::new(false);
         let mut rotation = Rotation::new(size, 2000, written);
         let mut files = vec![written];
@@ -202,11 +218,11 @@ mod tests {
             rotation.split_points(&batch, &mut points);
             let mut from = 0;
             for point in points {
-                *files.last_mut().unwrap() += point - from;
+                *files.last_mut().unwrap() += to_u64(point - from);
                 files.push(0);
                 from = point;
             }
-            *files.last_mut().unwrap() += batch.text.len() - from;
+            *files.last_mut().unwrap() += to_u64(batch.text.len() - from);
         };
         for read in input.chunks(chunk) {
             lines.read_buffer()[..read.len()].copy_from_slice(read);
@@ -230,7 +246,7 @@ mod tests {
             // An oversized or nearly full file of an earlier writer.
             (4096, 9000, 10, 1, 10, &[9000, 10]),
             (4096, 4090, 10, 1, 10, &[4096, 4]),
-            (4096, usize::MAX, 10, 1, 10, &[usize::MAX, 10]),
+            (4096, u64::MAX, 10, 1, 10, &[u64::MAX, 10]),
         ] {
             let input = ("x".repeat(line - 1) + "\n").repeat(count);
             let seen = files(size, written, input.as_bytes(), chunk);

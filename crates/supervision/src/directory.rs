@@ -3,12 +3,13 @@
 
 use std::ffi::{CStr, OsString};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use daemontools_core::names::{AtomicFile, SupervisePaths};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, readlink, renameat};
-use nix::sys::stat::{Mode, SFlag, stat};
+use nix::sys::stat::Mode;
 use nix::unistd::{mkdir, mkfifo, write};
 use unix::file;
 
@@ -100,9 +101,9 @@ impl ControlFifo {
     /// runit.
     pub(crate) fn open_strict(files: &SupervisePaths) -> Result<Self, AcquireError> {
         make_fifo(files.control);
-        let status =
-            stat(files.control).map_err(|error| AcquireError::Stat(files.control, error))?;
-        if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFIFO {
+        let status = file::status(files.control)
+            .map_err(|error| AcquireError::Stat(files.control, error))?;
+        if !status.file_type().is_fifo() {
             return Err(AcquireError::NoFifo(files.control));
         }
         ControlFifo::open(files)

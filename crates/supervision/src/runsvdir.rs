@@ -7,6 +7,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use cli::title::ScrollingTitle;
@@ -14,7 +15,6 @@ use daemontools_core::label::Label;
 use nix::errno::Errno;
 use nix::sys::inotify::Inotify;
 use nix::sys::signal::Signal;
-use nix::sys::stat::stat;
 use nix::unistd::{chdir, read, write};
 use unix::cwd::Origin;
 use unix::file;
@@ -207,10 +207,10 @@ impl ScanDir<'_> {
         &mut self,
         action: impl FnOnce(&mut Self, ScanDirState),
     ) -> Result<(), RunsvdirWarning<'static>> {
-        let status = stat(self.name).map_err(RunsvdirWarning::Stat)?;
+        let status = file::status(self.name).map_err(RunsvdirWarning::Stat)?;
         chdir(self.name).map_err(RunsvdirWarning::Enter)?;
         let directory = DirectoryId::of(&status);
-        action(self, (directory, status.st_mtime, status.st_mtime_nsec));
+        action(self, (directory, status.mtime(), status.mtime_nsec()));
         self.origin.enter().map_err(RunsvdirWarning::Enter)
     }
 

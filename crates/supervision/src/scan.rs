@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, Inotify};
-use nix::sys::stat::{FileStat, SFlag, lstat, stat};
+use unix::file;
 use unix::signals::SignalPipe;
 
 use crate::Role;
@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
         let names = events.filter_map(|event| CString::new(event.name?.into_vec()).ok());
         for name in names {
             let is_link =
-                lstat(name.as_c_str()).is_ok_and(|status| has_type(&status, SFlag::S_IFLNK));
+                file::link_status(name.as_c_str()).is_ok_and(|status| status.is_symlink());
             if is_hidden(&name) || !is_link {
                 continue;
             }
@@ -158,15 +158,11 @@ fn is_hidden(name: &CStr) -> bool {
 
 /// The ID of a directory by its name. None if the file is no directory.
 fn directory_id(name: &CStr) -> Result<Option<DirectoryId>, Errno> {
-    let status = stat(name)?;
-    Ok(has_type(&status, SFlag::S_IFDIR).then_some(DirectoryId::of(&status)))
+    let status = file::status(name)?;
+    Ok(status.is_dir().then_some(DirectoryId::of(&status)))
 }
 
 /// Whether a name leads to this directory.
 pub(crate) fn names_directory(name: &CStr, directory: DirectoryId) -> bool {
     directory_id(name) == Ok(Some(directory))
-}
-
-fn has_type(status: &FileStat, kind: SFlag) -> bool {
-    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == kind
 }

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::sys::stat::stat;
 use nix::unistd::Pid;
 use unix::descriptors::{DescriptorLimit, FdSlot};
 use unix::exec::PreparedExec;
+use unix::file;
 use unix::launch::{Launch, LaunchError};
 use unix::signals::SignalPipe;
 
@@ -84,7 +84,7 @@ impl<'a> Spawner<'a> {
         }
         let log = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
         let log = CString::new(log).unwrap_or_default();
-        match stat(log.as_c_str()) {
+        match file::status(log.as_c_str()) {
             Ok(_) => {}
             Err(Errno::ENOENT) => return Ok(None),
             Err(error) => {

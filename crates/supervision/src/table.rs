@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::{Entry as MapEntry, VacantEntry};
 use std::ffi::{CStr, CString};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use nix::sys::stat::FileStat;
 use nix::unistd::Pid;
 
 use crate::Role;
@@ -20,8 +21,8 @@ const MIN_UPTIME: Duration = Duration::from_secs(5);
 pub(crate) struct DirectoryId(pub(crate) u64, pub(crate) u64);
 
 impl DirectoryId {
-    pub(crate) fn of(status: &FileStat) -> Self {
-        DirectoryId(status.st_dev, status.st_ino)
+    pub(crate) fn of(status: &Metadata) -> Self {
+        DirectoryId(status.dev(), status.ino())
     }
 }
 

@@ -4,22 +4,23 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::resource::Resource;
 use nix::unistd::dup3;
 
 use crate::file::dup_min;
+use crate::rlimit;
 
 /// The `RLIMIT_NOFILE` with which this process was started.
 ///
 /// The process may raise its own soft limit; children get the inherited limit
 /// back from [`DescriptorLimit::restore`].
 #[derive(Debug)]
-pub struct DescriptorLimit(Option<(rlim_t, rlim_t)>);
+pub struct DescriptorLimit(Option<(u64, u64)>);
 
 impl DescriptorLimit {
     /// Reads the limit of this process.
     pub fn read() -> Self {
-        DescriptorLimit(getrlimit(Resource::RLIMIT_NOFILE).ok())
+        DescriptorLimit(rlimit::get(Resource::RLIMIT_NOFILE).ok())
     }
 
     /// The soft limit: all descriptors have lower numbers. None if unknown.
@@ -30,14 +31,14 @@ impl DescriptorLimit {
     /// Raises the soft limit to the hard limit. Errors are ignored.
     pub fn raise(&self) {
         if let Some((_, hard)) = self.0 {
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+            let _ = rlimit::set(Resource::RLIMIT_NOFILE, hard, hard);
         }
     }
 
     /// Sets the inherited soft limit again. Errors are ignored.
     pub fn restore(&self) {
         if let Some((soft, hard)) = self.0 {
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+            let _ = rlimit::set(Resource::RLIMIT_NOFILE, soft, hard);
         }
     }
 }

@@ -1,9 +1,17 @@
-//! Opening files and duplicating descriptors.
+//! Opening files, their status, and duplicating descriptors.
 //!
 //! Every open is non-blocking, so a FIFO without a peer does not block, and
-//! sets close-on-exec.
+//! sets close-on-exec. On 32-bit machines, the functions also work above 2 GiB
+//! and after 2038, unlike those of nix.
 
+use std::ffi::{CStr, OsStr};
+use std::fs::{File, Metadata};
+use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::NixPath;
 use nix::errno::Errno;
@@ -41,8 +49,45 @@ pub fn open_truncate<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd
 }
 
 fn open_with<P: NixPath + ?Sized>(path: &P, how: OFlag, mode: u32) -> Result<OwnedFd, Errno> {
-    let how = how | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let how = how | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_LARGEFILE;
     open(path, how, Mode::from_bits_truncate(mode))
+}
+
+/// The status of a file; of a symbolic link, that of its target. Errors: as
+/// stat(2).
+///
+/// std calls statx(2), whose sizes, times and inode numbers have 64 bits
+/// everywhere. stat(2) of a 32-bit glibc fails with EOVERFLOW beyond 32 bits.
+pub fn status<P: NixPath + ?Sized>(path: &P) -> Result<Metadata, Errno> {
+    status_with(path, |path| std::fs::metadata(path))
+}
+
+/// As [`status`], but does not follow a symbolic link. Errors: as lstat(2).
+pub fn link_status<P: NixPath + ?Sized>(path: &P) -> Result<Metadata, Errno> {
+    status_with(path, |path| std::fs::symlink_metadata(path))
+}
+
+fn status_with<P: NixPath + ?Sized>(
+    path: &P,
+    read: fn(&Path) -> io::Result<Metadata>,
+) -> Result<Metadata, Errno> {
+    let read = |path: &CStr| read(Path::new(OsStr::from_bytes(path.to_bytes())));
+    path.with_nix_path(read)?
+        .map_err(|error| crate::errno(&error))
+}
+
+/// Whether the file is executable by its owner.
+pub fn is_executable_by_owner(status: &Metadata) -> bool {
+    status.mode() & Mode::S_IXUSR.bits() != 0
+}
+
+/// The status of an open file. Errors: as fstat(2).
+pub fn descriptor_status(descriptor: BorrowedFd<'_>) -> Result<Metadata, Errno> {
+    // SAFETY: the descriptor is open during the borrow, and the file is not
+    // dropped.
+    let file = unsafe { File::from_raw_fd(descriptor.as_raw_fd()) };
+    let file = ManuallyDrop::new(file);
+    file.metadata().map_err(|error| crate::errno(&error))
 }
 
 /// Clears `O_NONBLOCK`. Errors: as fcntl(2).

@@ -46,8 +46,9 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 ///
 /// Signal actions and mask, limits, working directory and descriptors are the
 /// child's own, as in a child of [`fork`]. The child has only the descriptors
-/// with numbers below `below`. Errors: as clone(2), and as mmap(2) for the
-/// child's stack.
+/// with numbers below `below`. Where the system refuses a child in the same
+/// memory, the child is one of [`fork`]. Errors: as clone(2), and as mmap(2) for
+/// the child's stack.
 pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let mut stack = Stack::new()?;
     let mut child = Some(child);
@@ -67,7 +68,15 @@ pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Er
     // SAFETY: only the child uses the stack. This thread, and so everything
     // that the child borrows, is blocked until the child has left this memory.
     // No signal handler runs in the child.
-    unsafe { clone(run, stack.bytes(), flags, Some(libc::SIGCHLD)) }
+    let created = unsafe { clone(run, stack.bytes(), flags, Some(libc::SIGCHLD)) };
+    drop(blocked);
+    match (created, child) {
+        // qemu's emulation of Linux refuses the flags.
+        (Err(Errno::EINVAL), Some(child)) => {
+            fork(|| unshare_descriptors(below).map_or(111, |()| child()))
+        }
+        (created, _) => created,
+    }
 }
 
 /// In a child that shares the parent's descriptors: unshares the ones below

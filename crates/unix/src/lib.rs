@@ -14,6 +14,7 @@ pub mod launch;
 pub mod localtime;
 pub mod poll;
 pub mod process;
+pub mod rlimit;
 pub mod signals;
 pub mod start;
 pub mod stdio;

@@ -83,6 +83,6 @@ fn convert_time(
         hour: u8::try_from(time.tm_hour).ok()?,
         minute: u8::try_from(time.tm_min).ok()?,
         second: u8::try_from(time.tm_sec).ok()?,
-        offset: time.tm_gmtoff,
+        offset: i64::try_from(i128::from(time.tm_gmtoff)).ok()?,
     })
 }

@@ -139,7 +139,7 @@ fuzz_target!(|bytes: &[u8]| {
         long: false,
     };
     let mut lines = Lines::new(false);
-    let mut rotation = Rotation::new(size, 2000, written);
+    let mut rotation = Rotation::new(size as u64, 2000, written as u64);
     let mut files = vec![vec![b'o'; written]];
     let mut points = Vec::new();
     let mut take = |files: &mut Vec<Vec<u8>>, batch: &logging::batch::Batch<'_>| {

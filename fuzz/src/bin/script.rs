@@ -46,7 +46,7 @@ fn naive_error<'a>(words: &[&'a CStr]) -> Option<ScriptError<'a>> {
             }
             [b'.' | b'/', ..] => {
                 if let Some(bytes) = limit.filter(|bytes| !is_limit(bytes, size.into())) {
-                    return Some(ScriptError::Bytes(bytes, size as usize));
+                    return Some(ScriptError::Bytes(bytes, size));
                 }
             }
             _ => {}
@@ -110,10 +110,10 @@ fuzz_target!(|bytes: &[u8]| {
                 (b'=', ScriptAction::Status(name)) => assert_eq!(name.to_bytes(), rest),
                 (_, ScriptAction::Append(name, terms)) => {
                     assert_eq!(name.to_bytes(), word);
-                    assert_eq!(terms.size as u64, size);
+                    assert_eq!(terms.size, size);
                     assert_eq!(terms.files as u64, files);
                     assert_eq!(terms.suffix, code);
-                    assert_eq!(terms.bytes.map(|bytes| bytes as u64), bytes);
+                    assert_eq!(terms.bytes, bytes);
                     assert_eq!(
                         terms.age.map(|age| age.as_millis()),
                         age.map(|age| age * 1000)

@@ -13,8 +13,8 @@ use daemontools_core::names;
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::stat::stat;
 use nix::unistd::{chdir, getcwd};
+use unix::file;
 use unix::signals::SignalPipe;
 
 use messages::{cannot_acquire, warn};
@@ -39,7 +39,7 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let children = SignalPipe::catch(&[Signal::SIGCHLD])
         .map_err(|error| SUPERVISE.fatal(text!["unable to create pipe for ", dir], error))?;
     chdir(dir).map_err(|error| SUPERVISE.fatal(text!["unable to chdir to ", dir], error))?;
-    let want = match stat(names::DOWN) {
+    let want = match file::status(names::DOWN) {
         Ok(_) => Want::Down,
         Err(Errno::ENOENT) => Want::Up,
         Err(error) => return Err(SUPERVISE.fatal(text!["unable to stat ", dir, "/down"], error)),

@@ -2,7 +2,6 @@
 
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::sys::stat::stat;
 use unix::exec::PreparedExec;
 use unix::file;
 use unix::launch::{Launch, LaunchError};
@@ -15,7 +14,7 @@ use super::messages::warn_check;
 /// service is available: `check` exits 0, is missing, is killed, or cannot be
 /// executed.
 pub(crate) fn run_check(name: &[u8]) -> bool {
-    match stat(names::CHECK) {
+    match file::status(names::CHECK) {
         Ok(_) => {}
         Err(Errno::ENOENT) => return true,
         Err(error) => {

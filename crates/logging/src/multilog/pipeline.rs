@@ -358,7 +358,7 @@ mod tests {
             let mut lines = Lines::new(stamped);
             let mut log = Log {
                 selection: (modulus > 1 || random.bool()).then(Selection::default),
-                rotation: Rotation::new(size, 2000, 0),
+                rotation: Rotation::new(size.try_into().unwrap(), 2000, 0),
                 files: vec![Vec::new()],
             };
             for read in input.chunks(chunk) {

@@ -40,7 +40,7 @@ pub enum ScriptError<'a> {
     Age(&'a [u8]),
     /// `S` without a number of bytes from [`min_bytes`] for files of this size
     /// up to [`MAX_BYTES`].
-    Bytes(&'a [u8], usize),
+    Bytes(&'a [u8], u64),
     /// `w` without a valid suffix: see [`Suffix::processed`].
     Suffix(&'a [u8]),
 }
@@ -80,14 +80,14 @@ impl<'a> Script<'a> {
                     let config = config.clone();
                     actions.push(ScriptAction::Append(word, LogDirConfig { bytes, ..config }));
                 }
-                b's' => config.size = to_usize(scanned.clamp(MIN_SIZE, MAX_SIZE)),
+                b's' => config.size = scanned.clamp(MIN_SIZE, MAX_SIZE),
                 b'n' => config.files = to_usize(scanned.max(MIN_FILES)),
                 b'!' => config.processor = Some(rest.to_owned()),
                 b'w' => config.suffix = parse_suffix(rest.to_bytes())?.to_vec(),
                 b'R' => config.age = parse_age(rest.to_bytes())?,
                 b'S' => {
                     // The minimum for the smallest files rejects invalid numbers early.
-                    parse_limit(rest.to_bytes(), to_usize(MIN_SIZE))?;
+                    parse_limit(rest.to_bytes(), MIN_SIZE)?;
                     bytes = Some(rest.to_bytes());
                 }
                 _ => {}
@@ -117,15 +117,15 @@ fn parse_age(seconds: &[u8]) -> Result<Option<Duration>, ScriptError<'_>> {
 
 /// The minimum of `S` for files of a size: `current` and one old file.
 #[must_use]
-pub fn min_bytes(size: usize) -> usize {
+pub fn min_bytes(size: u64) -> u64 {
     size.saturating_mul(2)
 }
 
 /// The limit for the total size in an argument `S`. 0 disables the limit.
-fn parse_limit(bytes: &[u8], size: usize) -> Result<Option<usize>, ScriptError<'_>> {
+fn parse_limit(bytes: &[u8], size: u64) -> Result<Option<u64>, ScriptError<'_>> {
     match parse_decimal(bytes).filter(|bytes| *bytes <= MAX_BYTES) {
         Some(0) => Ok(None),
-        Some(bytes) if to_usize(bytes) >= min_bytes(size) => Ok(Some(to_usize(bytes))),
+        Some(bytes) if bytes >= min_bytes(size) => Ok(Some(bytes)),
         Some(_) | None => Err(ScriptError::Bytes(bytes, size)),
     }
 }

@@ -88,7 +88,7 @@ impl ConfigFile {
             match letter {
                 b'p' | b'!' if rest.is_empty() => {}
                 b's' => {
-                    log_dir.size = to_usize(scan_scaled(rest, &[(b'k', 1 << 10), (b'm', 1 << 20)]));
+                    log_dir.size = scan_scaled(rest, &[(b'k', 1 << 10), (b'm', 1 << 20)]);
                 }
                 b'n' => log_dir.files = to_usize(scan_decimal(rest).0),
                 b'N' => log_dir.min_files = to_usize(scan_decimal(rest).0),

@@ -197,7 +197,7 @@ impl<'a> OpenLog<'a> {
             .map_err(give_up)
             .ok()?;
         let mut config = read_config(reporter);
-        config.log_dir.slack = head;
+        config.log_dir.slack = u64::try_from(head).unwrap_or(u64::MAX);
         let directory = locked.open(config.log_dir.clone()).map_err(give_up).ok()?;
         let socket = config.peer.map(|_| UdpSocket::bind(("0.0.0.0", 0)));
         Some(OpenLog {

@@ -6,7 +6,6 @@ use daemontools_core::names;
 use daemontools_core::runsv::{LENGTH, RunsvStatus};
 use daemontools_core::state::StateFile;
 use nix::errno::Errno;
-use nix::sys::stat::stat;
 use nix::unistd::read;
 use unix::file;
 
@@ -51,7 +50,7 @@ fn read_start<'a>(file: &'static CStr, buffer: &'a mut [u8]) -> Result<&'a [u8],
 /// # Errors
 /// As stat(2).
 pub fn is_normally_up() -> Result<bool, Errno> {
-    match stat(names::DOWN) {
+    match file::status(names::DOWN) {
         Ok(_) => Ok(false),
         Err(Errno::ENOENT) => Ok(true),
         Err(error) => Err(error),

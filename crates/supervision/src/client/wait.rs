@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,10 +17,10 @@ use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, readlink};
 use nix::sys::inotify::{AddWatchFlags, Inotify, WatchDescriptor};
-use nix::sys::stat::fstat;
 use nix::unistd::{AccessFlags, access, fchdir};
 use unix::cwd::open_directory;
 use unix::descriptors::DescriptorLimit;
+use unix::file::descriptor_status;
 use unix::poll::wait_readable;
 
 use super::condition::WaitCondition;
@@ -238,7 +239,8 @@ impl<'a> PendingService<'a> {
         let (first, last) = self.before.unwrap_or((now, now));
         self.before = Some((first, now));
         let exited = self.exited || (last.supervised && !now.supervised);
-        let removed = fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 0);
+        let removed =
+            descriptor_status(self.directory.as_fd()).is_ok_and(|status| status.nlink() == 0);
         Ok(if condition.holds(&first, &last, &now) {
             Progress::Reached
         } else if exited || removed {

@@ -10,7 +10,6 @@ use daemontools_core::names;
 use daemontools_core::number::parse_fixed_point;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::stat::stat;
 use nix::unistd::read;
 use unix::descriptors::DescriptorLimit;
 use unix::file;
@@ -115,7 +114,7 @@ fn restart_limit(count: Option<u64>, interval: Option<Duration>) -> Option<Resta
 /// Whether a program exists or may exist: supervise also runs a program that
 /// stat(2) cannot reach, since the failed exec reports the reason.
 pub(crate) fn program_exists(file: &CStr) -> bool {
-    stat(file).map(drop) != Err(Errno::ENOENT)
+    file::status(file).map(drop) != Err(Errno::ENOENT)
 }
 
 /// The size limit of a file of settings, in bytes.
@@ -207,7 +206,7 @@ impl Reader {
     }
 
     fn exists(&mut self, file: &'static CStr) -> bool {
-        match stat(file) {
+        match file::status(file) {
             Ok(_) => true,
             Err(Errno::ENOENT) => false,
             Err(error) => {

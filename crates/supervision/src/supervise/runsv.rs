@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::sys::stat::{Mode, stat};
 use nix::unistd::Pid;
 use unix::exec::PreparedExec;
 use unix::file;
@@ -133,8 +132,8 @@ impl Runsv<'_> {
         service: &mut Service,
         path: &'p CStr,
     ) -> Result<Option<Pid>, RunsvWarning<'p>> {
-        match stat(path) {
-            Ok(status) if Mode::from_bits_truncate(status.st_mode).contains(Mode::S_IXUSR) => {}
+        match file::status(path) {
+            Ok(status) if file::is_executable_by_owner(&status) => {}
             Ok(_) | Err(Errno::ENOENT) => return Ok(None),
             Err(error) => return Err(RunsvWarning::ControlStat(path, error)),
         }

@@ -10,7 +10,7 @@ use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 use nix::sys::inotify::{AddWatchFlags, Inotify};
-use nix::sys::stat::stat;
+use unix::file;
 
 use super::{ExitReason, ScanLoop};
 use crate::Role;
@@ -55,7 +55,7 @@ impl EssentialWatch {
         let path = |file: &CStr| {
             Path::new(OsStr::from_bytes(name.to_bytes())).join(OsStr::from_bytes(file.to_bytes()))
         };
-        if stat(&path(names::ESSENTIAL)).is_err() {
+        if file::status(&path(names::ESSENTIAL)).is_err() {
             return false;
         }
         if let Some(inotify) = &self.inotify {
