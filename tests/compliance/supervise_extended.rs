@@ -386,7 +386,7 @@ fn notification_before_exit_counts(sandbox: &Sandbox) {
 fn the_delay_doubles_up_to_its_cap(sandbox: &Sandbox) {
     sandbox.script(
         "s/run",
-        "#!/bin/sh\necho start >>starts\n[ -e stay ] && exec sleep 1000\n",
+        "#!/bin/sh\necho start >>starts\n[ ! -e stay ] || { : >stays; exec sleep 1000; }\n",
     );
     sandbox.write("s/restart-delay", "0.2");
     sandbox.write("s/restart-delay-max", "3");
@@ -415,6 +415,7 @@ fn the_delay_doubles_up_to_its_cap(sandbox: &Sandbox) {
     });
     sandbox.write("s/stay", "");
     sandbox.sh("svc -u s").succeeds();
+    sandbox.wait_until("it stays", || sandbox.path("s/stays").exists());
     wait_for_status(sandbox, (true, 0, b'u'));
     sandbox
         .sh("rm s/stay s/restart-delay-max; echo 2 >s/restart-delay")
