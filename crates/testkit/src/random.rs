@@ -123,7 +123,9 @@ pub fn ours(
                         let sandbox = Sandbox::new(Subject::Ours, &ours);
                         case(&mut fastrand::Rng::with_seed(seed), &sandbox);
                     };
-                    if std::panic::catch_unwind(AssertUnwindSafe(run)).is_err() {
+                    if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(run)) {
+                        // The harness shows captured output after the last case.
+                        say(panic.downcast_ref::<String>().map_or("", String::as_str));
                         say(&format!(
                             "{name}: the case of DAEMONTOOLS_SEED={seed} fails"
                         ));
