@@ -8,11 +8,11 @@ use std::ffi::CStr;
 use cli::options::flag;
 use cli::text::print;
 use cli::{Exit, Program};
-use logging::tai64::{Localizer, TimeStyle};
+use logging::tai64::{LocalZone, Localizer, TimeStyle};
 use nix::errno::Errno;
 use nix::unistd::read;
+use unix::start;
 use unix::stdio::STDIN;
-use unix::{localtime, start};
 
 pub(crate) static TAI64NLOCAL: Program = Program {
     name: "tai64nlocal",
@@ -64,15 +64,18 @@ fn parse_options(arguments: &[&'static CStr]) -> Conversion {
 /// read, except an unfinished label. As in 0.76, an unfinished label at the end
 /// of the input is dropped.
 fn tai64nlocal(Conversion { utc, style }: Conversion) -> Result<(), Errno> {
-    let zone_is_read = Cell::new(utc);
+    let mut zone = LocalZone::new(start::variable(b"TZ"), start::variable(b"TZDIR"));
+    // A zone is read for the first label of a read: a read without labels
+    // needs none.
+    let zone_is_read = Cell::new(false);
     let calendar = |seconds| {
         if !zone_is_read.replace(true) {
-            localtime::refresh();
+            zone.refresh();
         }
         match style {
-            _ if utc => localtime::utc(seconds),
-            TimeStyle::Original => localtime::civil(seconds),
-            TimeStyle::Rfc3339 => localtime::civil_to_the_minute(seconds),
+            _ if utc => zone.utc(seconds),
+            TimeStyle::Original => zone.civil(seconds),
+            TimeStyle::Rfc3339 => zone.civil_to_the_minute(seconds),
         }
     };
     let mut localizer = Localizer::new(calendar, utc || zone_keeps_to_minutes(), style);
@@ -85,8 +88,9 @@ fn tai64nlocal(Conversion { utc, style }: Conversion) -> Result<(), Errno> {
             Err(Errno::EINTR) => continue,
             Err(error) => return Err(error),
         };
-        // /etc/localtime may have changed since the last read.
-        zone_is_read.set(utc);
+        // /etc/localtime may have changed since the last read. UTC depends on
+        // leap seconds at most, which are read once.
+        zone_is_read.set(utc && zone_is_read.get());
         localizer.clear_cache();
         localizer
             .convert(input.get(..length).unwrap_or_default(), &mut output)

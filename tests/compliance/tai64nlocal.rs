@@ -19,6 +19,11 @@ compliance!(
     a_label_becomes_local_time,
     a_zone_may_be_described_in_tz,
     a_summer_may_last_less_than_a_minute,
+    error_ends_a_description_in_tz,
+    tz_without_days_of_change_has_the_default,
+    tzdir_names_the_directory_of_zones,
+    an_inserted_leap_second_is_second_60,
+    first_standard_time_precedes_all_changes,
     unreadable_zone_means_utc,
     lines_without_a_label_pass_unchanged,
     only_label_at_line_start_is_converted,
@@ -259,6 +264,158 @@ fn a_summer_may_last_less_than_a_minute(sandbox: &Sandbox) {
         output = format!("{output}2026-03-01 0{hour}:00:{second:02}.000000000\n");
     }
     converts(sandbox, zone, input, output);
+}
+
+/// The part before the error counts.
+fn error_ends_a_description_in_tz(sandbox: &Sandbox) {
+    for (zone, summer, winter) in [
+        // Without a valid name and offset: UTC.
+        ("AA3", "12:10:56", "12:10:56"),
+        ("AAA", "12:10:56", "12:10:56"),
+        ("AAA+", "12:10:56", "12:10:56"),
+        ("<AAA3", "12:10:56", "12:10:56"),
+        ("<A>3", "12:10:56", "12:10:56"),
+        // Spaces and signs as in scanf.
+        ("AAA- 3", "15:10:56", "15:10:56"),
+        ("AAA++3", "09:10:56", "09:10:56"),
+        // Daylight saving time, which is UTC, except for some hours of a year.
+        ("AAA3B", "12:10:56", "12:10:56"),
+        ("AAA3:", "12:10:56", "12:10:56"),
+        ("AAA3BBB,x", "10:10:56", "10:10:56"),
+        ("AAA3BBB,J0,J9", "09:10:56", "09:10:56"),
+        // An error in the first rule leaves the second without a day.
+        ("AAA3BBB,M3.6.0", "10:10:56", "10:10:56"),
+        // A rule before the error counts.
+        ("AAA3BBB,J100", "10:10:56", "09:10:56"),
+        ("AAA3BBB,J100/x,J300", "10:10:56", "10:10:56"),
+        ("AAA3BBB,J100,J366", "10:10:56", "10:10:56"),
+        ("AAA3BBB,J100,J300rest", "10:10:56", "09:10:56"),
+    ] {
+        // 2026-06-24 and 2026-11-21.
+        let input = format!("@400000006a3bc95a0a5030ac\n{LABEL}\n");
+        let output = format!("2026-06-24 {summer}.173027500\n2026-11-21 {winter}.173027500\n");
+        converts(sandbox, zone, input, output);
+    }
+    // Larger numbers count as 24 hours, 59 minutes and 59 seconds.
+    let output = "2026-11-20 11:10:57.173027500\n";
+    converts(sandbox, "AAA30:99:99", format!("{LABEL}\n"), output);
+}
+
+/// A zone file with changes at these times between standard time (UTC-5) and
+/// daylight saving time (UTC-4).
+fn zone_file(changes: &[i64], footer: &str) -> Vec<u8> {
+    let mut file = Vec::new();
+    for width in [4, 8] {
+        file.extend_from_slice(b"TZif2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        let count = u32::try_from(changes.len()).unwrap();
+        for count in [2, 2, 0, count, 2, 8] {
+            file.extend_from_slice(&count.to_be_bytes());
+        }
+        for change in changes {
+            file.extend_from_slice(&change.to_be_bytes()[8 - width..]);
+        }
+        file.extend((0..changes.len()).map(|n| u8::from(n % 2 == 0)));
+        for (offset, is_daylight, letters) in [(-18_000_i32, 0, 0), (-14_400, 1, 4)] {
+            file.extend_from_slice(&offset.to_be_bytes());
+            file.extend_from_slice(&[is_daylight, letters]);
+        }
+        file.extend_from_slice(b"STD\0DST\0\0\0\0\0");
+    }
+    file.extend_from_slice(format!("\n{footer}\n").as_bytes());
+    file
+}
+
+#[track_caller]
+fn converts_in_dir(sandbox: &Sandbox, zone: &str, times: &[(i64, &str)]) {
+    let input: String = times.iter().map(|(time, _)| label(*time) + "\n").collect();
+    let lines: Vec<String> = times
+        .iter()
+        .map(|(_, text)| format!("{text}.000000000\n"))
+        .collect();
+    sandbox
+        .feed(input, &format!("TZDIR=zones TZ='{zone}' tai64nlocal"))
+        .prints(lines.concat());
+}
+
+fn tz_without_days_of_change_has_the_default(sandbox: &Sandbox) {
+    sandbox.sh("mkdir zones").succeeds();
+    // Without the file posixrules: from March to November.
+    let days = [
+        (1_772_931_599, "2026-03-07 21:59:59"),
+        (1_772_959_600, "2026-03-08 06:46:40"),
+        (1_790_000_000, "2026-09-21 12:13:20"),
+        (1_795_000_000, "2026-11-18 08:06:40"),
+    ];
+    for zone in ["AAA3BBB", "AAA3BBB,", "AAA3BBB2"] {
+        converts_in_dir(sandbox, zone, &days);
+    }
+    // In the file, from 1,000,000 to 2,000,000. The start, in local standard
+    // time, moves with the offset; the footer's offsets stay.
+    let file = zone_file(
+        &[1_000_000, 2_000_000, 5_000_000, 9_000_000],
+        "STD5DST,M3.2.0,M11.1.0",
+    );
+    sandbox.write("zones/posixrules", file);
+    let times = [
+        (1_007_199, "1970-01-12 12:46:39"),
+        (1_007_200, "1970-01-12 14:46:40"),
+        (1_999_999, "1970-01-24 02:33:19"),
+        (2_000_000, "1970-01-24 00:33:20"),
+        (9_000_000, "1970-04-15 00:00:00"),
+        (1_790_000_000, "2026-09-21 10:13:20"),
+    ];
+    for zone in ["AAA3BBB1", "AAA3BBB1,"] {
+        converts_in_dir(sandbox, zone, &times);
+    }
+}
+
+fn tzdir_names_the_directory_of_zones(sandbox: &Sandbox) {
+    sandbox.sh("mkdir zones").succeeds();
+    sandbox.write("zones/Here", zone_file(&[1_000_000, 2_000_000], "STD5"));
+    sandbox.write("zones/Universal", zone_file(&[1_000_000], "STD6"));
+    for zone in ["Here", ":Here"] {
+        converts_in_dir(sandbox, zone, &[(1_500_000, "1970-01-18 04:40:00")]);
+    }
+    // An empty TZ is the zone Universal; only a colon is UTC.
+    converts_in_dir(sandbox, "", &[(1_500_000, "1970-01-18 02:40:00")]);
+    converts_in_dir(sandbox, ":", &[(1_500_000, "1970-01-18 08:40:00")]);
+    // An empty TZDIR is the default.
+    if zone_is_here("Europe/Berlin") {
+        let input = format!("{LABEL}\n");
+        sandbox
+            .feed(input, "TZDIR= TZ=Europe/Berlin tai64nlocal")
+            .prints("2026-11-21 13:10:56.173027500\n");
+    }
+}
+
+fn an_inserted_leap_second_is_second_60(sandbox: &Sandbox) {
+    if !zone_is_here("right/Asia/Tokyo") {
+        return;
+    }
+    let times = [(77, "08:59:59"), (78, "08:59:60"), (79, "09:00:00")];
+    for (second, text) in times {
+        // The end of 1972-06-30 in UTC; Unix time counts the second here.
+        let input = label(78_796_722 + second) + "\n";
+        let output = format!("1972-07-01 {text}.000000000\n");
+        converts(sandbox, "right/Asia/Tokyo", input, output);
+    }
+}
+
+fn first_standard_time_precedes_all_changes(sandbox: &Sandbox) {
+    sandbox.sh("mkdir zones").succeeds();
+    let mut file = zone_file(&[1_000_000, 2_000_000], "STD5");
+    // The types change places, so that daylight saving time comes first.
+    let at = file.len() - b"\nSTD5\n".len() - 12 - 12;
+    let (first, second) = file[at..at + 12].split_at_mut(6);
+    first.swap_with_slice(second);
+    sandbox.write("zones/Here", file);
+    let times = [
+        (-3_000_000_000, "1874-12-07 13:40:00"),
+        (999_999, "1970-01-12 08:46:39"),
+        (1_000_000, "1970-01-12 08:46:40"),
+        (1_999_999, "1970-01-23 22:33:19"),
+    ];
+    converts_in_dir(sandbox, "Here", &times);
 }
 
 fn unreadable_zone_means_utc(sandbox: &Sandbox) {

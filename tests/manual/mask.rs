@@ -3,6 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use daemontools_core::calendar::date_of_day;
 use daemontools_core::label::{Label, TEXT};
 
 /// The length of a timestamp of tai64nlocal.
@@ -68,8 +69,8 @@ fn is_present(label: Label) -> bool {
 /// Whether it is today's date in any time zone.
 fn is_today(date: &str) -> bool {
     [-DAY, 0, DAY].iter().any(|offset| {
-        let day = unix::localtime::civil(now() + offset).unwrap();
-        date == format!("{}-{:02}-{:02}", day.year, day.month, day.day)
+        let (year, month, day) = date_of_day((now() + offset).div_euclid(DAY));
+        date == format!("{year}-{month:02}-{day:02}")
     })
 }
 

@@ -80,36 +80,63 @@ fn short_seasons() -> impl Iterator<Item = Zone> {
     })
 }
 
-/// Reads the part of a zone file that has numbers of 64 bits (RFC 9636).
-fn read(name: String, file: &[u8]) -> Zone {
+/// The offsets of parts of a zone file (RFC 9636), with times of 64 bits.
+struct Parts {
+    /// The second header.
+    second: usize,
+    /// The types, which follow the changes and a type for each.
+    types: usize,
+    leaps: usize,
+    footer: usize,
+    /// The counts of the second header, in its order: flags for UTC and for
+    /// standard time, leap seconds, changes, types, letters.
+    counts: [usize; 6],
+}
+
+fn number(bytes: &[u8]) -> i64 {
+    bytes.iter().fold(0, |n, &byte| n << 8 | i64::from(byte))
+}
+
+fn parts(file: &[u8]) -> Parts {
     const HEADER: usize = 44;
-    let number = |bytes: &[u8]| bytes.iter().fold(0, |n, &byte| n << 8 | i64::from(byte));
+    assert!(file[4] >= b'2', "a zone file without Unix time of 64 bits");
     let counts = |at: usize| -> [usize; 6] {
         std::array::from_fn(|n| number(&file[at + 20 + 4 * n..][..4]).try_into().unwrap())
     };
-    assert!(file[4] >= b'2', "{name} is older than Unix time of 64 bits");
     let [utc, standard, leaps, times, types, letters] = counts(0);
     let second = HEADER + 5 * times + 6 * types + letters + 8 * leaps + standard + utc;
-    let [utc, standard, leaps, times, types, letters] = counts(second);
-    let times_at = second + HEADER;
-    let types_at = times_at + 9 * times;
+    let counts = counts(second);
+    let [utc, standard, leaps, times, types, letters] = counts;
+    let types_at = second + HEADER + 9 * times;
     let leaps_at = types_at + 6 * types + letters;
+    Parts {
+        second,
+        types: types_at,
+        leaps: leaps_at,
+        footer: leaps_at + 12 * leaps + standard + utc,
+        counts,
+    }
+}
+
+fn read(name: String, file: &[u8]) -> Zone {
+    let parts = parts(file);
+    let [_, _, leaps, times, _, _] = parts.counts;
+    let times_at = parts.types - 9 * times;
     let offset = |n: usize| {
         let kind = usize::from(file[times_at + 8 * times + n]);
-        number(&file[types_at + 6 * kind..][..4])
+        number(&file[parts.types + 6 * kind..][..4])
     };
     let mut changes: Vec<i64> = (0..times)
         .filter(|&n| n == 0 || offset(n) != offset(n - 1))
         .map(|n| number(&file[times_at + 8 * n..][..8]))
-        .chain((0..leaps).map(|n| number(&file[leaps_at + 12 * n..][..8])))
+        .chain((0..leaps).map(|n| number(&file[parts.leaps + 12 * n..][..8])))
         .collect();
     changes.sort_unstable();
-    let rule = &file[leaps_at + 12 * leaps + standard + utc..];
-    let rule = String::from_utf8(rule.to_vec()).unwrap().trim().to_owned();
+    let rule = String::from_utf8(file[parts.footer..].to_vec()).unwrap();
     Zone {
         name,
         changes,
-        rule,
+        rule: rule.trim().to_owned(),
     }
 }
 
@@ -401,6 +428,130 @@ fn labels_at_last_year_print_as_reference() {
             } else {
                 assert_eq!(theirs, ours, "{name:?}");
             }
+        },
+    );
+}
+
+/// A zone file with a random fault. The changes stay in order: otherwise, the
+/// result of glibc's search depends on its first guess.
+fn damaged(random: &mut Rng, zone: &Zone) -> Vec<u8> {
+    let mut file = fs::read(Path::new(ZONES).join(&zone.name)).unwrap();
+    let Parts {
+        second,
+        types,
+        leaps,
+        footer,
+        counts: [_, _, leap_count, times, kinds, _],
+    } = parts(&file);
+    let small = random.u8(..4);
+    match random.u8(..9) {
+        0 => file[random.usize(..44)] = small,
+        1 => file[second + random.usize(..44)] = small,
+        2 => file.truncate(random.usize(..=file.len())),
+        3 if times > 0 => {
+            file[types - times + random.usize(..times)] =
+                random.usize(..=kinds).try_into().unwrap();
+        }
+        4 => file[types + random.usize(..6 * kinds)] = random.u8(..),
+        5 if leap_count > 0 => {
+            file[leaps + 12 * random.usize(..leap_count) + random.usize(8..12)] = random.u8(..);
+        }
+        6 => {
+            // The block with 32 bits alone, as in version 1.
+            file.truncate(second);
+            file[4] = 0;
+        }
+        _ => {
+            let rule = loop {
+                let rule = description(random);
+                // glibc mixes a footer without days with those of the default.
+                if rule.contains(',') || !rule.contains('B') && !rule.contains('x') {
+                    break rule;
+                }
+            };
+            let ends = ["", "\n", "\n\n", "x\n", "\nAAA3", "\n\0\n"].map(str::to_owned);
+            let end = match random.usize(..8) {
+                n @ ..6 => ends[n].clone(),
+                _ => format!("\n{rule}\n"),
+            };
+            file.truncate(footer);
+            file.extend_from_slice(end.as_bytes());
+        }
+    }
+    file
+}
+
+/// Runs tai64nlocal on lines for these times, with a file of this name in the
+/// directory of zones.
+fn run_with_file(
+    sandbox: &Sandbox,
+    (name, file): (&str, &[u8]),
+    zone: &str,
+    moments: &[i64],
+) -> Outcome {
+    sandbox.write(name, file);
+    let line = |moment: &i64| format!("{} {moment}\n", label(*moment, 0));
+    sandbox.write("in", moments.iter().map(line).collect::<String>());
+    let mut command = sandbox.command("tai64nlocal");
+    command.env("TZDIR", ".").env("TZ", zone);
+    command.stdin(fs::File::open(sandbox.path("in")).unwrap());
+    let mut outcome = sandbox.run(command);
+    outcome.what.clear();
+    outcome
+}
+
+#[test]
+fn damaged_zone_files_read_as_in_reference() {
+    let zones = zones();
+    if zones.is_empty() {
+        return;
+    }
+    compare(
+        "tai64nlocal: damaged zones",
+        env!("CARGO_BIN_EXE_tai64nlocal"),
+        600,
+        |random, pair| {
+            let zone = random.choice(&zones).unwrap();
+            let file = damaged(random, zone);
+            let moments = walk(random, Some(zone), 60);
+            let _ = pair.same(|sandbox| run_with_file(sandbox, ("zone", &file), "zone", &moments));
+        },
+    );
+}
+
+/// The changes of a TZ without days come from the file `posixrules`.
+#[test]
+fn default_days_are_those_of_the_reference() {
+    let zones = zones();
+    if zones.is_empty() {
+        return;
+    }
+    compare(
+        "tai64nlocal: default days",
+        env!("CARGO_BIN_EXE_tai64nlocal"),
+        600,
+        |random, pair| {
+            let zone = random.choice(&zones).unwrap();
+            let file = fs::read(Path::new(ZONES).join(&zone.name)).unwrap();
+            let offset =
+                |random: &mut Rng| format!("{}:{:02}", random.i8(-15..15), random.u8(..60));
+            let mut text = format!("AAA{}BBB", offset(random));
+            if random.bool() {
+                text += &offset(random);
+            }
+            if random.u8(..4) == 0 {
+                text += ",";
+            }
+            // The first label of a process may lie next to no change: glibc shifts
+            // the ends of daylight saving time by its offset for that label.
+            let mut moments = vec![-60_000_000_000];
+            moments.extend(walk(random, Some(zone), 60));
+            // Changes move by the difference of the offsets.
+            for change in zone.changes.iter().step_by(random.usize(1..8)) {
+                moments.push(change + random.i64(-30..30) * 3600);
+            }
+            let file = ("posixrules", file.as_slice());
+            let _ = pair.same(|sandbox| run_with_file(sandbox, file, &text, &moments));
         },
     );
 }

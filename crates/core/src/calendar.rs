@@ -1,12 +1,13 @@
-//! Dates in UTC.
+//! Dates in the Gregorian calendar.
 
 /// The year, month (1 to 12) and day of the month of `days` days after
-/// 1 January 1970, in the Gregorian calendar.
-pub fn date_of_day(days: u64) -> (u64, u64, u64) {
+/// 1 January 1970. Negative days precede that date. Years from -2^40 to 2^40
+/// are exact.
+pub fn date_of_day(days: i64) -> (i64, u8, u8) {
     // Counted years start in March, with the leap day as the last day.
     // The calendar repeats after 400 years, an era.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
+    let days = days.saturating_add(719_468);
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
@@ -16,12 +17,27 @@ pub fn date_of_day(days: u64) -> (u64, u64, u64) {
     } else {
         (month - 9, 1)
     };
-    (era * 400 + year + next_year, month, day)
+    // Months and days of the month have one byte.
+    let byte = |number: i64| number.to_le_bytes()[0];
+    (era * 400 + year + next_year, byte(month), byte(day))
+}
+
+/// Whether a year has a 29th of February.
+pub fn is_leap_year(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::date_of_day;
+    use super::*;
+
+    fn month_length(year: i64, month: u8) -> u8 {
+        match month {
+            2 => 28 + u8::from(is_leap_year(year)),
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        }
+    }
 
     #[test]
     fn dates_follow_the_gregorian_calendar() {
@@ -29,17 +45,36 @@ mod tests {
         for days in 0..200_000 {
             assert_eq!(date_of_day(days), date);
             let (year, month, day) = date;
-            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-            let length = match month {
-                2 => 28 + u64::from(is_leap),
-                4 | 6 | 9 | 11 => 30,
-                _ => 31,
-            };
             date = match (month, day) {
                 (12, 31) => (year + 1, 1, 1),
-                (month, day) if day == length => (year, month + 1, 1),
+                (month, day) if day == month_length(year, month) => (year, month + 1, 1),
                 (month, day) => (year, month, day + 1),
             };
+        }
+    }
+
+    #[test]
+    fn dates_before_1970_follow_the_calendar() {
+        let mut date = (1970, 1, 1);
+        for days in 0..1_000_000 {
+            assert_eq!(date_of_day(-days), date);
+            let (year, month, day) = date;
+            date = match (month, day) {
+                (1, 1) => (year - 1, 12, 31),
+                (month, 1) => (year, month - 1, month_length(year, month - 1)),
+                (month, day) => (year, month, day - 1),
+            };
+        }
+    }
+
+    #[test]
+    fn calendar_repeats_after_400_years() {
+        for era in [-5_000_000, -1, 1, 5_000_000] {
+            for days in (-400_000..400_000).step_by(997) {
+                let (year, month, day) = date_of_day(days);
+                let later = date_of_day(days + era * 146_097);
+                assert_eq!(later, (year + era * 400, month, day));
+            }
         }
     }
 }

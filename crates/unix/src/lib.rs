@@ -11,7 +11,6 @@ pub mod exec;
 pub mod file;
 mod fork;
 pub mod launch;
-pub mod localtime;
 pub mod poll;
 pub mod process;
 pub mod rlimit;

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use logging::tai64::{Localizer, TimeStyle};
-use unix::localtime::Civil;
+use logging::tai64::{Civil, Localizer, TimeStyle};
+
 
 /// UTC by counting days; None before 1970 and after 40,000 days.
 fn calendar(moment: i64) -> Option<Civil> {

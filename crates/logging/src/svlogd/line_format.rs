@@ -32,7 +32,7 @@ impl TimestampStyle {
 fn date(separator: u8, time: SystemTime) -> [u8; TEXT] {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = date_of_day(days);
+    let (year, month, day) = date_of_day(i64::try_from(days).unwrap_or_default());
     let mut text = *b"0000-00-00_00:00:00.00000";
     let mut put = |from: usize, length: usize, mut number: u64| {
         let field = text.get_mut(from..from + length).unwrap_or_default();
@@ -44,9 +44,9 @@ fn date(separator: u8, time: SystemTime) -> [u8; TEXT] {
             number /= 10;
         }
     };
-    put(0, 4, year);
-    put(5, 2, month);
-    put(8, 2, day);
+    put(0, 4, year.unsigned_abs());
+    put(5, 2, month.into());
+    put(8, 2, day.into());
     put(11, 2, second / 3600);
     put(14, 2, second / 60 % 60);
     put(17, 2, second % 60);

@@ -4,9 +4,9 @@ use std::collections::TryReserveError;
 use std::io::Write;
 use std::ops::RangeInclusive;
 
+use crate::tai64::Civil;
 use daemontools_core::label::Label;
 use memchr::memchr;
-use unix::localtime::Civil;
 
 /// Converts the label at the start of each line to a date and time.
 ///
