@@ -254,6 +254,8 @@ fn dangling_supervise_link_becomes_directory(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("ln -s ../elsewhere s/supervise").succeeds();
     let _supervise = supervise(sandbox);
+    // The record of the start is complete: status.new is gone.
+    wait_for_status(sandbox, (true, 0, b'u'));
     sandbox
         .sh("stat -c '%a %F' elsewhere; ls elsewhere")
         .prints("700 directory\ncontrol\nlock\nok\nstatus\n");
