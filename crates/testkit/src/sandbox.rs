@@ -431,6 +431,11 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// The exit code, once the process has ended. None after a signal.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap()?.code()
+    }
+
     /// The standard output so far.
     pub fn stdout(&self) -> Vec<u8> {
         fs::read(&self.stdout).unwrap()

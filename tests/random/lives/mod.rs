@@ -62,7 +62,7 @@ fn lives_lose_no_line_and_leave_no_process() {
         |rng, sandbox| {
             let mut life = Life::begin(rng.fork(), sandbox);
             for _ in 0..rng.usize(6..25) {
-                life.pause(500);
+                life.pause(300);
                 life.event();
             }
             life.pause(500);

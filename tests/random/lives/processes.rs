@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use testkit::kill;
 
 use super::Life;
-use super::service::inode;
+use super::service::{Logger, inode};
 
 /// The number of a role in `Service::inodes`.
 pub(super) const SERVICE: usize = 0;
@@ -84,7 +84,11 @@ impl Life<'_> {
         let sessions = left.iter().filter_map(|&pid| session(pid));
         let sessions: Vec<_> = sessions.chain([supervise]).collect();
         if role == LOGGER {
-            self.services[index].logger_may_be_down = true;
+            let service = &mut self.services[index];
+            service.logger_may_be_down = true;
+            if service.logger == Logger::Loop {
+                service.may_lose = Some("two loggers read single bytes of a line");
+            }
             for pid in left {
                 let _ = kill(pid, Signal::SIGCONT);
             }

@@ -306,7 +306,7 @@ impl Service {
             };
         }
         let (kind, body) = run_body(rng, stop);
-        if kind == "deaf" && rng.u32(..4) != 0 {
+        if kind == "deaf" && rng.u32(..10) != 0 {
             sandbox.write(dir.join("timeout-kill"), "600");
             service.kill_timeouts.push(600);
         }
@@ -325,6 +325,9 @@ impl Service {
             let (kind, body) = finish_body(rng);
             sandbox.script(dir.join("finish"), &(head(sandbox, id, "finish") + body));
             plan.push(format!("finish {kind}"));
+            if matches!(kind, "endless" | "stopped") && rng.u32(..10) != 0 {
+                sandbox.write(dir.join("timeout-finish"), "600");
+            }
         }
         if rng.u32(..3) == 0 {
             let (kind, body) = notify_body(rng);
