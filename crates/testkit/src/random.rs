@@ -125,7 +125,9 @@ pub fn ours(
                     };
                     if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(run)) {
                         // The harness shows captured output after the last case.
-                        say(panic.downcast_ref::<String>().map_or("", String::as_str));
+                        let text = panic.downcast_ref::<String>().map(String::as_str);
+                        let literal = panic.downcast_ref::<&str>().copied();
+                        say(text.or(literal).unwrap_or_default());
                         say(&format!(
                             "{name}: the case of DAEMONTOOLS_SEED={seed} fails"
                         ));

@@ -92,7 +92,10 @@ fn check_exit(life: &mut Life, ended_early: bool, faults: &mut Vec<String>) {
             let [.., code, signal] = tally[..] else {
                 return None;
             };
-            Some(i32::from(if signal == 0 { code } else { 128 + signal }))
+            Some(match signal {
+                0 => i32::from(code),
+                _ => 128 + i32::from(signal),
+            })
         }));
     }
     let is_removed = life
