@@ -51,6 +51,12 @@ function __daemontools --argument-names valued
                 break
         end
     end
+    # A program may follow services and `--`.
+    if test "$kinds" = 'services command'
+        set -l dashes (contains -i -- -- $words)
+        and set -e words[1..$dashes] kinds[1]
+        or set -e kinds[2]
+    end
     while set -q words[1]; and set -q kinds[2]
         set -e words[1] kinds[1]
     end
@@ -129,7 +135,7 @@ complete -c svps -s j -d 'print JSON'
 complete -c svscan -x -a "(__daemontools '' directory)"
 complete -c svscan -s e -d 'extended: run supervise -e for each service, handle signals'
 complete -c svstat -x -a "(__daemontools '' services)"
-complete -c svwait -x -a "(__daemontools 't' services)"
+complete -c svwait -x -a "(__daemontools 't' services command)"
 complete -c svwait -s u -d 'wait until up'
 complete -c svwait -s U -d 'wait until up and ready'
 complete -c svwait -s d -d 'wait until down'

@@ -14,6 +14,17 @@ _daemontools_first() {
     done
 }
 
+# Sets after to the index of the program that follows services and `--`.
+_daemontools_after_dashes() {
+    local index
+    for ((index = first; index < COMP_CWORD; ++index)); do
+        if [[ ${COMP_WORDS[index]} == -- ]]; then
+            ((after = index + 1))
+            return
+        fi
+    done
+}
+
 # Offers the directories that begin with $1: service directories, and, with a
 # final slash, directories that have subdirectories.
 _daemontools_services() {
@@ -76,7 +87,7 @@ _daemontools_files() {
 # operands; the last kind applies to all remaining operands.
 _daemontools() {
     local options=$1 word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local option valued='' names=() value='' first kind
+    local option valued='' names=() value='' first after=0 kind
     shift
     COMPREPLY=()
     for option in $options; do
@@ -92,6 +103,8 @@ _daemontools() {
     # The word is the value of the preceding option.
     ((first <= COMP_CWORD)) || set --
     kind=$value
+    [[ $1 != services || $2 != command ]] || _daemontools_after_dashes
+    ((!after)) || { first=$after; set -- command; }
     for kind; do
         if ((first == COMP_CWORD)) || [[ $kind == command ]] || [[ $kind == *s ]]; then
             break

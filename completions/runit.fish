@@ -51,6 +51,12 @@ function __daemontools --argument-names valued
                 break
         end
     end
+    # A program may follow services and `--`.
+    if test "$kinds" = 'services command'
+        set -l dashes (contains -i -- -- $words)
+        and set -e words[1..$dashes] kinds[1]
+        or set -e kinds[2]
+    end
     while set -q words[1]; and set -q kinds[2]
         set -e words[1] kinds[1]
     end

@@ -34,7 +34,7 @@ programs! {
     svps SVPS "../src/bin/svps/main.rs",
     svscan SVSCAN "../src/bin/svscan.rs",
     svstat SVSTAT "../src/bin/svstat.rs",
-    svwait SVWAIT "../src/bin/svwait.rs",
+    svwait SVWAIT "../src/bin/svwait/main.rs",
     tai64nlocal TAI64NLOCAL "../src/bin/tai64nlocal.rs",
 }
 

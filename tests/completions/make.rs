@@ -125,6 +125,7 @@ fn operands(program: &Program) -> Vec<Kind> {
         _ if ends(" [directory]") || ends(" [scandir]") => vec![Kind::Directory],
         _ if ends(" dir") => vec![Kind::Service],
         _ if ends(" dir ...") => vec![Kind::Services],
+        _ if ends(" dir ... [-- program ...]") => vec![Kind::Services, Kind::Command],
         _ => panic!("what are the operands of {}?", program.usage),
     }
 }
@@ -204,8 +205,16 @@ fn zsh(family: Family) -> String {
                 }
             }
         });
-        let operands = operands(program).into_iter().flat_map(Kind::in_zsh);
-        let arguments = options.chain(operands.map(|&operand| operand.to_owned()));
+        let operands = match operands(program).as_slice() {
+            // The program follows `--`.
+            [Kind::Services, Kind::Command] => vec!["*::service:_daemontools_services_command"],
+            operands => operands
+                .iter()
+                .flat_map(|kind| kind.in_zsh())
+                .copied()
+                .collect(),
+        };
+        let arguments = options.chain(operands.into_iter().map(str::to_owned));
         let arguments: Vec<_> = arguments
             .map(|argument| format!(" \\\n            '{}'", argument.replace('\'', r"'\''")))
             .collect();

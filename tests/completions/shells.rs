@@ -6,7 +6,7 @@ use std::path::Path;
 use testkit::{Sandbox, Subject};
 
 /// Command lines, and the offers for the last word of each.
-const LINES: [(&str, &str); 42] = [
+const LINES: [(&str, &str); 46] = [
     (
         "svc -",
         "-+ -1 -2 -= -a -c -d -h -i -k -o -p -q -t -u -w -x",
@@ -20,6 +20,10 @@ const LINES: [(&str, &str); 42] = [
     ("svok sv/i", "sv/idle"),
     ("svok sv/web ", ""),
     ("supervise sv/i", "sv/idle"),
+    ("svwait sv/idle sv/w", "sv/web sv/web/log"),
+    ("svwait -R -t 5 -- sv/idle sv/i", "sv/idle"),
+    ("svwait -R -t 5 sv/idle -- zzp", "zzprogram"),
+    ("svwait sv/idle sv/web -- cat plain.", "plain.txt"),
     ("svscan p", "plain"),
     ("svscan plain ", ""),
     ("multilog t ./p", "./plain"),

@@ -20,6 +20,22 @@ _daemontools_names() {
     _path_files -W $at -g '*(-/+_daemontools_leads)'
 }
 
+# Services, and the program that may follow them and `--`.
+_daemontools_services_command() {
+    local -i dashes=${words[(i)--]}
+    if (( dashes >= CURRENT )); then
+        _daemontools_services
+        return
+    fi
+    shift dashes words
+    (( CURRENT -= dashes ))
+    if (( CURRENT == 1 )); then
+        _command_names -e
+    else
+        _normal
+    fi
+}
+
 _daemontools_orders() {
     local -a orders=(@ORDERS@)
     compadd -a orders

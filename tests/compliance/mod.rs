@@ -30,6 +30,7 @@ mod svscan_extended;
 mod svscanboot;
 mod svstat;
 mod svwait;
+mod svwait_program;
 mod tai64n;
 mod tai64nlocal;
 

@@ -7,7 +7,8 @@ use super::chain::injected;
 use super::multilog::calls::strace_works;
 use super::{supervise, wait_for_status};
 
-const USAGE: &str = "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...\n";
+pub(crate) const USAGE: &str =
+    "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ... [-- program ...]\n";
 
 ours_on_theirs!(
     state_already_reached_returns_at_once,
@@ -35,18 +36,25 @@ ours_on_theirs!(
     services_of_runsv_are_waited_for,
 );
 
-ours!(ready_and_finished_of_supervise_e_are_awaited);
+ours!(
+    ready_and_finished_of_supervise_e_are_awaited,
+    failure_in_the_wait_ends_it,
+    failure_before_the_wait_does_not_end_it,
+    first_failure_ends_wait_for_all,
+    last_failure_ends_wait_for_one,
+    failure_precedes_exit_of_supervise,
+);
 
 /// Starts svwait and waits until it sleeps.
 #[track_caller]
-fn start(sandbox: &Sandbox, words: &str) -> Running {
+pub(crate) fn start(sandbox: &Sandbox, words: &str) -> Running {
     let running = sandbox.start(sandbox.shell(&format!("exec svwait {words}")));
     sandbox.wait_until("svwait sleeps", || sleeps(&running));
     running
 }
 
 /// Whether svwait sleeps in poll or ppoll.
-fn sleeps(running: &Running) -> bool {
+pub(crate) fn sleeps(running: &Running) -> bool {
     // poll of x86-64, and ppoll there and elsewhere.
     const POLL: [&str; 3] = ["7 ", "271 ", "73 "];
     let about = |what| fs::read_to_string(format!("/proc/{}/{what}", running.pid()));
@@ -80,7 +88,7 @@ fn start_and_stop(sandbox: &Sandbox, call: &str, n: u32, words: &str) -> Option<
 type Change = fn(&Sandbox, &Running);
 
 /// The service `s`, down or not.
-fn service(sandbox: &Sandbox, down: bool) {
+pub(crate) fn service(sandbox: &Sandbox, down: bool) {
     sandbox.script("s/run", SLEEPER);
     if down {
         sandbox.write("s/down", "");
@@ -681,4 +689,116 @@ fn ready_and_finished_of_supervise_e_are_awaited(sandbox: &Sandbox) {
     assert!(restarted.runs());
     sandbox.sh("echo >s/go").succeeds();
     restarted.wait().succeeds();
+}
+
+const FAILED: &str = "svwait: fatal: s has failed\n";
+
+/// Starts `supervise -e` for `s`, which is down, and fails for good at its end.
+/// A line in the FIFO `s/go` ends `s`, which never reports readiness.
+pub(crate) fn failing_service(sandbox: &Sandbox) -> Running {
+    sandbox.script("s/run", "#!/bin/sh\nread line <go\n");
+    sandbox.script("s/finish", "#!/bin/sh\nexit 125\n");
+    sandbox.write("s/notification-fd", "3\n");
+    sandbox.write("s/down", "");
+    sandbox.sh("mkfifo s/go").succeeds();
+    sandbox.start_supervisor("supervise -e", "s")
+}
+
+/// Starts `s` and lets it fail.
+fn fail(sandbox: &Sandbox) {
+    sandbox.sh("svc -u s && echo >s/go").succeeds();
+    sandbox.wait_for("cat s/supervise/state", |text| {
+        text.starts_with("state=failed\n")
+    });
+}
+
+fn failure_in_the_wait_ends_it(sandbox: &Sandbox) {
+    let _supervise = failing_service(sandbox);
+    for letter in ["U", "R"] {
+        let svwait = start(sandbox, &format!("-{letter} s"));
+        fail(sandbox);
+        svwait.wait().is(1, "", FAILED);
+    }
+    // Each failure is a new one, also for a wait that began after the last.
+    sandbox.sh("svc -u s && svwait -u s").succeeds();
+    let waiting = ["U", "r", "R"].map(|letter| start(sandbox, &format!("-{letter} s")));
+    let down = ["d", "D"].map(|letter| start(sandbox, &format!("-{letter} s")));
+    let mut gone = start(sandbox, "-x s");
+    sandbox.sh("echo >s/go").succeeds();
+    for svwait in waiting {
+        svwait.wait().is(1, "", FAILED);
+    }
+    for svwait in down {
+        svwait.wait().succeeds();
+    }
+    assert!(gone.runs(), "supervise runs still");
+    sandbox.sh("svc -x s").succeeds();
+    gone.wait().succeeds();
+}
+
+fn failure_before_the_wait_does_not_end_it(sandbox: &Sandbox) {
+    let _supervise = failing_service(sandbox);
+    fail(sandbox);
+    for letter in ["u", "U", "r", "R"] {
+        sandbox
+            .sh(&format!("svwait -{letter} -t 30 s"))
+            .is(99, "", "svwait: fatal: timed out\n");
+    }
+    sandbox.sh("svwait -d s && svwait -D s").succeeds();
+    // Nor does a command to take the service down.
+    let (up, mut ready) = (start(sandbox, "-u s"), start(sandbox, "-U s"));
+    sandbox.sh("svc -d s && svc -u s").succeeds();
+    up.wait().succeeds();
+    sandbox.sh("svc -d s && svwait -D s").succeeds();
+    assert!(ready.runs(), "s was down, and not failed");
+    fail(sandbox);
+    ready.wait().is(1, "", FAILED);
+}
+
+fn first_failure_ends_wait_for_all(sandbox: &Sandbox) {
+    let _supervise = failing_service(sandbox);
+    sandbox.script("b/run", SLEEPER);
+    sandbox.write("b/down", "");
+    let _other = sandbox.start_supervisor("supervise", "b");
+    let waiting = ["b s", "s b", "-a s b b s"].map(|words| start(sandbox, &format!("-U {words}")));
+    let mut one = start(sandbox, "-oU s b");
+    fail(sandbox);
+    for svwait in waiting {
+        svwait.wait().is(1, "", FAILED);
+    }
+    assert!(one.runs(), "b may still be ready");
+    sandbox.sh("svc -u b").succeeds();
+    one.wait().succeeds();
+    // A service that was up already does not matter.
+    let all = start(sandbox, "-U b s");
+    fail(sandbox);
+    all.wait().is(1, "", FAILED);
+}
+
+fn last_failure_ends_wait_for_one(sandbox: &Sandbox) {
+    let _supervise = failing_service(sandbox);
+    sandbox.script("b/run", SLEEPER);
+    sandbox.write("b/down", "");
+    let other = sandbox.start_supervisor("supervise", "b");
+    let svwait = start(sandbox, "-oU s b");
+    fail(sandbox);
+    other.kill();
+    svwait
+        .wait()
+        .is(102, "", "svwait: fatal: supervise of b has ended\n");
+    let other = sandbox.start_supervisor("supervise", "b");
+    let svwait = start(sandbox, "-oU b s");
+    other.kill();
+    fail(sandbox);
+    svwait.wait().is(1, "", FAILED);
+}
+
+fn failure_precedes_exit_of_supervise(sandbox: &Sandbox) {
+    let supervise = failing_service(sandbox);
+    let svwait = start(sandbox, "-U s");
+    svwait.signal(Signal::SIGSTOP);
+    fail(sandbox);
+    supervise.kill();
+    svwait.signal(Signal::SIGCONT);
+    svwait.wait().is(1, "", FAILED);
 }

@@ -11,6 +11,7 @@ use super::session::{Session, Step};
 const OURS_ALONE: &[&str] = &[
     "A container does not stop",
     "A log is too large or too old",
+    "A script waits for a service that fails",
     "A service does not stop",
     "A service starts before its dependency",
     "COMPATIBILITY",

@@ -20,7 +20,7 @@ use unix::file;
 pub use condition::WaitCondition;
 pub use snapshot::{ServiceSnapshot, StatusRecord};
 pub use status::{is_normally_up, read_runsv_status, read_state_file, read_status};
-pub use wait::{WaitError, WaitMode, WaitOutcome, wait};
+pub use wait::{ServiceWait, WaitError, WaitMode, WaitOutcome};
 pub use watch::ChangeWatcher;
 pub(crate) use watch::{new_inotify, take_events};
 

@@ -38,18 +38,38 @@ impl WaitCondition {
         last: &ServiceSnapshot,
         now: &ServiceSnapshot,
     ) -> bool {
+        let is_finished = |snapshot: &ServiceSnapshot| {
+            snapshot.is_down() && snapshot.state() != Some(ServiceState::Finish)
+        };
+        // A service that was down already has not ended since.
         let runs_again = now.is_up() && last.supervised && now.start() != last.start();
         let was_restarted = now.is_up() && now.start() != first.start();
         match self {
             WaitCondition::Up => now.is_up(),
             WaitCondition::UpAndReady => now.is_up() && now.is_ready(),
-            WaitCondition::Down => now.is_down() || runs_again,
+            WaitCondition::Down => now.is_down() || (runs_again && !last.is_down()),
             WaitCondition::DownAndFinished => {
-                (now.is_down() && now.state() != Some(ServiceState::Finish)) || runs_again
+                is_finished(now) || (runs_again && !is_finished(last))
             }
             WaitCondition::Restarted => was_restarted,
             WaitCondition::RestartedAndReady => was_restarted && now.is_ready(),
             WaitCondition::Gone => !now.supervised,
+        }
+    }
+
+    /// Whether the service has failed permanently since the first snapshot, and
+    /// thus cannot reach the condition. An earlier failure does not count, as in
+    /// s6: a command may start the service during the wait.
+    #[must_use]
+    pub fn has_failed(self, first: &ServiceSnapshot, now: &ServiceSnapshot) -> bool {
+        match self {
+            WaitCondition::Up
+            | WaitCondition::UpAndReady
+            | WaitCondition::Restarted
+            | WaitCondition::RestartedAndReady => {
+                now.failure().is_some() && now.failure() != first.failure()
+            }
+            WaitCondition::Down | WaitCondition::DownAndFinished | WaitCondition::Gone => false,
         }
     }
 }
@@ -127,7 +147,7 @@ mod tests {
         let started = [&up[..], &restarted].concat();
         check_after(&first, &now, &now, &started);
         check(&unsupervised(first), &first, &started);
-        check(&snapshot(2, 0, DOWN, None), &now, &again);
+        check(&snapshot(2, 0, DOWN, None), &now, &started);
         check(&first, &first, &up);
     }
 
@@ -146,6 +166,25 @@ mod tests {
         check(&first, &at(0, "ready"), &[]);
         let restarted = snapshot(2, 8, UP, Some("starting"));
         check_after(&first, &restarted, &restarted, &[Up, Restarted]);
+    }
+
+    #[test]
+    fn failure_counts_after_first_snapshot() {
+        let at = |seconds, pid, state| snapshot(seconds, pid, UP, Some(state));
+        let (up, failed, again) = (at(1, 7, "up"), at(2, 0, "failed"), at(3, 0, "failed"));
+        for condition in [Up, UpAndReady, Restarted, RestartedAndReady] {
+            assert!(condition.has_failed(&up, &failed));
+            assert!(condition.has_failed(&up, &unsupervised(failed)));
+            assert!(condition.has_failed(&failed, &again));
+            assert!(!condition.has_failed(&failed, &failed));
+            assert!(!condition.has_failed(&unsupervised(failed), &failed));
+            assert!(!condition.has_failed(&up, &at(2, 0, "delay")));
+            // supervise has not renamed the record yet.
+            assert!(!condition.has_failed(&up, &at(1, 7, "failed")));
+        }
+        for condition in [Down, DownAndFinished, Gone] {
+            assert!(!condition.has_failed(&up, &failed));
+        }
     }
 
     #[test]

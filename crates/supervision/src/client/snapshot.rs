@@ -115,6 +115,13 @@ impl ServiceSnapshot {
         }
     }
 
+    /// The time of a permanent failure: the end of the last run.
+    pub(super) fn failure(&self) -> Option<Label> {
+        let record = self.record?;
+        let has_failed = record.status.pid.is_none() && record.state() == ServiceState::Failed;
+        has_failed.then_some(record.status.since)
+    }
+
     /// Whether a service that is up has reported readiness, or never does.
     pub(super) fn is_ready(&self) -> bool {
         self.state() != Some(ServiceState::Starting)

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
@@ -42,6 +42,9 @@ pub enum WaitOutcome<'a> {
     Reached,
     /// The deadline passed.
     TimedOut,
+    /// The condition is out of reach: the service of this directory has failed
+    /// during the wait.
+    Failed(&'a CStr),
     /// The condition is out of reach: the supervise of this directory has
     /// exited, or the directory was removed.
     Unreachable(&'a CStr),
@@ -62,57 +65,107 @@ pub enum WaitError<'a> {
     Read(&'a CStr, StatusError),
 }
 
-/// Waits until the services in `directories` reach the condition, or until the
-/// deadline. Changes the current directory.
-///
-/// # Errors
-/// A directory that is no service, or that cannot be watched or read.
-pub fn wait<'a>(
-    directories: &[&'a CStr],
+/// A wait for the services in some directories. Changes the current directory.
+#[derive(Debug)]
+pub struct ServiceWait<'a> {
+    services: Vec<Option<PendingService<'a>>>,
+    watches: Watches,
+    /// The services to check.
+    dirty: Vec<usize>,
     condition: WaitCondition,
     mode: WaitMode,
-    deadline: Option<Instant>,
-) -> Result<WaitOutcome<'a>, WaitError<'a>> {
-    // Each service needs a descriptor.
-    DescriptorLimit::read().raise();
-    let services = directories
-        .iter()
-        .map(|name| PendingService::open(name).map(Some));
-    let mut services = services.collect::<Result<Vec<_>, _>>()?;
-    let mut watches = Watches {
-        inotify: new_inotify().map_err(WaitError::Inotify)?,
-        services: HashMap::new(),
-    };
-    let mut dirty: Vec<usize> = (0..services.len()).collect();
-    let mut last_unreachable = None;
-    loop {
-        for index in dirty {
-            let Some(slot) = services.get_mut(index) else {
-                continue;
-            };
-            let Some(service) = slot else { continue };
-            service.watch(&mut watches, index)?;
-            match (service.check(condition)?, mode) {
-                (Progress::Waiting, _) => {}
-                (Progress::Reached, WaitMode::All) => *slot = None,
-                (Progress::Reached, WaitMode::One) => return Ok(WaitOutcome::Reached),
-                (Progress::Unreachable, WaitMode::All) => {
-                    return Ok(WaitOutcome::Unreachable(service.name));
-                }
-                (Progress::Unreachable, WaitMode::One) => {
-                    last_unreachable = Some(service.name);
-                    *slot = None;
-                }
+}
+
+impl<'a> ServiceWait<'a> {
+    /// Opens the directories, and raises the soft limit on descriptors.
+    ///
+    /// # Errors
+    /// A directory that cannot be entered, or a lack of inotify descriptors.
+    pub fn open(
+        directories: &[&'a CStr],
+        condition: WaitCondition,
+        mode: WaitMode,
+    ) -> Result<Self, WaitError<'a>> {
+        // Each service needs a descriptor.
+        DescriptorLimit::read().raise();
+        let services = directories
+            .iter()
+            .map(|name| PendingService::open(name).map(Some));
+        let services = services.collect::<Result<Vec<_>, _>>()?;
+        Ok(ServiceWait {
+            dirty: (0..services.len()).collect(),
+            services,
+            watches: Watches {
+                inotify: new_inotify().map_err(WaitError::Inotify)?,
+                services: HashMap::new(),
+            },
+            condition,
+            mode,
+        })
+    }
+
+    /// Adds the watches and reads the first snapshots. Starts, exits and failures
+    /// count from now on; a state counts in [`ServiceWait::finish`].
+    ///
+    /// # Errors
+    /// A directory that is no service, or that cannot be watched or read.
+    pub fn observe(&mut self) -> Result<(), WaitError<'a>> {
+        for (index, service) in self.services.iter_mut().flatten().enumerate() {
+            service.watch(&mut self.watches, index)?;
+            service.read()?;
+        }
+        Ok(())
+    }
+
+    /// Blocks until `other` can be read, or until the deadline; a signal or a
+    /// change of a service may end the call earlier. Notes the exits of
+    /// supervises.
+    pub fn note_exits(&mut self, other: BorrowedFd<'_>, deadline: Option<Instant>) {
+        wait_readable(&[self.watches.inotify.as_fd(), other], deadline);
+        for index in self.watches.take_dirty(&mut self.services) {
+            if let Some(Some(service)) = self.services.get(index) {
+                // `finish` repeats a failed call.
+                let _ = service.watch(&mut self.watches, index);
             }
         }
-        if services.iter().all(Option::is_none) {
-            return Ok(last_unreachable.map_or(WaitOutcome::Reached, WaitOutcome::Unreachable));
+    }
+
+    /// Waits until the services reach the condition, or until the deadline.
+    ///
+    /// # Errors
+    /// A directory that is no service, or that cannot be watched or read.
+    pub fn finish(mut self, deadline: Option<Instant>) -> Result<WaitOutcome<'a>, WaitError<'a>> {
+        let mut last_loss = None;
+        loop {
+            for index in std::mem::take(&mut self.dirty) {
+                let Some(slot) = self.services.get_mut(index) else {
+                    continue;
+                };
+                let Some(service) = slot else { continue };
+                service.watch(&mut self.watches, index)?;
+                let loss = match service.check(self.condition)? {
+                    Progress::Waiting => continue,
+                    Progress::Reached => None,
+                    Progress::Failed => Some(WaitOutcome::Failed(service.name)),
+                    Progress::Unreachable => Some(WaitOutcome::Unreachable(service.name)),
+                };
+                match (loss, self.mode) {
+                    (None, WaitMode::All) => {}
+                    (None, WaitMode::One) => return Ok(WaitOutcome::Reached),
+                    (Some(loss), WaitMode::All) => return Ok(loss),
+                    (Some(loss), WaitMode::One) => last_loss = Some(loss),
+                }
+                *slot = None;
+            }
+            if self.services.iter().all(Option::is_none) {
+                return Ok(last_loss.unwrap_or(WaitOutcome::Reached));
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(WaitOutcome::TimedOut);
+            }
+            wait_readable(&[self.watches.inotify.as_fd()], deadline);
+            self.dirty = self.watches.take_dirty(&mut self.services);
         }
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Ok(WaitOutcome::TimedOut);
-        }
-        wait_readable(&[watches.inotify.as_fd()], deadline);
-        dirty = watches.take_dirty(&mut services);
     }
 }
 
@@ -129,6 +182,7 @@ const ENTRIES: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_ONLYDIR);
 
 /// The watches, each with the indices of its services.
+#[derive(Debug)]
 struct Watches {
     inotify: Inotify,
     services: HashMap<WatchDescriptor, Vec<usize>>,
@@ -197,6 +251,7 @@ struct PendingService<'a> {
 /// The result of a check.
 enum Progress {
     Reached,
+    Failed,
     Unreachable,
     Waiting,
 }
@@ -227,9 +282,9 @@ impl<'a> PendingService<'a> {
         watch(watches).map_err(|error| WaitError::Watch(self.name, error))
     }
 
-    /// Checks the service in the current directory, which [`PendingService::watch`]
-    /// has entered.
-    fn check(&mut self, condition: WaitCondition) -> Result<Progress, WaitError<'a>> {
+    /// Reads the service in the current directory, which [`PendingService::watch`]
+    /// has entered: the first, the last and the new snapshot.
+    fn read(&mut self) -> Result<[ServiceSnapshot; 3], WaitError<'a>> {
         let snapshot = ServiceSnapshot::read();
         let mut now = snapshot.map_err(|error| WaitError::Read(self.name, error))?;
         if self.before.is_none() && !now.supervised && !is_service() {
@@ -238,11 +293,19 @@ impl<'a> PendingService<'a> {
         now.supervised &= !self.exited;
         let (first, last) = self.before.unwrap_or((now, now));
         self.before = Some((first, now));
+        Ok([first, last, now])
+    }
+
+    /// Checks the service in the current directory, as [`PendingService::read`].
+    fn check(&mut self, condition: WaitCondition) -> Result<Progress, WaitError<'a>> {
+        let [first, last, now] = self.read()?;
         let exited = self.exited || (last.supervised && !now.supervised);
         let removed =
             descriptor_status(self.directory.as_fd()).is_ok_and(|status| status.nlink() == 0);
         Ok(if condition.holds(&first, &last, &now) {
             Progress::Reached
+        } else if condition.has_failed(&first, &now) {
+            Progress::Failed
         } else if exited || removed {
             Progress::Unreachable
         } else {

@@ -3,6 +3,8 @@
 
 #![cfg_attr(not(test), no_main)]
 
+mod command;
+
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
@@ -11,11 +13,13 @@ use cli::options::{flag, value};
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::number;
 use nix::errno::Errno;
-use supervision::client::{WaitCondition, WaitError, WaitMode, WaitOutcome, wait};
+use supervision::client::{ServiceWait, WaitCondition, WaitError, WaitMode, WaitOutcome};
+
+use command::Command;
 
 pub(crate) static SVWAIT: Program = Program {
     name: "svwait",
-    usage: "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ...",
+    usage: "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ... [-- program ...]",
     options: &[
         flag(b'u', "wait until up"),
         flag(b'U', "wait until up and ready"),
@@ -32,6 +36,8 @@ pub(crate) static SVWAIT: Program = Program {
 
 /// The maximum of -t in milliseconds: 49 days.
 const MAX_TIMEOUT: u64 = u32::MAX as u64;
+/// The exit code after a permanent failure, as of s6-svwait.
+const SERVICE_FAILED: Exit = Exit::Code(1);
 /// The exit code after the timeout, as of s6-svwait.
 const TIMED_OUT: Exit = Exit::Code(99);
 /// The exit code after the end of a supervise, as of s6-svwait.
@@ -58,20 +64,42 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             _ => milliseconds = parse_timeout(value)?,
         }
     }
-    if options.operands().is_empty() {
-        return Err(SVWAIT.usage());
-    }
+    let (dirs, argv) = split(options.operands()).ok_or_else(|| SVWAIT.usage())?;
     let deadline = match milliseconds {
         0 => None,
         limit => Instant::now().checked_add(Duration::from_millis(limit)),
     };
-    match wait(options.operands(), condition, mode, deadline).map_err(failure)? {
+    let command = argv.map(Command::new).transpose()?;
+    let mut wait = ServiceWait::open(dirs, condition, mode).map_err(failure)?;
+    if let Some(command) = &command {
+        wait.observe().map_err(failure)?;
+        match command.run(&mut wait, deadline)? {
+            Exit::Success => {}
+            exit => return Ok(exit),
+        }
+    }
+    match wait.finish(deadline).map_err(failure)? {
         WaitOutcome::Reached => Ok(Exit::Success),
-        WaitOutcome::TimedOut => Err(fatal(TIMED_OUT, "timed out")),
+        WaitOutcome::TimedOut => Err(timed_out()),
+        WaitOutcome::Failed(dir) => Err(fatal(SERVICE_FAILED, text![dir, " has failed"])),
         WaitOutcome::Unreachable(dir) => Err(fatal(
             SUPERVISE_EXITED,
             text!["supervise of ", dir, " has ended"],
         )),
+    }
+}
+
+/// Directories and the words of a program.
+type Operands<'a> = (&'a [&'static CStr], Option<&'a [&'static CStr]>);
+
+/// Splits the operands at the first `--`. None without a directory, or without
+/// a program after `--`.
+fn split<'a>(operands: &'a [&'static CStr]) -> Option<Operands<'a>> {
+    let mut parts = operands.splitn(2, |word| *word == c"--");
+    let dirs = parts.next().filter(|dirs| !dirs.is_empty())?;
+    match parts.next() {
+        Some([]) => None,
+        argv => Some((dirs, argv)),
     }
 }
 
@@ -90,6 +118,10 @@ fn fatal(exit: Exit, problem: impl AsRef<[u8]>) -> Failure {
         exit,
         ..SVWAIT.fatal_msg(problem)
     }
+}
+
+fn timed_out() -> Failure {
+    fatal(TIMED_OUT, "timed out")
 }
 
 fn failure(error: WaitError<'_>) -> Failure {
