@@ -11,6 +11,10 @@ ours_on_theirs!(
     unreadable_state_is_reported,
     inaccessible_service_is_unknown,
     colours_are_for_terminals,
+    wide_names_keep_the_columns,
+    terminal_without_utf8_gets_escapes,
+    service_directory_is_shown_with_a_warning,
+    service_directory_with_services_is_scanned,
 );
 
 /// A service with a logger, a service that is down, and a service without
@@ -331,4 +335,145 @@ fn colours_are_for_terminals(sandbox: &Sandbox) {
         "{}",
         on_terminal("NO_COLOR=1")
     );
+}
+
+/// The columns of a terminal before the state of each row, for names whose
+/// widths are known.
+fn starts_of_states(text: &str, names: &[(&str, usize)]) -> Vec<usize> {
+    let start = |(name, width): &(&str, usize)| {
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        let rest = lines.next().unwrap_or_else(|| panic!("{name} in {text}"));
+        width + rest.len() - rest.trim_start_matches(' ').len()
+    };
+    names.iter().map(start).collect()
+}
+
+fn wide_names_keep_the_columns(sandbox: &Sandbox) {
+    let names = [
+        ("web", 3),
+        ("\u{65e5}\u{672c}\u{8a9e}", 6),
+        ("e\u{301}te\u{301}", 3),
+        (
+            "\u{30ed}\u{30b0}\u{53ce}\u{96c6}\u{30b5}\u{30fc}\u{30d0}",
+            14,
+        ),
+        ("\u{1f4e6}", 2),
+        ("\u{1f469}\u{200d}\u{1f4bb}", 2 + 12 + 2),
+    ];
+    for (name, _) in names {
+        sandbox.write(format!("scan/{name}/run"), "");
+    }
+    let shown = names.map(|(name, width)| (name.replace('\u{200d}', "\\xe2\\x80\\x8d"), width));
+    let shown = shown
+        .each_ref()
+        .map(|(name, width)| (name.as_str(), *width));
+    let text = sandbox.sh("svps scan").text();
+    assert_eq!(starts_of_states(&text, &shown), [18; 6], "{text}");
+    let header = text.lines().next().unwrap();
+    assert_eq!(header.find("STATE"), Some(18));
+    // A terminal of 36 columns leaves 12 to names.
+    let narrow = sandbox.sh(
+        "LC_ALL=C.UTF-8 TERM=dumb script -qec 'stty cols 36; exec svps scan' /dev/null </dev/null",
+    );
+    let cut = [
+        ("web", 3),
+        ("\u{65e5}\u{672c}\u{8a9e}", 6),
+        ("\u{30ed}\u{30b0}\u{53ce}\u{96c6}\u{30b5}~", 11),
+        ("\u{1f469}\\xe2\\x80\\~", 12),
+    ];
+    let text = narrow.text();
+    assert_eq!(starts_of_states(&text, &cut), [14; 4], "{text}");
+}
+
+fn terminal_without_utf8_gets_escapes(sandbox: &Sandbox) {
+    sandbox.write("scan/\u{e4}/run", "");
+    let on_terminal = |locale: &str| {
+        let script = "script -qec 'exec svps scan' /dev/null </dev/null | tail -n 1";
+        sandbox.sh(&format!("TERM=dumb {locale} {script}")).text()
+    };
+    let (plain, escaped) = ("\u{e4} ", "\\xc3\\xa4 ");
+    for (locale, name) in [
+        ("", plain),
+        ("LANG=de_DE.UTF-8", plain),
+        ("LC_ALL=C.utf8 LANG=C", plain),
+        ("LC_ALL= LC_CTYPE=en_US.UTF-8 LANG=C", plain),
+        ("LANG=C", escaped),
+        ("LC_ALL=POSIX LANG=C.UTF-8", escaped),
+        ("LC_CTYPE=de_DE.ISO-8859-1", escaped),
+    ] {
+        let text = on_terminal(locale);
+        assert!(text.starts_with(name), "{locale}: {text}");
+    }
+    // Other output has UTF-8 in any locale.
+    for options in ["", "-j"] {
+        let text = sandbox.sh(&format!("LC_ALL=C svps {options} scan")).text();
+        assert!(text.contains('\u{e4}'), "{text}");
+    }
+}
+
+fn service_directory_is_shown_with_a_warning(sandbox: &Sandbox) {
+    let _svscan = three(sandbox);
+    let warning =
+        |dir: &str| format!("svps: warning: {dir} is a service directory, not a scan directory\n");
+    for (script, dir) in [
+        ("svps scan/a", "scan/a"),
+        ("svps scan/a//", "scan/a//"),
+        ("cd scan/a; svps", "."),
+        ("cd scan/a/log; svps ..", ".."),
+        ("svps scan/a/.", "scan/a/."),
+    ] {
+        let outcome = sandbox.sh(script);
+        assert_eq!(outcome.code(), Some(0));
+        assert_eq!(outcome.error_text(), warning(dir));
+        let rows = ["a up N N - - N N", "log up N N - - N N"];
+        assert_eq!(words(&outcome.text())[1..], rows, "{outcome:?}");
+    }
+    // Other directories in a service are no services.
+    sandbox
+        .sh("mkdir -p scan/b/data/run scan/b/env; >scan/b/env/HOME; ln -s scan/b link")
+        .succeeds();
+    for (dir, name) in [("scan/b", "b"), ("link", "link"), ("scan/a/log", "log")] {
+        let outcome = sandbox.sh(&format!("svps -j {dir}"));
+        assert_eq!(outcome.error_text(), warning(dir));
+        let text = outcome.text();
+        let first = text.lines().next().unwrap();
+        let start = format!("{{\"name\":\"{name}\",\"logger\":false,\"supervised\":true,");
+        assert!(first.starts_with(&start), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+    // Without run, a FIFO of supervise shows that the directory is a service.
+    sandbox.sh("rm scan/b/run").succeeds();
+    let outcome = sandbox.sh("svps scan/b");
+    assert_eq!(outcome.error_text(), warning("scan/b"));
+    assert_eq!(words(&outcome.text())[1..], ["b down - N - - - -"]);
+    // The warning escapes names, too.
+    sandbox
+        .sh(r#"mkdir "$(printf 'x\033')"; >"$(printf 'x\033')/run"; svps x*"#)
+        .is(
+            0,
+            "SERVICE  STATE         PID  FOR  RESTARTS  EXIT  PRIVATE  RSS\n\
+         x\\x1b    unsupervised    -    -         -  -           -    -\n",
+            warning("x\\x1b"),
+        );
+}
+
+fn service_directory_with_services_is_scanned(sandbox: &Sandbox) {
+    // A service may run svscan in its own directory.
+    sandbox
+        .sh("mkdir -p s/log s/a; >s/run; >s/log/run; >s/a/run")
+        .succeeds();
+    let outcome = sandbox.sh("svps s");
+    assert_eq!(outcome.error_text(), "");
+    let rows = ["a", "log"].map(|name| format!("{name} unsupervised - - - - - -"));
+    assert_eq!(words(&outcome.text())[1..], rows);
+    // Services may have the names of the files of a service.
+    sandbox
+        .sh("mkdir -p t/run t/supervise t/ok; >t/run/run; >t/supervise/run; >t/ok/run")
+        .succeeds();
+    let outcome = sandbox.sh("svps t");
+    assert_eq!(outcome.error_text(), "");
+    let rows = ["ok", "run", "supervise"].map(|name| format!("{name} unsupervised - - - - - -"));
+    assert_eq!(words(&outcome.text())[1..], rows);
+    // Nor is a directory of files a service.
+    sandbox.sh("mkdir u; >u/file; svps u | wc -l").prints("1\n");
 }

@@ -5,10 +5,12 @@
 mod json;
 mod row;
 mod services;
+mod shown;
 mod table;
 
 use std::ffi::CStr;
 use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
 
 use cli::errno::errno_message;
 use cli::options::flag;
@@ -16,11 +18,12 @@ use cli::text::print;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
 use unix::start;
-use unix::stdio::{STDOUT, columns};
+use unix::stdio::{STDERR, STDOUT, columns};
 
 use json::json;
-use services::read_services;
-use table::{escape_for_terminal, table};
+use services::{Services, read_services};
+use shown::{Charset, escape};
+use table::{Output, table};
 
 pub(crate) static SVPS: Program = Program {
     name: "svps",
@@ -41,22 +44,45 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         [scandir] => scandir,
         _ => return Err(SVPS.usage()),
     };
-    let rows = read_services(scandir, |name, error| {
+    let on_stderr = charset(STDERR);
+    let found = read_services(scandir, |name, error| {
         let (file, errno) = error.file();
         let cause = errno.map_or("bad format", errno_message);
         let slash = if file.is_empty() { "" } else { "/" };
-        let name = escape_for_terminal(name.to_bytes());
+        let name = escape(name.to_bytes(), on_stderr);
         SVPS.warn_msg(text!["unable to read ", name, slash, file, ": ", cause]);
     })
     .map_err(|error| SVPS.fatal(text!["unable to read ", scandir], error))?;
+    let rows = match found {
+        Services::Scanned(rows) => rows,
+        Services::Single(rows) => {
+            let name = escape(scandir.to_bytes(), on_stderr);
+            SVPS.warn_msg(text![name, " is a service directory, not a scan directory"]);
+            rows
+        }
+    };
     let now = Label::now();
     let output = if as_json {
         json(&rows, now)
     } else {
-        table(&rows, now, colours(), columns(STDOUT))
+        let output = Output {
+            colours: colours(),
+            charset: charset(STDOUT),
+            width: columns(STDOUT),
+        };
+        table(&rows, now, output)
     };
     print(output.as_bytes()).map_err(|error| SVPS.fatal("unable to write output", error))?;
     Ok(Exit::Success)
+}
+
+/// The charset of a terminal. Other output is not for display, and has UTF-8.
+fn charset(output: BorrowedFd<'_>) -> Charset {
+    if !output.is_terminal() {
+        return Charset::Unicode;
+    }
+    let names = [&b"LC_ALL"[..], b"LC_CTYPE", b"LANG"];
+    Charset::of_locale(names.map(start::variable))
 }
 
 /// Whether the output has colours: on a terminal other than `dumb`, unless

@@ -2,27 +2,38 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 use daemontools_core::names;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, SysconfVar, fchdir, read, sysconf};
+use nix::unistd::{Pid, SysconfVar, fchdir, getcwd, read, sysconf};
 use supervision::client::{ClientError, Operation, ServiceSnapshot, StatusError};
 use unix::cwd::open_directory;
-use unix::file::open_read;
+use unix::file::{open_read, status};
 use unix::process::proc_path;
 
 use super::row::{Memory, Row};
 
-/// The rows of the services in `scandir`, sorted by name. `report` gets each
-/// directory that cannot be read, relative to `scandir`. Changes the current
-/// directory. Errors: as open(2) and readdir(3).
+/// The services of a directory.
+pub(crate) enum Services {
+    /// Those in a scan directory, sorted by name.
+    Scanned(Vec<Row>),
+    /// The directory itself, which is a service directory.
+    Single(Vec<Row>),
+}
+
+/// The services of a directory. `report` gets each directory that cannot be
+/// read, relative to `scandir`. Changes the current directory. Errors: as
+/// open(2) and readdir(3).
 pub(crate) fn read_services(
     scandir: &CStr,
-    mut report: impl FnMut(&CStr, StatusError),
-) -> Result<Vec<Row>, Errno> {
+    report: impl FnMut(&CStr, StatusError),
+) -> Result<Services, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut directory = Dir::open(scandir, flags, Mode::empty())?;
     let mut names = Vec::new();
@@ -37,38 +48,96 @@ pub(crate) fn read_services(
             names.push(name.to_owned());
         }
     }
+    let mut reader = Reader {
+        report,
+        page_size: page_size(),
+        rows: Vec::new(),
+    };
+    if fchdir(&directory).is_ok() && is_service(c".") && !contains_services(&names) {
+        reader.read(&directory, c".", &last_name(scandir));
+        return Ok(Services::Single(reader.rows));
+    }
     names.sort_unstable();
-    let page_size = page_size();
-    let mut rows = Vec::new();
     for name in names {
-        let mut add =
-            |logger: bool, path: &CStr, snapshot: Result<ServiceSnapshot, StatusError>| {
-                let snapshot = snapshot.map_err(|error| report(path, error)).ok();
-                let mut row = Row {
-                    name: name.to_bytes().to_owned(),
-                    logger,
-                    snapshot,
-                    memory: None,
-                };
-                row.memory = row.pid().and_then(|pid| memory(pid, page_size));
-                rows.push(row);
-            };
-        let service = match enter(&directory, &name) {
+        reader.read(&directory, &name, &name);
+    }
+    Ok(Services::Scanned(reader.rows))
+}
+
+/// Whether an entry of the current directory is a service directory: it has
+/// `run`, or a supervise has run there. In a scan directory, services may have
+/// these names.
+fn is_service(name: &CStr) -> bool {
+    let type_of = |file: &CStr| {
+        let path = CString::new([name.to_bytes(), b"/", file.to_bytes()].concat()).ok()?;
+        Some(status(path.as_c_str()).ok()?.file_type())
+    };
+    type_of(names::RUN).is_some_and(|of_run| !of_run.is_dir())
+        || type_of(names::OK).is_some_and(|of_ok| of_ok.is_fifo())
+}
+
+/// Whether a service directory, the current one, is a scan directory, too. The
+/// logger is a part of the service.
+fn contains_services(names: &[CString]) -> bool {
+    let mut others = names.iter().filter(|name| name.as_c_str() != names::LOG);
+    others.any(|name| is_service(name))
+}
+
+/// The last name in the path of the current directory. If the path ends with
+/// `.` or `..`, or has no name: the name of the directory itself.
+fn last_name(path: &CStr) -> CString {
+    let is_name = |name: &&[u8]| !name.is_empty();
+    let last = path.to_bytes().split(|&byte| byte == b'/').rfind(is_name);
+    match last {
+        Some(b"." | b"..") | None => {}
+        Some(name) => return CString::new(name).unwrap_or_default(),
+    }
+    let path = getcwd().ok();
+    let name = path.as_deref().and_then(Path::file_name);
+    let name = name.and_then(|name| CString::new(name.as_bytes()).ok());
+    name.unwrap_or_else(|| c".".to_owned())
+}
+
+struct Reader<R> {
+    report: R,
+    page_size: u64,
+    rows: Vec<Row>,
+}
+
+impl<R: FnMut(&CStr, StatusError)> Reader<R> {
+    /// Adds the rows of a service, shown as `name`, and of its logger.
+    fn read(&mut self, parent: impl AsFd, entry: &CStr, name: &CStr) {
+        let service = match enter(parent, entry) {
             Ok(Some(service)) => service,
-            Ok(None) => continue,
-            Err(error) => {
-                add(false, &name, Err(error));
-                continue;
-            }
+            Ok(None) => return,
+            Err(error) => return self.add(false, name, name, Err(error)),
         };
-        add(false, &name, ServiceSnapshot::read());
+        self.add(false, name, name, ServiceSnapshot::read());
         if let Some(logger) = enter(&service, names::LOG).transpose() {
             let path = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
             let path = CString::new(path).unwrap_or_default();
-            add(true, &path, logger.and_then(|_| ServiceSnapshot::read()));
+            let snapshot = logger.and_then(|_| ServiceSnapshot::read());
+            self.add(true, name, &path, snapshot);
         }
     }
-    Ok(rows)
+
+    fn add(
+        &mut self,
+        logger: bool,
+        name: &CStr,
+        path: &CStr,
+        snapshot: Result<ServiceSnapshot, StatusError>,
+    ) {
+        let snapshot = snapshot.map_err(|error| (self.report)(path, error)).ok();
+        let mut row = Row {
+            name: name.to_bytes().to_owned(),
+            logger,
+            snapshot,
+            memory: None,
+        };
+        row.memory = row.pid().and_then(|pid| memory(pid, self.page_size));
+        self.rows.push(row);
+    }
 }
 
 /// Enters a directory in another one; None if there is none, and so no service.

@@ -6,6 +6,7 @@ use daemontools_core::label::Label;
 use nix::sys::signal::Signal;
 
 use super::row::{Row, Severity};
+use super::shown::{Charset, escape, shorten, width};
 
 /// The columns, and whether they are right-aligned. A narrow terminal drops the
 /// last ones.
@@ -23,10 +24,10 @@ const COLUMNS: [(&str, bool); 8] = [
 /// The number of columns that are never dropped.
 const REQUIRED_COLUMNS: usize = 4;
 
-/// The characters to which a name may be cut for another column.
+/// The width to which a name may be cut for another column.
 const SHORT_NAME: usize = 24;
 
-/// The characters to which a name may be cut for a required column.
+/// The width to which a name may be cut for a required column.
 const SHORTEST_NAME: usize = 8;
 
 /// The colour of a row. Of the eight colours, red and magenta are readable on
@@ -42,30 +43,41 @@ fn colour(severity: Severity) -> &'static str {
 const BOLD: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";
 
-/// The table, with or without colours. It fits `width` characters, unless the
-/// required columns are wider. Default: no limit.
-pub(crate) fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize>) -> String {
+/// The properties of the output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    /// Whether rows have colours.
+    pub(crate) colours: bool,
+    /// The characters that the output shows.
+    pub(crate) charset: Charset,
+    /// The width in columns of a terminal. Default: no limit.
+    pub(crate) width: Option<usize>,
+}
+
+/// The table. It fits the width of the output, unless the required columns are
+/// wider.
+pub(crate) fn table(rows: &[Row], now: Label, output: Output) -> String {
     let titles = COLUMNS.map(|(title, _)| title.to_owned());
     let mut lines = vec![(titles, BOLD)];
     lines.extend(
         rows.iter()
-            .map(|row| (cells(row, now), colour(row.state(now).1))),
+            .map(|row| (cells(row, now, output.charset), colour(row.state(now).1))),
     );
-    let number = fit_columns(&mut lines, width.unwrap_or(usize::MAX));
+    let number = fit_columns(&mut lines, output.width.unwrap_or(usize::MAX));
     let widths = widths(&lines);
     let mut text = String::new();
     for (cells, colour) in &lines {
         let mut line = String::new();
-        for ((cell, (_, right)), width) in cells.iter().zip(COLUMNS).zip(widths).take(number) {
-            // Writing to a String cannot fail.
-            let _ = if right {
-                write!(line, "{cell:>width$}  ")
+        for ((cell, (_, right)), widest) in cells.iter().zip(COLUMNS).zip(widths).take(number) {
+            let padding = " ".repeat(widest.saturating_sub(width(cell)));
+            line.extend(if right {
+                [&padding, cell, "  "]
             } else {
-                write!(line, "{cell:<width$}  ")
-            };
+                [cell, &padding, "  "]
+            });
         }
         let (on, off) = match *colour {
-            colour if colours && !colour.is_empty() => (colour, PLAIN),
+            colour if output.colours && !colour.is_empty() => (colour, PLAIN),
             _ => ("", ""),
         };
         let _ = writeln!(text, "{on}{}{off}", line.trim_end());
@@ -76,7 +88,7 @@ pub(crate) fn table(rows: &[Row], now: Label, colours: bool, width: Option<usize
 /// A line of the table, and its escape sequence.
 type Line = ([String; COLUMNS.len()], &'static str);
 
-/// Cuts the names to fit `width` characters; the number of columns that fit.
+/// Cuts the names to fit `width`; the number of columns that fit.
 fn fit_columns(lines: &mut [Line], width: usize) -> usize {
     let widths = widths(lines);
     let [longest, ..] = widths;
@@ -92,33 +104,25 @@ fn fit_columns(lines: &mut [Line], width: usize) -> usize {
     number
 }
 
-/// Cuts a name to `max` characters, with `~` at the end.
-fn shorten(name: &mut String, max: usize) {
-    if name.chars().count() > max {
-        *name = name.chars().take(max.saturating_sub(1)).collect();
-        name.push('~');
-    }
-}
-
-/// The widths of the columns, in characters.
+/// The widths of the columns.
 fn widths(lines: &[Line]) -> [usize; COLUMNS.len()] {
     let mut widths = [0; COLUMNS.len()];
     for (cells, _) in lines {
-        for (width, cell) in widths.iter_mut().zip(cells) {
-            *width = cell.chars().count().max(*width);
+        for (widest, cell) in widths.iter_mut().zip(cells) {
+            *widest = width(cell).max(*widest);
         }
     }
     widths
 }
 
-fn cells(row: &Row, now: Label) -> [String; COLUMNS.len()] {
+fn cells(row: &Row, now: Label, charset: Charset) -> [String; COLUMNS.len()] {
     let state = row.record().and_then(|record| record.state_file);
     let signal = state.and_then(|state| state.signal).map(signal_name);
     let code = state.and_then(|state| state.exit_code);
     let name = if row.logger {
         "  log".to_owned()
     } else {
-        escape_for_terminal(&row.name)
+        escape(&row.name, charset)
     };
     [
         name,
@@ -135,35 +139,6 @@ fn cells(row: &Row, now: Label) -> [String; COLUMNS.len()] {
 /// The value; a dash if unknown.
 fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
-/// A name with `\xNN` for bytes that are not UTF-8, and for control and
-/// invisible characters.
-pub(crate) fn escape_for_terminal(name: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in name.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() || is_invisible(character) {
-                escape(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes());
-            } else {
-                text.push(character);
-            }
-        }
-        escape(&mut text, chunk.invalid());
-    }
-    text
-}
-
-/// Whether a character is invisible, or changes the direction of others.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-}
-
-fn escape(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(text, "\\x{byte:02x}");
-    }
 }
 
 fn signal_name(number: u8) -> String {
@@ -230,6 +205,15 @@ mod tests {
         ]
     }
 
+    fn plain(rows: &[Row], width: Option<usize>) -> String {
+        let output = Output {
+            colours: false,
+            charset: Charset::Unicode,
+            width,
+        };
+        table(rows, Label::from_unix(NOW, 0), output)
+    }
+
     const TABLE: &str = "\
 SERVICE  STATE         PID    FOR  RESTARTS  EXIT     PRIVATE  RSS
 web      ready          17  1d03h         2  SIGKILL      52K  20M
@@ -240,16 +224,14 @@ gone     unsupervised    -      -         -  -              -    -
 
     #[test]
     fn table_has_a_row_for_each_service() {
-        let now = Label::from_unix(NOW, 0);
-        assert_eq!(table(&rows(), now, false, None), TABLE);
-        assert_eq!(table(&rows(), now, false, Some(67)), TABLE);
+        assert_eq!(plain(&rows(), None), TABLE);
+        assert_eq!(plain(&rows(), Some(67)), TABLE);
     }
 
     #[test]
     fn narrow_table_drops_last_columns() {
-        let now = Label::from_unix(NOW, 0);
         let first = |width| {
-            let text = table(&rows(), now, false, Some(width));
+            let text = plain(&rows(), Some(width));
             text.lines().next().unwrap().split_whitespace().count()
         };
         assert_eq!([first(80), first(60), first(50), first(10)], [8, 6, 5, 4]);
@@ -257,22 +239,54 @@ gone     unsupervised    -      -         -  -              -    -
 
     #[test]
     fn narrowest_table_cuts_names() {
-        let now = Label::from_unix(NOW, 0);
         let rows = [row(b"a-very-long-name", false, 3, 7, b'u', "")];
         let lines = "SERVICE      STATE  PID  FOR\na-very-lon~  up       7   3s\n";
-        assert_eq!(table(&rows, now, false, Some(28)), lines);
+        assert_eq!(plain(&rows, Some(28)), lines);
         let lines = "SERVICE   STATE  PID  FOR\na-very-~  up       7   3s\n";
-        assert_eq!(table(&rows, now, false, Some(1)), lines);
+        assert_eq!(plain(&rows, Some(1)), lines);
         // One long name does not drop columns of all rows.
         let rows = [row(&[b'n'; 100], false, 3, 7, b'u', "")];
-        let text = table(&rows, now, false, Some(80));
+        let text = plain(&rows, Some(80));
         let longest = text.lines().map(str::len).max();
         assert_eq!((longest, text.contains("RSS")), (Some(80), true), "{text}");
     }
 
+    /// The columns of a terminal before a word, in each line that has it.
+    fn starts_of(word: &str, text: &str) -> Vec<usize> {
+        let before = |line: &str| line.find(word).map(|at| width(&line[..at]));
+        text.lines().filter_map(before).collect()
+    }
+
+    #[test]
+    fn columns_are_those_of_a_terminal() {
+        let names = [
+            "web",
+            "日本語",
+            "e\u{301}te\u{301}",
+            "ログ収集サーバ",
+            "📦",
+            "한",
+        ];
+        let rows = names.map(|name| row(name.as_bytes(), false, 3, 7, b'u', ""));
+        assert_eq!(starts_of(" up ", &plain(&rows, None)), [15; 6]);
+        let text = plain(&rows, Some(36));
+        assert_eq!(starts_of(" up ", &text), [15; 6], "{text}");
+        let text = plain(&rows, Some(27));
+        assert_eq!(starts_of(" up ", &text), [10; 6], "{text}");
+        assert!(text.contains("\nログ収集~  up"), "{text}");
+        let text = plain(&rows, Some(1));
+        assert_eq!(starts_of(" up ", &text), [8; 6], "{text}");
+        assert!(text.contains("\nログ収~  up"), "{text}");
+    }
+
     #[test]
     fn warning_and_critical_rows_have_colours() {
-        let text = table(&rows(), Label::from_unix(NOW, 0), true, None);
+        let output = Output {
+            colours: true,
+            charset: Charset::Unicode,
+            width: None,
+        };
+        let text = table(&rows(), Label::from_unix(NOW, 0), output);
         let colours = text.lines().map(|line| {
             let colour = line
                 .strip_prefix("\x1b[")
@@ -281,14 +295,6 @@ gone     unsupervised    -      -         -  -              -    -
             colour.map_or("", |(colour, _)| colour)
         });
         assert_eq!(colours.collect::<Vec<_>>(), ["1", "", "35", "1;31", "1;31"]);
-    }
-
-    #[test]
-    fn unprintable_bytes_are_escaped() {
-        assert_eq!(
-            escape_for_terminal(b"a\x1b[31m\n\xff\xc3\xa4\xc2\x9b\xe2\x80\xae"),
-            "a\\x1b[31m\\x0a\\xff\u{e4}\\xc2\\x9b\\xe2\\x80\\xae"
-        );
     }
 
     #[test]
