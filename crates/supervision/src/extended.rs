@@ -21,7 +21,7 @@ use unix::exec::PreparedExec;
 use unix::file;
 use unix::launch::{Launch, LaunchError};
 use unix::start::environment;
-use unix::stdio::STDERR;
+use unix::stdio::{STDERR, detach_stdin};
 
 use crate::directory::{ReplaceError, replace};
 use crate::machine::{Machine, Moment, RunExit};
@@ -152,8 +152,22 @@ impl<'a> Extended<'a> {
         let [code, signal, pid] = [code, signal, pid.to_string()].map(to_cstring);
         let arguments = [names::FINISH_PROGRAM, &code, &signal, &self.name, &pid];
         let program = PreparedExec::search(None, &arguments, &environment());
-        Launch::new(program).start(|error| {
-            self.warn(SuperviseWarning::Exec(names::FINISH_PROGRAM, error.errno()));
+        self.launch_beside_run(program, names::FINISH_PROGRAM)
+    }
+
+    /// Starts `finish` or `notify`, without the standard input of `run`: the
+    /// input of a logger is the log, of which no other program may read a line.
+    fn launch_beside_run(
+        &self,
+        program: PreparedExec<'_>,
+        name: &'static CStr,
+    ) -> Result<Pid, Errno> {
+        let prepare = || {
+            detach_stdin();
+            Ok(())
+        };
+        Launch::new(program).start_with(prepare, |error: LaunchError| {
+            self.warn(SuperviseWarning::Exec(name, error.errno()));
         })
     }
 
@@ -174,9 +188,7 @@ impl<'a> Extended<'a> {
             .chain(words.iter().map(CString::as_c_str))
             .collect();
         let program = PreparedExec::search(None, &arguments, &environment());
-        let started = Launch::new(program)
-            .start(|error| self.warn(SuperviseWarning::Exec(names::NOTIFY_PROGRAM, error.errno())));
-        if let Err(error) = started {
+        if let Err(error) = self.launch_beside_run(program, names::NOTIFY_PROGRAM) {
             self.warn(SuperviseWarning::NotifyFork(error));
         }
     }

@@ -1,7 +1,12 @@
 //! Descriptors 0, 1 and 2, without std's buffers and locks.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use crate::file::close_in_child;
 
 /// Standard input.
 // SAFETY: no owner in this program closes the descriptor. If it was closed
@@ -15,6 +20,20 @@ pub const STDOUT: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(1) };
 /// Standard error.
 // SAFETY: as for STDIN.
 pub const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(2) };
+
+/// In a child before exec: replaces standard input by `/dev/null`. If that cannot
+/// be opened, standard input is closed.
+///
+/// The child opens `/dev/null` itself, so that the parent, which may have no
+/// free descriptor, needs none.
+pub fn detach_stdin() {
+    let _ = close_in_child(STDIN);
+    // The lowest free number is that of standard input.
+    if let Ok(null) = open(c"/dev/null", OFlag::O_RDONLY, Mode::empty()) {
+        // The next program owns the descriptor.
+        let _ = null.into_raw_fd();
+    }
+}
 
 /// The width of a terminal in columns. None if the descriptor is not a terminal
 /// or the terminal reports no width.
