@@ -1,6 +1,7 @@
 mod boot;
 pub(crate) mod chain;
 mod chpst;
+mod descriptors;
 mod differences;
 mod envdir;
 mod envuidgid;

@@ -44,15 +44,20 @@ fn restarts_leak_no_descriptors_or_memory(sandbox: &Sandbox) {
     sandbox.wait_until("each service has restarted", || starts() >= 3 * SERVICES);
     let supervises = children(svscan.pid());
     assert_eq!(supervises.len(), SERVICES);
+    let processes: Vec<_> = supervises.iter().copied().chain([svscan.pid()]).collect();
     let usage = || -> Vec<_> {
         // While supervise writes its status, one more descriptor is open.
-        let at_rest = |pid| {
-            (0..10)
-                .map(|_| descriptors(pid))
-                .fold(usize::MAX, usize::min)
-        };
-        let of = |&pid| (at_rest(pid), memory(pid).unwrap());
-        supervises.iter().chain([&svscan.pid()]).map(of).collect()
+        let mut least = vec![usize::MAX; processes.len()];
+        let mut reads = 0;
+        sandbox.wait_until("the descriptors were read 20 times", || {
+            for (least, pid) in least.iter_mut().zip(&processes) {
+                *least = descriptors(*pid).min(*least);
+            }
+            reads += 1;
+            reads == 20
+        });
+        let memory = processes.iter().map(|pid| memory(*pid).unwrap());
+        least.into_iter().zip(memory).collect()
     };
     let (first, before) = (starts(), usage());
     let start = Instant::now();

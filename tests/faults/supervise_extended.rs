@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::{Running, SLEEPER, Sandbox, kill, ours};
 
-use super::{children, descriptors, is_zombie, record};
+use super::{children, descriptors, is_zombie, record, steady};
 
 ours!(
     notification_flood_does_not_block_commands,
@@ -176,7 +176,8 @@ fn restarts_leave_no_descriptors_and_zombies(sandbox: &Sandbox) {
             let want = record(sandbox, "s").map(|record| record[17]);
             want == Some(b'd') && children(supervise.pid()).is_empty()
         });
-        descriptors(supervise.pid())
+        // The record is there before supervise closes its file.
+        steady(sandbox, || descriptors(supervise.pid()))
     };
     sandbox.wait_until("run has started", || starts(sandbox) >= 1);
     let (before, first) = (stopped(), starts(sandbox));

@@ -46,3 +46,23 @@ pub fn columns(descriptor: impl AsFd) -> Option<usize> {
     let size = unsafe { size.assume_init() };
     (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::resource::{Resource, setrlimit};
+    use nix::unistd::read;
+
+    use super::*;
+    use crate::fork::fork;
+    use crate::wait::wait_for;
+
+    #[test]
+    fn empty_stdin_needs_no_free_descriptor() {
+        let child = fork(|| {
+            let limited = setrlimit(Resource::RLIMIT_NOFILE, 1, 1);
+            detach_stdin();
+            i32::from(limited.is_err() || read(STDIN, &mut [0; 9]) != Ok(0))
+        });
+        assert_eq!(wait_for(child.unwrap()).unwrap().code(), Some(0));
+    }
+}
