@@ -1,11 +1,13 @@
 //! The user and the groups of a program.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 
 use daemontools_core::number::{parse_decimal, scan_decimal};
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, getgrouplist, setgid, setgroups, setuid};
-use unix::account;
+use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgid, setgroups, setuid};
+
+use crate::name_service;
 
 /// An account of the name service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ impl Account {
     /// Looks up an account by name. Errors: the account does not exist, or the
     /// name service failed.
     pub fn look_up(name: &CStr) -> Result<Account, LookupError> {
-        let (uid, gid) = required(account::user(name))?;
+        let (uid, gid) = required(name_service::user(name))?;
         Ok(Account { uid, gid })
     }
 }
@@ -81,12 +83,12 @@ impl Identity {
     }
 
     /// The account of this name with all groups of which it is a member.
-    /// Errors: as getgrouplist(3).
+    /// Errors: as [`name_service::groups`].
     pub fn with_groups(account: Account, name: &CStr) -> Result<Identity, Errno> {
         Ok(Identity {
             uid: account.uid,
             gid: account.gid,
-            groups: getgrouplist(name, account.gid)?,
+            groups: name_service::groups(name, account.gid)?,
         })
     }
 
@@ -120,7 +122,7 @@ impl Identity {
         let account = Account::look_up(&names.next().unwrap_or_default())?;
         let groups = names
             .take(GROUPS)
-            .map(|name| required(account::group(&name)));
+            .map(|name| required(name_service::group(&name)));
         let groups: Vec<Gid> = groups.collect::<Result<_, _>>()?;
         Ok(match groups.first() {
             Some(&gid) => Identity {
@@ -157,10 +159,33 @@ impl Identity {
     /// Sets the supplementary groups, the group and the user of this process, in
     /// this order. Errors: the first failed call. Earlier calls keep their
     /// effect.
+    ///
+    /// A process that may not set its groups, and already has exactly this
+    /// identity, keeps it without an error, unlike in 0.76 and runit.
     pub fn apply(&self) -> Result<(), ApplyError> {
-        setgroups(&self.groups).map_err(ApplyError::Groups)?;
+        match setgroups(&self.groups) {
+            Err(Errno::EPERM) if self.is_current() => return Ok(()),
+            result => result.map_err(ApplyError::Groups)?,
+        }
         setgid(self.gid).map_err(ApplyError::Group)?;
         setuid(self.uid).map_err(ApplyError::User)
+    }
+
+    /// Whether this process has this identity: real, effective and saved user and
+    /// group IDs, and the set of supplementary groups.
+    fn is_current(&self) -> bool {
+        let has_user =
+            getresuid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [self.uid; 3]);
+        let has_group =
+            getresgid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [self.gid; 3]);
+        let set = |groups: &[Gid]| {
+            groups
+                .iter()
+                .map(|gid| gid.as_raw())
+                .collect::<BTreeSet<_>>()
+        };
+        let has_groups = || getgroups().is_ok_and(|groups| set(&groups) == set(&self.groups));
+        has_user && has_group && has_groups()
     }
 }
 

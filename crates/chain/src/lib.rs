@@ -10,6 +10,7 @@ pub mod environment;
 pub mod identity;
 pub mod limits;
 pub mod lock;
+pub mod name_service;
 
 pub use child::Child;
 pub use environment::Environment;

@@ -40,6 +40,33 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     }
 }
 
+/// As [`fork`], without SIGCHLD at the end of the child.
+///
+/// [`wait_for`](crate::wait::wait_for) returns the status of the child even if
+/// this process ignores SIGCHLD. Errors: as clone(2), and as mmap(2) for the
+/// child's stack.
+pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+    let mut stack = Stack::new()?;
+    let mut child = Some(child);
+    let blocked = AllBlocked::new()?;
+    let run = Box::new(|| {
+        let guard = AbortOnUnwind;
+        release_caught();
+        blocked.lift();
+        let code = child.take().map_or(111, |child| child());
+        std::mem::forget(guard);
+        code as isize
+    });
+    // SAFETY: the child has its own copy of this memory, and of the stack.
+    let created = unsafe { clone(run, stack.bytes(), CloneFlags::empty(), None) };
+    drop(blocked);
+    match (created, child) {
+        // qemu-user creates only children that send SIGCHLD.
+        (Err(Errno::EINVAL), Some(child)) => fork(child),
+        (created, _) => created,
+    }
+}
+
 /// Creates a process as vfork(2) does, without copying memory. The child runs
 /// `child` in the memory of this process, which is blocked until the child has
 /// executed another program or exited with the returned code.

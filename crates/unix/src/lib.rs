@@ -4,13 +4,13 @@
 //! Only this crate of the workspace may contain `unsafe`. Callers use nix and
 //! std directly where those suffice.
 
-pub mod account;
 pub mod cwd;
 pub mod descriptors;
 pub mod exec;
 pub mod file;
 mod fork;
 pub mod launch;
+pub mod output;
 pub mod poll;
 pub mod process;
 pub mod rlimit;

@@ -198,7 +198,7 @@ pub fn reset(signals: &[Signal]) {
     let _ = signals.thread_unblock();
 }
 
-fn set_default(signal: Signal) {
+pub(crate) fn set_default(signal: Signal) {
     // SAFETY: SIG_DFL runs no handler.
     let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
 }

@@ -41,9 +41,10 @@ pub fn reap() -> Option<(Pid, ExitStatus)> {
     wait(-1, libc::WNOHANG)
 }
 
-/// Blocks until a child has ended. None if the process is not a child.
+/// Blocks until a child has ended, with or without SIGCHLD. None if the process
+/// is not a child.
 pub fn wait_for(child: Pid) -> Option<ExitStatus> {
-    wait(child.as_raw(), 0).map(|(_, status)| status)
+    wait(child.as_raw(), libc::__WALL).map(|(_, status)| status)
 }
 
 fn wait(child: libc::pid_t, options: c_int) -> Option<(Pid, ExitStatus)> {

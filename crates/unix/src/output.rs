@@ -1,0 +1,159 @@
+//! The output of a helper program, without an effect on this process.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, getpid, getppid, pipe2};
+
+use crate::exec::PreparedExec;
+use crate::file::{dup_min, dup_to};
+use crate::fork::fork_silent;
+use crate::launch::{Launch, LaunchError};
+use crate::signals::set_default;
+use crate::stdio::{STDERR, STDIN};
+use crate::wait::{ExitStatus, wait_for};
+
+/// The exit code of a program that could not be executed or was killed.
+const FAILED: i32 = 255;
+
+/// Runs a program; returns its exit code and its standard output.
+///
+/// The program runs in the root directory. Standard input and standard error are
+/// /dev/null, all other descriptors are closed, and SIGCHLD has its default
+/// action. SIGKILL ends the program when this process ends.
+///
+/// A process between this one and the program reaps the program. This process
+/// therefore receives no SIGCHLD, and the next program that it executes inherits
+/// neither a zombie nor a pending signal.
+///
+/// Errors: as pipe(2) and fork(2); EIO if the program cannot be executed, if a
+/// signal kills it, or if the output exceeds `limit` bytes.
+pub fn read_output(program: PreparedExec<'_>, limit: u64) -> Result<(i32, Vec<u8>), Errno> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+    let (reader, writer) = (above_standard(reader)?, above_standard(writer)?);
+    let caller = getpid();
+    let child = fork_silent(|| {
+        if end_with(caller).is_err() {
+            return FAILED;
+        }
+        // An ignored SIGCHLD would discard the exit status.
+        set_default(Signal::SIGCHLD);
+        let parent = getpid();
+        let launch = Launch {
+            stdout: Some(writer.as_fd()),
+            directory: Some(c"/"),
+            failure_code: FAILED,
+            ..Launch::new(program)
+        };
+        let prepare = || {
+            end_with(parent)?;
+            replace_standard_descriptors()?;
+            close_above_standard();
+            Ok(())
+        };
+        let started = launch.start_with(prepare, |_: LaunchError<Errno>| ());
+        let status = started.ok().and_then(wait_for);
+        status.and_then(ExitStatus::code).unwrap_or(FAILED)
+    })?;
+    drop(writer);
+    let mut output = Vec::new();
+    let read = File::from(reader)
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut output);
+    // The reader is closed. A program that writes more gets SIGPIPE.
+    let code = wait_for(child).and_then(ExitStatus::code);
+    read.map_err(|error| crate::errno(&error))?;
+    match code {
+        None | Some(FAILED) => Err(Errno::EIO),
+        _ if output.len() as u64 > limit => Err(Errno::EIO),
+        Some(code) => Ok((code, output)),
+    }
+}
+
+/// In a new process: standard input and standard error become /dev/null. Where
+/// that does not exist, they neither read nor write.
+fn replace_standard_descriptors() -> Result<(), Errno> {
+    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+        .or_else(|_| open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()))?;
+    dup_to(null.as_fd(), STDIN)?;
+    dup_to(null.as_fd(), STDERR)?;
+    // The number may be that of a standard descriptor.
+    std::mem::forget(null);
+    Ok(())
+}
+
+/// The descriptor under a number above 2. This process may have inherited a
+/// closed standard descriptor.
+fn above_standard(descriptor: OwnedFd) -> Result<OwnedFd, Errno> {
+    if descriptor.as_raw_fd() < FIRST {
+        dup_min(&descriptor, FIRST)
+    } else {
+        Ok(descriptor)
+    }
+}
+
+/// The first descriptor number after the standard ones.
+const FIRST: RawFd = 3;
+
+/// Closes all descriptors but the standard ones. On Linux before 5.9, those
+/// without close-on-exec stay open.
+fn close_above_standard() {
+    // SAFETY: no memory is passed. The process executes a program or exits, and
+    // drops no owner of a closed descriptor.
+    let _ = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
+}
+
+/// In a new process: SIGKILL ends this process when its parent ends. Errors:
+/// ESRCH if the parent has ended.
+fn end_with(parent: Pid) -> Result<(), Errno> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() == parent {
+        Ok(())
+    } else {
+        Err(Errno::ESRCH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    fn run(script: &CStr, limit: u64) -> Result<(i32, String), Errno> {
+        let program = PreparedExec::at(c"/bin/sh", &[c"sh", c"-c", script], &[c"A=1"]);
+        let (code, output) = read_output(program, limit)?;
+        Ok((code, String::from_utf8(output).unwrap()))
+    }
+
+    #[test]
+    fn program_has_fixed_environment_and_descriptors() {
+        let script =
+            c"pwd; readlink /proc/$$/fd/0 /proc/$$/fd/2; echo /proc/$$/fd/*; echo $A; exit 7";
+        let (code, output) = run(script, 1000).unwrap();
+        let lines: Vec<_> = output.lines().collect();
+        assert_eq!((code, lines.len()), (7, 5));
+        assert_eq!(lines[..3], ["/", "/dev/null", "/dev/null"]);
+        assert_eq!(lines[4], "1");
+        let numbers = lines[3].split(' ').map(|name| name.rsplit('/').next());
+        // The shell itself opens the directory for the pattern.
+        assert_eq!(numbers.flatten().take(3).collect::<String>(), "012");
+        assert!(lines[3].split(' ').count() <= 4, "{output}");
+    }
+
+    #[test]
+    fn killed_or_endless_program_is_an_error() {
+        assert_eq!(run(c"kill -9 $$", 1000), Err(Errno::EIO));
+        assert_eq!(run(c"exec yes", 1000), Err(Errno::EIO));
+        assert_eq!(run(c"echo 1234", 4), Err(Errno::EIO));
+        assert_eq!(run(c"echo 1234", 5), Ok((0, "1234\n".to_owned())));
+        let nothing = PreparedExec::at(c"/nonexistent", &[c"x"], &[]);
+        assert_eq!(read_output(nothing, 5), Err(Errno::EIO));
+    }
+}
