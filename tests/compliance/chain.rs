@@ -39,16 +39,43 @@ pub(crate) fn not_shown(what: &str) {
     let _ = std::io::stderr().write_all(format!("not shown here: {what}\n").as_bytes());
 }
 
-/// Runs a script with the sandbox's passwd, group and nsswitch.conf, as far as
-/// they exist, mounted in /etc. None if mounting is not permitted.
+/// Binds the sandbox's passwd, group and nsswitch.conf, extrausers and getent, as
+/// far as they exist, to their places in the system.
+pub(crate) const MOUNT: &str = "for file in passwd group nsswitch.conf extrausers getent; do \
+         test -e $file || continue; \
+         case $file in \
+             extrausers) place=/var/lib/extrausers ;; \
+             getent) place=/usr/bin/getent ;; \
+             *) place=/etc/$file ;; \
+         esac; \
+         mount --bind $file $place || exit 99; \
+     done";
+
+/// Runs a script without single quotes after [`MOUNT`], in a mount namespace.
+/// None if mounting is not permitted.
 pub(crate) fn with_accounts(sandbox: &Sandbox, script: &str) -> Option<Outcome> {
-    let mount = "for file in passwd group nsswitch.conf; do \
-                     if test -e $file; then mount --bind $file /etc/$file || exit 99; fi; done";
+    assert!(!script.contains('\''), "the shell could not quote it");
     if sandbox.sh("exec unshare -m mount --bind . .").code() != Some(0) {
         not_shown("accounts in a mount namespace");
         return None;
     }
-    Some(sandbox.sh(&format!("exec unshare -m sh -c '{mount}; {script}'")))
+    Some(sandbox.sh(&format!("exec unshare -m sh -c '{MOUNT}; {script}'")))
+}
+
+/// Whether Debian's libnss-extrausers is installed, a module of the name service
+/// that reads accounts from /var/lib/extrausers; if not, `test` is skipped.
+pub(crate) fn has_extrausers(test: &str) -> bool {
+    let found = ["/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"]
+        .iter()
+        .any(|place| {
+            std::path::Path::new(place)
+                .join("libnss_extrausers.so.2")
+                .exists()
+        });
+    if !found {
+        testkit::skip(test, "libnss-extrausers is not installed");
+    }
+    found
 }
 
 /// A command that runs a program and injects an error into system calls of a

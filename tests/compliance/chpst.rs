@@ -34,6 +34,7 @@ compliance!(
     u_is_a_user_with_groups,
     u_may_be_numbers_after_a_colon,
     more_than_sixty_groups_are_refused,
+    u_accepts_the_present_identity,
     accounts_come_from_passwd_and_group,
     capital_u_sets_variables,
     options_apply_in_fixed_order,
@@ -396,9 +397,43 @@ fn u_is_a_user_with_groups(sandbox: &Sandbox) {
     }
     refused(
         sandbox,
-        "-u daemon $FIRST/chpst -u daemon true",
+        "-u daemon $FIRST/chpst -u bin true",
         "unable to setgroups: permission denied",
     );
+}
+
+fn u_accepts_the_present_identity(sandbox: &Sandbox) {
+    if !testkit::is_root("u_accepts_the_present_identity") {
+        return;
+    }
+    sandbox
+        .sh("cp -L $FIRST/chpst copy; chmod 755 copy")
+        .succeeds();
+    let denied = "chpst: fatal: unable to setgroups: permission denied\n";
+    for (ids, user) in [
+        ("-u daemon", "daemon"),
+        ("-u daemon:bin:adm", "daemon:bin:adm"),
+        ("-u daemon:bin:adm", ":1:2:4"),
+        ("-u :12:13:7:14", ":12:13:14:7"),
+    ] {
+        let outcome = sandbox.sh(&format!("exec chpst {ids} ./copy -u {user} echo ran"));
+        if sandbox.subject() == Subject::Reference {
+            outcome.is(111, "", denied);
+        } else {
+            outcome.prints("ran\n");
+        }
+    }
+    for (ids, user) in [
+        ("-u daemon", "daemon:bin"),
+        ("-u daemon:bin:daemon", "daemon"),
+        ("-u daemon:bin", "daemon:bin:adm"),
+        ("-u daemon:bin:adm", "daemon:bin"),
+        ("-u :12:13", ":13:13"),
+    ] {
+        sandbox
+            .sh(&format!("exec chpst {ids} ./copy -u {user} echo ran"))
+            .is(111, "", denied);
+    }
 }
 
 fn u_may_be_numbers_after_a_colon(sandbox: &Sandbox) {

@@ -1,3 +1,4 @@
+mod accounts;
 mod boot;
 pub(crate) mod chain;
 mod chpst;

@@ -15,6 +15,7 @@ compliance!(
     child_is_searched_with_account_permissions,
     the_environment_does_not_change,
     unprivileged_call_is_refused,
+    present_identity_needs_no_privilege,
     each_missing_privilege_is_reported,
     accounts_may_be_numbers,
     other_numbers_are_unknown_accounts,
@@ -132,6 +133,52 @@ fn unprivileged_call_is_refused(sandbox: &Sandbox) {
         sandbox
             .sh("exec setuidgid nobody echo ran")
             .is(111, "", refused);
+    }
+}
+
+fn present_identity_needs_no_privilege(sandbox: &Sandbox) {
+    if !testkit::is_root("setuidgid to the present identity") {
+        return;
+    }
+    sandbox
+        .sh("cp -L $FIRST/setuidgid copy; chmod 755 copy")
+        .succeeds();
+    sandbox.write("group", "root:x:0:\none:x:101:nobody\n");
+    let refused = "setuidgid: fatal: unable to setgid: permission denied\n";
+    for (ids, account) in [
+        ("--reuid=65534 --regid=65534 --groups=65534", "nobody"),
+        (
+            "--reuid=65534 --regid=65534 --groups=65534,101",
+            "-s nobody",
+        ),
+        ("--reuid=7 --regid=8 --groups=9,8", ":7:8:9"),
+    ] {
+        let script = format!("exec setpriv {ids} ./copy {account} echo ran");
+        let Some(outcome) = with_accounts(sandbox, &script) else {
+            return;
+        };
+        match (sandbox.subject(), account) {
+            (Subject::Reference, "nobody") => outcome.is(111, "", refused),
+            (Subject::Reference, _) => {
+                let name = account.split(' ').next().unwrap();
+                let message = format!("setuidgid: fatal: unknown account {name}\n");
+                outcome.is(111, "", message)
+            }
+            _ => outcome.prints("ran\n"),
+        };
+    }
+    for ids in [
+        "--reuid=65534 --regid=65534 --clear-groups",
+        "--reuid=65534 --regid=65534 --groups=65534,101",
+        "--reuid=65534 --regid=65534 --groups=101",
+        "--reuid=65534 --regid=101 --groups=65534",
+        "--reuid=65534 --rgid=101 --egid=65534 --groups=65534",
+        "--reuid=65533 --regid=65534 --groups=65534",
+        "--ruid=65534 --euid=65533 --regid=65534 --groups=65534",
+    ] {
+        let script = format!("exec setpriv {ids} ./copy nobody echo ran");
+        let outcome = with_accounts(sandbox, &script).unwrap();
+        outcome.is(111, "", refused);
     }
 }
 

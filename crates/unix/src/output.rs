@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpid, getppid, pipe2};
 
 use crate::exec::PreparedExec;
-use crate::file::{dup_min, dup_to};
+use crate::file::{close_in_child, dup_min, dup_to};
 use crate::fork::fork_silent;
 use crate::launch::{Launch, LaunchError};
 use crate::signals::set_default;
@@ -39,7 +39,8 @@ pub fn read_output(program: PreparedExec<'_>, limit: u64) -> Result<(i32, Vec<u8
     let (reader, writer) = (above_standard(reader)?, above_standard(writer)?);
     let caller = getpid();
     let child = fork_silent(|| {
-        if end_with(caller).is_err() {
+        // A copy of the reader would keep the pipe open.
+        if end_with(caller).is_err() || close_in_child(reader.as_fd()).is_err() {
             return FAILED;
         }
         // An ignored SIGCHLD would discard the exit status.

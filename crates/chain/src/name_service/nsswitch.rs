@@ -50,8 +50,10 @@ impl<'a> Configuration<'a> {
     /// together with the whole file, and for a line that its versions read
     /// differently.
     fn read(&mut self, line: &[u8]) -> Option<Sources> {
-        let text = line.split(|&byte| byte == b'#').next()?;
-        let text = trim_start(text);
+        let text = trim_start(line);
+        if text.starts_with(b"#") {
+            return None;
+        }
         let is_end = |&byte: &u8| byte == b':' || is_space(byte);
         let end = text.iter().position(is_end).unwrap_or(text.len());
         let (database, rest) = text.split_at_checked(end)?;
@@ -86,6 +88,8 @@ fn parse(text: &[u8]) -> Option<Sources> {
     let mut keeps_success = true;
     while let Some(&first) = text.first() {
         if first == b'[' {
+            // Actions follow a service.
+            services.last()?;
             let end = text.iter().position(|&byte| byte == b']')?;
             keeps_success &= keeps_default_of_success(text.get(1..end)?)?;
             text = text.get(end + 1..)?;
@@ -142,13 +146,15 @@ mod tests {
         use Sources::{Files, FilesFirst};
         for (text, expected) in [
             ("", Files),
-            ("#passwd: sss\n", Files),
+            (" #passwd: sss\n", Files),
             ("group: sss\nPasswd: sss\nhosts: files dns\n", Files),
             ("passwd: files\n", Files),
-            (" \tpasswd:\tfiles # sss\n", Files),
+            (" \tpasswd:\tfiles \n", Files),
             ("passwd files\n", Files),
             ("passwd: sss\npasswd: files\n", Files),
             ("passwd: files systemd\n", FilesFirst),
+            // Only a line that begins with a hash is a comment in glibc 2.36.
+            ("passwd: files # sss\n", FilesFirst),
             ("passwd: files\x0bsss\r\n", FilesFirst),
             ("passwd: files [NOTFOUND=return] sss\n", FilesFirst),
             (
@@ -182,7 +188,7 @@ mod tests {
             "passwd: files [NOTFOUND = return] sss\n",
             "passwd: files [bogus=return] sss\n",
             "group: files [NOTFOUND=bogus] sss\n",
-            "passwd: [NOTFOUND=return] files [success=continue]\n",
+            "passwd: [NOTFOUND=return] files\n",
             "passwd: files [NOTFOUND=return\n",
             "passwd: files []\n",
             "passwd: files\nhosts: files [dns\n",
