@@ -33,7 +33,7 @@ pub(super) fn check(mut life: Life, ended_early: bool) {
     }
     let pid = life.svscan.pid();
     let errors = String::from_utf8_lossy(&life.svscan.stderr()).into_owned();
-    life.end_orphans_and(&mut faults);
+    life.wait_for_processes(&mut faults);
     check_lines(&life, &mut faults);
     check_kills(&life, &mut faults);
     if errors.lines().count() > WARNINGS {
@@ -52,14 +52,15 @@ pub(super) fn check(mut life: Life, ended_early: bool) {
 }
 
 impl Life<'_> {
-    /// Waits until no process is left, other than orphans of services.
-    fn end_orphans_and(&mut self, faults: &mut Vec<String>) {
+    /// Waits until no process is left. svscan is not responsible for orphans of
+    /// services.
+    fn wait_for_processes(&mut self, faults: &mut Vec<String>) {
+        // An orphan of a service keeps the input of a logger open.
+        self.end_orphans();
         let start = Instant::now();
         let left = loop {
             let mut left = self.sandbox.processes();
-            left.retain(|&pid| {
-                pid != self.svscan.pid() && program(pid) != "strace" && !self.is_orphan(pid)
-            });
+            left.retain(|&pid| pid != self.svscan.pid() && program(pid) != "strace");
             if left.is_empty() || start.elapsed() > AFTERLIFE {
                 break left;
             }

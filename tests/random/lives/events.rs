@@ -204,11 +204,13 @@ impl Life<'_> {
 
     /// Removes a service directory while its processes run.
     fn remove(&mut self, index: usize) {
+        let logger = self.supervise(index, LOGGER);
+        let logger_runs = logger.is_some_and(|logger| !children(logger).is_empty());
         let service = &mut self.services[index];
         let Some(directory) = service.directory.take() else {
             return;
         };
-        if service.logger_may_be_down || self.is_ending {
+        if service.logger_may_be_down || self.is_ending || !logger_runs {
             service.may_lose = Some("a logger that is down cannot start without its directory");
         }
         service.kill_timeouts.push(DEFAULT_TIMEOUT);
