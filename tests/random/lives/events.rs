@@ -5,10 +5,11 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use testkit::kill;
 
 use super::Life;
-use super::processes::{LOGGER, SERVICE, children};
+use super::processes::{LOGGER, SERVICE, children, describe};
 use super::service::{DEFAULT_TIMEOUT, Logger, Service, settings};
 
 /// Commands to a service. `+` selects the process group.
@@ -284,7 +285,9 @@ impl Life<'_> {
             return;
         }
         let supervise = self.supervise(index, role);
-        let run = supervise.and_then(|supervise| children(supervise).first().copied());
+        // supervise does not end `notify`, which would stay stopped.
+        let is_run = |pid: &Pid| !describe(*pid).contains("./notify");
+        let run = supervise.and_then(|supervise| children(supervise).into_iter().find(is_run));
         if let Some(run) = run {
             self.tell(format!("{signal} to process {run}, service {index}.{role}"));
             let _ = kill(run, signal);
