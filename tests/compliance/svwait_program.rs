@@ -3,6 +3,7 @@
 use nix::sys::signal::Signal;
 use testkit::{Running, Sandbox, ours, ours_on_theirs};
 
+use super::chain::injected;
 use super::svwait::{USAGE, failing_service, service, sleeps, start};
 use super::{supervise, wait_for_status};
 
@@ -13,6 +14,7 @@ ours_on_theirs!(
     exit_of_supervise_beside_program_counts,
     failed_program_ends_svwait,
     program_inherits_what_svwait_did,
+    exhausted_resource_is_named,
     program_has_ignored_and_blocked_signals,
     inherited_children_do_not_count,
     timeout_includes_the_program,
@@ -145,6 +147,26 @@ fn program_inherits_what_svwait_did(sandbox: &Sandbox) {
     sandbox
         .sh(&format!("{print} svwait -u s -- ./here 'a b'"))
         .prints(direct.text());
+}
+
+fn exhausted_resource_is_named(sandbox: &Sandbox) {
+    let _supervise = up(sandbox);
+    // 0, 1 and 2 are open already.
+    sandbox.sh("ulimit -n 5; exec svwait s -- true").is(
+        111,
+        "",
+        "svwait: fatal: unable to catch SIGCHLD: process cannot open more files\n",
+    );
+    sandbox
+        .sh("ulimit -S -n 5; exec svwait s -- sh -c 'ulimit -S -n'")
+        .prints("5\n");
+    if let Some(words) = injected("clone,clone3", "EAGAIN", "1+") {
+        sandbox.sh(&format!("exec {words} svwait s -- true")).is(
+            111,
+            "",
+            "svwait: fatal: unable to fork: temporary failure\n",
+        );
+    }
 }
 
 fn program_has_ignored_and_blocked_signals(sandbox: &Sandbox) {

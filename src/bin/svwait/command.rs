@@ -32,6 +32,8 @@ impl<'a> Command<'a> {
     /// The program that `argv` names. Failure: the current directory cannot be
     /// opened, or SIGCHLD cannot be caught.
     pub(crate) fn new(argv: &'a [&'static CStr]) -> Result<Self, Failure> {
+        let limit = DescriptorLimit::read();
+        limit.raise();
         let origin = Origin::open_path();
         let origin =
             origin.map_err(|error| SVWAIT.fatal("unable to open current directory", error))?;
@@ -40,7 +42,7 @@ impl<'a> Command<'a> {
         Ok(Command {
             argv,
             origin,
-            limit: DescriptorLimit::read(),
+            limit,
             children: Box::leak(Box::new(children)),
         })
     }
