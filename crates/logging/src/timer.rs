@@ -1,14 +1,12 @@
 //! The age limit of `current`.
 
-use std::ffi::{CStr, OsStr};
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CStr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use daemontools_core::label::{Label, TEXT};
 use nix::errno::Errno;
 use nix::unistd::read;
-use unix::file::open_read;
+use unix::file::{creation_time, open_read};
 
 /// A timer that expires when a file reaches its age limit. Without a limit,
 /// the timer makes no system calls.
@@ -74,16 +72,11 @@ fn read_label(file: &CStr) -> Result<Option<SystemTime>, Errno> {
     Ok(time.filter(|_| length == TEXT && digits + 1 == TEXT))
 }
 
-/// The creation time of a file, if the file system records it.
-fn creation_time(file: &CStr) -> Option<SystemTime> {
-    fs::metadata(OsStr::from_bytes(file.to_bytes()))
-        .and_then(|metadata| metadata.created())
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::ffi::CString;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
 
     use super::*;
 

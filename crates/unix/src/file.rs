@@ -7,11 +7,12 @@
 use std::ffi::{CStr, OsStr};
 use std::fs::{File, Metadata};
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::NixPath;
 use nix::errno::Errno;
@@ -74,6 +75,33 @@ fn status_with<P: NixPath + ?Sized>(
     let read = |path: &CStr| read(Path::new(OsStr::from_bytes(path.to_bytes())));
     path.with_nix_path(read)?
         .map_err(|error| crate::errno(&error))
+}
+
+/// The creation time of a file. None: the file cannot be read, or the file system
+/// or the kernel (before Linux 4.11) does not record the time.
+///
+/// std reads the time with glibc alone. musl before 1.2.5 has no `statx` function.
+pub fn creation_time(path: &CStr) -> Option<SystemTime> {
+    let mut buffer = MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the path ends with a NUL, and the kernel writes one `statx`.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_statx,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            0,
+            libc::STATX_BTIME,
+            buffer.as_mut_ptr(),
+        )
+    };
+    Errno::result(result).ok()?;
+    // SAFETY: each field is an integer, for which the zeros are valid as well.
+    let status = unsafe { buffer.assume_init() };
+    if status.stx_mask & libc::STATX_BTIME == 0 {
+        return None;
+    }
+    let seconds = u64::try_from(status.stx_btime.tv_sec).ok()?;
+    UNIX_EPOCH.checked_add(Duration::new(seconds, status.stx_btime.tv_nsec))
 }
 
 /// Whether the file is executable by its owner.
@@ -143,4 +171,21 @@ pub fn close_in_child(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Clears close-on-exec. Errors: as fcntl(2).
 pub fn clear_cloexec(descriptor: impl AsFd) -> Result<(), Errno> {
     fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+
+    use super::*;
+
+    #[test]
+    fn creation_time_equals_that_of_std() {
+        let file = std::env::current_exe().unwrap();
+        let path = CString::new(file.as_os_str().as_bytes()).unwrap();
+        if let Ok(created) = file.metadata().unwrap().created() {
+            assert_eq!(creation_time(&path), Some(created));
+        }
+        assert_eq!(creation_time(c"/nonexistent"), None);
+    }
 }
