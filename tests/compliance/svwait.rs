@@ -321,7 +321,14 @@ fn no_change_is_missed_at_any_call(sandbox: &Sandbox) {
         ),
     ];
     // The change follows each of the calls by which svwait watches and reads.
-    let calls = ["inotify_add_watch", "openat", "read", "?poll,?ppoll"];
+    // strace counts each name on its own, and glibc makes no `open`.
+    let calls = [
+        "inotify_add_watch",
+        "?open",
+        "openat",
+        "read",
+        "?poll,?ppoll",
+    ];
     for ((words, change, codes), call) in
         each.iter().flat_map(|each| calls.map(|call| (each, call)))
     {
@@ -337,7 +344,7 @@ fn no_change_is_missed_at_any_call(sandbox: &Sandbox) {
                 let code = outcome.code().unwrap_or_default();
                 assert!(codes.contains(&code), "{call} {n}: {outcome:?}");
             } else {
-                assert!(n > 1, "svwait makes no {call}");
+                assert!(n > 1 || call == "?open", "svwait makes no {call}");
                 break;
             }
             let _ = kill(supervise.pid(), Signal::SIGKILL);

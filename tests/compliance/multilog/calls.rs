@@ -66,7 +66,7 @@ pub(crate) const REFUSALS: &[Refusal] = &[
         "unable to rename current to previous in directory ./m",
     ),
     refusal(
-        "openat",
+        "?open,openat",
         "current",
         2,
         PLAIN,
@@ -109,7 +109,7 @@ pub(crate) const REFUSALS: &[Refusal] = &[
     ),
     refusal("getdents64", "m", 1, PLAIN, "unable to read ./m"),
     refusal(
-        "openat",
+        "?open,openat",
         "processed",
         1,
         PROCESSED,
@@ -130,7 +130,7 @@ pub(crate) const REFUSALS: &[Refusal] = &[
         "unable to set mode of ./m/processed",
     ),
     refusal(
-        "openat",
+        "?open,openat",
         "newstate",
         1,
         PROCESSED,
