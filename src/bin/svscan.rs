@@ -11,7 +11,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir, getpid};
 use supervision::Role;
 use supervision::ScanWarning;
-use supervision::svscan::{ExitReason, Mode, SignalSource, svscan as run};
+use supervision::svscan::{
+    Escalation, ExitReason, Mode, SignalSource, SvscanWarning, svscan as run,
+};
 use unix::signals::SignalPipe;
 
 pub(crate) static SVSCAN: Program = Program {
@@ -52,7 +54,17 @@ fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     })
 }
 
-fn report(warning: ScanWarning<'_>, error: Errno) {
+fn report(warning: SvscanWarning<'_>) {
+    match warning {
+        SvscanWarning::Scan(warning, error) => report_failure(warning, error),
+        SvscanWarning::Escalation(escalation) => SVSCAN.try_warn_msg(match escalation {
+            Escalation::KillServices => "interrupted again: killing all services",
+            Escalation::SkipFinish => "interrupted again: not waiting for finish",
+        }),
+    }
+}
+
+fn report_failure(warning: ScanWarning<'_>, error: Errno) {
     let operation = match warning {
         ScanWarning::ReadDirectory => text!["read directory"],
         ScanWarning::Stat(name) => text!["stat ", name],

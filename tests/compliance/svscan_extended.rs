@@ -62,7 +62,10 @@ ours!(
     logger_killed_during_stop_is_replaced,
     next_logger_reads_unread_lines,
     slow_service_is_killed_at_timeout,
-    second_term_kills_all_services,
+    repeated_term_changes_nothing,
+    second_interrupt_typed_kills_and_warns,
+    essential_service_may_be_renamed,
+    paused_processes_continue_at_the_end,
     service_in_finish_is_not_killed,
     hup_stops_removed_services_only,
     entry_restored_during_stop_restarts_at_once,
@@ -301,25 +304,88 @@ fn slow_service_is_killed_at_timeout(sandbox: &Sandbox) {
     );
 }
 
-fn second_term_kills_all_services(sandbox: &Sandbox) {
-    use Signal::{SIGINT, SIGTERM};
-    for (first, second) in [(SIGTERM, SIGTERM), (SIGINT, SIGTERM), (SIGTERM, SIGINT)] {
-        sandbox.script("scan/a/run", STUBBORN);
-        sandbox.script(
-            "scan/a/log/run",
-            "#!/bin/sh\ntrap '' TERM\ncat >kept\nexec sleep 1000\n",
-        );
-        for file in ["scan/a/timeout-kill", "scan/a/log/timeout-kill"] {
-            sandbox.write(file, "0");
-        }
-        let svscan = svscan(sandbox);
-        wait_for_files(sandbox, &["scan/a/up"]);
-        svscan.signal(first);
-        wait_for_files(sandbox, &["scan/a/told"]);
-        svscan.signal(second);
-        ends(sandbox, svscan).succeeds();
-        sandbox.sh("rm -r scan").succeeds();
+/// Starts svscan -e on a terminal, with messages in the file `err`.
+fn svscan_on_terminal(sandbox: &Sandbox) -> Running {
+    let svscan = "echo $$ >pid; exec svscan -e scan 2>err";
+    sandbox.start(sandbox.shell(&format!(
+        "mkfifo keys; exec script -qec '{svscan}' /dev/null <>keys"
+    )))
+}
+
+/// Types the interrupt character.
+fn interrupt(sandbox: &Sandbox) {
+    sandbox.sh("printf '\\003' >keys").succeeds();
+}
+
+fn repeated_term_changes_nothing(sandbox: &Sandbox) {
+    sandbox.script(
+        "scan/a/run",
+        "#!/bin/sh\ntrap 'echo >>told; until [ -e go ]; do sleep 0.02; done; echo saved >said; exit' TERM\n\
+        echo >up\nwhile :; do sleep 0.02; done\n",
+    );
+    sandbox.script("scan/b/run", POLITE);
+    // This service ends the container when it ends.
+    sandbox.script(
+        "scan/b/finish",
+        "#!/bin/sh\nkill -TERM $SVSCAN; kill -INT $SVSCAN\n",
+    );
+    sandbox.write("scan/a/timeout-kill", "0");
+    let svscan = sandbox.start(sandbox.shell("export SVSCAN=$$; exec svscan -e scan"));
+    wait_for_files(sandbox, &["scan/a/up", "scan/b/up"]);
+    svscan.signal(Signal::SIGTERM);
+    wait_for_files(sandbox, &["scan/a/told"]);
+    sandbox.wait_until("b has ended", || !sandbox.is_supervised("scan/b"));
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGTERM,
+    ] {
+        svscan.signal(signal);
+        wait_until_taken(sandbox, svscan.pid());
     }
+    sandbox.write("scan/a/go", "");
+    ends(sandbox, svscan).prints("first\nlast words\n");
+    assert_eq!(text(sandbox, "scan/a/said"), "saved\n");
+    assert_eq!(text(sandbox, "scan/a/told"), "\n");
+}
+
+/// Waits until a process has no pending signal.
+#[track_caller]
+fn wait_until_taken(sandbox: &Sandbox, pid: Pid) {
+    let status = format!("/proc/{pid}/status");
+    sandbox.wait_until("the signal is taken", || {
+        let status = fs::read_to_string(&status).unwrap_or_default();
+        !status.contains("ShdPnd:") || status.contains("\nShdPnd:\t0000000000000000\n")
+    });
+}
+
+fn second_interrupt_typed_kills_and_warns(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", STUBBORN);
+    sandbox.script(
+        "scan/a/log/run",
+        "#!/bin/sh\ntrap '' TERM\ncat >kept\nexec sleep 1000\n",
+    );
+    sandbox.script(
+        "scan/a/finish",
+        "#!/bin/sh\necho >finishing\nexec sleep 1000\n",
+    );
+    for file in ["timeout-kill", "timeout-finish", "log/timeout-kill"] {
+        sandbox.write(format!("scan/a/{file}"), "0");
+    }
+    let script = svscan_on_terminal(sandbox);
+    wait_for_files(sandbox, &["scan/a/up"]);
+    interrupt(sandbox);
+    wait_for_files(sandbox, &["scan/a/told"]);
+    assert_eq!(text(sandbox, "err"), "");
+    interrupt(sandbox);
+    wait_for_files(sandbox, &["scan/a/finishing"]);
+    let kills = "svscan: warning: interrupted again: killing all services\n";
+    assert_eq!(text(sandbox, "err"), kills);
+    interrupt(sandbox);
+    ends(sandbox, script).exits(0);
+    let skips = "svscan: warning: interrupted again: not waiting for finish\n";
+    assert_eq!(text(sandbox, "err"), format!("{kills}{skips}"));
 }
 
 fn service_in_finish_is_not_killed(sandbox: &Sandbox) {
@@ -480,6 +546,64 @@ fn essential_restart_stops_nothing(sandbox: &Sandbox) {
     wait_for_files(sandbox, &["scan/b/up"]);
     svscan.signal(Signal::SIGTERM);
     ends(sandbox, svscan).prints("first\nlast words\n");
+}
+
+fn essential_service_may_be_renamed(sandbox: &Sandbox) {
+    for away in ["scan/b", "away"] {
+        sandbox.script(
+            "scan/a/run",
+            "#!/bin/sh\necho >up\nuntil [ -e end ]; do sleep 0.02; done\nexit 7\n",
+        );
+        sandbox.script("scan/a/finish", "#!/bin/sh\nexit 125\n");
+        sandbox.write("scan/a/essential", "");
+        let svscan = svscan(sandbox);
+        wait_for_files(sandbox, &["scan/a/up"]);
+        sandbox.sh(&format!("mv scan/a {away}")).succeeds();
+        svscan.signal(Signal::SIGALRM);
+        wait_until_taken(sandbox, svscan.pid());
+        sandbox.write(format!("{away}/end"), "");
+        ends(sandbox, svscan).is(7, "", "");
+        sandbox.sh(&format!("rm -r {away}")).succeeds();
+    }
+}
+
+fn paused_processes_continue_at_the_end(sandbox: &Sandbox) {
+    for (how, pause) in [
+        ("svc", "svc -p scan/a scan/a/log scan/b"),
+        (
+            "kill",
+            "kill -STOP $(svstat scan/a scan/a/log scan/b | sed 's/.*pid \\([0-9]*\\).*/\\1/')",
+        ),
+    ] {
+        sandbox.script("scan/a/run", POLITE);
+        sandbox.script("scan/a/log/run", "#!/bin/sh\necho >up\nexec cat >>kept\n");
+        sandbox.script("scan/b/run", POLITE);
+        // A finish that somebody stops, without a timeout.
+        sandbox.script("scan/b/finish", "#!/bin/sh\nkill -STOP $$\necho >done\n");
+        sandbox.write("scan/b/timeout-finish", "0");
+        for dir in ["a", "a/log", "b"] {
+            sandbox.write(format!("scan/{dir}/timeout-kill"), "0");
+        }
+        let svscan = svscan(sandbox);
+        wait_for_files(sandbox, &["scan/a/up", "scan/a/log/up", "scan/b/up"]);
+        let pids: Vec<_> = ["scan/a", "scan/a/log", "scan/b"]
+            .map(|dir| sandbox.service(dir))
+            .into();
+        sandbox.sh(pause).succeeds();
+        for pid in pids {
+            let state = format!("ps -o state= {pid}");
+            sandbox.wait_for(&state, |state| state == "T\n");
+        }
+        svscan.signal(Signal::SIGTERM);
+        ends(sandbox, svscan).prints("first\nlast words\n");
+        assert_eq!(
+            text(sandbox, "scan/a/log/kept"),
+            "first\nlast words\n",
+            "{how}"
+        );
+        assert!(sandbox.exists("scan/b/done"), "{how}");
+        sandbox.sh("rm -r scan said").succeeds();
+    }
 }
 
 fn ignored_signals_pass_to_services(sandbox: &Sandbox) {

@@ -45,6 +45,17 @@ pub enum ReplaceError {
     Rename(AtomicFile, Errno),
 }
 
+impl ReplaceError {
+    pub(crate) fn file(self) -> AtomicFile {
+        match self {
+            ReplaceError::Open(file, _)
+            | ReplaceError::Write(file, _)
+            | ReplaceError::Short(file)
+            | ReplaceError::Rename(file, _) => file,
+        }
+    }
+}
+
 /// Makes the directory `supervise`, if it does not exist, and locks it. The holder
 /// of the lock is the one supervise of the service.
 /// `how` decides whether the call blocks while another process holds the

@@ -4,6 +4,7 @@
 
 mod child_setup;
 pub(crate) mod config;
+mod exit_signals;
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
@@ -12,7 +13,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 
 use daemontools_core::control::{Command, SignalTarget};
-use daemontools_core::names;
+use daemontools_core::names::{self, AtomicFile};
 use daemontools_core::tally::{DeathRecord, KEPT, LENGTH, Tally};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -29,6 +30,8 @@ use crate::machine::{Machine, Moment, RunExit};
 use child_setup::ChildSetup;
 use config::Config;
 pub use config::ConfigWarning;
+pub(crate) use exit_signals::ExitSignal;
+pub use exit_signals::ExitSignals;
 
 /// A failure of supervise that does not end it. Those marked `child` occur in
 /// the new process, which then exits.
@@ -58,9 +61,12 @@ pub enum SuperviseWarning {
 pub(crate) struct Extended<'a> {
     /// The name of the service, for `finish`.
     name: CString,
+    pub(crate) signals: ExitSignals,
     config: Config,
     /// The warnings of the last reading, which are not repeated.
     known_warnings: Vec<ConfigWarning>,
+    /// The errors in replacing files, each since the last success.
+    known_failures: Vec<ReplaceError>,
     /// The pipe on which `run` reports its readiness, until `run` exits or closes
     /// its end.
     pub(crate) readiness: Option<OwnedFd>,
@@ -71,15 +77,21 @@ pub(crate) struct Extended<'a> {
 }
 
 impl<'a> Extended<'a> {
-    pub(crate) fn new(name: CString, warn: &'a dyn Fn(SuperviseWarning)) -> Self {
+    pub(crate) fn new(
+        name: CString,
+        signals: ExitSignals,
+        warn: &'a dyn Fn(SuperviseWarning),
+    ) -> Self {
         let (tally, warning) = read_tally();
         if let Some(warning) = warning {
             warn(SuperviseWarning::Config(warning));
         }
         Extended {
             name,
+            signals,
             config: Config::default(),
             known_warnings: Vec::new(),
+            known_failures: Vec::new(),
             readiness: None,
             tally,
             published_state: Vec::new(),
@@ -89,6 +101,24 @@ impl<'a> Extended<'a> {
 
     pub(crate) fn warn(&self, warning: SuperviseWarning) {
         (self.warn)(warning);
+    }
+
+    /// Records the result of replacing a file. The same error is reported again
+    /// only after a success: a removed directory would cause it at each event.
+    pub(crate) fn record_replace(
+        &mut self,
+        file: AtomicFile,
+        result: Result<(), ReplaceError>,
+    ) -> Result<(), ReplaceError> {
+        match result {
+            Ok(()) => self.known_failures.retain(|error| error.file() != file),
+            Err(error) if self.known_failures.contains(&error) => {}
+            Err(error) => {
+                self.known_failures.push(error);
+                self.warn(SuperviseWarning::Replace(error));
+            }
+        }
+        result
     }
 
     /// Reads the settings, and reports new warnings.
@@ -128,6 +158,7 @@ impl<'a> Extended<'a> {
         };
         let saved_stderr = Cell::new(None::<OwnedFd>);
         let prepare = || {
+            self.signals.restore();
             saved_stderr.set(setup.save_stderr());
             setup.apply(|| self.warn(SuperviseWarning::LockHeld))
         };
@@ -163,6 +194,7 @@ impl<'a> Extended<'a> {
         name: &'static CStr,
     ) -> Result<Pid, Errno> {
         let prepare = || {
+            self.signals.restore();
             detach_stdin();
             Ok(())
         };
@@ -209,9 +241,9 @@ impl<'a> Extended<'a> {
             code: code.unwrap_or(0),
             signal: status.signal().unwrap_or(0),
         });
-        if let Err(error) = replace(names::DEATH_TALLY, self.tally.file()) {
-            self.warn(SuperviseWarning::Replace(error));
-        }
+        let replaced = replace(names::DEATH_TALLY, self.tally.file());
+        // Reported; the next exit writes the whole tally again.
+        let _ = self.record_replace(names::DEATH_TALLY, replaced);
         publish(self);
         match status.signal() {
             Some(signal) => self.notify("killed", pid, Some(signal.into())),
@@ -259,9 +291,9 @@ impl<'a> Extended<'a> {
     pub(crate) fn publish_state(&mut self, machine: &Machine) {
         let state = machine.state_file().text();
         if self.published_state != state {
-            match replace(names::STATE, &state) {
-                Ok(()) => self.published_state = state,
-                Err(error) => self.warn(SuperviseWarning::Replace(error)),
+            let replaced = replace(names::STATE, &state);
+            if self.record_replace(names::STATE, replaced).is_ok() {
+                self.published_state = state;
             }
         }
     }

@@ -319,6 +319,16 @@ impl Machine {
         }
     }
 
+    /// Whether commands have stopped the service and requested the exit.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.exit_requested && self.want == Want::Down
+    }
+
+    /// Supervision ends with the current run, which no command stops.
+    pub(crate) fn request_exit_after_run(&mut self) {
+        self.exit_requested = true;
+    }
+
     /// Supervision ends with the current run.
     pub(crate) fn request_exit(&mut self) {
         (self.want, self.exit_requested) = (Want::Down, true);

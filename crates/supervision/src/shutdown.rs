@@ -2,16 +2,15 @@
 //! the time go in, one action comes out. [`crate::svscan`] gathers the facts
 //! and carries out the actions.
 //!
-//! Supervise receives an exit command first. After the stop timeout it receives
+//! Supervise receives an exit command first: a signal for a child of svscan -e,
+//! or bytes in `control`. After the stop timeout it receives
 //! a kill command, and SIGKILL `KILL_TIMEOUT` later. `KILL_TIMEOUT` after
 //! SIGKILL the machine gives up, so that a process in uninterruptible sleep does
 //! not block the shutdown. A supervise that does not read `control` receives
 //! SIGKILL without a kill command.
 //!
 //! The logger stops after the service's supervise has exited, once it has read
-//! the pipe to its end. `timeout-kill` and `down-signal` make `supervise -e`
-//! stop its child on an exit command. A logger with such a file first receives
-//! `o`, and its supervise the exit command after the logger has exited.
+//! the pipe to its end.
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +28,10 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 /// be about to open the FIFO, or the FIFO may be full.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
+/// The interval between two exit signals. A process may have been stopped in
+/// between.
+const RESEND_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The number of restarts of a logger that exits before the end of the pipe.
 const LOGGER_RESTARTS: u8 = 3;
 
@@ -37,9 +40,6 @@ const LOGGER_RESTARTS: u8 = 3;
 pub(crate) enum StopAction {
     /// Send the exit command and report its [`Delivery`].
     SendExit,
-    /// Prevent restarts of the logger; send the exit command if the logger has
-    /// exited; report the [`Delivery`].
-    WaitLogger,
     /// Send the kill command and report its [`Delivery`].
     SendKill,
     /// Read the state of the service and report whether `finish` runs.
@@ -57,8 +57,9 @@ pub(crate) enum Delivery {
     Failed,
     /// The command is in the FIFO.
     Sent,
-    /// The logger still runs, so that its supervise has no exit command yet.
-    LoggerRunning,
+    /// The exit signal was sent. Another one has no further effect on a service
+    /// that runs, and continues a service that was stopped since.
+    Signaled,
 }
 
 /// The progress of the shutdown of one supervise.
@@ -69,8 +70,8 @@ enum StopState {
         retry: Instant,
         deadline: Option<Instant>,
     },
-    /// The exit command was sent, or the logger still runs. In the second case
-    /// the next check is due at `retry`. A `deadline` of None never expires.
+    /// The exit command was sent. A signal is sent again at `retry`. A
+    /// `deadline` of None never expires.
     ExitSent {
         retry: Option<Instant>,
         deadline: Option<Instant>,
@@ -92,18 +93,15 @@ enum StopState {
 pub(crate) struct SupervisorStop {
     /// The stop timeout. None: no limit.
     timeout: Option<Duration>,
-    /// Whether the logger exits before its supervise receives the exit command.
-    wait_logger: bool,
-    /// Whether a further stop request has come.
+    /// Whether the user has forced the stop.
     forced: bool,
     state: StopState,
 }
 
 impl SupervisorStop {
-    fn new(timeout: Option<Duration>, wait_logger: bool, now: Instant) -> Self {
+    fn new(timeout: Option<Duration>, now: Instant) -> Self {
         SupervisorStop {
             timeout,
-            wait_logger,
             forced: false,
             state: StopState::SendingExit {
                 retry: now,
@@ -139,11 +137,7 @@ impl SupervisorStop {
         let expired = deadline.is_some_and(|deadline| deadline <= now);
         match self.state {
             StopState::SendingExit { .. } | StopState::ExitSent { .. } if !expired => {
-                Some(if self.wait_logger {
-                    StopAction::WaitLogger
-                } else {
-                    StopAction::SendExit
-                })
+                Some(StopAction::SendExit)
             }
             StopState::ExitSent { .. } => Some(StopAction::CheckFinish),
             StopState::SendingKill { .. } if !expired => Some(StopAction::SendKill),
@@ -166,8 +160,11 @@ impl SupervisorStop {
 
     /// The result of the last command.
     pub(crate) fn on_delivery(&mut self, delivery: Delivery, now: Instant) {
-        let next = now + RETRY_INTERVAL;
-        let retry = (delivery != Delivery::Sent).then_some(next);
+        let retry = match delivery {
+            Delivery::Failed => Some(now + RETRY_INTERVAL),
+            Delivery::Sent => None,
+            Delivery::Signaled => Some(now + RESEND_INTERVAL),
+        };
         self.state = match self.state {
             StopState::SendingExit { deadline, .. } if delivery == Delivery::Failed => {
                 // A long stop timeout is for the service, not for a supervise
@@ -175,7 +172,7 @@ impl SupervisorStop {
                 let limit = self.timeout.unwrap_or(DEFAULT_STOP_TIMEOUT);
                 let first = now + limit.min(DEFAULT_STOP_TIMEOUT);
                 StopState::SendingExit {
-                    retry: next,
+                    retry: now + RETRY_INTERVAL,
                     deadline: deadline.or(Some(first)),
                 }
             }
@@ -184,9 +181,12 @@ impl SupervisorStop {
                 StopState::ExitSent { retry, deadline }
             }
             StopState::ExitSent { deadline, .. } => StopState::ExitSent { retry, deadline },
-            StopState::SendingKill { deadline, .. } => match retry {
-                Some(retry) => StopState::SendingKill { retry, deadline },
-                None => StopState::KillSent { deadline },
+            StopState::SendingKill { deadline, .. } => match delivery {
+                Delivery::Failed => StopState::SendingKill {
+                    retry: now + RETRY_INTERVAL,
+                    deadline,
+                },
+                Delivery::Sent | Delivery::Signaled => StopState::KillSent { deadline },
             },
             StopState::KillSent { .. }
             | StopState::KillDue { .. }
@@ -200,8 +200,8 @@ impl SupervisorStop {
     pub(crate) fn on_finish_check(&mut self, finish_runs: bool, now: Instant) {
         let (retry, deadline) = (now, now + KILL_TIMEOUT);
         self.state = match self.state {
-            StopState::ExitSent { .. } if finish_runs => StopState::ExitSent {
-                retry: None,
+            StopState::ExitSent { retry, .. } if finish_runs => StopState::ExitSent {
+                retry,
                 deadline: Some(deadline),
             },
             StopState::ExitSent { .. } => StopState::SendingKill { retry, deadline },
@@ -251,8 +251,6 @@ pub(crate) struct StopConfig {
     pub service: Option<Duration>,
     /// The stop timeout of the logger. None: no limit.
     pub logger: Option<Duration>,
-    /// Whether an exit command makes the logger's supervise stop the logger.
-    pub exit_stops_logger: bool,
 }
 
 /// The facts that [`ServiceShutdown::next_action`] needs.
@@ -293,7 +291,7 @@ impl ServiceShutdown {
     pub(crate) fn new(config: StopConfig, now: Instant) -> Self {
         ServiceShutdown {
             role: Role::Service,
-            stop: SupervisorStop::new(config.service, false, now),
+            stop: SupervisorStop::new(config.service, now),
             config,
             restarts_left: LOGGER_RESTARTS,
         }
@@ -332,8 +330,7 @@ impl ServiceShutdown {
     }
 
     fn begin_logger_stop(&mut self, now: Instant) {
-        let config = self.config;
-        let mut stop = SupervisorStop::new(config.logger, config.exit_stops_logger, now);
+        let mut stop = SupervisorStop::new(self.config.logger, now);
         if self.stop.forced {
             stop.escalate(now);
         }
@@ -357,8 +354,8 @@ impl ServiceShutdown {
 mod tests {
     use nix::unistd::Pid;
 
-    use super::Delivery::{Failed, LoggerRunning, Sent};
-    use super::StopAction::{CheckFinish, GiveUp, KillSupervisor, SendExit, SendKill, WaitLogger};
+    use super::Delivery::{Failed, Sent, Signaled};
+    use super::StopAction::{CheckFinish, GiveUp, KillSupervisor, SendExit, SendKill};
     use super::*;
     use crate::table::{ChildExit, DirectoryId, MissingProcess, ServiceTable};
 
@@ -366,7 +363,7 @@ mod tests {
 
     fn stop() -> (SupervisorStop, Instant) {
         let now = Instant::now();
-        (SupervisorStop::new(Some(LIMIT), false, now), now)
+        (SupervisorStop::new(Some(LIMIT), now), now)
     }
 
     impl SupervisorStop {
@@ -413,7 +410,7 @@ mod tests {
     #[test]
     fn short_timeout_still_sends_exit_first() {
         let now = Instant::now();
-        let mut stop = SupervisorStop::new(Some(Duration::from_millis(1)), false, now);
+        let mut stop = SupervisorStop::new(Some(Duration::from_millis(1)), now);
         let later = now + LIMIT;
         assert_eq!(stop.due(later), Some(SendExit));
         stop.on_delivery(Failed, later);
@@ -437,37 +434,37 @@ mod tests {
     #[test]
     fn no_limit_waits_once_exit_is_sent() {
         let now = Instant::now();
-        let mut stop = SupervisorStop::new(None, false, now);
+        let mut stop = SupervisorStop::new(None, now);
         stop.on_delivery(Sent, now);
         assert_eq!(stop.next_deadline(), None);
         assert_eq!(stop.due(now + 1000 * DEFAULT_STOP_TIMEOUT), None);
         for limit in [None, Some(Duration::MAX)] {
-            let mut stop = SupervisorStop::new(limit, false, now);
+            let mut stop = SupervisorStop::new(limit, now);
             stop.on_delivery(Failed, now);
             assert_eq!(stop.due(now + DEFAULT_STOP_TIMEOUT), Some(KillSupervisor));
         }
-        let mut stop = SupervisorStop::new(Some(Duration::MAX), false, now);
+        let mut stop = SupervisorStop::new(Some(Duration::MAX), now);
         stop.on_delivery(Sent, now);
         assert_eq!(stop.next_deadline(), None);
     }
 
     #[test]
-    fn awaited_logger_exits_before_exit_is_sent() {
-        let now = Instant::now();
-        let mut stop = SupervisorStop::new(Some(LIMIT), true, now);
+    fn exit_signal_is_repeated_until_timeout() {
+        let (mut stop, now) = stop();
         let mut time = now;
-        for delivery in [LoggerRunning, LoggerRunning, Failed, LoggerRunning] {
-            assert_eq!(stop.due(time), Some(WaitLogger));
-            stop.on_delivery(delivery, time);
+        while time < now + LIMIT {
+            assert_eq!(stop.due(time), Some(SendExit));
+            stop.on_delivery(Signaled, time);
             assert_eq!(stop.due(time), None);
             time = stop.next_deadline().unwrap();
         }
-        let mut late = stop;
-        assert_eq!(stop.due(time), Some(WaitLogger));
+        // A stopped finish has to continue, too.
+        assert_eq!(stop.due_if(true, time), Some(SendExit));
+        stop.on_delivery(Signaled, time);
+        assert_eq!(stop.next_deadline(), Some(time + RESEND_INTERVAL));
+        assert_eq!(stop.due(time + KILL_TIMEOUT), Some(SendKill));
         stop.on_delivery(Sent, time);
         assert_eq!(stop.due(time), None);
-        assert_eq!(stop.next_deadline(), Some(now + LIMIT));
-        assert_eq!(late.due(now + LIMIT), Some(SendKill));
     }
 
     #[test]
@@ -544,7 +541,6 @@ mod tests {
     const CONFIG: StopConfig = StopConfig {
         service: None,
         logger: None,
-        exit_stops_logger: false,
     };
 
     /// A service and its logger, in shutdown. The pipe is a flag: whether it

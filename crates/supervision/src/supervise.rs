@@ -15,7 +15,7 @@ use unix::signals::SignalPipe;
 use crate::Role;
 use crate::directory::{AcquireError, ControlFifo, lock_service};
 use crate::extended::Extended;
-pub use crate::extended::{ConfigWarning, SuperviseWarning};
+pub use crate::extended::{ConfigWarning, ExitSignals, SuperviseWarning};
 use crate::machine::{Machine, Moment, Ruleset};
 use crate::pipe::Pipe;
 
@@ -25,25 +25,33 @@ pub use runsv::RunsvWarning;
 use runsv::{Logger, Runsv};
 use service::Service;
 
+/// The setup of supervise -e.
+#[derive(Debug)]
+pub struct ExtendedSetup {
+    /// The name of the service, for `finish`.
+    pub name: CString,
+    /// The signals that request the exit.
+    pub signals: ExitSignals,
+}
+
 /// Supervises the service in the current directory, as supervise does, until a
-/// command to exit. `children` reports SIGCHLD. `extended`: as supervise -e, for
-/// a service of this name.
+/// command to exit. `children` reports SIGCHLD. `extended`: as supervise -e.
 ///
 /// # Errors
 /// The service directory could not be acquired, or the FIFO `ok` not opened.
 pub fn supervise(
     children: &SignalPipe,
     want: Want,
-    extended: Option<CString>,
+    extended: Option<ExtendedSetup>,
     warn: &dyn Fn(SuperviseWarning),
 ) -> Result<(), AcquireError> {
     let files = &names::SERVICE;
     let lock = lock_service(files, FlockArg::LockExclusiveNonblock)?;
     let control = ControlFifo::open(files)?;
     let (ruleset, family) = match extended {
-        Some(name) => (
+        Some(ExtendedSetup { name, signals }) => (
             Ruleset::Extended,
-            Family::Extended(Extended::new(name, warn)),
+            Family::Extended(Extended::new(name, signals, warn)),
         ),
         None => (Ruleset::Supervise, Family::Supervise(warn)),
     };

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use nix::errno::Errno;
 use unix::poll::wait_readable;
 use unix::signals::SignalPipe;
 
@@ -19,7 +20,7 @@ use self::essential::EssentialWatch;
 use self::execute::ForeignSupervisor;
 pub use self::signals::SignalSource;
 use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
-use crate::scan_warning::WarnFn;
+use crate::scan_warning::ScanWarning;
 use crate::shutdown::ServiceShutdown;
 use crate::spawn::SpawnConfig;
 use crate::table::DirectoryId;
@@ -31,6 +32,24 @@ pub enum Mode {
     Plain,
     /// Option -e: run `supervise -e`, and watch essential services.
     Extended,
+}
+
+/// A message of svscan, which continues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SvscanWarning<'a> {
+    /// An operation failed.
+    Scan(ScanWarning<'a>, Errno),
+    /// Interrupts from the terminal speed up the end of all services.
+    Escalation(Escalation),
+}
+
+/// The effect of a repeated interrupt from the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escalation {
+    /// The second interrupt kills the services and loggers that still run.
+    KillServices,
+    /// The third interrupt also kills each `finish`.
+    SkipFinish,
 }
 
 /// The cause of the exit of svscan.
@@ -49,9 +68,10 @@ pub fn svscan(
     mode: Mode,
     children: &SignalPipe,
     signals: Option<&SignalSource>,
-    report: WarnFn,
+    report: &dyn Fn(SvscanWarning<'_>),
 ) -> ExitReason {
     let extended = mode == Mode::Extended;
+    let report_scan = |warning: ScanWarning<'_>, error| report(SvscanWarning::Scan(warning, error));
     let config = SpawnConfig {
         program: c"supervise",
         option: extended.then_some(c"-e"),
@@ -60,11 +80,13 @@ pub fn svscan(
         sessions: extended,
     };
     let scan_loop = ScanLoop {
-        scanner: Scanner::new(config, children, report),
+        mode,
+        scanner: Scanner::new(config, children, &report_scan),
+        report,
         signals,
         essential: extended.then(EssentialWatch::new),
         exit_reason: None,
-        stop_requests: 0,
+        interrupts: 0,
         shutdowns: BTreeMap::new(),
         foreign: Vec::new(),
     };
@@ -81,12 +103,15 @@ enum OnRemoved {
 }
 
 struct ScanLoop<'a> {
+    mode: Mode,
     scanner: Scanner<'a>,
+    report: &'a dyn Fn(SvscanWarning<'_>),
     signals: Option<&'a SignalSource>,
     essential: Option<EssentialWatch>,
     /// Set when svscan begins to stop all services.
     exit_reason: Option<ExitReason>,
-    stop_requests: usize,
+    /// The number of interrupts from the terminal.
+    interrupts: usize,
     /// The services that are shutting down.
     shutdowns: BTreeMap<DirectoryId, ServiceShutdown>,
     foreign: Vec<ForeignSupervisor>,

@@ -241,6 +241,12 @@ impl<P> ServiceTable<P> {
         })
     }
 
+    /// Whether the last scan saw a service.
+    pub(crate) fn is_seen(&self, directory: DirectoryId) -> bool {
+        let entry = self.entries.get(&directory);
+        entry.is_some_and(|entry| entry.seen)
+    }
+
     /// The services that the last scan did not see.
     pub(crate) fn unseen(&self) -> Vec<DirectoryId> {
         let services = self.entries.iter();
@@ -337,12 +343,26 @@ impl<P> ServiceTable<P> {
     }
 
     pub(crate) fn pid(&self, directory: DirectoryId, role: Role) -> Option<Pid> {
+        self.process(directory, role).map(|process| process.pid)
+    }
+
+    /// The time since the start of a process.
+    pub(crate) fn uptime(
+        &self,
+        directory: DirectoryId,
+        role: Role,
+        now: Instant,
+    ) -> Option<Duration> {
+        let process = self.process(directory, role)?;
+        Some(now.saturating_duration_since(process.started))
+    }
+
+    fn process(&self, directory: DirectoryId, role: Role) -> Option<Process> {
         let entry = self.entries.get(&directory)?;
-        let process = match role {
+        match role {
             Role::Service => entry.service,
             Role::Logger => entry.logger,
-        };
-        process.map(|process| process.pid)
+        }
     }
 
     pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> {

@@ -9,7 +9,7 @@ use libc::c_int;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigHandler, SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd;
 
@@ -35,7 +35,7 @@ impl SignalPipe {
         let inherited_ignored = signals
             .iter()
             .copied()
-            .filter(|&signal| is_ignored(signal as c_int))
+            .filter(|&signal| is_ignored(signal))
             .collect();
         for &signal in signals {
             CAUGHT.fetch_or(1 << signal as c_int, Ordering::Relaxed);
@@ -94,10 +94,10 @@ pub(crate) fn release_caught() {
 }
 
 /// Whether the process ignores a signal.
-fn is_ignored(signal: c_int) -> bool {
+pub fn is_ignored(signal: Signal) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: the third argument points to space for one sigaction.
-    unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    unsafe { libc::sigaction(signal as c_int, std::ptr::null(), action.as_mut_ptr()) };
     // SAFETY: all zeroes is a valid sigaction, filled in or not.
     unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
@@ -106,20 +106,30 @@ fn is_ignored(signal: c_int) -> bool {
 /// system call.
 ///
 /// The signals are blocked for the life of the process. Children inherit the
-/// mask; see [`reset`].
+/// mask; see [`reset`] and [`BlockedSignals::restore`].
 #[derive(Debug)]
 pub struct BlockedSignals {
     pending: SignalFd,
+    inherited_mask: SigSet,
 }
 
 impl BlockedSignals {
     /// Blocks `signals`. Errors: as sigprocmask(2) and signalfd(2).
     pub fn block(signals: &[Signal]) -> Result<Self, Errno> {
         let signals: SigSet = signals.iter().copied().collect();
-        signals.thread_block()?;
+        let inherited_mask = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let pending = SignalFd::with_flags(&signals, flags)?;
-        Ok(BlockedSignals { pending })
+        Ok(BlockedSignals {
+            pending,
+            inherited_mask,
+        })
+    }
+
+    /// In a child before exec: restores the signal mask from before
+    /// [`BlockedSignals::block`].
+    pub fn restore(&self) {
+        let _ = self.inherited_mask.thread_set_mask();
     }
 
     /// As [`BlockedSignals::wait`], before a read. Returns at once if `input` is
@@ -168,8 +178,19 @@ impl BlockedSignals {
     /// One pending signal, for callers that poll more than one input. None if no
     /// signal is pending.
     pub fn take_pending(&self) -> Option<Signal> {
+        self.take_with_sender().map(|(signal, _)| signal)
+    }
+
+    /// As [`BlockedSignals::take_pending`], with the sender.
+    pub fn take_with_sender(&self) -> Option<(Signal, Sender)> {
         let info = self.pending.read_signal().ok().flatten()?;
-        Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()
+        let signal = Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
+        let sender = if info.ssi_code == libc::SI_KERNEL {
+            Sender::Kernel
+        } else {
+            Sender::Process
+        };
+        Some((signal, sender))
     }
 }
 
@@ -177,6 +198,15 @@ impl AsFd for BlockedSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pending.as_fd()
     }
+}
+
+/// The sender of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The kernel, which sends SIGINT for the interrupt character of a terminal.
+    Kernel,
+    /// A process, by kill(2) and the like.
+    Process,
 }
 
 /// The reason why [`BlockedSignals::wait`] returned.

@@ -14,6 +14,7 @@ use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, getcwd};
+use supervision::supervise::{ExitSignals, ExtendedSetup};
 use unix::file;
 use unix::signals::SignalPipe;
 
@@ -38,14 +39,20 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     };
     let children = SignalPipe::catch(&[Signal::SIGCHLD])
         .map_err(|error| SUPERVISE.fatal(text!["unable to create pipe for ", dir], error))?;
+    let signals = extended.then(ExitSignals::new).transpose();
+    let signals = signals
+        .map_err(|error| SUPERVISE.fatal(text!["unable to hold signals for ", dir], error))?;
     chdir(dir).map_err(|error| SUPERVISE.fatal(text!["unable to chdir to ", dir], error))?;
     let want = match file::status(names::DOWN) {
         Ok(_) => Want::Down,
         Err(Errno::ENOENT) => Want::Up,
         Err(error) => return Err(SUPERVISE.fatal(text!["unable to stat ", dir, "/down"], error)),
     };
-    let name = extended.then(|| service_name(dir));
-    supervision::supervise::supervise(&children, want, name, &|warning| warn(dir, warning))
+    let extended = signals.map(|signals| ExtendedSetup {
+        name: service_name(dir),
+        signals,
+    });
+    supervision::supervise::supervise(&children, want, extended, &|warning| warn(dir, warning))
         .map_err(|error| cannot_acquire(dir, error))?;
     Ok(Exit::Success)
 }

@@ -86,7 +86,7 @@ impl Supervisor<'_> {
 
     fn wait(&self) {
         let mut descriptors = vec![self.children.as_fd()];
-        descriptors.extend(self.family.descriptor());
+        descriptors.extend(self.family.descriptors());
         let service = (!self.family.only_logger_left()).then_some(&self.service);
         let logger = self.family.logger().map(|logger| &logger.service);
         let mut deadline = None::<Instant>;
@@ -145,9 +145,12 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Runs the commands in `control`, and then the signal to exit.
+    /// Runs the commands in `control`, and then those of signals.
     fn run_commands(&mut self, role: Role) {
-        let exit = role == Role::Service && self.family.take_exit_signal();
+        let signaled = match role {
+            Role::Service => self.family.take_exit_signals(&mut self.service),
+            Role::Logger => &[],
+        };
         if role == Role::Service && self.family.only_logger_left() {
             return;
         }
@@ -155,9 +158,12 @@ impl Supervisor<'_> {
             return;
         };
         let mut commands = service.read_commands();
-        if exit {
-            commands.push((Command::Exit, SignalTarget::Process));
-        }
+        let target = |command| match command == Command::Continue {
+            true => SignalTarget::ProcessGroup,
+            false => SignalTarget::Process,
+        };
+        let signaled = signaled.iter().copied();
+        commands.extend(signaled.map(|command| (command, target(command))));
         self.family.before_commands(&mut self.service, &commands);
         for (command, target) in commands {
             self.run_command(role, command, target);

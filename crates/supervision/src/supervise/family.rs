@@ -6,9 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names;
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use unix::exec::PreparedExec;
 use unix::launch::Launch;
+use unix::process::signal_process;
 use unix::start::environment;
 
 use super::runsv::{Logger, Runsv, RunsvWarning};
@@ -16,7 +18,7 @@ use super::service::Service;
 use crate::Role;
 use crate::directory::replace;
 use crate::extended::config::program_exists;
-use crate::extended::{Extended, SuperviseWarning};
+use crate::extended::{ExitSignal, Extended, SuperviseWarning};
 use crate::machine::{Moment, RunExit, Start};
 
 pub(super) enum Family<'a> {
@@ -58,12 +60,15 @@ impl Family<'_> {
     /// Publishes changes in the files that other programs read.
     pub(super) fn publish(&mut self, service: &mut Service, role: Role) {
         match self {
-            Family::Supervise(warn) => publish_status(service, warn),
-            Family::Extended(family) => {
-                // Before the record: see daemontools_core::state.
-                family.publish_state(&service.machine);
-                publish_status(service, &|warning| family.warn(warning));
+            Family::Supervise(warn) => {
+                let published = service.publish(|files, _, (report, _)| {
+                    replace(files.status, &report.status.encode())
+                });
+                if let Err(error) = published {
+                    warn(SuperviseWarning::Replace(error));
+                }
             }
+            Family::Extended(family) => publish_extended(service, family),
             Family::Runsv(family) => family.publish(service, role),
         }
     }
@@ -88,10 +93,9 @@ impl Family<'_> {
     pub(super) fn on_exit(&mut self, service: &mut Service, exit: RunExit, now: Moment) {
         match self {
             Family::Supervise(_) | Family::Runsv(_) => {}
-            Family::Extended(family) => family.on_exit(exit, now, |family| {
-                family.publish_state(&service.machine);
-                publish_status(service, &|warning| family.warn(warning));
-            }),
+            Family::Extended(family) => {
+                family.on_exit(exit, now, |family| publish_extended(service, family));
+            }
         }
     }
 
@@ -123,21 +127,31 @@ impl Family<'_> {
         }
     }
 
-    /// Takes the exit signal of the family; whether it arrived.
-    pub(super) fn take_exit_signal(&self) -> bool {
+    /// Takes the exit signals of the family. Returns the commands that they
+    /// stand for.
+    pub(super) fn take_exit_signals(&self, service: &mut Service) -> &'static [Command] {
         match self {
-            Family::Supervise(_) | Family::Extended(_) => false,
-            Family::Runsv(family) => family.terminated.drain(),
+            Family::Supervise(_) => &[],
+            Family::Extended(family) => match family.signals.take() {
+                None => &[],
+                Some(signal) => commands_of(signal, service),
+            },
+            Family::Runsv(family) if family.terminated.drain() => &[Command::Exit],
+            Family::Runsv(_) => &[],
         }
     }
 
-    /// The family's own descriptor to poll.
-    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Family::Supervise(_) => None,
-            Family::Extended(family) => family.readiness.as_ref().map(AsFd::as_fd),
-            Family::Runsv(family) => Some(family.terminated.as_fd()),
-        }
+    /// The family's own descriptors to poll.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let (signals, readiness) = match self {
+            Family::Supervise(_) => (None, None),
+            Family::Extended(family) => {
+                let readiness = family.readiness.as_ref().map(AsFd::as_fd);
+                (Some(family.signals.as_fd()), readiness)
+            }
+            Family::Runsv(family) => (Some(family.terminated.as_fd()), None),
+        };
+        signals.into_iter().chain(readiness)
     }
 
     pub(super) fn logger(&self) -> Option<&Logger> {
@@ -160,16 +174,36 @@ impl Family<'_> {
     }
 }
 
+/// The commands for a signal to supervise -e. A stopped process could not end:
+/// each signal also continues it, repeated or not.
+fn commands_of(signal: ExitSignal, service: &mut Service) -> &'static [Command] {
+    let machine = &mut service.machine;
+    if let (Some(finish), None) = (machine.child_pid(), machine.run_pid()) {
+        signal_process(finish, Signal::SIGCONT);
+    }
+    match signal {
+        // A second SIGTERM makes some services exit without their cleanup.
+        ExitSignal::Stop if machine.is_stopping() => &[Command::Continue],
+        ExitSignal::Stop => &[Command::Down, Command::Exit, Command::Continue],
+        ExitSignal::AfterRun => {
+            machine.request_exit_after_run();
+            &[Command::Continue]
+        }
+    }
+}
+
 fn launch_run(warn: &dyn Fn(SuperviseWarning)) -> Result<Pid, Errno> {
     let program = PreparedExec::search(None, &[names::RUN_PROGRAM], &environment());
     Launch::new(program)
         .start(|error| warn(SuperviseWarning::Exec(names::RUN_PROGRAM, error.errno())))
 }
 
-fn publish_status(service: &mut Service, warn: &dyn Fn(SuperviseWarning)) {
-    let published =
-        service.publish(|files, _, (report, _)| replace(files.status, &report.status.encode()));
-    if let Err(error) = published {
-        warn(SuperviseWarning::Replace(error));
-    }
+fn publish_extended(service: &mut Service, family: &mut Extended<'_>) {
+    // Before the record: see daemontools_core::state.
+    family.publish_state(&service.machine);
+    // The family reports the errors.
+    let _ = service.publish(|files, _, (report, _)| {
+        let replaced = replace(files.status, &report.status.encode());
+        family.record_replace(files.status, replaced)
+    });
 }

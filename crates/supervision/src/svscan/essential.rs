@@ -15,6 +15,7 @@ use unix::file;
 use super::{ExitReason, ScanLoop};
 use crate::Role;
 use crate::client::{ServiceSnapshot, new_inotify, take_events};
+use crate::table::DirectoryId;
 
 /// Reports when the state of an essential service may have changed.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl EssentialWatch {
 
     /// Whether a service may have changed since the last call. `count` is the
     /// number of services.
-    pub(super) fn take_dirty(&mut self, count: usize) -> bool {
+    fn take_dirty(&mut self, count: usize) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty) || self.count != count;
         let inotify = self.inotify.as_ref();
         dirty |= inotify.is_some_and(|inotify| !take_events(inotify).is_empty());
@@ -75,17 +76,30 @@ impl EssentialWatch {
 impl ScanLoop<'_> {
     /// Stops all services if an essential service has ended.
     pub(super) fn check_essential(&mut self) {
-        let (Some(essential), None) = (&mut self.essential, self.exit_reason) else {
-            return;
-        };
-        let table = &self.scanner.table;
-        if !essential.take_dirty(table.count()) {
+        if self.exit_reason.is_some() {
             return;
         }
+        let table = &self.scanner.table;
+        let essential = self.essential.as_mut();
+        if !essential.is_some_and(|essential| essential.take_dirty(table.count())) {
+            return;
+        }
+        let Some(essential) = &self.essential else {
+            return;
+        };
         // The watches exist before the first snapshot, so that no change is lost.
-        let watched = table.services().filter(|(directory, name)| {
-            !self.shutdowns.contains_key(directory) && essential.add_if_essential(name)
-        });
+        let is_essential = |&(directory, name): &(DirectoryId, &CStr)| {
+            if self.shutdowns.contains_key(&directory) {
+                false
+            } else if table.is_seen(directory) {
+                essential.add_if_essential(name)
+            } else {
+                // The name leads to another service, or nowhere.
+                let add = || essential.add_if_essential(c".");
+                self.run_inside(directory, Role::Service, add) == Some(true)
+            }
+        };
+        let watched = table.services().filter(is_essential);
         let watched: Vec<_> = watched.map(|(directory, _)| directory).collect();
         let code = watched.into_iter().find_map(|directory| {
             let snapshot = self.run_inside(directory, Role::Service, ServiceSnapshot::read)?;

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::names;
 use daemontools_core::state::ServiceState;
-use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir};
 use unix::process::{children, proc_path, signal_group, signal_process};
 
-use super::ScanLoop;
+use super::{Mode, ScanLoop};
 use crate::Role;
 use crate::client::{ServiceSnapshot, WhenFull, probe, send_commands};
 use crate::extended::config::{exit_implies_down, kill_timeout};
@@ -27,29 +26,37 @@ use crate::shutdown::{
 };
 use crate::table::DirectoryId;
 
+/// The time after which a supervise handles signals, even if no path leads to its
+/// FIFOs.
+const MAX_START_TIME: Duration = Duration::from_secs(5);
+
 impl ScanLoop<'_> {
-    /// Begins the shutdown of a service and its logger.
+    /// Begins the shutdown of a service and its logger, once.
     pub(super) fn begin_shutdown(&mut self, directory: DirectoryId) {
+        if self.shutdowns.contains_key(&directory) {
+            return;
+        }
         let timeout = |role| {
             let timeout = self.run_inside(directory, role, stop_timeout);
             timeout.unwrap_or(Some(DEFAULT_STOP_TIMEOUT))
         };
-        let logger_exits = || self.run_inside(directory, Role::Logger, exit_implies_down);
         let config = StopConfig {
             service: timeout(Role::Service),
             logger: timeout(Role::Logger),
-            exit_stops_logger: self.essential.is_some() && logger_exits() == Some(true),
         };
         self.stop_foreign(directory, Role::Service, config.service);
         // A foreign logger exits without a command, at the end of its pipe: only
         // the foreign service writes to that pipe.
-        if !config.exit_stops_logger {
+        let exit_stops_logger = match self.mode {
+            Mode::Plain => Some(false),
+            Mode::Extended => self.run_inside(directory, Role::Logger, exit_implies_down),
+        };
+        if exit_stops_logger != Some(true) {
             self.stop_foreign(directory, Role::Logger, config.logger);
         }
-        let now = Instant::now();
-        let shutdown = self.shutdowns.entry(directory);
-        let shutdown = shutdown.or_insert_with(|| ServiceShutdown::new(config, now));
+        let shutdown = ServiceShutdown::new(config, Instant::now());
         let keep = shutdown.keep_running();
+        self.shutdowns.insert(directory, shutdown);
         self.scanner.table.set_keep_running(directory, keep);
     }
 
@@ -111,14 +118,10 @@ impl ScanLoop<'_> {
     /// Performs an action on the supervise of a role.
     fn perform(&mut self, directory: DirectoryId, role: Role, action: StopAction) {
         match action {
-            StopAction::SendExit => {
-                self.send_command(directory, role, || send(exit_command(role)));
-            }
-            StopAction::WaitLogger => {
-                self.send_command(directory, role, wait_logger);
-            }
+            StopAction::SendExit => self.send_exit(directory, role),
             StopAction::SendKill => {
-                let delivery = self.send_command(directory, role, || send(kill_command(role)));
+                let delivery = self.send_command(directory, role, kill_command(role));
+                self.on_delivery(directory, delivery);
                 if delivery == Delivery::Sent {
                     self.warn_timeout(directory, role);
                 }
@@ -139,29 +142,58 @@ impl ScanLoop<'_> {
         }
     }
 
-    /// Runs `send` in the directory of a role and passes on its result.
-    fn send_command(
-        &mut self,
-        directory: DirectoryId,
-        role: Role,
-        send: impl FnOnce() -> Delivery,
-    ) -> Delivery {
-        if let Some(supervisor) = self.scanner.table.pid(directory, role) {
-            // A stopped supervise reads no commands.
-            signal_process(supervisor, Signal::SIGCONT);
-        }
-        let delivery = self.run_inside(directory, role, send);
-        let delivery = delivery.unwrap_or(Delivery::Failed);
-        if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
-            shutdown.stop.on_delivery(delivery, Instant::now());
-        }
+    /// Sends the exit command to the supervise of a role.
+    fn send_exit(&mut self, directory: DirectoryId, role: Role) {
+        let supervisor = self.scanner.table.pid(directory, role);
+        let delivery = match (self.mode, supervisor) {
+            (Mode::Extended, Some(_)) if self.is_starting(directory, role) => Delivery::Failed,
+            // Supervise may run in a directory that no path leads to.
+            (Mode::Extended, Some(supervisor)) => {
+                signal_process(supervisor, exit_signal(role));
+                signal_process(supervisor, Signal::SIGCONT);
+                Delivery::Signaled
+            }
+            (Mode::Plain, _) | (Mode::Extended, None) => {
+                self.send_command(directory, role, exit_command(role))
+            }
+        };
+        self.on_delivery(directory, delivery);
         if role == Role::Logger {
             // Only after the command: a logger that reaches the end of the pipe
             // earlier would be started again.
             let table = &mut self.scanner.table;
             table.change_pipe(directory, Pipe::close_write_end);
         }
-        delivery
+    }
+
+    /// Whether the supervise of a logger may not handle signals yet. A signal
+    /// would kill it, and the logger would not read the pipe. The supervise of a
+    /// service may be killed before its first start.
+    fn is_starting(&self, directory: DirectoryId, role: Role) -> bool {
+        let table = &self.scanner.table;
+        let uptime = table.uptime(directory, role, Instant::now());
+        role == Role::Logger
+            && uptime.is_some_and(|uptime| uptime < MAX_START_TIME)
+            && self.run_inside(directory, role, || probe().is_err()) == Some(true)
+    }
+
+    fn on_delivery(&mut self, directory: DirectoryId, delivery: Delivery) {
+        if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
+            shutdown.stop.on_delivery(delivery, Instant::now());
+        }
+    }
+
+    /// Writes a command to the `control` of a role.
+    fn send_command(&self, directory: DirectoryId, role: Role, command: &[u8]) -> Delivery {
+        if let Some(supervisor) = self.scanner.table.pid(directory, role) {
+            // A stopped supervise reads no commands.
+            signal_process(supervisor, Signal::SIGCONT);
+        }
+        let send = || send_commands(command, WhenFull::Fail).is_ok();
+        match self.run_inside(directory, role, send) {
+            Some(true) => Delivery::Sent,
+            Some(false) | None => Delivery::Failed,
+        }
     }
 
     /// Runs `action` in the directory of a role, which is found by the name of the
@@ -187,7 +219,7 @@ impl ScanLoop<'_> {
     /// Warns of a role that exceeded its timeout, unless the user forced the stop.
     fn warn_timeout(&self, directory: DirectoryId, role: Role) {
         let name = self.scanner.table.name(directory);
-        if let Some(name) = name.filter(|_| self.stop_requests < 2) {
+        if let Some(name) = name.filter(|_| self.interrupts < 2) {
             (self.scanner.report)(ScanWarning::Stop(name, role), Errno::ETIMEDOUT);
         }
     }
@@ -223,10 +255,20 @@ fn finish_runs() -> bool {
     ServiceSnapshot::read().is_ok_and(|snapshot| state(snapshot) == Some(ServiceState::Finish))
 }
 
+/// The signal that ends a `supervise -e`.
+fn exit_signal(role: Role) -> Signal {
+    match role {
+        Role::Service => Signal::SIGTERM,
+        // The logger ends by itself, at the end of the pipe.
+        Role::Logger => Signal::SIGHUP,
+    }
+}
+
+/// A paused logger has to continue. `d` continues a paused service.
 fn exit_command(role: Role) -> &'static [u8] {
     match role {
         Role::Service => b"dx",
-        Role::Logger => b"x",
+        Role::Logger => b"cx",
     }
 }
 
@@ -235,26 +277,6 @@ fn kill_command(role: Role) -> &'static [u8] {
     match role {
         Role::Service => b"dx+k",
         Role::Logger => b"x+k",
-    }
-}
-
-fn send(command: &[u8]) -> Delivery {
-    send_commands(command, WhenFull::Fail).map_or(Delivery::Failed, |()| Delivery::Sent)
-}
-
-/// Prevents restarts of the logger in the current directory, and sends the exit
-/// command once the logger has exited.
-fn wait_logger() -> Delivery {
-    let snapshot = ServiceSnapshot::read().ok();
-    let supervised = snapshot.filter(|snapshot| snapshot.supervised);
-    let Some(record) = supervised.and_then(|snapshot| snapshot.record) else {
-        return Delivery::Failed;
-    };
-    match (record.state(), record.status.want) {
-        (ServiceState::Down | ServiceState::Failed, _) => send(exit_command(Role::Logger)),
-        (_, Want::Once) => Delivery::LoggerRunning,
-        (_, Want::Up | Want::Down) => send_commands(b"o", WhenFull::Fail)
-            .map_or(Delivery::Failed, |()| Delivery::LoggerRunning),
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use unix::cwd::Origin;
-use unix::signals::BlockedSignals;
+use unix::signals::{BlockedSignals, Sender};
 
-use super::{ExitReason, Mode, OnRemoved, ScanLoop};
+use super::{Escalation, ExitReason, Mode, OnRemoved, ScanLoop, SvscanWarning};
 
 /// The signals that svscan handles, and the scan directory.
 #[derive(Debug)]
@@ -39,32 +39,47 @@ impl SignalSource {
 
 impl ScanLoop<'_> {
     pub(super) fn handle_signals(&mut self) {
-        while let Some(signal) = self
+        while let Some((signal, sender)) = self
             .signals
-            .and_then(|source| source.signals.take_pending())
+            .and_then(|source| source.signals.take_with_sender())
         {
-            match signal {
-                Signal::SIGALRM => self.scan(OnRemoved::Keep),
-                Signal::SIGHUP => self.scan(OnRemoved::Stop),
-                Signal::SIGTERM | Signal::SIGINT => self.request_stop(),
+            match (signal, sender) {
+                (Signal::SIGALRM, _) => self.scan(OnRemoved::Keep),
+                (Signal::SIGHUP, _) => self.scan(OnRemoved::Stop),
+                (Signal::SIGINT, Sender::Kernel) => self.interrupt(),
+                (Signal::SIGTERM | Signal::SIGINT, _) => self.request_stop(),
                 // SIGPIPE; no other signal is blocked.
                 _ => {}
             }
         }
     }
 
+    /// Stops all services. Further requests change nothing: they come from
+    /// `finish` scripts that end the container, from process managers, and from
+    /// users who send a signal to a whole session.
     /// Stops all services. The second request and each one after it skip the
     /// current timeouts.
     fn request_stop(&mut self) {
-        self.stop_requests += 1;
         if self.exit_reason.is_none() {
             self.stop_all(ExitReason::Requested);
-        } else if self.stop_requests > 1 {
-            let now = Instant::now();
-            for shutdown in self.shutdowns.values_mut() {
-                shutdown.stop.escalate(now);
-            }
-            self.foreign.clear();
         }
+    }
+
+    /// Stops all services on an interrupt from the terminal. The second interrupt
+    /// and each one after it skip the current timeouts.
+    fn interrupt(&mut self) {
+        self.request_stop();
+        self.interrupts += 1;
+        match self.interrupts {
+            0 | 1 => return,
+            2 => (self.report)(SvscanWarning::Escalation(Escalation::KillServices)),
+            3 => (self.report)(SvscanWarning::Escalation(Escalation::SkipFinish)),
+            4.. => {}
+        }
+        let now = Instant::now();
+        for shutdown in self.shutdowns.values_mut() {
+            shutdown.stop.escalate(now);
+        }
+        self.foreign.clear();
     }
 }
