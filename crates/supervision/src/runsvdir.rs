@@ -74,8 +74,10 @@ pub struct TitleLog {
 /// The interval between two dots in the title. The dots displace old messages.
 const DOT_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
-/// The scan interval until the first scan succeeds.
-const FIRST_SCAN_INTERVAL: Duration = Duration::from_secs(1);
+/// The scan interval until the first scan succeeds, and after a scan that added
+/// or removed a service or could not start a runsv. As in runit: a service whose
+/// last runsv still ends starts soon.
+const SHORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The file that receives the time of a requested scan.
 const RESCAN_RECORD: &CStr = c"./.forced-rescan";
@@ -110,7 +112,7 @@ pub fn runsvdir(
     };
     let mut next_dot = Instant::now();
     let mut next_scan = Instant::now();
-    let mut interval = FIRST_SCAN_INTERVAL;
+    let mut interval = SHORT_INTERVAL;
     let mut forced = false;
     loop {
         if forced || next_scan <= Instant::now() {
@@ -125,6 +127,9 @@ pub fn runsvdir(
                 Err(warning) => report(warning),
             }
             next_scan = Instant::now() + interval;
+        }
+        if scanner.take_unsettled() {
+            next_scan = next_scan.min(Instant::now() + SHORT_INTERVAL);
         }
         if let Some(log) = &mut log {
             if next_dot <= Instant::now() {
@@ -231,7 +236,7 @@ impl ScanDir<'_> {
             return;
         }
         if scanner.scan() {
-            for runsv in scanner.table.sweep_all() {
+            for runsv in scanner.remove_unseen() {
                 signal_process(runsv, Signal::SIGTERM);
             }
         }

@@ -23,6 +23,7 @@ use crate::pipe::Pipe;
 use crate::scan_warning::{ScanWarning, WarnFn};
 use crate::spawn::{SpawnConfig, Spawner};
 use crate::table::{Admission, ChildExit, DirectoryId, MissingProcess, ServiceTable};
+use nix::unistd::Pid;
 
 /// The interval between two full scans.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(5);
@@ -40,6 +41,8 @@ pub(crate) struct Scanner<'a> {
     pub(crate) table: ServiceTable<Pipe>,
     spawner: Spawner<'a>,
     pub(crate) report: WarnFn<'a>,
+    /// Whether a service was added, or a process could not be started.
+    unsettled: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -48,6 +51,7 @@ impl<'a> Scanner<'a> {
             table: ServiceTable::default(),
             spawner: Spawner::new(config, children, report),
             report,
+            unsettled: false,
         }
     }
 
@@ -74,8 +78,11 @@ impl<'a> Scanner<'a> {
         }
         match directory_id(name) {
             Ok(Some(directory)) => match self.table.admit(directory, name) {
-                Admission::New(service) => self.spawner.start_new(service),
-                Admission::Known(slots) => self.spawner.start(slots),
+                Admission::New(service) => {
+                    self.unsettled = true;
+                    self.spawner.start_new(service);
+                }
+                Admission::Known(slots) => self.unsettled |= !self.spawner.start(slots),
             },
             Ok(None) => {}
             Err(error) => (self.report)(ScanWarning::Stat(name), error),
@@ -102,7 +109,10 @@ impl<'a> Scanner<'a> {
     /// Adds a service and starts its processes, unless the table knows it.
     pub(crate) fn add_service(&mut self, directory: DirectoryId, name: &CStr) {
         match self.table.admit(directory, name) {
-            Admission::New(service) => self.spawner.start_new(service),
+            Admission::New(service) => {
+                self.unsettled = true;
+                self.spawner.start_new(service);
+            }
             Admission::Known(_) => {}
         }
     }
@@ -110,15 +120,21 @@ impl<'a> Scanner<'a> {
     /// Starts the missing processes of a service.
     pub(crate) fn start_missing(&mut self, directory: DirectoryId) {
         if let Some(slots) = self.table.missing(directory) {
-            self.spawner.start(slots);
+            self.unsettled |= !self.spawner.start(slots);
         }
     }
 
     /// Starts the process of a role.
     pub(crate) fn start(&mut self, directory: DirectoryId, role: Role) {
         if let Some(slot) = self.table.slot(directory, role) {
-            self.spawner.start(slot);
+            self.unsettled |= !self.spawner.start(slot);
         }
+    }
+
+    /// Whether the services have changed since the last call, or a process could
+    /// not be started.
+    pub(crate) fn take_unsettled(&mut self) -> bool {
+        std::mem::take(&mut self.unsettled)
     }
 
     /// Starts the missing processes of all services.
@@ -126,6 +142,15 @@ impl<'a> Scanner<'a> {
         for directory in self.table.directories() {
             self.start_missing(directory);
         }
+    }
+
+    /// Removes the services that the last scan did not see. Returns their
+    /// processes, which the caller stops.
+    pub(crate) fn remove_unseen(&mut self) -> Vec<Pid> {
+        let count = self.table.count();
+        let processes = self.table.sweep_all();
+        self.unsettled |= self.table.count() != count;
+        processes
     }
 
     /// Reaps exited children. Returns those to be replaced before the next scan.

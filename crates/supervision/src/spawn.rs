@@ -67,14 +67,17 @@ impl<'a> Spawner<'a> {
         }
     }
 
-    /// Starts processes, up to the first that fails.
-    pub(crate) fn start(&mut self, mut slots: StartSlots<'_, Pipe>) {
-        for role in std::mem::take(&mut slots.roles) {
-            match self.spawn(role, slots.name(), slots.pipe(), slots.services) {
-                Some(pid) => slots.record_start(role, pid, Instant::now()),
-                None => return,
+    /// Starts processes, up to the first that fails. Returns whether all were
+    /// started.
+    pub(crate) fn start(&mut self, mut slots: StartSlots<'_, Pipe>) -> bool {
+        let mut roles = std::mem::take(&mut slots.roles).into_iter();
+        roles.all(|role| {
+            let pid = self.spawn(role, slots.name(), slots.pipe(), slots.services);
+            if let Some(pid) = pid {
+                slots.record_start(role, pid, Instant::now());
             }
-        }
+            pid.is_some()
+        })
     }
 
     /// The pipe of a new service with a logger. `log` is looked up only here.
