@@ -19,6 +19,7 @@ mod runsvdir;
 mod setlock;
 mod setuidgid;
 mod softlimit;
+mod stopped;
 mod supervise;
 mod supervise_extended;
 mod supervise_requests;
