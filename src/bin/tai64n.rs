@@ -5,6 +5,7 @@
 use cli::Exit;
 use daemontools_core::label::Label;
 use logging::tai64::Stamper;
+use logging::text_buffer::TextBuffer;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 use unix::stdio::{STDIN, STDOUT};
@@ -28,7 +29,7 @@ unix::main!(match tai64n() {
 fn tai64n() -> Result<(), Errno> {
     let mut stamper = Stamper::default();
     let mut input = vec![0; INPUT];
-    let mut output = Vec::new();
+    let mut output = TextBuffer::default();
     loop {
         let length = read(STDIN, &mut input)?;
         if length == 0 {
@@ -38,7 +39,7 @@ fn tai64n() -> Result<(), Errno> {
         let label = Label::now().text();
         for fragment in input.get(..length).unwrap_or_default().chunks(PIECE) {
             stamper.stamp(fragment, &label, &mut output);
-            if output.len() > OUTPUT {
+            if output.text().len() > OUTPUT {
                 write_all(&mut output)?;
             }
         }
@@ -47,8 +48,8 @@ fn tai64n() -> Result<(), Errno> {
 }
 
 /// Writes and empties the output.
-fn write_all(output: &mut Vec<u8>) -> Result<(), Errno> {
-    let mut rest = output.as_slice();
+fn write_all(output: &mut TextBuffer) -> Result<(), Errno> {
+    let mut rest = output.text();
     while !rest.is_empty() {
         let written = write(STDOUT, rest)?;
         rest = rest.get(written..).unwrap_or_default();

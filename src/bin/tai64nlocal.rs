@@ -9,6 +9,7 @@ use cli::options::flag;
 use cli::text::print;
 use cli::{Exit, Program};
 use logging::tai64::{LocalZone, Localizer, TimeStyle};
+use logging::text_buffer::TextBuffer;
 use nix::errno::Errno;
 use nix::unistd::read;
 use unix::start;
@@ -80,7 +81,7 @@ fn tai64nlocal(Conversion { utc, style }: Conversion) -> Result<(), Errno> {
     };
     let mut localizer = Localizer::new(calendar, utc || zone_keeps_to_minutes(), style);
     let mut input = vec![0; INPUT];
-    let mut output = Vec::new();
+    let mut output = TextBuffer::default();
     loop {
         let length = match read(STDIN, &mut input) {
             Ok(0) => return Ok(()),
@@ -95,7 +96,7 @@ fn tai64nlocal(Conversion { utc, style }: Conversion) -> Result<(), Errno> {
         localizer
             .convert(input.get(..length).unwrap_or_default(), &mut output)
             .map_err(|_| Errno::ENOMEM)?;
-        print(&output)?;
+        print(output.text())?;
         output.clear();
     }
 }

@@ -50,6 +50,24 @@ impl Label {
     /// label and the number of digits. Fewer than 24 digits have zeroes in front;
     /// of more, the last 24 count.
     pub fn read(text: &[u8]) -> (Self, usize) {
+        match text.first_chunk().and_then(|start| Self::read_usual(start)) {
+            Some(label) => (label, 2 * PACKED),
+            None => Self::read_any(text),
+        }
+    }
+
+    /// As [`Label::read`], for exactly 24 digits and another byte.
+    fn read_usual(text: &[u8; TEXT]) -> Option<Self> {
+        let eight = |start: usize| parse_eight_digits(*text.get(start..)?.first_chunk()?);
+        let (high, low, nanoseconds) = (eight(0)?, eight(8)?, eight(16)?);
+        let seconds = u64::from(high) << 32 | u64::from(low);
+        match text.last() {
+            Some(b'0'..=b'9' | b'a'..=b'f') => None,
+            _ => Some(Label(Tai64N(Tai64(seconds), nanoseconds))),
+        }
+    }
+
+    fn read_any(text: &[u8]) -> (Self, usize) {
         let mut bits: u128 = 0;
         let mut rest = text;
         while let Some((eight, later)) = rest.split_first_chunk() {

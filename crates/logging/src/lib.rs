@@ -17,6 +17,8 @@
 //! notices and errors for a program to report. [`tai64`] serves tai64n and
 //! tai64nlocal.
 //!
+//! [`text_buffer`] copies short lines without the C library.
+//!
 //! Without I/O: batch, lines, recovery, retention, rotation.
 
 mod archive;
@@ -33,4 +35,5 @@ pub mod retention;
 pub mod rotation;
 pub mod svlogd;
 pub mod tai64;
+pub mod text_buffer;
 mod timer;

@@ -7,6 +7,7 @@ use memchr::memrchr;
 
 use crate::batch::{Batch, HEAD, ReadEmulation, split_line};
 use crate::tai64::stamp::{STAMP, Stamper};
+use crate::text_buffer::TextBuffer;
 
 /// The size of a read, in bytes. Allocations of this size are mapped and cost
 /// memory only when touched. The C library may take one of 128 KB from its
@@ -32,7 +33,7 @@ pub struct Lines {
     label: [u8; TEXT],
     stamper: Stamper,
     /// Stamped text.
-    text: Vec<u8>,
+    text: TextBuffer,
 }
 
 impl Lines {
@@ -56,7 +57,7 @@ impl Lines {
             within_line: false,
             label: [0; TEXT],
             stamper: Stamper::default(),
-            text: Vec::new(),
+            text: TextBuffer::default(),
         }
     }
 
@@ -96,7 +97,7 @@ impl Lines {
         }
         Batch {
             text: if self.stamped {
-                &self.text
+                self.text.text()
             } else {
                 self.buffer.get(..ready).unwrap_or_default()
             },

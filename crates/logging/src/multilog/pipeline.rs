@@ -13,6 +13,7 @@ use crate::multilog::pattern::StarPattern;
 use crate::multilog::script::{Script, ScriptAction};
 use crate::multilog::status_file::StatusFile;
 use crate::policy::LogPolicy;
+use crate::text_buffer::TextBuffer;
 
 /// The maximum number of bytes of a line in an alert.
 const ALERT: usize = 200;
@@ -41,7 +42,7 @@ enum Stage<'a> {
 /// The lines of a batch that are selected for one log directory.
 #[derive(Debug, Default)]
 struct Selection {
-    text: Vec<u8>,
+    text: TextBuffer,
     /// The ranges of the selected text in the batch.
     runs: Vec<Range<usize>>,
     /// Whether the text starts within a line.
@@ -199,8 +200,8 @@ impl Selection {
     fn copy_until(&mut self, text: &[u8], end: usize) {
         if self.selected {
             let run = self.examined..end;
-            let lines = text.get(run.clone()).unwrap_or_default();
-            self.text.extend_from_slice(lines);
+            let lines = text.get(self.examined..).unwrap_or_default();
+            self.text.push_start(lines, run.len());
             self.runs.push(run);
         }
         self.examined = end;
@@ -209,7 +210,7 @@ impl Selection {
     /// The selected part of `batch`.
     fn batch<'b>(&'b self, batch: &Batch<'b>) -> Batch<'b> {
         Batch {
-            text: &self.text,
+            text: self.text.text(),
             within_line: self.within_line,
             reads: ReadEmulation {
                 selected: Some(&self.runs),

@@ -17,6 +17,7 @@ use crate::directory::{Context, LockedLogDir, LogDir};
 use crate::event::{LogEvent, LogReport, LogReporter, LogStep, StepError};
 use crate::policy::LogPolicy;
 use crate::tai64::stamp::Stamper;
+use crate::text_buffer::TextBuffer;
 
 /// The configuration file of a log directory.
 const CONFIG: &CStr = c"config";
@@ -35,7 +36,7 @@ pub struct LogFanout<'a> {
     /// The stamp of the held line: the time of its first byte.
     held_stamp: Option<[u8; TEXT]>,
     /// Stamped text. The field reuses the allocation.
-    text: Vec<u8>,
+    text: TextBuffer,
 }
 
 /// An open log directory.
@@ -81,7 +82,7 @@ impl<'a> LogFanout<'a> {
             logs: paths.iter().map(|_| None).collect(),
             stamper: Stamper::default(),
             held_stamp: None,
-            text: Vec::new(),
+            text: TextBuffer::default(),
         }
     }
 
@@ -130,7 +131,7 @@ impl<'a> LogFanout<'a> {
         let stamped = stamp.as_ref().map_or(text, |stamp| {
             self.text.clear();
             self.stamper.stamp(text, stamp, &mut self.text);
-            &self.text
+            self.text.text()
         });
         let stamped_text = StampedText {
             text,

@@ -4,9 +4,10 @@ use std::collections::TryReserveError;
 use std::io::Write;
 use std::ops::RangeInclusive;
 
+use crate::batch::split_line;
 use crate::tai64::Civil;
+use crate::text_buffer::{HEAD_BLOCK, TextBuffer};
 use daemontools_core::label::Label;
-use memchr::memchr;
 
 /// Converts the label at the start of each line to a date and time.
 ///
@@ -69,7 +70,11 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
     ///
     /// # Errors
     /// Out of memory: a label has too many digits.
-    pub fn convert(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), TryReserveError> {
+    pub fn convert(
+        &mut self,
+        input: &[u8],
+        output: &mut TextBuffer,
+    ) -> Result<(), TryReserveError> {
         let mut rest = input;
         while let Some((first, after_first)) = rest.split_first() {
             match &mut self.position {
@@ -78,33 +83,56 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
                     let (digits, text) = after_first.split_at(length);
                     if text.is_empty() {
                         self.position = LinePosition::Label(digits.to_owned());
-                    } else {
-                        self.clock.write_time(label, digits, output)?;
-                        self.position = LinePosition::Text;
+                        return Ok(());
                     }
-                    rest = text;
+                    rest = self.write_line(label, digits, text, output)?;
                 }
                 LinePosition::Label(earlier) => {
                     let (digits, text) = rest.split_at(Label::read(rest).1);
                     earlier.try_reserve(digits.len())?;
                     earlier.extend_from_slice(digits);
-                    if !text.is_empty() {
-                        let (label, _) = Label::read(earlier);
-                        self.clock.write_time(label, earlier, output)?;
-                        self.position = LinePosition::Text;
+                    if text.is_empty() {
+                        return Ok(());
                     }
-                    rest = text;
+                    let digits = std::mem::take(earlier);
+                    let (label, _) = Label::read(&digits);
+                    rest = self.write_line(label, &digits, text, output)?;
                 }
                 LinePosition::Start | LinePosition::Text => {
-                    let end = memchr(b'\n', rest);
-                    let (text, later) = rest.split_at(end.map_or(rest.len(), |at| at + 1));
-                    output.extend_from_slice(text);
-                    self.position = end.map_or(LinePosition::Text, |_| LinePosition::Start);
+                    let (line, later) = split_line(rest);
+                    output.push_start(rest, line.len());
+                    self.set_position_after(line);
                     rest = later;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Appends the date and time of a label and the line that follows, or
+    /// copies them. Returns the text after the line.
+    fn write_line<'a>(
+        &mut self,
+        label: Label,
+        digits: &[u8],
+        text: &'a [u8],
+        output: &mut TextBuffer,
+    ) -> Result<&'a [u8], TryReserveError> {
+        let (line, later) = split_line(text);
+        if let Some((head, length)) = self.clock.write_time(label, digits, output)? {
+            output.push_headed(&head, length, text, line.len());
+        } else {
+            output.push_start(text, line.len());
+        }
+        self.set_position_after(line);
+        Ok(later)
+    }
+
+    fn set_position_after(&mut self, line: &[u8]) {
+        self.position = match line {
+            [.., b'\n'] => LinePosition::Start,
+            _ => LinePosition::Text,
+        };
     }
 }
 
@@ -131,16 +159,31 @@ struct Minute {
     text: Vec<u8>,
     /// The text after its nanoseconds.
     end: Vec<u8>,
+    /// The text as the start of a block, if its year has four digits and `end`
+    /// is empty.
+    usual: Option<[u8; HEAD_BLOCK]>,
+}
+
+/// The length of `YYYY-MM-DD HH:MM:`.
+const USUAL: usize = 17;
+
+/// `text` in a block, if it has the usual length.
+fn usual_block(text: &[u8], end: &[u8]) -> Option<[u8; HEAD_BLOCK]> {
+    let text: &[u8; USUAL] = text.try_into().ok()?;
+    let mut block = [0; HEAD_BLOCK];
+    *block.first_chunk_mut()? = *text;
+    end.is_empty().then_some(block)
 }
 
 impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
-    /// Appends the date and time of a label, or copies the label.
+    /// The date and time of a label, with its length, for a usual one. Others,
+    /// and labels without a date, are appended here.
     fn write_time(
         &mut self,
         label: Label,
         digits: &[u8],
-        output: &mut Vec<u8>,
-    ) -> Result<(), TryReserveError> {
+        output: &mut TextBuffer,
+    ) -> Result<Option<([u8; HEAD_BLOCK], usize)>, TryReserveError> {
         let time = label.unix();
         let is_valid = match self.style {
             TimeStyle::Original => true,
@@ -148,26 +191,36 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
         };
         let minute = is_valid.then(|| self.minute_of(time)).flatten();
         let Some(minute) = minute else {
-            output.try_reserve(1 + digits.len())?;
-            output.push(b'@');
-            output.extend_from_slice(digits);
-            return Ok(());
+            output.try_push(b"@")?;
+            output.try_push(digits)?;
+            return Ok(None);
         };
-        output.extend_from_slice(&minute.text);
-        let second = u8::try_from(time - minute.zero).unwrap_or_default();
-        output.extend_from_slice(&two_digits(second));
+        let second = two_digits(u8::try_from(time - minute.zero).unwrap_or_default());
         // An invalid label may have ten digits of nanoseconds.
         let (first, last) = (
             label.nanoseconds() / EIGHT_DIGITS,
             label.nanoseconds() % EIGHT_DIGITS,
         );
-        match u8::try_from(first).unwrap_or_default() {
-            first @ 0..10 => output.extend_from_slice(&[b'.', b'0' + first]),
-            first => output.extend_from_slice(&[b'.', b'0' + first / 10, b'0' + first % 10]),
+        let first = u8::try_from(first).unwrap_or_default();
+        if let (Some(usual), 0..10) = (minute.usual, first) {
+            let mut head = usual;
+            let [a, b] = second;
+            let [c, d, e, f, g, h, i, j] = eight_digits(last);
+            let end = [a, b, b'.', b'0' + first, c, d, e, f, g, h, i, j];
+            if let Some(to) = head.get_mut(USUAL..).and_then(<[u8]>::first_chunk_mut) {
+                *to = end;
+            }
+            return Ok(Some((head, USUAL + end.len())));
         }
-        output.extend_from_slice(&eight_digits(last));
-        output.extend_from_slice(&minute.end);
-        Ok(())
+        output.push(&minute.text);
+        output.push(&second);
+        match first {
+            0..10 => output.push(&[b'.', b'0' + first]),
+            _ => output.push(&[b'.', b'0' + first / 10, b'0' + first % 10]),
+        }
+        output.push(&eight_digits(last));
+        output.push(&minute.end);
+        Ok(None)
     }
 
     /// The minute of a Unix time; None if the calendar cannot represent it.
@@ -215,6 +268,7 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
             start,
             zero,
             known,
+            usual: usual_block(&text, &end),
             text,
             end,
         });
@@ -323,12 +377,12 @@ mod tests {
 
     fn localized(calendar: fn(i64) -> Option<Civil>, times: &[i64]) -> Vec<String> {
         let mut localizer = Localizer::new(calendar, true, TimeStyle::Original);
-        let mut output = Vec::new();
+        let mut output = TextBuffer::default();
         for &time in times {
             localizer.convert(&label(time), &mut output).unwrap();
             localizer.convert(b"\n", &mut output).unwrap();
         }
-        let text = String::from_utf8(output).unwrap();
+        let text = String::from_utf8(output.text().to_vec()).unwrap();
         text.lines().map(str::to_owned).collect()
     }
 
@@ -364,8 +418,12 @@ mod tests {
         let mut ask = |times: std::ops::Range<i64>| {
             calls.set(0);
             for time in times {
-                localizer.convert(&label(time), &mut Vec::new()).unwrap();
-                localizer.convert(b"\n", &mut Vec::new()).unwrap();
+                localizer
+                    .convert(&label(time), &mut TextBuffer::default())
+                    .unwrap();
+                localizer
+                    .convert(b"\n", &mut TextBuffer::default())
+                    .unwrap();
             }
             calls.get()
         };
@@ -401,14 +459,14 @@ mod tests {
             input.truncate(input.len().saturating_sub(random.usize(..30)));
             let converted = |pieces: &mut dyn FnMut(&[u8]) -> usize| {
                 let mut localizer = Localizer::new(calendar, true, TimeStyle::Original);
-                let mut output = Vec::new();
+                let mut output = TextBuffer::default();
                 let mut rest = input.as_slice();
                 while !rest.is_empty() {
                     let (fragment, later) = rest.split_at(pieces(rest));
                     localizer.convert(fragment, &mut output).unwrap();
                     rest = later;
                 }
-                output.escape_ascii().to_string()
+                output.text().escape_ascii().to_string()
             };
             let whole = converted(&mut <[u8]>::len);
             assert_eq!(converted(&mut |_| 1), whole);

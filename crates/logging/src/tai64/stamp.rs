@@ -2,7 +2,8 @@
 
 use daemontools_core::label::TEXT;
 
-use crate::batch::{lines, split_line};
+use crate::batch::split_line;
+use crate::text_buffer::{HEAD_BLOCK, TextBuffer};
 
 /// The length of a label and a space.
 pub(crate) const STAMP: usize = TEXT + 1;
@@ -17,8 +18,8 @@ pub struct Stamper {
 impl Stamper {
     /// Appends `input` to `output`, with `label` before each line that starts
     /// there. A line may continue in the next call.
-    pub fn stamp(&mut self, input: &[u8], label: &[u8; TEXT], output: &mut Vec<u8>) {
-        let mut stamp = [b' '; STAMP];
+    pub fn stamp(&mut self, input: &[u8], label: &[u8; TEXT], output: &mut TextBuffer) {
+        let mut stamp = [b' '; HEAD_BLOCK];
         stamp
             .iter_mut()
             .zip(label)
@@ -26,12 +27,13 @@ impl Stamper {
         let mut rest = input;
         if self.inside {
             let (line, later) = split_line(rest);
-            output.extend_from_slice(line);
+            output.push(line);
             rest = later;
         }
-        for line in lines(rest) {
-            output.extend_from_slice(&stamp);
-            output.extend_from_slice(line);
+        while !rest.is_empty() {
+            let (line, later) = split_line(rest);
+            output.push_headed(&stamp, STAMP, rest, line.len());
+            rest = later;
         }
         self.inside = input.last().map_or(self.inside, |&last| last != b'\n');
     }
@@ -44,12 +46,14 @@ mod tests {
     const LABEL: &[u8; TEXT] = b"@400000004d52960a0ebe121c";
 
     fn stamped(pieces: &[&str]) -> String {
-        let (mut stamper, mut output) = (Stamper::default(), Vec::new());
+        let (mut stamper, mut output) = (Stamper::default(), TextBuffer::default());
         for fragment in pieces {
             stamper.stamp(fragment.as_bytes(), LABEL, &mut output);
         }
         let label = std::str::from_utf8(LABEL).unwrap();
-        String::from_utf8(output).unwrap().replace(label, "@")
+        String::from_utf8(output.text().to_vec())
+            .unwrap()
+            .replace(label, "@")
     }
 
     #[test]
@@ -84,7 +88,7 @@ mod tests {
                 expected.push(byte);
                 at_line_start = byte == b'\n';
             }
-            let (mut stamper, mut output) = (Stamper::default(), Vec::new());
+            let (mut stamper, mut output) = (Stamper::default(), TextBuffer::default());
             let mut rest = input.as_slice();
             while !rest.is_empty() {
                 let (fragment, later) = rest.split_at(random.usize(..=rest.len()));
@@ -92,7 +96,7 @@ mod tests {
                 rest = later;
             }
             assert_eq!(
-                output.escape_ascii().to_string(),
+                output.text().escape_ascii().to_string(),
                 expected.escape_ascii().to_string()
             );
         }
