@@ -157,6 +157,11 @@ check:
 check-package: deb tarball
 	@packaging/check
 
+# Builds and tests the programs for six other architectures, with Debian's
+# compilers and qemu. RUN and KERNEL select architectures; see the script.
+check-arch:
+	@tests/arch.sh
+
 # Searches for inputs on which a parser differs from its naive model.
 fuzz:
 	@fuzz/run
@@ -164,4 +169,4 @@ fuzz:
 clean:
 	$(CARGO) clean
 
-.PHONY: all shared static install uninstall demo bench bench-services count deb tarball check-package fuzz check clean
+.PHONY: all shared static install uninstall demo bench bench-services count deb tarball check-package check-arch fuzz check clean

@@ -207,7 +207,7 @@ mod tests {
             (c"n", 2),
             (c"n1", 2),
             (c"n3x", 3),
-            (c"n4294967299", 4_294_967_299),
+            (c"n4294967299", to_usize(4_294_967_299)),
         ] {
             assert_eq!(config(&[word]).files, files, "{word:?}");
         }
