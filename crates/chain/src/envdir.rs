@@ -1,12 +1,10 @@
 //! Environment variables from the files of a directory.
 
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStringExt;
 
 use nix::NixPath;
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
 use nix::unistd::{chdir, read as read_some};
 use unix::cwd::Origin;
 use unix::file;
@@ -46,20 +44,20 @@ pub fn read<P: NixPath + ?Sized>(
 }
 
 fn read_here(mut skips: impl FnMut(&CStr) -> bool) -> Result<Vec<CString>, EnvdirError> {
-    let how = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let mut directory = Dir::open(c".", how, Mode::empty()).map_err(EnvdirError::Open)?;
+    let directory =
+        std::fs::read_dir(".").map_err(|error| EnvdirError::Open(unix::errno(&error)))?;
     let mut edits = Vec::new();
     let mut text = Vec::new();
-    for file in directory.iter() {
-        let file = file.map_err(EnvdirError::List)?;
-        let name = file.file_name();
+    for file in directory {
+        let file = file.map_err(|error| EnvdirError::List(unix::errno(&error)))?;
+        let name = CString::new(file.file_name().into_vec()).unwrap_or_default();
         if name.to_bytes().starts_with(b".") {
             continue;
         }
-        match read_into(&mut text, name) {
-            Ok(()) => edits.push(edit(name, take_value(&mut text))),
-            Err(Errno::EISDIR) if skips(name) => {}
-            Err(error) => return Err(EnvdirError::Read(name.to_owned(), error)),
+        match read_into(&mut text, &name) {
+            Ok(()) => edits.push(edit(&name, take_value(&mut text))),
+            Err(Errno::EISDIR) if skips(&name) => {}
+            Err(error) => return Err(EnvdirError::Read(name, error)),
         }
     }
     Ok(edits)

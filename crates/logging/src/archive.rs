@@ -1,13 +1,12 @@
 //! The old files of a log directory: naming and removal.
 
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 
 use daemontools_core::label::Label;
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AT_FDCWD, AtFlags, renameat};
 use nix::unistd::{linkat, unlink};
 use unix::file::{link_status, status};
 
@@ -155,14 +154,14 @@ impl Archive<'_> {
 
     /// The old files, in the order of the directory.
     fn old_files(&self, purpose: Purpose) -> Result<Vec<CString>, (LogStep<'static>, Errno)> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let mut directory = Dir::open(c".", flags, Mode::empty())
-            .map_err(|error| (LogStep::OpenToList(purpose), error))?;
+        let failed = |step| move |error| (step, unix::errno(&error));
+        let directory = std::fs::read_dir(".").map_err(failed(LogStep::OpenToList(purpose)))?;
         let mut old = Vec::new();
-        for entry in directory.iter() {
-            let entry = entry.map_err(|error| (LogStep::List(purpose), error))?;
-            if is_old_file(self.policy, entry.file_name().to_bytes()) {
-                old.push(entry.file_name().to_owned());
+        for entry in directory {
+            let entry = entry.map_err(failed(LogStep::List(purpose)))?;
+            let name = entry.file_name().into_vec();
+            if is_old_file(self.policy, &name) {
+                old.extend(CString::new(name));
             }
         }
         Ok(old)

@@ -1,16 +1,14 @@
 //! The services of a directory and their loggers.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use daemontools_core::names;
-use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
+use nix::fcntl::AT_FDCWD;
 use nix::unistd::{Pid, SysconfVar, fchdir, getcwd, read, sysconf};
 use supervision::client::{ClientError, Operation, ServiceSnapshot, StatusError};
 use unix::cwd::open_directory;
@@ -34,18 +32,18 @@ pub(crate) fn read_services(
     scandir: &CStr,
     report: impl FnMut(&CStr, StatusError),
 ) -> Result<Services, Errno> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut directory = Dir::open(scandir, flags, Mode::empty())?;
+    let failed = |error| unix::errno(&error);
+    let entries = std::fs::read_dir(OsStr::from_bytes(scandir.to_bytes())).map_err(failed)?;
+    let directory = open_directory(AT_FDCWD, scandir)?;
     let mut names = Vec::new();
-    for entry in directory.iter() {
-        let entry = entry?;
-        let may_be_a_service = match entry.file_type() {
-            Some(Type::Directory | Type::Symlink) | None => true,
-            Some(_) => false,
-        };
-        let name = entry.file_name();
-        if may_be_a_service && !name.to_bytes().starts_with(b".") {
-            names.push(name.to_owned());
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let may_be_a_service = entry
+            .file_type()
+            .is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
+        let name = entry.file_name().into_vec();
+        if may_be_a_service && !name.starts_with(b".") {
+            names.extend(CString::new(name));
         }
     }
     let mut reader = Reader {
