@@ -79,3 +79,21 @@ impl Status {
 pub(crate) fn to_array<const N: usize>(mut bytes: impl Iterator<Item = u8>) -> [u8; N] {
     std::array::from_fn(|_| bytes.next().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_has_same_bytes_on_every_machine() {
+        let status = Status {
+            since: Label::from_unix(0x1234_5678, 0x0102),
+            pid: Some(Pid::from_raw(0x0001_0203)),
+            paused: true,
+            want: Want::Down,
+        };
+        let record = *b"\x40\0\0\0\x12\x34\x56\x82\0\x03\xf1\xc4\x03\x02\x01\0\x01d";
+        assert_eq!(status.encode(), record);
+        assert_eq!(Status::decode(&record), Some(status));
+    }
+}
