@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use testkit::{SLEEPER, Sandbox, Subject, compliance, kill};
 
 use super::runsv::{runsv, wait_for, wait_until_up};
@@ -14,6 +15,7 @@ compliance!(
     runsv_obeys_during_start_delay,
     runsv_never_runs_a_second_copy,
     runsv_does_not_exit_before_its_service,
+    runsv_restarts_after_k_during_finish,
     runsv_checks_control_fifo_of_the_logger,
     runsv_ignores_commands_while_logger_ends,
     chpst_as_setlock_reports_unrunnable_program,
@@ -106,6 +108,36 @@ fn runsv_does_not_exit_before_its_service(sandbox: &Sandbox) {
         kill(service, Signal::SIGKILL).is_ok(),
         is_reference(sandbox)
     );
+}
+
+fn runsv_restarts_after_k_during_finish(sandbox: &Sandbox) {
+    sandbox.script("s/run", "#!/bin/sh\necho >>starts\n");
+    sandbox.script("s/finish", "#!/bin/sh\necho $$ >>ends\nexec sleep 1000\n");
+    let _runsv = runsv(sandbox);
+    let finish = |number: usize| {
+        sandbox.wait_until("finish runs", || lines(sandbox, "s/ends") == number);
+        let pids = String::from_utf8(sandbox.read("s/ends")).unwrap();
+        Pid::from_raw(pids.lines().last().unwrap().parse().unwrap())
+    };
+    let first = finish(1);
+    wait_for(sandbox, "s", (0, 'u', 0, 2), "finish");
+    // finish gets no signal.
+    send(sandbox, 'k');
+    send(sandbox, 'p');
+    sandbox.wait_until("the commands are obeyed", || {
+        sandbox.read("s/supervise/status")[16] == 1
+    });
+    kill(first, Signal::SIGKILL).unwrap();
+    sandbox.wait_until("finish has ended", || kill(first, None).is_err());
+    if is_reference(sandbox) {
+        send(sandbox, 'd');
+        sandbox.wait_until("the command is obeyed", || {
+            sandbox.read("s/supervise/status")[17] == b'd'
+        });
+        assert_eq!(lines(sandbox, "s/starts"), 1);
+        send(sandbox, 'u');
+    }
+    finish(2);
 }
 
 fn runsv_checks_control_fifo_of_the_logger(sandbox: &Sandbox) {
