@@ -34,6 +34,7 @@ ours!(
     foreign_proc_pids_are_not_killed,
     killed_supervise_is_not_awaited,
     moved_directories_are_stopped,
+    logger_of_moved_service_reads_pipe_to_end,
     directory_may_be_removed_during_stop,
     term_during_start_stops_services,
     services_of_earlier_svscan_are_stopped,
@@ -441,6 +442,26 @@ fn moved_directories_are_stopped(sandbox: &Sandbox) {
         .succeeds();
     assert_all_is_kept(sandbox, "a");
     assert_all_is_kept(sandbox, "b");
+}
+
+fn logger_of_moved_service_reads_pipe_to_end(sandbox: &Sandbox) {
+    sandbox.write("elsewhere/left", "");
+    let svscan = up(sandbox, &["a", "b", "c"]);
+    // The loggers are down, and that of c has no supervise.
+    sandbox
+        .sh("svc -d scan/a/log scan/b/log; svc -dx scan/c/log")
+        .succeeds();
+    sandbox.wait_for("svstat scan/?/log", |text| !text.contains("log: up"));
+    sandbox
+        .sh("mv scan/a scan/.a; mv scan/b elsewhere; mv scan/c scan/.c")
+        .succeeds();
+    stop(sandbox, svscan).succeeds();
+    sandbox
+        .sh("mv scan/.a scan/a; mv elsewhere/b scan; mv scan/.c scan/c")
+        .succeeds();
+    for name in ["a", "b", "c"] {
+        assert_all_is_kept(sandbox, name);
+    }
 }
 
 fn directory_may_be_removed_during_stop(sandbox: &Sandbox) {

@@ -131,6 +131,15 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// As [`Scanner::start`], for a service directory at another path.
+    pub(crate) fn start_at(&mut self, directory: DirectoryId, role: Role, path: &CStr) {
+        let name = self.table.rename(directory, path);
+        self.start(directory, role);
+        if let Some(name) = name {
+            let _ = self.table.rename(directory, &name);
+        }
+    }
+
     /// Whether the services have changed since the last call, or a process could
     /// not be started.
     pub(crate) fn take_unsettled(&mut self) -> bool {

@@ -6,10 +6,11 @@
 
 mod essential;
 mod execute;
+mod moved;
 mod signals;
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -88,6 +89,7 @@ pub fn svscan(
         exit_reason: None,
         interrupts: 0,
         shutdowns: BTreeMap::new(),
+        moved: BTreeMap::new(),
         foreign: Vec::new(),
     };
     scan_loop.run(children)
@@ -114,6 +116,8 @@ struct ScanLoop<'a> {
     interrupts: usize,
     /// The services that are shutting down.
     shutdowns: BTreeMap<DirectoryId, ServiceShutdown>,
+    /// The directories of services that are shutting down and were renamed.
+    moved: BTreeMap<DirectoryId, OwnedFd>,
     foreign: Vec<ForeignSupervisor>,
 }
 

@@ -241,6 +241,12 @@ impl<P> ServiceTable<P> {
         })
     }
 
+    /// Changes the name of a service. Returns the last one.
+    pub(crate) fn rename(&mut self, directory: DirectoryId, name: &CStr) -> Option<CString> {
+        let entry = self.entries.get_mut(&directory)?;
+        Some(std::mem::replace(&mut entry.name, name.to_owned()))
+    }
+
     /// Whether the last scan saw a service.
     pub(crate) fn is_seen(&self, directory: DirectoryId) -> bool {
         let entry = self.entries.get(&directory);

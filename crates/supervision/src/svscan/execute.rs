@@ -57,6 +57,7 @@ impl ScanLoop<'_> {
         let shutdown = ServiceShutdown::new(config, Instant::now());
         let keep = shutdown.keep_running();
         self.shutdowns.insert(directory, shutdown);
+        self.keep_moved(directory);
         self.scanner.table.set_keep_running(directory, keep);
     }
 
@@ -80,12 +81,13 @@ impl ScanLoop<'_> {
                 match action {
                     ShutdownAction::Stop(role, action) => self.perform(directory, role, action),
                     ShutdownAction::StartLogger => {
-                        if name().is_some() {
-                            self.scanner.start(directory, Role::Logger);
+                        if let Some(path) = name().or_else(|| self.moved_path(directory)) {
+                            self.scanner.start_at(directory, Role::Logger, &path);
                         }
                     }
                     ShutdownAction::Forget => {
                         self.shutdowns.remove(&directory);
+                        self.moved.remove(&directory);
                         self.scanner.table.remove(directory);
                         // The service may be in the scan directory again.
                         if self.exit_reason.is_none() {
@@ -144,6 +146,7 @@ impl ScanLoop<'_> {
 
     /// Sends the exit command to the supervise of a role.
     fn send_exit(&mut self, directory: DirectoryId, role: Role) {
+        self.keep_moved(directory);
         let supervisor = self.scanner.table.pid(directory, role);
         let delivery = match (self.mode, supervisor) {
             (Mode::Extended, Some(_)) if self.is_starting(directory, role) => Delivery::Failed,

@@ -1,0 +1,52 @@
+//! Service directories that their names do not lead to any more: svscan keeps
+//! them open during a shutdown, because the logger may have to start again.
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+
+use nix::fcntl::{AT_FDCWD, readlink};
+use nix::unistd::{Pid, chdir};
+use unix::cwd::open_directory;
+use unix::process::proc_path;
+
+use super::ScanLoop;
+use crate::Role;
+use crate::scan::names_directory;
+use crate::table::DirectoryId;
+
+impl ScanLoop<'_> {
+    /// Opens the directory of a service with a logger, if the name of the service
+    /// does not lead there but the working directory of a supervise does.
+    pub(super) fn keep_moved(&mut self, directory: DirectoryId) {
+        let table = &self.scanner.table;
+        let is_named = table
+            .name(directory)
+            .is_some_and(|name| names_directory(name, directory));
+        if is_named || table.pipe(directory).is_none() || self.moved.contains_key(&directory) {
+            return;
+        }
+        let open = || open_directory(AT_FDCWD, c".").ok();
+        let open_above = || {
+            let is_above = chdir("..").is_ok() && names_directory(c".", directory);
+            is_above.then(open).flatten()
+        };
+        let service = self.run_inside(directory, Role::Service, open).flatten();
+        let opened = service.or_else(|| {
+            self.run_inside(directory, Role::Logger, open_above)
+                .flatten()
+        });
+        if let Some(opened) = opened {
+            self.moved.insert(directory, opened);
+        }
+    }
+
+    /// The present path of a directory that [`ScanLoop::keep_moved`] has opened.
+    pub(super) fn moved_path(&self, directory: DirectoryId) -> Option<CString> {
+        let opened: &OwnedFd = self.moved.get(&directory)?;
+        let entry = format!("fd/{}", opened.as_raw_fd());
+        let path = readlink(proc_path(Pid::this(), &entry)?.as_str()).ok()?;
+        let path = CString::new(path.into_vec()).ok()?;
+        Some(path).filter(|path| names_directory(path, directory))
+    }
+}
