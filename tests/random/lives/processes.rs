@@ -81,8 +81,10 @@ impl Life<'_> {
         let left = left.into_iter().filter(|&pid| pid != supervise);
         let left: Vec<_> = left.collect();
         self.tell(format!("supervise {supervise} killed, orphans {left:?}"));
+        // A process that has just started may still make its session.
         let sessions = left.iter().filter_map(|&pid| session(pid));
-        let sessions: Vec<_> = sessions.chain([supervise]).collect();
+        let sessions = sessions.chain(left.iter().copied()).chain([supervise]);
+        let sessions: Vec<_> = sessions.collect();
         if role == LOGGER {
             let service = &mut self.services[index];
             service.logger_may_be_down = true;
