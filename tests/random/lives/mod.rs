@@ -168,7 +168,9 @@ impl<'a> Life<'a> {
         if ended_early {
             self.tell("svscan has ended");
         }
-        if self.rng.u32(..5) != 0 {
+        // Without a limit, svscan waits for a logger as long as an orphan lives.
+        let is_unlimited = |service: &Service| service.plan.contains("log/timeout-kill=0");
+        if self.rng.u32(..5) != 0 || self.services.iter().any(is_unlimited) {
             self.end_orphans();
         }
         for service in &mut self.services {
