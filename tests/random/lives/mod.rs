@@ -51,7 +51,6 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 "#;
 
 #[test]
-#[ignore = "finds removed control files, and notify that reads the log"]
 fn lives_lose_no_line_and_leave_no_process() {
     let name = "lives_lose_no_line_and_leave_no_process";
     testkit::random::ours(
