@@ -48,14 +48,10 @@ COMPLETED = $$(sed -n 's/^\#compdef //p' "completions/$(ZSH_FILE)")
 # paths, and so the bytes, would depend on the builder's home directory.
 ANYWHERE = --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo
 
-# These programs query the name service, which needs the shared C library. GCC's
-# unwinder is linked statically to save the load of one more library. All other
-# programs are fully static. Fixed addresses (no PIE) save private pages.
-SHARED = setuidgid envuidgid chpst
-SHARED_FLAGS = -l static:-bundle=gcc_eh
+# All programs are static. Fixed addresses (no PIE) save private pages.
 STATIC_FLAGS = -C target-feature=+crt-static
 
-# Each kind has its own target directory, because the flags differ. RUSTFLAGS and
+# A target directory of their own, because the flags differ. RUSTFLAGS and
 # CARGO_BUILD_TARGET are respected. The explicit --target keeps the flags away
 # from build scripts.
 BUILD = unset CARGO_ENCODED_RUSTFLAGS; \
@@ -69,14 +65,11 @@ BUILD = unset CARGO_ENCODED_RUSTFLAGS; \
 		cmp -s "$$built" "$(BUILT)/$$program" || cp -f "$$built" "$(BUILT)" || exit; \
 	done
 
-all: shared static
-
-shared:
-	@programs="$(SHARED)"; flags="$(SHARED_FLAGS)"; $(BUILD)
+all: static
 
 static:
 	@programs=$$(for program in $(PROGRAMS); do \
-		case " $(SHARED) svscanboot " in *" $$program "*) ;; *) echo "$$program" ;; esac; \
+		[ "$$program" = svscanboot ] || echo "$$program"; \
 	done); flags="$(STATIC_FLAGS)"; $(BUILD)
 
 # Builds nothing: root needs no Cargo.
@@ -127,7 +120,7 @@ uninstall:
 # target/daemontools-rs_VERSION_ARCH.deb, which replaces Debian's package, and
 # daemontools-rs-runit, which replaces the programs of Debian's runit.
 deb: all
-	@packaging/debian/build $(SHARED)
+	@packaging/debian/build
 
 # target/daemontools-rs-VERSION.tar.gz: the sources of the last commit.
 tarball:
@@ -169,4 +162,4 @@ fuzz:
 clean:
 	$(CARGO) clean
 
-.PHONY: all shared static install uninstall demo bench bench-services count deb tarball check-package check-arch fuzz check clean
+.PHONY: all static install uninstall demo bench bench-services count deb tarball check-package check-arch fuzz check clean
