@@ -94,6 +94,8 @@ loop 'tai64nlocal, a line' stamped tai64nlocal
 start 'multilog t, without input' multilog t s16777215 ./log
 # The program to run does not exist, because counting ends with an exec.
 start 'envdir, up to the exec' envdir env nothing
+# Without root, the count ends with the refused change of groups.
+start 'setuidgid, up to the exec' setuidgid root nothing
 
 if [ "${2:-}" = new ]; then
     cp seen "$budget"

@@ -18,6 +18,8 @@ compliance!(
     lookups_work_with_closed_descriptors,
     supplementary_groups_come_from_all_services,
     accounts_are_found_in_a_bare_root,
+    failed_service_is_an_unknown_account,
+    numeric_names_are_found_in_files,
 );
 
 ours!(
@@ -353,7 +355,7 @@ fn lookups_leave_the_process_unchanged(sandbox: &Sandbox) {
             if let (Some(file), Some(service)) = (run("local"), run("remote")) {
                 let mask = |text: String| {
                     let lines = text.lines().filter(|line| !line.starts_with("SigQ"));
-                    lines.map(|line| format!("{line}\n")).collect::<String>()
+                    lines.map(str::to_owned).collect::<Vec<_>>()
                 };
                 assert_eq!(
                     mask(file.text()),
@@ -409,7 +411,7 @@ fn supplementary_groups_come_from_all_services(sandbox: &Sandbox) {
 }
 
 /// A getent whose answer depends on the name.
-const GETENT: &str = r#"#!/bin/sh
+const GETENT: &str = r"#!/bin/sh
 case $2 in
     good|GOOD) echo 'good:*:7:8:g:/:/bin/sh' ;;
     domain) echo 'domain@example.org:*:7:8:g:/:/bin/sh' ;;
@@ -429,7 +431,7 @@ case $2 in
     failed) echo 'failed:*:7:8:g:/:/bin/sh'; exit 3 ;;
     *) exit 2 ;;
 esac
-"#;
+";
 
 fn answers_of_getent_are_checked(sandbox: &Sandbox) {
     sandbox.write("nsswitch.conf", "passwd: other\ngroup: other\n");
@@ -577,5 +579,42 @@ fn missing_getent_leaves_the_files(sandbox: &Sandbox) {
             sandbox.write("root/etc/nsswitch.conf", format!("passwd: {services}\n"));
             assert_eq!(owner_in_bare_root(sandbox), "1001 1002\n");
         }
+    }
+}
+
+/// Where the service cannot be read, the original reports its error.
+fn failed_service_is_an_unknown_account(sandbox: &Sandbox) {
+    if !has_extrausers("failed_service_is_an_unknown_account") {
+        return;
+    }
+    write_accounts(sandbox);
+    sandbox.sh("rm extrausers/passwd").succeeds();
+    let script = "exec chpst -U remote echo ran";
+    if let Some(outcome) = with_accounts(sandbox, script) {
+        let message = match sandbox.subject() {
+            Subject::Reference => "unable to get password/group file entry: file does not exist",
+            _ => "unknown user/group: remote",
+        };
+        outcome.is(111, "", format!("chpst: fatal: {message}\n"));
+    }
+}
+
+fn numeric_names_are_found_in_files(sandbox: &Sandbox) {
+    if !has_extrausers("numeric_names_are_found_in_files") {
+        return;
+    }
+    sandbox.write("nsswitch.conf", SERVICES);
+    sandbox.write("passwd", "1234:x:1001:1002::/:/bin/sh\n");
+    sandbox.write(
+        "extrausers/passwd",
+        "4321:x:2001:2002::/:/bin/sh\n5555:x:5555:5555::/:/bin/sh\n",
+    );
+    sandbox.write("extrausers/group", "");
+    if let Some(seen) = user_ids(sandbox, "1234 5555 4321 2001") {
+        let remote = match sandbox.subject() {
+            Subject::Reference => "2001",
+            _ => "-",
+        };
+        assert_eq!(seen, format!("1001 5555 {remote} -"));
     }
 }

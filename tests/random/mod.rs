@@ -1,3 +1,4 @@
+mod accounts;
 mod batch;
 mod chpst;
 mod control;
