@@ -31,7 +31,7 @@ pub(super) fn check(mut life: Life, ended_early: bool) {
         let left = life.sandbox.processes().into_iter().map(describe);
         faults.extend(left);
     }
-    let pid = life.svscan.pid();
+    let pid = life.pid;
     let errors = String::from_utf8_lossy(&life.svscan.stderr()).into_owned();
     life.wait_for_processes(&mut faults);
     check_lines(&life, &mut faults);
@@ -60,7 +60,9 @@ impl Life<'_> {
         let start = Instant::now();
         let left = loop {
             let mut left = self.sandbox.processes();
-            left.retain(|&pid| pid != self.svscan.pid() && program(pid) != "strace");
+            left.retain(|&pid| {
+                pid != self.pid && pid != self.svscan.pid() && program(pid) != "strace"
+            });
             if left.is_empty() || start.elapsed() > AFTERLIFE {
                 break left;
             }

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Sandbox, say};
+use testkit::{Running, Sandbox, kill, say};
 
+use self::processes::children;
 use self::service::Service;
 
 /// The lives that the suite runs without `DAEMONTOOLS_CASES`.
@@ -74,7 +75,9 @@ fn lives_lose_no_line_and_leave_no_process() {
 struct Life<'a> {
     rng: Rng,
     sandbox: &'a Sandbox,
+    /// svscan, or unshare, which exits with the code of svscan.
     svscan: Running,
+    pid: Pid,
     services: Vec<Service>,
     /// Supervises that were asked to kill their service, by their pids.
     kill_requests: Vec<Pid>,
@@ -108,6 +111,7 @@ impl<'a> Life<'a> {
             format!("CLOCK={}", sandbox.path("clock").display()),
             format!("LD_PRELOAD={}", sandbox.path("clock.so").display()),
         ];
+        let is_init = !is_traced && rng.bool() && can_make_namespace(sandbox);
         let mut command;
         if is_traced {
             command = sandbox.command("strace");
@@ -118,15 +122,20 @@ impl<'a> Life<'a> {
             }
             command.arg("svscan");
         } else {
-            command = sandbox.command("svscan");
+            command = sandbox.command(if is_init { "unshare" } else { "svscan" });
+            if is_init {
+                command.args(NAMESPACE.split(' ')).arg("svscan");
+            }
             let variables = clock.iter().filter(|_| has_clock);
             command.envs(variables.map(|variable| variable.split_once('=').unwrap()));
         }
         command.args(["-e", "scan"]);
+        let svscan = sandbox.start(command);
         let mut life = Life {
             rng,
             sandbox,
-            svscan: sandbox.start(command),
+            pid: svscan.pid(),
+            svscan,
             services,
             kill_requests: Vec::new(),
             orphans: Vec::new(),
@@ -135,13 +144,20 @@ impl<'a> Life<'a> {
             start: Instant::now(),
             story: Vec::new(),
         };
-        life.tell(format!("traced: {is_traced}, clock: {has_clock}"));
+        life.tell(format!(
+            "traced: {is_traced}, process 1: {is_init}, clock: {has_clock}"
+        ));
         for index in 0..life.services.len() {
             life.tell(format!("service {index}: {}", life.services[index].plan));
             life.place(index);
         }
         // Earlier, a signal would kill the process.
-        let status = format!("/proc/{}/status", life.svscan.pid());
+        if is_init {
+            let unshare = life.svscan.pid();
+            sandbox.wait_until("svscan has started", || !children(unshare).is_empty());
+            life.pid = children(unshare)[0];
+        }
+        let status = format!("/proc/{}/status", life.pid);
         sandbox.wait_until("svscan blocks its signals", || {
             let status = fs::read_to_string(&status).unwrap_or_default();
             status.starts_with("Name:\tsvscan\n") && !status.contains("SigBlk:\t0000000000000000\n")
@@ -187,9 +203,20 @@ impl<'a> Life<'a> {
     fn signal(&mut self, signal: Signal) {
         self.tell(format!("{signal} to svscan"));
         if self.svscan.runs() {
-            self.svscan.signal(signal);
+            let _ = kill(self.pid, signal);
         }
     }
+}
+
+/// The options of unshare for a namespace in which svscan is process 1.
+const NAMESPACE: &str = "--mount --pid --fork --kill-child --mount-proc";
+
+fn can_make_namespace(sandbox: &Sandbox) -> bool {
+    let can = sandbox.sh(&format!("unshare {NAMESPACE} true"));
+    if can.code() != Some(0) {
+        say("not tested, not permitted to make a process namespace: lives of process 1");
+    }
+    can.code() == Some(0)
 }
 
 fn can_trace(sandbox: &Sandbox) -> bool {

@@ -65,7 +65,7 @@ impl Life<'_> {
             inode(Path::new(&format!("/proc/{pid}/cwd"))) == Some(directory)
                 && program(*pid) == "supervise"
         };
-        children(self.svscan.pid()).into_iter().find(is_there)
+        children(self.pid).into_iter().find(is_there)
     }
 
     /// Kills a supervise. Its processes become orphans; an orphan of a logger
