@@ -49,17 +49,18 @@ pub fn columns(descriptor: impl AsFd) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use nix::sys::resource::{Resource, setrlimit};
+    use nix::sys::resource::Resource;
     use nix::unistd::read;
 
     use super::*;
     use crate::fork::fork;
+    use crate::rlimit;
     use crate::wait::wait_for;
 
     #[test]
     fn empty_stdin_needs_no_free_descriptor() {
         let child = fork(|| {
-            let limited = setrlimit(Resource::RLIMIT_NOFILE, 1, 1);
+            let limited = rlimit::set(Resource::RLIMIT_NOFILE, 1, 1);
             detach_stdin();
             i32::from(limited.is_err() || read(STDIN, &mut [0; 9]) != Ok(0))
         });

@@ -108,6 +108,16 @@ impl Model {
         (self.state, self.want) = (ModelState::Failed, Want::Down);
     }
 
+    /// A later time, sometimes that of the next KILL or of the last effect of a
+    /// signal. The steps make equal times likely, at which a limit or a delay
+    /// just applies.
+    fn later(&self, now: Time, random: &mut fastrand::Rng) -> Time {
+        let effect = self.signals.last().map(|(_, received)| received + 5000);
+        let effect = effect.map(|last| last + random.u64(..2));
+        let next = [self.kill, effect, Some(now + 500 * random.u64(..5))];
+        random.choice(next).flatten().unwrap_or(now).max(now)
+    }
+
     /// A signal reaches the process. CONT delivers the pending ones.
     fn receive(&mut self, signal: Signal, now: Time) {
         if signal == Signal::SIGCONT {
@@ -245,13 +255,7 @@ fn run_random_events(random: &mut fastrand::Rng) {
     for _ in 0..60 {
         let event = match random.u8(..10) {
             0..4 => {
-                // Time passes, sometimes up to the next KILL or to the last effect
-                // of a signal. The steps make equal times likely, at which a limit
-                // or a delay just applies.
-                let effect = model.signals.last().map(|(_, received)| received + 5000);
-                let effect = effect.map(|last| last + random.u64(..2));
-                let next = [model.kill, effect, Some(now + 500 * random.u64(..5))];
-                now = random.choice(next).flatten().unwrap_or(now).max(now);
+                now = model.later(now, random);
                 "time passes".to_owned()
             }
             4..7 if machine.child_pid().is_some() => {

@@ -158,9 +158,12 @@ impl Supervisor<'_> {
             return;
         };
         let mut commands = service.read_commands();
-        let target = |command| match command == Command::Continue {
-            true => SignalTarget::ProcessGroup,
-            false => SignalTarget::Process,
+        let target = |command| {
+            if command == Command::Continue {
+                SignalTarget::ProcessGroup
+            } else {
+                SignalTarget::Process
+            }
         };
         let signaled = signaled.iter().copied();
         commands.extend(signaled.map(|command| (command, target(command))));

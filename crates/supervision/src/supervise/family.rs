@@ -131,13 +131,12 @@ impl Family<'_> {
     /// stand for.
     pub(super) fn take_exit_signals(&self, service: &mut Service) -> &'static [Command] {
         match self {
-            Family::Supervise(_) => &[],
             Family::Extended(family) => match family.signals.take() {
                 None => &[],
                 Some(signal) => commands_of(signal, service),
             },
             Family::Runsv(family) if family.terminated.drain() => &[Command::Exit],
-            Family::Runsv(_) => &[],
+            Family::Supervise(_) | Family::Runsv(_) => &[],
         }
     }
 
