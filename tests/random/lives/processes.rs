@@ -74,12 +74,15 @@ impl Life<'_> {
         let Some(supervise) = self.supervise(index, role) else {
             return;
         };
-        // A stopped supervise starts no further process.
-        let _ = kill(supervise, Signal::SIGSTOP);
-        let left = descendants(supervise);
+        let mut left = descendants(supervise);
         let _ = kill(supervise, Signal::SIGKILL);
-        let left = left.into_iter().filter(|&pid| pid != supervise);
-        let left: Vec<_> = left.collect();
+        // supervise may have started a further process meanwhile.
+        left.extend(self.processes_in(self.services[index].inodes[role]));
+        let supervises = children(self.pid);
+        left.retain(|pid| program(*pid) != "supervise" || !supervises.contains(pid));
+        left.retain(|&pid| pid != supervise);
+        left.sort_unstable();
+        left.dedup();
         self.tell(format!("supervise {supervise} killed, orphans {left:?}"));
         // A process that has just started may still make its session.
         let sessions = left.iter().filter_map(|&pid| session(pid));
@@ -101,6 +104,13 @@ impl Life<'_> {
         if self.rng.bool() {
             self.end_orphans();
         }
+    }
+
+    /// The processes with this working directory.
+    fn processes_in(&self, directory: Option<(u64, u64)>) -> Vec<Pid> {
+        let mut processes = self.sandbox.processes();
+        processes.retain(|pid| inode(Path::new(&format!("/proc/{pid}/cwd"))) == directory);
+        processes
     }
 
     pub(super) fn is_orphan(&self, pid: Pid) -> bool {
