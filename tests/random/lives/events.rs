@@ -205,8 +205,10 @@ impl Life<'_> {
 
     /// Removes a service directory while its processes run.
     fn remove(&mut self, index: usize) {
-        let logger = self.supervise(index, LOGGER);
-        let logger_runs = logger.is_some_and(|logger| !children(logger).is_empty());
+        let logger = self.supervise(index, LOGGER).map_or(Vec::new(), children);
+        let started = fs::read_to_string(self.sandbox.path("started")).unwrap_or_default();
+        let has_started = |pid: &Pid| started.contains(&format!("log {pid} "));
+        let logger_runs = logger.iter().any(has_started);
         let service = &mut self.services[index];
         let Some(directory) = service.directory.take() else {
             return;
