@@ -44,33 +44,10 @@ PAGES = $$(for page in man/*.[1-9]; do \
 ZSH_FILE = $$([ "$$family" = daemontools ] && echo _daemontools || echo "_daemontools_$$family")
 COMPLETED = $$(sed -n 's/^\#compdef //p' "completions/$(ZSH_FILE)")
 
-# Binaries contain source paths for panic messages. Without the remapping, these
-# paths, and so the bytes, would depend on the builder's home directory.
-ANYWHERE = --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo
-
-# All programs are static. Fixed addresses (no PIE) save private pages.
-STATIC_FLAGS = -C target-feature=+crt-static
-
-# A target directory of their own, because the flags differ. RUSTFLAGS and
-# CARGO_BUILD_TARGET are respected. The explicit --target keeps the flags away
-# from build scripts.
-BUILD = unset CARGO_ENCODED_RUSTFLAGS; \
-	target=$${CARGO_BUILD_TARGET:-$$($(CARGO) -vV | sed -n 's/^host: //p')} && \
-	SERVICEDIR="$(SERVICEDIR)" RUSTFLAGS="$$RUSTFLAGS $(ANYWHERE) -C relocation-model=static $$flags" \
-		$(CARGO) build --release --locked --target "$$target" \
-		--target-dir "$(TARGET)/$@" $$(printf ' --bin %s' $$programs) && \
-	mkdir -p "$(BUILT)" && \
-	for program in $$programs; do \
-		built=$(TARGET)/$@/$$target/release/$$program; \
-		cmp -s "$$built" "$(BUILT)/$$program" || cp -f "$$built" "$(BUILT)" || exit; \
-	done
-
-all: static
-
-static:
-	@programs=$$(for program in $(PROGRAMS); do \
-		[ "$$program" = svscanboot ] || echo "$$program"; \
-	done); flags="$(STATIC_FLAGS)"; $(BUILD)
+# Builds for the musl target of this machine, if its std is installed.
+# CARGO_BUILD_TARGET selects another target.
+all:
+	@CARGO="$(CARGO)" SERVICEDIR="$(SERVICEDIR)" packaging/programs
 
 # Builds nothing: root needs no Cargo.
 install:
@@ -122,6 +99,11 @@ uninstall:
 deb: all
 	@packaging/debian/build
 
+# target/daemontools-rs-VERSION-linux-ARCH.tar.gz: static programs for each
+# architecture, or for TRIPLES. Root only.
+dist:
+	@packaging/dist
+
 # target/daemontools-rs-VERSION.tar.gz: the sources of the last commit.
 tarball:
 	@packaging/tarball
@@ -131,8 +113,12 @@ demo: all
 	@demo/run "$(BUILT)"
 
 # Compares daemontools-rs with the installed peers; writes figures to README.md.
+# After packaging/musl, both builds of daemontools-rs.
 bench: all
-	BENCH_GLIBC="$$(cd "$(BUILT)" && pwd)" $(CARGO) run --locked --package daemontools-benches --bin peers
+	@glibc=$(BUILT); musl=$$(ls -d $(TARGET)/musl/$$(uname -m)-*/programs 2>/dev/null) || :; \
+	case $$(cat $(TARGET)/programs.triple) in *-musl*) musl=$$glibc; glibc= ;; esac; \
+	BENCH_GLIBC="$${glibc:+$$(readlink -f "$$glibc")}" BENCH_MUSL="$${musl:+$$(readlink -f "$$musl")}" \
+		$(CARGO) run --locked --package daemontools-benches --bin peers
 
 # Compares many services at once with the installed peers.
 bench-services: all
@@ -145,6 +131,10 @@ count: all
 # All checks that a change must pass.
 check:
 	@tests/check.sh
+
+# Builds the programs for musl, without rustup, and tests them. Root only.
+check-musl:
+	@tests/musl.sh
 
 # Installs, uses and removes the packages in a separate root.
 check-package: deb tarball
@@ -162,4 +152,4 @@ fuzz:
 clean:
 	$(CARGO) clean
 
-.PHONY: all static install uninstall demo bench bench-services count deb tarball check-package check-arch fuzz check clean
+.PHONY: all install uninstall demo bench bench-services count deb dist tarball check-package check-arch fuzz check check-musl clean

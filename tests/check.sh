@@ -61,7 +61,8 @@ if command -v shellcheck >/dev/null; then
     find .ci demo fuzz/run src tests '(' -name run -o -name '*.sh' ')' \
         -exec shellcheck --severity=warning {} +
     shellcheck --severity=warning packaging/boot/svscanboot.openrc packaging/check \
-        packaging/tarball packaging/debian/build packaging/debian/test*
+        packaging/architecture packaging/dist* packaging/musl packaging/programs \
+        packaging/source-date packaging/tarball packaging/debian/build packaging/debian/test*
 else
     say "skipped, shellcheck is not installed: the check of the shell scripts"
 fi

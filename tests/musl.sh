@@ -1,0 +1,43 @@
+#!/bin/sh
+# make check-musl: builds the programs for the musl target of this machine, without
+# rustup, and runs the compliance, random and fault tests on them.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '\n==> %s\n' "$*"; }
+
+say "the programs for musl"
+packaging/musl
+target=${CARGO_TARGET_DIR:-target}
+triple=$(rustc -vV | sed -n 's/^host: \(.*\)-gnu$/\1-musl/p')
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+trap 'exit 130' INT TERM
+# The tests of setuidgid and envuidgid enter this directory as other users.
+chmod 755 "$root"
+CARGO_TARGET_DIR="$target/musl/$triple" \
+    make --silent install DESTDIR="$root" PREFIX=/usr FAMILY='daemontools runit'
+for program in "$root/usr/bin"/*; do
+    size=$(stat -c %s "$program")
+    if [ "$size" -gt 460800 ]; then
+        echo "make check-musl: $program has $size bytes, above 450 KiB" >&2
+        exit 1
+    fi
+done
+du -sb "$root/usr/bin"
+
+say "cargo test on the programs for musl"
+# A shell's background job ignores SIGINT, and the programs under test would
+# inherit that.
+DAEMONTOOLS_OURS=$root/usr/bin env --default-signal \
+    cargo test --locked --test suite -- --skip reference compliance:: random:: faults::
+
+say "make dist gives the same bytes twice, for an empty root"
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+tarball=$target/daemontools-rs-$version-linux-${triple%%-*}.tar.gz
+TRIPLES=$triple packaging/dist
+mv "$tarball" "$tarball.first"
+rm -r "$target/musl/$triple"
+TRIPLES=$triple packaging/dist
+cmp "$tarball" "$tarball.first"
+packaging/dist-test "$tarball"
