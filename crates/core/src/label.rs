@@ -50,7 +50,7 @@ impl Label {
     /// label and the number of digits. Fewer than 24 digits have zeroes in front;
     /// of more, the last 24 count.
     pub fn read(text: &[u8]) -> (Self, usize) {
-        match text.first_chunk().and_then(|start| Self::read_usual(start)) {
+        match text.first_chunk().and_then(Self::read_usual) {
             Some(label) => (label, 2 * PACKED),
             None => Self::read_any(text),
         }
