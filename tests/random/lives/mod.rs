@@ -12,6 +12,7 @@ mod service;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -211,10 +212,19 @@ impl<'a> Life<'a> {
 /// The options of unshare for a namespace in which svscan is process 1.
 const NAMESPACE: &str = "--mount --pid --fork --kill-child --mount-proc";
 
+/// Prints once that lives do without something.
+fn say_once(once: &'static Once, line: &str) {
+    once.call_once(|| say(line));
+}
+
 fn can_make_namespace(sandbox: &Sandbox) -> bool {
     let can = sandbox.sh(&format!("unshare {NAMESPACE} true"));
     if can.code() != Some(0) {
-        say("not tested, not permitted to make a process namespace: lives of process 1");
+        static SAID: Once = Once::new();
+        say_once(
+            &SAID,
+            "not tested, not permitted to make a process namespace: lives of process 1",
+        );
     }
     can.code() == Some(0)
 }
@@ -222,7 +232,11 @@ fn can_make_namespace(sandbox: &Sandbox) -> bool {
 fn can_trace(sandbox: &Sandbox) -> bool {
     let can = sandbox.sh("strace -f --seccomp-bpf -qq -o /dev/null -e trace=kill true");
     if can.code() != Some(0) {
-        say("not checked, processes cannot be traced: SIGKILL without SIGTERM");
+        static SAID: Once = Once::new();
+        say_once(
+            &SAID,
+            "not checked, processes cannot be traced: SIGKILL without SIGTERM",
+        );
     }
     can.code() == Some(0)
 }
@@ -237,7 +251,11 @@ fn make_clock(sandbox: &Sandbox) -> bool {
         later=$(echo | CLOCK=clock LD_PRELOAD=./clock.so tai64n | cut -c 10-17) && \
         [ $((0x$later - now - 10)) -ge 86400 ]");
     if applies.code() != Some(0) {
-        say("not tested, the programs are static or there is no compiler: clock steps");
+        static SAID: Once = Once::new();
+        say_once(
+            &SAID,
+            "not tested, the programs are static or there is no compiler: clock steps",
+        );
     }
     sandbox.write("clock", "0");
     applies.code() == Some(0)
