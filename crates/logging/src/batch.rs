@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memrchr};
+use memchr::memrchr;
+
+use crate::search::ByteFinder;
 
 /// The bytes of a line, label and space included, that patterns match.
 /// Longer lines are written in parts, as input arrives.
@@ -175,7 +177,9 @@ impl<'a> LineFragment<'a> {
 
 /// Splits `text` after its first newline.
 pub(crate) fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = memchr(b'\n', text).map_or(text.len(), |newline| newline + 1);
+    let end = ByteFinder::new(b'\n')
+        .find(text)
+        .map_or(text.len(), |newline| newline + 1);
     text.split_at_checked(end).unwrap_or((text, b""))
 }
 

@@ -33,6 +33,7 @@ mod processor;
 pub mod recovery;
 pub mod retention;
 pub mod rotation;
+mod search;
 pub mod svlogd;
 pub mod tai64;
 pub mod text_buffer;

@@ -65,7 +65,12 @@ impl TextBuffer {
     /// The copy is faster if more text follows.
     #[inline]
     pub fn push_start(&mut self, text: &[u8], length: usize) {
-        self.push_headed(&[0; HEAD_BLOCK], 0, text, length);
+        self.reserve(SHORT);
+        if copy_start(self.room(), text, length).is_some() {
+            self.length += length;
+        } else {
+            self.push(text.get(..length).unwrap_or(text));
+        }
     }
 
     /// Appends the first `head_length` bytes of `head`, then as
@@ -79,8 +84,8 @@ impl TextBuffer {
         length: usize,
     ) {
         self.reserve(HEAD_BLOCK + SHORT);
-        let room = self.room().first_chunk_mut::<{ HEAD_BLOCK + SHORT }>();
-        if room.is_some_and(|room| copy_short(room, head, head_length, text, length)) {
+        let room = self.room().first_chunk_mut();
+        if room.is_some_and(|room| copy_headed(room, head, head_length, text, length).is_some()) {
             self.length += head_length + length;
         } else {
             self.push(head.get(..head_length).unwrap_or(head));
@@ -122,25 +127,24 @@ impl TextBuffer {
     }
 }
 
-/// Copies the head and the start of the text in blocks. Returns false if the
-/// text is long, or its last block exceeds it.
+/// Copies the head, then as [`copy_start`].
 #[inline]
-fn copy_short(
+fn copy_headed(
     room: &mut [u8; HEAD_BLOCK + SHORT],
     head: &[u8; HEAD_BLOCK],
     head_length: usize,
     text: &[u8],
     length: usize,
-) -> bool {
-    if head_length > 0 {
-        if let Some(to) = room.first_chunk_mut() {
-            *to = *head;
-        }
-    }
-    let Some(room) = room.get_mut(head_length..) else {
-        return false;
-    };
-    // A loop over blocks would be compiled to a call of memcpy.
+) -> Option<()> {
+    *room.first_chunk_mut()? = *head;
+    copy_start(room.get_mut(head_length..)?, text, length)
+}
+
+/// Copies the start of the text as one block. None if the text is long, or the
+/// block exceeds it.
+#[inline]
+fn copy_start(room: &mut [u8], text: &[u8], length: usize) -> Option<()> {
+    // A loop over small blocks would be compiled to a call of memcpy.
     match length {
         ..=32 => copy_block::<32>(room, text),
         ..=64 => copy_block::<64>(room, text),
@@ -148,7 +152,6 @@ fn copy_short(
         ..=SHORT => copy_block::<SHORT>(room, text),
         _ => None,
     }
-    .is_some()
 }
 
 #[inline]

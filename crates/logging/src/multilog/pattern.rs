@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use crate::search::ByteFinder;
+
 /// A pattern of multilog's actions `+` and `-`.
 ///
 /// `*` matches any string without the next character of the pattern; at the
@@ -20,10 +22,10 @@ pub struct StarPattern<'a> {
 /// A star, which matches up to the first `next`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Star<'a> {
-    next: u8,
-    /// The text up to the next star, from `next` on. Empty if `next` is itself
-    /// a star.
-    then: &'a [u8],
+    next: ByteFinder,
+    /// The text after `next`, up to the next star; None if `next` is itself a
+    /// star.
+    then: Option<&'a [u8]>,
 }
 
 impl<'a> StarPattern<'a> {
@@ -34,7 +36,10 @@ impl<'a> StarPattern<'a> {
         let mut inner = Vec::new();
         while let [b'*', after @ ..] = rest {
             let (then, later) = split_star(after);
-            inner.extend(after.first().map(|&next| Star { next, then }));
+            inner.extend(after.first().map(|&next| Star {
+                next: ByteFinder::new(next),
+                then: then.get(1..),
+            }));
             rest = later;
         }
         StarPattern {
@@ -46,16 +51,32 @@ impl<'a> StarPattern<'a> {
 
     /// Whether the pattern matches `line`, from its first byte to its last.
     #[must_use]
+    #[inline]
     pub fn matches(&self, line: &[u8]) -> bool {
-        let Some(mut rest) = after(line, self.start) else {
-            return false;
-        };
-        for star in &self.inner {
-            let next = memchr(star.next, rest).and_then(|found| rest.get(found..));
-            match next.and_then(|next| after(next, star.then)) {
-                Some(then) => rest = then,
-                None => return false,
-            }
+        match (self.start, self.inner.as_slice()) {
+            // The pattern `*`.
+            ([], []) => self.open || line.is_empty(),
+            ([], _) => self.matches_stars(line),
+            (start, _) => after(line, start).is_some_and(|rest| self.matches_stars(rest)),
+        }
+    }
+
+    /// Whether the part of the pattern from its first star on matches.
+    fn matches_stars(&self, mut rest: &[u8]) -> bool {
+        for Star { next, then } in &self.inner {
+            let Some(found) = next.find(rest) else {
+                return false;
+            };
+            // A star after a star is found, and is the start of the next one.
+            let text = rest.get(found..).unwrap_or_default();
+            rest = match (then, text) {
+                (None, _) => text,
+                (Some(then), [_, text @ ..]) => match after(text, then) {
+                    Some(later) => later,
+                    None => return false,
+                },
+                (Some(_), []) => return false,
+            };
         }
         self.open || rest.is_empty()
     }

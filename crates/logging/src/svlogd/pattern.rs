@@ -1,6 +1,6 @@
 //! Patterns of svlogd, with `*` and `+`.
 
-use memchr::memchr;
+use crate::search::ByteFinder;
 
 /// A pattern of a line `+`, `-`, `e` or `E` in `config`.
 ///
@@ -28,7 +28,9 @@ impl PlusPattern {
                 ([b'+'], _) => return line.iter().all(|&byte| byte == 0),
                 ([b'*'], _) => return true,
                 ([b'*', rest @ ..], _) => {
-                    let next = rest.first().and_then(|next| memchr(*next, line));
+                    let next = rest
+                        .first()
+                        .and_then(|next| ByteFinder::new(*next).find(line));
                     let Some(found) = next.and_then(|next| line.get(next..)) else {
                         return false;
                     };
