@@ -147,9 +147,9 @@ fn copy_start(room: &mut [u8], text: &[u8], length: usize) -> Option<()> {
     // A loop over small blocks would be compiled to a call of memcpy.
     match length {
         ..=32 => copy_block::<32>(room, text),
-        ..=64 => copy_block::<64>(room, text),
-        ..=96 => copy_block::<96>(room, text),
-        ..=SHORT => copy_block::<SHORT>(room, text),
+        33..=64 => copy_block::<64>(room, text),
+        65..=96 => copy_block::<96>(room, text),
+        97..=SHORT => copy_block::<SHORT>(room, text),
         _ => None,
     }
 }

@@ -167,6 +167,13 @@ struct Minute {
 /// The length of `YYYY-MM-DD HH:MM:`.
 const USUAL: usize = 17;
 
+/// Overwrites the bytes of a block from `start` on.
+fn put<const LENGTH: usize>(block: &mut [u8; HEAD_BLOCK], start: usize, bytes: [u8; LENGTH]) {
+    if let Some(to) = block.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+        *to = bytes;
+    }
+}
+
 /// `text` in a block, if it has the usual length.
 fn usual_block(text: &[u8], end: &[u8]) -> Option<[u8; HEAD_BLOCK]> {
     let text: &[u8; USUAL] = text.try_into().ok()?;
@@ -202,15 +209,11 @@ impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
             label.nanoseconds() % EIGHT_DIGITS,
         );
         let first = u8::try_from(first).unwrap_or_default();
-        if let (Some(usual), 0..10) = (minute.usual, first) {
-            let mut head = usual;
-            let [a, b] = second;
-            let [c, d, e, f, g, h, i, j] = eight_digits(last);
-            let end = [a, b, b'.', b'0' + first, c, d, e, f, g, h, i, j];
-            if let Some(to) = head.get_mut(USUAL..).and_then(<[u8]>::first_chunk_mut) {
-                *to = end;
-            }
-            return Ok(Some((head, USUAL + end.len())));
+        if let (Some(mut head), 0..10) = (minute.usual, first) {
+            let [tens, ones] = second;
+            put(&mut head, USUAL, [tens, ones, b'.', b'0' + first]);
+            put(&mut head, USUAL + 4, eight_digits(last));
+            return Ok(Some((head, USUAL + 12)));
         }
         output.push(&minute.text);
         output.push(&second);
