@@ -8,9 +8,10 @@ use std::ptr::NonNull;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, clone, unshare};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid};
 
+use crate::signal_mask::SignalMask;
 use crate::signals::release_caught;
 
 /// Forks. The child runs `child`, which usually executes another program, and
@@ -149,17 +150,15 @@ impl Drop for Stack {
 }
 
 /// Blocks all signals until dropped.
-struct AllBlocked(SigSet);
+struct AllBlocked(SignalMask);
 
 impl AllBlocked {
     fn new() -> Result<Self, Errno> {
-        SigSet::all()
-            .thread_swap_mask(SigmaskHow::SIG_BLOCK)
-            .map(AllBlocked)
+        SignalMask::before_blocking(&SigSet::all()).map(AllBlocked)
     }
 
     fn lift(&self) {
-        let _ = self.0.thread_set_mask();
+        self.0.restore();
     }
 }
 

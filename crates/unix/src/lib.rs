@@ -14,6 +14,7 @@ pub mod output;
 pub mod poll;
 pub mod process;
 pub mod rlimit;
+mod signal_mask;
 pub mod signals;
 pub mod start;
 pub mod stdio;

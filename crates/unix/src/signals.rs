@@ -9,11 +9,12 @@ use libc::c_int;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd;
 
 use crate::poll::rounded_up;
+use crate::signal_mask::SignalMask;
 
 /// A pipe that becomes readable when one of its signals arrives.
 ///
@@ -23,7 +24,7 @@ use crate::poll::rounded_up;
 #[derive(Debug)]
 pub struct SignalPipe {
     reader: OwnedFd,
-    inherited_mask: SigSet,
+    inherited_mask: SignalMask,
     inherited_ignored: Vec<Signal>,
 }
 
@@ -31,7 +32,7 @@ impl SignalPipe {
     /// Catches `signals`. Errors: as pipe2(2), dup(2) and sigaction(2).
     pub fn catch(signals: &[Signal]) -> Result<Self, Errno> {
         let (reader, writer) = unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let inherited_mask = SigSet::thread_get_mask()?;
+        let inherited_mask = SignalMask::current()?;
         let inherited_ignored = signals
             .iter()
             .copied()
@@ -62,7 +63,7 @@ impl SignalPipe {
             // SAFETY: SIG_IGN runs no handler.
             let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
         }
-        let _ = self.inherited_mask.thread_set_mask();
+        self.inherited_mask.restore();
     }
 
     /// Empties the pipe, so that poll(2) waits for the next signal. Returns
@@ -110,14 +111,14 @@ pub fn is_ignored(signal: Signal) -> bool {
 #[derive(Debug)]
 pub struct BlockedSignals {
     pending: SignalFd,
-    inherited_mask: SigSet,
+    inherited_mask: SignalMask,
 }
 
 impl BlockedSignals {
     /// Blocks `signals`. Errors: as sigprocmask(2) and signalfd(2).
     pub fn block(signals: &[Signal]) -> Result<Self, Errno> {
         let signals: SigSet = signals.iter().copied().collect();
-        let inherited_mask = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let inherited_mask = SignalMask::before_blocking(&signals)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let pending = SignalFd::with_flags(&signals, flags)?;
         Ok(BlockedSignals {
@@ -129,7 +130,7 @@ impl BlockedSignals {
     /// In a child before exec: restores the signal mask from before
     /// [`BlockedSignals::block`].
     pub fn restore(&self) {
-        let _ = self.inherited_mask.thread_set_mask();
+        self.inherited_mask.restore();
     }
 
     /// As [`BlockedSignals::wait`], before a read. Returns at once if `input` is
