@@ -23,6 +23,7 @@ mod stopped;
 mod supervise;
 mod supervise_extended;
 mod supervise_requests;
+mod supervise_signals;
 pub(crate) mod sv;
 mod svc;
 mod svlogd;

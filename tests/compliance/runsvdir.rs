@@ -21,6 +21,9 @@ compliance!(
     hup_ends_the_services_and_term_leaves_them,
     alrm_scans_and_writes_note,
     unwritable_note_is_reported,
+    next_scan_follows_a_change_after_a_second,
+    next_scan_follows_no_change_after_five_seconds,
+    failed_fork_is_retried_each_second,
     title_shows_standard_error,
     title_has_seven_characters_or_more,
 );
@@ -376,4 +379,161 @@ fn sv_finds_services_by_name(sandbox: &Sandbox) {
         told.starts_with("down: a: ") && told.ends_with("s, normally up\n"),
         "{told}"
     );
+}
+
+/// Starts a command under strace, which writes the calls to the file `trace`.
+fn traced(sandbox: &Sandbox, command: &str) -> Running {
+    let calls = "?poll,?ppoll,kill,getdents64,clone,?clone3,?fork,?vfork";
+    sandbox.start(sandbox.shell(&format!(
+        "exec strace -D -qq -o trace -e trace={calls} -e signal=ALRM {command}"
+    )))
+}
+
+/// The calls in `trace` as letters: C creates a process, D ends the reading of a
+/// directory, K is kill(2), A is SIGALRM; S and L wait for a second at most, or
+/// longer.
+fn calls(sandbox: &Sandbox) -> String {
+    let trace = std::fs::read_to_string(sandbox.path("trace")).unwrap_or_default();
+    trace.lines().filter_map(call).collect()
+}
+
+fn call(line: &str) -> Option<char> {
+    let (name, rest) = line.split_once('(').unwrap_or((line, ""));
+    match name {
+        "poll" | "ppoll" => match timeout(rest)? {
+            0 => None,
+            1..=1100 => Some('S'),
+            _ => Some('L'),
+        },
+        "getdents64" => line.ends_with("= 0").then_some('D'),
+        "kill" => Some('K'),
+        "clone" | "clone3" | "fork" | "vfork" => Some('C'),
+        _ => line.starts_with("--- SIGALRM").then_some('A'),
+    }
+}
+
+/// The timeout of poll(2) or ppoll(2) in milliseconds. The call may still wait.
+fn timeout(arguments: &str) -> Option<u64> {
+    let arguments = arguments.split(')').next()?;
+    let number = |name: &str| {
+        let digits = arguments.split(name).nth(1)?;
+        let end = digits.find(|letter: char| !letter.is_ascii_digit());
+        digits
+            .get(..end.unwrap_or(digits.len()))?
+            .parse::<u64>()
+            .ok()
+    };
+    match number("tv_sec=") {
+        Some(seconds) => Some(seconds * 1000 + number("tv_nsec=")? / 1_000_000),
+        None => arguments.rsplit(", ").next()?.parse().ok(),
+    }
+}
+
+/// Waits until the waits after the last of these calls, without repetitions,
+/// are `expected`.
+#[track_caller]
+fn wait_for_waits(sandbox: &Sandbox, call: char, nth: usize, expected: &str) {
+    sandbox.wait_until(&format!("{expected} follows {call} {nth}"), || {
+        let calls = calls(sandbox);
+        let Some((position, _)) = calls.match_indices(call).nth(nth) else {
+            return false;
+        };
+        let mut waits: Vec<_> = calls[position..]
+            .chars()
+            .filter(|c| "SL".contains(*c))
+            .collect();
+        waits.dedup();
+        let waits = String::from_iter(waits);
+        assert!(
+            expected.starts_with(&waits),
+            "{waits} after {call} {nth}: {calls}"
+        );
+        waits == expected
+    });
+}
+
+fn next_scan_follows_a_change_after_a_second(sandbox: &Sandbox) {
+    for (action, call, nth) in [
+        ("true", 'C', 0),
+        ("mkdir scan/b", 'C', 1),
+        ("mv scan/a away", 'K', 0),
+        ("mkdir -p new/b; mv scan away; mv new scan", 'K', 0),
+    ] {
+        sandbox.script("scan/a/run", SLEEPER);
+        sandbox.sh("touch -d '1 hour ago' scan").succeeds();
+        let runsvdir = traced(sandbox, "runsvdir scan");
+        wait_for_waits(sandbox, 'C', 0, "SL");
+        sandbox.sh(action).succeeds();
+        wait_for_waits(sandbox, call, nth, "SL");
+        runsvdir.signal(Signal::SIGHUP);
+        runsvdir.wait().exits(111);
+        sandbox.wait_until("all have ended", || sandbox.processes().is_empty());
+        sandbox.sh("rm -rf scan away trace").succeeds();
+    }
+}
+
+fn next_scan_follows_no_change_after_five_seconds(sandbox: &Sandbox) {
+    sandbox
+        .sh("mkdir scan; touch -d '1 hour ago' scan")
+        .succeeds();
+    let empty = traced(sandbox, "runsvdir scan");
+    wait_for_waits(sandbox, 'D', 0, "L");
+    empty.signal(Signal::SIGHUP);
+    empty.wait().exits(111);
+    for (action, call, nth) in [
+        // The third directory reading; ours does not read an unchanged directory.
+        ("touch scan", 'D', None),
+        ("sv exit ./scan/a", 'C', Some(1)),
+        (
+            "kill -ALRM $(ps -o ppid= $(ps -o ppid= $(cat scan/a/supervise/pid)))",
+            'A',
+            Some(0),
+        ),
+    ] {
+        sandbox.script("scan/a/run", SLEEPER);
+        sandbox.sh("touch -d '1 hour ago' scan").succeeds();
+        let runsvdir = traced(sandbox, "runsvdir scan");
+        wait_for_waits(sandbox, 'C', 0, "SL");
+        sandbox.service("scan/a");
+        let nth = nth.unwrap_or_else(|| calls(sandbox).matches(call).count());
+        sandbox.sh(action).succeeds();
+        wait_for_waits(sandbox, call, nth, "L");
+        runsvdir.signal(Signal::SIGHUP);
+        runsvdir.wait().exits(111);
+        sandbox.wait_until("all have ended", || sandbox.processes().is_empty());
+        sandbox.sh("rm -rf scan trace").succeeds();
+    }
+    // A directory that was scanned once and is missing now.
+    sandbox
+        .sh("mkdir scan; touch -d '1 hour ago' scan")
+        .succeeds();
+    let runsvdir = traced(sandbox, "runsvdir scan");
+    wait_for_waits(sandbox, 'D', 0, "L");
+    sandbox.sh("mv scan away").succeeds();
+    let line = "runsvdir scan: warning: unable to stat scan: file does not exist\n";
+    sandbox.wait_until("two scans have failed", || {
+        runsvdir.stderr().len() >= 2 * line.len()
+    });
+    wait_for_waits(sandbox, 'D', 0, "L");
+}
+
+fn failed_fork_is_retried_each_second(sandbox: &Sandbox) {
+    if !testkit::is_root("failed_fork_is_retried_each_second") {
+        return;
+    }
+    sandbox
+        .sh("mkdir -p scan/a; touch -d '1 hour ago' scan; chown -R 65533 .")
+        .succeeds();
+    let limited = "setpriv --reuid 65533 --clear-groups prlimit --nproc=0 runsvdir scan";
+    let runsvdir = traced(sandbox, limited);
+    sandbox.wait_until("three forks, a second apart", || {
+        let calls: String = calls(sandbox).chars().filter(|call| *call != 'D').collect();
+        assert!(
+            "CSCSCSCS".starts_with(calls.get(..8).unwrap_or(&calls)),
+            "{calls}"
+        );
+        calls.starts_with("CSCSC")
+    });
+    runsvdir.signal(Signal::SIGTERM);
+    runsvdir.wait().exits(0);
 }

@@ -54,11 +54,8 @@ impl ScanLoop<'_> {
         }
     }
 
-    /// Stops all services. Further requests change nothing: they come from
-    /// `finish` scripts that end the container, from process managers, and from
-    /// users who send a signal to a whole session.
-    /// Stops all services. The second request and each one after it skip the
-    /// current timeouts.
+    /// Stops all services. Further requests change nothing: `finish` scripts that
+    /// end the container send them, and process managers that signal each process.
     fn request_stop(&mut self) {
         if self.exit_reason.is_none() {
             self.stop_all(ExitReason::Requested);

@@ -1,0 +1,140 @@
+//! The signals of supervise -e: SIGTERM and SIGHUP.
+
+use nix::sys::signal::Signal;
+use testkit::{Sandbox, compliance, kill, ours};
+
+/// A service that records each SIGTERM, and exits once the file `go` exists.
+const RECORDER: &str = "#!/bin/sh
+trap 'echo >>told' TERM
+trap 'echo >>usr' USR1
+echo >up
+until [ -e go ]; do sleep 0.02; done
+";
+
+ours!(
+    term_stops_service_and_supervise,
+    repeated_term_signals_the_service_once,
+    hup_exits_after_the_run,
+    ignored_hup_stays_ignored,
+    signals_continue_a_paused_service,
+    run_inherits_the_signal_mask,
+);
+
+compliance!(without_e_signals_kill_supervise);
+
+#[track_caller]
+fn wait_for_file(sandbox: &Sandbox, file: &str) {
+    sandbox.wait_until(&format!("{file} is there"), || sandbox.exists(file));
+}
+
+fn term_stops_service_and_supervise(sandbox: &Sandbox) {
+    sandbox.script(
+        "s/run",
+        "#!/bin/sh\ntrap 'echo >told; exit' USR1\necho >up\nwhile :; do sleep 0.02; done\n",
+    );
+    sandbox.script("s/finish", "#!/bin/sh\necho $1 >finished\n");
+    sandbox.write("s/down-signal", "USR1");
+    let supervise = sandbox.start_supervisor("supervise -e", "s");
+    wait_for_file(sandbox, "s/up");
+    supervise.signal(Signal::SIGTERM);
+    supervise.wait().succeeds();
+    assert!(sandbox.exists("s/told"));
+    assert_eq!(sandbox.read("s/finished"), b"0\n");
+}
+
+fn repeated_term_signals_the_service_once(sandbox: &Sandbox) {
+    sandbox.script("s/run", RECORDER);
+    let supervise = sandbox.start_supervisor("supervise -e", "s");
+    wait_for_file(sandbox, "s/up");
+    supervise.signal(Signal::SIGTERM);
+    wait_for_file(sandbox, "s/told");
+    supervise.signal(Signal::SIGTERM);
+    // supervise handles its signals in the order of their arrival, and then
+    // commands.
+    sandbox.sh("svc -1 s").succeeds();
+    wait_for_file(sandbox, "s/usr");
+    sandbox.write("s/go", "");
+    supervise.wait().succeeds();
+    assert_eq!(sandbox.read("s/told"), b"\n");
+}
+
+fn hup_exits_after_the_run(sandbox: &Sandbox) {
+    sandbox.script("s/run", RECORDER);
+    // Either file makes svc -x stop the service.
+    sandbox.write("s/timeout-kill", "60000");
+    sandbox.write("s/down-signal", "TERM");
+    let supervise = sandbox.start_supervisor("supervise -e", "s");
+    wait_for_file(sandbox, "s/up");
+    supervise.signal(Signal::SIGHUP);
+    sandbox.sh("svc -1 s").succeeds();
+    wait_for_file(sandbox, "s/usr");
+    sandbox.write("s/go", "");
+    supervise.wait().succeeds();
+    assert!(!sandbox.exists("s/told"));
+}
+
+fn ignored_hup_stays_ignored(sandbox: &Sandbox) {
+    sandbox.script("s/run", RECORDER);
+    let supervise = sandbox.start_supervisor("nohup supervise -e", "s");
+    wait_for_file(sandbox, "s/up");
+    let first = sandbox.service("s");
+    supervise.signal(Signal::SIGHUP);
+    kill(first, Signal::SIGKILL).unwrap();
+    sandbox.wait_until("the service runs again", || sandbox.service("s") != first);
+    supervise.signal(Signal::SIGTERM);
+    sandbox.write("s/go", "");
+    supervise.wait().exits(0);
+}
+
+fn signals_continue_a_paused_service(sandbox: &Sandbox) {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        sandbox.script("s/run", RECORDER);
+        let supervise = sandbox.start_supervisor("supervise -e", "s");
+        wait_for_file(sandbox, "s/up");
+        sandbox.sh("svc -p s").succeeds();
+        let state = format!("ps -o state= {}", sandbox.service("s"));
+        sandbox.wait_for(&state, |state| state == "T\n");
+        sandbox.write("s/go", "");
+        supervise.signal(signal);
+        supervise.wait().succeeds();
+        sandbox.sh("rm -r s").succeeds();
+    }
+}
+
+fn run_inherits_the_signal_mask(sandbox: &Sandbox) {
+    let masks = "grep -h ^Sig[BI] /proc/self/status";
+    for program in ["run", "finish", "notify"] {
+        sandbox.script(
+            format!("s/{program}"),
+            &format!("#!/bin/sh\n{masks} >{program}.masks\n"),
+        );
+    }
+    for ignored in ["", "trap '' HUP TERM; "] {
+        let supervise = sandbox.start(sandbox.shell(&format!("{ignored}exec supervise -e s")));
+        for program in ["run", "finish", "notify"] {
+            wait_for_file(sandbox, &format!("s/{program}.masks"));
+        }
+        supervise.signal(Signal::SIGTERM);
+        supervise.wait().exits(0);
+        let expected = sandbox.sh(&format!("{ignored}{masks}")).text();
+        for program in ["run", "finish", "notify"] {
+            let found = String::from_utf8(sandbox.read(format!("s/{program}.masks"))).unwrap();
+            assert_eq!(found, expected, "{program}");
+        }
+        sandbox.sh("rm -r s/supervise s/*.masks").succeeds();
+    }
+}
+
+fn without_e_signals_kill_supervise(sandbox: &Sandbox) {
+    sandbox.script("s/run", RECORDER);
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let supervise = sandbox.start_supervisor("env --default-signal supervise", "s");
+        wait_for_file(sandbox, "s/up");
+        let service = sandbox.service("s");
+        supervise.signal(signal);
+        assert_eq!(supervise.wait().signal(), Some(signal as i32));
+        kill(service, None).unwrap();
+        kill(service, Signal::SIGKILL).unwrap();
+        sandbox.sh("rm s/up").succeeds();
+    }
+}
