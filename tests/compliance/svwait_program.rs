@@ -160,7 +160,7 @@ fn exhausted_resource_is_named(sandbox: &Sandbox) {
     sandbox
         .sh("ulimit -S -n 5; exec svwait s -- sh -c 'ulimit -S -n'")
         .prints("5\n");
-    if let Some(words) = injected("clone,clone3", "EAGAIN", "1+") {
+    if let Some(words) = injected("clone,clone3,?fork", "EAGAIN", "1+") {
         sandbox.sh(&format!("exec {words} svwait s -- true")).is(
             111,
             "",
