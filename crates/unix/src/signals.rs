@@ -1,6 +1,6 @@
 //! Signals as descriptors that poll(2) can wait for.
 
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -23,7 +23,9 @@ use crate::signal_mask::SignalMask;
 /// inherits them unblocked. See [`SignalPipe::restore`].
 #[derive(Debug)]
 pub struct SignalPipe {
-    reader: OwnedFd,
+    /// Never closed: a signal that arrives while the process exits would write to
+    /// a pipe without a reader, and SIGPIPE would change the exit status.
+    reader: ManuallyDrop<OwnedFd>,
     inherited_mask: SignalMask,
     inherited_ignored: Vec<Signal>,
 }
@@ -50,7 +52,7 @@ impl SignalPipe {
             .collect::<SigSet>()
             .thread_unblock()?;
         Ok(SignalPipe {
-            reader,
+            reader: ManuallyDrop::new(reader),
             inherited_mask,
             inherited_ignored,
         })
@@ -71,7 +73,7 @@ impl SignalPipe {
     pub fn drain(&self) -> bool {
         let mut bytes = [0; 64];
         let mut any = false;
-        while matches!(unistd::read(&self.reader, &mut bytes), Ok(1..)) {
+        while matches!(unistd::read(&*self.reader, &mut bytes), Ok(1..)) {
             any = true;
         }
         any
@@ -236,7 +238,7 @@ pub(crate) fn set_default(signal: Signal) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
+    use std::os::fd::{AsFd, AsRawFd};
 
     use nix::sys::signal::raise;
 
@@ -252,6 +254,15 @@ mod tests {
         raise(Signal::SIGUSR1).unwrap();
         assert_eq!(arrived(), Wakeup::Signal(Signal::SIGUSR1));
         assert_eq!(arrived(), Wakeup::Input);
+    }
+
+    #[test]
+    fn dropped_signal_pipe_keeps_its_reader() {
+        let pipe = SignalPipe::catch(&[Signal::SIGIO]).unwrap();
+        let path = format!("/proc/self/fd/{}", pipe.as_fd().as_raw_fd());
+        let target = std::fs::read_link(&path).unwrap();
+        drop(pipe);
+        assert_eq!(std::fs::read_link(&path).unwrap(), target);
     }
 
     #[test]
