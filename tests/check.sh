@@ -34,7 +34,7 @@ END
 }
 
 # The reference and its peers, then the tools of tests, counts and fuzzing.
-wanted="daemontools runit s6 libnss-extrausers strace jq tzdata procps mandoc zsh fish valgrind g++"
+wanted="daemontools runit s6 snooze libnss-extrausers strace jq tzdata procps mandoc zsh fish valgrind g++"
 if [ "${CI:-}" = true ]; then
     wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian"
 fi

@@ -3,6 +3,7 @@
 
 mod examples;
 mod mask;
+mod migration;
 mod pages;
 mod runit;
 mod session;
