@@ -111,7 +111,8 @@ fn check_exit(life: &mut Life, ended_early: bool, faults: &mut Vec<String>) {
         .services
         .iter()
         .any(|service| service.directory.is_none());
-    if !code.is_some_and(|code| codes.contains(&code)) && !(is_essential && is_removed) {
+    let is_expected = code.is_some_and(|code| codes.contains(&code));
+    if !is_expected && !(is_essential && is_removed) {
         faults.push(format!("svscan ended with {code:?}, not one of {codes:?}"));
     }
 }

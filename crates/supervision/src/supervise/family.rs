@@ -21,6 +21,7 @@ use crate::extended::config::program_exists;
 use crate::extended::{ExitSignal, Extended, SuperviseWarning};
 use crate::machine::{Moment, RunExit, Start};
 
+#[allow(clippy::large_enum_variant, reason = "a process has one family")]
 pub(super) enum Family<'a> {
     /// supervise.
     Supervise(&'a dyn Fn(SuperviseWarning)),
