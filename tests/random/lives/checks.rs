@@ -111,8 +111,9 @@ fn check_exit(life: &mut Life, ended_early: bool, faults: &mut Vec<String>) {
         .services
         .iter()
         .any(|service| service.directory.is_none());
-    let is_expected = code.is_some_and(|code| codes.contains(&code));
-    if !is_expected && !(is_essential && is_removed) {
+    let is_listed = code.is_some_and(|code| codes.contains(&code));
+    let is_unwatched = is_essential && is_removed;
+    if !(is_listed || is_unwatched) {
         faults.push(format!("svscan ended with {code:?}, not one of {codes:?}"));
     }
 }
