@@ -97,7 +97,9 @@ for arch in $run; do
     say "$arch: make"
     build "$arch"
     say "$arch: unit tests"
-    cargo test --locked --workspace --exclude daemontools-rs --target $target
+    # qemu takes several times longer for unoptimized tests.
+    CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_PROFILE_TEST_DEBUG=0 \
+        cargo test --locked --workspace --exclude daemontools-rs --target $target
     say "$arch: the scene, each program in qemu"
     emulated=$(mktemp -d)
     for program in "$programs"/*; do
