@@ -5,7 +5,6 @@ use libfuzzer_sys::fuzz_target;
 use logging::tai64::{Civil, Localizer, TimeStyle};
 use logging::text_buffer::TextBuffer;
 
-
 /// UTC by counting days; None before 1970 and after 40,000 days.
 fn calendar(moment: i64) -> Option<Civil> {
     let days = (0..40_000)
