@@ -15,6 +15,7 @@ use crate::exec::PreparedExec;
 use crate::file::{close_in_child, dup_min, dup_to};
 use crate::fork::fork_silent;
 use crate::launch::{Launch, LaunchError};
+use crate::process::signal_process;
 use crate::signals::set_default;
 use crate::stdio::{STDERR, STDIN};
 use crate::wait::{ExitStatus, wait_for};
@@ -67,12 +68,17 @@ pub fn read_output(program: PreparedExec<'_>, limit: u64) -> Result<(i32, Vec<u8
     let read = File::from(reader)
         .take(limit.saturating_add(1))
         .read_to_end(&mut output);
-    // The reader is closed. A program that writes more gets SIGPIPE.
+    let is_whole = read.is_ok() && output.len() as u64 <= limit;
+    if !is_whole {
+        // A program that ignores SIGPIPE could write forever. The death of the
+        // child ends the program.
+        signal_process(child, Signal::SIGKILL);
+    }
     let code = wait_for(child).and_then(ExitStatus::code);
     read.map_err(|error| crate::errno(&error))?;
     match code {
         None | Some(FAILED) => Err(Errno::EIO),
-        _ if output.len() as u64 > limit => Err(Errno::EIO),
+        _ if !is_whole => Err(Errno::EIO),
         Some(code) => Ok((code, output)),
     }
 }
@@ -152,6 +158,8 @@ mod tests {
     fn killed_or_endless_program_is_an_error() {
         assert_eq!(run(c"kill -9 $$", 1000), Err(Errno::EIO));
         assert_eq!(run(c"exec yes", 1000), Err(Errno::EIO));
+        let deaf = c"trap '' PIPE; while :; do echo 1234; done 2>/dev/null";
+        assert_eq!(run(deaf, 1000), Err(Errno::EIO));
         assert_eq!(run(c"echo 1234", 4), Err(Errno::EIO));
         assert_eq!(run(c"echo 1234", 5), Ok((0, "1234\n".to_owned())));
         let nothing = PreparedExec::at(c"/nonexistent", &[c"x"], &[]);
