@@ -18,7 +18,8 @@ pub struct Civil {
     pub hour: u8,
     /// 0 to 59.
     pub minute: u8,
-    /// 0 to 60. Only time zones with leap seconds have second 60.
+    /// 0 to 60, and to 99 for many leap seconds in a row. Only time zones with
+    /// leap seconds have second 60.
     pub second: u8,
     /// Local time minus UTC, in seconds.
     pub offset: i64,

@@ -4,9 +4,10 @@
 //! change, of leap seconds and of far years. This module follows glibc on all
 //! of them, with numbers of 64 bits on all machines.
 //!
-//! Two results of glibc depend on its earlier results, and are not reproduced:
-//! the year 0 with an error in the days of TZ, and the first label of a process
-//! next to an end of daylight saving time with a TZ without days.
+//! Three results of glibc depend on its earlier results, and are not reproduced:
+//! the year 0 with an error in the days of TZ, the first label of a process
+//! next to an end of daylight saving time with a TZ without days, and times after
+//! the last change of a file whose footer lacks days.
 
 mod file;
 mod rules;

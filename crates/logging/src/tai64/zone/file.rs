@@ -8,6 +8,10 @@ pub(crate) const HEADER: usize = 44;
 /// The first bytes of a zone file.
 pub(crate) const MAGIC: &[u8] = b"TZif";
 
+/// The maximum number of leap seconds in a row, so that the second of a minute
+/// has two digits. The zones of tzdata have one.
+const MAX_INSERTED: u8 = 40;
+
 /// A time zone from a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ZoneFile {
@@ -215,8 +219,9 @@ impl ZoneFile {
         if seconds == latest.time && latest.total > before {
             correction.inserted = 1;
             // Seconds inserted one after the other count together.
-            for leap in leaps {
-                if later.time != leap.time + 1 || later.total != leap.total + 1 {
+            for leap in leaps.take(usize::from(MAX_INSERTED - 1)) {
+                let is_next = later.time.checked_sub(leap.time) == Some(1);
+                if !is_next || later.total != leap.total + 1 {
                     break;
                 }
                 correction.inserted += 1;
@@ -343,6 +348,18 @@ mod tests {
             let expected = LeapCorrection { total, inserted };
             assert_eq!(zone.leap_correction(time), expected, "{time}");
         }
+    }
+
+    #[test]
+    fn leap_seconds_in_a_row_have_a_limit() {
+        let leaps: Vec<_> = (1..=300).map(|n| (100 + i64::from(n), n)).collect();
+        let zone = ZoneFile::parse(&file(&[], &TYPES, &leaps, "\n\n")).unwrap();
+        for (time, inserted) in [(101, 1), (139, 39), (140, 40), (141, 40), (400, 40)] {
+            assert_eq!(zone.leap_correction(time).inserted, inserted, "{time}");
+        }
+        let leaps = [(i64::MAX, 1), (i64::MAX, 2)];
+        let zone = ZoneFile::parse(&file(&[], &TYPES, &leaps, "\n\n")).unwrap();
+        assert_eq!(zone.leap_correction(i64::MAX).inserted, 1);
     }
 
     #[test]
