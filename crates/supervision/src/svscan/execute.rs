@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use daemontools_core::names;
@@ -11,6 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir};
+use unix::file;
 use unix::process::{children, proc_path, signal_group, signal_process};
 
 use super::{Mode, ScanLoop};
@@ -171,13 +173,14 @@ impl ScanLoop<'_> {
 
     /// Whether the supervise of a logger may not handle signals yet. A signal
     /// would kill it, and the logger would not read the pipe. The supervise of a
-    /// service may be killed before its first start.
+    /// service may be killed before its first start. In a removed directory, no
+    /// supervise completes its start.
     fn is_starting(&self, directory: DirectoryId, role: Role) -> bool {
         let table = &self.scanner.table;
         let uptime = table.uptime(directory, role, Instant::now());
         role == Role::Logger
             && uptime.is_some_and(|uptime| uptime < MAX_START_TIME)
-            && self.run_inside(directory, role, || probe().is_err()) == Some(true)
+            && self.run_inside(directory, role, || probe().is_err() && !is_removed()) == Some(true)
     }
 
     fn on_delivery(&mut self, directory: DirectoryId, delivery: Delivery) {
@@ -245,6 +248,11 @@ fn enter_as(supervisor: Pid, directory: DirectoryId, role: Role) -> bool {
             Role::Service => names_directory(c".", directory),
             Role::Logger => true,
         }
+}
+
+/// Whether the current directory was removed.
+fn is_removed() -> bool {
+    file::status(c".").is_ok_and(|status| status.nlink() == 0)
 }
 
 /// The stop timeout of the service in the current directory. None: no limit.
