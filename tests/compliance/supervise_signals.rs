@@ -1,6 +1,7 @@
 //! The signals of supervise -e: SIGTERM and SIGHUP.
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use testkit::{Sandbox, compliance, kill, ours};
 
 /// A service that records each SIGTERM, and exits once the file `go` exists.
@@ -16,6 +17,7 @@ ours!(
     repeated_term_signals_the_service_once,
     hup_exits_after_the_run,
     ignored_hup_stays_ignored,
+    ignored_hup_stays_ignored_on_a_terminal,
     signals_continue_a_paused_service,
     run_inherits_the_signal_mask,
 );
@@ -77,13 +79,32 @@ fn ignored_hup_stays_ignored(sandbox: &Sandbox) {
     sandbox.script("s/run", RECORDER);
     let supervise = sandbox.start_supervisor("nohup supervise -e", "s");
     wait_for_file(sandbox, "s/up");
+    survives_hup(sandbox, supervise.pid());
+    supervise.wait().exits(0);
+}
+
+fn ignored_hup_stays_ignored_on_a_terminal(sandbox: &Sandbox) {
+    sandbox.script("s/run", RECORDER);
+    // This supervise leads the session of the terminal.
+    let supervise = "echo $$ >pid; exec nohup supervise -e s >out 2>&1";
+    let script = sandbox.start(sandbox.shell(&format!(
+        "mkfifo keys; exec script -qec '{supervise}' /dev/null <>keys"
+    )));
+    wait_for_file(sandbox, "s/up");
+    let pid = String::from_utf8(sandbox.read("pid")).unwrap();
+    survives_hup(sandbox, Pid::from_raw(pid.trim().parse().unwrap()));
+    script.wait().exits(0);
+}
+
+/// Asserts that a supervise restarts its service after SIGHUP, and stops both.
+#[track_caller]
+fn survives_hup(sandbox: &Sandbox, supervise: Pid) {
     let first = sandbox.service("s");
-    supervise.signal(Signal::SIGHUP);
+    kill(supervise, Signal::SIGHUP).unwrap();
     kill(first, Signal::SIGKILL).unwrap();
     sandbox.wait_until("the service runs again", || sandbox.service("s") != first);
-    supervise.signal(Signal::SIGTERM);
+    kill(supervise, Signal::SIGTERM).unwrap();
     sandbox.write("s/go", "");
-    supervise.wait().exits(0);
 }
 
 fn signals_continue_a_paused_service(sandbox: &Sandbox) {

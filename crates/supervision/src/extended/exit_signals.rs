@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getsid};
+use unix::file;
 use unix::signals::{BlockedSignals, is_ignored};
 
 /// The request of a signal.
@@ -23,15 +24,16 @@ pub struct ExitSignals(BlockedSignals);
 
 impl ExitSignals {
     /// Blocks the signals. A SIGHUP that the caller ignores, as under nohup(1),
-    /// stays ignored, unless this process leads a session: such a process
-    /// receives no SIGHUP from its user's terminal, and svscan -e makes its
-    /// children lead sessions.
+    /// stays ignored, unless this process leads a session without a terminal:
+    /// such a process receives no SIGHUP when a user logs out, and svscan -e
+    /// makes its children lead sessions.
     ///
     /// # Errors
     /// As sigprocmask(2) and signalfd(2).
     pub fn new() -> Result<Self, Errno> {
         let mut signals = vec![Signal::SIGTERM];
-        if !is_ignored(Signal::SIGHUP) || getsid(None) == Ok(Pid::this()) {
+        let leads_session = || getsid(None) == Ok(Pid::this()) && !has_terminal();
+        if !is_ignored(Signal::SIGHUP) || leads_session() {
             signals.push(Signal::SIGHUP);
         }
         BlockedSignals::block(&signals).map(ExitSignals)
@@ -53,6 +55,11 @@ impl ExitSignals {
     pub(crate) fn restore(&self) {
         self.0.restore();
     }
+}
+
+/// Whether the process has a controlling terminal.
+fn has_terminal() -> bool {
+    file::open_read(c"/dev/tty").is_ok()
 }
 
 impl AsFd for ExitSignals {
