@@ -147,7 +147,7 @@ fn services_and_loggers_run_under_supervise_e(sandbox: &Sandbox) {
     });
     // Signals typed to interrupt svscan do not reach the services.
     let sessions = format!(
-        "ps -o sid= --ppid {0} | awk '$1 != '$(ps -o sid= {0})' {{ others++ }} END {{ print others + 0 }}'",
+        "ps -o sid= --ppid {0} | awk '$1 != '\"$(ps -o sid= {0})\"' {{ others++ }} END {{ print others + 0 }}'",
         svscan.pid()
     );
     sandbox.wait_for(&sessions, |others| others == "2\n");

@@ -187,6 +187,9 @@ fn unreachable_service_ends_at_once(sandbox: &Sandbox) {
         let outcome = stop(sandbox, svscan);
         let warnings = outcome.error_text();
         assert!(!warnings.contains("svscan: "), "{damage}: {warnings}");
+        // A logger that ends before its supervise has the signal starts again.
+        let starts_again = warnings.contains("unable to start log/run");
+        assert!(!starts_again, "{damage}: {warnings}");
         assert_eq!(sandbox.read("kept"), b"first\nlast words\n", "{damage}");
         sandbox.sh("rm -rf scan away up kept").succeeds();
     }
@@ -447,6 +450,10 @@ fn moved_directories_are_stopped(sandbox: &Sandbox) {
 fn logger_of_moved_service_reads_pipe_to_end(sandbox: &Sandbox) {
     sandbox.write("elsewhere/left", "");
     let svscan = up(sandbox, &["a", "b", "c"]);
+    // A logger that is killed between its read and its write loses the line.
+    sandbox.wait_for("cat scan/?/log/kept || :", |kept| {
+        kept == "first\nfirst\nfirst\n"
+    });
     // The loggers are down, and that of c has no supervise.
     sandbox
         .sh("svc -d scan/a/log scan/b/log; svc -dx scan/c/log")
