@@ -27,6 +27,7 @@ ours!(
     removed_directory_ends_service_at_hup,
     replaced_directory_leaves_new_service_alone,
     stubborn_unreachable_service_is_killed,
+    removed_directory_keeps_its_down_signal,
     warnings_of_removed_directory_are_few,
     stopped_supervise_and_logger_lose_nothing,
     stop_starts_no_new_service,
@@ -232,6 +233,24 @@ fn replaced_directory_leaves_new_service_alone(sandbox: &Sandbox) {
     let supervise = supervise(sandbox, &svscan, "scan/a");
     assert_eq!(children(supervise), [new]);
     stop(sandbox, svscan).succeeds();
+}
+
+fn removed_directory_keeps_its_down_signal(sandbox: &Sandbox) {
+    let here = sandbox.dir();
+    sandbox.script(
+        "scan/a/run",
+        &format!(
+            "#!/bin/sh\nfor s in INT TERM; do trap \"echo $s >{0}/got; exit\" $s; done\n\
+            : >{0}/up\nwhile :; do sleep 0.02; done\n",
+            here.display()
+        ),
+    );
+    sandbox.write("scan/a/down-signal", "INT");
+    let svscan = svscan(sandbox);
+    sandbox.wait_until("the service is up", || sandbox.exists("up"));
+    sandbox.sh("rm -r scan/a").succeeds();
+    stop(sandbox, svscan).exits(0);
+    assert_eq!(sandbox.read("got"), b"INT\n");
 }
 
 fn stubborn_unreachable_service_is_killed(sandbox: &Sandbox) {

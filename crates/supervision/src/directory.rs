@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, OsString};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use daemontools_core::names::{AtomicFile, SupervisePaths};
@@ -43,6 +43,11 @@ pub enum ReplaceError {
     Short(AtomicFile),
     /// Renaming the new file.
     Rename(AtomicFile, Errno),
+}
+
+/// Whether the service directory was removed.
+pub(crate) fn is_removed() -> bool {
+    file::status(c".").is_ok_and(|status| status.nlink() == 0)
 }
 
 impl ReplaceError {

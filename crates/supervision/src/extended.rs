@@ -24,7 +24,7 @@ use unix::launch::{Launch, LaunchError};
 use unix::start::environment;
 use unix::stdio::{STDERR, detach_stdin};
 
-use crate::directory::{ReplaceError, replace};
+use crate::directory::{ReplaceError, is_removed, replace};
 use crate::machine::{Machine, Moment, RunExit};
 
 use child_setup::ChildSetup;
@@ -259,7 +259,8 @@ impl<'a> Extended<'a> {
         commands: &[(Command, SignalTarget)],
     ) {
         let stops = |(command, _): &_| matches!(command, Command::Down | Command::Exit);
-        if commands.iter().any(stops) {
+        // A removed directory has no files; the last settings remain.
+        if commands.iter().any(stops) && !is_removed() {
             let expects_readiness = self.config.restart.expects_readiness;
             self.config.restart = self.read_config().restart;
             self.config.restart.expects_readiness = expects_readiness;

@@ -3,7 +3,6 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use daemontools_core::names;
@@ -12,12 +11,12 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir};
-use unix::file;
 use unix::process::{children, proc_path, signal_group, signal_process};
 
 use super::{Mode, ScanLoop};
 use crate::Role;
 use crate::client::{ServiceSnapshot, WhenFull, probe, send_commands};
+use crate::directory::is_removed;
 use crate::extended::config::{exit_implies_down, kill_timeout};
 use crate::pipe::Pipe;
 use crate::scan::names_directory;
@@ -248,11 +247,6 @@ fn enter_as(supervisor: Pid, directory: DirectoryId, role: Role) -> bool {
             Role::Service => names_directory(c".", directory),
             Role::Logger => true,
         }
-}
-
-/// Whether the current directory was removed.
-fn is_removed() -> bool {
-    file::status(c".").is_ok_and(|status| status.nlink() == 0)
 }
 
 /// The stop timeout of the service in the current directory. None: no limit.
