@@ -122,7 +122,7 @@ bench: all
 
 # Compares many services at once with the installed peers.
 bench-services: all
-	DAEMONTOOLS_OURS="$$(cd "$(BUILT)" && pwd)" $(CARGO) run --locked --package daemontools-benches --bin services
+	DAEMONTOOLS_OURS="$$(CDPATH= cd "$(BUILT)" && pwd)" $(CARGO) run --locked --package daemontools-benches --bin services
 
 # Compares the instructions of the hot loops with benches/instructions.tsv.
 count: all

@@ -7,6 +7,7 @@
 # whose scene runs once more on an emulated machine with a Linux of its own, whose
 # clock shows the year 2040. Possible: arm64, armhf, i386. Default: all three.
 set -eu
+unset CDPATH
 cd "$(dirname "$0")/.."
 
 all="arm64 riscv64 ppc64el s390x armhf i386"

@@ -2,6 +2,7 @@
 # make check: all checks that a change must pass. The tests run the release
 # programs as `make install` installs them.
 set -eu
+unset CDPATH
 cd "$(dirname "$0")/.."
 
 say() { printf '\n==> %s\n' "$*"; }

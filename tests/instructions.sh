@@ -9,6 +9,7 @@
 # The file has rows for programs with glibc and with musl. PROGRAMS are of one
 # kind, and the rows of the other kind are neither compared nor changed.
 set -eu
+unset CDPATH
 programs=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 budget=$(pwd)/benches/instructions.tsv

@@ -29,5 +29,7 @@ mod programs;
 mod random;
 /// Servers that people run, under svscan.
 mod real_services;
+/// The shell scripts of the tree.
+mod scripts;
 /// The documents typed line by line.
 mod walkthrough;

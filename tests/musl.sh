@@ -2,6 +2,7 @@
 # make check-musl: builds the programs for the musl target of this machine, without
 # rustup, and runs the compliance, random and fault tests on them.
 set -eu
+unset CDPATH
 cd "$(dirname "$0")/.."
 
 say() { printf '\n==> %s\n' "$*"; }

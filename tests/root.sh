@@ -9,6 +9,7 @@
 # crates of Cargo.lock in /vendor, because the root has no network for Cargo. Mounts
 # and processes end with the command.
 set -eu
+unset CDPATH
 cd "$(dirname "$0")/.."
 
 release=trixie

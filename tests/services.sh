@@ -6,6 +6,7 @@
 # service, now and at every boot. Nothing outside DIR changes, and the script
 # needs no root.
 set -eu
+unset CDPATH
 
 dir=$1
 has() { [ -x "/usr/sbin/$1" ] || [ -x "/usr/bin/$1" ] || [ -x "$dir/bin/$1" ]; }
