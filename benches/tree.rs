@@ -26,9 +26,9 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Creates the service directories; each service runs `program`.
-    pub fn plant(services: usize, with_loggers: bool, program: &Path) -> Self {
-        let root = tempfile::tempdir().unwrap();
+    /// Creates the service directories below `above`; each service runs `program`.
+    pub fn plant(above: &Path, services: usize, with_loggers: bool, program: &Path) -> Self {
+        let root = tempfile::tempdir_in(above).unwrap();
         for n in 0..services {
             let service = root.path().join(format!("scan/{n}"));
             fs::create_dir_all(&service).unwrap();

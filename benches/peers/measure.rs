@@ -17,6 +17,7 @@ use crate::report::median;
 /// the disk from the comparison.
 pub(crate) struct Place {
     root: tempfile::TempDir,
+    disk: tempfile::TempDir,
 }
 
 impl Place {
@@ -30,15 +31,23 @@ impl Place {
         // The directory is also removed after an interrupt. std unblocks the
         // signals in child processes.
         let signals = hold_signals();
-        let path = root.path().to_owned();
+        let disk = builder.tempdir().unwrap();
+        let paths = [root.path().to_owned(), disk.path().to_owned()];
         std::thread::spawn(move || {
             let signal = signals.wait().unwrap();
-            kill_below(&path);
-            let _ = fs::remove_dir_all(&path);
-            kill_below(&path);
+            for path in paths {
+                kill_below(&path);
+                let _ = fs::remove_dir_all(&path);
+                kill_below(&path);
+            }
             std::process::exit(128 + signal as i32);
         });
-        Place { root }
+        Place { root, disk }
+    }
+
+    /// A directory in the temporary directory of the system.
+    pub(crate) fn disk(&self) -> &Path {
+        self.disk.path()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -110,7 +110,7 @@ pub(crate) fn all<'a>(settings: &'a Settings, place: &'a Place) -> Vec<Work<'a>>
     rows.extend(chain(settings, place));
     rows.extend(waiting(settings, place));
     rows.extend(control(settings, place));
-    rows.push(start(settings));
+    rows.push(start(settings, place));
     rows.extend(sizes(settings));
     rows
 }
@@ -560,7 +560,7 @@ fn service(dir: &Path) {
 
 /// The time from the start of a scanner until 1000 services are up, for each
 /// service, in microseconds.
-fn start(settings: &Settings) -> Work<'_> {
+fn start<'a>(settings: &'a Settings, place: &'a Place) -> Work<'a> {
     use Peer::{Daemontools, Ours, Runit};
     const SERVICES: usize = 1000;
     let scanners: Commands = &[
@@ -572,7 +572,7 @@ fn start(settings: &Settings) -> Work<'_> {
     let contestants = present(settings, scanners).into_iter().map(|entry| {
         let service = service.clone();
         let measure = move || {
-            let mut tree = Tree::plant(SERVICES, false, &service);
+            let mut tree = Tree::plant(place.disk(), SERVICES, false, &service);
             let time = tree.start(entry.directory, entry.command.trim_end());
             vec![time.as_secs_f64() * 1e6 / SERVICES as f64]
         };

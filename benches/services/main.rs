@@ -95,7 +95,7 @@ fn measure(
     with_loggers: bool,
     quiet: Duration,
 ) {
-    let mut tree = Tree::plant(services, with_loggers, service);
+    let mut tree = Tree::plant(&std::env::temp_dir(), services, with_loggers, service);
     let elapsed = tree.start(&contestant.programs, contestant.scanner);
     let busy = tree.cpu();
     let (supervises, private, shared) = tree.memory(contestant.supervisor);
