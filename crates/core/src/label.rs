@@ -36,6 +36,13 @@ impl Label {
         Label(Tai64N(Tai64::from_unix(seconds), nanoseconds))
     }
 
+    /// The label of a Unix time with nanoseconds. None: the nanoseconds are a
+    /// second or more.
+    pub fn from_unix_nanoseconds(seconds: i64, nanoseconds: u32) -> Option<Self> {
+        let label = Label(Tai64N(Tai64::from_unix(seconds), nanoseconds));
+        (nanoseconds < 1_000_000_000).then_some(label)
+    }
+
     /// Unpacks a label; any 12 bytes are valid.
     pub fn unpack(bytes: [u8; PACKED]) -> Self {
         let seconds = bytes.first_chunk().copied().map(u64::from_be_bytes);
@@ -194,6 +201,13 @@ mod tests {
         assert_eq!(Label::unpack(label.pack()), label);
         assert_eq!(label.unix(), 1_297_257_984);
         assert_eq!(label.nanoseconds(), 247_337_500);
+    }
+
+    #[test]
+    fn nanoseconds_are_less_than_a_second() {
+        let label = Label::from_unix_nanoseconds(-1, 999_999_999).unwrap();
+        assert_eq!((label.unix(), label.nanoseconds()), (-1, 999_999_999));
+        assert_eq!(Label::from_unix_nanoseconds(0, 1_000_000_000), None);
     }
 
     #[test]
