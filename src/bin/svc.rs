@@ -10,6 +10,7 @@ use daemontools_core::control::{COMMANDS, Command, SignalTarget};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::chdir;
 use supervision::client::{Operation, WhenFull, send_commands};
+use supervision::supervise_dir::IN_SERVICE;
 use unix::cwd::Origin;
 
 pub(crate) static SVC: Program = Program {
@@ -97,7 +98,7 @@ impl Letters {
 /// Sends the letters to the supervise of the current directory, which messages
 /// call `dir`.
 fn control(dir: &CStr, letters: &[u8]) {
-    match send_commands(letters, WhenFull::Block) {
+    match send_commands(&IN_SERVICE, letters, WhenFull::Block) {
         Ok(()) => {}
         Err(error) if error.is_not_running() => {
             SVC.warn_msg(text!["unable to control ", dir, ": supervise not running"]);

@@ -8,6 +8,7 @@ use cli::{Exit, Failure, Program, text};
 use nix::errno::Errno;
 use nix::unistd::chdir;
 use supervision::client::{ClientError, probe};
+use supervision::supervise_dir::IN_SERVICE;
 
 pub(crate) static SVOK: Program = Program {
     name: "svok",
@@ -22,7 +23,7 @@ fn svok(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         return Err(SVOK.usage());
     };
     chdir(dir).map_err(|error| SVOK.fatal(text!["unable to chdir to ", dir], error))?;
-    match probe() {
+    match probe(&IN_SERVICE) {
         Ok(_) => Ok(Exit::Success),
         Err(ClientError { errno, .. }) if [Errno::ENOENT, Errno::ENXIO].contains(&errno) => {
             Ok(Exit::Permanent)

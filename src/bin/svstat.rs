@@ -13,6 +13,7 @@ use nix::unistd::chdir;
 use supervision::client::{
     ClientError, Operation, is_normally_up, probe, read_state_file, read_status,
 };
+use supervision::supervise_dir::IN_SERVICE;
 use unix::cwd::Origin;
 
 pub(crate) static SVSTAT: Program = Program {
@@ -51,7 +52,10 @@ fn describe(record: &mut [u8; LENGTH]) -> String {
         Err(error) => return failure("unable to stat down", error),
     };
     // One descriptor at a time.
-    let status = match probe().map(drop).and_then(|()| read_status(record)) {
+    let status = match probe(&IN_SERVICE)
+        .map(drop)
+        .and_then(|()| read_status(&IN_SERVICE, record))
+    {
         Ok(status) => Status::decode(status),
         Err(ClientError {
             operation: Operation::Read,
@@ -66,7 +70,7 @@ fn describe(record: &mut [u8; LENGTH]) -> String {
         Some(status) => StatusLine {
             status,
             normally_up,
-            state: read_state_file().filter(|state| state.belongs_to(&status)),
+            state: read_state_file(&IN_SERVICE).filter(|state| state.belongs_to(&status)),
             now: Label::now(),
         }
         .to_string(),

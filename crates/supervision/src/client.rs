@@ -1,7 +1,6 @@
 //! The side of a service directory that svok, svstat, svc, sv, svwait, svps and
 //! svscan use: probe for a running supervise or runsv, send commands, read the
-//! status, and wait for changes. All paths are relative to the service
-//! directory, which is the current directory.
+//! status, and wait for changes. The current directory is the service directory.
 
 mod condition;
 mod snapshot;
@@ -16,6 +15,8 @@ use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::write;
 use unix::file;
+
+use crate::supervise_dir::SuperviseDir;
 
 pub use condition::WaitCondition;
 pub use snapshot::{ServiceSnapshot, StatusRecord};
@@ -105,8 +106,8 @@ impl From<ClientError> for StatusError {
 ///
 /// # Errors
 /// As open(2): ENXIO if no supervise runs, ENOENT if none ever ran.
-pub fn probe() -> Result<OwnedFd, ClientError> {
-    file::open_write(names::OK).map_err(ClientError::new(Operation::Open, names::OK))
+pub fn probe(dir: &SuperviseDir) -> Result<OwnedFd, ClientError> {
+    file::open_write(&*dir.path(names::OK)).map_err(ClientError::new(Operation::Open, names::OK))
 }
 
 /// The behaviour when the control FIFO is full.
@@ -118,14 +119,18 @@ pub enum WhenFull {
     Fail,
 }
 
-/// Writes the letters to `supervise/control`.
+/// Writes the letters to `control` in the supervise directory.
 ///
 /// # Errors
 /// As open(2): ENXIO if no supervise runs. As write(2): EPIPE if it exits in
 /// between; the caller blocks or ignores SIGPIPE.
-pub fn send_commands(letters: &[u8], when_full: WhenFull) -> Result<(), ClientError> {
+pub fn send_commands(
+    dir: &SuperviseDir,
+    letters: &[u8],
+    when_full: WhenFull,
+) -> Result<(), ClientError> {
     let open = || {
-        let control = file::open_write(names::CONTROL)?;
+        let control = file::open_write(&*dir.path(names::CONTROL))?;
         match when_full {
             WhenFull::Block => file::set_blocking(&control)?,
             WhenFull::Fail => {}

@@ -1,8 +1,9 @@
-//! The files in `supervise/` that other programs use. All names are relative
-//! to the service directory, which is the current directory.
+//! The files in the supervise directory that other programs use. The current
+//! directory is the service directory.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ use nix::fcntl::{AT_FDCWD, Flock, FlockArg, readlink, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{mkdir, mkfifo, write};
 use unix::file;
+
+use crate::supervise_dir::SuperviseDir;
 
 /// A step in acquiring the directory that failed, with its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,35 +64,55 @@ impl ReplaceError {
     }
 }
 
-/// Makes the directory `supervise`, if it does not exist, and locks it. The holder
-/// of the lock is the one supervise of the service.
-/// `how` decides whether the call blocks while another process holds the
-/// lock. If `supervise` is a dangling symbolic link, its target is made.
-pub(crate) fn lock_service(
-    files: &SupervisePaths,
-    how: FlockArg,
-) -> Result<Flock<OwnedFd>, AcquireError> {
-    let private = Mode::S_IRWXU;
-    if mkdir(files.supervise, private).is_err() {
-        match readlink(files.supervise) {
-            Ok(target) => {
-                // If this fails, so does opening the lock.
-                let _ = mkdir(&resolve_link(files.supervise, target), private);
+/// The files of a service or of its logger, and their supervise directory.
+#[derive(Debug)]
+pub(crate) struct SuperviseFiles {
+    pub(crate) names: &'static SupervisePaths,
+    pub(crate) dir: SuperviseDir,
+}
+
+impl SuperviseFiles {
+    /// Makes the supervise directory, if it does not exist, and locks it. The
+    /// holder of the lock is the one supervise of the service.
+    /// `how` decides whether the call blocks while another process holds the
+    /// lock. If the directory is a dangling symbolic link, its target is made.
+    pub(crate) fn lock(&self, how: FlockArg) -> Result<Flock<OwnedFd>, AcquireError> {
+        let private = Mode::S_IRWXU;
+        let supervise = &*self.dir.path(self.names.supervise);
+        if mkdir(supervise, private).is_err() {
+            match readlink(supervise) {
+                Ok(target) => {
+                    // If this fails, so does opening the lock.
+                    let _ = mkdir(&resolve_link(supervise, target), private);
+                }
+                // No link: probably a directory.
+                Err(Errno::EINVAL | Errno::ENOENT) => {}
+                Err(error) => return Err(AcquireError::Link(self.names.supervise, error)),
             }
-            // No link: probably a directory.
-            Err(Errno::EINVAL | Errno::ENOENT) => {}
-            Err(error) => return Err(AcquireError::Link(files.supervise, error)),
         }
+        let name = self.names.lock;
+        let lock = file::open_append(&*self.dir.path(name), 0o600)
+            .map_err(|error| AcquireError::Open(name, error))?;
+        Flock::lock(lock, how).map_err(|(_, error)| AcquireError::Lock(name, error))
     }
-    let lock = file::open_append(files.lock, 0o600)
-        .map_err(|error| AcquireError::Open(files.lock, error))?;
-    Flock::lock(lock, how).map_err(|(_, error)| AcquireError::Lock(files.lock, error))
+
+    /// Opens a FIFO for reading, and makes the FIFO if it does not exist.
+    pub(crate) fn open_fifo(&self, name: &'static CStr) -> Result<OwnedFd, AcquireError> {
+        let path = &*self.dir.path(name);
+        make_fifo(path);
+        file::open_read(path).map_err(|error| AcquireError::Read(name, error))
+    }
+
+    /// As [`replace`].
+    pub(crate) fn replace(&self, file: AtomicFile, content: &[u8]) -> Result<(), ReplaceError> {
+        replace(&self.dir, file, content)
+    }
 }
 
 /// The target of a link, relative to the current directory.
 fn resolve_link(link: &CStr, target: OsString) -> PathBuf {
-    let link = String::from_utf8_lossy(link.to_bytes());
-    let directory = Path::new(&*link).parent().unwrap_or(Path::new(""));
+    let link = Path::new(OsStr::from_bytes(link.to_bytes()));
+    let directory = link.parent().unwrap_or(Path::new(""));
     directory.join(target)
 }
 
@@ -103,10 +126,11 @@ pub(crate) struct ControlFifo {
 impl ControlFifo {
     /// Makes the FIFO, if it does not exist. A file of another type is opened
     /// as well, as in 0.76.
-    pub(crate) fn open(files: &SupervisePaths) -> Result<Self, AcquireError> {
-        let reader = open_fifo(files.control)?;
-        let writer = file::open_write(files.control)
-            .map_err(|error| AcquireError::Write(files.control, error))?;
+    pub(crate) fn open(files: &SuperviseFiles) -> Result<Self, AcquireError> {
+        let name = files.names.control;
+        let reader = files.open_fifo(name)?;
+        let writer = file::open_write(&*files.dir.path(name))
+            .map_err(|error| AcquireError::Write(name, error))?;
         Ok(ControlFifo {
             reader,
             _writer: writer,
@@ -115,33 +139,33 @@ impl ControlFifo {
 
     /// As [`ControlFifo::open`], but fails for a file of another type, as in
     /// runit.
-    pub(crate) fn open_strict(files: &SupervisePaths) -> Result<Self, AcquireError> {
-        make_fifo(files.control);
-        let status = file::status(files.control)
-            .map_err(|error| AcquireError::Stat(files.control, error))?;
+    pub(crate) fn open_strict(files: &SuperviseFiles) -> Result<Self, AcquireError> {
+        let name = files.names.control;
+        let path = &*files.dir.path(name);
+        make_fifo(path);
+        let status = file::status(path).map_err(|error| AcquireError::Stat(name, error))?;
         if !status.file_type().is_fifo() {
-            return Err(AcquireError::NoFifo(files.control));
+            return Err(AcquireError::NoFifo(name));
         }
         ControlFifo::open(files)
     }
 }
 
-/// Opens a FIFO for reading, and makes the FIFO if it does not exist.
-pub(crate) fn open_fifo(name: &'static CStr) -> Result<OwnedFd, AcquireError> {
-    make_fifo(name);
-    file::open_read(name).map_err(|error| AcquireError::Read(name, error))
-}
-
-fn make_fifo(name: &CStr) {
+fn make_fifo(path: &CStr) {
     // An existing file is used, of any type.
-    let _ = mkfifo(name, Mode::S_IRUSR | Mode::S_IWUSR);
+    let _ = mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR);
 }
 
-/// Replaces a file: readers see the old content or the new one. After an error,
-/// the old content stays.
-pub(crate) fn replace(file: AtomicFile, content: &[u8]) -> Result<(), ReplaceError> {
+/// Replaces a file in a supervise directory: readers see the old content or the
+/// new one. After an error, the old content stays.
+pub(crate) fn replace(
+    dir: &SuperviseDir,
+    file: AtomicFile,
+    content: &[u8],
+) -> Result<(), ReplaceError> {
+    let (name, new_name) = (dir.path(file.name), dir.path(file.new));
     let new =
-        file::open_truncate(file.new, 0o644).map_err(|error| ReplaceError::Open(file, error))?;
+        file::open_truncate(&*new_name, 0o644).map_err(|error| ReplaceError::Open(file, error))?;
     let written = match content {
         [] => 0,
         _ => write(&new, content).map_err(|error| ReplaceError::Write(file, error))?,
@@ -151,6 +175,6 @@ pub(crate) fn replace(file: AtomicFile, content: &[u8]) -> Result<(), ReplaceErr
         return Err(ReplaceError::Short(file));
     }
     drop(new);
-    renameat(AT_FDCWD, file.new, AT_FDCWD, file.name)
+    renameat(AT_FDCWD, &*new_name, AT_FDCWD, &*name)
         .map_err(|error| ReplaceError::Rename(file, error))
 }

@@ -26,6 +26,7 @@ use unix::stdio::{STDERR, detach_stdin};
 
 use crate::directory::{ReplaceError, is_removed, replace};
 use crate::machine::{Machine, Moment, RunExit};
+use crate::supervise_dir::SuperviseDir;
 
 use child_setup::ChildSetup;
 use config::Config;
@@ -61,6 +62,7 @@ pub enum SuperviseWarning {
 pub(crate) struct Extended<'a> {
     /// The name of the service, for `finish`.
     name: CString,
+    dir: SuperviseDir,
     pub(crate) signals: ExitSignals,
     config: Config,
     /// The warnings of the last reading, which are not repeated.
@@ -79,15 +81,17 @@ pub(crate) struct Extended<'a> {
 impl<'a> Extended<'a> {
     pub(crate) fn new(
         name: CString,
+        dir: SuperviseDir,
         signals: ExitSignals,
         warn: &'a dyn Fn(SuperviseWarning),
     ) -> Self {
-        let (tally, warning) = read_tally();
+        let (tally, warning) = read_tally(&dir);
         if let Some(warning) = warning {
             warn(SuperviseWarning::Config(warning));
         }
         Extended {
             name,
+            dir,
             signals,
             config: Config::default(),
             known_warnings: Vec::new(),
@@ -160,7 +164,7 @@ impl<'a> Extended<'a> {
         let prepare = || {
             self.signals.restore();
             saved_stderr.set(setup.save_stderr());
-            setup.apply(|| self.warn(SuperviseWarning::LockHeld))
+            setup.apply(&self.dir, || self.warn(SuperviseWarning::LockHeld))
         };
         launch.start_with(prepare, |error| {
             if let Some(stderr) = saved_stderr.take() {
@@ -241,7 +245,7 @@ impl<'a> Extended<'a> {
             code: code.unwrap_or(0),
             signal: status.signal().unwrap_or(0),
         });
-        let replaced = replace(names::DEATH_TALLY, self.tally.file());
+        let replaced = replace(&self.dir, names::DEATH_TALLY, self.tally.file());
         // Reported; the next exit writes the whole tally again.
         let _ = self.record_replace(names::DEATH_TALLY, replaced);
         publish(self);
@@ -292,7 +296,7 @@ impl<'a> Extended<'a> {
     pub(crate) fn publish_state(&mut self, machine: &Machine) {
         let state = machine.state_file().text();
         if self.published_state != state {
-            let replaced = replace(names::STATE, &state);
+            let replaced = replace(&self.dir, names::STATE, &state);
             if self.record_replace(names::STATE, replaced).is_ok() {
                 self.published_state = state;
             }
@@ -313,9 +317,9 @@ fn to_cstring(text: String) -> CString {
 }
 
 /// Reads the file `death_tally`. If that fails, the tally is empty.
-fn read_tally() -> (Tally, Option<ConfigWarning>) {
+fn read_tally(dir: &SuperviseDir) -> (Tally, Option<ConfigWarning>) {
     let file = names::DEATH_TALLY.name;
-    let warning = match last_records(file).map(Tally::read) {
+    let warning = match last_records(&dir.path(file)).map(Tally::read) {
         Ok(Some(tally)) => return (tally, None),
         Ok(None) => Some(ConfigWarning::Malformed(file, "a tally of deaths")),
         Err(Errno::ENOENT) => None,

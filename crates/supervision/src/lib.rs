@@ -2,8 +2,8 @@
 //!
 //! The state machines in `machine` and `shutdown` decide and do no I/O. The
 //! loops in [`supervise`], [`svscan`] and [`runsvdir`] feed them events and
-//! carry out their actions. [`directory`] makes the files of a running
-//! supervise, and [`client`] uses them.
+//! carry out their actions. [`supervise_dir`] decides where the files of a
+//! running supervise are, [`directory`] makes them, and [`client`] uses them.
 
 pub mod client;
 pub mod directory;
@@ -16,6 +16,7 @@ mod scan_warning;
 mod shutdown;
 mod spawn;
 pub mod supervise;
+pub mod supervise_dir;
 pub mod svscan;
 mod table;
 

@@ -13,11 +13,12 @@ use nix::fcntl::FlockArg;
 use unix::signals::SignalPipe;
 
 use crate::Role;
-use crate::directory::{AcquireError, ControlFifo, lock_service};
+use crate::directory::{AcquireError, ControlFifo, SuperviseFiles};
 use crate::extended::Extended;
 pub use crate::extended::{ConfigWarning, ExitSignals, SuperviseWarning};
 use crate::machine::{Machine, Moment, Ruleset};
 use crate::pipe::Pipe;
+use crate::supervise_dir::{IN_SERVICE, SuperviseDir};
 
 use driver::Supervisor;
 use family::Family;
@@ -35,23 +36,25 @@ pub struct ExtendedSetup {
 }
 
 /// Supervises the service in the current directory, as supervise does, until a
-/// command to exit. `children` reports SIGCHLD. `extended`: as supervise -e.
+/// command to exit. `dir` is its supervise directory. `children` reports SIGCHLD. `extended`: as supervise -e.
 ///
 /// # Errors
 /// The service directory could not be acquired, or the FIFO `ok` not opened.
 pub fn supervise(
     children: &SignalPipe,
     want: Want,
+    dir: SuperviseDir,
     extended: Option<ExtendedSetup>,
     warn: &dyn Fn(SuperviseWarning),
 ) -> Result<(), AcquireError> {
-    let files = &names::SERVICE;
-    let lock = lock_service(files, FlockArg::LockExclusiveNonblock)?;
-    let control = ControlFifo::open(files)?;
+    let names = &names::SERVICE;
+    let files = SuperviseFiles { names, dir };
+    let lock = files.lock(FlockArg::LockExclusiveNonblock)?;
+    let control = ControlFifo::open(&files)?;
     let (ruleset, family) = match extended {
         Some(ExtendedSetup { name, signals }) => (
             Ruleset::Extended,
-            Family::Extended(Extended::new(name, signals, warn)),
+            Family::Extended(Extended::new(name, files.dir.clone(), signals, warn)),
         ),
         None => (Ruleset::Supervise, Family::Supervise(warn)),
     };
@@ -87,18 +90,23 @@ pub fn runsv(
     logger: Option<LoggerSetup>,
     warn: &dyn Fn(RunsvWarning<'_>),
 ) -> Result<(), AcquireError> {
-    let files = &names::SERVICE;
-    let lock = lock_service(files, FlockArg::LockExclusiveNonblock)?;
+    let in_service = |names| SuperviseFiles {
+        names,
+        dir: IN_SERVICE.clone(),
+    };
+    let files = in_service(&names::SERVICE);
+    let lock = files.lock(FlockArg::LockExclusiveNonblock)?;
     let logger = match logger {
         // Blocks: another holder of the lock has lost its service and is about
         // to exit.
         Some(setup) => {
-            let lock = lock_service(&names::LOGGER, FlockArg::LockExclusive)?;
-            Some((lock, setup))
+            let files = in_service(&names::LOGGER);
+            let lock = files.lock(FlockArg::LockExclusive)?;
+            Some((files, lock, setup))
         }
         None => None,
     };
-    let control = ControlFifo::open_strict(files)?;
+    let control = ControlFifo::open_strict(&files)?;
     let machine = Machine::new(Ruleset::Runsv(Role::Service), want, Moment::now());
     let mut service = Service::new(files, lock, control, machine);
     let mut family = Runsv {
@@ -107,10 +115,10 @@ pub fn runsv(
         warn,
     };
     family.publish(&mut service, Role::Service);
-    if let Some((lock, LoggerSetup { want, pipe })) = logger {
-        let control = ControlFifo::open_strict(&names::LOGGER)?;
+    if let Some((files, lock, LoggerSetup { want, pipe })) = logger {
+        let control = ControlFifo::open_strict(&files)?;
         let machine = Machine::new(Ruleset::Runsv(Role::Logger), want, Moment::now());
-        let service = Service::new(&names::LOGGER, lock, control, machine);
+        let service = Service::new(files, lock, control, machine);
         family.logger = Some(Logger {
             service,
             pipe: Some(pipe),

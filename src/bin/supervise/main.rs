@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, getcwd};
 use supervision::supervise::{ExitSignals, ExtendedSetup};
+use supervision::supervise_dir::IN_SERVICE;
 use unix::file;
 use unix::signals::SignalPipe;
 
@@ -52,8 +53,10 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         name: service_name(dir),
         signals,
     });
-    supervision::supervise::supervise(&children, want, extended, &|warning| warn(dir, warning))
-        .map_err(|error| cannot_acquire(dir, error))?;
+    let files = IN_SERVICE.clone();
+    let warn = |warning| warn(dir, &files, warning);
+    supervision::supervise::supervise(&children, want, files.clone(), extended, &warn)
+        .map_err(|error| cannot_acquire(dir, &files, error))?;
     Ok(Exit::Success)
 }
 

@@ -7,11 +7,12 @@ use daemontools_core::names;
 use nix::errno::Errno;
 use supervision::directory::{AcquireError, ReplaceError};
 use supervision::supervise::{ConfigWarning, SuperviseWarning};
+use supervision::supervise_dir::SuperviseDir;
 
 use super::SUPERVISE;
 
 /// The end of a supervise that could not start.
-pub(crate) fn cannot_acquire(dir: &CStr, error: AcquireError) -> Failure {
+pub(crate) fn cannot_acquire(dir: &CStr, files: &SuperviseDir, error: AcquireError) -> Failure {
     let (doing, file, error) = match error {
         AcquireError::Link(_, error) => ("acquire ", names::LOCK, error),
         AcquireError::Open(lock, error) | AcquireError::Lock(lock, error) => {
@@ -21,53 +22,55 @@ pub(crate) fn cannot_acquire(dir: &CStr, error: AcquireError) -> Failure {
         AcquireError::NoFifo(fifo) => ("read ", fifo, Errno::EINVAL),
         AcquireError::Write(fifo, error) => ("write ", fifo, error),
     };
-    SUPERVISE.fatal(text!["unable to ", doing, dir, "/", file], error)
+    SUPERVISE.fatal(text!["unable to ", doing, files.display(dir, file)], error)
 }
 
 /// Prints a warning, or the fatal error of a child.
-pub(crate) fn warn(dir: &CStr, warning: SuperviseWarning) {
+pub(crate) fn warn(dir: &CStr, files: &SuperviseDir, warning: SuperviseWarning) {
+    let name = |file| files.display(dir, file);
     match warning {
-        SuperviseWarning::Replace(error) => warn_replace(dir, error),
+        SuperviseWarning::Replace(error) => warn_replace(name, error),
         SuperviseWarning::Fork(error) => {
             unable(text!["fork for ", dir, ", sleeping 60 seconds"], error);
         }
         SuperviseWarning::Exec(program, error) => {
-            let name = basename(program.to_bytes());
-            child_failed(text!["start ", dir, "/", name], error);
+            let program = basename(program.to_bytes());
+            child_failed(text!["start ", dir, "/", program], error);
         }
         SuperviseWarning::Config(ConfigWarning::Read(file, error)) => {
-            unable(text!["read ", dir, "/", file], error);
+            unable(text!["read ", name(file)], error);
         }
         SuperviseWarning::Config(ConfigWarning::Malformed(file, kind)) => {
-            SUPERVISE.try_warn_msg(text![dir, "/", file, " is not ", kind, ": ignored"]);
+            SUPERVISE.try_warn_msg(text![name(file), " is not ", kind, ": ignored"]);
         }
         SuperviseWarning::NotificationPipe(error) => {
-            let file = names::NOTIFICATION_FD;
-            unable(text!["create pipe for ", dir, "/", file], error);
+            let file = name(names::NOTIFICATION_FD);
+            unable(text!["create pipe for ", file], error);
         }
         SuperviseWarning::Descriptor(file, error) => {
-            child_failed(text!["set the descriptor of ", dir, "/", file], error);
+            child_failed(text!["set the descriptor of ", name(file)], error);
         }
         SuperviseWarning::LockHeld => {
-            SUPERVISE.try_warn_msg(text!["waiting for what holds ", dir, "/", names::RUN_LOCK]);
+            SUPERVISE.try_warn_msg(text!["waiting for what holds ", name(names::RUN_LOCK)]);
         }
         SuperviseWarning::Lock(error) => {
-            child_failed(text!["lock ", dir, "/", names::RUN_LOCK], error);
+            child_failed(text!["lock ", name(names::RUN_LOCK)], error);
         }
         SuperviseWarning::NotifyFork(error) => {
-            unable(text!["fork for ", dir, "/", names::NOTIFY], error);
+            unable(text!["fork for ", name(names::NOTIFY)], error);
         }
     }
 }
 
-fn warn_replace(dir: &CStr, error: ReplaceError) {
+/// `name` returns the name of a file in messages.
+fn warn_replace(name: impl Fn(&'static CStr) -> Vec<u8>, error: ReplaceError) {
     match error {
-        ReplaceError::Open(file, error) => unable(text!["open ", dir, "/", file.new], error),
-        ReplaceError::Write(file, error) => unable(text!["write ", dir, "/", file.new], error),
-        ReplaceError::Short(file) => unable(text!["write ", dir, "/", file.new], Errno::ENOSPC),
+        ReplaceError::Open(file, error) => unable(text!["open ", name(file.new)], error),
+        ReplaceError::Write(file, error) => unable(text!["write ", name(file.new)], error),
+        ReplaceError::Short(file) => unable(text!["write ", name(file.new)], Errno::ENOSPC),
         ReplaceError::Rename(file, error) => {
-            let name = basename(file.name.to_bytes());
-            unable(text!["rename ", dir, "/", file.new, " to ", name], error);
+            let to = basename(file.name.to_bytes());
+            unable(text!["rename ", name(file.new), " to ", to], error);
         }
     }
 }

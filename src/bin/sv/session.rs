@@ -13,6 +13,7 @@ use nix::unistd::chdir;
 use supervision::client::{
     ChangeWatcher, StatusError, WhenFull, is_normally_up, read_runsv_status, send_commands,
 };
+use supervision::supervise_dir::IN_SERVICE;
 use unix::cwd::Origin;
 
 use super::check::run_check;
@@ -203,7 +204,7 @@ impl Session {
             )),
             SvAction::Check => None,
             SvAction::Send(_) if letters.is_empty() => None,
-            SvAction::Send(_) => send_commands(letters, WhenFull::Fail)
+            SvAction::Send(_) => send_commands(&IN_SERVICE, letters, WhenFull::Fail)
                 .err()
                 .map(ServiceOutcome::from),
         }
@@ -267,7 +268,7 @@ impl Session {
             Ok(report) => {
                 if self.command.kills {
                     // The outcome is the same if this fails, as in runit.
-                    let _ = send_commands(b"k", WhenFull::Fail);
+                    let _ = send_commands(&IN_SERVICE, b"k", WhenFull::Fail);
                 }
                 ServiceOutcome::TimedOut(describe(report))
             }

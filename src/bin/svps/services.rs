@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::{Pid, SysconfVar, fchdir, getcwd, read, sysconf};
 use supervision::client::{ClientError, Operation, ServiceSnapshot, StatusError};
+use supervision::supervise_dir::IN_SERVICE;
 use unix::cwd::open_directory;
 use unix::file::{open_read, status};
 use unix::process::proc_path;
@@ -110,11 +111,11 @@ impl<R: FnMut(&CStr, StatusError)> Reader<R> {
             Ok(None) => return,
             Err(error) => return self.add(false, name, name, Err(error)),
         };
-        self.add(false, name, name, ServiceSnapshot::read());
+        self.add(false, name, name, ServiceSnapshot::read(&IN_SERVICE));
         if let Some(logger) = enter(&service, names::LOG).transpose() {
             let path = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
             let path = CString::new(path).unwrap_or_default();
-            let snapshot = logger.and_then(|_| ServiceSnapshot::read());
+            let snapshot = logger.and_then(|_| ServiceSnapshot::read(&IN_SERVICE));
             self.add(true, name, &path, snapshot);
         }
     }

@@ -1,4 +1,5 @@
-//! A snapshot of a service: the content of `supervise/` at one moment.
+//! A snapshot of a service: the content of its supervise directory
+//! at one moment.
 
 use daemontools_core::label::Label;
 use daemontools_core::runsv::{self, RunsvStatus};
@@ -8,8 +9,9 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::{ClientError, StatusError, probe, read_state_file, read_status};
+use crate::supervise_dir::SuperviseDir;
 
-/// The state of a service as `supervise/` shows it.
+/// The state of a service as its supervise directory shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceSnapshot {
     /// Whether supervise, or runsv, runs.
@@ -66,9 +68,9 @@ impl ServiceSnapshot {
     /// # Errors
     /// As open(2) and read(2), except for files that do not exist; a record that
     /// is too short.
-    pub fn read() -> Result<Self, StatusError> {
+    pub fn read(dir: &SuperviseDir) -> Result<Self, StatusError> {
         let is_missing = |error: ClientError| matches!(error.errno, Errno::ENOENT | Errno::ENOTDIR);
-        let supervised = match probe() {
+        let supervised = match probe(dir) {
             Ok(_) => true,
             Err(error) if error.is_not_running() || is_missing(error) => false,
             Err(error) => return Err(error.into()),
@@ -76,9 +78,9 @@ impl ServiceSnapshot {
         // supervise renames `state` first, so `state` is read last: see
         // daemontools_core::state.
         let mut record = [0; runsv::LENGTH];
-        let record = match read_status(&mut record) {
+        let record = match read_status(dir, &mut record) {
             Ok(record) => {
-                let record = StatusRecord::decode(record, read_state_file());
+                let record = StatusRecord::decode(record, read_state_file(dir));
                 Some(record.ok_or(StatusError::Format)?)
             }
             Err(error) if is_missing(error) => None,

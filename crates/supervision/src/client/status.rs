@@ -10,37 +10,43 @@ use nix::unistd::read;
 use unix::file;
 
 use super::{ClientError, Operation, StatusError, probe};
+use crate::supervise_dir::{IN_SERVICE, SuperviseDir};
 
-/// Reads `supervise/status` into `buffer`. A failed read leaves the earlier
+/// Reads the status record into `buffer`. A failed read leaves the earlier
 /// content in `buffer`, which svstat and sv then show.
 ///
 /// # Errors
 /// As open(2) and read(2).
-pub fn read_status(buffer: &mut [u8]) -> Result<&[u8], ClientError> {
-    read_start(names::STATUS, buffer)
+pub fn read_status<'a>(dir: &SuperviseDir, buffer: &'a mut [u8]) -> Result<&'a [u8], ClientError> {
+    read_start(dir, names::STATUS, buffer)
 }
 
-/// Reads the status of a running runsv into `buffer`, as [`read_status`].
+/// Reads the status of a running runsv into `buffer`, as [`read_status`]. runit's
+/// programs know one supervise directory, [`IN_SERVICE`].
 ///
 /// # Errors
 /// As [`probe`](super::probe()) and [`read_status`]; a record that is too short.
 pub fn read_runsv_status(buffer: &mut [u8; LENGTH]) -> Result<RunsvStatus, StatusError> {
-    probe()?;
-    RunsvStatus::decode(read_status(buffer)?).ok_or(StatusError::Format)
+    probe(&IN_SERVICE)?;
+    RunsvStatus::decode(read_status(&IN_SERVICE, buffer)?).ok_or(StatusError::Format)
 }
 
-/// Reads `supervise/state`; None without a valid one. A file older than the
+/// Reads the file `state`; None without a valid one. A file older than the
 /// status record is stale.
 #[must_use]
-pub fn read_state_file() -> Option<StateFile> {
+pub fn read_state_file(dir: &SuperviseDir) -> Option<StateFile> {
     // Eight short lines.
     let mut buffer = [0; 4096];
-    StateFile::read(read_start(names::STATE.name, &mut buffer).ok()?)
+    StateFile::read(read_start(dir, names::STATE.name, &mut buffer).ok()?)
 }
 
-fn read_start<'a>(file: &'static CStr, buffer: &'a mut [u8]) -> Result<&'a [u8], ClientError> {
+fn read_start<'a>(
+    dir: &SuperviseDir,
+    file: &'static CStr,
+    buffer: &'a mut [u8],
+) -> Result<&'a [u8], ClientError> {
     let error = |operation| ClientError::new(operation, file);
-    let opened = file::open_read(file).map_err(error(Operation::Open))?;
+    let opened = file::open_read(&*dir.path(file)).map_err(error(Operation::Open))?;
     let length = read(&opened, buffer).map_err(error(Operation::Read))?;
     Ok(buffer.get(..length).unwrap_or_default())
 }

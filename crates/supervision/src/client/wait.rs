@@ -25,6 +25,7 @@ use unix::poll::wait_readable;
 
 use super::condition::WaitCondition;
 use super::{ServiceSnapshot, StatusError, new_inotify, take_events};
+use crate::supervise_dir::IN_SERVICE;
 
 /// The number of services that have to reach the condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,7 +286,7 @@ impl<'a> PendingService<'a> {
     /// Reads the service in the current directory, which [`PendingService::watch`]
     /// has entered: the first, the last and the new snapshot.
     fn read(&mut self) -> Result<[ServiceSnapshot; 3], WaitError<'a>> {
-        let snapshot = ServiceSnapshot::read();
+        let snapshot = ServiceSnapshot::read(&IN_SERVICE);
         let mut now = snapshot.map_err(|error| WaitError::Read(self.name, error))?;
         if self.before.is_none() && !now.supervised && !is_service() {
             return Err(WaitError::NoService(self.name));

@@ -11,6 +11,7 @@ use unix::descriptors::DescriptorLimit;
 use unix::poll::wait_for_events;
 
 use super::probe;
+use crate::supervise_dir::IN_SERVICE;
 
 /// An inotify descriptor, non-blocking and close-on-exec.
 pub(crate) fn new_inotify() -> Result<Inotify, Errno> {
@@ -23,8 +24,8 @@ pub(crate) fn take_events(inotify: &Inotify) -> Vec<InotifyEvent> {
     std::iter::from_fn(read).flatten().collect()
 }
 
-/// Reports changes of any number of services: a new status record, and the exit
-/// of runsv.
+/// Reports changes of any number of services of runsv: a new status record, and
+/// the exit of runsv.
 #[derive(Debug)]
 pub struct ChangeWatcher {
     /// None: inotify is not available for all services.
@@ -63,7 +64,7 @@ impl ChangeWatcher {
             records.add_watch(names::SUPERVISE, renamed).is_ok()
         });
         if self.oks.len() < self.max_oks {
-            self.oks.extend(probe());
+            self.oks.extend(probe(&IN_SERVICE));
         } else {
             self.is_full = true;
         }

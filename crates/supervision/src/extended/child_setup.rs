@@ -12,6 +12,7 @@ use unix::file;
 use unix::stdio::STDERR;
 
 use super::SuperviseWarning;
+use crate::supervise_dir::SuperviseDir;
 
 /// The setup of the new process, between fork and exec.
 pub(super) struct ChildSetup {
@@ -41,14 +42,18 @@ impl ChildSetup {
 
     /// Acquires the lock and moves the descriptors, in an order in which none
     /// replaces another. `on_wait` runs before the lock blocks.
-    pub(super) fn apply(self, on_wait: impl FnOnce()) -> Result<(), SuperviseWarning> {
+    pub(super) fn apply(
+        self,
+        dir: &SuperviseDir,
+        on_wait: impl FnOnce(),
+    ) -> Result<(), SuperviseWarning> {
         let mut run_lock = None;
         if let Some(number) = self.lock {
-            let lock = acquire_run_lock(self.supervise, on_wait).and_then(|lock| {
-                match &self.notification {
-                    Some((_, number)) if *number == lock.as_raw_fd() => file::dup_min(&lock, 0),
-                    Some(_) | None => Ok(lock),
-                }
+            let lock = acquire_run_lock(dir, self.supervise, on_wait).and_then(|lock| match &self
+                .notification
+            {
+                Some((_, number)) if *number == lock.as_raw_fd() => file::dup_min(&lock, 0),
+                Some(_) | None => Ok(lock),
             });
             run_lock = Some((lock.map_err(SuperviseWarning::Lock)?, number));
         }
@@ -70,8 +75,12 @@ impl ChildSetup {
 /// processes of the last one have released it. Calls `on_wait` before it blocks.
 /// The lock lives as long as a copy of the descriptor.
 /// Returns ESRCH if `supervise`, the parent, has exited.
-fn acquire_run_lock(supervise: Pid, on_wait: impl FnOnce()) -> Result<OwnedFd, Errno> {
-    let file = file::open_append(names::RUN_LOCK, 0o600)?;
+fn acquire_run_lock(
+    dir: &SuperviseDir,
+    supervise: Pid,
+    on_wait: impl FnOnce(),
+) -> Result<OwnedFd, Errno> {
+    let file = file::open_append(&*dir.path(names::RUN_LOCK), 0o600)?;
     let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Err((file, Errno::EAGAIN)) => {
             on_wait();

@@ -16,7 +16,6 @@ use unix::start::environment;
 use super::runsv::{Logger, Runsv, RunsvWarning};
 use super::service::Service;
 use crate::Role;
-use crate::directory::replace;
 use crate::extended::config::program_exists;
 use crate::extended::{ExitSignal, Extended, SuperviseWarning};
 use crate::machine::{Moment, RunExit, Start};
@@ -63,7 +62,7 @@ impl Family<'_> {
         match self {
             Family::Supervise(warn) => {
                 let published = service.publish(|files, _, (report, _)| {
-                    replace(files.status, &report.status.encode())
+                    files.replace(files.names.status, &report.status.encode())
                 });
                 if let Err(error) = published {
                     warn(SuperviseWarning::Replace(error));
@@ -203,7 +202,8 @@ fn publish_extended(service: &mut Service, family: &mut Extended<'_>) {
     family.publish_state(&service.machine);
     // The family reports the errors.
     let _ = service.publish(|files, _, (report, _)| {
-        let replaced = replace(files.status, &report.status.encode());
-        family.record_replace(files.status, replaced)
+        let status = files.names.status;
+        let replaced = files.replace(status, &report.status.encode());
+        family.record_replace(status, replaced)
     });
 }

@@ -16,7 +16,7 @@ use unix::wait::{ExitStatus, wait_for};
 
 use super::service::Service;
 use crate::Role;
-use crate::directory::{ReplaceError, replace};
+use crate::directory::ReplaceError;
 use crate::machine::RunExit;
 use crate::pipe::Pipe;
 
@@ -194,13 +194,13 @@ fn publish(service: &mut Service, first_pid: Option<String>, warn: &dyn Fn(Runsv
     let published = service.publish(|files, last, (report, exit_requested)| {
         let pid = report.pid();
         if last.map(|last| last.pid()).or(first_pid).as_ref() != Some(&pid) {
-            replace(files.pid, pid.as_bytes())?;
+            files.replace(files.names.pid, pid.as_bytes())?;
         }
         let stat = [report.stat(exit_requested).as_bytes(), b"\n"].concat();
-        replace(files.stat, &stat)?;
+        files.replace(files.names.stat, &stat)?;
         // Last: a reader that waits for the record finds the other files
         // current.
-        replace(files.status, &report.encode())
+        files.replace(files.names.status, &report.encode())
     });
     if let Err(error) = published {
         warn(RunsvWarning::Replace(error));

@@ -4,12 +4,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use daemontools_core::control::{Command, SignalTarget};
-use daemontools_core::names::SupervisePaths;
 use daemontools_core::runsv::RunsvStatus;
 use nix::fcntl::Flock;
 use nix::unistd::read;
 
-use crate::directory::{AcquireError, ControlFifo, ReplaceError, open_fifo};
+use crate::directory::{AcquireError, ControlFifo, ReplaceError, SuperviseFiles};
 use crate::machine::Machine;
 
 /// The time between two reads of a `control` at its end: poll(2) would report
@@ -28,7 +27,7 @@ pub(super) struct Service {
     // which needs the lock.
     _lock: Flock<OwnedFd>,
     pub(super) machine: Machine,
-    pub(super) files: &'static SupervisePaths,
+    pub(super) files: SuperviseFiles,
     control: ControlFifo,
     /// Whether `control` is no FIFO, and at its end.
     control_ended: bool,
@@ -38,7 +37,7 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn new(
-        files: &'static SupervisePaths,
+        files: SuperviseFiles,
         lock: Flock<OwnedFd>,
         control: ControlFifo,
         machine: Machine,
@@ -57,18 +56,18 @@ impl Service {
     /// Opens the FIFO `ok`: from now on, opening it for writing succeeds, which
     /// shows that the service is supervised.
     pub(super) fn open_ok(&mut self) -> Result<(), AcquireError> {
-        self.ok = Some(open_fifo(self.files.ok)?);
+        self.ok = Some(self.files.open_fifo(self.files.names.ok)?);
         Ok(())
     }
 
     /// Calls `write` with the last and the new view, if they differ.
     pub(super) fn publish(
         &mut self,
-        write: impl FnOnce(&SupervisePaths, Option<RunsvStatus>, Published) -> Result<(), ReplaceError>,
+        write: impl FnOnce(&SuperviseFiles, Option<RunsvStatus>, Published) -> Result<(), ReplaceError>,
     ) -> Result<(), ReplaceError> {
         let view = (self.machine.report(), self.machine.exit_requested());
         if self.published != Some(view) {
-            write(self.files, self.published.map(|(report, _)| report), view)?;
+            write(&self.files, self.published.map(|(report, _)| report), view)?;
             self.published = Some(view);
         }
         Ok(())

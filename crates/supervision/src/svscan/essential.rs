@@ -15,6 +15,7 @@ use unix::file;
 use super::{ExitReason, ScanLoop};
 use crate::Role;
 use crate::client::{ServiceSnapshot, new_inotify, take_events};
+use crate::supervise_dir::IN_SERVICE;
 use crate::table::DirectoryId;
 
 /// Reports when the state of an essential service may have changed.
@@ -102,7 +103,9 @@ impl ScanLoop<'_> {
         let watched = table.services().filter(is_essential);
         let watched: Vec<_> = watched.map(|(directory, _)| directory).collect();
         let code = watched.into_iter().find_map(|directory| {
-            let snapshot = self.run_inside(directory, Role::Service, ServiceSnapshot::read)?;
+            let snapshot = self.run_inside(directory, Role::Service, || {
+                ServiceSnapshot::read(&IN_SERVICE)
+            })?;
             essential_exit_code(&snapshot.ok()?)
         });
         if let Some(code) = code {

@@ -25,6 +25,7 @@ use crate::shutdown::{
     DEFAULT_STOP_TIMEOUT, Delivery, ServiceFacts, ServiceShutdown, ShutdownAction, StopAction,
     StopConfig,
 };
+use crate::supervise_dir::IN_SERVICE;
 use crate::table::DirectoryId;
 
 /// The time after which a supervise handles signals, even if no path leads to its
@@ -179,7 +180,9 @@ impl ScanLoop<'_> {
         let uptime = table.uptime(directory, role, Instant::now());
         role == Role::Logger
             && uptime.is_some_and(|uptime| uptime < MAX_START_TIME)
-            && self.run_inside(directory, role, || probe().is_err() && !is_removed()) == Some(true)
+            && self.run_inside(directory, role, || {
+                probe(&IN_SERVICE).is_err() && !is_removed()
+            }) == Some(true)
     }
 
     fn on_delivery(&mut self, directory: DirectoryId, delivery: Delivery) {
@@ -194,7 +197,7 @@ impl ScanLoop<'_> {
             // A stopped supervise reads no commands.
             signal_process(supervisor, Signal::SIGCONT);
         }
-        let send = || send_commands(command, WhenFull::Fail).is_ok();
+        let send = || send_commands(&IN_SERVICE, command, WhenFull::Fail).is_ok();
         match self.run_inside(directory, role, send) {
             Some(true) => Delivery::Sent,
             Some(false) | None => Delivery::Failed,
@@ -257,7 +260,8 @@ fn stop_timeout() -> Option<Duration> {
 
 fn finish_runs() -> bool {
     let state = |snapshot: ServiceSnapshot| Some(snapshot.record?.state());
-    ServiceSnapshot::read().is_ok_and(|snapshot| state(snapshot) == Some(ServiceState::Finish))
+    ServiceSnapshot::read(&IN_SERVICE)
+        .is_ok_and(|snapshot| state(snapshot) == Some(ServiceState::Finish))
 }
 
 /// The signal that ends a `supervise -e`.
@@ -310,8 +314,8 @@ impl ForeignSupervisor {
     /// Sends `command` to the supervise of the current directory. None if no
     /// supervise runs there.
     pub(super) fn stop(command: &[u8], timeout: Option<Duration>) -> Option<Self> {
-        let ok = probe().ok()?;
-        send_commands(command, WhenFull::Fail).ok()?;
+        let ok = probe(&IN_SERVICE).ok()?;
+        send_commands(&IN_SERVICE, command, WhenFull::Fail).ok()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Some(ForeignSupervisor { ok, deadline })
     }
