@@ -86,6 +86,8 @@ fn check_log_directory(diagnostics: Diagnostics) -> bool {
 fn cannot_acquire(diagnostics: Diagnostics, error: AcquireError) -> Failure {
     let (what, error) = match error {
         AcquireError::Link(file, error) => (text!["unable to readlink ./", file], error),
+        // Only supervise makes parents.
+        AcquireError::Make(file, error) => (text!["unable to make ", file], error),
         AcquireError::Open(file, error) | AcquireError::Write(file, error) => {
             (text!["unable to open ", file], error)
         }

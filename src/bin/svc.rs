@@ -10,7 +10,7 @@ use daemontools_core::control::{COMMANDS, Command, SignalTarget};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::chdir;
 use supervision::client::{Operation, WhenFull, send_commands};
-use supervision::supervise_dir::IN_SERVICE;
+use supervision::supervise_dir::SuperviseDirRule;
 use unix::cwd::Origin;
 
 pub(crate) static SVC: Program = Program {
@@ -50,11 +50,12 @@ fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let letters = letters.all();
     // A supervise that exits early must not end svc before the next directory.
     let _ = SigSet::from(Signal::SIGPIPE).thread_block();
+    let rule = SuperviseDirRule::from_environment(&SVC)?;
     let origin =
         Origin::open().map_err(|error| SVC.fatal("unable to open current directory", error))?;
     for dir in options.operands() {
         match chdir(*dir) {
-            Ok(()) => control(dir, &letters),
+            Ok(()) => control(rule, dir, &letters),
             Err(error) => SVC.warn(text!["unable to chdir to ", dir], error),
         }
         let returned = origin.enter();
@@ -97,8 +98,12 @@ impl Letters {
 
 /// Sends the letters to the supervise of the current directory, which messages
 /// call `dir`.
-fn control(dir: &CStr, letters: &[u8]) {
-    match send_commands(&IN_SERVICE, letters, WhenFull::Block) {
+fn control(rule: SuperviseDirRule, dir: &CStr, letters: &[u8]) {
+    let files = match rule.of_current() {
+        Ok(files) => files,
+        Err(error) => return SVC.warn(text!["unable to find the path of ", dir], error),
+    };
+    match send_commands(&files, letters, WhenFull::Block) {
         Ok(()) => {}
         Err(error) if error.is_not_running() => {
             SVC.warn_msg(text!["unable to control ", dir, ": supervise not running"]);

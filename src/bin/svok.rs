@@ -8,7 +8,7 @@ use cli::{Exit, Failure, Program, text};
 use nix::errno::Errno;
 use nix::unistd::chdir;
 use supervision::client::{ClientError, probe};
-use supervision::supervise_dir::IN_SERVICE;
+use supervision::supervise_dir::SuperviseDirRule;
 
 pub(crate) static SVOK: Program = Program {
     name: "svok",
@@ -22,14 +22,18 @@ fn svok(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, dir, ..] = *arguments else {
         return Err(SVOK.usage());
     };
+    let rule = SuperviseDirRule::from_environment(&SVOK)?;
     chdir(dir).map_err(|error| SVOK.fatal(text!["unable to chdir to ", dir], error))?;
-    match probe(&IN_SERVICE) {
+    let files = rule.of_current();
+    let files =
+        files.map_err(|error| SVOK.fatal(text!["unable to find the path of ", dir], error))?;
+    match probe(&files) {
         Ok(_) => Ok(Exit::Success),
         Err(ClientError { errno, .. }) if [Errno::ENOENT, Errno::ENXIO].contains(&errno) => {
             Ok(Exit::Permanent)
         }
         Err(ClientError { file, errno, .. }) => {
-            Err(SVOK.fatal(text!["unable to open ", dir, "/", file], errno))
+            Err(SVOK.fatal(text!["unable to open ", files.display(dir, file)], errno))
         }
     }
 }

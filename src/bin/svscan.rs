@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir, getpid};
 use supervision::Role;
 use supervision::ScanWarning;
+use supervision::supervise_dir::SuperviseDirRule;
 use supervision::svscan::{
     Escalation, ExitReason, Mode, SignalSource, SvscanWarning, svscan as run,
 };
@@ -36,9 +37,11 @@ fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         [_, operands @ ..] => (Mode::Plain, operands),
         [] => (Mode::Plain, arguments),
     };
+    let rule = SuperviseDirRule::from_environment(&SVSCAN)?;
     if let [dir, ..] = *operands {
         chdir(dir).map_err(|error| SVSCAN.fatal(text!["unable to chdir to ", dir], error))?;
     }
+    rule.prepare(&SVSCAN)?;
     let handles_signals = match mode {
         Mode::Extended => true,
         // Process 1 exits only on request.
@@ -48,10 +51,12 @@ fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         .then(|| SignalSource::new(mode))
         .transpose()
         .map_err(|error| SVSCAN.fatal("unable to hold signals", error))?;
-    Ok(match run(mode, &children, signals.as_ref(), &report) {
-        ExitReason::Requested => Exit::Success,
-        ExitReason::Essential(code) => Exit::Code(code),
-    })
+    Ok(
+        match run(mode, rule, &children, signals.as_ref(), &report) {
+            ExitReason::Requested => Exit::Success,
+            ExitReason::Essential(code) => Exit::Code(code),
+        },
+    )
 }
 
 fn report(warning: SvscanWarning<'_>) {

@@ -6,6 +6,7 @@ use std::ffi::CStr;
 
 use cli::{Exit, Failure, Program, errno::errno_message, text, text::print};
 use daemontools_core::label::Label;
+use daemontools_core::names;
 use daemontools_core::status::{LENGTH, Status};
 use daemontools_core::status_line::StatusLine;
 use nix::errno::Errno;
@@ -13,7 +14,7 @@ use nix::unistd::chdir;
 use supervision::client::{
     ClientError, Operation, is_normally_up, probe, read_state_file, read_status,
 };
-use supervision::supervise_dir::IN_SERVICE;
+use supervision::supervise_dir::SuperviseDirRule;
 use unix::cwd::Origin;
 
 pub(crate) static SVSTAT: Program = Program {
@@ -25,6 +26,7 @@ pub(crate) static SVSTAT: Program = Program {
 unix::main!(SVSTAT.start(svstat));
 
 fn svstat(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
+    let rule = SuperviseDirRule::from_environment(&SVSTAT)?;
     let origin =
         Origin::open().map_err(|error| SVSTAT.fatal("unable to open current directory", error))?;
     let mut lines = Vec::new();
@@ -33,7 +35,7 @@ fn svstat(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let mut record = [0; LENGTH];
     for dir in arguments.iter().skip(1) {
         let line = match chdir(*dir) {
-            Ok(()) => describe(&mut record),
+            Ok(()) => describe(rule, &mut record),
             Err(error) => failure("unable to chdir", error),
         };
         lines.extend(text![dir, ": ", line, "\n"]);
@@ -46,16 +48,19 @@ fn svstat(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 }
 
 /// The status of the service in the current directory.
-fn describe(record: &mut [u8; LENGTH]) -> String {
+fn describe(rule: SuperviseDirRule, record: &mut [u8; LENGTH]) -> String {
     let normally_up = match is_normally_up() {
         Ok(normally_up) => normally_up,
         Err(error) => return failure("unable to stat down", error),
     };
+    let files = match rule.of_current() {
+        Ok(files) => files,
+        Err(error) => return failure("unable to find the path", error),
+    };
+    let shown = |file| files.path(file).to_string_lossy().into_owned();
     // One descriptor at a time.
-    let status = match probe(&IN_SERVICE)
-        .map(drop)
-        .and_then(|()| read_status(&IN_SERVICE, record))
-    {
+    let probed = probe(&files).map(drop);
+    let status = match probed.and_then(|()| read_status(&files, record)) {
         Ok(status) => Status::decode(status),
         Err(ClientError {
             operation: Operation::Read,
@@ -63,18 +68,18 @@ fn describe(record: &mut [u8; LENGTH]) -> String {
         }) => Status::decode(record),
         Err(error) if error.is_not_running() => return "supervise not running".to_owned(),
         Err(ClientError { file, errno, .. }) => {
-            return failure(&format!("unable to open {}", file.to_string_lossy()), errno);
+            return failure(&format!("unable to open {}", shown(file)), errno);
         }
     };
     match status {
         Some(status) => StatusLine {
             status,
             normally_up,
-            state: read_state_file(&IN_SERVICE).filter(|state| state.belongs_to(&status)),
+            state: read_state_file(&files).filter(|state| state.belongs_to(&status)),
             now: Label::now(),
         }
         .to_string(),
-        None => "unable to read supervise/status: bad format".to_owned(),
+        None => format!("unable to read {}: bad format", shown(names::STATUS)),
     }
 }
 

@@ -21,6 +21,7 @@ mod setuidgid;
 mod softlimit;
 mod stopped;
 mod supervise;
+mod supervise_dir;
 mod supervise_extended;
 mod supervise_requests;
 mod supervise_signals;

@@ -2,6 +2,7 @@
 //! svscan use: probe for a running supervise or runsv, send commands, read the
 //! status, and wait for changes. The current directory is the service directory.
 
+mod appearance;
 mod condition;
 mod snapshot;
 mod status;
@@ -18,6 +19,7 @@ use unix::file;
 
 use crate::supervise_dir::SuperviseDir;
 
+pub(crate) use appearance::{Watched, watch_path};
 pub use condition::WaitCondition;
 pub use snapshot::{ServiceSnapshot, StatusRecord};
 pub use status::{is_normally_up, read_runsv_status, read_state_file, read_status};

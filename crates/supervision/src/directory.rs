@@ -14,11 +14,13 @@ use nix::sys::stat::Mode;
 use nix::unistd::{mkdir, mkfifo, write};
 use unix::file;
 
-use crate::supervise_dir::SuperviseDir;
+use crate::supervise_dir::{PARENT_MODE, SuperviseDir};
 
 /// A step in acquiring the directory that failed, with its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireError {
+    /// The supervise directory, or a parent, could not be made.
+    Make(&'static CStr, Errno),
     /// The symbolic link `supervise` could not be read.
     Link(&'static CStr, Errno),
     /// The lock could not be opened.
@@ -64,6 +66,15 @@ impl ReplaceError {
     }
 }
 
+/// The treatment of missing parents of a supervise directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MissingParents {
+    /// The parents are made, those of the target of a link as well.
+    Make,
+    /// Acquiring the directory fails, as in 0.76 and runit.
+    Fail,
+}
+
 /// The files of a service or of its logger, and their supervise directory.
 #[derive(Debug)]
 pub(crate) struct SuperviseFiles {
@@ -76,24 +87,48 @@ impl SuperviseFiles {
     /// holder of the lock is the one supervise of the service.
     /// `how` decides whether the call blocks while another process holds the
     /// lock. If the directory is a dangling symbolic link, its target is made.
-    pub(crate) fn lock(&self, how: FlockArg) -> Result<Flock<OwnedFd>, AcquireError> {
-        let private = Mode::S_IRWXU;
+    pub(crate) fn lock(
+        &self,
+        how: FlockArg,
+        parents: MissingParents,
+    ) -> Result<Flock<OwnedFd>, AcquireError> {
+        match parents {
+            MissingParents::Fail => self.make()?,
+            MissingParents::Make => self.make_with_parents()?,
+        }
+        let name = self.names.lock;
+        let lock = file::open_append(&*self.dir.path(name), 0o600)
+            .map_err(|error| AcquireError::Open(name, error))?;
+        Flock::lock(lock, how).map_err(|(_, error)| AcquireError::Lock(name, error))
+    }
+
+    fn make(&self) -> Result<(), AcquireError> {
         let supervise = &*self.dir.path(self.names.supervise);
-        if mkdir(supervise, private).is_err() {
+        if mkdir(supervise, PRIVATE).is_err() {
             match readlink(supervise) {
                 Ok(target) => {
                     // If this fails, so does opening the lock.
-                    let _ = mkdir(&resolve_link(supervise, target), private);
+                    let _ = mkdir(&resolve_link(as_path(supervise), target), PRIVATE);
                 }
                 // No link: probably a directory.
                 Err(Errno::EINVAL | Errno::ENOENT) => {}
                 Err(error) => return Err(AcquireError::Link(self.names.supervise, error)),
             }
         }
-        let name = self.names.lock;
-        let lock = file::open_append(&*self.dir.path(name), 0o600)
-            .map_err(|error| AcquireError::Open(name, error))?;
-        Flock::lock(lock, how).map_err(|(_, error)| AcquireError::Lock(name, error))
+        Ok(())
+    }
+
+    fn make_with_parents(&self) -> Result<(), AcquireError> {
+        let name = self.names.supervise;
+        let mut path = as_path(&self.dir.path(name)).to_owned();
+        for _ in 0..MAX_LINKS {
+            make_path(&path, PRIVATE.bits()).map_err(|error| AcquireError::Make(name, error))?;
+            match readlink(&path) {
+                Ok(target) => path = resolve_link(&path, target),
+                Err(_) => break,
+            }
+        }
+        Ok(())
     }
 
     /// Opens a FIFO for reading, and makes the FIFO if it does not exist.
@@ -109,9 +144,40 @@ impl SuperviseFiles {
     }
 }
 
+/// The maximum number of links on the way to a file, as in the kernel.
+pub(crate) const MAX_LINKS: usize = 40;
+
+/// The mode of a supervise directory.
+const PRIVATE: Mode = Mode::S_IRWXU;
+
+/// Makes a directory with this mode, and its missing parents with
+/// [`PARENT_MODE`]. An existing file is no error, of any type. Errors: as
+/// mkdir(2).
+pub(crate) fn make_path(path: &Path, mode: u32) -> Result<(), Errno> {
+    let make = || match mkdir(path, Mode::from_bits_truncate(mode)) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(error) => Err(error),
+    };
+    make().or_else(|error| {
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        match (error, parent) {
+            (Errno::ENOENT, Some(parent)) => {
+                make_path(parent, PARENT_MODE)?;
+                make()
+            }
+            (error, _) => Err(error),
+        }
+    })
+}
+
+fn as_path(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
+}
+
 /// The target of a link, relative to the current directory.
-fn resolve_link(link: &CStr, target: OsString) -> PathBuf {
-    let link = Path::new(OsStr::from_bytes(link.to_bytes()));
+fn resolve_link(link: &Path, target: OsString) -> PathBuf {
     let directory = link.parent().unwrap_or(Path::new(""));
     directory.join(target)
 }

@@ -13,7 +13,7 @@ use nix::fcntl::FlockArg;
 use unix::signals::SignalPipe;
 
 use crate::Role;
-use crate::directory::{AcquireError, ControlFifo, SuperviseFiles};
+use crate::directory::{AcquireError, ControlFifo, MissingParents, SuperviseFiles};
 use crate::extended::Extended;
 pub use crate::extended::{ConfigWarning, ExitSignals, SuperviseWarning};
 use crate::machine::{Machine, Moment, Ruleset};
@@ -49,7 +49,12 @@ pub fn supervise(
 ) -> Result<(), AcquireError> {
     let names = &names::SERVICE;
     let files = SuperviseFiles { names, dir };
-    let lock = files.lock(FlockArg::LockExclusiveNonblock)?;
+    let parents = if extended.is_some() || files.dir.is_moved() {
+        MissingParents::Make
+    } else {
+        MissingParents::Fail
+    };
+    let lock = files.lock(FlockArg::LockExclusiveNonblock, parents)?;
     let control = ControlFifo::open(&files)?;
     let (ruleset, family) = match extended {
         Some(ExtendedSetup { name, signals }) => (
@@ -95,13 +100,13 @@ pub fn runsv(
         dir: IN_SERVICE.clone(),
     };
     let files = in_service(&names::SERVICE);
-    let lock = files.lock(FlockArg::LockExclusiveNonblock)?;
+    let lock = files.lock(FlockArg::LockExclusiveNonblock, MissingParents::Fail)?;
     let logger = match logger {
         // Blocks: another holder of the lock has lost its service and is about
         // to exit.
         Some(setup) => {
             let files = in_service(&names::LOGGER);
-            let lock = files.lock(FlockArg::LockExclusive)?;
+            let lock = files.lock(FlockArg::LockExclusive, MissingParents::Fail)?;
             Some((files, lock, setup))
         }
         None => None,

@@ -3,10 +3,106 @@
 //! decides where it is.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
-use cli::text;
+use cli::{Failure, Program, text};
 use daemontools_core::names;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat, getcwd};
+use unix::start;
+
+use crate::directory::make_path;
+
+/// The rule for the supervise directories of all services. The environment
+/// variable `SUPERVISEDIR` changes it, as in daemontools-encore. runit's programs
+/// know [`IN_SERVICE`] only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuperviseDirRule {
+    /// [`IN_SERVICE`]: the variable is unset or empty.
+    InService,
+    /// The variable is relative: a name in the service directory.
+    Relative(&'static [u8]),
+    /// The variable is absolute: a directory with one entry for each service.
+    Central(&'static [u8]),
+}
+
+impl SuperviseDirRule {
+    /// Reads the variable.
+    ///
+    /// # Errors
+    /// A relative value with a component `..`: the services of a scan directory
+    /// would share one supervise directory.
+    pub fn from_environment(program: &Program) -> Result<Self, Failure> {
+        match start::variable(b"SUPERVISEDIR") {
+            None | Some(b"") => Ok(SuperviseDirRule::InService),
+            Some(path) if path.starts_with(b"/") => Ok(SuperviseDirRule::Central(path)),
+            Some(path) if path.split(|&byte| byte == b'/').any(|name| name == b"..") => {
+                Err(program.fatal_msg(text![
+                    "SUPERVISEDIR leads out of the service directory: ",
+                    path
+                ]))
+            }
+            Some(path) => Ok(SuperviseDirRule::Relative(path)),
+        }
+    }
+
+    /// The supervise directory of the service in the current directory.
+    ///
+    /// # Errors
+    /// As getcwd(3).
+    pub fn of_current(self) -> Result<SuperviseDir, Errno> {
+        let path = match self {
+            SuperviseDirRule::InService => return Ok(IN_SERVICE.clone()),
+            SuperviseDirRule::Relative(path) => path.to_vec(),
+            SuperviseDirRule::Central(above) => {
+                let service = getcwd()?.into_os_string().into_vec();
+                central_path(above, &service)
+            }
+        };
+        // Neither the environment nor a path contains a NUL.
+        let path = Some(CString::new(path).unwrap_or_default());
+        Ok(SuperviseDir { path })
+    }
+
+    /// Makes the directory above all supervise directories and its missing
+    /// parents, mode 0755, if the rule names one.
+    ///
+    /// # Errors
+    /// The directory could not be made, or this process may not make entries in
+    /// it.
+    pub fn prepare(self, program: &Program) -> Result<(), Failure> {
+        let SuperviseDirRule::Central(path) = self else {
+            return Ok(());
+        };
+        let directory = Path::new(OsStr::from_bytes(path));
+        let failed = |operation: &str| {
+            let problem = text!["unable to ", operation, " SUPERVISEDIR ", path];
+            move |error| program.fatal(problem, error)
+        };
+        make_path(directory, PARENT_MODE).map_err(failed("make"))?;
+        // Fails for a file that is no directory. Fails with EROFS for all users.
+        let entries = directory.join(".");
+        let access = AccessFlags::W_OK | AccessFlags::X_OK;
+        faccessat(AT_FDCWD, &entries, access, AtFlags::AT_EACCESS).map_err(failed("write to"))
+    }
+}
+
+/// The mode of the parents of a supervise directory.
+pub(crate) const PARENT_MODE: u32 = 0o755;
+
+/// The path of the supervise directory of a service in `above`, as in
+/// daemontools-encore: each slash in the path of the service, except the first,
+/// becomes a colon.
+fn central_path(above: &[u8], service: &[u8]) -> Vec<u8> {
+    let service = service.strip_prefix(b"/").unwrap_or(service);
+    let colons = service
+        .iter()
+        .map(|&byte| if byte == b'/' { b':' } else { byte });
+    [above, b"/"].concat().into_iter().chain(colons).collect()
+}
 
 /// The supervise directory of a service, or of its logger. A relative path
 /// starts at the service directory.
@@ -21,6 +117,11 @@ pub struct SuperviseDir {
 pub static IN_SERVICE: SuperviseDir = SuperviseDir { path: None };
 
 impl SuperviseDir {
+    /// Whether the directory is another one than [`IN_SERVICE`].
+    pub(crate) fn is_moved(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// The path of a file that [`names`] lists in [`names::SUPERVISE`], or of the
     /// supervise directory itself. Other names, such as those of
     /// [`names::LOGGER`], stay as they are.
@@ -41,8 +142,61 @@ impl SuperviseDir {
         let path = self.path(name);
         if path.to_bytes().starts_with(b"/") {
             path.to_bytes().to_vec()
+        } else if path.is_empty() {
+            service.to_bytes().to_vec()
         } else {
             text![service, "/", *path]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(path: &CStr) -> SuperviseDir {
+        SuperviseDir {
+            path: Some(path.to_owned()),
+        }
+    }
+
+    #[test]
+    fn central_path_replaces_each_slash_but_the_first() {
+        let path = |above: &str, service: &str| {
+            String::from_utf8(central_path(above.as_bytes(), service.as_bytes())).unwrap()
+        };
+        assert_eq!(path("/run/svc", "/etc/sv/web"), "/run/svc/etc:sv:web");
+        assert_eq!(path("/run/svc/", "/web/log"), "/run/svc//web:log");
+        assert_eq!(path("/run", "/a:b/c\nd"), "/run/a:b:c\nd");
+        assert_eq!(path("/run", "/"), "/run/");
+    }
+
+    #[test]
+    fn files_of_supervise_alone_move() {
+        let moved = at(c"/run/svc/web");
+        for (name, path) in [
+            (names::SUPERVISE, c"/run/svc/web"),
+            (names::LOCK, c"/run/svc/web/lock"),
+            (names::STATE.new, c"/run/svc/web/state.new"),
+            (names::RUN, c"run"),
+            (names::LOGGER.lock, c"log/supervise/lock"),
+            (c"supervised", c"supervised"),
+        ] {
+            assert_eq!(*moved.path(name), *path);
+            assert_eq!(*IN_SERVICE.path(name), *name);
+        }
+    }
+
+    #[test]
+    fn relative_paths_begin_with_the_service() {
+        for (dir, name, shown) in [
+            (&IN_SERVICE, names::LOCK, "web/supervise/lock"),
+            (&at(c".state"), names::LOCK, "web/.state/lock"),
+            (&at(c"/run/web"), names::LOCK, "/run/web/lock"),
+            (&at(c"/run/web"), names::NOTIFY, "web/notify"),
+            (&at(c"/run/web"), c"", "web"),
+        ] {
+            assert_eq!(dir.display(c"web", name), shown.as_bytes());
         }
     }
 }

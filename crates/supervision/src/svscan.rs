@@ -24,6 +24,7 @@ use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
 use crate::scan_warning::ScanWarning;
 use crate::shutdown::ServiceShutdown;
 use crate::spawn::SpawnConfig;
+use crate::supervise_dir::SuperviseDirRule;
 use crate::table::DirectoryId;
 
 /// The mode of svscan.
@@ -62,11 +63,12 @@ pub enum ExitReason {
     Essential(u8),
 }
 
-/// Keeps the services of the current directory running. `children` reports
-/// SIGCHLD, and `report` receives warnings. Without `signals`, svscan never
+/// Keeps the services of the current directory running, with the supervise
+/// directories of `rule`. `children` reports SIGCHLD, and `report` receives warnings. Without `signals`, svscan never
 /// returns.
 pub fn svscan(
     mode: Mode,
+    rule: SuperviseDirRule,
     children: &SignalPipe,
     signals: Option<&SignalSource>,
     report: &dyn Fn(SvscanWarning<'_>),
@@ -82,6 +84,7 @@ pub fn svscan(
     };
     let scan_loop = ScanLoop {
         mode,
+        rule,
         scanner: Scanner::new(config, children, &report_scan),
         report,
         signals,
@@ -106,6 +109,7 @@ enum OnRemoved {
 
 struct ScanLoop<'a> {
     mode: Mode,
+    rule: SuperviseDirRule,
     scanner: Scanner<'a>,
     report: &'a dyn Fn(SvscanWarning<'_>),
     signals: Option<&'a SignalSource>,

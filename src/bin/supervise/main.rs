@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, getcwd};
 use supervision::supervise::{ExitSignals, ExtendedSetup};
-use supervision::supervise_dir::IN_SERVICE;
+use supervision::supervise_dir::SuperviseDirRule;
 use unix::file;
 use unix::signals::SignalPipe;
 
@@ -38,6 +38,7 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         [_, option, dir] if option == c"-e" => (dir, true),
         _ => return Err(SUPERVISE.usage()),
     };
+    let rule = SuperviseDirRule::from_environment(&SUPERVISE)?;
     let children = SignalPipe::catch(&[Signal::SIGCHLD])
         .map_err(|error| SUPERVISE.fatal(text!["unable to create pipe for ", dir], error))?;
     let signals = extended.then(ExitSignals::new).transpose();
@@ -53,7 +54,9 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         name: service_name(dir),
         signals,
     });
-    let files = IN_SERVICE.clone();
+    let files = rule.of_current();
+    let files =
+        files.map_err(|error| SUPERVISE.fatal(text!["unable to find the path of ", dir], error))?;
     let warn = |warning| warn(dir, &files, warning);
     supervision::supervise::supervise(&children, want, files.clone(), extended, &warn)
         .map_err(|error| cannot_acquire(dir, &files, error))?;

@@ -14,6 +14,7 @@ use super::SUPERVISE;
 /// The end of a supervise that could not start.
 pub(crate) fn cannot_acquire(dir: &CStr, files: &SuperviseDir, error: AcquireError) -> Failure {
     let (doing, file, error) = match error {
+        AcquireError::Make(supervise, error) => ("make ", supervise, error),
         AcquireError::Link(_, error) => ("acquire ", names::LOCK, error),
         AcquireError::Open(lock, error) | AcquireError::Lock(lock, error) => {
             ("acquire ", lock, error)

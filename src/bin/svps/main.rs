@@ -17,6 +17,7 @@ use cli::options::flag;
 use cli::text::print;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
+use supervision::supervise_dir::SuperviseDirRule;
 use unix::start;
 use unix::stdio::{STDERR, STDOUT, columns};
 
@@ -44,15 +45,15 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         [scandir] => scandir,
         _ => return Err(SVPS.usage()),
     };
+    let rule = SuperviseDirRule::from_environment(&SVPS)?;
     let on_stderr = charset(STDERR);
-    let found = read_services(scandir, |name, error| {
-        let (file, errno) = error.file();
+    let mut report = |file: &[u8], errno: Option<_>| {
         let cause = errno.map_or("bad format", errno_message);
-        let slash = if file.is_empty() { "" } else { "/" };
-        let name = escape(name.to_bytes(), on_stderr);
-        SVPS.warn_msg(text!["unable to read ", name, slash, file, ": ", cause]);
-    })
-    .map_err(|error| SVPS.fatal(text!["unable to read ", scandir], error))?;
+        let file = escape(file, on_stderr);
+        SVPS.warn_msg(text!["unable to read ", file, ": ", cause]);
+    };
+    let found = read_services(rule, scandir, &mut report)
+        .map_err(|error| SVPS.fatal(text!["unable to read ", scandir], error))?;
     let rows = match found {
         Services::Scanned(rows) => rows,
         Services::Single(rows) => {

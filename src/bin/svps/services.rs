@@ -10,8 +10,8 @@ use daemontools_core::names;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::{Pid, SysconfVar, fchdir, getcwd, read, sysconf};
-use supervision::client::{ClientError, Operation, ServiceSnapshot, StatusError};
-use supervision::supervise_dir::IN_SERVICE;
+use supervision::client::ServiceSnapshot;
+use supervision::supervise_dir::SuperviseDirRule;
 use unix::cwd::open_directory;
 use unix::file::{open_read, status};
 use unix::process::proc_path;
@@ -26,12 +26,17 @@ pub(crate) enum Services {
     Single(Vec<Row>),
 }
 
-/// The services of a directory. `report` gets each directory that cannot be
-/// read, relative to `scandir`. Changes the current directory. Errors: as
-/// open(2) and readdir(3).
+/// A file of a service that cannot be read, as in messages, and its errno. None:
+/// bad format.
+type ReportFn<'a> = &'a mut dyn FnMut(&[u8], Option<Errno>);
+
+/// The services of a directory. `report` gets each service that cannot be read,
+/// relative to `scandir`. Changes the current directory. Errors: as open(2) and
+/// readdir(3).
 pub(crate) fn read_services(
+    rule: SuperviseDirRule,
     scandir: &CStr,
-    report: impl FnMut(&CStr, StatusError),
+    report: ReportFn<'_>,
 ) -> Result<Services, Errno> {
     let failed = |error| unix::errno(&error);
     let entries = std::fs::read_dir(OsStr::from_bytes(scandir.to_bytes())).map_err(failed)?;
@@ -48,11 +53,15 @@ pub(crate) fn read_services(
         }
     }
     let mut reader = Reader {
+        rule,
         report,
         page_size: page_size(),
         rows: Vec::new(),
     };
-    if fchdir(&directory).is_ok() && is_service(c".") && !contains_services(&names) {
+    let is_service = |name: &CStr| is_service(rule, &directory, name);
+    // The logger is a part of the service.
+    let mut others = names.iter().filter(|name| name.as_c_str() != names::LOG);
+    if is_service(c".") && !others.any(|name| is_service(name)) {
         reader.read(&directory, c".", &last_name(scandir));
         return Ok(Services::Single(reader.rows));
     }
@@ -63,23 +72,22 @@ pub(crate) fn read_services(
     Ok(Services::Scanned(reader.rows))
 }
 
-/// Whether an entry of the current directory is a service directory: it has
-/// `run`, or a supervise has run there. In a scan directory, services may have
-/// these names.
-fn is_service(name: &CStr) -> bool {
-    let type_of = |file: &CStr| {
-        let path = CString::new([name.to_bytes(), b"/", file.to_bytes()].concat()).ok()?;
-        Some(status(path.as_c_str()).ok()?.file_type())
+/// Whether an entry of a directory is a service directory: it has `run`, or a
+/// supervise has run there. In a scan directory, services may have these names.
+/// Leaves the directory as the current one.
+fn is_service(rule: SuperviseDirRule, directory: &OwnedFd, name: &CStr) -> bool {
+    let type_of = |file: &CStr| Some(status(file).ok()?.file_type());
+    let has_service_files = || {
+        let files = rule.of_current().ok();
+        type_of(names::RUN).is_some_and(|of_run| !of_run.is_dir())
+            || files.is_some_and(|files| {
+                type_of(&files.path(names::OK)).is_some_and(|of_ok| of_ok.is_fifo())
+            })
     };
-    type_of(names::RUN).is_some_and(|of_run| !of_run.is_dir())
-        || type_of(names::OK).is_some_and(|of_ok| of_ok.is_fifo())
-}
-
-/// Whether a service directory, the current one, is a scan directory, too. The
-/// logger is a part of the service.
-fn contains_services(names: &[CString]) -> bool {
-    let mut others = names.iter().filter(|name| name.as_c_str() != names::LOG);
-    others.any(|name| is_service(name))
+    let entered = enter(directory, name).is_ok_and(|entered| entered.is_some());
+    let is_service = entered && has_service_files();
+    let _ = fchdir(directory);
+    is_service
 }
 
 /// The last name in the path of the current directory. If the path ends with
@@ -97,37 +105,53 @@ fn last_name(path: &CStr) -> CString {
     name.unwrap_or_else(|| c".".to_owned())
 }
 
-struct Reader<R> {
-    report: R,
+struct Reader<'a> {
+    rule: SuperviseDirRule,
+    report: ReportFn<'a>,
     page_size: u64,
     rows: Vec<Row>,
 }
 
-impl<R: FnMut(&CStr, StatusError)> Reader<R> {
+impl Reader<'_> {
     /// Adds the rows of a service, shown as `name`, and of its logger.
     fn read(&mut self, parent: impl AsFd, entry: &CStr, name: &CStr) {
         let service = match enter(parent, entry) {
             Ok(Some(service)) => service,
             Ok(None) => return,
-            Err(error) => return self.add(false, name, name, Err(error)),
+            Err(error) => return self.add_unreadable(false, name, name, error),
         };
-        self.add(false, name, name, ServiceSnapshot::read(&IN_SERVICE));
+        self.add_current(false, name, name);
         if let Some(logger) = enter(&service, names::LOG).transpose() {
             let path = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
             let path = CString::new(path).unwrap_or_default();
-            let snapshot = logger.and_then(|_| ServiceSnapshot::read(&IN_SERVICE));
-            self.add(true, name, &path, snapshot);
+            match logger {
+                Ok(_) => self.add_current(true, name, &path),
+                Err(error) => self.add_unreadable(true, name, &path, error),
+            }
         }
     }
 
-    fn add(
-        &mut self,
-        logger: bool,
-        name: &CStr,
-        path: &CStr,
-        snapshot: Result<ServiceSnapshot, StatusError>,
-    ) {
-        let snapshot = snapshot.map_err(|error| (self.report)(path, error)).ok();
+    /// Adds the row of the service or logger in the current directory, which
+    /// messages call `path`.
+    fn add_current(&mut self, logger: bool, name: &CStr, path: &CStr) {
+        let files = match self.rule.of_current() {
+            Ok(files) => files,
+            Err(error) => return self.add_unreadable(logger, name, path, error),
+        };
+        let snapshot = ServiceSnapshot::read(&files).map_err(|error| {
+            let (file, errno) = error.file();
+            (self.report)(&files.display(path, file), errno);
+        });
+        self.add(logger, name, snapshot.ok());
+    }
+
+    /// Adds the row of a directory that cannot be entered.
+    fn add_unreadable(&mut self, logger: bool, name: &CStr, path: &CStr, error: Errno) {
+        (self.report)(path.to_bytes(), Some(error));
+        self.add(logger, name, None);
+    }
+
+    fn add(&mut self, logger: bool, name: &CStr, snapshot: Option<ServiceSnapshot>) {
         let mut row = Row {
             name: name.to_bytes().to_owned(),
             logger,
@@ -140,17 +164,13 @@ impl<R: FnMut(&CStr, StatusError)> Reader<R> {
 }
 
 /// Enters a directory in another one; None if there is none, and so no service.
-fn enter(parent: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>, StatusError> {
+fn enter(parent: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>, Errno> {
     let directory = open_directory(parent, name);
     let entered = directory.and_then(|directory| fchdir(&directory).map(|()| directory));
     match entered {
         Ok(directory) => Ok(Some(directory)),
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
-        Err(errno) => Err(StatusError::Client(ClientError {
-            operation: Operation::Open,
-            file: c"",
-            errno,
-        })),
+        Err(error) => Err(error),
     }
 }
 

@@ -14,6 +14,7 @@ use cli::{Exit, Failure, Program, text};
 use daemontools_core::number;
 use nix::errno::Errno;
 use supervision::client::{ServiceWait, WaitCondition, WaitError, WaitMode, WaitOutcome};
+use supervision::supervise_dir::SuperviseDirRule;
 
 use command::Command;
 
@@ -65,12 +66,13 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         }
     }
     let (dirs, argv) = split(options.operands()).ok_or_else(|| SVWAIT.usage())?;
+    let rule = SuperviseDirRule::from_environment(&SVWAIT)?;
     let deadline = match milliseconds {
         0 => None,
         limit => Instant::now().checked_add(Duration::from_millis(limit)),
     };
     let command = argv.map(Command::new).transpose()?;
-    let mut wait = ServiceWait::open(dirs, condition, mode).map_err(failure)?;
+    let mut wait = ServiceWait::open(rule, dirs, condition, mode).map_err(failure)?;
     if let Some(command) = &command {
         wait.observe().map_err(failure)?;
         match command.run(&mut wait, deadline)? {
@@ -142,10 +144,12 @@ fn failure(error: WaitError<'_>) -> Failure {
         ]),
         WaitError::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
         WaitError::Watch(dir, error) => SVWAIT.fatal(text!["unable to watch ", dir], error),
-        WaitError::Read(dir, error) => {
-            let (file, errno) = error.file();
+        WaitError::Path(dir, error) => {
+            SVWAIT.fatal(text!["unable to find the path of ", dir], error)
+        }
+        WaitError::Read(file, errno) => {
             let cause = errno.map_or("bad format", errno_message);
-            SVWAIT.fatal_msg(text!["unable to read ", dir, "/", file, ": ", cause])
+            SVWAIT.fatal_msg(text!["unable to read ", file, ": ", cause])
         }
     }
 }

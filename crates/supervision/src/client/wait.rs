@@ -9,13 +9,12 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::Instant;
 
 use daemontools_core::names;
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, readlink};
+use nix::fcntl::AT_FDCWD;
 use nix::sys::inotify::{AddWatchFlags, Inotify, WatchDescriptor};
 use nix::unistd::{AccessFlags, access, fchdir};
 use unix::cwd::open_directory;
@@ -24,8 +23,8 @@ use unix::file::descriptor_status;
 use unix::poll::wait_readable;
 
 use super::condition::WaitCondition;
-use super::{ServiceSnapshot, StatusError, new_inotify, take_events};
-use crate::supervise_dir::IN_SERVICE;
+use super::{ServiceSnapshot, Watched, new_inotify, take_events, watch_path};
+use crate::supervise_dir::{SuperviseDir, SuperviseDirRule};
 
 /// The number of services that have to reach the condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +51,7 @@ pub enum WaitOutcome<'a> {
 }
 
 /// An error that prevents the wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitError<'a> {
     /// `inotify_init1`(2).
     Inotify(Errno),
@@ -62,8 +61,11 @@ pub enum WaitError<'a> {
     NoService(&'a CStr),
     /// `inotify_add_watch`(2).
     Watch(&'a CStr, Errno),
-    /// Reading the snapshot.
-    Read(&'a CStr, StatusError),
+    /// getcwd(3).
+    Path(&'a CStr, Errno),
+    /// Reading the snapshot: the file, as in messages, and the errno. None: bad
+    /// format.
+    Read(Vec<u8>, Option<Errno>),
 }
 
 /// A wait for the services in some directories. Changes the current directory.
@@ -83,6 +85,7 @@ impl<'a> ServiceWait<'a> {
     /// # Errors
     /// A directory that cannot be entered, or a lack of inotify descriptors.
     pub fn open(
+        rule: SuperviseDirRule,
         directories: &[&'a CStr],
         condition: WaitCondition,
         mode: WaitMode,
@@ -91,7 +94,7 @@ impl<'a> ServiceWait<'a> {
         DescriptorLimit::read().raise();
         let services = directories
             .iter()
-            .map(|name| PendingService::open(name).map(Some));
+            .map(|name| PendingService::open(rule, name).map(Some));
         let services = services.collect::<Result<Vec<_>, _>>()?;
         Ok(ServiceWait {
             dirty: (0..services.len()).collect(),
@@ -124,7 +127,7 @@ impl<'a> ServiceWait<'a> {
     pub fn note_exits(&mut self, other: BorrowedFd<'_>, deadline: Option<Instant>) {
         wait_readable(&[self.watches.inotify.as_fd(), other], deadline);
         for index in self.watches.take_dirty(&mut self.services) {
-            if let Some(Some(service)) = self.services.get(index) {
+            if let Some(Some(service)) = self.services.get_mut(index) {
                 // `finish` repeats a failed call.
                 let _ = service.watch(&mut self.watches, index);
             }
@@ -243,6 +246,10 @@ impl Watches {
 struct PendingService<'a> {
     name: &'a CStr,
     directory: OwnedFd,
+    rule: SuperviseDirRule,
+    /// The supervise directory, once the service was entered. It stays if the
+    /// service is renamed.
+    files: Option<SuperviseDir>,
     /// The first and the last snapshot.
     before: Option<(ServiceSnapshot, ServiceSnapshot)>,
     /// Whether a supervise has exited. A successor may run.
@@ -258,37 +265,46 @@ enum Progress {
 }
 
 impl<'a> PendingService<'a> {
-    fn open(name: &'a CStr) -> Result<Self, WaitError<'a>> {
+    fn open(rule: SuperviseDirRule, name: &'a CStr) -> Result<Self, WaitError<'a>> {
         let directory =
             open_directory(AT_FDCWD, name).map_err(|error| WaitError::Chdir(name, error))?;
         Ok(PendingService {
             name,
             directory,
+            rule,
+            files: None,
             before: None,
             exited: false,
         })
     }
 
-    /// Enters the directory and adds watches for the service of this index.
-    fn watch(&self, watches: &mut Watches, index: usize) -> Result<(), WaitError<'a>> {
+    /// Enters the directory, and returns the supervise directory.
+    fn enter(&mut self) -> Result<SuperviseDir, WaitError<'a>> {
         fchdir(&self.directory).map_err(|error| WaitError::Chdir(self.name, error))?;
-        let watch = |watches: &mut Watches| {
-            if !watch_supervise(watches, index)? {
-                watch_parents(watches, index)?;
-                // `supervise` may have appeared before the watch.
-                watch_supervise(watches, index)?;
-            }
-            Ok(())
-        };
-        watch(watches).map_err(|error| WaitError::Watch(self.name, error))
+        if let Some(files) = &self.files {
+            return Ok(files.clone());
+        }
+        let files = self.rule.of_current();
+        let files = files.map_err(|error| WaitError::Path(self.name, error))?;
+        self.files = Some(files.clone());
+        Ok(files)
     }
 
-    /// Reads the service in the current directory, which [`PendingService::watch`]
-    /// has entered: the first, the last and the new snapshot.
+    /// Enters the directory and adds watches for the service of this index.
+    fn watch(&mut self, watches: &mut Watches, index: usize) -> Result<(), WaitError<'a>> {
+        let files = self.enter()?;
+        watch_service(watches, &files, index).map_err(|error| WaitError::Watch(self.name, error))
+    }
+
+    /// Enters the directory and reads the service: the first, the last and the new
+    /// snapshot.
     fn read(&mut self) -> Result<[ServiceSnapshot; 3], WaitError<'a>> {
-        let snapshot = ServiceSnapshot::read(&IN_SERVICE);
-        let mut now = snapshot.map_err(|error| WaitError::Read(self.name, error))?;
-        if self.before.is_none() && !now.supervised && !is_service() {
+        let files = self.enter()?;
+        let mut now = ServiceSnapshot::read(&files).map_err(|error| {
+            let (file, errno) = error.file();
+            WaitError::Read(files.display(self.name, file), errno)
+        })?;
+        if self.before.is_none() && !now.supervised && !is_service(&files) {
             return Err(WaitError::NoService(self.name));
         }
         now.supervised &= !self.exited;
@@ -297,7 +313,7 @@ impl<'a> PendingService<'a> {
         Ok([first, last, now])
     }
 
-    /// Checks the service in the current directory, as [`PendingService::read`].
+    /// Reads and checks the service.
     fn check(&mut self, condition: WaitCondition) -> Result<Progress, WaitError<'a>> {
         let [first, last, now] = self.read()?;
         let exited = self.exited || (last.supervised && !now.supervised);
@@ -315,30 +331,33 @@ impl<'a> PendingService<'a> {
     }
 }
 
-/// Watches `supervise` and the FIFO in it; whether both exist.
-fn watch_supervise(watches: &mut Watches, index: usize) -> Result<bool, Errno> {
-    Ok(watches.add(names::SUPERVISE, ENTRIES, index)?
-        && watches.add(names::OK, OK_CLOSED, index)?)
-}
-
-/// Watches the directories where `supervise` may appear, or from which the
+/// Watches the supervise directory and the FIFO in it. While one of them is
+/// missing, watches the directories in which it may appear, or from which the
 /// service may be removed.
-fn watch_parents(watches: &mut Watches, index: usize) -> Result<(), Errno> {
+fn watch_service(watches: &mut Watches, files: &SuperviseDir, index: usize) -> Result<(), Errno> {
+    let (supervise, ok) = (files.path(names::SUPERVISE), files.path(names::OK));
+    let watch_both = |watches: &mut Watches| {
+        Ok(watches.add(&*supervise, ENTRIES, index)? && watches.add(&*ok, OK_CLOSED, index)?)
+    };
+    if watch_both(watches)? {
+        return Ok(());
+    }
     watches.add(c".", ENTRIES, index)?;
     // A removed directory reports its removal only after the last process has
     // left it, which this process does not. The parent may be unreadable.
     let _ = watches.add(c"..", ENTRIES, index);
-    // supervise creates the target of the link.
-    if let Ok(target) = readlink(names::SUPERVISE) {
-        let parent = Path::new(&target).parent();
-        let _ = parent.map(|parent| watches.add(parent, ENTRIES, index));
-    }
-    Ok(())
+    watch_path(&supervise, |watched| match watched {
+        Watched::Path(_) => watch_both(watches),
+        Watched::Above(directory) => match watches.add(directory, ENTRIES, index) {
+            Err(Errno::EACCES) => Ok(false),
+            result => result,
+        },
+    })
 }
 
 /// Whether supervise ran, or can run, in the current directory.
-fn is_service() -> bool {
-    [names::RUN, names::SUPERVISE]
+fn is_service(files: &SuperviseDir) -> bool {
+    [&*files.path(names::RUN), &*files.path(names::SUPERVISE)]
         .iter()
-        .any(|name| access(*name, AccessFlags::F_OK).is_ok())
+        .any(|path| access(*path, AccessFlags::F_OK).is_ok())
 }

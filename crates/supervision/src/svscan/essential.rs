@@ -1,6 +1,7 @@
 //! Essential services: when one of them ends for good, svscan -e stops all
 //! services and exits.
 
+use std::convert::Infallible;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -14,8 +15,8 @@ use unix::file;
 
 use super::{ExitReason, ScanLoop};
 use crate::Role;
-use crate::client::{ServiceSnapshot, new_inotify, take_events};
-use crate::supervise_dir::IN_SERVICE;
+use crate::client::{ServiceSnapshot, Watched, new_inotify, take_events, watch_path};
+use crate::supervise_dir::SuperviseDir;
 use crate::table::DirectoryId;
 
 /// Reports when the state of an essential service may have changed.
@@ -51,26 +52,20 @@ impl EssentialWatch {
         dirty
     }
 
-    /// Whether the service of this name is essential. If so, the watch includes
-    /// the service from now on.
-    pub(super) fn add_if_essential(&self, name: &CStr) -> bool {
-        let path = |file: &CStr| {
-            Path::new(OsStr::from_bytes(name.to_bytes())).join(OsStr::from_bytes(file.to_bytes()))
+    /// Adds the service in the current directory.
+    fn add(&self, files: &SuperviseDir) {
+        let Some(inotify) = &self.inotify else {
+            return;
         };
-        if file::status(&path(names::ESSENTIAL)).is_err() {
-            return false;
-        }
-        if let Some(inotify) = &self.inotify {
-            let renamed = AddWatchFlags::IN_MOVED_TO;
-            let watch = || inotify.add_watch(&path(names::SUPERVISE), renamed);
-            if watch().is_err() {
-                // `supervise` may appear before the watch for it exists.
-                let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
-                let _ = inotify.add_watch(name, once | renamed);
-                let _ = watch();
-            }
-        }
-        true
+        let renamed = AddWatchFlags::IN_MOVED_TO;
+        // The directories above are busy, or hold other services.
+        let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
+        let Ok(()) = watch_path::<Infallible>(&files.path(names::SUPERVISE), |watched| {
+            Ok(match watched {
+                Watched::Path(path) => inotify.add_watch(path, renamed).is_ok(),
+                Watched::Above(above) => inotify.add_watch(above, once | renamed).is_ok(),
+            })
+        });
     }
 }
 
@@ -88,25 +83,28 @@ impl ScanLoop<'_> {
         let Some(essential) = &self.essential else {
             return;
         };
-        // The watches exist before the first snapshot, so that no change is lost.
         let is_essential = |&(directory, name): &(DirectoryId, &CStr)| {
+            let exists = |path: &Path| file::status(path).is_ok();
+            let file = Path::new(OsStr::from_bytes(names::ESSENTIAL.to_bytes()));
             if self.shutdowns.contains_key(&directory) {
                 false
             } else if table.is_seen(directory) {
-                essential.add_if_essential(name)
+                exists(&Path::new(OsStr::from_bytes(name.to_bytes())).join(file))
             } else {
                 // The name leads to another service, or nowhere.
-                let add = || essential.add_if_essential(c".");
-                self.run_inside(directory, Role::Service, add) == Some(true)
+                let exists = || exists(file);
+                self.run_inside(directory, Role::Service, exists) == Some(true)
             }
         };
-        let watched = table.services().filter(is_essential);
-        let watched: Vec<_> = watched.map(|(directory, _)| directory).collect();
-        let code = watched.into_iter().find_map(|directory| {
-            let snapshot = self.run_inside(directory, Role::Service, || {
-                ServiceSnapshot::read(&IN_SERVICE)
-            })?;
-            essential_exit_code(&snapshot.ok()?)
+        let essentials = table.services().filter(is_essential);
+        let essentials: Vec<_> = essentials.map(|(directory, _)| directory).collect();
+        let code = essentials.into_iter().find_map(|directory| {
+            let snapshot = self.use_files(directory, Role::Service, |files| {
+                // First, so that no change is lost.
+                essential.add(files);
+                ServiceSnapshot::read(files)
+            });
+            essential_exit_code(&snapshot?.ok()?)
         });
         if let Some(code) = code {
             self.stop_all(ExitReason::Essential(code));

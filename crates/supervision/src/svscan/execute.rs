@@ -25,7 +25,7 @@ use crate::shutdown::{
     DEFAULT_STOP_TIMEOUT, Delivery, ServiceFacts, ServiceShutdown, ShutdownAction, StopAction,
     StopConfig,
 };
-use crate::supervise_dir::IN_SERVICE;
+use crate::supervise_dir::SuperviseDir;
 use crate::table::DirectoryId;
 
 /// The time after which a supervise handles signals, even if no path leads to its
@@ -66,8 +66,8 @@ impl ScanLoop<'_> {
     /// Stops the supervise of a role if it is no child of svscan.
     fn stop_foreign(&mut self, directory: DirectoryId, role: Role, timeout: Option<Duration>) {
         if self.scanner.table.pid(directory, role).is_none() {
-            let stop = || ForeignSupervisor::stop(exit_command(role), timeout);
-            let foreign = self.run_inside(directory, role, stop);
+            let stop = |files: &_| ForeignSupervisor::stop(files, exit_command(role), timeout);
+            let foreign = self.use_files(directory, role, stop);
             self.foreign.extend(foreign.flatten());
         }
     }
@@ -131,7 +131,7 @@ impl ScanLoop<'_> {
                 }
             }
             StopAction::CheckFinish => {
-                let finish_runs = self.run_inside(directory, role, finish_runs) == Some(true);
+                let finish_runs = self.use_files(directory, role, finish_runs) == Some(true);
                 if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
                     shutdown.stop.on_finish_check(finish_runs, Instant::now());
                 }
@@ -180,8 +180,8 @@ impl ScanLoop<'_> {
         let uptime = table.uptime(directory, role, Instant::now());
         role == Role::Logger
             && uptime.is_some_and(|uptime| uptime < MAX_START_TIME)
-            && self.run_inside(directory, role, || {
-                probe(&IN_SERVICE).is_err() && !is_removed()
+            && self.use_files(directory, role, |files| {
+                probe(files).is_err() && !is_removed()
             }) == Some(true)
     }
 
@@ -197,8 +197,8 @@ impl ScanLoop<'_> {
             // A stopped supervise reads no commands.
             signal_process(supervisor, Signal::SIGCONT);
         }
-        let send = || send_commands(&IN_SERVICE, command, WhenFull::Fail).is_ok();
-        match self.run_inside(directory, role, send) {
+        let send = |files: &_| send_commands(files, command, WhenFull::Fail).is_ok();
+        match self.use_files(directory, role, send) {
             Some(true) => Delivery::Sent,
             Some(false) | None => Delivery::Failed,
         }
@@ -222,6 +222,18 @@ impl ScanLoop<'_> {
         // Entering an open directory needs no lookup.
         let _ = root.enter();
         result
+    }
+
+    /// Calls `action` with the supervise directory of a role, as
+    /// [`ScanLoop::run_inside`].
+    pub(super) fn use_files<T>(
+        &self,
+        directory: DirectoryId,
+        role: Role,
+        action: impl FnOnce(&SuperviseDir) -> T,
+    ) -> Option<T> {
+        let act = || Some(action(&self.rule.of_current().ok()?));
+        self.run_inside(directory, role, act).flatten()
     }
 
     /// Warns of a role that exceeded its timeout, unless the user forced the stop.
@@ -258,10 +270,9 @@ fn stop_timeout() -> Option<Duration> {
     Some(timeout).filter(|timeout| !timeout.is_zero())
 }
 
-fn finish_runs() -> bool {
+fn finish_runs(files: &SuperviseDir) -> bool {
     let state = |snapshot: ServiceSnapshot| Some(snapshot.record?.state());
-    ServiceSnapshot::read(&IN_SERVICE)
-        .is_ok_and(|snapshot| state(snapshot) == Some(ServiceState::Finish))
+    ServiceSnapshot::read(files).is_ok_and(|snapshot| state(snapshot) == Some(ServiceState::Finish))
 }
 
 /// The signal that ends a `supervise -e`.
@@ -313,9 +324,13 @@ pub(super) struct ForeignSupervisor {
 impl ForeignSupervisor {
     /// Sends `command` to the supervise of the current directory. None if no
     /// supervise runs there.
-    pub(super) fn stop(command: &[u8], timeout: Option<Duration>) -> Option<Self> {
-        let ok = probe(&IN_SERVICE).ok()?;
-        send_commands(&IN_SERVICE, command, WhenFull::Fail).ok()?;
+    pub(super) fn stop(
+        files: &SuperviseDir,
+        command: &[u8],
+        timeout: Option<Duration>,
+    ) -> Option<Self> {
+        let ok = probe(files).ok()?;
+        send_commands(files, command, WhenFull::Fail).ok()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Some(ForeignSupervisor { ok, deadline })
     }
