@@ -86,8 +86,8 @@ fn absolute_variable_names_one_entry_per_service(sandbox: &Sandbox) {
     sandbox
         .sh("svstat sv/s")
         .prints("sv/s: unable to open supervise/ok: file does not exist\n");
-    let script = "svc -k sv/s; svwait -r sv/s; svc -dx sv/s";
-    sandbox.sh(&with(variable, script));
+    let script = "svwait -r sv/s -- svc -k sv/s; svc -dx sv/s";
+    sandbox.sh(&with(variable, script)).is(0, "", "");
     supervise.wait().is(0, "", "");
     assert!(sandbox.exists(format!("{entry}/death_tally")));
     sandbox
