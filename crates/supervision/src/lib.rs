@@ -15,6 +15,7 @@ mod scan;
 mod scan_warning;
 mod shutdown;
 mod spawn;
+mod stop_service;
 pub mod supervise;
 pub mod supervise_dir;
 pub mod svscan;

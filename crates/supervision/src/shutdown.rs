@@ -1,6 +1,7 @@
 //! The shutdown of one service and its logger, as a state machine: facts and
-//! the time go in, one action comes out. [`crate::svscan`] gathers the facts
-//! and carries out the actions.
+//! the time go in, one action comes out. [`crate::svscan`] and
+//! [`crate::runsvdir`] gather the facts
+//! and carry out the actions.
 //!
 //! Supervise receives an exit command first: a signal for a child of svscan -e,
 //! or bytes in `control`. After the stop timeout it receives

@@ -18,12 +18,12 @@ use unix::poll::wait_readable;
 use unix::signals::SignalPipe;
 
 use self::essential::EssentialWatch;
-use self::execute::ForeignSupervisor;
 pub use self::signals::SignalSource;
 use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
 use crate::scan_warning::ScanWarning;
 use crate::shutdown::ServiceShutdown;
 use crate::spawn::SpawnConfig;
+use crate::stop_service::ForeignSupervisor;
 use crate::supervise_dir::SuperviseDirRule;
 use crate::table::DirectoryId;
 

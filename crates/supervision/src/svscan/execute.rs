@@ -2,28 +2,27 @@
 //! [`ServiceShutdown`] needs, and performs its actions.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, chdir};
-use unix::process::{children, proc_path, signal_group, signal_process};
+use unix::process::signal_process;
 
 use super::{Mode, ScanLoop};
 use crate::Role;
 use crate::client::{ServiceSnapshot, WhenFull, probe, send_commands};
 use crate::directory::is_removed;
-use crate::extended::config::{exit_implies_down, kill_timeout};
+use crate::extended::config::exit_implies_down;
 use crate::pipe::Pipe;
 use crate::scan::names_directory;
 use crate::scan_warning::ScanWarning;
 use crate::shutdown::{
     DEFAULT_STOP_TIMEOUT, Delivery, ServiceFacts, ServiceShutdown, ShutdownAction, StopAction,
     StopConfig,
+};
+use crate::stop_service::{
+    ForeignSupervisor, enter_as, enter_by_name, kill_supervisor, stop_timeout,
 };
 use crate::supervise_dir::SuperviseDir;
 use crate::table::DirectoryId;
@@ -245,31 +244,6 @@ impl ScanLoop<'_> {
     }
 }
 
-fn enter_by_name(name: &CStr, directory: DirectoryId, role: Role) -> bool {
-    chdir(name).is_ok()
-        && names_directory(c".", directory)
-        && match role {
-            Role::Service => true,
-            Role::Logger => chdir(names::LOG).is_ok(),
-        }
-}
-
-/// Enters the working directory of a supervise.
-fn enter_as(supervisor: Pid, directory: DirectoryId, role: Role) -> bool {
-    proc_path(supervisor, "cwd").is_some_and(|path| chdir(path.as_str()).is_ok())
-        && match role {
-            // A new supervise is still in the scan directory.
-            Role::Service => names_directory(c".", directory),
-            Role::Logger => true,
-        }
-}
-
-/// The stop timeout of the service in the current directory. None: no limit.
-fn stop_timeout() -> Option<Duration> {
-    let timeout = kill_timeout().unwrap_or(DEFAULT_STOP_TIMEOUT);
-    Some(timeout).filter(|timeout| !timeout.is_zero())
-}
-
 fn finish_runs(files: &SuperviseDir) -> bool {
     let state = |snapshot: ServiceSnapshot| Some(snapshot.record?.state());
     ServiceSnapshot::read(files).is_ok_and(|snapshot| state(snapshot) == Some(ServiceState::Finish))
@@ -297,52 +271,5 @@ fn kill_command(role: Role) -> &'static [u8] {
     match role {
         Role::Service => b"dx+k",
         Role::Logger => b"x+k",
-    }
-}
-
-/// Kills a supervise that does not exit, and its children.
-fn kill_supervisor(supervisor: Pid) {
-    // A stopped supervise neither reaps a child, whose PID could then belong to
-    // another process, nor starts one.
-    signal_process(supervisor, Signal::SIGSTOP);
-    for child in children(supervisor) {
-        signal_group(child, Signal::SIGKILL);
-    }
-    signal_process(supervisor, Signal::SIGKILL);
-}
-
-/// A supervise that another svscan left behind and that received an exit command:
-/// its exit status is unknown.
-#[derive(Debug)]
-pub(super) struct ForeignSupervisor {
-    /// `ok`, open for writing. poll(2) reports an error when supervise exits.
-    pub(super) ok: OwnedFd,
-    /// The end of the stop timeout. None: no limit.
-    pub(super) deadline: Option<Instant>,
-}
-
-impl ForeignSupervisor {
-    /// Sends `command` to the supervise of the current directory. None if no
-    /// supervise runs there.
-    pub(super) fn stop(
-        files: &SuperviseDir,
-        command: &[u8],
-        timeout: Option<Duration>,
-    ) -> Option<Self> {
-        let ok = probe(files).ok()?;
-        send_commands(files, command, WhenFull::Fail).ok()?;
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Some(ForeignSupervisor { ok, deadline })
-    }
-
-    /// Whether supervise has exited or its stop timeout has expired.
-    pub(super) fn is_done(&self) -> bool {
-        let mut ok = [PollFd::new(self.ok.as_fd(), PollFlags::empty())];
-        let _ = poll(&mut ok, PollTimeout::ZERO);
-        let [ok] = ok;
-        ok.any() == Some(true)
-            || self
-                .deadline
-                .is_some_and(|deadline| deadline <= Instant::now())
     }
 }
