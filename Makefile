@@ -7,6 +7,8 @@ PREFIX = /usr
 # The scan directory of svscanboot and the directory of sv. Default: /service, as
 # in daemontools 0.76. Debian's package has /etc/service.
 SERVICEDIR = /service
+# The PATH of svscanboot and of all its services. Default: as in daemontools 0.76.
+SERVICEPATH = /command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr/bin:/usr/sbin:/usr/X11R6/bin
 
 BIN = $(DESTDIR)$(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share
@@ -56,7 +58,8 @@ install:
 	for program in $(INSTALLED); do \
 		if [ "$$program" = svscanboot ]; then \
 			rm -f "$(BIN)/svscanboot" && \
-			sed 's|@SERVICEDIR@|$(SERVICEDIR)|g' src/bin/svscanboot.sh > "$(BIN)/svscanboot" && \
+			sed 's|@SERVICEDIR@|$(SERVICEDIR)|g; s|@SERVICEPATH@|$(SERVICEPATH)|' \
+				src/bin/svscanboot.sh > "$(BIN)/svscanboot" && \
 			chmod 755 "$(BIN)/svscanboot" || exit; \
 		else \
 			install -m 755 "$(BUILT)/$$program" "$(BIN)" || exit; \

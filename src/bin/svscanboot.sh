@@ -1,8 +1,8 @@
 #!/bin/sh
 # svscanboot: starts svscan on @SERVICEDIR@ and shows its error messages in the
-# process list. `make install` substitutes the scan directory.
+# process list. `make install` substitutes the scan directory and PATH.
 
-PATH=/command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr/bin:/usr/sbin:/usr/X11R6/bin
+PATH="@SERVICEPATH@"
 
 # Detaches from the terminal or console, which may close first.
 exec </dev/null >/dev/null 2>/dev/null

@@ -4,8 +4,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
-use testkit::{Running, SLEEPER, Sandbox, Subject, compliance, say};
+use testkit::{Running, SLEEPER, Sandbox, Subject, compliance, ours, say};
 
 /// Where svscanboot looks for programs, and all that it hands on of its
 /// environment.
@@ -22,21 +23,47 @@ compliance!(
     empty_service_directory_is_accepted,
 );
 
+ours!(path_is_chosen_at_installation);
+
+/// The svscanboot that `make install` writes with this variable. Installs no other
+/// program, so that nothing has to be built.
+fn installed(sandbox: &Sandbox, variable: &str) -> String {
+    sandbox.script("built/svscan", "");
+    let install = Command::new("make")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "--silent",
+            "install",
+            "INSTALLED=svscanboot",
+            "PAGES=",
+            "FAMILY=",
+        ])
+        .args(["SERVICEDIR=/etc/service", variable])
+        .arg(format!("BUILT={}", sandbox.path("built").display()))
+        .arg(format!("DESTDIR={}", sandbox.path("root").display()))
+        .status();
+    assert!(install.unwrap().success());
+    fs::read_to_string(sandbox.path("root/usr/bin/svscanboot")).unwrap()
+}
+
 /// Starts the subject's svscanboot on the services in `etc/service`. None, with
 /// a message, if the system does not permit a namespace.
 fn boot(sandbox: &Sandbox) -> Option<Running> {
+    let script = match sandbox.subject() {
+        Subject::Reference => fs::read_to_string("/usr/bin/svscanboot").unwrap(),
+        _ => installed(sandbox, "PREFIX=/usr"),
+    };
+    boot_with(sandbox, &script)
+}
+
+fn boot_with(sandbox: &Sandbox, script: &str) -> Option<Running> {
     let namespaces = "unshare --mount --pid --fork --kill-child --mount-proc";
     let mounts = "mount --bind etc /etc && mount --bind ../bin /usr/local/bin";
     if sandbox.sh(&format!("{namespaces} sh -c '{mounts}'")).code() != Some(0) {
         say("skipped, not permitted to mount: svscanboot");
         return None;
     }
-    let reference = "/usr/bin/svscanboot";
-    let script = match sandbox.subject() {
-        Subject::Reference => fs::read_to_string(reference).unwrap(),
-        _ => include_str!("../../src/bin/svscanboot.sh").replace("@SERVICEDIR@", "/etc/service"),
-    };
-    sandbox.script("svscanboot", &script);
+    sandbox.script("svscanboot", script);
     let mut command = sandbox.shell(&format!(
         "exec {namespaces} sh -c '{mounts} && ./svscanboot; exit 1'"
     ));
@@ -191,4 +218,17 @@ fn empty_service_directory_is_accepted(sandbox: &Sandbox) {
         title.arguments(),
         format!("readproctitle\0service\0errors:\0{}\0", ".".repeat(400))
     );
+}
+
+fn path_is_chosen_at_installation(sandbox: &Sandbox) {
+    let path = "/usr/local/bin:/opt/my tools:/usr/bin";
+    let script = installed(sandbox, &format!("SERVICEPATH={path}"));
+    sandbox.script("etc/service/s/run", "#!/usr/bin/tail -fn0\n");
+    let Some(boot) = boot_with(sandbox, &script) else {
+        return;
+    };
+    for name in ["svscan", "readproctitle", "/usr/bin/tail"] {
+        let process = Process::wait_for(sandbox, &boot, name);
+        assert_eq!(process.environment(), format!("PATH={path}\0"), "{name}");
+    }
 }
