@@ -534,14 +534,20 @@ fn any_uid_runs_on_read_only_root(sandbox: &Sandbox) {
         "svstat",
         "svps",
         "svc",
+        "setuidgid",
+        "chpst",
     ] {
         sandbox.copy_program(program, &sandbox.path(format!("bin/{program}")));
     }
-    sandbox.script("scan/web/run", READY);
+    // Each is the identity that the process has already.
+    sandbox.script(
+        "scan/web/run",
+        &READY.replace("exec sleep", "exec chpst -u :12345:12345 sleep"),
+    );
     sandbox.write("scan/web/notification-fd", "3");
     sandbox.script(
         "scan/web/log/run",
-        "#!/bin/sh\nexec multilog ../../../rw/log\n",
+        "#!/bin/sh\nexec setuidgid :12345:12345 multilog ../../../rw/log\n",
     );
     sandbox.write("scan/web/lock-fd", "4");
     sandbox.script(
@@ -561,7 +567,7 @@ id -u; cat rw/log/current; ls scan/web
 ",
     );
     let sandbox_path = sandbox.dir();
-    let user = "setpriv --reuid 12345 --regid 12345 --clear-groups --no-new-privs \
+    let user = "setpriv --reuid 12345 --regid 12345 --groups 12345 --no-new-privs \
         --inh-caps=-all --bounding-set=-all";
     sandbox
         .sh(&format!(

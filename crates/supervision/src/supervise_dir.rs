@@ -10,8 +10,7 @@ use std::path::Path;
 use cli::{Failure, Program, text};
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{AccessFlags, faccessat, getcwd};
+use nix::unistd::{AccessFlags, access, getcwd};
 use unix::start;
 
 use crate::directory::make_path;
@@ -85,8 +84,7 @@ impl SuperviseDirRule {
         make_path(directory, PARENT_MODE).map_err(failed("make"))?;
         // Fails for a file that is no directory. Fails with EROFS for all users.
         let entries = directory.join(".");
-        let access = AccessFlags::W_OK | AccessFlags::X_OK;
-        faccessat(AT_FDCWD, &entries, access, AtFlags::AT_EACCESS).map_err(failed("write to"))
+        access(&entries, AccessFlags::W_OK | AccessFlags::X_OK).map_err(failed("write to"))
     }
 }
 
