@@ -36,7 +36,8 @@ pub struct ExtendedSetup {
 }
 
 /// Supervises the service in the current directory, as supervise does, until a
-/// command to exit. `dir` is its supervise directory. `children` reports SIGCHLD. `extended`: as supervise -e.
+/// command to exit. `dir` is its supervise directory. `children` reports SIGCHLD.
+/// `extended`: as supervise -e.
 ///
 /// # Errors
 /// The service directory could not be acquired, or the FIFO `ok` not opened.

@@ -64,8 +64,8 @@ pub enum ExitReason {
 }
 
 /// Keeps the services of the current directory running, with the supervise
-/// directories of `rule`. `children` reports SIGCHLD, and `report` receives warnings. Without `signals`, svscan never
-/// returns.
+/// directories of `rule`. `children` reports SIGCHLD, and `report` receives
+/// warnings. Without `signals`, svscan never returns.
 pub fn svscan(
     mode: Mode,
     rule: SuperviseDirRule,
