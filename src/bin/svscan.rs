@@ -62,6 +62,10 @@ fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
 fn report(warning: SvscanWarning<'_>) {
     match warning {
         SvscanWarning::Scan(warning, error) => report_failure(warning, error),
+        SvscanWarning::StopTimeout(name, role, warning) => {
+            let file = |file: &CStr| text![name, suffix(role), "/", file];
+            SVSCAN.try_warn_msg(warning.message(file));
+        }
         SvscanWarning::Escalation(escalation) => SVSCAN.try_warn_msg(match escalation {
             Escalation::KillServices => "interrupted again: killing all services",
             Escalation::SkipFinish => "interrupted again: not waiting for finish",

@@ -1,6 +1,6 @@
 //! Boot, restart and shutdown: the calls of an init system on svscan.
 
-use testkit::{Running, SLEEPER, Sandbox, compliance, interop, say};
+use testkit::{Running, SLEEPER, Sandbox, compliance, interop, ours, say};
 
 interop!(services_survive_restart_of_svscan);
 
@@ -9,6 +9,8 @@ compliance!(
     process_one_reaps_orphans,
     process_one_ends_all_services_at_term,
 );
+
+ours!(process_one_reports_bad_stop_timeouts);
 
 /// The command by which the systemd unit stops the services in `scan`.
 fn stop() -> String {
@@ -87,19 +89,26 @@ fn unit_stops_services_before_their_loggers(sandbox: &Sandbox) {
     );
 }
 
-/// Starts svscan on `scan` as process 1 of a pid namespace. None, with a
-/// message, if the system does not permit a namespace.
+/// Starts svscan on `scan` as process 1, as [`start_as_process_one`].
 pub(super) fn process_one(sandbox: &Sandbox, options: &str) -> Option<Running> {
+    start_as_process_one(sandbox, &format!("svscan {options} scan"))
+}
+
+/// Starts a command as process 1 of a pid namespace. None, with a message, if the
+/// system does not permit a namespace.
+pub(super) fn start_as_process_one(sandbox: &Sandbox, command: &str) -> Option<Running> {
     let namespace = "unshare --mount --pid --fork --kill-child --mount-proc";
     if sandbox.sh(&format!("{namespace} true")).code() != Some(0) {
-        say("skipped, not permitted to make a process namespace: svscan as process 1");
+        say(&format!(
+            "skipped, not permitted to make a process namespace: {command}"
+        ));
         return None;
     }
-    Some(sandbox.start(sandbox.shell(&format!("exec {namespace} svscan {options} scan"))))
+    Some(sandbox.start(sandbox.shell(&format!("exec {namespace} {command}"))))
 }
 
 /// Makes orphans that end at once, each when the one before has been reaped.
-const ORPHANS: &str = "#!/bin/sh
+pub(super) const ORPHANS: &str = "#!/bin/sh
 for n in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do
     orphan=$(sh -c 'true >/dev/null & echo $!')
     while kill -0 $orphan 2>/dev/null; do sleep 0.01; done
@@ -171,7 +180,23 @@ fn process_one_ends_all_services_at_term(sandbox: &Sandbox) {
     }
 }
 
-/// Sends the svscan that is process 1 a signal from outside.
+fn process_one_reports_bad_stop_timeouts(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.script("scan/a/log/run", "#!/bin/sh\nexec multilog ./main\n");
+    sandbox.write("scan/a/timeout-kill", "ten seconds");
+    sandbox.sh("mkdir scan/a/log/timeout-kill").succeeds();
+    let Some(unshare) = process_one(sandbox, "") else {
+        return;
+    };
+    sandbox.wait_until("the service is up", || up(sandbox).is_some());
+    signal_inside(sandbox, &unshare, "TERM");
+    let warnings = "svscan: warning: a/timeout-kill is not a number of milliseconds from 0 to \
+                    4294967295: ignored\n\
+                    svscan: warning: unable to read a/log/timeout-kill: is a directory\n";
+    unshare.wait().is(0, "", warnings);
+}
+
+/// Sends process 1 a signal from outside.
 pub(super) fn signal_inside(sandbox: &Sandbox, unshare: &Running, name: &str) {
     let svscan = format!("ps -o pid= --ppid {}", unshare.pid());
     sandbox.sh(&format!("kill -{name} $({svscan})")).succeeds();

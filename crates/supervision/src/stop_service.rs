@@ -13,7 +13,7 @@ use unix::process::{children, proc_path, signal_group, signal_process};
 
 use crate::Role;
 use crate::client::{WhenFull, probe, send_commands};
-use crate::extended::config::kill_timeout;
+use crate::extended::config::{ConfigWarning, kill_timeout};
 use crate::scan::names_directory;
 use crate::shutdown::DEFAULT_STOP_TIMEOUT;
 use crate::supervise_dir::SuperviseDir;
@@ -42,8 +42,9 @@ pub(crate) fn enter_as(supervisor: Pid, directory: DirectoryId, role: Role) -> b
 }
 
 /// The stop timeout of the service in the current directory. None: no limit.
-pub(crate) fn stop_timeout() -> Option<Duration> {
-    let timeout = kill_timeout().unwrap_or(DEFAULT_STOP_TIMEOUT);
+/// `warn` receives the reason if `timeout-kill` counts as absent.
+pub(crate) fn stop_timeout(warn: impl Fn(ConfigWarning)) -> Option<Duration> {
+    let timeout = kill_timeout(warn).unwrap_or(DEFAULT_STOP_TIMEOUT);
     Some(timeout).filter(|timeout| !timeout.is_zero())
 }
 

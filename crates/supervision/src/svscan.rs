@@ -10,6 +10,7 @@ mod moved;
 mod signals;
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
@@ -19,6 +20,8 @@ use unix::signals::SignalPipe;
 
 use self::essential::EssentialWatch;
 pub use self::signals::SignalSource;
+use crate::Role;
+use crate::extended::ConfigWarning;
 use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
 use crate::scan_warning::ScanWarning;
 use crate::shutdown::ServiceShutdown;
@@ -41,6 +44,8 @@ pub enum Mode {
 pub enum SvscanWarning<'a> {
     /// An operation failed.
     Scan(ScanWarning<'a>, Errno),
+    /// `timeout-kill` of a role counts as absent, in a shutdown without -e.
+    StopTimeout(&'a CStr, Role, ConfigWarning),
     /// Interrupts from the terminal speed up the end of all services.
     Escalation(Escalation),
 }

@@ -6,7 +6,7 @@ use cli::{Failure, basename, text};
 use daemontools_core::names;
 use nix::errno::Errno;
 use supervision::directory::{AcquireError, ReplaceError};
-use supervision::supervise::{ConfigWarning, SuperviseWarning};
+use supervision::supervise::SuperviseWarning;
 use supervision::supervise_dir::SuperviseDir;
 
 use super::SUPERVISE;
@@ -38,12 +38,7 @@ pub(crate) fn warn(dir: &CStr, files: &SuperviseDir, warning: SuperviseWarning) 
             let program = basename(program.to_bytes());
             child_failed(text!["start ", dir, "/", program], error);
         }
-        SuperviseWarning::Config(ConfigWarning::Read(file, error)) => {
-            unable(text!["read ", name(file)], error);
-        }
-        SuperviseWarning::Config(ConfigWarning::Malformed(file, kind)) => {
-            SUPERVISE.try_warn_msg(text![name(file), " is not ", kind, ": ignored"]);
-        }
+        SuperviseWarning::Config(warning) => SUPERVISE.try_warn_msg(warning.message(name)),
         SuperviseWarning::NotificationPipe(error) => {
             let file = name(names::NOTIFICATION_FD);
             unable(text!["create pipe for ", file], error);

@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use cli::errno::errno_message;
+use cli::text;
 use daemontools_core::names;
 use daemontools_core::number::parse_fixed_point;
 use nix::errno::Errno;
@@ -23,6 +25,21 @@ pub enum ConfigWarning {
     Read(&'static CStr, Errno),
     /// The content of the file is not of this kind.
     Malformed(&'static CStr, &'static str),
+}
+
+impl ConfigWarning {
+    /// The text of the warning. `name` returns the name of a file in messages.
+    #[must_use]
+    pub fn message(self, name: impl Fn(&'static CStr) -> Vec<u8>) -> Vec<u8> {
+        match self {
+            ConfigWarning::Read(file, error) => {
+                text!["unable to read ", name(file), ": ", errno_message(error)]
+            }
+            ConfigWarning::Malformed(file, kind) => {
+                text![name(file), " is not ", kind, ": ignored"]
+            }
+        }
+    }
 }
 
 /// The settings of a service.
@@ -96,9 +113,13 @@ fn implies_down(down_signal: Option<Signal>, kill_timeout: Option<Duration>) -> 
 }
 
 /// `timeout-kill` of the service in the current directory. Zero disables the
-/// KILL; None if the file is absent.
-pub(crate) fn kill_timeout() -> Option<Duration> {
-    Reader::default().milliseconds(names::TIMEOUT_KILL)
+/// KILL; None if the file counts as absent. `warn` receives the reason if the file
+/// exists.
+pub(crate) fn kill_timeout(warn: impl Fn(ConfigWarning)) -> Option<Duration> {
+    let mut files = Reader::default();
+    let timeout = files.milliseconds(names::TIMEOUT_KILL);
+    files.warnings.into_iter().for_each(warn);
+    timeout
 }
 
 /// Default, as in dinit: three exits in ten seconds. 0 disables the limit.

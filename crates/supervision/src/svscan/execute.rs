@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use unix::process::signal_process;
 
-use super::{Mode, ScanLoop};
+use super::{Mode, ScanLoop, SvscanWarning};
 use crate::Role;
 use crate::client::{ServiceSnapshot, WhenFull, probe, send_commands};
 use crate::directory::is_removed;
@@ -37,8 +37,16 @@ impl ScanLoop<'_> {
         if self.shutdowns.contains_key(&directory) {
             return;
         }
+        let warn = |role, warning| match (self.mode, self.scanner.table.name(directory)) {
+            (Mode::Plain, Some(name)) => {
+                (self.report)(SvscanWarning::StopTimeout(name, role, warning));
+            }
+            // supervise -e has reported the file.
+            (Mode::Extended, _) | (_, None) => {}
+        };
         let timeout = |role| {
-            let timeout = self.run_inside(directory, role, stop_timeout);
+            let read = || stop_timeout(|warning| warn(role, warning));
+            let timeout = self.run_inside(directory, role, read);
             timeout.unwrap_or(Some(DEFAULT_STOP_TIMEOUT))
         };
         let config = StopConfig {
