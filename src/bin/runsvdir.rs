@@ -2,15 +2,17 @@
 
 #![cfg_attr(not(test), no_main)]
 
+use std::ffi::CStr;
+
 use cli::errno::errno_message;
 use cli::options::flag;
 use cli::title::ScrollingTitle;
 use cli::{Diagnostics, Exit, Failure, Program, text};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
-use nix::unistd::{dup2_stderr, pipe2};
-use supervision::ScanWarning;
+use nix::unistd::{Pid, dup2_stderr, getpid, pipe2};
 use supervision::runsvdir::{RunsvdirExit, RunsvdirWarning, Signals, TitleLog, runsvdir as run};
+use supervision::{Role, ScanWarning};
 use unix::signals::SignalPipe;
 use unix::start;
 
@@ -60,6 +62,9 @@ fn runsvdir() -> Result<Exit, Failure> {
         children: catch(Signal::SIGCHLD)?,
         terminate: catch(Signal::SIGTERM)?,
         hang_up: catch(Signal::SIGHUP)?,
+        interrupt: (getpid() == Pid::from_raw(1))
+            .then(|| catch(Signal::SIGINT))
+            .transpose()?,
         rescan: catch(Signal::SIGALRM)?,
     };
     let log = match words.get(first + 1) {
@@ -114,6 +119,13 @@ fn report(diagnostics: Diagnostics, warning: RunsvdirWarning) {
         RunsvdirWarning::Record(label) => {
             return diagnostics.warn_msg(text!["failed to open./.forced-rescan", label.text()[..]]);
         }
+        RunsvdirWarning::StopTimeout(name, role, warning) => {
+            let file = |file: &CStr| text![name, suffix(role), "/", file];
+            return diagnostics.warn_msg(warning.message(file));
+        }
+        RunsvdirWarning::Forced => {
+            return diagnostics.warn_msg("signaled again: killing all services");
+        }
         RunsvdirWarning::Scan(warning, error) => {
             let operation = match warning {
                 ScanWarning::ReadDirectory => text!["unable to open directory ", directory],
@@ -123,14 +135,22 @@ fn report(diagnostics: Diagnostics, warning: RunsvdirWarning) {
                     let message = text!["unable to start runsv ", name, ": ", errno_message(error)];
                     return cli::text::try_write_stderr(&diagnostics.fatal_msg(message).message);
                 }
-                // Only svscan makes pipes and waits for services to stop.
+                // Only svscan makes pipes.
                 ScanWarning::Pipe(name) | ScanWarning::Chdir(name) => {
                     text!["unable to start ", name]
                 }
-                ScanWarning::Stop(name, _) => text!["unable to stop ", name],
+                ScanWarning::Stop(name, role) => text!["unable to stop ", name, suffix(role)],
             };
             (operation, error)
         }
     };
     diagnostics.warn(operation, error);
+}
+
+/// The suffix of the service's name.
+fn suffix(role: Role) -> &'static str {
+    match role {
+        Role::Service => "",
+        Role::Logger => "/log",
+    }
 }

@@ -16,6 +16,7 @@ mod runit_differences;
 mod runsv;
 mod runsvchdir;
 mod runsvdir;
+mod runsvdir_process_one;
 mod setlock;
 mod setuidgid;
 mod softlimit;

@@ -1,12 +1,16 @@
 //! runsvdir: it keeps a runsv running for each service of a directory, and
 //! stops the runsv of a removed service.
 //!
+//! As process 1, it stops all services before it exits.
+//!
 //! Every `SCAN_INTERVAL` runsvdir compares the directory with its last state,
 //! and reads the directory if the two differ. Between scans it starts new
 //! symbolic links, as svscan does.
 
+mod stop;
+
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
@@ -22,6 +26,9 @@ use unix::poll::wait_readable;
 use unix::process::signal_process;
 use unix::signals::SignalPipe;
 
+use self::stop::stop_all;
+use crate::Role;
+use crate::extended::ConfigWarning;
 use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
 use crate::scan_warning::ScanWarning;
 use crate::spawn::SpawnConfig;
@@ -38,6 +45,10 @@ pub enum RunsvdirWarning<'a> {
     Record(Label),
     /// An operation on one service, or reading the directory.
     Scan(ScanWarning<'a>, Errno),
+    /// Process 1: `timeout-kill` of a service or its logger counts as absent.
+    StopTimeout(&'a CStr, Role, ConfigWarning),
+    /// Process 1: a second signal kills the services and loggers that still run.
+    Forced,
 }
 
 /// The signals that runsvdir handles.
@@ -45,10 +56,13 @@ pub enum RunsvdirWarning<'a> {
 pub struct Signals {
     /// SIGCHLD.
     pub children: SignalPipe,
-    /// SIGTERM: exit, and leave the services running.
+    /// SIGTERM: exit, and leave the services running. Process 1 stops them first.
     pub terminate: SignalPipe,
-    /// SIGHUP: send SIGTERM to each runsv and exit.
+    /// SIGHUP: send SIGTERM to each runsv and exit. Process 1 stops the services
+    /// first.
     pub hang_up: SignalPipe,
+    /// SIGINT, for process 1 alone, which handles it as SIGTERM.
+    pub interrupt: Option<SignalPipe>,
     /// SIGALRM: scan at once.
     pub rescan: SignalPipe,
 }
@@ -56,9 +70,9 @@ pub struct Signals {
 /// The cause of the exit of runsvdir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunsvdirExit {
-    /// SIGTERM. The services keep running.
+    /// SIGTERM, or SIGINT as process 1.
     Terminated,
-    /// SIGHUP. Each runsv received SIGTERM.
+    /// SIGHUP.
     HungUp,
 }
 
@@ -138,23 +152,22 @@ pub fn runsvdir(
             }
             log.update();
         }
-        let mut descriptors = vec![
-            signals.children.as_fd(),
-            signals.terminate.as_fd(),
-            signals.hang_up.as_fd(),
-            signals.rescan.as_fd(),
-        ];
+        let mut descriptors = signals.descriptors();
+        descriptors.push(signals.rescan.as_fd());
         descriptors.extend(scan_dir.new_names.as_ref().map(AsFd::as_fd));
         descriptors.extend(log.as_ref().map(|log| log.pipe.as_fd()));
         wait_readable(&descriptors, Some(next_scan));
-        if signals.hang_up.drain() {
-            for runsv in scanner.table.pids() {
-                signal_process(runsv, Signal::SIGTERM);
+        if let Some(exit) = signals.take_exit() {
+            match (&signals.interrupt, exit) {
+                (Some(_), _) => stop_all(&mut scanner, &scan_dir, signals, log, &report),
+                (None, RunsvdirExit::HungUp) => {
+                    for runsv in scanner.table.pids() {
+                        signal_process(runsv, Signal::SIGTERM);
+                    }
+                }
+                (None, RunsvdirExit::Terminated) => {}
             }
-            return Ok(RunsvdirExit::HungUp);
-        }
-        if signals.terminate.drain() {
-            return Ok(RunsvdirExit::Terminated);
+            return Ok(exit);
         }
         forced = signals.rescan.drain();
         signals.children.drain();
@@ -167,6 +180,28 @@ pub fn runsvdir(
             // The next scan reports the error. Until then the watch would only
             // wake the loop.
             scan_dir.unwatch();
+        }
+    }
+}
+
+impl Signals {
+    /// The descriptors of all signals except SIGALRM.
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let signals = [&self.children, &self.terminate, &self.hang_up];
+        let signals = signals.into_iter().chain(&self.interrupt);
+        signals.map(AsFd::as_fd).collect()
+    }
+
+    /// The exit that a signal has requested since the last call.
+    fn take_exit(&self) -> Option<RunsvdirExit> {
+        let hung_up = self.hang_up.drain();
+        let terminated = self.terminate.drain();
+        let interrupted = self.interrupt.as_ref().is_some_and(SignalPipe::drain);
+        let exit = (terminated || interrupted).then_some(RunsvdirExit::Terminated);
+        if hung_up {
+            Some(RunsvdirExit::HungUp)
+        } else {
+            exit
         }
     }
 }

@@ -163,6 +163,8 @@ impl<P> StartSlots<'_, P> {
 pub(crate) struct ServiceTable<P> {
     entries: BTreeMap<DirectoryId, Entry<P>>,
     processes: BTreeMap<Pid, (DirectoryId, Role)>,
+    /// The processes of removed services that have not exited yet.
+    removed: BTreeMap<Pid, (DirectoryId, CString)>,
 }
 
 impl<P> Default for ServiceTable<P> {
@@ -170,6 +172,7 @@ impl<P> Default for ServiceTable<P> {
         ServiceTable {
             entries: BTreeMap::new(),
             processes: BTreeMap::new(),
+            removed: BTreeMap::new(),
         }
     }
 }
@@ -276,16 +279,19 @@ impl<P> ServiceTable<P> {
     /// Removes all unseen services. Returns their processes, which the caller
     /// stops.
     pub(crate) fn sweep_all(&mut self) -> Vec<Pid> {
-        self.entries.retain(|_, entry| entry.seen);
-        let processes = self.processes.iter();
-        let removed: Vec<_> = processes
-            .filter(|(_, (directory, _))| !self.entries.contains_key(directory))
-            .map(|(&pid, _)| pid)
-            .collect();
-        for pid in &removed {
-            self.processes.remove(pid);
+        let mut removed = BTreeMap::new();
+        for directory in self.unseen() {
+            let Some(entry) = self.entries.remove(&directory) else {
+                continue;
+            };
+            for process in [entry.service, entry.logger].into_iter().flatten() {
+                self.processes.remove(&process.pid);
+                removed.insert(process.pid, (directory, entry.name.clone()));
+            }
         }
-        removed
+        let pids = removed.keys().copied().collect();
+        self.removed.append(&mut removed);
+        pids
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -311,6 +317,7 @@ impl<P> ServiceTable<P> {
         exit: ChildExit,
         now: Instant,
     ) -> Option<MissingProcess> {
+        self.removed.remove(&pid);
         let (directory, role) = self.processes.remove(&pid)?;
         let entry = self.entries.get_mut(&directory)?;
         let process = entry.process(role).take_if(|process| process.pid == pid)?;
@@ -369,6 +376,17 @@ impl<P> ServiceTable<P> {
             Role::Service => entry.service,
             Role::Logger => entry.logger,
         }
+    }
+
+    /// Whether a process has not exited, although its service may be removed.
+    pub(crate) fn runs(&self, pid: Pid) -> bool {
+        self.processes.contains_key(&pid) || self.removed.contains_key(&pid)
+    }
+
+    /// The processes of removed services, with the name in the last scan.
+    pub(crate) fn removed(&self) -> impl Iterator<Item = (Pid, DirectoryId, &CStr)> {
+        let removed = self.removed.iter();
+        removed.map(|(&pid, (directory, name))| (pid, *directory, name.as_c_str()))
     }
 
     pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> {
@@ -491,6 +509,9 @@ mod tests {
         assert_eq!(table.sweep_all(), [SEVEN]);
         assert!(!table.contains(A) && table.contains(B));
         assert_eq!(table.pids().count(), 0);
+        assert!(table.removed().eq([(SEVEN, A, c"a")]) && table.runs(SEVEN));
+        assert_eq!(table.record_exit(SEVEN, ChildExit::Failure, now), None);
+        assert!(!table.runs(SEVEN));
     }
 
     #[test]
