@@ -18,6 +18,7 @@ ours_on_theirs!(
     endless_finish_ends_with_the_timeout,
     logger_has_a_timeout_of_its_own,
     second_signal_kills_services,
+    signals_of_finish_change_nothing,
     stopped_runsv_and_logger_continue,
     removed_service_is_waited_for,
     runsv_of_another_parent_is_waited_for,
@@ -189,6 +190,31 @@ fn second_signal_kills_services(sandbox: &Sandbox) {
         unshare.wait().is(code, "", warning);
         sandbox.sh("rm -r scan").succeeds();
     }
+}
+
+fn signals_of_finish_change_nothing(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", POLITE);
+    sandbox.script("scan/a/log/run", LOGGER);
+    // The end of b requests the shutdown. So does that of c, during the shutdown.
+    sandbox.script(
+        "scan/b/run",
+        "#!/bin/sh\nuntil [ -e go ]; do sleep 0.1; done\n",
+    );
+    sandbox.script("scan/c/run", SLEEPER);
+    for service in ["b", "c"] {
+        let finish = "#!/bin/sh\nkill -TERM 1; kill -INT 1; kill -HUP 1\n";
+        sandbox.script(format!("scan/{service}/finish"), finish);
+    }
+    let Some(unshare) = start(sandbox) else {
+        return;
+    };
+    wait_for_first_line(sandbox);
+    sandbox.service("scan/c");
+    sandbox.write("scan/b/go", "");
+    let outcome = unshare.wait();
+    assert!(matches!(outcome.code(), Some(0 | 111)), "{outcome:?}");
+    assert_eq!(outcome.error_text(), "");
+    assert_eq!(sandbox.read(CURRENT), b"first\nlast words\n");
 }
 
 fn stopped_runsv_and_logger_continue(sandbox: &Sandbox) {

@@ -153,13 +153,12 @@ pub fn runsvdir(
             log.update();
         }
         let mut descriptors = signals.descriptors();
-        descriptors.push(signals.rescan.as_fd());
         descriptors.extend(scan_dir.new_names.as_ref().map(AsFd::as_fd));
         descriptors.extend(log.as_ref().map(|log| log.pipe.as_fd()));
         wait_readable(&descriptors, Some(next_scan));
         if let Some(exit) = signals.take_exit() {
             match (&signals.interrupt, exit) {
-                (Some(_), _) => stop_all(&mut scanner, &scan_dir, signals, log, &report),
+                (Some(_), _) => stop_all(&mut scanner, &scan_dir, &signals.children, log, &report),
                 (None, RunsvdirExit::HungUp) => {
                     for runsv in scanner.table.pids() {
                         signal_process(runsv, Signal::SIGTERM);
@@ -185,9 +184,8 @@ pub fn runsvdir(
 }
 
 impl Signals {
-    /// The descriptors of all signals except SIGALRM.
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let signals = [&self.children, &self.terminate, &self.hang_up];
+        let signals = [&self.children, &self.terminate, &self.hang_up, &self.rescan];
         let signals = signals.into_iter().chain(&self.interrupt);
         signals.map(AsFd::as_fd).collect()
     }

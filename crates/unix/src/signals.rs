@@ -188,10 +188,10 @@ impl BlockedSignals {
     pub fn take_with_sender(&self) -> Option<(Signal, Sender)> {
         let info = self.pending.read_signal().ok().flatten()?;
         let signal = Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
-        let sender = if info.ssi_code == libc::SI_KERNEL {
-            Sender::Kernel
-        } else {
-            Sender::Process
+        let sender = match (info.ssi_code, info.ssi_pid) {
+            (libc::SI_KERNEL, _) => Sender::Kernel,
+            (_, 0) => Sender::Outside,
+            (_, _) => Sender::Process,
         };
         Some((signal, sender))
     }
@@ -208,7 +208,10 @@ impl AsFd for BlockedSignals {
 pub enum Sender {
     /// The kernel, which sends SIGINT for the interrupt character of a terminal.
     Kernel,
-    /// A process, by kill(2) and the like.
+    /// A process outside the PID namespace of the receiver, which shows no PID for
+    /// it.
+    Outside,
+    /// A process in the PID namespace, by kill(2) and the like.
     Process,
 }
 

@@ -15,9 +15,10 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir};
 use unix::poll::wait_readable;
-use unix::process::{children, signal_process};
+use unix::process::{self, signal_process};
+use unix::signals::{BlockedSignals, Sender, SignalPipe};
 
-use super::{RunsvdirWarning, ScanDir, Signals, TitleLog};
+use super::{RunsvdirWarning, ScanDir, TitleLog};
 use crate::Role;
 use crate::client::{ServiceSnapshot, StatusRecord, WhenFull, send_commands};
 use crate::scan::Scanner;
@@ -32,15 +33,20 @@ use crate::stop_service::{
 use crate::supervise_dir::IN_SERVICE;
 use crate::table::DirectoryId;
 
-/// Stops all services, and waits until each runsv has exited or was killed. A
-/// signal kills the services that still run.
+/// Stops all services, and waits until each runsv has exited or was killed.
+/// `children` reports SIGCHLD.
+///
+/// A second signal kills the services that still run. Signals from the PID namespace
+/// change nothing: a `finish` that ends the container sends one for each service.
 pub(super) fn stop_all(
     scanner: &mut Scanner,
     scan_dir: &ScanDir,
-    signals: &Signals,
+    children: &SignalPipe,
     mut log: Option<TitleLog>,
     report: &dyn Fn(RunsvdirWarning),
 ) {
+    let exit_signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+    let signals = BlockedSignals::block(&exit_signals).ok();
     let mut shutdown = Shutdown {
         scanner,
         scan_dir,
@@ -54,15 +60,19 @@ pub(super) fn stop_all(
         if let Some(log) = &mut log {
             log.update();
         }
-        let mut descriptors = signals.descriptors();
+        let mut descriptors = vec![children.as_fd()];
+        descriptors.extend(signals.as_ref().map(AsFd::as_fd));
         descriptors.extend(log.as_ref().map(|log| log.pipe.as_fd()));
         let foreign = shutdown.foreign.iter();
         descriptors.extend(foreign.map(|supervisor| supervisor.ok.as_fd()));
         wait_readable(&descriptors, shutdown.next_deadline());
-        if signals.take_exit().is_some() {
-            shutdown.escalate();
+        while let Some((_, sender)) = signals.as_ref().and_then(BlockedSignals::take_with_sender) {
+            match sender {
+                Sender::Kernel | Sender::Outside => shutdown.escalate(),
+                Sender::Process => {}
+            }
         }
-        signals.children.drain();
+        children.drain();
         // No runsv is replaced.
         let _ = shutdown.scanner.reap_children();
     }
@@ -298,7 +308,7 @@ impl Shutdown<'_, '_> {
         let finish = record
             .filter(|record| record.state() == ServiceState::Finish)
             .and_then(|record| record.status.pid)
-            .filter(|finish| children(pid).contains(finish));
+            .filter(|finish| process::children(pid).contains(finish));
         if let Some(finish) = finish {
             signal_process(finish, Signal::SIGKILL);
             return Delivery::Sent;
