@@ -116,6 +116,10 @@ pub enum LogStep<'a> {
     RewindStatus,
     /// Open the status file for writing, or write to it.
     WriteStatus,
+    /// Write lines to standard output.
+    Print,
+    /// Lock standard output against other loggers.
+    LockOutput,
 }
 
 /// The reason to enter or list a log directory.

@@ -12,14 +12,15 @@ use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid};
 
 use crate::signal_mask::SignalMask;
-use crate::signals::release_caught;
+use crate::signals::reset_changed;
 
 /// Forks. The child runs `child`, which usually executes another program, and
 /// exits with the returned code.
 ///
 /// The signals of every [`SignalPipe`](crate::signals::SignalPipe) have their
 /// default action in the child from the start. Otherwise a signal for the child
-/// would wake the parent through the shared pipe.
+/// would wake the parent through the shared pipe. So have the signals of
+/// [`ignore`](crate::signals::ignore).
 ///
 /// The programs have one thread, so the child may allocate. A panic aborts the
 /// child instead of unwinding into the parent's frames. Errors: as fork(2).
@@ -30,7 +31,7 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
             let guard = AbortOnUnwind;
-            release_caught();
+            reset_changed();
             drop(blocked);
             let code = child();
             std::mem::forget(guard);
@@ -52,7 +53,7 @@ pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let blocked = AllBlocked::new()?;
     let run = Box::new(|| {
         let guard = AbortOnUnwind;
-        release_caught();
+        reset_changed();
         blocked.lift();
         let code = child.take().map_or(111, |child| child());
         std::mem::forget(guard);
@@ -83,7 +84,7 @@ pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Er
     let blocked = AllBlocked::new()?;
     let run = Box::new(|| {
         let guard = AbortOnUnwind;
-        release_caught();
+        reset_changed();
         blocked.lift();
         let code = match (unshare_descriptors(below), child.take()) {
             (Ok(()), Some(child)) => child(),

@@ -13,6 +13,7 @@ pub mod launch;
 pub mod output;
 pub mod poll;
 pub mod process;
+pub mod record_lock;
 pub mod rlimit;
 mod signal_mask;
 pub mod signals;

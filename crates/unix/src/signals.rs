@@ -41,7 +41,7 @@ impl SignalPipe {
             .filter(|&signal| is_ignored(signal))
             .collect();
         for &signal in signals {
-            CAUGHT.fetch_or(1 << signal as c_int, Ordering::Relaxed);
+            CHANGED.fetch_or(1 << signal as c_int, Ordering::Relaxed);
             let writer = writer.try_clone().map_err(|error| crate::errno(&error))?;
             signal_hook::low_level::pipe::register(signal as c_int, writer)
                 .map_err(|error| crate::errno(&error))?;
@@ -86,14 +86,25 @@ impl AsFd for SignalPipe {
     }
 }
 
-/// The signals of all pipes, one bit each. Their numbers are below 32.
-static CAUGHT: AtomicU32 = AtomicU32::new(0);
+/// The signals of all pipes and those of [`ignore`], one bit each. Their numbers
+/// are below 32.
+static CHANGED: AtomicU32 = AtomicU32::new(0);
 
-/// In a new process: resets the signals of all pipes to their default action.
-pub(crate) fn release_caught() {
-    let caught = CAUGHT.load(Ordering::Relaxed);
-    let is_caught = |signal: &Signal| caught & (1 << *signal as c_int) != 0;
-    Signal::iterator().filter(is_caught).for_each(set_default);
+/// In a new process: resets the signals of all pipes and those of [`ignore`] to
+/// their default action.
+pub(crate) fn reset_changed() {
+    let changed = CHANGED.load(Ordering::Relaxed);
+    let is_changed = |signal: &Signal| changed & (1 << *signal as c_int) != 0;
+    Signal::iterator().filter(is_changed).for_each(set_default);
+}
+
+/// Ignores a signal in this process alone. Its children get the inherited action.
+pub fn ignore(signal: Signal) {
+    if !is_ignored(signal) {
+        CHANGED.fetch_or(1 << signal as c_int, Ordering::Relaxed);
+        // SAFETY: SIG_IGN runs no handler.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
+    }
 }
 
 /// Whether the process ignores a signal.

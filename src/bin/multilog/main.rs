@@ -12,17 +12,17 @@ use daemontools_core::label::Label;
 use logging::directory::Context;
 use logging::lines::Lines;
 use logging::multilog::Pipeline;
-use logging::multilog::Script;
+use logging::multilog::{Script, SharedOutput};
 use logging::policy::LogPolicy;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::read;
-use unix::signals::{BlockedSignals, Wakeup};
-use unix::stdio::STDIN;
+use unix::signals::{BlockedSignals, Wakeup, ignore};
+use unix::stdio::{STDIN, STDOUT};
 use unix::{file, start};
 
-use messages::{error_message, report, script_failure};
+use messages::{WRITE_OUTPUT, error_message, report, script_failure};
 
 pub(crate) static MULTILOG: Program = Program {
     name: "multilog",
@@ -36,18 +36,25 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // As in 0.76, messages of errors without an errno show the last one.
     Errno::clear();
     umask(Mode::from_bits_truncate(0o022));
+    let script = Script::parse(arguments.get(1..).unwrap_or_default());
+    let prints = script.as_ref().is_ok_and(Script::prints);
+    let output = prints.then(|| {
+        // After EPIPE, the log directories go on.
+        ignore(Signal::SIGPIPE);
+        SharedOutput::new(STDOUT, report)
+    });
     let origin = file::open_read(c".")
         .map_err(|error| MULTILOG.fatal("unable to switch to current directory", error))?;
     let signals = BlockedSignals::block(LogPolicy::Multilog.signals())
         .map_err(|error| MULTILOG.fatal("unable to hold signals", error))?;
-    let script = Script::parse(arguments.get(1..).unwrap_or_default()).map_err(script_failure)?;
+    let script = script.map_err(script_failure)?;
     let environment = start::environment();
     let ctx = Context {
         origin: origin.as_fd(),
         environment: &environment,
         report,
     };
-    let mut pipeline = Pipeline::open(&script, ctx)
+    let mut pipeline = Pipeline::open(&script, ctx, output)
         .map_err(|error| MULTILOG.fatal_msg(error_message(&error, "")))?;
     let mut lines = Lines::new(script.stamped);
 
@@ -55,7 +62,10 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // leaves the rest of the input to the next multilog.
     let mut ending = false;
     while !(ending && lines.is_at_line_start()) {
-        match signals.before_reading(STDIN, pipeline.rotate_expired()) {
+        if let Some(error) = pipeline.output_error() {
+            return Err(MULTILOG.fatal(WRITE_OUTPUT, error));
+        }
+        match signals.before_reading(STDIN, pipeline.handle_expired()) {
             Wakeup::Signal(Signal::SIGALRM) => pipeline.rotate(),
             Wakeup::Signal(_) => ending = true,
             Wakeup::Timeout => {}
@@ -76,5 +86,8 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         pipeline.process(&last);
     }
     pipeline.finish();
-    Ok(Exit::Success)
+    match pipeline.output_error() {
+        Some(error) => Err(MULTILOG.fatal(WRITE_OUTPUT, error)),
+        None => Ok(Exit::Success),
+    }
 }

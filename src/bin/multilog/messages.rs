@@ -14,6 +14,9 @@ use super::MULTILOG;
 /// The time between retries of a failed step.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// The step that failed when the word `1` cannot print.
+pub(crate) const WRITE_OUTPUT: &str = "unable to write to standard output";
+
 /// The error message for an invalid script.
 pub(crate) fn script_failure(error: ScriptError<'_>) -> Failure {
     let message = match error {
@@ -31,6 +34,7 @@ pub(crate) fn script_failure(error: ScriptError<'_>) -> Failure {
                 value
             ]
         }
+        ScriptError::Prefix => text!["p takes a prefix without newlines"],
     };
     Failure {
         exit: Exit::Permanent,
@@ -49,7 +53,8 @@ pub(crate) fn report(event: &LogReport<'_>) {
             MULTILOG.warn_msg(error_message(error, ", pausing"));
             std::thread::sleep(PAUSE);
         }
-        OnError::Continue | OnError::Exit => {
+        OnError::Continue => MULTILOG.warn_msg(error_message(error, "")),
+        OnError::Exit => {
             write_stderr(&MULTILOG.fatal_msg(error_message(error, "")).message);
         }
     }
@@ -96,6 +101,8 @@ pub(crate) fn error_message(error: &StepError<'_>, then: &str) -> Vec<u8> {
         LogStep::CreateStatus => text!["unable to create ", path],
         LogStep::RewindStatus => text!["unable to move to beginning of ", path],
         LogStep::WriteStatus => text!["unable to write ", path],
+        LogStep::Print => text![WRITE_OUTPUT],
+        LogStep::LockOutput => text!["unable to lock ", path, " against other loggers"],
     };
     let reason = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
     text![message, then, reason]

@@ -129,10 +129,12 @@ fn error_message(error: &StepError<'_>) -> Vec<u8> {
         LogStep::Run(_, ProcessorPart::NewState) => of_dir("unable to open newstate for processor"),
         LogStep::Wait => of_dir("error waiting for processor"),
         LogStep::Crash | LogStep::Failure => of_dir("processor failed, restart"),
-        // svlogd has no status files.
-        LogStep::CreateStatus | LogStep::RewindStatus | LogStep::WriteStatus => {
-            of_dir("unable to write")
-        }
+        // svlogd has no status files, and prints no lines.
+        LogStep::CreateStatus
+        | LogStep::RewindStatus
+        | LogStep::WriteStatus
+        | LogStep::Print
+        | LogStep::LockOutput => of_dir("unable to write"),
     };
     let reason = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));
     text![message, reason]

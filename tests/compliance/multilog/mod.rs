@@ -6,6 +6,7 @@ mod extended;
 mod failures;
 mod interop;
 mod lines;
+mod print;
 mod processor;
 mod script;
 mod signals;

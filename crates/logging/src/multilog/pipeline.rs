@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use cli::text;
 use cli::text::write_stderr;
+use nix::errno::Errno;
 
 use crate::batch::{Batch, ReadEmulation};
 use crate::directory::{Context, LockedLogDir, LogDir};
 use crate::event::StepError;
 use crate::multilog::pattern::StarPattern;
+use crate::multilog::prefix::{Prefix, PrefixedLines};
+use crate::multilog::print::{PrintedLines, SharedOutput};
 use crate::multilog::script::{Script, ScriptAction};
 use crate::multilog::status_file::StatusFile;
 use crate::policy::LogPolicy;
+use crate::tai64::stamp::STAMP;
 use crate::text_buffer::TextBuffer;
 
 /// The maximum number of bytes of a line in an alert.
@@ -24,6 +28,10 @@ pub struct Pipeline<'a> {
     stages: Vec<Stage<'a>>,
     /// Whether a stage depends on single lines.
     by_line: bool,
+    /// Standard output, if a stage prints to it.
+    output: Option<SharedOutput>,
+    /// Whether there is no other destination.
+    only_prints: bool,
 }
 
 /// As [`ScriptAction`], with open files.
@@ -31,12 +39,15 @@ pub struct Pipeline<'a> {
 enum Stage<'a> {
     Deselect(StarPattern<'a>),
     Select(StarPattern<'a>),
-    Alert,
-    Status(StatusFile<'a>),
-    /// Appends every line.
+    Alert(Prefix<'a>),
+    Status(StatusFile<'a>, Prefix<'a>),
+    /// Appends every line, without a prefix.
     AppendAll(LogDir<'a>),
-    /// Appends the selected lines.
+    /// Appends the selected lines, without a prefix.
     AppendSelected(LogDir<'a>, Selection),
+    /// Appends the selected lines, with a prefix.
+    AppendPrefixed(LogDir<'a>, PrefixedLines<'a>),
+    Print(PrintedLines<'a>),
 }
 
 /// The lines of a batch that are selected for one log directory.
@@ -55,20 +66,26 @@ struct Selection {
 
 impl<'a> Pipeline<'a> {
     /// Opens the files of a script, relative to the starting directory: first
-    /// all status files, then all log directories.
+    /// all status files, then all log directories. The action `1` needs `output`.
     ///
     /// # Errors
     /// The step that failed.
-    pub fn open(script: &Script<'a>, ctx: Context<'a>) -> Result<Self, StepError<'a>> {
+    pub fn open(
+        script: &Script<'a>,
+        ctx: Context<'a>,
+        output: Option<SharedOutput>,
+    ) -> Result<Self, StepError<'a>> {
         let mut statuses = Vec::new();
         for action in &script.actions {
             if let ScriptAction::Status(name) = action {
-                statuses.push(Stage::Status(StatusFile::open(
-                    name, ctx.origin, ctx.report,
-                )?));
+                statuses.push(StatusFile::open(name, ctx.origin, ctx.report)?);
             }
         }
         let mut statuses = statuses.into_iter();
+        let mut prefix = Prefix {
+            stamp: if script.stamped { STAMP } else { 0 },
+            text: b"",
+        };
         let mut stages = Vec::new();
         let mut all = true;
         for action in &script.actions {
@@ -78,12 +95,24 @@ impl<'a> Pipeline<'a> {
                     Some(Stage::Deselect(pattern.clone()))
                 }
                 ScriptAction::Select(pattern) => Some(Stage::Select(pattern.clone())),
-                ScriptAction::Alert => Some(Stage::Alert),
-                ScriptAction::Status(_) => statuses.next(),
+                ScriptAction::Alert => Some(Stage::Alert(prefix)),
+                ScriptAction::Status(_) => {
+                    statuses.next().map(|status| Stage::Status(status, prefix))
+                }
+                ScriptAction::Prefix(text) => {
+                    prefix.text = text;
+                    None
+                }
+                ScriptAction::Print => {
+                    let lines = PrefixedLines::new(prefix);
+                    Some(Stage::Print(PrintedLines::new(lines, stages.len())))
+                }
                 ScriptAction::Append(name, config) => {
                     let directory = LockedLogDir::enter(LogPolicy::Multilog, name, ctx)?
                         .open(config.clone())?;
-                    Some(if all {
+                    Some(if !prefix.text.is_empty() {
+                        Stage::AppendPrefixed(directory, PrefixedLines::new(prefix))
+                    } else if all {
                         Stage::AppendAll(directory)
                     } else {
                         Stage::AppendSelected(directory, Selection::default())
@@ -92,10 +121,23 @@ impl<'a> Pipeline<'a> {
             });
         }
         let by_line = stages.iter().any(|stage| match stage {
-            Stage::Alert | Stage::Status(_) | Stage::AppendSelected(..) => true,
+            Stage::Alert(_)
+            | Stage::Status(..)
+            | Stage::AppendSelected(..)
+            | Stage::AppendPrefixed(..)
+            | Stage::Print(_) => true,
             Stage::Deselect(_) | Stage::Select(_) | Stage::AppendAll(_) => false,
         });
-        Ok(Pipeline { stages, by_line })
+        let only_prints = script.only_prints();
+        if let Some(output) = output.as_ref().filter(|_| !only_prints) {
+            output.report_closed();
+        }
+        Ok(Pipeline {
+            stages,
+            by_line,
+            output,
+            only_prints,
+        })
     }
 
     /// Passes a batch through all stages.
@@ -109,9 +151,41 @@ impl<'a> Pipeline<'a> {
                 Stage::AppendSelected(directory, selection) => {
                     directory.append(&selection.batch(batch));
                 }
-                Stage::Deselect(_) | Stage::Select(_) | Stage::Alert | Stage::Status(_) => {}
+                Stage::AppendPrefixed(directory, lines) => directory.append(&lines.batch()),
+                Stage::Deselect(_)
+                | Stage::Select(_)
+                | Stage::Alert(_)
+                | Stage::Status(..)
+                | Stage::Print(_) => {}
             }
         }
+        if self.output.is_some() {
+            self.print();
+        }
+    }
+
+    /// Prints lines to standard output. A blocked output delays no log directory,
+    /// which already has the lines.
+    #[cold]
+    fn print(&mut self) {
+        let Some(output) = &mut self.output else {
+            return;
+        };
+        let printed = self.stages.iter_mut().filter_map(|stage| match stage {
+            Stage::Print(lines) => Some(lines),
+            _ => None,
+        });
+        if output.print(printed) && !self.only_prints {
+            output.report_closed();
+        }
+    }
+
+    /// The error that closed standard output, if the script has no other
+    /// destination.
+    #[must_use]
+    pub fn output_error(&self) -> Option<Errno> {
+        let output = self.output.as_ref().filter(|_| self.only_prints);
+        output.and_then(SharedOutput::closed)
     }
 
     /// Closes each `current` that is not empty.
@@ -119,11 +193,15 @@ impl<'a> Pipeline<'a> {
         self.directories().for_each(LogDir::rotate);
     }
 
-    /// Closes each `current` that exceeds its age limit. Returns the time until
-    /// the next one does.
-    pub fn rotate_expired(&mut self) -> Option<Duration> {
+    /// Closes each `current` that exceeds its age limit, and divides a stalled line
+    /// on standard output. Returns the time until the next one does.
+    pub fn handle_expired(&mut self) -> Option<Duration> {
         let remaining = self.directories().filter_map(LogDir::rotate_if_expired);
-        remaining.min()
+        let remaining = remaining.min();
+        match &mut self.output {
+            None => remaining,
+            Some(output) => remaining.into_iter().chain(output.divide_stalled()).min(),
+        }
     }
 
     /// Finishes all log directories.
@@ -132,15 +210,30 @@ impl<'a> Pipeline<'a> {
     }
 
     fn select(&mut self, batch: &Batch<'_>) {
-        self.selections()
-            .for_each(|selection| selection.start(batch));
+        for stage in &mut self.stages {
+            match stage {
+                Stage::AppendSelected(_, selection) => selection.start(batch),
+                Stage::AppendPrefixed(_, lines) | Stage::Print(PrintedLines { lines, .. }) => {
+                    lines.start(batch);
+                }
+                _ => {}
+            }
+        }
         for fragment in batch.fragments() {
             if !fragment.continues {
                 self.filter(fragment.head(), batch.text, fragment.start);
             }
         }
-        self.selections()
-            .for_each(|selection| selection.copy_until(batch.text, batch.text.len()));
+        let (text, end) = (batch.text, batch.text.len());
+        for stage in &mut self.stages {
+            match stage {
+                Stage::AppendSelected(_, selection) => selection.copy_until(text, end),
+                Stage::AppendPrefixed(_, lines) | Stage::Print(PrintedLines { lines, .. }) => {
+                    lines.copy_until(text, end);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Passes the head of the line at offset `start` of `text` through all
@@ -151,15 +244,18 @@ impl<'a> Pipeline<'a> {
             match stage {
                 Stage::Deselect(pattern) if selected => selected = !pattern.matches(head),
                 Stage::Select(pattern) if !selected => selected = pattern.matches(head),
-                Stage::Alert if selected => alert(head),
-                Stage::Status(status) if selected => status.set(head),
+                Stage::Alert(prefix) if selected => alert(&prefix.insert(head)),
+                Stage::Status(status, prefix) if selected => status.set(&prefix.insert(head)),
                 Stage::AppendSelected(_, selection) => {
                     selection.set_selected(selected, text, start);
                 }
+                Stage::AppendPrefixed(_, lines) | Stage::Print(PrintedLines { lines, .. }) => {
+                    lines.start_line(selected, text, start);
+                }
                 Stage::Deselect(_)
                 | Stage::Select(_)
-                | Stage::Alert
-                | Stage::Status(_)
+                | Stage::Alert(_)
+                | Stage::Status(..)
                 | Stage::AppendAll(_) => {}
             }
         }
@@ -167,15 +263,14 @@ impl<'a> Pipeline<'a> {
 
     fn directories(&mut self) -> impl Iterator<Item = &mut LogDir<'a>> {
         self.stages.iter_mut().filter_map(|stage| match stage {
-            Stage::AppendAll(directory) | Stage::AppendSelected(directory, _) => Some(directory),
-            Stage::Deselect(_) | Stage::Select(_) | Stage::Alert | Stage::Status(_) => None,
-        })
-    }
-
-    fn selections(&mut self) -> impl Iterator<Item = &mut Selection> {
-        self.stages.iter_mut().filter_map(|stage| match stage {
-            Stage::AppendSelected(_, selection) => Some(selection),
-            _ => None,
+            Stage::AppendAll(directory)
+            | Stage::AppendSelected(directory, _)
+            | Stage::AppendPrefixed(directory, _) => Some(directory),
+            Stage::Deselect(_)
+            | Stage::Select(_)
+            | Stage::Alert(_)
+            | Stage::Status(..)
+            | Stage::Print(_) => None,
         })
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 use daemontools_core::number::{parse_decimal, scan_decimal};
+use memchr::memchr;
 
 use crate::multilog::pattern::StarPattern;
 use crate::names::Suffix;
@@ -29,6 +30,10 @@ pub enum ScriptAction<'a> {
     Alert,
     /// `=FILE`: store the latest selected line in a file.
     Status(&'a CStr),
+    /// `pPREFIX`: put a prefix before each line of the following actions.
+    Prefix(&'a [u8]),
+    /// `1`: print a selected line to standard output.
+    Print,
     /// `.DIR` or `/DIR`: append selected lines to a log directory.
     Append(&'a CStr, LogDirConfig),
 }
@@ -43,6 +48,8 @@ pub enum ScriptError<'a> {
     Bytes(&'a [u8], u64),
     /// `w` without a valid suffix: see [`Suffix::processed`].
     Suffix(&'a [u8]),
+    /// `p` with a newline, which would divide each line.
+    Prefix,
 }
 
 /// The maximum of `R`, in seconds.
@@ -75,6 +82,8 @@ impl<'a> Script<'a> {
                 b'+' => actions.push(ScriptAction::Select(StarPattern::new(rest.to_bytes()))),
                 b'e' => actions.push(ScriptAction::Alert),
                 b'=' => actions.push(ScriptAction::Status(rest)),
+                b'p' => actions.push(ScriptAction::Prefix(parse_prefix(rest.to_bytes())?)),
+                b'1' if rest.is_empty() => actions.push(ScriptAction::Print),
                 b'.' | b'/' => {
                     let bytes = bytes.map_or(Ok(None), |bytes| parse_limit(bytes, config.size))?;
                     let config = config.clone();
@@ -99,6 +108,33 @@ impl<'a> Script<'a> {
                 .is_some_and(|word| word.to_bytes().starts_with(b"t")),
             actions,
         })
+    }
+
+    /// Whether lines are printed to standard output.
+    #[must_use]
+    pub fn prints(&self) -> bool {
+        self.actions.contains(&ScriptAction::Print)
+    }
+
+    /// Whether the script has no destination for lines but standard output.
+    #[must_use]
+    pub fn only_prints(&self) -> bool {
+        self.prints()
+            && self.actions.iter().all(|action| match action {
+                ScriptAction::Deselect(_)
+                | ScriptAction::Select(_)
+                | ScriptAction::Prefix(_)
+                | ScriptAction::Print => true,
+                ScriptAction::Alert | ScriptAction::Status(_) | ScriptAction::Append(..) => false,
+            })
+    }
+}
+
+/// The prefix in an argument `p`.
+fn parse_prefix(prefix: &[u8]) -> Result<&[u8], ScriptError<'_>> {
+    match memchr(b'\n', prefix) {
+        None => Ok(prefix),
+        Some(_) => Err(ScriptError::Prefix),
     }
 }
 
@@ -188,8 +224,28 @@ mod tests {
     }
 
     #[test]
+    fn prefix_and_standard_output_are_actions() {
+        let script = Script::parse(&[c"pweb: ", c"1", c"p", c"./m"]).unwrap();
+        assert_eq!(
+            script.actions,
+            [
+                ScriptAction::Prefix(b"web: "),
+                ScriptAction::Print,
+                ScriptAction::Prefix(b""),
+                ScriptAction::Append(c"./m", LogPolicy::Multilog.default_config()),
+            ]
+        );
+        assert!(script.prints() && !script.only_prints());
+        assert_eq!(Script::parse(&[c"1", c"pa\n"]), Err(ScriptError::Prefix));
+        let script = Script::parse(&[c"t", c"px", c"1", c"-a*"]).unwrap();
+        assert!(script.only_prints());
+        assert!(!Script::parse(&[c"-a*"]).unwrap().only_prints());
+    }
+
+    #[test]
     fn unknown_arguments_are_ignored() {
-        let script = Script::parse(&[c"", c"x", c"main", c"7", c"r5", c"W"]);
+        let words = [c"", c"x", c"main", c"7", c"r5", c"W", c"10", c"1x"];
+        let script = Script::parse(&words);
         assert_eq!(script.unwrap().actions, []);
     }
 

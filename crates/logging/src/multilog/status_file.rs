@@ -39,11 +39,11 @@ impl<'a> StatusFile<'a> {
         Ok(StatusFile { reporter, file })
     }
 
-    /// Overwrites the first 1001 bytes of the file with the head of a line and
-    /// newlines. As in 0.76, later bytes stay.
-    pub fn set(&self, head: &[u8]) {
+    /// Overwrites the first 1001 bytes of the file with the first 1000 bytes of a
+    /// line and newlines. As in 0.76, later bytes stay.
+    pub fn set(&self, line: &[u8]) {
         let mut record = [b'\n'; RECORD];
-        for (to, &from) in record.iter_mut().zip(head) {
+        for (to, &from) in record.iter_mut().zip(line.iter().take(HEAD)) {
             *to = from;
         }
         while let Err((step, error)) = self.overwrite(&record) {

@@ -1,0 +1,317 @@
+//! The word `1`: whole lines on a standard output that other loggers share.
+//!
+//! Each write up to [`ATOMIC`] bytes is one write(2), which no other writer to a
+//! pipe divides. Longer lines need several. All loggers therefore write under one
+//! lock. A logger waits for a full pipe or a stopped terminal without the lock,
+//! unless it is within a line of more than [`ATOMIC`] bytes.
+//!
+//! A line is held until its end. A line of more than [`MAX_HELD`] bytes would need
+//! memory without limit. Such a line is written while it is read, under the lock.
+//! Its input may stall, and the other loggers must not: after [`STALL`], the line
+//! is divided in two.
+
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::time::{Duration, Instant};
+
+use memchr::memrchr;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{isatty, write};
+use unix::{file, record_lock};
+
+use crate::batch::split_line;
+use crate::event::{LogReporter, LogStep, ReportFn};
+use crate::multilog::prefix::PrefixedLines;
+
+/// The maximum size of an undivided write to a pipe, in bytes: `PIPE_BUF`.
+const ATOMIC: usize = 4096;
+
+/// The maximum length of a held line, in bytes.
+const MAX_HELD: usize = 1024 * 1024;
+
+/// The maximum time for the next [`ATOMIC`] bytes of a line that other loggers
+/// wait for.
+const STALL: Duration = Duration::from_secs(5);
+
+/// A standard output that several loggers share.
+#[derive(Debug)]
+pub struct SharedOutput {
+    descriptor: BorrowedFd<'static>,
+    reporter: LogReporter<'static>,
+    /// Whether the loggers exclude each other.
+    locks: bool,
+    /// The error after which nothing is written.
+    closed: Option<Errno>,
+    /// The line that is written while it is read.
+    stream: Option<LineStream>,
+}
+
+/// A line that is written while it is read. The process has the lock.
+#[derive(Debug)]
+struct LineStream {
+    /// The number of the word `1`.
+    word: usize,
+    deadline: Instant,
+    /// The number of bytes since the deadline was set.
+    progress: usize,
+}
+
+/// The lines of one word `1`.
+#[derive(Debug)]
+pub(crate) struct PrintedLines<'a> {
+    pub(crate) lines: PrefixedLines<'a>,
+    /// The number of the word `1` in the script.
+    word: usize,
+    /// The start of an unfinished line.
+    held: Vec<u8>,
+    /// Whether the start of the unfinished line is written.
+    is_streamed: bool,
+}
+
+impl SharedOutput {
+    /// Examines a descriptor. The caller has opened no file, which could get the
+    /// number of a closed descriptor.
+    #[must_use]
+    pub fn new(descriptor: BorrowedFd<'static>, report: ReportFn) -> Self {
+        let closed = match fcntl(descriptor, FcntlArg::F_GETFL).map(OFlag::from_bits_retain) {
+            Ok(flags) if flags & OFlag::O_ACCMODE == OFlag::O_RDONLY => Some(Errno::EBADF),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        // Any process of the system could keep a lock on /dev/null.
+        let is_device = file::descriptor_status(descriptor)
+            .is_ok_and(|status| status.file_type().is_char_device());
+        SharedOutput {
+            descriptor,
+            reporter: LogReporter {
+                path: c"standard output",
+                report,
+            },
+            locks: !is_device || isatty(descriptor) == Ok(true),
+            closed,
+            stream: None,
+        }
+    }
+
+    /// The error after which nothing is written.
+    pub(crate) fn closed(&self) -> Option<Errno> {
+        self.closed
+    }
+
+    /// Divides a line whose input has stalled. Returns the time until that; None if
+    /// no line is written while it is read.
+    pub(crate) fn divide_stalled(&mut self) -> Option<Duration> {
+        let remaining = self
+            .stream
+            .as_ref()?
+            .deadline
+            .saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            self.divide_line();
+            return None;
+        }
+        Some(remaining)
+    }
+
+    /// Ends the written part of an unfinished line, if there is one.
+    fn divide_line(&mut self) {
+        if self.stream.take().is_some() {
+            self.write(b"\n");
+            self.unlock();
+        }
+    }
+
+    /// Writes whole lines.
+    fn put_lines(&mut self, lines: &[u8]) {
+        if !lines.is_empty() {
+            self.divide_line();
+        }
+        let mut rest = lines;
+        while !rest.is_empty() && self.closed.is_none() {
+            let (chunk, later) = split_chunk(rest);
+            self.lock_for(chunk.len());
+            self.write(chunk);
+            self.unlock();
+            rest = later;
+        }
+    }
+
+    /// Starts a line of which the rest is not read yet.
+    fn start_stream(&mut self, word: usize, start: &[u8]) {
+        self.divide_line();
+        self.lock_for(start.len());
+        self.write(start);
+        self.stream = Some(LineStream {
+            word,
+            deadline: Instant::now() + STALL,
+            progress: 0,
+        });
+    }
+
+    /// Whether the line of this word is written while it is read.
+    fn is_streaming(&self, word: usize) -> bool {
+        self.stream
+            .as_ref()
+            .is_some_and(|stream| stream.word == word)
+    }
+
+    /// Writes the next part of the line, perhaps its end.
+    fn continue_stream(&mut self, part: &[u8]) {
+        self.write(part);
+        if part.ends_with(b"\n") {
+            self.stream = None;
+            self.unlock();
+        } else if let Some(stream) = &mut self.stream {
+            stream.progress += part.len();
+            if stream.progress >= ATOMIC {
+                stream.deadline = Instant::now() + STALL;
+                stream.progress = 0;
+            }
+        }
+    }
+
+    /// Locks the output for a write of `length` bytes. A write that no other writer
+    /// divides does not block under the lock.
+    fn lock_for(&mut self, length: usize) {
+        self.lock();
+        while length <= ATOMIC && !self.can_write(PollTimeout::ZERO) {
+            self.unlock();
+            self.can_write(PollTimeout::NONE);
+            self.lock();
+        }
+    }
+
+    fn lock(&mut self) {
+        if !self.locks {
+            return;
+        }
+        match record_lock::lock(self.descriptor) {
+            Ok(()) => {}
+            Err(error) => {
+                self.locks = false;
+                self.reporter.warn(LogStep::LockOutput, error);
+            }
+        }
+    }
+
+    fn unlock(&self) {
+        if self.locks {
+            let _ = record_lock::unlock(self.descriptor);
+        }
+    }
+
+    /// Whether a write does not block, or fails.
+    fn can_write(&self, timeout: PollTimeout) -> bool {
+        let mut output = [PollFd::new(self.descriptor, PollFlags::POLLOUT)];
+        match poll(&mut output, timeout) {
+            Ok(ready) => ready > 0,
+            Err(Errno::EINTR) => false,
+            // The write reports the cause.
+            Err(_) => true,
+        }
+    }
+
+    /// Writes all of `bytes`. Retries until a full disk has space.
+    fn write(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && self.closed.is_none() {
+            match write(self.descriptor, bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => {
+                    self.can_write(PollTimeout::NONE);
+                }
+                Err(
+                    error @ (Errno::ENOSPC
+                    | Errno::EDQUOT
+                    | Errno::EFBIG
+                    | Errno::ENOMEM
+                    | Errno::ENOBUFS),
+                ) => self.reporter.pause(LogStep::Print, error),
+                Err(error) => self.closed = Some(error),
+            }
+        }
+    }
+
+    /// Prints the lines of all words `1`. Returns whether the output got closed.
+    pub(crate) fn print<'l, 'a: 'l>(
+        &mut self,
+        all: impl Iterator<Item = &'l mut PrintedLines<'a>>,
+    ) -> bool {
+        if self.closed.is_some() {
+            return false;
+        }
+        for lines in all {
+            lines.print(self);
+        }
+        if self.closed.is_some() {
+            self.divide_line();
+        }
+        self.closed.is_some()
+    }
+
+    /// Warns that the output is closed.
+    pub(crate) fn report_closed(&self) {
+        if let Some(error) = self.closed {
+            self.reporter.warn(LogStep::Print, error);
+        }
+    }
+}
+
+/// Splits off lines for one write up to [`ATOMIC`] bytes, or one longer line.
+fn split_chunk(lines: &[u8]) -> (&[u8], &[u8]) {
+    let start = lines.get(..ATOMIC).unwrap_or(lines);
+    match memrchr(b'\n', start) {
+        Some(newline) => lines.split_at_checked(newline + 1).unwrap_or((lines, b"")),
+        None => split_line(lines),
+    }
+}
+
+impl<'a> PrintedLines<'a> {
+    pub(crate) fn new(lines: PrefixedLines<'a>, word: usize) -> Self {
+        PrintedLines {
+            lines,
+            word,
+            held: Vec::new(),
+            is_streamed: false,
+        }
+    }
+
+    /// Writes the lines of the batch that are finished.
+    fn print(&mut self, output: &mut SharedOutput) {
+        let mut rest = self.lines.text();
+        if rest.is_empty() {
+            return;
+        }
+        if self.is_streamed && output.is_streaming(self.word) {
+            let (part, later) = split_line(rest);
+            output.continue_stream(part);
+            self.is_streamed = !part.ends_with(b"\n");
+            rest = later;
+        } else if self.is_streamed {
+            // The line was divided. The rest becomes a line, unless it is empty.
+            self.is_streamed = false;
+            match rest.strip_prefix(b"\n") {
+                Some(later) => rest = later,
+                None => self.held.extend_from_slice(self.lines.prefix.text),
+            }
+        }
+        let end = memrchr(b'\n', rest).map_or(0, |newline| newline + 1);
+        let (mut whole, start) = rest.split_at_checked(end).unwrap_or_default();
+        if !whole.is_empty() && !self.held.is_empty() {
+            let (line_end, later) = split_line(whole);
+            self.held.extend_from_slice(line_end);
+            output.put_lines(&self.held);
+            self.held.clear();
+            whole = later;
+        }
+        output.put_lines(whole);
+        self.held.extend_from_slice(start);
+        if self.held.len() > MAX_HELD {
+            output.start_stream(self.word, &self.held);
+            self.held.clear();
+            self.is_streamed = true;
+        }
+    }
+}
