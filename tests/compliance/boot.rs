@@ -10,7 +10,10 @@ compliance!(
     process_one_ends_all_services_at_term,
 );
 
-ours!(process_one_reports_bad_stop_timeouts);
+ours!(
+    process_one_reports_bad_stop_timeouts,
+    process_one_continues_logger_before_its_service_stops,
+);
 
 /// The command by which the systemd unit stops the services in `scan`.
 fn stop() -> String {
@@ -194,6 +197,39 @@ fn process_one_reports_bad_stop_timeouts(sandbox: &Sandbox) {
                     4294967295: ignored\n\
                     svscan: warning: unable to read a/log/timeout-kill: is a directory\n";
     unshare.wait().is(0, "", warnings);
+}
+
+/// Ends at SIGTERM after more lines than a pipe holds.
+pub(super) const TALKATIVE: &str = "#!/bin/sh
+trap 'seq 30000; exit' TERM
+echo first
+while :; do sleep 0.1; done
+";
+
+fn process_one_continues_logger_before_its_service_stops(sandbox: &Sandbox) {
+    for option in ["", "-e"] {
+        sandbox.script("scan/a/run", TALKATIVE);
+        sandbox.script(
+            "scan/a/log/run",
+            "#!/bin/sh\nexec multilog s1000000 ./main\n",
+        );
+        sandbox.write("scan/a/timeout-kill", "0");
+        let Some(unshare) = process_one(sandbox, option) else {
+            return;
+        };
+        let current = "scan/a/log/main/current";
+        sandbox.wait_until("it speaks", || {
+            sandbox.exists(current) && sandbox.read(current) == b"first\n"
+        });
+        sandbox.sh("svc -p scan/a/log").succeeds();
+        sandbox.wait_until("the logger is paused", || {
+            sandbox.read("scan/a/log/supervise/status")[16] == 1
+        });
+        signal_inside(sandbox, &unshare, "TERM");
+        unshare.wait().succeeds();
+        assert!(sandbox.read(current).ends_with(b"\n30000\n"), "{option}");
+        sandbox.sh("rm -r scan").succeeds();
+    }
 }
 
 /// Sends process 1 a signal from outside.

@@ -4,7 +4,7 @@
 use nix::sys::signal::Signal;
 use testkit::{Running, SLEEPER, Sandbox, Subject, compliance, ours, ours_on_theirs};
 
-use super::boot::{ORPHANS, signal_inside, start_as_process_one};
+use super::boot::{ORPHANS, TALKATIVE, signal_inside, start_as_process_one};
 
 compliance!(
     exit_codes_are_those_of_runit,
@@ -20,6 +20,7 @@ ours_on_theirs!(
     second_signal_kills_services,
     signals_of_finish_change_nothing,
     stopped_runsv_and_logger_continue,
+    paused_logger_does_not_block_its_service,
     removed_service_is_waited_for,
     runsv_of_another_parent_is_waited_for,
 );
@@ -240,6 +241,26 @@ fn stopped_runsv_and_logger_continue(sandbox: &Sandbox) {
     signal_inside(sandbox, &unshare, "TERM");
     unshare.wait().is(0, "", "");
     assert_eq!(sandbox.read(CURRENT), b"first\nlast words\n");
+}
+
+fn paused_logger_does_not_block_its_service(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", TALKATIVE);
+    sandbox.script(
+        "scan/a/log/run",
+        "#!/bin/sh\nexec multilog s1000000 ./main\n",
+    );
+    sandbox.write("scan/a/timeout-kill", "0");
+    let Some(unshare) = start(sandbox) else {
+        return;
+    };
+    wait_for_first_line(sandbox);
+    sandbox.sh("sv pause ./scan/a/log").exits(0);
+    sandbox.wait_until("the logger is paused", || {
+        sandbox.read("scan/a/log/supervise/status")[16] == 1
+    });
+    signal_inside(sandbox, &unshare, "TERM");
+    unshare.wait().is(0, "", "");
+    assert!(sandbox.read(CURRENT).ends_with(b"\n30000\n"));
 }
 
 fn removed_service_is_waited_for(sandbox: &Sandbox) {

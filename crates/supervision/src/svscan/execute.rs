@@ -170,11 +170,16 @@ impl ScanLoop<'_> {
             }
         };
         self.on_delivery(directory, delivery);
-        if role == Role::Logger {
+        let table = &mut self.scanner.table;
+        match role {
+            // A paused logger and a full pipe would block the service.
+            Role::Service if table.pid(directory, Role::Logger).is_some() => {
+                self.send_command(directory, Role::Logger, b"c");
+            }
+            Role::Service => {}
             // Only after the command: a logger that reaches the end of the pipe
             // earlier would be started again.
-            let table = &mut self.scanner.table;
-            table.change_pipe(directory, Pipe::close_write_end);
+            Role::Logger => table.change_pipe(directory, Pipe::close_write_end),
         }
     }
 
