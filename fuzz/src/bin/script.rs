@@ -37,6 +37,7 @@ fn naive_error<'a>(words: &[&'a CStr]) -> Option<ScriptError<'a>> {
             [b'R', age @ ..] if naive_decimal(age, 0..=0xffff_ffff).is_none() => {
                 return Some(ScriptError::Age(age));
             }
+            [b'p', prefix @ ..] if prefix.contains(&b'\n') => return Some(ScriptError::Prefix),
             [b'w', code @ ..] if !is_code(code) => return Some(ScriptError::Suffix(code)),
             [b'S', bytes @ ..] => {
                 if !is_limit(bytes, 4096) {
@@ -102,26 +103,32 @@ fuzz_target!(|bytes: &[u8]| {
             b'w' => code = rest,
             b'S' => bytes = Some(number).filter(|bytes| *bytes > 0),
             b'R' => age = Some(u128::from(number)).filter(|age| *age > 0),
-            b'-' | b'+' | b'e' | b'=' | b'.' | b'/' => match (letter, actions.next().unwrap()) {
-                (b'-', ScriptAction::Deselect(pattern)) | (b'+', ScriptAction::Select(pattern)) => {
-                    assert_eq!(*pattern, logging::multilog::StarPattern::new(rest));
+            b'1' if !rest.is_empty() => {}
+            b'-' | b'+' | b'e' | b'=' | b'p' | b'1' | b'.' | b'/' => {
+                match (letter, actions.next().unwrap()) {
+                    (b'-', ScriptAction::Deselect(pattern))
+                    | (b'+', ScriptAction::Select(pattern)) => {
+                        assert_eq!(*pattern, logging::multilog::StarPattern::new(rest));
+                    }
+                    (b'e', ScriptAction::Alert) => {}
+                    (b'=', ScriptAction::Status(name)) => assert_eq!(name.to_bytes(), rest),
+                    (b'p', ScriptAction::Prefix(prefix)) => assert_eq!(*prefix, rest),
+                    (b'1', ScriptAction::Print) => {}
+                    (_, ScriptAction::Append(name, terms)) => {
+                        assert_eq!(name.to_bytes(), word);
+                        assert_eq!(terms.size, size);
+                        assert_eq!(terms.files as u64, files);
+                        assert_eq!(terms.suffix, code);
+                        assert_eq!(terms.bytes, bytes);
+                        assert_eq!(
+                            terms.age.map(|age| age.as_millis()),
+                            age.map(|age| age * 1000)
+                        );
+                        assert_eq!(terms.processor.as_deref().map(CStr::to_bytes), processor);
+                    }
+                    (_, other) => panic!("{} is {other:?}", word.escape_ascii()),
                 }
-                (b'e', ScriptAction::Alert) => {}
-                (b'=', ScriptAction::Status(name)) => assert_eq!(name.to_bytes(), rest),
-                (_, ScriptAction::Append(name, terms)) => {
-                    assert_eq!(name.to_bytes(), word);
-                    assert_eq!(terms.size, size);
-                    assert_eq!(terms.files as u64, files);
-                    assert_eq!(terms.suffix, code);
-                    assert_eq!(terms.bytes, bytes);
-                    assert_eq!(
-                        terms.age.map(|age| age.as_millis()),
-                        age.map(|age| age * 1000)
-                    );
-                    assert_eq!(terms.processor.as_deref().map(CStr::to_bytes), processor);
-                }
-                (_, other) => panic!("{} is {other:?}", word.escape_ascii()),
-            },
+            }
             _ => {}
         }
     }
