@@ -66,6 +66,7 @@ fn parse_options(arguments: &[&'static CStr]) -> Conversion {
 /// of the input is dropped.
 fn tai64nlocal(Conversion { utc, style }: Conversion) -> Result<(), Errno> {
     let mut zone = LocalZone::new(start::variable(b"TZ"), start::variable(b"TZDIR"));
+    let whole_minutes = utc || zone.keeps_to_minutes();
     // A zone is read for the first label of a read: a read without labels
     // needs none.
     let zone_is_read = Cell::new(false);
@@ -79,7 +80,7 @@ fn tai64nlocal(Conversion { utc, style }: Conversion) -> Result<(), Errno> {
             TimeStyle::Rfc3339 => zone.civil_to_the_minute(seconds),
         }
     };
-    let mut localizer = Localizer::new(calendar, utc || zone_keeps_to_minutes(), style);
+    let mut localizer = Localizer::new(calendar, whole_minutes, style);
     let mut input = vec![0; INPUT];
     let mut output = TextBuffer::default();
     loop {
@@ -99,13 +100,4 @@ fn tai64nlocal(Conversion { utc, style }: Conversion) -> Result<(), Errno> {
         print(output.text())?;
         output.clear();
     }
-}
-
-/// Whether no change of the local offset is undone within a minute. Zone files
-/// of tzdata have none, nor have rules in TZ without seconds. A counterexample
-/// is `J60/2:00:00,J60/2:00:30`.
-fn zone_keeps_to_minutes() -> bool {
-    let zone = start::variable(b"TZ").unwrap_or_default();
-    let mut fields = zone.split(|&byte| byte == b':');
-    fields.nth(2).is_none()
 }

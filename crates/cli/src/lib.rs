@@ -1,8 +1,10 @@
 //! The command-line interface of 0.76: options, messages, errno texts and exit
-//! codes. Output never panics.
+//! codes; output for terminals and as JSON. Output never panics.
 
 pub mod diagnostics;
+pub mod display;
 pub mod errno;
+pub mod json;
 pub mod options;
 pub mod program;
 pub mod text;

@@ -8,6 +8,7 @@
 pub mod client;
 pub mod directory;
 mod extended;
+pub mod listing;
 mod machine;
 pub mod pipe;
 pub mod runsvdir;

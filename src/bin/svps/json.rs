@@ -1,7 +1,6 @@
 //! JSON output.
 
-use std::fmt::Write;
-
+use cli::json::member;
 use daemontools_core::label::Label;
 use daemontools_core::status::Want;
 
@@ -18,11 +17,8 @@ fn object(row: &Row, now: Label) -> String {
     } else {
         row.name.clone()
     };
-    let mut fields = vec![("name", string(&String::from_utf8_lossy(&name)))];
-    if std::str::from_utf8(&name).is_err() {
-        let digits: Vec<_> = name.iter().map(|byte| format!("{byte:02x}")).collect();
-        fields.push(("name_hex", string(&digits.concat())));
-    }
+    let mut object = b"{".to_vec();
+    member("name", &name, |part| object.extend_from_slice(part));
     let record = row.record();
     let status = record.map(|record| record.status);
     let want = status.map(|status| match status.want {
@@ -35,10 +31,10 @@ fn object(row: &Row, now: Label) -> String {
     let next_start = state.and_then(|state| state.next_start);
     let supervised = row.snapshot.map(|snapshot| snapshot.supervised);
     let private = row.memory.map(|memory| memory.private);
-    fields.extend([
+    let fields = [
         ("logger", row.logger.to_string()),
         ("supervised", or_null(supervised)),
-        ("state", string(row.state(now).0)),
+        ("state", format!("\"{}\"", row.state(now).0)),
         ("want", or_null(want)),
         ("pid", or_null(row.pid())),
         ("since", or_null(status.map(|status| status.since.unix()))),
@@ -56,32 +52,17 @@ fn object(row: &Row, now: Label) -> String {
             "rss_bytes",
             or_null(row.memory.map(|memory| memory.resident)),
         ),
-    ]);
-    let fields: Vec<_> = fields
-        .into_iter()
-        .map(|(key, value)| format!("\"{key}\":{value}"))
-        .collect();
-    format!("{{{}}}", fields.join(","))
+    ];
+    for (key, value) in fields {
+        object.extend_from_slice(format!(",\"{key}\":{value}").as_bytes());
+    }
+    object.push(b'}');
+    String::from_utf8(object).unwrap_or_default()
 }
 
 /// The value; `null` if unknown.
 fn or_null(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "null".to_owned(), |value| value.to_string())
-}
-
-/// A JSON string, with escapes for quotes, backslashes and control characters.
-fn string(text: &str) -> String {
-    let mut quoted = "\"".to_owned();
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            control if control.is_control() => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted + "\""
 }
 
 #[cfg(test)]

@@ -5,25 +5,21 @@
 mod json;
 mod row;
 mod services;
-mod shown;
 mod table;
 
 use std::ffi::CStr;
-use std::io::IsTerminal;
-use std::os::fd::BorrowedFd;
 
+use cli::display::{Charset, escape, has_colours};
 use cli::errno::errno_message;
 use cli::options::flag;
 use cli::text::print;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
 use supervision::supervise_dir::SuperviseDirRule;
-use unix::start;
 use unix::stdio::{STDERR, STDOUT, columns};
 
 use json::json;
 use services::{Services, read_services};
-use shown::{Charset, escape};
 use table::{Output, table};
 
 pub(crate) static SVPS: Program = Program {
@@ -46,7 +42,7 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         _ => return Err(SVPS.usage()),
     };
     let rule = SuperviseDirRule::from_environment(&SVPS)?;
-    let on_stderr = charset(STDERR);
+    let on_stderr = Charset::of_output(STDERR);
     let mut report = |file: &[u8], errno: Option<_>| {
         let cause = errno.map_or("bad format", errno_message);
         let file = escape(file, on_stderr);
@@ -67,29 +63,12 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         json(&rows, now)
     } else {
         let output = Output {
-            colours: colours(),
-            charset: charset(STDOUT),
+            colours: has_colours(STDOUT),
+            charset: Charset::of_output(STDOUT),
             width: columns(STDOUT),
         };
         table(&rows, now, output)
     };
     print(output.as_bytes()).map_err(|error| SVPS.fatal("unable to write output", error))?;
     Ok(Exit::Success)
-}
-
-/// The charset of a terminal. Other output is not for display, and has UTF-8.
-fn charset(output: BorrowedFd<'_>) -> Charset {
-    if !output.is_terminal() {
-        return Charset::Unicode;
-    }
-    let names = [&b"LC_ALL"[..], b"LC_CTYPE", b"LANG"];
-    Charset::of_locale(names.map(start::variable))
-}
-
-/// Whether the output has colours: on a terminal other than `dumb`, unless
-/// `NO_COLOR` is set.
-fn colours() -> bool {
-    STDOUT.is_terminal()
-        && start::variable(b"NO_COLOR").is_none_or(<[u8]>::is_empty)
-        && start::variable(b"TERM") != Some(b"dumb")
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use cli::display::{Charset, escape, shorten, width};
 use daemontools_core::label::Label;
 use nix::sys::signal::Signal;
 
 use super::row::{Row, Severity};
-use super::shown::{Charset, escape, shorten, width};
 
 /// The columns, and whether they are right-aligned. A narrow terminal drops the
 /// last ones.

@@ -16,7 +16,7 @@ use daemontools_core::label::Label;
 #[derive(Debug)]
 pub struct Localizer<C> {
     position: LinePosition,
-    clock: Clock<C>,
+    clock: LabelClock<C>,
 }
 
 /// The format of a date and time.
@@ -50,18 +50,13 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
     pub fn new(calendar: C, whole_minutes: bool, style: TimeStyle) -> Self {
         Localizer {
             position: LinePosition::Start,
-            clock: Clock {
-                calendar,
-                style,
-                whole_minutes,
-                minute: None,
-            },
+            clock: LabelClock::new(calendar, whole_minutes, style),
         }
     }
 
     /// Discards the results of the calendar, as the time zone may have changed.
     pub fn clear_cache(&mut self) {
-        self.clock.minute = None;
+        self.clock.clear_cache();
     }
 
     /// Appends `input` to `output` with its labels converted. A line may
@@ -136,9 +131,9 @@ impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
     }
 }
 
-/// A calendar with a cache of one minute.
+/// Converts labels to dates and times, with a cache of one minute.
 #[derive(Debug)]
-struct Clock<C> {
+pub struct LabelClock<C> {
     calendar: C,
     style: TimeStyle,
     whole_minutes: bool,
@@ -182,7 +177,35 @@ fn usual_block(text: &[u8], end: &[u8]) -> Option<[u8; HEAD_BLOCK]> {
     end.is_empty().then_some(block)
 }
 
-impl<C: FnMut(i64) -> Option<Civil>> Clock<C> {
+impl<C: FnMut(i64) -> Option<Civil>> LabelClock<C> {
+    /// As [`Localizer::new`].
+    pub fn new(calendar: C, whole_minutes: bool, style: TimeStyle) -> Self {
+        LabelClock {
+            calendar,
+            style,
+            whole_minutes,
+            minute: None,
+        }
+    }
+
+    /// As [`Localizer::clear_cache`].
+    pub fn clear_cache(&mut self) {
+        self.minute = None;
+    }
+
+    /// Appends the date and time of a label. A label that the calendar or the
+    /// style cannot represent is appended itself.
+    pub fn push_time(&mut self, label: Label, output: &mut TextBuffer) {
+        let text = label.text();
+        let digits = text.get(1..).unwrap_or_default();
+        match self.write_time(label, digits, output) {
+            Ok(Some((head, length))) => output.push(head.get(..length).unwrap_or_default()),
+            Ok(None) => {}
+            // The memory for the digits is missing, and was not appended.
+            Err(_) => output.push(&text),
+        }
+    }
+
     /// The date and time of a label, with its length, for a usual one. Others,
     /// and labels without a date, are appended here.
     fn write_time(

@@ -182,6 +182,15 @@ impl LocalZone {
         self.with_offset(seconds, 0)
     }
 
+    /// Whether no change of the local offset is undone within a minute. Zone
+    /// files of tzdata have no such change, nor have rules in TZ without seconds.
+    /// A counterexample is `J60/2:00:00,J60/2:00:30`.
+    #[must_use]
+    pub fn keeps_to_minutes(&self) -> bool {
+        let zone = self.name.as_deref().unwrap_or_default();
+        zone.split(|&byte| byte == b':').nth(2).is_none()
+    }
+
     /// Local time minus UTC at a Unix time.
     fn offset_at(&self, seconds: i64) -> Option<i64> {
         match &self.zone {

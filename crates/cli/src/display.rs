@@ -1,12 +1,15 @@
-//! Names as a terminal shows them.
+//! Output for people: names as a terminal shows them, charset and colours.
 
 use std::fmt::Write;
+use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
 
 use unicode_width::UnicodeWidthChar;
+use unix::start;
 
 /// The characters that an output shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Charset {
+pub enum Charset {
     /// Those of Unicode, in UTF-8.
     Unicode,
     /// Those of ASCII.
@@ -14,11 +17,21 @@ pub(crate) enum Charset {
 }
 
 impl Charset {
+    /// The charset of an output. Output to a file or pipe is not for display, and
+    /// has UTF-8.
+    pub fn of_output(output: BorrowedFd<'_>) -> Self {
+        if !output.is_terminal() {
+            return Charset::Unicode;
+        }
+        let names = [&b"LC_ALL"[..], b"LC_CTYPE", b"LANG"];
+        Charset::of_locale(names.map(start::variable))
+    }
+
     /// The charset of a terminal, by the values of `LC_ALL`, `LC_CTYPE` and
     /// `LANG`. The first value that is not empty decides, as in setlocale(3).
     /// Without one, the terminal is assumed to show UTF-8: the environment of
     /// containers and boot scripts lacks these variables.
-    pub(crate) fn of_locale(values: [Option<&[u8]>; 3]) -> Self {
+    pub fn of_locale(values: [Option<&[u8]>; 3]) -> Self {
         let is_set = |value: &&[u8]| !value.is_empty();
         let Some(locale) = values.into_iter().flatten().find(is_set) else {
             return Charset::Unicode;
@@ -38,9 +51,17 @@ impl Charset {
     }
 }
 
+/// Whether an output has colours: on a terminal other than `dumb`, unless
+/// `NO_COLOR` is set.
+pub fn has_colours(output: BorrowedFd<'_>) -> bool {
+    output.is_terminal()
+        && start::variable(b"NO_COLOR").is_none_or(<[u8]>::is_empty)
+        && start::variable(b"TERM") != Some(b"dumb")
+}
+
 /// A name with `\xNN` for bytes that are not UTF-8, and for control and
 /// invisible characters and those outside the charset.
-pub(crate) fn escape(name: &[u8], charset: Charset) -> String {
+pub fn escape(name: &[u8], charset: Charset) -> String {
     let is_outside = |character: char| match charset {
         Charset::Unicode => false,
         Charset::Ascii => !character.is_ascii(),
@@ -81,7 +102,7 @@ fn is_invisible(character: char) -> bool {
 /// The width of a text in columns of a terminal, as the sum of wcwidth(3): 2 for
 /// a wide character, 0 for a combining one. No library measures whole sequences
 /// of emoji as all terminals do.
-pub(crate) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     text.chars().map(character_width).sum()
 }
 
@@ -91,7 +112,7 @@ fn character_width(character: char) -> usize {
 
 /// Cuts a name to a width, with `~` at the end. A combining character stays with
 /// its base, and no wide one is cut in half.
-pub(crate) fn shorten(name: &mut String, max: usize) {
+pub fn shorten(name: &mut String, max: usize) {
     if width(name) <= max {
         return;
     }
