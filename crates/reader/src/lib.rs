@@ -59,6 +59,7 @@
 
 pub mod cursor;
 pub mod line;
+pub mod log_files;
 pub mod position;
 pub mod source;
 pub mod stamp;

@@ -6,6 +6,7 @@
 
 pub mod cwd;
 pub mod descriptors;
+pub mod directory;
 pub mod exec;
 pub mod file;
 mod fork;
