@@ -9,6 +9,7 @@ use std::path::Path;
 
 use daemontools_core::label::{Label, PACKED};
 use logging::names::{CURRENT, PREVIOUS, PROCESSED, Suffix};
+use nix::errno::Errno;
 use unix::directory::read_entries;
 use unix::file::{is_executable_by_owner, open_read, status};
 
@@ -139,8 +140,12 @@ fn drop_processed(path: &Path, files: &mut Vec<LogFile>) {
             return true;
         }
         let is_processed = file.name == *PROCESSED.to_string_lossy();
-        let is_finished =
-            || status(&path.join(&file.name)).is_ok_and(|status| is_executable_by_owner(&status));
+        // A missing one was finished, and has got its label meanwhile: the reader
+        // does not find the file either, and lists the directory again.
+        let is_finished = || match status(&path.join(&file.name)) {
+            Ok(status) => is_executable_by_owner(&status),
+            Err(error) => error == Errno::ENOENT,
+        };
         Some(file.inode) != last_inode && (!is_processed || (!has_previous && is_finished()))
     });
 }
