@@ -1,0 +1,79 @@
+//! The log directories of a running logger.
+
+use std::ffi::CStr;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use daemontools_core::names;
+use logging::names::{CURRENT, LOCK};
+use nix::unistd::Pid;
+use supervision::client::ServiceSnapshot;
+use supervision::listing::enter;
+use supervision::supervise_dir::SuperviseDirRule;
+use unix::process::{children, proc_path};
+
+use super::log_dir::is_log_dir;
+
+/// The number of generations of processes below a logger that are searched: a
+/// run script that does not exec its logger is the parent of the logger.
+const MAX_GENERATIONS: usize = 4;
+
+/// The log directories that the logger of a service has open, sorted. Empty: no
+/// logger runs, or /proc does not show its files to this user. The current
+/// directory becomes another one.
+pub(super) fn log_dirs_of_logger(
+    rule: SuperviseDirRule,
+    parent: impl AsFd,
+    service: &CStr,
+) -> Vec<PathBuf> {
+    let pid = logger_pid(rule, parent, service);
+    let mut generation: Vec<_> = pid.into_iter().collect();
+    for _ in 0..MAX_GENERATIONS {
+        let mut found: Vec<_> = generation
+            .iter()
+            .flat_map(|pid| open_log_dirs(*pid))
+            .collect();
+        if !found.is_empty() {
+            found.sort_unstable();
+            found.dedup();
+            return found;
+        }
+        generation = generation.into_iter().flat_map(children).collect();
+    }
+    Vec::new()
+}
+
+/// The process of the logger; None if no supervise runs there.
+fn logger_pid(rule: SuperviseDirRule, parent: impl AsFd, service: &CStr) -> Option<Pid> {
+    let service = enter(parent, service).ok()??;
+    enter(service, names::LOG).ok()??;
+    let snapshot = ServiceSnapshot::read(&rule.of_current().ok()?).ok()?;
+    let record = snapshot.record.filter(|_| snapshot.supervised)?;
+    record.status.pid
+}
+
+/// The log directories of the open files of a process. A logger keeps `lock` and
+/// `current` open.
+fn open_log_dirs(pid: Pid) -> Vec<PathBuf> {
+    let descriptors =
+        proc_path(pid, "fd").and_then(|path| Path::new(path.as_str()).read_dir().ok());
+    let open_files = descriptors
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|descriptor| descriptor.path().read_link().ok());
+    let is_log_file = |path: &PathBuf| {
+        let name = path.file_name().map(OsStrExt::as_bytes);
+        [CURRENT, LOCK]
+            .iter()
+            .any(|file| name == Some(file.to_bytes()))
+    };
+    let mut directories: Vec<_> = open_files
+        .filter(is_log_file)
+        .filter_map(|path| path.parent().map(Path::to_owned))
+        .collect();
+    directories.dedup();
+    directories.retain(|path| is_log_dir(path) == Ok(true));
+    directories
+}
