@@ -50,7 +50,8 @@ pub struct Cursor {
     file: PathBuf,
     /// By path.
     places: BTreeMap<PathBuf, Position>,
-    /// Whether `places` differs from the file.
+    /// Whether [`Cursor::save`] writes the file: initially, and once `places`
+    /// differs from the file.
     is_changed: bool,
 }
 
@@ -109,7 +110,7 @@ impl Cursor {
         Ok(Cursor {
             file: file.to_owned(),
             places,
-            is_changed: false,
+            is_changed: true,
         })
     }
 
@@ -144,8 +145,10 @@ impl Cursor {
     /// Writes the file anew if a place has changed: writes and syncs
     /// `FILE.new`, and renames it to the file.
     ///
-    /// The caller first writes all lines before these places. Errors: as open(2),
-    /// write(2), fsync(2) and rename(2).
+    /// The caller first writes all lines before these places. The first call
+    /// always writes; a caller that saves before its first line detects an
+    /// unusable file before it repeats lines. Errors: as open(2), write(2),
+    /// fsync(2) and rename(2).
     pub fn save(&mut self) -> Result<(), CursorError> {
         if !self.is_changed {
             return Ok(());
@@ -306,7 +309,7 @@ mod tests {
         let mut cursor = Cursor::load(&file).unwrap();
         assert_eq!(cursor.position(&odd), None);
         cursor.save().unwrap();
-        assert!(!file.exists(), "nothing has changed");
+        assert_eq!(fs::read(&file).unwrap(), format(&BTreeMap::new()));
         cursor.set(&odd, position(7));
         let old = Position {
             label: Some(Label::from_unix(10, 0)),
@@ -318,6 +321,7 @@ mod tests {
         let mut cursor = Cursor::load(&file).unwrap();
         assert_eq!(cursor.position(&odd), Some(position(7)));
         assert_eq!(cursor.position(&gone), Some(old));
+        cursor.save().unwrap();
         // Unchanged places cause no write.
         fs::remove_file(&file).unwrap();
         cursor.set(&odd, position(7));

@@ -54,6 +54,13 @@
 //!   the removed one. See [`Position::check`].
 //! - The clock may step back: a later file may have an earlier label.
 //!
+//! While a follower runs, inotify reports all new names in order, also those of
+//! files that are removed before the reader lists the directory
+//! ([`LogWatcher::take_old_files`](watch::LogWatcher::take_old_files)). Each
+//! `current` gets one label. The n-th `current` since the start of the watch
+//! therefore has the n-th new label, whatever the clock and a processor did; a label
+//! without a file is that of a removed one.
+//!
 //! Times are [`Label`](daemontools_core::label::Label)s, whose order is the
 //! order of the merged lines.
 
@@ -66,6 +73,7 @@ pub mod sources;
 pub mod stamp;
 pub mod time_range;
 pub mod warning;
+pub mod watch;
 
 pub use cursor::{Cursor, CursorError};
 pub use line::LineRef;
