@@ -67,19 +67,23 @@
 pub mod cursor;
 pub mod line;
 pub mod log_files;
+pub mod pattern;
 pub mod position;
 pub mod source;
 pub mod sources;
 pub mod stamp;
 pub mod time_range;
+pub mod time_spec;
 pub mod warning;
 pub mod watch;
 
 pub use cursor::{Cursor, CursorError};
 pub use line::LineRef;
+pub use pattern::{Pattern, PatternError};
 pub use position::{FileId, Position};
 pub use source::Source;
 pub use sources::{SourceKind, Sources};
 pub use stamp::Stamp;
 pub use time_range::TimeRange;
+pub use time_spec::{RangeEnd, TIME_FORMS, parse_time};
 pub use warning::ReadWarning;
