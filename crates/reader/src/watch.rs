@@ -21,7 +21,7 @@ const POLL_PAUSE: Duration = Duration::from_secs(2);
 
 /// File systems whose changes on another machine or in another process cause no
 /// event: NFS, SMB 1, CIFS, SMB 2, FUSE, 9P, AFS, Ceph, Coda.
-const SILENT: [u64; 9] = [
+const SILENT: [i128; 9] = [
     0x6969,
     0x517b,
     0xff53_4d42,
@@ -176,8 +176,8 @@ impl LogWatcher {
     fn poll_if_silent(&mut self, path: &Path) {
         let is_silent = statfs(path).is_ok_and(|status| {
             let FsType(number) = status.filesystem_type();
-            // The type is signed on some machines, and has 32 bits.
-            SILENT.iter().any(|silent| number as u32 as u64 == *silent)
+            // The type has 32 bits, and a sign on some machines.
+            SILENT.contains(&(i128::from(number) & 0xffff_ffff))
         });
         self.changes.is_complete &= !is_silent;
     }
