@@ -38,6 +38,9 @@ pub struct Sources {
     pub found: Vec<Source>,
     /// Directories that cannot be searched, and the errno of each.
     pub unreadable: Vec<(PathBuf, Errno)>,
+    /// The directories where further log directories, or another directory of
+    /// the same path, would appear. Some may not exist.
+    pub places: Vec<PathBuf>,
 }
 
 /// A service, and the directories that its running logger has open.
@@ -65,6 +68,7 @@ impl Sources {
                     path: directory.to_owned(),
                 }],
                 unreadable: Vec::new(),
+                places: vec![parent(directory)],
             });
         }
         let origin = Origin::open_path()?;
@@ -75,12 +79,19 @@ impl Sources {
             kind,
             found: Vec::new(),
             unreadable: Vec::new(),
+            places: vec![parent(directory), directory.to_owned()],
         };
         for Service { name, path, open } in services {
+            let log = path.join(LOG);
+            let supervise = log.join(OsStr::from_bytes(names::SUPERVISE.to_bytes()));
             let log_dirs = match open.as_slice() {
-                [] => log_dirs_below(&path.join(LOG), &mut sources.unreadable),
+                [] => log_dirs_below(&log, &mut sources.unreadable),
                 [..] => open,
             };
+            sources
+                .places
+                .extend(log_dirs.iter().map(|path| parent(path)));
+            sources.places.extend([path, log, supervise]);
             let of_service = log_dirs.into_iter().map(|path| Source {
                 service: name.clone(),
                 path,
@@ -88,6 +99,16 @@ impl Sources {
             sources.found.extend(of_service);
         }
         Ok(sources)
+    }
+}
+
+/// The directory above a directory. The directory itself has the name `..` for it
+/// if its path ends otherwise than with a name.
+fn parent(path: &Path) -> PathBuf {
+    match (path.file_name(), path.parent()) {
+        (Some(_), Some(parent)) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        (Some(_), Some(parent)) => parent.to_owned(),
+        _ => path.join(".."),
     }
 }
 

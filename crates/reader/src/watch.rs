@@ -77,14 +77,18 @@ struct Watched {
     is_place: bool,
 }
 
-const CHANGES: AddWatchFlags = AddWatchFlags::IN_MODIFY
-    .union(AddWatchFlags::IN_CREATE)
+/// Events in a place: another directory below it. A log directory may be a place
+/// as well, and keeps the events of both.
+const PLACES: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_TO)
     .union(AddWatchFlags::IN_MOVED_FROM)
     .union(AddWatchFlags::IN_DELETE)
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_MOVE_SELF)
-    .union(AddWatchFlags::IN_ONLYDIR);
+    .union(AddWatchFlags::IN_ONLYDIR)
+    .union(AddWatchFlags::IN_MASK_ADD);
+/// Events in a log directory: also appended lines.
+const LOGS: AddWatchFlags = PLACES.union(AddWatchFlags::IN_MODIFY);
 const NAMES: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_TO)
     .union(AddWatchFlags::IN_ONLYDIR);
@@ -168,7 +172,7 @@ impl LogWatcher {
     /// Watches a directory where log directories appear.
     pub fn watch_place(&mut self, path: &Path) {
         self.poll_if_silent(path);
-        if let Some(watched) = self.changes.add(path, CHANGES) {
+        if let Some(watched) = self.changes.add(path, PLACES) {
             watched.is_place = true;
         }
     }
