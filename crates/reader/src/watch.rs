@@ -77,6 +77,8 @@ struct Watched {
     is_place: bool,
 }
 
+/// `IN_MASK_ADD`, which nix lacks: keeps the events of an existing watch.
+const MASK_ADD: AddWatchFlags = AddWatchFlags::from_bits_retain(0x2000_0000);
 /// Events in a place: another directory below it. A log directory may be a place
 /// as well, and keeps the events of both.
 const PLACES: AddWatchFlags = AddWatchFlags::IN_CREATE
@@ -86,7 +88,7 @@ const PLACES: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR)
-    .union(AddWatchFlags::IN_MASK_ADD);
+    .union(MASK_ADD);
 /// Events in a log directory: also appended lines.
 const LOGS: AddWatchFlags = PLACES.union(AddWatchFlags::IN_MODIFY);
 const NAMES: AddWatchFlags = AddWatchFlags::IN_CREATE
@@ -156,7 +158,7 @@ impl LogWatcher {
     /// The caller repeats the call if another directory has taken the path.
     pub fn watch_log(&mut self, id: LogId, path: &Path) {
         self.poll_if_silent(path);
-        for (queue, events) in [(&mut self.names, NAMES), (&mut self.changes, CHANGES)] {
+        for (queue, events) in [(&mut self.names, NAMES), (&mut self.changes, LOGS)] {
             if let Some(watched) = queue.add(path, events) {
                 watched.logs.insert(id);
             }
