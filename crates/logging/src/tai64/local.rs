@@ -19,6 +19,18 @@ pub struct Localizer<C> {
     clock: LabelClock<C>,
 }
 
+/// Converts Unix times to dates and times of day. Functions are calendars, too.
+pub trait Calendar {
+    /// The date and time of a Unix time. None: the calendar cannot represent it.
+    fn civil(&mut self, seconds: i64) -> Option<Civil>;
+}
+
+impl<F: FnMut(i64) -> Option<Civil>> Calendar for F {
+    fn civil(&mut self, seconds: i64) -> Option<Civil> {
+        self(seconds)
+    }
+}
+
 /// The format of a date and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeStyle {
@@ -42,7 +54,7 @@ enum LinePosition {
     Text,
 }
 
-impl<C: FnMut(i64) -> Option<Civil>> Localizer<C> {
+impl<C: Calendar> Localizer<C> {
     /// `calendar` converts Unix time to local time. With `whole_minutes`, the
     /// results for a minute are derived from those for its first and last
     /// second; the calendar must not change its offset and change it back
@@ -177,7 +189,7 @@ fn usual_block(text: &[u8], end: &[u8]) -> Option<[u8; HEAD_BLOCK]> {
     end.is_empty().then_some(block)
 }
 
-impl<C: FnMut(i64) -> Option<Civil>> LabelClock<C> {
+impl<C: Calendar> LabelClock<C> {
     /// As [`Localizer::new`].
     pub fn new(calendar: C, whole_minutes: bool, style: TimeStyle) -> Self {
         LabelClock {
@@ -188,9 +200,10 @@ impl<C: FnMut(i64) -> Option<Civil>> LabelClock<C> {
         }
     }
 
-    /// As [`Localizer::clear_cache`].
-    pub fn clear_cache(&mut self) {
+    /// As [`Localizer::clear_cache`]. Returns the calendar, to change it.
+    pub fn clear_cache(&mut self) -> &mut C {
         self.minute = None;
+        &mut self.calendar
     }
 
     /// Appends the date and time of a label. A label that the calendar or the
@@ -264,7 +277,7 @@ impl<C: FnMut(i64) -> Option<Civil>> LabelClock<C> {
         {
             return self.minute.as_ref();
         }
-        let civil = (self.calendar)(time)?;
+        let civil = self.calendar.civil(time)?;
         let start = Civil { second: 0, ..civil };
         let zero = time.saturating_sub(civil.second.into());
         let mut known = time..=time;
@@ -278,8 +291,8 @@ impl<C: FnMut(i64) -> Option<Civil>> LabelClock<C> {
                 if self.whole_minutes
                     && last.zero == zero
                     && whole.contains(&time)
-                    && (self.calendar)(*whole.start()) == Some(start)
-                    && (self.calendar)(*whole.end()) == Some(at_end)
+                    && self.calendar.civil(*whole.start()) == Some(start)
+                    && self.calendar.civil(*whole.end()) == Some(at_end)
                 {
                     known = whole;
                 }

@@ -6,6 +6,6 @@ pub mod stamp;
 pub mod zone;
 
 pub use civil::Civil;
-pub use local::{LabelClock, Localizer, TimeStyle};
+pub use local::{Calendar, LabelClock, Localizer, TimeStyle};
 pub use stamp::Stamper;
 pub use zone::LocalZone;
