@@ -65,7 +65,11 @@
 //! order of the merged lines.
 
 pub mod cursor;
+pub mod directory_reader;
+mod file_sequence;
+mod held_file;
 pub mod line;
+mod line_buffer;
 pub mod log_files;
 pub mod pattern;
 pub mod position;
@@ -79,6 +83,7 @@ pub mod warning;
 pub mod watch;
 
 pub use cursor::{Cursor, CursorError};
+pub use directory_reader::{DirectoryReader, Next, Start};
 pub use line::LineRef;
 pub use pattern::{Pattern, PatternError};
 pub use position::{FileId, Position};

@@ -1,0 +1,481 @@
+//! The files of a log directory, one after another, while a logger rotates them.
+//!
+//! The order is that of the labels, except that a file whose label appears later
+//! is a later file: the clock may have stepped back. Therefore, the sequence
+//! remembers the labels that it has read, not the last one.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use daemontools_core::label::Label;
+use nix::errno::Errno;
+use unix::file::status;
+
+use crate::held_file::HeldFile;
+use crate::log_files::{self, FilePlace, LogFile};
+use crate::position::{FileId, Position, check};
+use crate::warning::ReadWarning;
+
+/// The number of old files that one listing schedules. Bounds the memory for
+/// directories with thousands of files.
+const QUEUE: usize = 64;
+
+/// The files of a log directory, and the one that is being read.
+#[derive(Debug)]
+pub(crate) struct FileSequence {
+    path: PathBuf,
+    pub(crate) held: Option<HeldFile>,
+    /// The labels of the existing old files that were read or precede the start.
+    done: BTreeSet<Label>,
+    /// The known labels of the old files that were not read.
+    unread: BTreeSet<Label>,
+    /// Files to read next.
+    queue: VecDeque<LogFile>,
+    /// Files that were read before they had a label, from the oldest on.
+    passed: Vec<PassedFile>,
+    /// Files that were opened with another inode than listed. overlayfs may list
+    /// the inodes of its layers.
+    mismatches: u32,
+    gone: u64,
+    /// A file other than an old one that could not be opened.
+    unreadable: Option<LogFile>,
+    warnings: Vec<ReadWarning>,
+}
+
+/// The number of mismatches that a logger cannot cause by renames alone, unless it
+/// renames in each moment between two system calls.
+const MAX_MISMATCHES: u32 = 8;
+
+/// A file that was read to its end before it had a label. A processor may replace
+/// it by a copy.
+#[derive(Debug)]
+struct PassedFile {
+    id: FileId,
+    /// Its length, and the check at its end.
+    end: u64,
+    check: u64,
+    first: Option<Label>,
+    last: Option<Label>,
+}
+
+/// The state at the end of the held file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndOfFile {
+    /// The file has got a new name, and perhaps more bytes: read again.
+    ReadAgain,
+    /// The file was cut; its next byte is the first.
+    Truncated,
+    /// The held file is the next one.
+    NextFile,
+    /// Nothing more is there now.
+    Nothing,
+}
+
+/// The result of a search for a suspended file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resumed {
+    /// The next byte is that after the position.
+    AtPosition,
+    /// A processor has replaced the file by other lines: those after this time
+    /// are unread.
+    AfterTime(Label),
+    /// The file was removed. The held file is the next one, if there is one.
+    Lost,
+}
+
+impl FileSequence {
+    /// The files of a directory from the oldest on.
+    pub(crate) fn new(path: &Path) -> Self {
+        FileSequence {
+            path: path.to_owned(),
+            held: None,
+            done: BTreeSet::new(),
+            unread: BTreeSet::new(),
+            queue: VecDeque::new(),
+            passed: Vec::new(),
+            mismatches: 0,
+            gone: 0,
+            unreadable: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The warnings since the last call.
+    pub(crate) fn take_warnings(&mut self) -> Vec<ReadWarning> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        if self.gone > 0 {
+            warnings.push(ReadWarning::Gone(std::mem::take(&mut self.gone)));
+        }
+        warnings
+    }
+
+    /// Takes note of an old file that may be removed before the next listing.
+    pub(crate) fn note(&mut self, name: &[u8]) {
+        let label = FilePlace::of_name(name).and_then(FilePlace::label);
+        self.unread
+            .extend(label.filter(|label| !self.done.contains(label)));
+    }
+
+    /// Starts before the file at `index` of `files`, the directory's listing.
+    /// `last` is the time of the start. A file without a label is passed.
+    pub(crate) fn start_before(&mut self, files: &[LogFile], index: usize, last: Option<Label>) {
+        let earlier = files.iter().take(index);
+        self.done = earlier
+            .clone()
+            .filter_map(|file| file.place.label())
+            .collect();
+        let passed = earlier.filter(|file| file.place == FilePlace::Previous);
+        let passed = passed.map(|file| PassedFile::whole(&self.path, file, last));
+        self.passed = passed.flat_map(Result::into_iter).collect();
+    }
+
+    /// Called at the end of the held file. `last` is the time of its last line.
+    /// Errors: as open(2) of the directory.
+    pub(crate) fn at_end(&mut self, last: Option<Label>) -> io::Result<EndOfFile> {
+        if let Some(held) = self.held.as_mut().filter(|held| !held.is_finished) {
+            let current = status(&self.path.join(&held.name)).ok();
+            if current.is_some_and(|current| held.is_same(&current)) {
+                return Ok(if held.is_truncated() {
+                    held.offset = 0;
+                    EndOfFile::Truncated
+                } else {
+                    EndOfFile::Nothing
+                });
+            }
+            held.is_finished = true;
+            return Ok(EndOfFile::ReadAgain);
+        }
+        Ok(if self.advance(last)? {
+            EndOfFile::NextFile
+        } else {
+            EndOfFile::Nothing
+        })
+    }
+
+    /// Holds the next file. Returns whether there is one.
+    fn advance(&mut self, last: Option<Label>) -> io::Result<bool> {
+        loop {
+            if self.queue.is_empty() {
+                self.refresh(last)?;
+            }
+            let Some(file) = self.queue.pop_front() else {
+                return Ok(false);
+            };
+            match HeldFile::open(&self.path, &file) {
+                Ok(next) if next.id.inode == file.inode => {
+                    if self.mismatches < MAX_MISMATCHES {
+                        self.mismatches = 0;
+                    }
+                    self.pass(last);
+                    self.done.extend(file.place.label());
+                    if let Some(label) = file.place.label() {
+                        self.unread.remove(&label);
+                    }
+                    self.held = Some(next);
+                    return Ok(true);
+                }
+                // The file was renamed since the listing.
+                Ok(_) => {
+                    self.mismatches += 1;
+                    self.queue.clear();
+                }
+                Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {
+                    self.queue.clear();
+                }
+                Err(error) => {
+                    let is_waiting = !self.skip_unreadable(file, unix::errno(&error));
+                    if is_waiting {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Warns of a file that cannot be opened. Returns whether a later file may be
+    /// read.
+    fn skip_unreadable(&mut self, file: LogFile, error: Errno) -> bool {
+        if self.unreadable.as_ref() == Some(&file) {
+            return false;
+        }
+        self.warnings.push(ReadWarning::Unreadable {
+            file: file.name.clone(),
+            error,
+        });
+        let Some(label) = file.place.label() else {
+            self.unreadable = Some(file);
+            return false;
+        };
+        self.done.insert(label);
+        self.unread.remove(&label);
+        true
+    }
+
+    /// Remembers the held file if its label is unknown.
+    fn pass(&mut self, last: Option<Label>) {
+        let Some(mut held) = self.held.take() else {
+            return;
+        };
+        if held.place.label().is_none() {
+            let end = held.offset;
+            self.passed.extend(held.seek(end).map(|before| PassedFile {
+                id: held.id,
+                end,
+                check: check(&before),
+                first: held.first,
+                last,
+            }));
+        }
+    }
+
+    /// Lists the directory: finds the held file and those that were passed under
+    /// their new names, counts the removed files and schedules the next ones.
+    fn refresh(&mut self, last: Option<Label>) -> io::Result<()> {
+        let files = self.list()?;
+        let held = self.find_held(&files);
+        if held.is_none() {
+            self.pass(last);
+        }
+        let removed = self.find_passed(&files, held);
+        self.count_gone(&files, removed);
+        let is_next = |file: &&LogFile| match file.place {
+            FilePlace::Old(label) => !self.done.contains(&label),
+            FilePlace::Previous | FilePlace::Current => {
+                let known = self.passed.iter().map(|passed| passed.id);
+                let mut known = known.chain(self.held.as_ref().map(|held| held.id));
+                !known.any(|id| id.inode == file.inode)
+            }
+        };
+        let next = files.iter().filter(is_next).take(QUEUE);
+        for file in next {
+            // Only the first of the files may still be renamed.
+            let is_old = file.place.label().is_some();
+            if is_old || self.queue.is_empty() {
+                self.queue.push_back(file.clone());
+            }
+            if !is_old {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A directory that was removed has no files.
+    fn list(&self) -> io::Result<Vec<LogFile>> {
+        let mut files = match log_files::list(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            files => files?,
+        };
+        if self.mismatches >= MAX_MISMATCHES {
+            for file in &mut files {
+                let status = status(&self.path.join(&file.name));
+                file.inode = status.map_or(0, |status| status.ino());
+            }
+        }
+        Ok(files)
+    }
+
+    /// The index of the held file, whose name and place are updated.
+    fn find_held(&mut self, files: &[LogFile]) -> Option<usize> {
+        let held = self.held.as_mut()?;
+        let index = files.iter().position(|file| file.inode == held.id.inode)?;
+        let file = files.get(index)?;
+        held.name.clone_from(&file.name);
+        held.place = file.place;
+        self.done.extend(file.place.label());
+        Some(index)
+    }
+
+    /// Marks the old files that were read before they had a label. Returns the
+    /// number of those that were removed.
+    fn find_passed(&mut self, files: &[LogFile], held: Option<usize>) -> usize {
+        let mut removed = 0;
+        for passed in std::mem::take(&mut self.passed) {
+            let by_inode = files.iter().find(|file| file.inode == passed.id.inode);
+            let is_same = |file: &&LogFile| passed.is_same(&self.path, file);
+            match by_inode.filter(is_same).map(|file| file.place) {
+                Some(FilePlace::Old(label)) => drop(self.done.insert(label)),
+                Some(FilePlace::Previous) => self.passed.push(passed),
+                Some(FilePlace::Current) | None => match self.find_copy(&passed, files, held) {
+                    Some(Some(label)) => drop(self.done.insert(label)),
+                    // A finished `processed` gets its label next.
+                    Some(None) => {
+                        let processed = files.iter().find(|file| file.place == FilePlace::Previous);
+                        let inode = processed.map_or(0, |file| file.inode);
+                        let id = FileId { inode, ..passed.id };
+                        self.passed.push(PassedFile { id, ..passed });
+                    }
+                    None => removed += 1,
+                },
+            }
+        }
+        removed
+    }
+
+    /// The label of the processed copy of a file; `Some(None)` if the copy is
+    /// `processed`.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one is the absence of a copy"
+    )]
+    fn find_copy(
+        &self,
+        passed: &PassedFile,
+        files: &[LogFile],
+        held: Option<usize>,
+    ) -> Option<Option<Label>> {
+        let before_held = files.get(..held.unwrap_or(files.len())).unwrap_or_default();
+        let is_candidate = |file: &&LogFile| match file.place {
+            FilePlace::Old(label) => !self.done.contains(&label),
+            FilePlace::Previous => file.name.as_encoded_bytes() == b"processed",
+            FilePlace::Current => false,
+        };
+        let mut candidates = before_held.iter().filter(is_candidate);
+        if held.is_some() && candidates.clone().count() == 1 {
+            // The held file is the next one, so nothing else can be between.
+            return candidates.next().map(|file| file.place.label());
+        }
+        let copy = candidates.find(|file| passed.is_copy(&self.path, file));
+        copy.map(|file| file.place.label())
+    }
+
+    /// Counts the unread files that no longer exist. `read` of the missing labels
+    /// may be those of files that were read.
+    fn count_gone(&mut self, files: &[LogFile], read: usize) {
+        let labels: BTreeSet<_> = files.iter().filter_map(|file| file.place.label()).collect();
+        let is_missing = |label: &&Label| !labels.contains(label) && !self.done.contains(label);
+        let missing = self.unread.iter().filter(is_missing).count();
+        self.gone += crate::held_file::to_u64(missing.saturating_sub(read));
+        self.done.retain(|label| labels.contains(label));
+        self.unread = labels.difference(&self.done).copied().collect();
+    }
+
+    /// Opens a suspended file again, or finds that of a position. `expected` is
+    /// the check of the bytes before the file's offset, `last` the time of the
+    /// last line before it. `is_new`: this is the first call, after a restart.
+    ///
+    /// Returns the bytes before the next one. Errors: as open(2) of the directory.
+    pub(crate) fn resume(
+        &mut self,
+        expected: u64,
+        last: Option<Label>,
+        is_new: bool,
+    ) -> io::Result<(Resumed, Vec<u8>)> {
+        let Some(held) = self.held.take() else {
+            return Ok((Resumed::AtPosition, Vec::new()));
+        };
+        let files = self.list()?;
+        let by_inode = files.iter().filter(|file| file.inode == held.id.inode);
+        let has_label = |file: &&LogFile| {
+            held.place.label().is_none() || held.place.label() == file.place.label()
+        };
+        let others = files.iter().filter(|file| {
+            let is_read = || {
+                file.place
+                    .label()
+                    .is_some_and(|label| self.done.contains(&label))
+            };
+            file.inode != held.id.inode
+                && (is_new || file.place != FilePlace::Current)
+                && (held.place.label().is_some() && has_label(file) || !is_read())
+        });
+        let others: Vec<_> = others.collect();
+        let mut candidates = by_inode.chain(others.iter().copied().filter(has_label));
+        let found = candidates.find_map(|file| {
+            let mut opened = HeldFile::open(&self.path, file).ok()?;
+            let before = opened.seek_checked(held.offset, expected)?;
+            Some((opened, before))
+        });
+        if let Some((opened, before)) = found {
+            self.hold(opened, &files, last, is_new);
+            return Ok((Resumed::AtPosition, before));
+        }
+        let earlier = PassedFile {
+            id: held.id,
+            end: held.offset,
+            check: expected,
+            first: held.first,
+            last,
+        };
+        if let Some(last) = last {
+            // Lines up to the position's time were read.
+            let is_rest = |file: &&&LogFile| {
+                let is_late = file.place.label().is_none_or(|label| label >= last);
+                is_late && has_label(file) && earlier.is_copy(&self.path, file)
+            };
+            if let Some(file) = others.iter().find(is_rest) {
+                let opened = HeldFile::open(&self.path, file)?;
+                self.hold(opened, &files, Some(last), is_new);
+                return Ok((Resumed::AfterTime(last), Vec::new()));
+            }
+        }
+        if is_new {
+            let boundary = held.place.label().or(last);
+            let read = files.iter().filter_map(|file| file.place.label());
+            let is_read = |label: &Label| boundary.is_some_and(|boundary| *label <= boundary);
+            self.done = read.filter(is_read).collect();
+        }
+        self.gone += 1;
+        self.advance(last)?;
+        Ok((Resumed::Lost, Vec::new()))
+    }
+
+    /// Holds a file that was found again.
+    fn hold(&mut self, held: HeldFile, files: &[LogFile], last: Option<Label>, is_new: bool) {
+        let index = files.iter().position(|file| file.inode == held.id.inode);
+        if is_new {
+            self.start_before(files, index.unwrap_or_default(), last);
+        }
+        self.done.extend(held.place.label());
+        self.held = Some(held);
+    }
+
+    /// Holds the file of a position, suspended.
+    pub(crate) fn hold_position(&mut self, position: &Position) {
+        self.held = Some(HeldFile::suspended(position));
+    }
+}
+
+impl PassedFile {
+    /// A file that counts as read, up to the time `last`.
+    fn whole(path: &Path, file: &LogFile, last: Option<Label>) -> io::Result<Self> {
+        let mut opened = HeldFile::open(path, file)?;
+        let first = opened.first_time();
+        let end = opened.len()?;
+        Ok(PassedFile {
+            id: opened.id,
+            end,
+            check: check(&opened.seek(end)?),
+            first,
+            last,
+        })
+    }
+
+    /// Whether a file with the same inode is the file, not a later one.
+    fn is_same(&self, path: &Path, file: &LogFile) -> bool {
+        HeldFile::open(path, file).is_ok_and(|mut other| {
+            other.id == self.id && other.seek_checked(self.end, self.check).is_some()
+        })
+    }
+
+    /// Whether a file contains the same lines, or some of them.
+    fn is_copy(&self, path: &Path, file: &LogFile) -> bool {
+        let Ok(mut other) = HeldFile::open(path, file) else {
+            return false;
+        };
+        if other.seek_checked(self.end, self.check).is_some() {
+            return true;
+        }
+        let (Some(last), Some(other_first)) = (self.last, other.first_time()) else {
+            return false;
+        };
+        // The next file may start with the time of the last line.
+        self.first.is_none_or(|first| first <= other_first) && other_first < last
+    }
+}
