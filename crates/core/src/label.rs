@@ -145,6 +145,15 @@ impl Label {
         Label(self.0 + time)
     }
 
+    /// The label `time` earlier; the first label if there is no earlier one.
+    pub fn before(self, time: Duration) -> Self {
+        let Tai64N(seconds, nanoseconds) = self.0;
+        let since_first = Duration::from_secs(seconds.0)
+            .saturating_add(Duration::from_nanos(u64::from(nanoseconds)));
+        let earlier = since_first.saturating_sub(time);
+        Label(Tai64N(Tai64(earlier.as_secs()), earlier.subsec_nanos()))
+    }
+
     /// Seconds on the TAI64 scale.
     pub fn seconds(self) -> u64 {
         self.0.0.0
@@ -266,6 +275,20 @@ mod tests {
         let label = Label::from_unix(10, 999_998);
         assert_eq!(label.next(), Label::from_unix(10, 999_999));
         assert_eq!(label.next().next(), Label::from_unix(11, 0));
+    }
+
+    #[test]
+    fn before_is_the_inverse_of_after() {
+        let label = Label::from_unix(10, 1);
+        for time in [0, 1, 1_000_000_000, 5_999_999_999].map(Duration::from_nanos) {
+            assert_eq!(label.after(time).before(time), label);
+        }
+        assert_eq!(
+            Label::unpack([0; PACKED])
+                .before(Duration::from_secs(1))
+                .seconds(),
+            0
+        );
     }
 
     #[test]

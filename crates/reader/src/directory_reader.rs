@@ -6,31 +6,40 @@
 //! the logger was then killed within the line.
 //!
 //! A line longer than the buffer is returned in pieces. Only the first of them has
-//! the stamp.
+//! the stamp, and a pattern is matched against the first alone.
 
 use std::io;
-use std::ops::Range;
+use std::path::Path;
 
 use daemontools_core::label::Label;
 use memchr::memchr;
 
 use crate::file_sequence::{EndOfFile, FileSequence, Resumed};
-use crate::held_file::{HeldFile, to_u64};
+use crate::held_file::HeldFile;
 use crate::line::LineRef;
 use crate::line_buffer::LineBuffer;
-use crate::position::{CHECKED, FileId, Position, check};
+use crate::line_filter::LineFilter;
+use crate::log_files::LogFile;
+use crate::position::Position;
+use crate::selection::Selection;
 use crate::source::Source;
 use crate::stamp::{MAX_STAMP, Stamp};
 use crate::warning::ReadWarning;
+use crate::window;
+use piece::{FileMark, Piece, Place, Progress};
+
+mod piece;
 
 /// The size of the buffer for a reader alone, in bytes.
-pub const DEFAULT_BUFFER: usize = 64 * 1024;
+pub const DEFAULT_BUFFER: usize = 128 * 1024;
 
 /// The first line of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// The first line of the oldest file.
     Oldest,
+    /// The first line at or after this time.
+    Since(Label),
     /// The line after a position.
     At(Position),
 }
@@ -53,63 +62,24 @@ pub struct DirectoryReader {
     mark: FileMark,
     /// The file of the bytes before an index, if a line of it is unfinished.
     boundary: Option<(usize, FileMark)>,
+    /// The line that was read and not yet taken.
+    head: Option<Piece>,
     place: Place,
     progress: Progress,
-    /// The time of the last line with a stamp.
+    /// The time of the last stamp that was read.
     time: Option<Label>,
-    skip: Option<Skip>,
-    is_new: bool,
+    filter: LineFilter,
+    start: FirstRead,
 }
 
-/// A file, and the offset of its bytes in the buffer.
+/// The work before the first read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileMark {
-    id: FileId,
-    label: Option<Label>,
-    /// The file's offset of the buffer's first byte, modulo 2^64.
-    base: u64,
-}
-
-impl FileMark {
-    fn offset(&self, index: usize) -> u64 {
-        self.base.wrapping_add(to_u64(index))
-    }
-}
-
-/// The place after the last whole line.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// Before the first line.
-    Unknown,
-    /// At an index of the buffer, in this file.
-    InBuffer(usize, FileMark),
-    Known(Position),
-}
-
-/// The progress within a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// The next byte starts a line.
-    AtStart,
-    /// A piece of the line was returned, and its end was not.
-    Inside,
-    /// The line was returned as the last one, but goes on.
-    AfterRest,
-}
-
-/// The lines that are not returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Skip {
-    /// Up to the first line that is later than this time.
-    Through(Label),
-}
-
-impl Skip {
-    fn ends_at(self, time: Label) -> bool {
-        match self {
-            Skip::Through(last) => time > last,
-        }
-    }
+enum FirstRead {
+    /// Find the first line of this time.
+    Since(Label),
+    /// Find the file of a position.
+    At,
+    Done,
 }
 
 impl DirectoryReader {
@@ -120,80 +90,119 @@ impl DirectoryReader {
 
     /// As [`DirectoryReader::open`], with a buffer of `capacity` bytes.
     pub fn with_buffer(source: &Source, start: Start, capacity: usize) -> io::Result<Self> {
-        std::fs::read_dir(&source.path)?;
+        unix::file::open_read(&source.path)?;
         let mut reader = DirectoryReader {
             files: FileSequence::new(&source.path),
             buffer: LineBuffer::new(capacity),
             mark: FileMark::default(),
             boundary: None,
+            head: None,
             place: Place::Unknown,
             progress: Progress::AtStart,
             time: None,
-            skip: None,
-            is_new: false,
+            filter: LineFilter::default(),
+            start: FirstRead::Done,
         };
         match start {
             Start::Oldest => {}
+            Start::Since(since) => {
+                reader.start = FirstRead::Since(since);
+                reader.filter.selection.range.since = Some(since);
+            }
             Start::At(position) => {
                 reader.files.hold_position(&position);
                 reader.place = Place::Known(position);
                 reader.time = position.time;
-                reader.is_new = true;
+                reader.start = FirstRead::At;
             }
         }
         Ok(reader)
     }
 
-    /// The next line. Errors: as open(2) of the directory and read(2) of a file.
-    pub fn next_line(&mut self) -> io::Result<Next<'_>> {
-        loop {
-            if let Some(piece) = self.take_piece() {
-                if self.is_wanted(&piece) {
-                    return Ok(Next::Line(self.line(&piece)));
-                }
-            } else if !self.read()? {
-                return Ok(Next::AtEnd);
-            }
-        }
+    /// Returns only selected lines, and ends after the range of times.
+    pub fn set_selection(&mut self, selection: &Selection) {
+        self.filter.selection = selection.clone();
     }
 
-    /// At the end: the last line, which has no newline yet; None once it was
-    /// returned. If a logger continues the line later, the reader returns the rest
-    /// as a piece that is no start.
-    pub fn take_rest(&mut self) -> Option<LineRef<'_>> {
-        loop {
-            if self.buffer.is_empty() && self.progress != Progress::Inside {
-                return None;
+    /// The next line. Errors: as open(2) of the directory and read(2) of a file.
+    pub fn next_line(&mut self) -> io::Result<Next<'_>> {
+        Ok(if self.load()? {
+            self.take().map_or(Next::AtEnd, Next::Line)
+        } else {
+            Next::AtEnd
+        })
+    }
+
+    /// Reads the next line without taking it, so that [`DirectoryReader::time`] is
+    /// the time of this line. Returns false if nothing more is there now. Errors:
+    /// as [`DirectoryReader::next_line`].
+    pub fn load(&mut self) -> io::Result<bool> {
+        while self.head.is_none() {
+            if self.filter.is_past_end {
+                return Ok(false);
             }
-            let piece = self.take_cut_line().unwrap_or_else(|| {
+            self.skip_unselected();
+            if let Some(piece) = self.find_piece() {
+                self.set_head(piece);
+            } else if !self.read()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the line that [`DirectoryReader::load`] has read.
+    pub fn take(&mut self) -> Option<LineRef<'_>> {
+        let piece = self.head.take()?;
+        self.place = piece.place;
+        Some(self.line(&piece))
+    }
+
+    /// At the end: reads the last line, which has no newline yet. Returns false if
+    /// there is none, or once it was returned. If a logger continues the line
+    /// later, the rest is a piece that is no start.
+    pub fn load_rest(&mut self) -> bool {
+        while self.head.is_none() {
+            if self.filter.is_past_end
+                || self.buffer.is_empty() && self.progress != Progress::Inside
+            {
+                return false;
+            }
+            let piece = self.find_cut_line().unwrap_or_else(|| {
                 let piece = self.piece(self.buffer.start()..self.buffer.end(), 0, true);
                 self.progress = Progress::AfterRest;
                 piece
             });
-            if self.is_wanted(&piece) {
-                return Some(self.line(&piece));
-            }
+            self.set_head(piece);
         }
+        true
     }
 
-    /// The place after the last line that was returned with its end. None: no line
-    /// was returned.
+    /// Takes the last line, which has no newline yet; see
+    /// [`DirectoryReader::load_rest`].
+    pub fn take_rest(&mut self) -> Option<LineRef<'_>> {
+        self.load_rest();
+        self.take()
+    }
+
+    /// The place after the last line that was taken with its end, or after the
+    /// lines without a match that follow. None: no line was read.
     pub fn position(&self) -> Option<Position> {
         match self.place {
             Place::Unknown => None,
             Place::Known(position) => Some(position),
-            Place::InBuffer(index, mark) => Some(self.position_at(index, mark)),
+            Place::InBuffer(index, mark, time) => Some(self.position_at(index, mark, time)),
         }
     }
 
-    /// The time of the last line with a stamp. Lines without a stamp have this
-    /// time in a merge.
+    /// The time of the last line that was read; None before the first stamp.
+    /// Lines without a stamp have the time of the line before them.
     pub fn time(&self) -> Option<Label> {
         self.time
     }
 
     /// The path of the log directory.
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         self.files.path()
     }
 
@@ -210,29 +219,97 @@ impl DirectoryReader {
 
     /// Whether the reader has no descriptor open.
     pub fn is_suspended(&self) -> bool {
-        self.files.held.as_ref().is_none_or(HeldFile::is_suspended)
+        let held = self.files.held.as_ref();
+        held.is_none_or(HeldFile::is_suspended)
     }
 
-    /// Closes the file, and frees the buffer if it contains no line. The next
-    /// call of [`DirectoryReader::next_line`] opens the file again when it needs more
-    /// bytes.
+    /// Closes the file, and frees the buffer if it contains no line. The reader
+    /// opens the file again when it needs more bytes.
     pub fn suspend(&mut self) {
         if let Some(held) = &mut self.files.held {
             held.suspend();
         }
-        self.keep_place();
-        let by = self.buffer.release();
-        self.shift_marks(by);
+        if self.head.is_none() {
+            self.keep_place();
+            let by = self.buffer.release();
+            self.shift_marks(by);
+        }
     }
 
-    /// Takes the next line or piece from the buffer.
-    fn take_piece(&mut self) -> Option<Piece> {
+    /// Continues at an offset of a file of `files`, the directory's listing; with
+    /// None, at a file whose directory was not listed. Errors: as open(2) and
+    /// read(2); ENOENT if the file has got another name.
+    pub(crate) fn start_at(
+        &mut self,
+        files: Option<&[LogFile]>,
+        file: &LogFile,
+        offset: u64,
+    ) -> io::Result<()> {
+        self.start = FirstRead::Done;
+        let before = self.files.start_at(files, file, offset)?;
+        self.buffer.reset(&before);
+        self.boundary = None;
+        self.progress = Progress::AtStart;
+        self.set_mark();
+        self.place = Place::InBuffer(self.buffer.end(), self.mark, self.time);
+        Ok(())
+    }
+
+    /// Continues before the file at `index` of `files`, the directory's listing.
+    pub(crate) fn start_before(&mut self, files: &[LogFile], index: usize) {
+        self.files.start_before(files, index, None);
+    }
+
+    /// Leaves out the lines before the first stamp.
+    pub(crate) fn await_stamp(&mut self) {
+        self.filter.is_out_of_range = true;
+    }
+
+    /// Makes a piece the head if it belongs to a selected line.
+    fn set_head(&mut self, piece: Piece) {
+        let text = self.buffer.get(piece.range.clone());
+        if piece.is_start {
+            self.filter.decide(piece.stamp, self.time, text);
+        }
+        if self.filter.is_selected {
+            self.head = Some(piece);
+        } else {
+            self.place = piece.place;
+        }
+    }
+
+    /// Skips whole lines that the pattern does not select, all at once.
+    fn skip_unselected(&mut self) {
+        let is_whole = self.progress == Progress::AtStart && self.boundary.is_none();
+        let pattern = self.filter.selection.pattern.as_ref();
+        let Some(pattern) = pattern.filter(|pattern| is_whole && pattern.has_candidates()) else {
+            return;
+        };
+        let lines = self.buffer.whole_lines();
+        let candidate = pattern.find_candidate(lines);
+        let before = lines.get(..candidate).unwrap_or(lines);
+        let skipped = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+        if skipped == 0 {
+            return;
+        }
+        let skipped_lines = lines.get(..skipped).unwrap_or_default();
+        if let Some(stamp) = last_stamp(skipped_lines) {
+            self.time = Some(stamp.time);
+            self.filter.decide(Some(stamp), self.time, b"");
+        }
+        let index = self.buffer.start() + skipped;
+        self.buffer.take(index);
+        self.place = Place::InBuffer(index, self.mark, self.time);
+    }
+
+    /// Finds the next line or piece in the buffer.
+    fn find_piece(&mut self) -> Option<Piece> {
         if let Some((index, _)) = self.boundary {
             let after = self.buffer.get(index..self.buffer.end());
             if after.len() < MAX_STAMP && memchr(b'\n', after).is_none() {
                 return None;
             }
-            if let Some(piece) = self.take_cut_line() {
+            if let Some(piece) = self.find_cut_line() {
                 return Some(piece);
             }
         }
@@ -250,9 +327,9 @@ impl DirectoryReader {
         None
     }
 
-    /// Takes the line at the end of a file, if the next file starts with a stamp:
+    /// Finds the line at the end of a file, if the next file starts with a stamp:
     /// the logger was killed within the line.
-    fn take_cut_line(&mut self) -> Option<Piece> {
+    fn find_cut_line(&mut self) -> Option<Piece> {
         let (index, _) = self.boundary?;
         Stamp::parse(self.buffer.get(index..self.buffer.end()))?;
         let piece = self.piece(self.buffer.start()..index, 0, true);
@@ -260,67 +337,10 @@ impl DirectoryReader {
         Some(piece)
     }
 
-    /// The piece of a range of the buffer, which `newline` bytes follow.
-    fn piece(&mut self, range: Range<usize>, newline: usize, is_end: bool) -> Piece {
-        if !is_end {
-            // The place is that before the time of this line.
-            self.keep_place();
-        }
-        let is_start = self.progress == Progress::AtStart;
-        let stamp = is_start.then(|| Stamp::parse(self.buffer.get(range.clone())));
-        let stamp = stamp.flatten();
-        if let Some(stamp) = stamp {
-            self.time = Some(stamp.time);
-        }
-        let after = range.end + newline;
-        if is_end {
-            // A line at the end of a file belongs to that file.
-            let mark = match self.boundary {
-                Some((index, earlier)) if after <= index => earlier,
-                Some(_) | None => self.mark,
-            };
-            self.place = Place::InBuffer(after, mark);
-        }
-        self.progress = if is_end {
-            Progress::AtStart
-        } else {
-            Progress::Inside
-        };
-        self.buffer.take(after);
-        Piece {
-            range,
-            stamp,
-            is_start,
-            is_end,
-        }
-    }
-
-    fn is_wanted(&mut self, piece: &Piece) -> bool {
-        let Some(skip) = self.skip else {
-            return true;
-        };
-        let is_wanted = piece.stamp.is_some_and(|stamp| skip.ends_at(stamp.time));
-        if is_wanted {
-            self.skip = None;
-        }
-        is_wanted
-    }
-
-    fn line(&self, piece: &Piece) -> LineRef<'_> {
-        LineRef {
-            text: self.buffer.get(piece.range.clone()),
-            stamp: piece.stamp,
-            is_start: piece.is_start,
-            is_end: piece.is_end,
-        }
-    }
-
     /// Reads more bytes. Returns false if nothing more is there now.
     fn read(&mut self) -> io::Result<bool> {
+        self.prepare()?;
         loop {
-            if self.is_suspended() && self.files.held.is_some() {
-                self.resume()?;
-            }
             self.keep_place_of_piece();
             let by = self.buffer.shift();
             self.shift_marks(by);
@@ -341,42 +361,56 @@ impl DirectoryReader {
                     self.progress = Progress::AtStart;
                     self.set_mark();
                 }
-                EndOfFile::NextFile => {
-                    self.start_file();
-                }
+                EndOfFile::NextFile => self.start_file(),
             }
         }
     }
 
-    /// Opens the suspended file, or the next one if it was removed.
-    fn resume(&mut self) -> io::Result<()> {
+    /// Finds the first line, and opens the file again after a suspension.
+    fn prepare(&mut self) -> io::Result<()> {
+        match self.start {
+            FirstRead::Since(since) => {
+                window::start_since(self, since)?;
+                self.start = FirstRead::Done;
+            }
+            FirstRead::At => self.resume(true)?,
+            FirstRead::Done => {
+                if self.is_suspended() && self.files.held.is_some() {
+                    self.resume(false)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the suspended file, or the next one if it was removed. `is_new`: the
+    /// file is that of the first position.
+    fn resume(&mut self, is_new: bool) -> io::Result<()> {
         let expected = match self.place {
-            Place::Known(position) if self.is_new => position.check,
+            Place::Known(position) if is_new => position.check,
             Place::Unknown | Place::InBuffer(..) | Place::Known(_) => {
                 self.check_at(self.buffer.end(), self.mark)
             }
         };
-        let (resumed, before) = self.files.resume(expected, self.time, self.is_new)?;
+        let (resumed, before) = self.files.resume(expected, self.time, is_new)?;
+        self.start = FirstRead::Done;
         match resumed {
             Resumed::AtPosition => {
-                if self.is_new {
+                if is_new {
                     self.buffer.reset(&before);
                 }
-                self.is_new = false;
                 self.set_mark();
-                return Ok(());
             }
             Resumed::AfterTime(last) => {
                 self.keep_place();
                 self.buffer.reset(&[]);
                 self.boundary = None;
                 self.progress = Progress::AtStart;
-                self.skip = Some(Skip::Through(last));
+                self.filter.skip_through = Some(last);
+                self.start_file();
             }
-            Resumed::Lost => {}
+            Resumed::Lost => self.start_file(),
         }
-        self.is_new = false;
-        self.start_file();
         Ok(())
     }
 
@@ -394,81 +428,21 @@ impl DirectoryReader {
     /// Sets the mark for a held file whose next byte comes after the buffer.
     fn set_mark(&mut self) {
         if let Some(held) = &self.files.held {
-            self.mark = FileMark {
-                id: held.id,
-                label: held.place.label(),
-                base: held.offset.wrapping_sub(to_u64(self.buffer.end())),
-            };
+            self.mark = FileMark::new(held, self.buffer.end());
         }
-    }
-
-    /// Adjusts the indexes after `by` bytes left the buffer.
-    fn shift_marks(&mut self, by: usize) {
-        self.mark.base = self.mark.base.wrapping_add(to_u64(by));
-        if let Place::InBuffer(index, mark) = &mut self.place {
-            *index = index.saturating_sub(by);
-            mark.base = mark.base.wrapping_add(to_u64(by));
-        }
-        if let Some((index, mark)) = &mut self.boundary {
-            *index = index.saturating_sub(by);
-            mark.base = mark.base.wrapping_add(to_u64(by));
-        }
-    }
-
-    /// Keeps the place apart from the buffer.
-    fn keep_place(&mut self) {
-        if let Place::InBuffer(index, mark) = self.place {
-            self.place = Place::Known(self.position_at(index, mark));
-        }
-    }
-
-    /// As [`DirectoryReader::keep_place`], if the place leaves the buffer before
-    /// the next line ends.
-    fn keep_place_of_piece(&mut self) {
-        if matches!(self.place, Place::InBuffer(index, _) if index < self.buffer.start()) {
-            self.keep_place();
-        }
-    }
-
-    fn position_at(&self, index: usize, mark: FileMark) -> Position {
-        Position {
-            file: mark.id,
-            label: mark.label,
-            offset: mark.offset(index),
-            time: self.time,
-            check: self.check_at(index, mark),
-        }
-    }
-
-    /// The check of the file's bytes before an index.
-    fn check_at(&self, index: usize, mark: FileMark) -> u64 {
-        let checked = usize::try_from(mark.offset(index)).unwrap_or(CHECKED);
-        check(
-            self.buffer
-                .get(index.saturating_sub(checked.min(CHECKED))..index),
-        )
     }
 }
 
-/// A line or piece in the buffer.
-#[derive(Debug)]
-struct Piece {
-    range: Range<usize>,
-    stamp: Option<Stamp>,
-    is_start: bool,
-    is_end: bool,
-}
-
-impl Default for FileMark {
-    fn default() -> Self {
-        FileMark {
-            id: FileId {
-                device: 0,
-                inode: 0,
-            },
-            label: None,
-            base: 0,
+/// The last stamp in a text of whole lines.
+fn last_stamp(lines: &[u8]) -> Option<Stamp> {
+    let mut rest = lines.strip_suffix(b"\n")?;
+    loop {
+        let start = memchr::memrchr(b'\n', rest).map_or(0, |newline| newline + 1);
+        let stamp = Stamp::parse(rest.get(start..).unwrap_or_default());
+        if stamp.is_some() || start == 0 {
+            return stamp;
         }
+        rest = rest.get(..start - 1).unwrap_or_default();
     }
 }
 

@@ -35,6 +35,9 @@ pub(crate) struct FileSequence {
     queue: VecDeque<LogFile>,
     /// Files that were read before they had a label, from the oldest on.
     passed: Vec<PassedFile>,
+    /// Whether the held file is `current`, and all old files of the first listing
+    /// are earlier.
+    is_unlisted: bool,
     /// Files that were opened with another inode than listed. overlayfs may list
     /// the inodes of its layers.
     mismatches: u32,
@@ -95,6 +98,7 @@ impl FileSequence {
             unread: BTreeSet::new(),
             queue: VecDeque::new(),
             passed: Vec::new(),
+            is_unlisted: false,
             mismatches: 0,
             gone: 0,
             unreadable: None,
@@ -239,6 +243,10 @@ impl FileSequence {
     fn refresh(&mut self, last: Option<Label>) -> io::Result<()> {
         let files = self.list()?;
         let held = self.find_held(&files);
+        if std::mem::take(&mut self.is_unlisted) {
+            let index = held.unwrap_or_else(|| index_after(&files, last));
+            self.start_before(&files, index, last);
+        }
         if held.is_none() {
             self.pass(last);
         }
@@ -416,10 +424,8 @@ impl FileSequence {
             }
         }
         if is_new {
-            let boundary = held.place.label().or(last);
-            let read = files.iter().filter_map(|file| file.place.label());
-            let is_read = |label: &Label| boundary.is_some_and(|boundary| *label <= boundary);
-            self.done = read.filter(is_read).collect();
+            let index = index_after(&files, held.place.label().or(last));
+            self.start_before(&files, index, last);
         }
         self.gone += 1;
         self.advance(last)?;
@@ -436,10 +442,48 @@ impl FileSequence {
         self.held = Some(held);
     }
 
+    /// Holds a file of `files`, the directory's listing, from an offset on. With
+    /// None, the directory was not listed: the file is `current`, and all others
+    /// are earlier. Returns the bytes before the offset. Errors: as open(2) and
+    /// read(2); ENOENT if the file has got another name.
+    pub(crate) fn start_at(
+        &mut self,
+        files: Option<&[LogFile]>,
+        file: &LogFile,
+        offset: u64,
+    ) -> io::Result<Vec<u8>> {
+        let mut opened = HeldFile::open(&self.path, file)?;
+        if files.is_some() && opened.id.inode != file.inode && self.mismatches < MAX_MISMATCHES {
+            self.mismatches += 1;
+            return Err(Errno::ENOENT.into());
+        }
+        let before = opened.seek(offset)?;
+        match files {
+            Some(files) => {
+                let index = files.iter().position(|other| other.name == file.name);
+                self.start_before(files, index.unwrap_or_default(), None);
+            }
+            None => self.is_unlisted = true,
+        }
+        self.done.extend(file.place.label());
+        self.held = Some(opened);
+        self.queue.clear();
+        Ok(before)
+    }
+
     /// Holds the file of a position, suspended.
     pub(crate) fn hold_position(&mut self, position: &Position) {
         self.held = Some(HeldFile::suspended(position));
     }
+}
+
+/// The index of the first file that has lines after a time, by its label.
+fn index_after(files: &[LogFile], time: Option<Label>) -> usize {
+    let is_late = |file: &LogFile| match (file.place, time) {
+        (FilePlace::Old(label), Some(time)) => label > time,
+        (FilePlace::Old(_) | FilePlace::Previous | FilePlace::Current, _) => true,
+    };
+    files.iter().position(is_late).unwrap_or(files.len())
 }
 
 impl PassedFile {

@@ -56,13 +56,11 @@ impl HeldFile {
     /// Reads at the offset and advances it; 0 at the end. Errors: as read(2);
     /// EBADF while suspended.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let file = self.file.as_ref().ok_or(Errno::EBADF)?;
-        let length = loop {
-            match file.read_at(buffer, self.offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
+        let length = self.read_at(buffer, self.offset)?;
+        if self.offset == 0 {
+            let stamp = Stamp::parse(buffer.get(..length).unwrap_or_default());
+            self.first = stamp.map(|stamp| stamp.time);
+        }
         self.offset += to_u64(length);
         Ok(length)
     }
@@ -83,6 +81,23 @@ impl HeldFile {
     pub(crate) fn seek_checked(&mut self, offset: u64, expected: u64) -> Option<Vec<u8>> {
         let before = self.seek(offset).ok()?;
         (check(&before) == expected).then_some(before)
+    }
+
+    /// Reads at an offset. The offset of the next [`HeldFile::read`] stays. Errors:
+    /// as read(2).
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let file = self.file.as_ref().ok_or(Errno::EBADF)?;
+        loop {
+            match file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether [`HeldFile::read_at`] can read any part of the file.
+    pub(crate) fn is_seekable(&self) -> bool {
+        true
     }
 
     /// The number of bytes in the file. Errors: as fstat(2).

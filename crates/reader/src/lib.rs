@@ -70,6 +70,7 @@ mod file_sequence;
 mod held_file;
 pub mod line;
 mod line_buffer;
+mod line_filter;
 pub mod log_files;
 pub mod pattern;
 pub mod position;
@@ -83,6 +84,7 @@ pub mod time_range;
 pub mod time_spec;
 pub mod warning;
 pub mod watch;
+mod window;
 
 pub use cursor::{Cursor, CursorError};
 pub use directory_reader::{DirectoryReader, Next, Start};

@@ -59,6 +59,13 @@ impl LineBuffer {
         Some(self.start..self.scanned + length)
     }
 
+    /// The lines whose newline is in the buffer.
+    pub(crate) fn whole_lines(&self) -> &[u8] {
+        let rest = self.get(self.start..self.end);
+        let end = memchr::memrchr(b'\n', rest).map_or(0, |newline| newline + 1);
+        rest.get(..end).unwrap_or_default()
+    }
+
     /// Continues at `index`, after a line and its newline.
     pub(crate) fn take(&mut self, index: usize) {
         self.start = index.min(self.end);

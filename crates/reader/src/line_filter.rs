@@ -1,0 +1,61 @@
+//! The filter between a log directory and the lines that a reader returns.
+
+use std::time::Duration;
+
+use daemontools_core::label::Label;
+
+use crate::line::LineRef;
+use crate::selection::Selection;
+use crate::stamp::Stamp;
+
+/// A reader looks this much beyond the ends of its range for lines of the range: a
+/// clock that was set back by less leaves them out of order.
+pub(crate) const CLOCK_STEP: Duration = Duration::from_secs(60);
+
+/// The state of a selection in one log directory.
+#[derive(Debug, Default)]
+pub(crate) struct LineFilter {
+    pub(crate) selection: Selection,
+    /// Lines up to the first one after this time are not returned.
+    pub(crate) skip_through: Option<Label>,
+    /// Whether the latest stamp is out of the range.
+    pub(crate) is_out_of_range: bool,
+    /// Whether the latest line is returned.
+    pub(crate) is_selected: bool,
+    /// Whether no later line can be in the range.
+    pub(crate) is_past_end: bool,
+}
+
+impl LineFilter {
+    /// Decides on the line with this stamp and text. `time` is that of the line.
+    pub(crate) fn decide(&mut self, stamp: Option<Stamp>, time: Option<Label>, text: &[u8]) {
+        if let Some(time) = stamp.and(time) {
+            self.is_out_of_range = !self.selection.range.contains(time);
+            self.is_past_end = self
+                .selection
+                .range
+                .until
+                .is_some_and(|until| time > until.after(CLOCK_STEP));
+            if self.skip_through.is_some_and(|last| time > last) {
+                self.skip_through = None;
+            }
+        }
+        self.is_selected = !self.is_out_of_range
+            && self.skip_through.is_none()
+            && self
+                .selection
+                .pattern
+                .as_ref()
+                .is_none_or(|pattern| pattern.selects(message(stamp, text)));
+    }
+}
+
+fn message(stamp: Option<Stamp>, text: &[u8]) -> &[u8] {
+    let line = LineRef {
+        text,
+        stamp,
+        is_start: true,
+        is_end: true,
+    };
+    line.message()
+}
