@@ -15,6 +15,7 @@
     reason = "a benchmark that cannot run says so and ends, and its figures have few digits"
 )]
 
+mod container;
 mod measure;
 mod report;
 mod rows;
@@ -92,7 +93,11 @@ fn main() {
         .flat_map(|work| work.run(settings.rounds))
         .inspect(|result| print!("{}", report::line(result)))
         .collect();
+    let process_one = container::run(&settings, &place);
+    for result in &process_one {
+        print!("{}", report::line(result));
+    }
     if settings.only.is_empty() {
-        report::write(&settings.project, &results);
+        report::write(&settings.project, &results, &process_one);
     }
 }

@@ -3,13 +3,16 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::kill;
+use unix::signals::SignalPipe;
 
 use crate::report::median;
 
@@ -28,13 +31,13 @@ impl Place {
             .tempdir_in("/dev/shm")
             .or_else(|_| builder.tempdir())
             .unwrap();
-        // The directory is also removed after an interrupt. std unblocks the
-        // signals in child processes.
-        let signals = hold_signals();
+        // The directory is also removed after an interrupt. Child processes inherit
+        // blocked signals, but not caught ones.
+        let signals = TERMINATION.map(|signal| (signal, SignalPipe::catch(&[signal]).unwrap()));
         let disk = builder.tempdir().unwrap();
         let paths = [root.path().to_owned(), disk.path().to_owned()];
         std::thread::spawn(move || {
-            let signal = signals.wait().unwrap();
+            let signal = first(&signals);
             for path in paths {
                 kill_below(&path);
                 let _ = fs::remove_dir_all(&path);
@@ -199,18 +202,22 @@ pub(crate) fn memory(
             counted.len() as f64
         }
     };
-    let kilobytes = |kind: &&str| {
-        let sum = counted.iter().map(|pid| {
-            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-            let rest = rollup
-                .lines()
-                .find_map(|line| line.strip_prefix(kind)?.strip_prefix(':'))
-                .unwrap();
-            rest.trim().trim_end_matches(" kB").parse::<f64>().unwrap()
-        });
-        sum.sum::<f64>() / divisor
+    MEMORY
+        .map(|kind| memory_of(kind, &counted) / divisor)
+        .to_vec()
+}
+
+/// The memory of this kind of some processes in sum, in kilobytes.
+pub(crate) fn memory_of(kind: &str, pids: &[u32]) -> f64 {
+    let kilobytes = |pid: &u32| {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+        let rest = rollup
+            .lines()
+            .find_map(|line| line.strip_prefix(kind)?.strip_prefix(':'))
+            .unwrap();
+        rest.trim().trim_end_matches(" kB").parse::<f64>().unwrap()
     };
-    MEMORY.iter().map(kilobytes).collect()
+    pids.iter().map(kilobytes).sum()
 }
 
 /// Waits until processes use no more CPU time: they are idle.
@@ -273,13 +280,22 @@ fn kill_below(dir: &Path) {
     }
 }
 
-/// Blocks termination signals, for which [`Place`] waits.
-fn hold_signals() -> SigSet {
-    let signals: SigSet = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]
-        .into_iter()
-        .collect();
-    signals.thread_block().unwrap();
-    signals
+const TERMINATION: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+
+/// Waits for the first of these signals.
+fn first(signals: &[(Signal, SignalPipe)]) -> Signal {
+    loop {
+        let mut pipes: Vec<_> = signals
+            .iter()
+            .map(|(_, pipe)| PollFd::new(pipe.as_fd(), PollFlags::POLLIN))
+            .collect();
+        let _ = poll(&mut pipes, PollTimeout::NONE);
+        for (pipe, (signal, _)) in pipes.iter().zip(signals) {
+            if pipe.any() == Some(true) {
+                return *signal;
+            }
+        }
+    }
 }
 
 /// Writes a log of 89-byte lines, `megabytes` long.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::Build;
+use crate::{Build, container};
 
 /// The unit of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) enum Unit {
     Microseconds,
     /// Kilobytes; less is better.
     Kilobytes,
+    /// Processes; more is better.
+    Processes,
 }
 
 impl Unit {
@@ -23,14 +25,25 @@ impl Unit {
             Unit::MegabytesASecond => "MB/s",
             Unit::Microseconds => "µs",
             Unit::Kilobytes => "KB",
+            Unit::Processes => "processes",
         }
     }
 }
 
-/// The values of one contestant, one for each round.
+/// The values of one contestant, one for each round. Without values, the contestant
+/// does not do the work.
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) values: Vec<f64>,
+}
+
+impl Figure {
+    pub(crate) fn empty(name: &'static str) -> Self {
+        Figure {
+            name,
+            values: Vec::new(),
+        }
+    }
 }
 
 /// A measured row, with our programs first.
@@ -42,14 +55,17 @@ pub(crate) struct Result {
 
 impl Result {
     /// The median over the rounds of our value divided by theirs.
-    fn ratio(&self, theirs: &Figure) -> f64 {
-        let ours = &self.figures[0].values;
-        median(
-            ours.iter()
-                .zip(&theirs.values)
-                .map(|(ours, theirs)| ours / theirs)
-                .collect(),
-        )
+    ///
+    /// None: one of both does not do the work, or their value is 0.
+    fn ratio(&self, theirs: &Figure) -> Option<f64> {
+        let ours = self.figures[0].values.iter();
+        let ratios: Vec<f64> = ours
+            .zip(&theirs.values)
+            .map(|(ours, theirs)| ours / theirs)
+            .collect();
+        (!ratios.is_empty())
+            .then(|| median(ratios))
+            .filter(|ratio| ratio.is_finite())
     }
 }
 
@@ -68,10 +84,14 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 pub(crate) fn line(result: &Result) -> String {
     let mut line = format!("{:<38}", result.title);
     for (n, figure) in result.figures.iter().enumerate() {
+        if figure.values.is_empty() {
+            write!(line, " {} no,", figure.name).unwrap();
+            continue;
+        }
         let value = median(figure.values.clone());
         write!(line, " {} {value:.0} {}", figure.name, result.unit.name()).unwrap();
-        if n > 0 {
-            write!(line, " ({:.2}x)", result.ratio(figure)).unwrap();
+        if let Some(ratio) = result.ratio(figure).filter(|_| n > 0) {
+            write!(line, " ({ratio:.2}x)").unwrap();
         }
         line.push(',');
     }
@@ -102,10 +122,23 @@ pub(crate) fn column(build: Build) -> &'static str {
 /// bar of cat would dwarf the others.
 pub(crate) const LIMIT: &str = "limit";
 
-/// Writes `benches/results.md`, `benches/results.svg`, and the table between
-/// its marks in README.md.
-pub(crate) fn write(project: &Path, results: &[Result]) {
-    let table = table(results);
+/// Writes `benches/results.md`, `benches/results.svg`, and the tables between
+/// their marks in README.md.
+///
+/// `process_one` is a second table, with the columns and the caption of
+/// [`container`].
+pub(crate) fn write(project: &Path, results: &[Result], process_one: &[Result]) {
+    let caption = "The limit is a copy by cat or the start of an empty program.";
+    let columns: Vec<&str> = FAMILIES.into_iter().chain([LIMIT]).collect();
+    let mut table = table(results, &columns, caption);
+    if !process_one.is_empty() {
+        table.push_str("\nAs process 1 of a container:\n\n");
+        table.push_str(&self::table(
+            process_one,
+            &container::COLUMNS,
+            container::CAPTION,
+        ));
+    }
     fs::write(project.join("benches/results.md"), &table).unwrap();
     fs::write(project.join("benches/results.svg"), chart(results)).unwrap();
     let readme = project.join("README.md");
@@ -119,17 +152,18 @@ pub(crate) fn write(project: &Path, results: &[Result]) {
     }
 }
 
-fn table(results: &[Result]) -> String {
+/// The columns with figures of these, and a caption with the way of measurement.
+fn table(results: &[Result], columns: &[&str], caption: &str) -> String {
     let mut table = String::from("| work | unit |");
     let mut rule = String::from("| --- | --- |");
-    let columns: Vec<&str> = FAMILIES
-        .into_iter()
+    let columns: Vec<&str> = columns
+        .iter()
+        .copied()
         .filter(|family| {
             results
                 .iter()
                 .any(|result| result.figures.iter().any(|figure| figure.name == *family))
         })
-        .chain([LIMIT])
         .collect();
     for family in &columns {
         write!(table, " {family} |").unwrap();
@@ -142,12 +176,17 @@ fn table(results: &[Result]) -> String {
             let figure = result.figures.iter().find(|figure| figure.name == *family);
             match figure {
                 None => table.push_str(" |"),
+                Some(figure) if figure.values.is_empty() => table.push_str(" no |"),
                 Some(figure) if n == 0 => {
                     write!(table, " **{:.0}** |", median(figure.values.clone())).unwrap();
                 }
                 Some(figure) => {
                     let value = median(figure.values.clone());
-                    write!(table, " {value:.0} ({:.2}×) |", result.ratio(figure)).unwrap();
+                    write!(table, " {value:.0}").unwrap();
+                    if let Some(ratio) = result.ratio(figure) {
+                        write!(table, " ({ratio:.2}×)").unwrap();
+                    }
+                    table.push_str(" |");
                 }
             }
         }
@@ -159,8 +198,7 @@ fn table(results: &[Result]) -> String {
     write!(
         table,
         "\nMedians of {rounds} alternating rounds; in brackets, the first column divided by this one \
-         (the median of the rounds' ratios). The limit is a copy by cat or the start of an empty \
-         program. {}.\n",
+         (the median of the rounds' ratios). {caption} {}.\n",
         machine()
     )
     .unwrap();
@@ -272,4 +310,46 @@ fn block(shapes: &mut String, result: &Result, left: f64, mut y: f64) -> f64 {
         y += BAR;
     }
     y + 4.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_shows_ratios_and_work_not_done() {
+        let figure = |name, values: &[f64]| Figure {
+            name,
+            values: values.to_vec(),
+        };
+        let result = |title: &str, figures| Result {
+            title: title.to_owned(),
+            unit: Unit::Kilobytes,
+            figures,
+        };
+        let results = [
+            result(
+                "a",
+                vec![figure("x", &[1.0, 2.0, 3.0]), figure("y", &[4.0; 3])],
+            ),
+            result("b", vec![figure("x", &[]), figure("y", &[1.0])]),
+            result("c", vec![figure("x", &[1.0]), figure("y", &[0.0])]),
+            result("d", vec![figure("x", &[1.0])]),
+        ];
+        let table = table(&results, &["x", "y", "z"], "A caption.");
+        let rows: Vec<&str> = table.lines().take(6).collect();
+        assert_eq!(
+            rows,
+            [
+                "| work | unit | x | y |",
+                "| --- | --- | ---: | ---: |",
+                "| a | KB | **2** | 4 (0.50×) |",
+                "| b | KB | no | 1 |",
+                "| c | KB | **1** | 0 |",
+                "| d | KB | **1** | |",
+            ]
+        );
+        assert!(table.contains("Medians of 3 alternating rounds"));
+        assert!(table.contains(" A caption. "));
+    }
 }

@@ -42,7 +42,11 @@ impl Work<'_> {
         let empty = |title| Result {
             title,
             unit: self.unit,
-            figures: self.contestants.iter().map(Figure::of).collect(),
+            figures: self
+                .contestants
+                .iter()
+                .map(|(name, _)| Figure::empty(name))
+                .collect(),
         };
         let mut results: Vec<Result> = self.titles.into_iter().map(empty).collect();
         for _ in 0..rounds {
@@ -53,15 +57,6 @@ impl Work<'_> {
             }
         }
         results
-    }
-}
-
-impl Figure {
-    fn of((name, _): &Contestant) -> Figure {
-        Figure {
-            name,
-            values: Vec::new(),
-        }
     }
 }
 
