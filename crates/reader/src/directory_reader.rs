@@ -201,6 +201,17 @@ impl DirectoryReader {
         self.time
     }
 
+    /// The time by which a merge orders the line that was read: its time, or for
+    /// lines before the first stamp, the label of the file before.
+    pub(crate) fn merge_time(&self) -> Option<Label> {
+        self.time.or_else(|| self.files.previous_label())
+    }
+
+    /// Whether the next piece continues the line of the last one.
+    pub fn is_inside_line(&self) -> bool {
+        self.progress == Progress::Inside && self.filter.is_selected
+    }
+
     /// The path of the log directory.
     pub fn path(&self) -> &Path {
         self.files.path()

@@ -110,6 +110,15 @@ impl FileSequence {
         &self.path
     }
 
+    /// The label of the old file before the held one.
+    pub(crate) fn previous_label(&self) -> Option<Label> {
+        match self.held.as_ref()?.place {
+            FilePlace::Old(label) => self.done.range(..label).next_back(),
+            FilePlace::Previous | FilePlace::Current => self.done.last(),
+        }
+        .copied()
+    }
+
     /// The warnings since the last call.
     pub(crate) fn take_warnings(&mut self) -> Vec<ReadWarning> {
         let mut warnings = std::mem::take(&mut self.warnings);
@@ -378,6 +387,12 @@ impl FileSequence {
         let Some(held) = self.held.take() else {
             return Ok((Resumed::AtPosition, Vec::new()));
         };
+        if !is_new {
+            if let Some((opened, before)) = held.reopen(&self.path, expected) {
+                self.held = Some(opened);
+                return Ok((Resumed::AtPosition, before));
+            }
+        }
         let files = self.list()?;
         let by_inode = files.iter().filter(|file| file.inode == held.id.inode);
         let has_label = |file: &&LogFile| {

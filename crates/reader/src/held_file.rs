@@ -136,6 +136,19 @@ impl HeldFile {
         Stamp::parse(line.get(..length)?).map(|stamp| stamp.time)
     }
 
+    /// Opens a suspended file again. None: its name is that of another file.
+    pub(crate) fn reopen(&self, directory: &Path, expected: u64) -> Option<(Self, Vec<u8>)> {
+        let file = LogFile {
+            place: self.place,
+            name: self.name.clone(),
+            inode: self.id.inode,
+        };
+        let mut opened = HeldFile::open(directory, &file).ok()?;
+        let before = opened.seek_checked(self.offset, expected)?;
+        opened.first = self.first;
+        (opened.id == self.id).then_some((opened, before))
+    }
+
     /// Closes the file until it is resumed.
     pub(crate) fn suspend(&mut self) {
         self.file = None;
