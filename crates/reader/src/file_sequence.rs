@@ -394,6 +394,9 @@ impl FileSequence {
             }
         }
         let files = self.list()?;
+        // A file that was read before may have got its label meanwhile. If not,
+        // the bytes before offset 0 would have the same check.
+        self.find_passed(&files, None);
         let by_inode = files.iter().filter(|file| file.inode == held.id.inode);
         let has_label = |file: &&LogFile| {
             held.place.label().is_none() || held.place.label() == file.place.label()

@@ -78,6 +78,8 @@ pub mod position;
 pub mod printer;
 pub mod render;
 pub mod selection;
+#[cfg(test)]
+mod rotation_tests;
 pub mod source;
 pub mod sources;
 pub mod stamp;

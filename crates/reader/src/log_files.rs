@@ -1,6 +1,7 @@
 //! The files of a log directory in the order of their lines.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -130,8 +131,12 @@ fn list_once(path: &Path) -> io::Result<(Vec<LogFile>, bool)> {
 /// `previous` to its label before it removes the name, and finishes `processed`
 /// before it removes `previous`.
 fn drop_processed(path: &Path, files: &mut Vec<LogFile>) {
-    let last_old = files.iter().rev().find(|file| file.place.label().is_some());
-    let last_inode = last_old.map(|file| file.inode);
+    if files.iter().all(|file| file.place != FilePlace::Previous) {
+        return;
+    }
+    // Not only the last one: the clock may have stepped back.
+    let is_old = |file: &&LogFile| file.place.label().is_some();
+    let old: BTreeSet<_> = files.iter().filter(is_old).map(|file| file.inode).collect();
     let has_previous = files
         .iter()
         .any(|file| file.name == *PREVIOUS.to_string_lossy());
@@ -146,7 +151,7 @@ fn drop_processed(path: &Path, files: &mut Vec<LogFile>) {
             Ok(status) => is_executable_by_owner(&status),
             Err(error) => error == Errno::ENOENT,
         };
-        Some(file.inode) != last_inode && (!is_processed || (!has_previous && is_finished()))
+        !old.contains(&file.inode) && (!is_processed || (!has_previous && is_finished()))
     });
 }
 
