@@ -77,9 +77,9 @@ pub mod pattern;
 pub mod position;
 pub mod printer;
 pub mod render;
-pub mod selection;
 #[cfg(test)]
 mod rotation_tests;
+pub mod selection;
 pub mod source;
 pub mod sources;
 pub mod stamp;
