@@ -26,7 +26,7 @@ _daemontools_after_dashes() {
 }
 
 # Offers the directories that begin with $1: service directories, and, with a
-# final slash, directories that have subdirectories.
+# final slash, directories that have subdirectories. With $2, log directories too.
 _daemontools_services() {
     local dir name word=${1//\\/}
     while IFS= read -r dir; do
@@ -38,11 +38,21 @@ _daemontools_services() {
         if [[ -e $dir/run ]]; then
             COMPREPLY+=("$name")
             [[ ! -e $dir/log/run ]] || COMPREPLY+=("$name/log")
+        elif [[ ${2-} && -e $dir/current ]]; then
+            COMPREPLY+=("$name")
         elif _daemontools_has_directories "$dir"; then
             COMPREPLY+=("$name/")
         fi
     done < <(compgen -d -- "${word/#\~\//$HOME/}")
     [[ ${COMPREPLY[*]} != */ ]] || ((${#COMPREPLY[@]} > 1)) || compopt -o nospace 2>/dev/null
+}
+
+# Offers times of svlog that begin with $1.
+_daemontools_times() {
+    local time word=${1//\\/}
+    for time in '10 min ago' '1 h ago' '1 d ago' "$(date +%Y-%m-%d)"; do
+        [[ $time != "$word"* ]] || COMPREPLY+=("$(printf %q "$time")")
+    done
 }
 
 # Offers services as sv accepts them: by path, or by name in sv's directory.
@@ -114,6 +124,8 @@ _daemontools() {
     done
     case $kind in
         service | services) _daemontools_services "$word" ;;
+        logs) _daemontools_services "$word" logs ;;
+        time) _daemontools_times "$word" ;;
         names) _daemontools_names "$word" ;;
         order) mapfile -t COMPREPLY < <(compgen -W 'status up down once pause cont hup alarm interrupt quit 1 2 term kill exit start stop restart reload shutdown check try-restart force-stop force-reload force-restart force-shutdown' -- "$word") ;;
         level) mapfile -t COMPREPLY < <(cd /etc/runit/runsvdir 2>/dev/null && compgen -d -- "$word") ;;
@@ -144,6 +156,8 @@ _daemontools_supervise() { _daemontools '-e' service; }
 complete -F _daemontools_supervise supervise
 _daemontools_svc() { _daemontools '-u -d -o -x -p -c -h -a -i -t -k -q -1 -2 -w -+ -=' services; }
 complete -F _daemontools_svc svc
+_daemontools_svlog() { _daemontools '-f -n: -s:time -u:time -g: -v -l -U -r -j -c:file' logs; }
+complete -F _daemontools_svlog svlog
 _daemontools_svok() { _daemontools '' service; }
 complete -F _daemontools_svok svok
 _daemontools_svps() { _daemontools '-j' directory; }

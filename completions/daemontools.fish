@@ -1,18 +1,26 @@
 # Completion of daemontools for fish. Generated from tests/completions; edit it there.
 
 # Service directories, and, with a final slash, directories that have
-# subdirectories. The optional first argument is the base directory.
-function __daemontools_services --argument-names at
+# subdirectories. The optional first argument is the base directory. With the
+# second, log directories too.
+function __daemontools_services --argument-names at logs
     set -l word (commandline -ct)
     for dir in (__fish_complete_directories "$at$word" '' | string replace -r '/?\t.*' '')
         set -l path (string replace -r '^~' $HOME -- $dir)
         if test -e $path/run
             echo $dir
             test -e $path/log/run; and echo $dir/log
+        else if test -n "$logs"; and test -e $path/current
+            echo $dir
         else if count $path/*/ >/dev/null
             echo $dir/
         end
     end
+end
+
+# Times of svlog.
+function __daemontools_times
+    printf '%s\n' '10 min ago' '1 h ago' '1 d ago' (date +%Y-%m-%d)
 end
 
 # Services as sv accepts them: by path, or by name in sv's directory.
@@ -66,6 +74,8 @@ function __daemontools --argument-names valued
     switch "$kinds[1]"
         case service services
             __daemontools_services
+        case logs
+            __daemontools_services '' logs
         case names
             __daemontools_names
         case order
@@ -129,6 +139,18 @@ complete -c svc -s 2 -d 'usr2'
 complete -c svc -s w -d 'winch'
 complete -c svc -s + -d 'group'
 complete -c svc -s = -d 'process alone'
+complete -c svlog -x -a "(__daemontools 'nsugc' logs)"
+complete -c svlog -s f -d 'print further lines as they come'
+complete -c svlog -s n -x -d 'print the last lines only'
+complete -c svlog -s s -x -a "(__daemontools_times)" -d 'begin with this time'
+complete -c svlog -s u -x -a "(__daemontools_times)" -d 'end with this time'
+complete -c svlog -s g -x -d 'print lines that match'
+complete -c svlog -s v -d 'print lines that do not match'
+complete -c svlog -s l -d 'local time'
+complete -c svlog -s U -d 'UTC'
+complete -c svlog -s r -d 'lines as they are'
+complete -c svlog -s j -d 'print JSON'
+complete -c svlog -s c -x -a "(__fish_complete_path)" -d 'continue after the place in this file'
 complete -c svok -x -a "(__daemontools '' service)"
 complete -c svps -x -a "(__daemontools '' directory)"
 complete -c svps -s j -d 'print JSON'

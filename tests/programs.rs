@@ -29,6 +29,7 @@ programs! {
     supervise SUPERVISE "../src/bin/supervise/main.rs",
     sv SV "../src/bin/sv/main.rs",
     svc SVC "../src/bin/svc.rs",
+    svlog SVLOG "../src/bin/svlog/main.rs",
     svlogd SVLOGD "../src/bin/svlogd/main.rs",
     svok SVOK "../src/bin/svok.rs",
     svps SVPS "../src/bin/svps/main.rs",

@@ -57,6 +57,8 @@ impl Family {
 enum Kind {
     Service,
     Services,
+    /// Services and log directories.
+    Logs,
     /// By path, or by name in sv's directory of services.
     Names,
     /// A command word of sv.
@@ -67,6 +69,8 @@ enum Kind {
     Directories,
     File,
     Account,
+    /// A time of svlog.
+    Time,
     Command,
 }
 
@@ -76,6 +80,7 @@ impl Kind {
         match self {
             Kind::Service => "service",
             Kind::Services => "services",
+            Kind::Logs => "logs",
             Kind::Names => "names",
             Kind::Order => "order",
             Kind::Level => "level",
@@ -83,6 +88,7 @@ impl Kind {
             Kind::Directories => "directories",
             Kind::File => "file",
             Kind::Account => "account",
+            Kind::Time => "time",
             Kind::Command => "command",
         }
     }
@@ -92,12 +98,14 @@ impl Kind {
         match self {
             Kind::Service => &[":service:_daemontools_services"],
             Kind::Services => &["*:service:_daemontools_services"],
+            Kind::Logs => &["*:log:_daemontools_logs"],
             Kind::Names => &["*:service:_daemontools_names"],
             Kind::Order => &[":command:_daemontools_orders"],
             Kind::Level => &[":directory:_path_files -/ -W /etc/runit/runsvdir"],
             Kind::Directory => &[":directory:_directories"],
             Kind::Directories => &["*:directory:_directories"],
             Kind::File => &[":file:_files"],
+            Kind::Time => &[":time:_daemontools_times"],
             Kind::Account => &[":account:_users"],
             Kind::Command => &[":program:_command_names -e", "*::argument:_normal"],
         }
@@ -123,6 +131,7 @@ fn operands(program: &Program) -> Vec<Kind> {
         _ if ends(" script") => vec![Kind::Directories],
         "tai64nlocal" => Vec::new(),
         _ if ends(" [directory]") || ends(" [scandir]") => vec![Kind::Directory],
+        "svlog" if ends(" where ...") => vec![Kind::Logs],
         _ if ends(" dir") => vec![Kind::Service],
         _ if ends(" dir ...") => vec![Kind::Services],
         _ if ends(" dir ... [-- program ...]") => vec![Kind::Services, Kind::Command],
@@ -135,7 +144,8 @@ fn value(option: &Opt) -> Option<Kind> {
     match option.value? {
         "user" => Some(Kind::Account),
         "dir" | "root" => Some(Kind::Directory),
-        "lock" => Some(Kind::File),
+        "lock" | "cursor" => Some(Kind::File),
+        "since" | "until" => Some(Kind::Time),
         _ => None,
     }
 }
@@ -242,6 +252,7 @@ fn fish(family: Family) -> String {
             let values = match value(option) {
                 Some(Kind::Account) => " -a \"(__fish_complete_users)\"",
                 Some(Kind::Directory) => " -a \"(__fish_complete_directories)\"",
+                Some(Kind::Time) => " -a \"(__daemontools_times)\"",
                 Some(Kind::File) => " -a \"(__fish_complete_path)\"",
                 _ => "",
             };

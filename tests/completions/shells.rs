@@ -6,7 +6,7 @@ use std::path::Path;
 use testkit::{Sandbox, Subject};
 
 /// Command lines, and the offers for the last word of each.
-const LINES: [(&str, &str); 46] = [
+const LINES: [(&str, &str); 51] = [
     (
         "svc -",
         "-+ -1 -2 -= -a -c -d -h -i -k -o -p -q -t -u -w -x",
@@ -24,6 +24,11 @@ const LINES: [(&str, &str); 46] = [
     ("svwait -R -t 5 -- sv/idle sv/i", "sv/idle"),
     ("svwait -R -t 5 sv/idle -- zzp", "zzprogram"),
     ("svwait sv/idle sv/web -- cat plain.", "plain.txt"),
+    ("svlog -", "-U -c -f -g -j -l -n -r -s -u -v"),
+    ("svlog -s 1", "10 min ago|1 h ago|1 d ago"),
+    ("svlog -f -u 10", "10 min ago"),
+    ("svlog -f sv/web/log/", "sv/web/log/main"),
+    ("svlog -j sv/w", "sv/web sv/web/log"),
     ("svscan p", "plain"),
     ("svscan plain ", ""),
     ("multilog t ./p", "./plain"),
@@ -67,6 +72,7 @@ fn check(sandbox: &Sandbox, shell: &str, option: Option<&str>) {
     for service in ["sv/web", "sv/web/log", "sv/idle"] {
         sandbox.script(format!("{service}/run"), "");
     }
+    sandbox.write("sv/web/log/main/current", "");
     sandbox.write("plain/inner/file", "");
     sandbox.write("plain.txt", "");
     sandbox.write("env/VARIABLE", "");
@@ -95,8 +101,16 @@ fn check(sandbox: &Sandbox, shell: &str, option: Option<&str>) {
     for (line, wanted) in lines {
         let mut offers = offered.next().unwrap().lines();
         assert_eq!(offers.next(), Some(*line));
-        let offers: BTreeSet<_> = offers.map(|offer| offer.trim_end_matches('/')).collect();
-        let wanted = wanted.split_whitespace();
+        // bash quotes the spaces of times.
+        let offers: Vec<_> = offers.map(|offer| offer.replace('\\', "")).collect();
+        let offers = offers.iter().map(|offer| offer.trim_end_matches('/'));
+        let offers: BTreeSet<_> = offers.collect();
+        let wanted: Vec<_> = if wanted.contains(" ago") {
+            wanted.split('|').collect()
+        } else {
+            wanted.split_whitespace().collect()
+        };
+        let wanted = wanted.into_iter();
         let wanted: BTreeSet<_> = if shell == "zsh" {
             wanted.filter_map(|offer| last(line, offer)).collect()
         } else {

@@ -26,7 +26,7 @@ _daemontools_after_dashes() {
 }
 
 # Offers the directories that begin with $1: service directories, and, with a
-# final slash, directories that have subdirectories.
+# final slash, directories that have subdirectories. With $2, log directories too.
 _daemontools_services() {
     local dir name word=${1//\\/}
     while IFS= read -r dir; do
@@ -38,11 +38,21 @@ _daemontools_services() {
         if [[ -e $dir/run ]]; then
             COMPREPLY+=("$name")
             [[ ! -e $dir/log/run ]] || COMPREPLY+=("$name/log")
+        elif [[ ${2-} && -e $dir/current ]]; then
+            COMPREPLY+=("$name")
         elif _daemontools_has_directories "$dir"; then
             COMPREPLY+=("$name/")
         fi
     done < <(compgen -d -- "${word/#\~\//$HOME/}")
     [[ ${COMPREPLY[*]} != */ ]] || ((${#COMPREPLY[@]} > 1)) || compopt -o nospace 2>/dev/null
+}
+
+# Offers times of svlog that begin with $1.
+_daemontools_times() {
+    local time word=${1//\\/}
+    for time in '10 min ago' '1 h ago' '1 d ago' "$(date +%Y-%m-%d)"; do
+        [[ $time != "$word"* ]] || COMPREPLY+=("$(printf %q "$time")")
+    done
 }
 
 # Offers services as sv accepts them: by path, or by name in sv's directory.
@@ -114,6 +124,8 @@ _daemontools() {
     done
     case $kind in
         service | services) _daemontools_services "$word" ;;
+        logs) _daemontools_services "$word" logs ;;
+        time) _daemontools_times "$word" ;;
         names) _daemontools_names "$word" ;;
         order) mapfile -t COMPREPLY < <(compgen -W '@ORDERS@' -- "$word") ;;
         level) mapfile -t COMPREPLY < <(cd /etc/runit/runsvdir 2>/dev/null && compgen -d -- "$word") ;;

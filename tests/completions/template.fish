@@ -1,18 +1,26 @@
 # Completion of @FAMILY@ for fish. Generated from tests/completions; edit it there.
 
 # Service directories, and, with a final slash, directories that have
-# subdirectories. The optional first argument is the base directory.
-function __daemontools_services --argument-names at
+# subdirectories. The optional first argument is the base directory. With the
+# second, log directories too.
+function __daemontools_services --argument-names at logs
     set -l word (commandline -ct)
     for dir in (__fish_complete_directories "$at$word" '' | string replace -r '/?\t.*' '')
         set -l path (string replace -r '^~' $HOME -- $dir)
         if test -e $path/run
             echo $dir
             test -e $path/log/run; and echo $dir/log
+        else if test -n "$logs"; and test -e $path/current
+            echo $dir
         else if count $path/*/ >/dev/null
             echo $dir/
         end
     end
+end
+
+# Times of svlog.
+function __daemontools_times
+    printf '%s\n' '10 min ago' '1 h ago' '1 d ago' (date +%Y-%m-%d)
 end
 
 # Services as sv accepts them: by path, or by name in sv's directory.
@@ -66,6 +74,8 @@ function __daemontools --argument-names valued
     switch "$kinds[1]"
         case service services
             __daemontools_services
+        case logs
+            __daemontools_services '' logs
         case names
             __daemontools_names
         case order

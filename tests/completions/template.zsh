@@ -9,6 +9,20 @@ _daemontools_leads() {
     [[ -e $REPLY/run || -n $REPLY/*(#qN-/[1]) ]]
 }
 
+# The same, and log directories.
+_daemontools_logs() {
+    _path_files -g '*(-/+_daemontools_leads_to_logs)'
+}
+
+_daemontools_leads_to_logs() {
+    [[ -e $REPLY/current ]] || _daemontools_leads
+}
+
+_daemontools_times() {
+    local -a times=('10 min ago' '1 h ago' '1 d ago' ${(%):-%D{%Y-%m-%d}})
+    compadd -a times
+}
+
 # Services as sv accepts them: by path, or by name in sv's directory.
 _daemontools_names() {
     local at=$SVDIR

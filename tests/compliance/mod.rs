@@ -28,6 +28,7 @@ mod supervise_requests;
 mod supervise_signals;
 pub(crate) mod sv;
 mod svc;
+mod svlog;
 mod svlogd;
 mod svok;
 mod svps;

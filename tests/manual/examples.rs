@@ -93,6 +93,7 @@ documents! {
         tai64nlocal: "man/tai64nlocal.8",
     }
     ours_on_theirs! {
+        svlog: "man/svlog.8",
         svps: "man/svps.8",
         svwait: "man/svwait.8",
     }

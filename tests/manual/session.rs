@@ -25,12 +25,13 @@ use super::mask::alike;
 
 /// Programs that show the state of other processes. The test repeats them until
 /// their output is as in the document.
-const POLLED: [&str; 10] = [
+const POLLED: [&str; 11] = [
     "cat",
     "grep",
     "head",
     "ls",
     "ps",
+    "svlog",
     "svok",
     "svps",
     "svstat",

@@ -1,31 +1,27 @@
-//! Prints the selected lines.
+//! Prints lines to standard output.
 
 use cli::text::print;
-use daemontools_core::label::Label;
 use nix::errno::Errno;
 
 use crate::line::LineRef;
 use crate::render::Renderer;
-use crate::selection::Selection;
 
 /// The length of the text that is written at once, in bytes.
 const FULL: usize = 64 * 1024;
 
-/// Prints the selected lines to standard output.
+/// Prints lines to standard output.
 #[derive(Debug)]
 pub struct Printer {
-    selection: Selection,
     renderer: Renderer,
-    has_selected: bool,
+    has_printed: bool,
 }
 
 impl Printer {
-    /// A printer of the lines that `selection` selects.
-    pub fn new(selection: Selection, renderer: Renderer) -> Self {
+    /// A printer that has printed nothing.
+    pub fn new(renderer: Renderer) -> Self {
         Printer {
-            selection,
             renderer,
-            has_selected: false,
+            has_printed: false,
         }
     }
 
@@ -35,19 +31,10 @@ impl Printer {
         self.renderer.add_service(service);
     }
 
-    /// Prints a line if it is selected. `time` is that of the line, or of the line
-    /// before it with a stamp. The text may be written later, at the latest by
+    /// Prints a line. The text may be written later, at the latest by
     /// [`Printer::flush`]. Errors: as write(2).
-    pub fn push(
-        &mut self,
-        service: &[u8],
-        line: &LineRef<'_>,
-        time: Option<Label>,
-    ) -> Result<(), Errno> {
-        if !self.selection.selects(line, time) {
-            return Ok(());
-        }
-        self.has_selected = true;
+    pub fn print(&mut self, service: &[u8], line: &LineRef<'_>) -> Result<(), Errno> {
+        self.has_printed = true;
         self.renderer.push(service, line);
         if self.renderer.output().len() < FULL {
             return Ok(());
@@ -62,13 +49,8 @@ impl Printer {
         written
     }
 
-    /// Whether a line was selected.
-    pub fn has_selected(&self) -> bool {
-        self.has_selected
-    }
-
-    /// The choice of lines.
-    pub fn selection(&self) -> &Selection {
-        &self.selection
+    /// Whether a line was printed.
+    pub fn has_printed(&self) -> bool {
+        self.has_printed
     }
 }

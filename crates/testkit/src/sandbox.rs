@@ -21,9 +21,10 @@ use crate::{Outcome, Subject, kill, programs};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The clients of the table in lib.rs.
-const CLIENTS: [&str; 7] = [
+const CLIENTS: [&str; 8] = [
     "sv",
     "svc",
+    "svlog",
     "svok",
     "svps",
     "svstat",

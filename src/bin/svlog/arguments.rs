@@ -32,10 +32,7 @@ pub(crate) struct Arguments<'a> {
 impl<'a> Arguments<'a> {
     /// Parses the command line. Times are relative to now and to `zone`. Failure:
     /// wrong usage, or a value that has no meaning, with exit status 100.
-    pub(crate) fn parse(
-        arguments: &'a [&'static CStr],
-        zone: &LocalZone,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn parse(arguments: &'a [&'static CStr], zone: &LocalZone) -> Result<Self, Failure> {
         let (mut follows, mut inverts) = (false, false);
         let (mut last, mut pattern, mut cursor) = (None, None, None);
         let mut range = TimeRange::default();
@@ -70,7 +67,9 @@ impl<'a> Arguments<'a> {
         if follows && cursor.is_none() && range.since.is_none() {
             last = last.or(Some(LINES_BEFORE));
         }
-        let pattern = pattern.map(|text| parse_pattern(text, inverts)).transpose()?;
+        let pattern = pattern
+            .map(|text| parse_pattern(text, inverts))
+            .transpose()?;
         Ok(Arguments {
             follows,
             last,
@@ -83,7 +82,8 @@ impl<'a> Arguments<'a> {
 }
 
 fn parse_pattern(text: &[u8], inverts: bool) -> Result<Pattern, Failure> {
-    Pattern::new(text, inverts).map_err(|error| no_meaning(text!["bad pattern ", text, ": ", error.0]))
+    Pattern::new(text, inverts)
+        .map_err(|error| no_meaning(text!["bad pattern ", text, ": ", error.0]))
 }
 
 fn no_number(value: &[u8]) -> Failure {
