@@ -14,6 +14,7 @@ use std::path::Path;
 use daemontools_core::label::Label;
 use memchr::memchr;
 
+use crate::backward::LineStart;
 use crate::file_sequence::{EndOfFile, FileSequence, Resumed};
 use crate::held_file::HeldFile;
 use crate::line::LineRef;
@@ -247,17 +248,18 @@ impl DirectoryReader {
         }
     }
 
-    /// Continues at an offset of a file of `files`, the directory's listing; with
-    /// None, at a file whose directory was not listed. Errors: as open(2) and
+    /// Continues at a line in a file of `files`, the directory's listing; with None,
+    /// of `current` in a directory that was not listed. Errors: as open(2) and
     /// read(2); ENOENT if the file has got another name.
     pub(crate) fn start_at(
         &mut self,
         files: Option<&[LogFile]>,
         file: &LogFile,
-        offset: u64,
+        line: &LineStart,
     ) -> io::Result<()> {
+        let before = self.files.start_at(files, file, line.id, line.offset)?;
         self.start = FirstRead::Done;
-        let before = self.files.start_at(files, file, offset)?;
+        self.time = line.time;
         self.buffer.reset(&before);
         self.boundary = None;
         self.progress = Progress::AtStart;
@@ -268,7 +270,17 @@ impl DirectoryReader {
 
     /// Continues before the file at `index` of `files`, the directory's listing.
     pub(crate) fn start_before(&mut self, files: &[LogFile], index: usize) {
+        self.start = FirstRead::Done;
         self.files.start_before(files, index, None);
+    }
+
+    /// Returns no lines.
+    pub(crate) fn end(&mut self) {
+        self.filter.is_past_end = true;
+    }
+
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.filter.selection
     }
 
     /// Leaves out the lines before the first stamp.

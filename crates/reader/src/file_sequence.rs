@@ -468,11 +468,11 @@ impl FileSequence {
         &mut self,
         files: Option<&[LogFile]>,
         file: &LogFile,
+        id: FileId,
         offset: u64,
     ) -> io::Result<Vec<u8>> {
         let mut opened = HeldFile::open(&self.path, file)?;
-        if files.is_some() && opened.id.inode != file.inode && self.mismatches < MAX_MISMATCHES {
-            self.mismatches += 1;
+        if opened.id != id {
             return Err(Errno::ENOENT.into());
         }
         let before = opened.seek(offset)?;

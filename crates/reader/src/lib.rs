@@ -64,6 +64,7 @@
 //! Times are [`Label`](daemontools_core::label::Label)s, whose order is the
 //! order of the merged lines.
 
+mod backward;
 pub mod cursor;
 pub mod directory_reader;
 mod file_sequence;
@@ -83,6 +84,7 @@ pub mod selection;
 pub mod source;
 pub mod sources;
 pub mod stamp;
+pub mod tail;
 pub mod time_range;
 pub mod time_spec;
 pub mod warning;
@@ -101,6 +103,7 @@ pub use selection::Selection;
 pub use source::Source;
 pub use sources::{SourceKind, Sources};
 pub use stamp::Stamp;
+pub use tail::seek_last;
 pub use time_range::TimeRange;
 pub use time_spec::{RangeEnd, TIME_FORMS, parse_time};
 pub use warning::ReadWarning;

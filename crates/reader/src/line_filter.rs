@@ -50,7 +50,8 @@ impl LineFilter {
     }
 }
 
-fn message(stamp: Option<Stamp>, text: &[u8]) -> &[u8] {
+/// The text of a line after its stamp.
+pub(crate) fn message(stamp: Option<Stamp>, text: &[u8]) -> &[u8] {
     let line = LineRef {
         text,
         stamp,

@@ -69,6 +69,15 @@ pub struct LogFile {
 }
 
 impl LogFile {
+    /// `current`, without a listing.
+    pub(crate) fn current() -> Self {
+        LogFile {
+            place: FilePlace::Current,
+            name: OsString::from_vec(CURRENT.to_bytes().to_vec()),
+            inode: 0,
+        }
+    }
+
     /// Orders by place. Of several files with one label, the unprocessed one is
     /// the first, since it has all lines.
     fn compare(&self, other: &LogFile) -> Ordering {

@@ -7,6 +7,7 @@ use std::io;
 
 use daemontools_core::label::Label;
 
+use crate::backward::LineStart;
 use crate::directory_reader::DirectoryReader;
 use crate::held_file::{HeldFile, to_u64};
 use crate::line_filter::CLOCK_STEP;
@@ -29,10 +30,12 @@ pub(crate) fn start_since(reader: &mut DirectoryReader, since: Label) -> io::Res
         let Some(file) = files.get(index) else {
             return Ok(());
         };
-        let found = HeldFile::open(reader.path(), file)
-            .and_then(|mut opened| Ok((find_time(&mut opened, since)?, has_stamps(&mut opened)?)));
-        let started = found.and_then(|(offset, has_stamps)| {
-            reader.start_at(Some(&files), file, offset)?;
+        let found = HeldFile::open(reader.path(), file).and_then(|mut opened| {
+            let offset = find_time(&mut opened, since)?;
+            Ok((opened.id, offset, has_stamps(&mut opened)?))
+        });
+        let started = found.and_then(|(id, offset, has_stamps)| {
+            reader.start_at(Some(&files), file, &LineStart::at(id, offset))?;
             if has_stamps {
                 reader.await_stamp();
             }
