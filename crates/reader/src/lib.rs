@@ -68,6 +68,7 @@ mod backward;
 pub mod cursor;
 pub mod directory_reader;
 mod file_sequence;
+pub mod follow;
 mod held_file;
 pub mod line;
 mod line_buffer;

@@ -201,9 +201,10 @@ impl World {
         let number = self.lines;
         self.lines += 1;
         let line = format!("line {number}\n").into_bytes();
-        match self.form.stamped {
-            true => [&stamp[..], b" ", &line].concat(),
-            false => line,
+        if self.form.stamped {
+            [&stamp[..], b" ", &line].concat()
+        } else {
+            line
         }
     }
 

@@ -8,8 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::log_files::FilePlace;
-use daemontools_core::label::Label;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
@@ -200,26 +198,27 @@ impl LogWatcher {
     ///
     /// Returns whether all names arrived. Otherwise the caller counts fewer
     /// removed files.
-    pub fn take_old_files(&mut self, mut visit: impl FnMut(LogId, Label)) -> bool {
+    pub fn take_old_files(&mut self, mut visit: impl FnMut(LogId, &[u8])) -> bool {
         let mut is_complete = self.names.is_complete;
         for event in self.names.take() {
             is_complete &= !event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
-            let place = event.name.as_deref().map(OsStr::as_bytes);
-            let label = place
-                .and_then(FilePlace::of_name)
-                .and_then(FilePlace::label);
-            if let (Some(label), Some(watched)) = (label, self.names.watched.get(&event.wd)) {
-                watched.logs.iter().for_each(|id| visit(*id, label));
+            let name = event.name.as_deref().map(OsStr::as_bytes);
+            let name = name.filter(|name| name.starts_with(b"@"));
+            if let (Some(name), Some(watched)) = (name, self.names.watched.get(&event.wd)) {
+                for id in &watched.logs {
+                    visit(*id, name);
+                }
             }
         }
         is_complete
     }
 
-    /// Blocks until a change, or until the reader of `output` has closed it. The
-    /// caller then calls [`LogWatcher::take`].
+    /// Blocks until a change, until the deadline if there is one, or until the
+    /// reader of `output` has closed it. The caller then calls
+    /// [`LogWatcher::take`].
     ///
     /// Returns whether `output` still has a reader.
-    pub fn wait(&mut self, output: BorrowedFd<'_>) -> bool {
+    pub fn wait(&mut self, output: BorrowedFd<'_>, deadline: Option<Instant>) -> bool {
         if !self.is_complete() {
             self.next_look = Some(Instant::now() + POLL_PAUSE);
         }
@@ -228,7 +227,8 @@ impl LogWatcher {
         if let Some(inotify) = &self.changes.inotify {
             descriptors.push(PollFd::new(inotify.as_fd(), PollFlags::POLLIN));
         }
-        wait_for_events(&mut descriptors, self.next_look);
+        let deadline = self.next_look.into_iter().chain(deadline).min();
+        wait_for_events(&mut descriptors, deadline);
         let closed = descriptors.first().and_then(PollFd::revents);
         closed.is_none_or(|events| events.is_empty())
     }
@@ -267,6 +267,10 @@ impl LogWatcher {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use daemontools_core::label::Label;
+
+    use crate::log_files::FilePlace;
 
     use super::*;
 
@@ -331,7 +335,10 @@ mod tests {
         watcher.watch_log(1, root.path());
         let mut take = || {
             let mut labels = Vec::new();
-            let is_complete = watcher.take_old_files(|id, label| labels.push((id, label)));
+            let is_complete = watcher.take_old_files(|id, name| {
+                let label = FilePlace::of_name(name).and_then(FilePlace::label);
+                labels.extend(label.map(|label| (id, label)));
+            });
             (labels, is_complete)
         };
         let label = |seconds| Label::from_unix(seconds, 0);
@@ -364,9 +371,9 @@ mod tests {
         let mut watcher = LogWatcher::default();
         watcher.watch_log(1, root.path());
         written(&root.path().join("current"));
-        assert!(watcher.wait(writer.as_fd()));
+        assert!(watcher.wait(writer.as_fd(), None));
         watcher.take();
         drop(reader);
-        assert!(!watcher.wait(writer.as_fd()));
+        assert!(!watcher.wait(writer.as_fd(), None));
     }
 }
