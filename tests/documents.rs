@@ -85,6 +85,15 @@ fn documents() -> Vec<PathBuf> {
 }
 
 #[test]
+fn container_page_shows_the_containerfile() {
+    let file = read("packaging/container/Containerfile").unwrap();
+    let instructions = file.lines().filter(|line| !line.starts_with('#'));
+    let block: String = instructions.map(|line| format!("    {line}\n")).collect();
+    let page = read("doc/containers.md").unwrap();
+    assert!(page.contains(&format!("\n\n{block}\n")), "{block}");
+}
+
+#[test]
 fn links_point_to_existing_targets() {
     let mut number = 0;
     for document in documents() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use testkit::{Sandbox, Subject, compliance, ours_on_theirs};
+use testkit::{Sandbox, Subject, compliance, ours, ours_on_theirs};
 
 use super::session::{Session, Step};
 
@@ -61,6 +61,9 @@ macro_rules! documents {
 }
 
 documents! {
+    ours! {
+        containers: "doc/containers.md",
+    }
     ours_on_theirs! {
         migration: "doc/migration.md",
         troubleshooting: "doc/troubleshooting.md",
