@@ -12,7 +12,7 @@ use reader::{LineStyle, Pattern, RangeEnd, Selection, TIME_FORMS, TimeRange, par
 
 use super::SVLOG;
 
-/// The number of lines before those that come later. Default of -n with -f.
+/// The default of -n with -f.
 const LINES_BEFORE: u64 = 10;
 
 /// The options and operands.

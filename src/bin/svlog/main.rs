@@ -4,6 +4,7 @@
 
 mod arguments;
 mod once;
+mod places;
 mod sources;
 mod warnings;
 

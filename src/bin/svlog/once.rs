@@ -1,15 +1,15 @@
 //! Prints the lines that are there.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use cli::{Failure, text};
 use reader::directory_reader::{DirectoryReader, Start};
 use reader::merge::{LastLine, Merge, MergedLine, buffer_size};
-use reader::{Cursor, LineRef, Printer, Source, Stamp, cursor};
+use reader::{LineRef, Printer, Source, Stamp};
 
 use super::arguments::Arguments;
-use super::warnings::{unusable_cursor, warn};
+use super::places::Places;
+use super::warnings::warn;
 use super::{SVLOG, unwritten};
 
 /// Prints the selected lines of all sources. Returns whether all files could be
@@ -19,20 +19,12 @@ pub(crate) fn print(
     arguments: &Arguments<'_>,
     printer: &mut Printer,
 ) -> Result<bool, Failure> {
-    let keys: Vec<_> = sources
-        .iter()
-        .map(|source| cursor::key(&source.path))
-        .collect();
-    let mut cursor = match &arguments.cursor {
-        Some(file) => Some(load(file, &keys)?),
-        None => None,
-    };
+    let mut places = Places::load(arguments.cursor.as_deref(), sources)?;
     let mut is_complete = true;
     let mut readers = Vec::new();
     let mut opened = Vec::new();
-    for (source, key) in sources.iter().zip(&keys) {
-        let position = cursor.as_ref().and_then(|cursor| cursor.position(key));
-        let start = match (position, arguments.selection.range.since) {
+    for (number, source) in sources.iter().enumerate() {
+        let start = match (places.get(number), arguments.selection.range.since) {
             (Some(position), _) => Start::At(position),
             (None, Some(since)) => Start::Since(since),
             (None, None) => Start::Oldest,
@@ -41,7 +33,7 @@ pub(crate) fn print(
             Ok(mut reader) => {
                 reader.set_selection(&arguments.selection);
                 readers.push(reader);
-                opened.push((source, key));
+                opened.push((number, source));
             }
             Err(error) => {
                 SVLOG.warn(unreadable(source), unix::errno(&error));
@@ -56,14 +48,14 @@ pub(crate) fn print(
             Ok(MergedLine::Line { reader, line, .. }) => (reader, line),
             Ok(MergedLine::AtEnd) => break,
             Err(failed) => {
-                if let Some((source, _)) = opened.get(failed.reader) {
+                if let Some((_, source)) = opened.get(failed.reader) {
                     SVLOG.warn(unreadable(source), unix::errno(&failed.error));
                 }
                 is_complete = false;
                 continue;
             }
         };
-        let Some((source, _)) = opened.get(reader) else {
+        let Some((_, source)) = opened.get(reader) else {
             continue;
         };
         match &mut kept {
@@ -75,38 +67,23 @@ pub(crate) fn print(
         printer.print(service, &piece.line()).map_err(unwritten)?;
     }
     printer.flush().map_err(unwritten)?;
-    for (number, (source, key)) in opened.iter().enumerate() {
-        let Some(reader) = merge.reader_mut(number) else {
+    for (reader, (number, source)) in opened.iter().enumerate() {
+        let Some(reader) = merge.reader_mut(reader) else {
             continue;
         };
         for warning in reader.take_warnings() {
             is_complete &= !warn(&source.service, &warning);
         }
-        if let (Some(cursor), Some(position)) = (&mut cursor, reader.position()) {
-            cursor.set(key, position);
+        if let Some(position) = reader.position() {
+            places.set(*number, position);
         }
     }
-    if let (Some(cursor), Some(file)) = (&mut cursor, &arguments.cursor) {
-        cursor
-            .save()
-            .map_err(|error| unusable_cursor(file, &error))?;
-    }
+    places.save()?;
     Ok(is_complete)
 }
 
 fn unreadable(source: &Source) -> Vec<u8> {
     text!["unable to read ", *source.path.as_os_str()]
-}
-
-/// Reads the cursor file, and detects one that cannot be written before the first
-/// line is printed.
-fn load(file: &std::path::Path, keys: &[PathBuf]) -> Result<Cursor, Failure> {
-    let loaded = Cursor::load(file).and_then(|mut cursor| {
-        cursor.check_directories(keys)?;
-        cursor.save()?;
-        Ok(cursor)
-    });
-    loaded.map_err(|error| unusable_cursor(file, &error))
 }
 
 /// A line, or a piece of one.

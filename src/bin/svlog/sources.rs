@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
+use std::os::unix::fs::MetadataExt;
 
 use cli::{Failure, text};
 use reader::{Source, SourceKind, Sources};
 use supervision::supervise_dir::SuperviseDirRule;
+use unix::file::status;
 
 use super::SVLOG;
 
@@ -51,9 +53,10 @@ impl AllSources {
                 all.is_complete = false;
             }
             all.has_names |= kind == SourceKind::ScanDir;
+            // A directory that was removed meanwhile fails later.
             let mut is_new = |source: &Source| {
-                let path = source.path.canonicalize();
-                known.insert(path.unwrap_or_else(|_| source.path.clone()))
+                let status = status(&source.path).ok();
+                status.is_none_or(|status| known.insert((status.dev(), status.ino())))
             };
             all.found.extend(found.into_iter().filter(&mut is_new));
         }

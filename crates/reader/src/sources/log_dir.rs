@@ -1,7 +1,6 @@
 //! Log directories, known by their files.
 
 use std::ffi::OsStr;
-use std::fs::FileType;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -13,35 +12,80 @@ use unix::file::status;
 /// The depth below `log` up to which log directories are found.
 pub(super) const MAX_DEPTH: usize = 3;
 
-/// The usual directory of supervise.
-const SUPERVISE: &str = "supervise";
-
 /// Whether a directory is a log directory: it has `current`, an old file, or a
 /// `lock` without the other files of a supervise directory. multilog, svlogd and
 /// s6-log have these files. Errors: as stat(2) and readdir(3), except that a path
 /// without a directory is no log directory.
 pub(super) fn is_log_dir(path: &Path) -> Result<bool, Errno> {
-    let is_file = |name: &OsStr| match status(&path.join(name)) {
+    if has_current(path)? {
+        return Ok(true);
+    }
+    match Content::read(path) {
+        Ok(content) => Ok(content.is_log()),
+        Err(error) => without_directory(error).map(|()| false),
+    }
+}
+
+/// Whether a directory has a file `current`. Errors: as for [`is_log_dir`].
+fn has_current(path: &Path) -> Result<bool, Errno> {
+    match status(&path.join(OsStr::from_bytes(CURRENT.to_bytes()))) {
         Ok(status) => Ok(status.is_file()),
-        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(false),
-        Err(error) => Err(error),
-    };
-    if is_file(OsStr::from_bytes(CURRENT.to_bytes()))? {
-        return Ok(true);
+        Err(error) => without_directory(error).map(|()| false),
     }
-    let Ok(entries) = path.read_dir() else {
-        return Ok(false);
-    };
-    let has_old_file = entries
-        .flatten()
-        .any(|entry| is_old_name(entry.file_name().as_bytes()));
-    if has_old_file {
-        return Ok(true);
+}
+
+/// Errors: all errors but those for a path that is no directory.
+fn without_directory(error: Errno) -> Result<(), Errno> {
+    match error {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => Ok(()),
+        error => Err(error),
     }
-    // A new directory, before the first line. The lock of supervise has `ok`
-    // beside it, and that of a service is not called `lock` alone.
-    let has_other = ["ok", "run"].map(|name| path.join(name).exists());
-    Ok(is_file(OsStr::from_bytes(LOCK.to_bytes()))? && has_other == [false; 2])
+}
+
+/// The entries of a directory that matter.
+#[derive(Default)]
+struct Content {
+    has_current: bool,
+    has_old_file: bool,
+    has_lock: bool,
+    /// `run` of a service, or `ok` of a supervise.
+    has_other: bool,
+    /// Directories and symbolic links, by name and whether the name is a link.
+    below: Vec<(PathBuf, bool)>,
+}
+
+impl Content {
+    /// Reads a directory. Errors: as open(2) and readdir(3).
+    fn read(path: &Path) -> Result<Self, Errno> {
+        let failed = |error| unix::errno(&error);
+        let mut content = Content::default();
+        for entry in path.read_dir().map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            let name = entry.file_name();
+            match name.as_bytes() {
+                b"ok" | b"run" => content.has_other = true,
+                // The files of supervise may be unreadable, and are no log.
+                b"supervise" => {}
+                name if name.starts_with(b".") => {}
+                _ if kind.is_dir() => content.below.push((entry.path(), false)),
+                name if name == CURRENT.to_bytes() => content.has_current = true,
+                name if name == LOCK.to_bytes() => content.has_lock = true,
+                name if is_old_name(name) => content.has_old_file = true,
+                _ if kind.is_symlink() => content.below.push((entry.path(), true)),
+                _ => {}
+            }
+        }
+        content.below.sort_unstable();
+        Ok(content)
+    }
+
+    fn is_log(&self) -> bool {
+        // A new directory has its lock alone, before the first line.
+        self.has_current || self.has_old_file || self.has_lock && !self.has_other
+    }
 }
 
 /// Whether a name is that of an old file: a label, a dot and a suffix.
@@ -52,8 +96,9 @@ fn is_old_name(name: &[u8]) -> bool {
 }
 
 /// The log directories below the directory of a logger, and itself if it is one.
-/// Symbolic links are followed at the first level only. Adds directories that
-/// cannot be searched to `unreadable`.
+/// A log directory below has no other one below itself. Symbolic links are
+/// followed at the first level only. Adds directories that cannot be searched to
+/// `unreadable`.
 pub(super) fn log_dirs_below(log: &Path, unreadable: &mut Vec<(PathBuf, Errno)>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     search(log, MAX_DEPTH, &mut found, unreadable);
@@ -66,41 +111,34 @@ fn search(
     found: &mut Vec<PathBuf>,
     unreadable: &mut Vec<(PathBuf, Errno)>,
 ) {
-    match is_log_dir(path) {
-        Ok(true) => found.push(path.to_owned()),
-        Ok(false) => {}
+    let is_first = depth == MAX_DEPTH;
+    // `log` itself is searched in any case.
+    let content = match if is_first {
+        Ok(false)
+    } else {
+        has_current(path)
+    } {
+        Ok(true) => return found.push(path.to_owned()),
+        Ok(false) => Content::read(path),
+        Err(error) => Err(error),
+    };
+    let content = match content {
+        Ok(content) => content,
         Err(error) => {
-            unreadable.push((path.to_owned(), error));
-            return;
-        }
-    }
-    if depth == 0 {
-        return;
-    }
-    let entries = match path.read_dir() {
-        Ok(entries) => entries,
-        Err(error) => {
-            match unix::errno(&error) {
-                Errno::ENOENT | Errno::ENOTDIR => {}
-                error => unreadable.push((path.to_owned(), error)),
-            }
+            let error = without_directory(error).err();
+            unreadable.extend(error.map(|error| (path.to_owned(), error)));
             return;
         }
     };
-    let mut below: Vec<_> = entries
-        .flatten()
-        .filter(|entry| {
-            let is_link = |kind: FileType| kind.is_symlink() && depth == MAX_DEPTH;
-            let kind = entry.file_type();
-            kind.is_ok_and(|kind| kind.is_dir() || is_link(kind))
-        })
-        .map(|entry| entry.file_name())
-        // The files of supervise may be unreadable, and contain no log.
-        .filter(|name| name != SUPERVISE && !name.as_bytes().starts_with(b"."))
-        .map(|name| path.join(name))
-        .collect();
-    below.sort_unstable();
-    for path in below {
-        search(&path, depth - 1, found, unreadable);
+    if content.is_log() {
+        found.push(path.to_owned());
+        if !is_first {
+            return;
+        }
+    }
+    for (below, is_link) in content.below {
+        if depth > 0 && (is_first || !is_link) {
+            search(&below, depth - 1, found, unreadable);
+        }
     }
 }

@@ -1,14 +1,15 @@
 //! The log directories of a running logger.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use daemontools_core::names;
+use daemontools_core::status::{self, Status};
 use logging::names::{CURRENT, LOCK};
 use nix::unistd::Pid;
-use supervision::client::ServiceSnapshot;
+use supervision::client::{probe, read_status};
 use supervision::listing::enter;
 use supervision::supervise_dir::SuperviseDirRule;
 use unix::process::{children, proc_path};
@@ -46,11 +47,12 @@ pub(super) fn log_dirs_of_logger(
 
 /// The process of the logger; None if no supervise runs there.
 fn logger_pid(rule: SuperviseDirRule, parent: impl AsFd, service: &CStr) -> Option<Pid> {
-    let service = enter(parent, service).ok()??;
-    enter(service, names::LOG).ok()??;
-    let snapshot = ServiceSnapshot::read(&rule.of_current().ok()?).ok()?;
-    let record = snapshot.record.filter(|_| snapshot.supervised)?;
-    record.status.pid
+    let path = [service.to_bytes(), b"/", names::LOG.to_bytes()].concat();
+    enter(parent, &CString::new(path).ok()?).ok()??;
+    let files = rule.of_current().ok()?;
+    let _running = probe(&files).ok()?;
+    let mut record = [0; status::LENGTH];
+    Status::decode(read_status(&files, &mut record).ok()?)?.pid
 }
 
 /// The log directories of the open files of a process. A logger keeps `lock` and
