@@ -7,14 +7,13 @@
 mod command;
 mod exit_request;
 mod restart;
+mod view;
 
 use std::time::{Duration, Instant};
 
-use daemontools_core::control::Command;
+use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::label::Label;
-use daemontools_core::runsv::RunsvStatus;
-use daemontools_core::state::{ServiceState, StateFile};
-use daemontools_core::status::{Status, Want};
+use daemontools_core::status::Want;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use unix::wait::ExitStatus;
@@ -89,8 +88,9 @@ impl Moment {
     }
 }
 
+/// A program of the service directory that the machine starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
+pub(crate) enum Script {
     Run,
     /// `finish`, after this exit of `run`.
     Finish(RunExit),
@@ -201,61 +201,6 @@ impl Machine {
         self.ruleset
     }
 
-    pub(crate) fn report(&self) -> RunsvStatus {
-        let (state, got_term) = match self.state {
-            Down | Delayed(_) | Failed => (ServiceState::Down, false),
-            Up(run) => (ServiceState::Up, run.got_term),
-            Finish(..) => (ServiceState::Finish, false),
-        };
-        let pid = match self.ruleset {
-            Ruleset::Supervise | Ruleset::Extended => self.run_pid(),
-            Ruleset::Runsv(_) => self.child_pid(),
-        };
-        RunsvStatus {
-            status: Status {
-                since: self.since,
-                pid,
-                paused: self.paused,
-                want: self.want,
-            },
-            got_term,
-            state: Some(state),
-        }
-    }
-
-    /// The content of the file `state` of supervise -e.
-    pub(crate) fn state_file(&self) -> StateFile {
-        let (mut ready_since, mut next_start) = (None, None);
-        let state = match self.state {
-            Down => ServiceState::Down,
-            Delayed(moment) => {
-                next_start = Some(moment.label);
-                ServiceState::Delay
-            }
-            Up(run) => match run.readiness {
-                Readiness::Unused => ServiceState::Up,
-                Readiness::Pending => ServiceState::Starting,
-                Readiness::ReadySince(label) => {
-                    ready_since = Some(label);
-                    ServiceState::Ready
-                }
-            },
-            Finish(..) => ServiceState::Finish,
-            Failed => ServiceState::Failed,
-        };
-        let code = self.last_exit.and_then(ExitStatus::code);
-        StateFile {
-            state,
-            pid: self.run_pid(),
-            since: Some(self.since),
-            ready_since,
-            restarts: Some(self.starts.saturating_sub(1)),
-            exit_code: code.and_then(|code| u8::try_from(code).ok()),
-            signal: self.last_exit.and_then(ExitStatus::signal),
-            next_start,
-        }
-    }
-
     pub(crate) fn run_pid(&self) -> Option<Pid> {
         match self.state {
             Up(run) => Some(run.child.pid),
@@ -283,21 +228,21 @@ impl Machine {
         start.into_iter().chain(kill).min()
     }
 
-    /// The process whose timeout has expired, once.
-    pub(crate) fn take_expired_kill(&mut self, now: Moment) -> Option<Pid> {
+    /// A process whose timeout has expired, and the target of its KILL, once.
+    pub(crate) fn take_expired_kill(&mut self, now: Moment) -> Option<(Pid, SignalTarget)> {
         let child = match &mut self.state {
             Up(run) => &mut run.child,
             Finish(Cleanup::Running(child) | Cleanup::GivenUp(child), _) => child,
             Finish(Cleanup::Due(..), _) | Down | Delayed(_) | Failed => return None,
         };
         child.kill_at.take_if(|moment| *moment <= now.instant)?;
-        Some(child.pid)
+        Some((child.pid, SignalTarget::Process))
     }
 
-    pub(crate) fn next_start(&self) -> Option<(Instant, Start)> {
+    pub(crate) fn next_start(&self) -> Option<(Instant, Script)> {
         match self.state {
-            Delayed(moment) if !self.exit_requested => Some((moment.instant, Start::Run)),
-            Finish(Cleanup::Due(moment, exit), _) => Some((moment, Start::Finish(exit))),
+            Delayed(moment) if !self.exit_requested => Some((moment.instant, Script::Run)),
+            Finish(Cleanup::Due(moment, exit), _) => Some((moment, Script::Finish(exit))),
             Finish(Cleanup::Running(_) | Cleanup::GivenUp(_), _)
             | Delayed(_)
             | Down
@@ -353,18 +298,23 @@ impl Machine {
         }
     }
 
-    /// The caller has started [`Machine::next_start`] as this process.
-    pub(crate) fn record_start(&mut self, pid: Pid, now: Moment) {
+    /// The caller has started the script of [`Machine::next_start`] as this
+    /// process.
+    pub(crate) fn record_start(&mut self, script: Script, pid: Pid, now: Moment) {
         self.paused = false;
-        self.state = match self.state {
-            Finish(_, start_pending) => {
+        self.state = match script {
+            Script::Finish(_) => {
                 let kill_at = self.config.finish_timeout.map(|time| now.instant + time);
+                let start_pending = match self.state {
+                    Finish(_, start_pending) => start_pending,
+                    Down | Delayed(_) | Up(_) | Failed => false,
+                };
                 Finish(
                     Cleanup::Running(ChildProcess { pid, kill_at }),
                     start_pending,
                 )
             }
-            Down | Delayed(_) | Up(_) | Failed => {
+            Script::Run => {
                 self.starts += 1;
                 self.since = now.label;
                 self.last_start = Some(now.instant);
@@ -384,15 +334,20 @@ impl Machine {
         };
     }
 
-    /// The caller could not fork for [`Machine::next_start`]; the next attempt
-    /// comes later.
-    pub(crate) fn record_failed_fork(&mut self, now: Moment) {
+    /// The caller could not fork for the script of [`Machine::next_start`]; the
+    /// next attempt comes later.
+    pub(crate) fn record_failed_fork(&mut self, script: Script, now: Moment) {
         let retry = now.after(self.ruleset.fork_retry_interval());
-        if let Finish(Cleanup::Due(moment, _), _) = &mut self.state {
-            *moment = retry.instant;
-        } else {
-            self.not_before = retry.instant;
-            self.state = Delayed(retry);
+        match script {
+            Script::Run => {
+                self.not_before = retry.instant;
+                self.state = Delayed(retry);
+            }
+            Script::Finish(_) => {
+                if let Finish(Cleanup::Due(moment, _), _) = &mut self.state {
+                    *moment = retry.instant;
+                }
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! Random events under supervise -e, compared with a model that computes each
 //! state of service-directory(5) from all earlier events.
 
+use daemontools_core::state::ServiceState;
+
 use super::*;
 
 /// A time in milliseconds since the beginning.
@@ -300,10 +302,10 @@ fn run_random_events(random: &mut fastrand::Rng) {
             expired.is_some(),
             "{events:#?} {model:?}"
         );
-        if let Some((moment, Start::Finish(_))) = machine.next_start() {
+        if let Some((moment, finish @ Script::Finish(_))) = machine.next_start() {
             assert_eq!(moment, at(now).instant);
             pid += 1;
-            machine.record_start(Pid::from_raw(pid), at(now));
+            machine.record_start(finish, Pid::from_raw(pid), at(now));
         }
         let due = match model.state {
             ModelState::Due(due) if !model.should_exit() => Some(due),
@@ -334,7 +336,7 @@ fn run_random_events(random: &mut fastrand::Rng) {
         }
         if due.is_some_and(|due| due <= now) {
             pid += 1;
-            machine.record_start(Pid::from_raw(pid), at(now));
+            machine.record_start(Script::Run, Pid::from_raw(pid), at(now));
             (model.state, model.started, model.ready, model.start_pending) =
                 (ModelState::Up, Some(now), false, false);
             (model.paused, model.signals) = (false, Vec::new());

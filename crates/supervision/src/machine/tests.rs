@@ -1,5 +1,7 @@
 //! The machine, one event at a time.
 
+use daemontools_core::state::{ServiceState, StateFile};
+
 use super::*;
 
 const SERVICE: Pid = Pid::from_raw(7);
@@ -22,6 +24,13 @@ fn done(machine: &mut Machine, command: Command, now: Moment) -> String {
     steps.collect::<Vec<_>>().join(" ")
 }
 
+/// Starts the `finish` that is due.
+fn start_finish(machine: &mut Machine, now: Moment) {
+    let (_, script) = machine.next_start().unwrap();
+    assert!(matches!(script, Script::Finish(_)));
+    machine.record_start(script, FINISH, now);
+}
+
 /// A moment some time after the first one.
 fn after(first: Moment, milliseconds: u64) -> Moment {
     let instant = first.instant + Duration::from_millis(milliseconds);
@@ -33,7 +42,7 @@ fn up() -> (Machine, Moment) {
     let now = Moment::now();
     let mut machine = Machine::new(Ruleset::Supervise, Want::Up, now);
     assert_eq!(due(&machine), Some(now.instant));
-    machine.record_start(SERVICE, now);
+    machine.record_start(Script::Run, SERVICE, now);
     (machine, now)
 }
 
@@ -42,7 +51,7 @@ fn restart_comes_a_second_after_last_start() {
     let (mut machine, now) = up();
     machine.record_exit(SERVICE, ENDED, false, after(now, 300));
     assert_eq!(due(&machine), Some(after(now, 1000).instant));
-    machine.record_start(SERVICE, after(now, 1000));
+    machine.record_start(Script::Run, SERVICE, after(now, 1000));
     machine.record_exit(SERVICE, ENDED, false, after(now, 5000));
     assert_eq!(due(&machine), Some(after(now, 5000).instant));
 }
@@ -89,7 +98,7 @@ fn failed_fork_is_retried_after_a_minute() {
     assert_eq!(due(&machine), None);
     assert_eq!(machine.apply_command(Command::Up, now).count(), 0);
     assert_eq!(due(&machine), Some(now.instant));
-    machine.record_failed_fork(now);
+    machine.record_failed_fork(Script::Run, now);
     assert_eq!(due(&machine), Some(after(now, 60_000).instant));
     let _ = machine.apply_command(Command::Down, now);
     assert_eq!(due(&machine), None);
@@ -99,7 +108,7 @@ fn failed_fork_is_retried_after_a_minute() {
 fn up_under_runsv() -> (Machine, Moment) {
     let now = Moment::now();
     let mut machine = Machine::new(Ruleset::Runsv(Role::Service), Want::Up, now);
-    machine.record_start(SERVICE, now);
+    machine.record_start(Script::Run, SERVICE, now);
     (machine, now)
 }
 
@@ -124,9 +133,9 @@ fn finish_delays_down_and_gets_no_signals() {
     let killed = ExitStatus::from_raw(9);
     machine.record_exit(SERVICE, killed, true, now);
     let (pid, status) = (SERVICE, killed);
-    let finish = Start::Finish(RunExit { pid, status });
+    let finish = Script::Finish(RunExit { pid, status });
     assert_eq!(machine.next_start(), Some((now.instant, finish)));
-    machine.record_start(FINISH, now);
+    start_finish(&mut machine, now);
     assert_eq!(machine.report().state, Some(ServiceState::Finish));
     assert_eq!(done(&mut machine, Command::Down, now), "");
     assert_eq!(due(&machine), None);
@@ -140,7 +149,7 @@ fn runsv_delays_restart_only_after_short_run() {
     let (mut machine, now) = up_under_runsv();
     machine.record_exit(SERVICE, ENDED, false, after(now, 999));
     assert_eq!(due(&machine), Some(after(now, 1999).instant));
-    machine.record_start(SERVICE, after(now, 1999));
+    machine.record_start(Script::Run, SERVICE, after(now, 1999));
     machine.record_exit(SERVICE, ENDED, false, after(now, 2999));
     assert_eq!(due(&machine), Some(after(now, 2999).instant));
 }
@@ -149,7 +158,7 @@ fn runsv_delays_restart_only_after_short_run() {
 fn kill_during_finish_allows_exit_under_runsv() {
     let (mut machine, now) = up_under_runsv();
     machine.record_exit(SERVICE, ENDED, true, now);
-    machine.record_start(FINISH, now);
+    start_finish(&mut machine, now);
     let _ = machine.apply_command(Command::Exit, now);
     assert!(!machine.should_exit());
     assert_eq!(done(&mut machine, Command::Kill, now), "");
@@ -160,7 +169,7 @@ fn kill_during_finish_allows_exit_under_runsv() {
 fn logger_ignores_exit_command() {
     let now = Moment::now();
     let mut machine = Machine::new(Ruleset::Runsv(Role::Logger), Want::Up, now);
-    machine.record_start(SERVICE, now);
+    machine.record_start(Script::Run, SERVICE, now);
     assert_eq!(done(&mut machine, Command::Exit, now), "");
     assert!(!machine.exit_requested());
     machine.request_exit();
@@ -174,7 +183,7 @@ fn up_on(config: RestartConfig) -> (Machine, Moment) {
     let now = Moment::now();
     let mut machine = Machine::new(Ruleset::Extended, Want::Up, now);
     machine.set_config(config);
-    machine.record_start(SERVICE, now);
+    machine.record_start(Script::Run, SERVICE, now);
     (machine, now)
 }
 
@@ -194,7 +203,7 @@ fn backoff_doubles_until_a_ready_or_long_run() {
         machine.record_exit(SERVICE, ENDED, false, died);
         now = after(died, delay * 1000);
         assert_eq!(due(&machine), Some(now.instant));
-        machine.record_start(SERVICE, now);
+        machine.record_start(Script::Run, SERVICE, now);
     }
 }
 
@@ -217,7 +226,7 @@ fn requested_exit_neither_counts_nor_waits() {
         machine.record_exit(SERVICE, ENDED, false, now);
         now = after(now, delay * 1000);
         assert_eq!(due(&machine), Some(now.instant), "{requested} {delay}");
-        machine.record_start(SERVICE, now);
+        machine.record_start(Script::Run, SERVICE, now);
     }
     machine.record_exit(SERVICE, ENDED, false, now);
     assert_eq!(machine.state_file().state, ServiceState::Failed);
@@ -237,7 +246,7 @@ fn requested_exit_of_ready_run_resets_backoff() {
         machine.record_exit(SERVICE, ENDED, false, now);
         now = after(now, delay * 1000);
         assert_eq!(due(&machine), Some(now.instant), "{ready} {delay}");
-        machine.record_start(SERVICE, now);
+        machine.record_start(Script::Run, SERVICE, now);
     }
 }
 
@@ -268,7 +277,7 @@ fn state_file_follows_life_of_service() {
     assert_eq!(machine.state_file(), ready);
     let _ = machine.apply_command(Command::Pause, after(2));
     machine.record_exit(SERVICE, ExitStatus::from_raw(3 << 8), true, after(3));
-    machine.record_start(FINISH, after(3));
+    start_finish(&mut machine, after(3));
     let finish = StateFile {
         state: ServiceState::Finish,
         pid: None,
@@ -287,7 +296,7 @@ fn state_file_follows_life_of_service() {
         ..finish
     };
     assert_eq!(machine.state_file(), delay);
-    machine.record_start(SERVICE, after(5));
+    machine.record_start(Script::Run, SERVICE, after(5));
     machine.record_exit(SERVICE, ExitStatus::from_raw(9), false, after(15));
     let again = StateFile {
         since: Some(after(15).label),
@@ -307,7 +316,7 @@ fn backoff_is_not_below_configured_first_delay() {
         machine.set_config(config);
         machine.record_exit(SERVICE, ENDED, false, now);
         let moment = due(&machine);
-        machine.record_start(SERVICE, now);
+        machine.record_start(Script::Run, SERVICE, now);
         moment
     };
     let seconds = |number: u64| Some(after(now, number * 1000).instant);
@@ -332,6 +341,6 @@ fn clock_step_changes_label_not_deadline() {
         machine.record_exit(SERVICE, ENDED, false, died);
         assert_eq!(machine.report().status.since, label);
         assert_eq!(due(&machine), Some(after(start, 1000).instant));
-        machine.record_start(SERVICE, Moment { label, ..start });
+        machine.record_start(Script::Run, SERVICE, Moment { label, ..start });
     }
 }

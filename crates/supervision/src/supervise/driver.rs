@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use daemontools_core::control::{Command, SignalTarget};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use unix::poll::wait_readable;
 use unix::process::{signal_group, signal_process};
 use unix::signals::SignalPipe;
@@ -15,7 +16,7 @@ use super::family::Family;
 use super::service::Service;
 use crate::Role;
 use crate::directory::AcquireError;
-use crate::machine::{CommandStep, Moment, RunExit, Start};
+use crate::machine::{CommandStep, Moment, RunExit, Script};
 
 /// The logger comes first: it reads from the first line of its service on.
 const START_ORDER: [Role; 2] = [Role::Logger, Role::Service];
@@ -56,8 +57,8 @@ impl Supervisor<'_> {
                 self.run_commands(role);
             }
             // Loggers have no timeout.
-            if let Some(pid) = self.service.machine.take_expired_kill(Moment::now()) {
-                signal_process(pid, Signal::SIGKILL);
+            while let Some((pid, target)) = self.service.machine.take_expired_kill(Moment::now()) {
+                send(pid, target, Signal::SIGKILL);
             }
         }
         self.publish_all();
@@ -103,21 +104,21 @@ impl Supervisor<'_> {
         let Some(service) = self.service_mut(role) else {
             return;
         };
-        let start = match service.machine.next_start() {
-            Some((moment, start)) if moment <= Instant::now() => start,
+        let script = match service.machine.next_start() {
+            Some((moment, script)) if moment <= Instant::now() => script,
             Some(_) | None => return,
         };
-        let launched = self.family.launch(&mut self.service, role, start);
+        let launched = self.family.launch(&mut self.service, role, script);
         let now = Moment::now();
         if let Some(service) = self.service_mut(role) {
             match launched {
-                Some(pid) => service.machine.record_start(pid, now),
-                None => service.machine.record_failed_fork(now),
+                Some(pid) => service.machine.record_start(script, pid, now),
+                None => service.machine.record_failed_fork(script, now),
             }
         }
         // The next program to be started may read the files.
         self.family.publish(&mut self.service, role);
-        if let (Start::Run, Some(pid)) = (start, launched) {
+        if let (Script::Run, Some(pid)) = (script, launched) {
             self.family.on_start(pid);
         }
     }
@@ -189,13 +190,17 @@ impl Supervisor<'_> {
                 return;
             };
             if let (Some(pid), Some(signal)) = (service.machine.child_pid(), signal) {
-                match target {
-                    SignalTarget::Process => signal_process(pid, signal),
-                    SignalTarget::ProcessGroup => signal_group(pid, signal),
-                }
+                send(pid, target, signal);
                 service.machine.record_signal(signal, Moment::now());
             }
         }
         self.start_if_due(role);
+    }
+}
+
+fn send(pid: Pid, target: SignalTarget, signal: Signal) {
+    match target {
+        SignalTarget::Process => signal_process(pid, signal),
+        SignalTarget::ProcessGroup => signal_group(pid, signal),
     }
 }

@@ -18,7 +18,7 @@ use super::service::Service;
 use crate::Role;
 use crate::extended::config::program_exists;
 use crate::extended::{ExitSignal, Extended, SuperviseWarning};
-use crate::machine::{Moment, RunExit, Start};
+use crate::machine::{Moment, RunExit, Script};
 
 #[allow(clippy::large_enum_variant, reason = "a process has one family")]
 pub(super) enum Family<'a> {
@@ -31,20 +31,20 @@ pub(super) enum Family<'a> {
 }
 
 impl Family<'_> {
-    /// Starts a program of the service or of its logger; None if fork(2) failed.
+    /// Starts a script of the service or of its logger; None if fork(2) failed.
     pub(super) fn launch(
         &mut self,
         service: &mut Service,
         role: Role,
-        start: Start,
+        script: Script,
     ) -> Option<Pid> {
-        let launched = match (&mut *self, start) {
+        let launched = match (&mut *self, script) {
             // Without a `finish`, only `run` starts.
-            (Family::Supervise(warn), Start::Run | Start::Finish(_)) => launch_run(warn),
-            (Family::Extended(family), Start::Run) => family.launch_run(&mut service.machine),
-            (Family::Extended(family), Start::Finish(exit)) => family.launch_finish(exit),
-            (Family::Runsv(family), Start::Run) => family.launch_run(service, role),
-            (Family::Runsv(family), Start::Finish(exit)) => family.launch_finish(exit),
+            (Family::Supervise(warn), Script::Run | Script::Finish(_)) => launch_run(warn),
+            (Family::Extended(family), Script::Run) => family.launch_run(&mut service.machine),
+            (Family::Extended(family), Script::Finish(exit)) => family.launch_finish(exit),
+            (Family::Runsv(family), Script::Run) => family.launch_run(service, role),
+            (Family::Runsv(family), Script::Finish(exit)) => family.launch_finish(exit),
         };
         launched.map_err(|error| self.warn_fork(error)).ok()
     }

@@ -1,0 +1,66 @@
+//! The files of a service that readers see, as views of the machine.
+
+use daemontools_core::runsv::RunsvStatus;
+use daemontools_core::state::{ServiceState, StateFile};
+use daemontools_core::status::Status;
+use unix::wait::ExitStatus;
+
+use super::{Delayed, Down, Failed, Finish, Machine, Readiness, Ruleset, Up};
+
+impl Machine {
+    /// The status record, with the part of runsv.
+    pub(crate) fn report(&self) -> RunsvStatus {
+        let (state, got_term) = match self.state {
+            Down | Delayed(_) | Failed => (ServiceState::Down, false),
+            Up(run) => (ServiceState::Up, run.got_term),
+            Finish(..) => (ServiceState::Finish, false),
+        };
+        let pid = match self.ruleset {
+            Ruleset::Supervise | Ruleset::Extended => self.run_pid(),
+            Ruleset::Runsv(_) => self.child_pid(),
+        };
+        RunsvStatus {
+            status: Status {
+                since: self.since,
+                pid,
+                paused: self.paused,
+                want: self.want,
+            },
+            got_term,
+            state: Some(state),
+        }
+    }
+
+    /// The content of the file `state` of supervise -e.
+    pub(crate) fn state_file(&self) -> StateFile {
+        let (mut ready_since, mut next_start) = (None, None);
+        let state = match self.state {
+            Down => ServiceState::Down,
+            Delayed(moment) => {
+                next_start = Some(moment.label);
+                ServiceState::Delay
+            }
+            Up(run) => match run.readiness {
+                Readiness::Unused => ServiceState::Up,
+                Readiness::Pending => ServiceState::Starting,
+                Readiness::ReadySince(label) => {
+                    ready_since = Some(label);
+                    ServiceState::Ready
+                }
+            },
+            Finish(..) => ServiceState::Finish,
+            Failed => ServiceState::Failed,
+        };
+        let code = self.last_exit.and_then(ExitStatus::code);
+        StateFile {
+            state,
+            pid: self.run_pid(),
+            since: Some(self.since),
+            ready_since,
+            restarts: Some(self.starts.saturating_sub(1)),
+            exit_code: code.and_then(|code| u8::try_from(code).ok()),
+            signal: self.last_exit.and_then(ExitStatus::signal),
+            next_start,
+        }
+    }
+}
