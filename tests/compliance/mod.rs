@@ -22,6 +22,7 @@ mod setuidgid;
 mod softlimit;
 mod stopped;
 mod supervise;
+mod supervise_check;
 mod supervise_dir;
 mod supervise_extended;
 mod supervise_requests;

@@ -616,6 +616,7 @@ fn a_shell_can_source_the_state(sandbox: &Sandbox) {
         "exit_code",
         "signal",
         "next_start",
+        "check",
     ];
     assert_eq!(keys, wanted);
     let (since, ready) = (told(sandbox, "since"), told(sandbox, "ready_since"));

@@ -25,6 +25,7 @@ const OURS_ALONE: &[&str] = &[
     "From supervisord",
     "From systemd",
     "Get notified when a service dies",
+    "Restart a service that hangs",
     "Two copies of a service run",
 ];
 

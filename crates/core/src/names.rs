@@ -65,10 +65,19 @@ pub const FINISH: &CStr = c"finish";
 pub const FINISH_PROGRAM: &CStr = c"./finish";
 /// If the file exists, runsv does not start the logger by itself.
 pub const LOG_DOWN: &CStr = c"log/down";
-/// The program that exits with 0 if the service is available.
+/// The program that exits with 0 if the service is available. `supervise -e` runs
+/// it if [`CHECK_INTERVAL`] exists.
 pub const CHECK: &CStr = c"check";
-/// The `argv[0]` of [`CHECK`].
+/// [`CHECK`] as executed by supervise, and as `argv[0]`.
 pub const CHECK_PROGRAM: &CStr = c"./check";
+/// Milliseconds from a start or the end of a check to the next [`CHECK`] under
+/// `supervise -e`. Default: 0, which disables it.
+pub const CHECK_INTERVAL: &CStr = c"check-interval";
+/// The timeout of [`CHECK`] in milliseconds. Default: 5000. 0 disables the limit.
+pub const CHECK_TIMEOUT: &CStr = c"check-timeout";
+/// The number of failures of [`CHECK`] in a row that stop the service. Default: 0,
+/// which stops it never.
+pub const CHECK_FAILURES: &CStr = c"check-failures";
 
 /// A file that rename(2) replaces, mode 0644.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -80,6 +80,48 @@ pub struct StateFile {
     pub signal: Option<u8>,
     /// `next_start`: the time of the next start.
     pub next_start: Option<Label>,
+    /// `check`: the result of the last `check` of this run.
+    pub check: Option<CheckResult>,
+}
+
+/// The result of a `check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    /// `ok`: the check exited 0.
+    Ok,
+    /// `failing`: the check failed, and no number of failures stops the service.
+    Failing,
+    /// The number of failures since the last success, of which `check-failures`
+    /// stop the service.
+    Failures(u64),
+}
+
+impl CheckResult {
+    fn parse(value: &[u8]) -> Option<Self> {
+        match value {
+            b"ok" => Some(CheckResult::Ok),
+            b"failing" => Some(CheckResult::Failing),
+            number => parse_decimal(number)
+                .filter(|failures| *failures > 0)
+                .map(CheckResult::Failures),
+        }
+    }
+
+    fn value(self) -> Vec<u8> {
+        match self {
+            CheckResult::Ok => b"ok".to_vec(),
+            CheckResult::Failing => b"failing".to_vec(),
+            CheckResult::Failures(failures) => failures.to_string().into(),
+        }
+    }
+
+    /// Whether the check failed.
+    pub fn is_failure(self) -> bool {
+        match self {
+            CheckResult::Ok => false,
+            CheckResult::Failing | CheckResult::Failures(_) => true,
+        }
+    }
 }
 
 impl StateFile {
@@ -105,6 +147,7 @@ impl StateFile {
             exit_code: code(b"exit_code"),
             signal: code(b"signal").filter(|signal| *signal != 0),
             next_start: label(b"next_start"),
+            check: value(b"check").and_then(CheckResult::parse),
         })
     }
 
@@ -114,7 +157,7 @@ impl StateFile {
         let number = |number: Option<u64>| number.map_or(Vec::new(), |n| n.to_string().into());
         let label = |label: Option<Label>| label.map_or(Vec::new(), |label| label.text().into());
         let pid = self.pid.and_then(|pid| u64::try_from(pid.as_raw()).ok());
-        let lines: [(&[u8], Vec<u8>); 8] = [
+        let lines: [(&[u8], Vec<u8>); 9] = [
             (b"state", self.state.word().into()),
             (b"pid", number(pid)),
             (b"since", label(self.since)),
@@ -123,9 +166,15 @@ impl StateFile {
             (b"exit_code", number(self.exit_code.map(u64::from))),
             (b"signal", number(self.signal.map(u64::from))),
             (b"next_start", label(self.next_start)),
+            (b"check", self.check.map_or(Vec::new(), CheckResult::value)),
         ];
         let lines = lines.map(|(key, value)| [key, b"=", &value, b"\n"].concat());
         lines.concat()
+    }
+
+    /// Whether the last `check` of this run failed.
+    pub fn fails_check(&self) -> bool {
+        self.check.is_some_and(CheckResult::is_failure)
     }
 
     /// Whether the file is not older than the record.
@@ -179,9 +228,10 @@ mod tests {
             exit_code: None,
             signal: Some(9),
             next_start: state.since,
+            check: None,
         };
         let expected = b"state=down\npid=\nsince=\nready_since=\nrestarts=\nexit_code=\n\
-            signal=9\nnext_start=@400000004d52960a0ebe121c\n";
+            signal=9\nnext_start=@400000004d52960a0ebe121c\ncheck=\n";
         assert_eq!(nothing.text(), expected);
         assert_eq!(StateFile::read(&nothing.text()), Some(nothing));
     }
@@ -205,6 +255,27 @@ mod tests {
             let text = [b"state=", word, b"\n"].concat();
             assert_eq!(StateFile::read(&text).map(|state| state.state), Some(state));
             assert_eq!(state.word(), word);
+        }
+    }
+
+    #[test]
+    fn check_result_reads_back() {
+        for (word, result) in [
+            ("ok", CheckResult::Ok),
+            ("failing", CheckResult::Failing),
+            ("1", CheckResult::Failures(1)),
+            ("18446744073709551615", CheckResult::Failures(u64::MAX)),
+        ] {
+            let text = format!("state=up\ncheck={word}\n");
+            let state = StateFile::read(text.as_bytes()).unwrap();
+            assert_eq!(state.check, Some(result));
+            assert_eq!(state.fails_check(), word != "ok");
+            assert_eq!(StateFile::read(&state.text()), Some(state));
+        }
+        for word in ["", "0", "OK", "-1", "18446744073709551616"] {
+            let text = format!("state=up\ncheck={word}\n");
+            let state = StateFile::read(text.as_bytes()).unwrap();
+            assert!(state.check.is_none() && !state.fails_check());
         }
     }
 

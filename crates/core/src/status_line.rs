@@ -52,7 +52,11 @@ impl fmt::Display for StatusLine {
                 | ServiceState::Finish,
                 _,
             ) => Ok(()),
+        }?;
+        if state.fails_check() {
+            f.write_str(", check failing")?;
         }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! lock of a run, the tally of exits, `finish` and `notify`. File names are
 //! relative to the service directory, which is the current directory.
 
+mod check;
 mod child_setup;
 pub(crate) mod config;
 mod exit_signals;
@@ -56,6 +57,8 @@ pub enum SuperviseWarning {
     Lock(Errno),
     /// -e: fork(2) failed for `notify`.
     NotifyFork(Errno),
+    /// -e: `check` could not be started.
+    Check(Errno),
 }
 
 /// The state of supervise -e besides its machine.
@@ -69,6 +72,8 @@ pub(crate) struct Extended<'a> {
     known_warnings: Vec<ConfigWarning>,
     /// The errors in replacing files, each since the last success.
     known_failures: Vec<ReplaceError>,
+    /// The last error in starting `check`, since the last success.
+    check_error: Option<Errno>,
     /// The pipe on which `run` reports its readiness, until `run` exits or closes
     /// its end.
     pub(crate) readiness: Option<OwnedFd>,
@@ -96,6 +101,7 @@ impl<'a> Extended<'a> {
             config: Config::default(),
             known_warnings: Vec::new(),
             known_failures: Vec::new(),
+            check_error: None,
             readiness: None,
             tally,
             published_state: Vec::new(),
@@ -148,7 +154,9 @@ impl<'a> Extended<'a> {
             Some((writer, number))
         });
         // Without a pipe, readiness cannot be reported.
-        self.config.restart.expects_readiness = notification.is_some();
+        let check = self.config.restart.check;
+        self.config.restart.expects_readiness =
+            notification.is_some() || check.is_some_and(|check| check.reports_readiness);
         machine.set_config(self.config.restart);
         let setup = ChildSetup {
             supervise: Pid::this(),
@@ -210,14 +218,14 @@ impl<'a> Extended<'a> {
     /// Runs `notify`, if there is one, as `./notify run start PID`; does not wait
     /// for it.
     pub(crate) fn on_start(&self, pid: Pid) {
-        self.notify("start", pid, None);
+        self.notify("run", "start", pid, None);
     }
 
-    fn notify(&self, event: &str, pid: Pid, number: Option<i32>) {
+    fn notify(&self, script: &str, event: &str, pid: Pid, number: Option<u64>) {
         if !config::program_exists(names::NOTIFY) {
             return;
         }
-        let words = ["run".to_owned(), event.to_owned(), pid.to_string()];
+        let words = [script.to_owned(), event.to_owned(), pid.to_string()];
         let number = number.map(|number| number.to_string());
         let words: Vec<_> = words.into_iter().chain(number).map(to_cstring).collect();
         let arguments: Vec<_> = std::iter::once(names::NOTIFY_PROGRAM)
@@ -250,8 +258,8 @@ impl<'a> Extended<'a> {
         let _ = self.record_replace(names::DEATH_TALLY, replaced);
         publish(self);
         match status.signal() {
-            Some(signal) => self.notify("killed", pid, Some(signal.into())),
-            None => self.notify("exit", pid, status.code()),
+            Some(signal) => self.notify("run", "killed", pid, Some(signal.into())),
+            None => self.notify("run", "exit", pid, code.map(u64::from)),
         }
     }
 

@@ -4,9 +4,11 @@
 //! The families of programs share the machine. Where they differ, a match on the
 //! [`Ruleset`] decides.
 
+mod check;
 mod command;
 mod exit_request;
 mod restart;
+mod script;
 mod view;
 
 use std::time::{Duration, Instant};
@@ -20,10 +22,13 @@ use unix::wait::ExitStatus;
 
 use crate::Role;
 
+use check::Checks;
+pub(crate) use check::{CheckConfig, CheckEvent, CheckReport};
 pub(crate) use command::CommandStep;
 use exit_request::ExitRequest;
 pub(crate) use restart::{Backoff, RestartConfig, RestartLimit};
 use restart::{ExitFacts, RestartHistory};
+pub(crate) use script::Script;
 
 /// The least time between two starts of a service.
 const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(1);
@@ -88,14 +93,6 @@ impl Moment {
     }
 }
 
-/// A program of the service directory that the machine starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Script {
-    Run,
-    /// `finish`, after this exit of `run`.
-    Finish(RunExit),
-}
-
 /// The exit of a `run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunExit {
@@ -103,6 +100,7 @@ pub(crate) struct RunExit {
     pub status: ExitStatus,
 }
 
+#[allow(clippy::large_enum_variant, reason = "a machine has one state")]
 #[derive(Clone, Copy, Debug)]
 enum RunState {
     /// Not running; the next start needs a command.
@@ -134,6 +132,8 @@ struct Run {
     /// Whether TERM was sent.
     got_term: bool,
     exit_request: ExitRequest,
+    /// None: the service has no check.
+    checks: Option<Checks>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +156,8 @@ enum Cleanup {
 pub(crate) struct Machine {
     ruleset: Ruleset,
     state: RunState,
+    /// The process of `check`. It may outlive its run by a moment.
+    check: Option<ChildProcess>,
     want: Want,
     exit_requested: bool,
     paused: bool,
@@ -180,6 +182,7 @@ impl Machine {
         Machine {
             ruleset,
             state,
+            check: None,
             want,
             exit_requested: false,
             paused: false,
@@ -224,31 +227,26 @@ impl Machine {
     /// The next moment of a start or of a KILL.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let start = self.next_start().map(|(moment, _)| moment);
-        let kill = self.child().and_then(|child| child.kill_at);
-        start.into_iter().chain(kill).min()
+        let children = self.child().into_iter().chain(self.check);
+        let kills = children.filter_map(|child| child.kill_at);
+        start.into_iter().chain(kills).min()
     }
 
     /// A process whose timeout has expired, and the target of its KILL, once.
     pub(crate) fn take_expired_kill(&mut self, now: Moment) -> Option<(Pid, SignalTarget)> {
+        let has_expired = |moment: &mut Instant| *moment <= now.instant;
+        if let Some(check) = &mut self.check {
+            if check.kill_at.take_if(has_expired).is_some() {
+                return Some((check.pid, SignalTarget::ProcessGroup));
+            }
+        }
         let child = match &mut self.state {
             Up(run) => &mut run.child,
             Finish(Cleanup::Running(child) | Cleanup::GivenUp(child), _) => child,
             Finish(Cleanup::Due(..), _) | Down | Delayed(_) | Failed => return None,
         };
-        child.kill_at.take_if(|moment| *moment <= now.instant)?;
+        child.kill_at.take_if(has_expired)?;
         Some((child.pid, SignalTarget::Process))
-    }
-
-    pub(crate) fn next_start(&self) -> Option<(Instant, Script)> {
-        match self.state {
-            Delayed(moment) if !self.exit_requested => Some((moment.instant, Script::Run)),
-            Finish(Cleanup::Due(moment, exit), _) => Some((moment, Script::Finish(exit))),
-            Finish(Cleanup::Running(_) | Cleanup::GivenUp(_), _)
-            | Delayed(_)
-            | Down
-            | Up(_)
-            | Failed => None,
-        }
     }
 
     /// Whether supervision ends when the service is down.
@@ -295,58 +293,9 @@ impl Machine {
             run.got_term |= signal == Signal::SIGTERM;
             let down_signal = self.config.down_signal;
             run.exit_request = run.exit_request.after(signal, down_signal, now.instant);
-        }
-    }
-
-    /// The caller has started the script of [`Machine::next_start`] as this
-    /// process.
-    pub(crate) fn record_start(&mut self, script: Script, pid: Pid, now: Moment) {
-        self.paused = false;
-        self.state = match script {
-            Script::Finish(_) => {
-                let kill_at = self.config.finish_timeout.map(|time| now.instant + time);
-                let start_pending = match self.state {
-                    Finish(_, start_pending) => start_pending,
-                    Down | Delayed(_) | Up(_) | Failed => false,
-                };
-                Finish(
-                    Cleanup::Running(ChildProcess { pid, kill_at }),
-                    start_pending,
-                )
-            }
-            Script::Run => {
-                self.starts += 1;
-                self.since = now.label;
-                self.last_start = Some(now.instant);
-                self.not_before = now.instant + MIN_RESTART_INTERVAL;
-                let kill_at = None;
-                Up(Run {
-                    child: ChildProcess { pid, kill_at },
-                    readiness: if self.config.expects_readiness {
-                        Readiness::Pending
-                    } else {
-                        Readiness::Unused
-                    },
-                    got_term: false,
-                    exit_request: ExitRequest::Absent,
-                })
-            }
-        };
-    }
-
-    /// The caller could not fork for the script of [`Machine::next_start`]; the
-    /// next attempt comes later.
-    pub(crate) fn record_failed_fork(&mut self, script: Script, now: Moment) {
-        let retry = now.after(self.ruleset.fork_retry_interval());
-        match script {
-            Script::Run => {
-                self.not_before = retry.instant;
-                self.state = Delayed(retry);
-            }
-            Script::Finish(_) => {
-                if let Finish(Cleanup::Due(moment, _), _) = &mut self.state {
-                    *moment = retry.instant;
-                }
+            match run.exit_request {
+                ExitRequest::Definite => self.end_checks(now),
+                ExitRequest::Absent | ExitRequest::Signals { .. } => {}
             }
         }
     }
@@ -365,9 +314,10 @@ impl Machine {
         }
         match self.state {
             Up(run) => {
+                self.end_checks(now);
                 self.last_exit = Some(status);
                 match self.ruleset {
-                    Ruleset::Extended => self.delay_restart(run, status, now),
+                    Ruleset::Extended => self.delay_restart(&run, status, now),
                     Ruleset::Supervise | Ruleset::Runsv(_) => {}
                 }
                 if has_finish {
@@ -393,7 +343,7 @@ impl Machine {
         }
     }
 
-    fn delay_restart(&mut self, run: Run, status: ExitStatus, now: Moment) {
+    fn delay_restart(&mut self, run: &Run, status: ExitStatus, now: Moment) {
         (self.since, self.paused) = (now.label, false);
         let exit = ExitFacts {
             was_ready: match run.readiness {

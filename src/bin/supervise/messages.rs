@@ -55,6 +55,7 @@ pub(crate) fn warn(dir: &CStr, files: &SuperviseDir, warning: SuperviseWarning) 
         SuperviseWarning::NotifyFork(error) => {
             unable(text!["fork for ", name(names::NOTIFY)], error);
         }
+        SuperviseWarning::Check(error) => unable(text!["start ", name(names::CHECK)], error),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use cli::json::member;
 use daemontools_core::label::Label;
+use daemontools_core::state::CheckResult;
 use daemontools_core::status::Want;
 
 use super::row::Row;
@@ -52,6 +53,14 @@ fn object(row: &Row, now: Label) -> String {
             "rss_bytes",
             or_null(row.memory.map(|memory| memory.resident)),
         ),
+        (
+            "check",
+            or_null(row.check().map(|result| match result {
+                CheckResult::Ok => "\"ok\"".to_owned(),
+                CheckResult::Failing => "\"failing\"".to_owned(),
+                CheckResult::Failures(failures) => failures.to_string(),
+            })),
+        ),
     ];
     for (key, value) in fields {
         object.extend_from_slice(format!(",\"{key}\":{value}").as_bytes());
@@ -76,12 +85,21 @@ mod tests {
         let row = |name: &[u8]| row(name, false, 3, 0, b'd', "state=failed\nexit_code=1\n");
         let rest = "\"logger\":false,\"supervised\":true,\"state\":\"failed\",\"want\":\"down\",\
             \"pid\":null,\"since\":999999997,\"seconds\":3,\"ready_since\":null,\"next_start\":null,\
-            \"restarts\":null,\"exit_code\":1,\"signal\":null,\"private_bytes\":null,\"rss_bytes\":null}\n";
+            \"restarts\":null,\"exit_code\":1,\"signal\":null,\"private_bytes\":null,\"rss_bytes\":null,\"check\":null}\n";
         assert_eq!(
             json(&[row(b"a\"\\\n\x7f"), row(b"\xffb")], now),
             format!(
                 "{{\"name\":\"a\\\"\\\\\\u000a\\u007f\",{rest}{{\"name\":\"\u{fffd}b\",\"name_hex\":\"ff62\",{rest}"
             )
         );
+    }
+    #[test]
+    fn check_result_is_word_or_number() {
+        let now = Label::from_unix(NOW, 0);
+        for (result, value) in [("ok", "\"ok\""), ("failing", "\"failing\""), ("2", "2")] {
+            let state = format!("state=up\ncheck={result}\n");
+            let text = json(&[row(b"s", false, 3, 7, b'u', &state)], now);
+            assert!(text.ends_with(&format!(",\"check\":{value}}}\n")), "{text}");
+        }
     }
 }

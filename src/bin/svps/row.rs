@@ -1,7 +1,7 @@
 //! A row of svps: a service or a logger.
 
 use daemontools_core::label::Label;
-use daemontools_core::state::ServiceState;
+use daemontools_core::state::{CheckResult, ServiceState};
 use nix::unistd::Pid;
 use supervision::client::{ServiceSnapshot, StatusRecord};
 
@@ -58,6 +58,9 @@ impl Row {
         if record.status.paused {
             return ("paused", Severity::Warning);
         }
+        if self.check().is_some_and(CheckResult::is_failure) {
+            return ("failing", Severity::Critical);
+        }
         let restarts = record.state_file.and_then(|state| state.restarts);
         let is_young = self.seconds(now).is_some_and(|age| age < MIN_UPTIME);
         // The first start is no restart.
@@ -80,6 +83,11 @@ impl Row {
     /// The record, even if its supervise has exited.
     pub(crate) fn record(&self) -> Option<StatusRecord> {
         self.snapshot?.record
+    }
+
+    /// The result of the last `check` of the service.
+    pub(crate) fn check(&self) -> Option<CheckResult> {
+        self.current()?.state_file?.check
     }
 
     /// The record of a running supervise.
@@ -148,5 +156,20 @@ pub(crate) mod tests {
         assert_eq!(severity(3, "state=up\nrestarts=1\n"), Severity::Warning);
         assert_eq!(severity(13, "state=up\nrestarts=1\n"), Severity::Normal);
         assert_eq!(severity(13, "state=failed\n"), Severity::Critical);
+    }
+
+    #[test]
+    fn failing_check_is_critical() {
+        for (state, shown) in [
+            ("state=ready\ncheck=ok\n", ("ready", Severity::Normal)),
+            ("state=ready\ncheck=2\n", ("failing", Severity::Critical)),
+            (
+                "state=starting\ncheck=failing\n",
+                ("failing", Severity::Critical),
+            ),
+        ] {
+            let row = row(b"s", false, 13, 7, b'u', state);
+            assert_eq!(row.state(Label::from_unix(NOW, 0)), shown);
+        }
     }
 }

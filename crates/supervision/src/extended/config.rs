@@ -2,8 +2,10 @@
 //! current directory. Malformed and unreadable files count as absent. Source: service-directory(5).
 
 use std::ffi::CStr;
+use std::fs::Metadata;
 use std::ops::RangeInclusive;
 use std::os::fd::RawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use cli::errno::errno_message;
@@ -16,7 +18,7 @@ use nix::unistd::read;
 use unix::descriptors::DescriptorLimit;
 use unix::file;
 
-use crate::machine::{Backoff, RestartConfig, RestartLimit};
+use crate::machine::{Backoff, CheckConfig, RestartConfig, RestartLimit};
 
 /// A file of settings that counts as absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ impl Config {
         let count = files.number(names::RESTART_LIMIT_COUNT, kind, 0, 0..=10_000);
         let interval = files.seconds(names::RESTART_LIMIT_INTERVAL);
         let no_setsid = files.exists(names::NO_SETSID);
+        let check = files.check(notification_fd.is_none());
         let finish_timeout = finish_timeout.unwrap_or(DEFAULT_FINISH_TIMEOUT);
         let config = Config {
             restart: RestartConfig {
@@ -86,7 +89,9 @@ impl Config {
                 kill_timeout: kill_timeout.filter(|time| !time.is_zero()),
                 finish_timeout: Some(finish_timeout).filter(|time| !time.is_zero()),
                 exit_implies_down: implies_down(down_signal, kill_timeout),
-                expects_readiness: notification_fd.is_some(),
+                expects_readiness: notification_fd.is_some()
+                    || check.is_some_and(|check| check.reports_readiness),
+                check,
             },
             notification_fd,
             lock_fd,
@@ -95,6 +100,9 @@ impl Config {
         (config, files.warnings)
     }
 }
+
+/// The time that `check` has by default.
+const DEFAULT_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time that `finish` has by default, as in s6.
 const DEFAULT_FINISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -136,6 +144,11 @@ fn restart_limit(count: Option<u64>, interval: Option<Duration>) -> Option<Resta
 /// stat(2) cannot reach, since the failed exec reports the reason.
 pub(crate) fn program_exists(file: &CStr) -> bool {
     file::status(file).map(drop) != Err(Errno::ENOENT)
+}
+
+/// Whether someone may execute a file.
+fn is_executable(status: &Metadata) -> bool {
+    status.is_file() && status.permissions().mode() & 0o111 != 0
 }
 
 /// The size limit of a file of settings, in bytes.
@@ -227,14 +240,43 @@ impl Reader {
     }
 
     fn exists(&mut self, file: &'static CStr) -> bool {
+        self.status(file).is_some()
+    }
+
+    fn status(&mut self, file: &'static CStr) -> Option<Metadata> {
         match file::status(file) {
-            Ok(_) => true,
-            Err(Errno::ENOENT) => false,
+            Ok(status) => Some(status),
+            Err(Errno::ENOENT) => None,
             Err(error) => {
                 self.warnings.push(ConfigWarning::Read(file, error));
-                false
+                None
             }
         }
+    }
+
+    /// The checks. A malformed file disables them: a default in its place could
+    /// stop a service that is well.
+    fn check(&mut self, reports_readiness: bool) -> Option<CheckConfig> {
+        let interval = self.milliseconds(names::CHECK_INTERVAL)?;
+        let warnings = self.warnings.len();
+        let timeout = self.milliseconds(names::CHECK_TIMEOUT);
+        let kind = "a number from 0 to 10000";
+        let failures = self.number(names::CHECK_FAILURES, kind, 0, 0..=10_000);
+        if interval.is_zero() {
+            return None;
+        }
+        let known = self.warnings.len();
+        let status = self.status(names::CHECK);
+        if !status.is_some_and(|status| is_executable(&status)) && self.warnings.len() == known {
+            self.reject(names::CHECK, "an executable file");
+        }
+        let timeout = timeout.unwrap_or(DEFAULT_CHECK_TIMEOUT);
+        (self.warnings.len() == warnings).then_some(CheckConfig {
+            interval,
+            timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
+            failures: failures.unwrap_or(0),
+            reports_readiness,
+        })
     }
 
     /// Default of the first delay: one second, which is also the minimum.

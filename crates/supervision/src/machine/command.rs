@@ -76,10 +76,12 @@ impl Machine {
             }
             Command::Pause => {
                 self.paused = self.run_pid().is_some();
+                self.pause_checks(now);
                 send(Signal::SIGSTOP)
             }
             Command::Continue => {
                 self.paused = false;
+                self.resume_checks(now);
                 send(Signal::SIGCONT)
             }
             Command::Terminate => send(Signal::SIGTERM),

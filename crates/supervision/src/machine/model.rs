@@ -1,7 +1,7 @@
 //! Random events under supervise -e, compared with a model that computes each
 //! state of service-directory(5) from all earlier events.
 
-use daemontools_core::state::ServiceState;
+use daemontools_core::state::{CheckResult, ServiceState};
 
 use super::*;
 
@@ -43,6 +43,51 @@ struct Model {
     /// received them.
     signals: Vec<(Signal, Time)>,
     start_pending: bool,
+    check: ModelCheck,
+}
+
+/// The checks by service-directory(5).
+#[derive(Debug, Default)]
+struct ModelCheck {
+    process: Option<CheckProcess>,
+    /// The end of the interval.
+    due: Option<Time>,
+    paused: bool,
+    /// Whether a signal to exit was sent to this run.
+    over: bool,
+    failures: u64,
+    result: Option<CheckResult>,
+}
+
+#[derive(Debug)]
+struct CheckProcess {
+    pid: Pid,
+    kill: Option<Time>,
+    counts: bool,
+}
+
+impl ModelCheck {
+    /// Kills the running check.
+    fn cancel(&mut self, now: Time) {
+        self.due = None;
+        if let Some(process) = self.process.as_mut().filter(|process| process.counts) {
+            (process.kill, process.counts) = (Some(now), false);
+        }
+    }
+
+    fn end(&mut self, now: Time) {
+        (self.over, self.paused) = (true, false);
+        self.cancel(now);
+    }
+
+    /// The moment of the next check.
+    fn next(&self) -> Option<Time> {
+        self.due.filter(|_| self.process.is_none())
+    }
+
+    fn kill(&self) -> Option<Time> {
+        self.process.as_ref().and_then(|process| process.kill)
+    }
 }
 
 fn milliseconds(time: Duration) -> Time {
@@ -63,6 +108,7 @@ impl Model {
             exits: Vec::new(),
             signals: Vec::new(),
             start_pending: false,
+            check: ModelCheck::default(),
         }
     }
 
@@ -116,7 +162,8 @@ impl Model {
     fn later(&self, now: Time, random: &mut fastrand::Rng) -> Time {
         let effect = self.signals.last().map(|(_, received)| received + 5000);
         let effect = effect.map(|last| last + random.u64(..2));
-        let next = [self.kill, effect, Some(now + 500 * random.u64(..5))];
+        let check = self.check.next().or(self.check.kill());
+        let next = [self.kill, effect, check, Some(now + 500 * random.u64(..5))];
         random.choice(next).flatten().unwrap_or(now).max(now)
     }
 
@@ -128,6 +175,53 @@ impl Model {
             }
         }
         self.signals.push((signal, now));
+        let exits = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL];
+        if exits.contains(&signal) || signal == self.config.down_signal {
+            self.check.end(now);
+        }
+    }
+
+    /// `run` was started.
+    fn start(&mut self, now: Time) {
+        (self.state, self.started, self.ready) = (ModelState::Up, Some(now), false);
+        (self.start_pending, self.paused) = (false, false);
+        self.signals.clear();
+        self.check = ModelCheck {
+            process: self.check.process.take(),
+            due: self.interval().map(|interval| now + interval),
+            ..ModelCheck::default()
+        };
+    }
+
+    fn interval(&self) -> Option<Time> {
+        self.config.check.map(|check| milliseconds(check.interval))
+    }
+
+    /// `check` has exited. Returns the event.
+    fn record_check(&mut self, status: ExitStatus, now: Time) -> Option<CheckEvent> {
+        let process = self.check.process.take()?;
+        let config = self.config.check.filter(|_| process.counts)?;
+        self.check.due = self.interval().map(|interval| now + interval);
+        let has_failed = self.check.failures > 0;
+        if status.code() == Some(0) {
+            let event = (has_failed || self.check.result.is_none()).then_some(CheckEvent::Ok);
+            (self.check.failures, self.check.result) = (0, Some(CheckResult::Ok));
+            self.ready |= config.reports_readiness && self.config.expects_readiness;
+            return event;
+        }
+        self.check.failures += 1;
+        if config.failures == 0 {
+            self.check.result = Some(CheckResult::Failing);
+        } else {
+            self.check.result = Some(CheckResult::Failures(self.check.failures));
+            if self.check.failures == config.failures {
+                let time = self.config.kill_timeout;
+                self.kill = self.kill.or(time.map(|time| now + milliseconds(time)));
+                self.check.end(now);
+                return Some(CheckEvent::Stop);
+            }
+        }
+        (!has_failed).then_some(CheckEvent::Failing)
     }
 
     fn is_requested(&self, status: ExitStatus, now: Time) -> bool {
@@ -148,6 +242,7 @@ impl Model {
         (self.kill, self.paused) = (None, false);
         match (self.state, self.started) {
             (ModelState::Up, Some(started)) => {
+                self.check.cancel(now);
                 self.exits.push(PastExit {
                     at: now,
                     uptime: now - started,
@@ -197,8 +292,19 @@ impl Model {
                     self.command(b'd', now);
                 }
             }
-            b'p' => self.paused = self.state == ModelState::Up,
-            b'c' => self.paused = false,
+            b'p' => {
+                self.paused = self.state == ModelState::Up;
+                self.check.paused = self.paused && !self.check.over && self.config.check.is_some();
+                if self.check.paused {
+                    self.check.cancel(now);
+                }
+            }
+            b'c' => {
+                self.paused = false;
+                if std::mem::take(&mut self.check.paused) {
+                    self.check.due = self.interval().map(|interval| now + interval);
+                }
+            }
             _ => {}
         }
     }
@@ -226,6 +332,7 @@ fn any_config(random: &mut fastrand::Rng) -> RestartConfig {
     let longest = maybe(&[4000, 9000]).unwrap();
     let interval = maybe(&[500, 3000, 20_000]).unwrap();
     let (kill, finish) = (maybe(&[0, 700, 5000]), maybe(&[0, 900, 5000]));
+    let (check, check_timeout) = (maybe(&[1, 500, 2000]), maybe(&[0, 300, 1000]));
     let limit = RestartLimit {
         count: random.usize(1..4),
         interval,
@@ -238,6 +345,12 @@ fn any_config(random: &mut fastrand::Rng) -> RestartConfig {
         down_signal: *random.choice(&[Signal::SIGTERM, Signal::SIGINT]).unwrap(),
         exit_implies_down: random.bool(),
         expects_readiness: random.bool(),
+        check: random.bool().then_some(CheckConfig {
+            interval: check.unwrap(),
+            timeout: check_timeout.filter(|time| !time.is_zero()),
+            failures: random.u64(..4),
+            reports_readiness: random.bool(),
+        }),
     }
 }
 
@@ -255,7 +368,21 @@ fn run_random_events(random: &mut fastrand::Rng) {
     let mut events = Vec::new();
     let (mut now, mut pid) = (0, 1);
     for _ in 0..60 {
-        let event = match random.u8(..10) {
+        let event = match random.u8(..12) {
+            10.. => {
+                let raw = *random.choice(&[0, 0, 1 << 8, 9]).unwrap();
+                let process = model.check.process.as_ref().map(|process| process.pid);
+                let status = ExitStatus::from_raw(raw);
+                let expected = model.record_check(status, now);
+                let process = process.unwrap_or(Pid::from_raw(-1));
+                let report = machine.record_check_exit(process, status, at(now));
+                assert_eq!(report.map(|report| report.event), expected, "{events:#?}");
+                if let Some(report) = report {
+                    assert_eq!(Some(report.run), machine.run_pid());
+                    assert_eq!(report.failures, model.check.failures);
+                }
+                format!("check exit status {raw}")
+            }
             0..4 => {
                 now = model.later(now, random);
                 "time passes".to_owned()
@@ -296,12 +423,18 @@ fn run_random_events(random: &mut fastrand::Rng) {
         };
         events.push(format!("{now}: {event}"));
         // The actions of supervise.
+        let check = model.check.process.as_mut();
+        let check = check.and_then(|process| {
+            Some((process.kill.take_if(|moment| *moment <= now)?, process.pid))
+        });
+        let check = check.map(|(_, pid)| (pid, SignalTarget::ProcessGroup));
         let expired = model.kill.take_if(|moment| *moment <= now);
-        assert_eq!(
-            machine.take_expired_kill(at(now)).is_some(),
-            expired.is_some(),
-            "{events:#?} {model:?}"
-        );
+        let expired = expired.and(machine.child_pid());
+        let expired = expired.map(|pid| (pid, SignalTarget::Process));
+        let killed = std::iter::from_fn(|| machine.take_expired_kill(at(now)));
+        let killed: Vec<_> = killed.collect();
+        let expected: Vec<_> = check.into_iter().chain(expired).collect();
+        assert_eq!(killed, expected, "{events:#?} {model:?}");
         if let Some((moment, finish @ Script::Finish(_))) = machine.next_start() {
             assert_eq!(moment, at(now).instant);
             pid += 1;
@@ -309,11 +442,13 @@ fn run_random_events(random: &mut fastrand::Rng) {
         }
         let due = match model.state {
             ModelState::Due(due) if !model.should_exit() => Some(due),
+            ModelState::Up => model.check.next(),
             _ => None,
         };
         let expected = (
             due.map(|due| at(due).instant),
             model.service_state(),
+            model.check.result.filter(|_| model.state == ModelState::Up),
             (model.want, model.paused, model.state == ModelState::Up),
             model.should_exit(),
         );
@@ -321,11 +456,13 @@ fn run_random_events(random: &mut fastrand::Rng) {
         let actual = (
             machine.next_start().map(|(moment, _)| moment),
             machine.state_file().state,
+            machine.state_file().check,
             (status.want, status.paused, status.pid.is_some()),
             machine.should_exit(),
         );
         assert_eq!(actual, expected, "{events:#?} {model:?}");
-        let next = due.into_iter().chain(model.kill).min();
+        let kills = model.kill.into_iter().chain(model.check.kill());
+        let next = due.into_iter().chain(kills).min();
         assert_eq!(
             machine.next_deadline(),
             next.map(|next| at(next).instant),
@@ -336,11 +473,28 @@ fn run_random_events(random: &mut fastrand::Rng) {
         }
         if due.is_some_and(|due| due <= now) {
             pid += 1;
-            machine.record_start(Script::Run, Pid::from_raw(pid), at(now));
-            (model.state, model.started, model.ready, model.start_pending) =
-                (ModelState::Up, Some(now), false, false);
-            (model.paused, model.signals) = (false, Vec::new());
-            events.push(format!("{now}: started"));
+            let process = Pid::from_raw(pid);
+            let (_, script) = machine.next_start().unwrap();
+            match script {
+                Script::Run => model.start(now),
+                Script::Check if random.u8(..8) == 0 => {
+                    machine.record_failed_start(script, at(now));
+                    model.check.due = model.interval().map(|interval| now + interval);
+                    continue;
+                }
+                Script::Check => {
+                    let timeout = config.check.unwrap().timeout;
+                    model.check.due = None;
+                    model.check.process = Some(CheckProcess {
+                        pid: process,
+                        kill: timeout.map(|time| now + milliseconds(time)),
+                        counts: true,
+                    });
+                }
+                Script::Finish(_) => panic!(),
+            }
+            machine.record_start(script, process, at(now));
+            events.push(format!("{now}: started {script:?}"));
         }
     }
 }

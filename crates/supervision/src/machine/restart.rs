@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use super::CheckConfig;
+
 /// The settings of a service. By default, a service behaves as under plain
 /// supervise; only [`Ruleset::Extended`](super::Ruleset) sets others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +26,10 @@ pub(crate) struct RestartConfig {
     pub finish_timeout: Option<Duration>,
     /// Whether the command `x` also stops the service.
     pub exit_implies_down: bool,
-    /// Whether the service reports its readiness.
+    /// Whether the service, or its `check`, reports readiness.
     pub expects_readiness: bool,
+    /// The checks of the next run. Default: no checks.
+    pub check: Option<CheckConfig>,
 }
 
 impl Default for RestartConfig {
@@ -38,6 +42,7 @@ impl Default for RestartConfig {
             finish_timeout: None,
             exit_implies_down: false,
             expects_readiness: false,
+            check: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The machine, one event at a time.
 
-use daemontools_core::state::{ServiceState, StateFile};
+use daemontools_core::state::{CheckResult, ServiceState, StateFile};
 
 use super::*;
 
@@ -98,7 +98,7 @@ fn failed_fork_is_retried_after_a_minute() {
     assert_eq!(due(&machine), None);
     assert_eq!(machine.apply_command(Command::Up, now).count(), 0);
     assert_eq!(due(&machine), Some(now.instant));
-    machine.record_failed_fork(Script::Run, now);
+    machine.record_failed_start(Script::Run, now);
     assert_eq!(due(&machine), Some(after(now, 60_000).instant));
     let _ = machine.apply_command(Command::Down, now);
     assert_eq!(due(&machine), None);
@@ -273,6 +273,7 @@ fn state_file_follows_life_of_service() {
         exit_code: None,
         signal: None,
         next_start: None,
+        check: None,
     };
     assert_eq!(machine.state_file(), ready);
     let _ = machine.apply_command(Command::Pause, after(2));
@@ -343,4 +344,127 @@ fn clock_step_changes_label_not_deadline() {
         assert_eq!(due(&machine), Some(after(start, 1000).instant));
         machine.record_start(Script::Run, SERVICE, Moment { label, ..start });
     }
+}
+
+fn checked(failures: u64) -> RestartConfig {
+    RestartConfig {
+        expects_readiness: true,
+        check: Some(CheckConfig {
+            interval: Duration::from_secs(2),
+            timeout: Some(Duration::from_secs(1)),
+            failures,
+            reports_readiness: true,
+        }),
+        ..RestartConfig::default()
+    }
+}
+
+const CHECK: Pid = Pid::from_raw(11);
+const FAILED: ExitStatus = ExitStatus::from_raw(1 << 8);
+
+/// Starts the check that is due after this many milliseconds.
+#[track_caller]
+fn start_check(machine: &mut Machine, first: Moment, milliseconds: u64) {
+    let moment = after(first, milliseconds);
+    assert_eq!(machine.next_start(), Some((moment.instant, Script::Check)));
+    machine.record_start(Script::Check, CHECK, moment);
+    assert_eq!(machine.next_start(), None);
+}
+
+#[test]
+fn first_passed_check_makes_service_ready() {
+    let (mut machine, now) = up_on(checked(0));
+    start_check(&mut machine, now, 2000);
+    let event = |machine: &mut Machine, status, time| {
+        let report = machine.record_check_exit(CHECK, status, after(now, time));
+        report.map(|report| report.event)
+    };
+    assert_eq!(event(&mut machine, FAILED, 2500), Some(CheckEvent::Failing));
+    assert_eq!(machine.state_file().state, ServiceState::Starting);
+    assert_eq!(machine.state_file().check, Some(CheckResult::Failing));
+    start_check(&mut machine, now, 4500);
+    assert_eq!(event(&mut machine, ENDED, 4600), Some(CheckEvent::Ok));
+    assert_eq!(machine.state_file().state, ServiceState::Ready);
+    // A later failure leaves the service ready.
+    start_check(&mut machine, now, 6600);
+    assert_eq!(event(&mut machine, FAILED, 6600), Some(CheckEvent::Failing));
+    assert_eq!(machine.state_file().state, ServiceState::Ready);
+    start_check(&mut machine, now, 8600);
+    assert_eq!(event(&mut machine, FAILED, 8600), None);
+}
+
+#[test]
+fn failures_in_a_row_stop_service_once() {
+    let (mut machine, now) = up_on(checked(2));
+    let mut reports = Vec::new();
+    for (start, status) in [
+        (2000, FAILED),
+        (4000, ENDED),
+        (6000, FAILED),
+        (8000, FAILED),
+    ] {
+        start_check(&mut machine, now, start);
+        reports.extend(machine.record_check_exit(CHECK, status, after(now, start)));
+    }
+    let events: Vec<_> = reports.iter().map(|report| report.event).collect();
+    let expected = [
+        CheckEvent::Failing,
+        CheckEvent::Ok,
+        CheckEvent::Failing,
+        CheckEvent::Stop,
+    ];
+    assert_eq!(events, expected);
+    assert_eq!(machine.state_file().check, Some(CheckResult::Failures(2)));
+    assert_eq!(machine.next_start(), None);
+    // The exit is not requested: it counts.
+    machine.record_exit(SERVICE, ENDED, false, after(now, 8000));
+    assert_eq!(machine.state_file().check, None);
+    machine.record_start(Script::Run, SERVICE, after(now, 9000));
+    assert_eq!(due(&machine), Some(after(now, 11_000).instant));
+}
+
+#[test]
+fn hanging_check_is_killed_with_its_group() {
+    let (mut machine, now) = up_on(checked(0));
+    start_check(&mut machine, now, 2000);
+    assert_eq!(machine.next_deadline(), Some(after(now, 3000).instant));
+    assert_eq!(machine.take_expired_kill(after(now, 2999)), None);
+    let kill = Some((CHECK, SignalTarget::ProcessGroup));
+    assert_eq!(machine.take_expired_kill(after(now, 3000)), kill);
+    // The next check waits for its exit.
+    assert_eq!(machine.next_deadline(), None);
+    let killed = ExitStatus::from_raw(9);
+    let report = machine.record_check_exit(CHECK, killed, after(now, 3001));
+    assert_eq!(report.map(|report| report.event), Some(CheckEvent::Failing));
+    assert_eq!(due(&machine), Some(after(now, 5001).instant));
+}
+
+#[test]
+fn stop_pause_and_exit_cancel_check() {
+    for command in [Command::Down, Command::Terminate, Command::Pause] {
+        let (mut machine, now) = up_on(checked(1));
+        start_check(&mut machine, now, 2000);
+        for step in machine.apply_command(command, after(now, 2100)) {
+            let CommandStep::Signal(signal) = step else {
+                panic!("{step:?}");
+            };
+            machine.record_signal(signal, after(now, 2100));
+        }
+        let kill = Some((CHECK, SignalTarget::ProcessGroup));
+        assert_eq!(machine.take_expired_kill(after(now, 2100)), kill);
+        let report = machine.record_check_exit(CHECK, FAILED, after(now, 2200));
+        assert_eq!((report, machine.next_start()), (None, None), "{command:?}");
+        let _ = machine.apply_command(Command::Continue, after(now, 3000));
+        let resumed = (command == Command::Pause).then_some(after(now, 5000).instant);
+        assert_eq!(due(&machine), resumed, "{command:?}");
+    }
+    let (mut machine, now) = up_on(checked(1));
+    start_check(&mut machine, now, 2000);
+    machine.record_exit(SERVICE, ENDED, false, after(now, 2500));
+    machine.record_start(Script::Run, SERVICE, after(now, 2500));
+    // Never two at once: the check of the last run has not exited.
+    assert_eq!(machine.next_start(), None);
+    let report = machine.record_check_exit(CHECK, FAILED, after(now, 9000));
+    assert_eq!(report, None);
+    assert_eq!(due(&machine), Some(after(now, 4500).instant));
 }

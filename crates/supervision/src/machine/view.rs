@@ -33,21 +33,24 @@ impl Machine {
 
     /// The content of the file `state` of supervise -e.
     pub(crate) fn state_file(&self) -> StateFile {
-        let (mut ready_since, mut next_start) = (None, None);
+        let (mut ready_since, mut next_start, mut check) = (None, None, None);
         let state = match self.state {
             Down => ServiceState::Down,
             Delayed(moment) => {
                 next_start = Some(moment.label);
                 ServiceState::Delay
             }
-            Up(run) => match run.readiness {
-                Readiness::Unused => ServiceState::Up,
-                Readiness::Pending => ServiceState::Starting,
-                Readiness::ReadySince(label) => {
-                    ready_since = Some(label);
-                    ServiceState::Ready
+            Up(run) => {
+                check = run.checks.and_then(|checks| checks.result);
+                match run.readiness {
+                    Readiness::Unused => ServiceState::Up,
+                    Readiness::Pending => ServiceState::Starting,
+                    Readiness::ReadySince(label) => {
+                        ready_since = Some(label);
+                        ServiceState::Ready
+                    }
                 }
-            },
+            }
             Finish(..) => ServiceState::Finish,
             Failed => ServiceState::Failed,
         };
@@ -61,6 +64,7 @@ impl Machine {
             exit_code: code.and_then(|code| u8::try_from(code).ok()),
             signal: self.last_exit.and_then(ExitStatus::signal),
             next_start,
+            check,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::family::Family;
 use super::service::Service;
 use crate::Role;
 use crate::directory::AcquireError;
-use crate::machine::{CommandStep, Moment, RunExit, Script};
+use crate::machine::{CheckEvent, CommandStep, Moment, RunExit, Script};
 
 /// The logger comes first: it reads from the first line of its service on.
 const START_ORDER: [Role; 2] = [Role::Logger, Role::Service];
@@ -113,7 +113,7 @@ impl Supervisor<'_> {
         if let Some(service) = self.service_mut(role) {
             match launched {
                 Some(pid) => service.machine.record_start(script, pid, now),
-                None => service.machine.record_failed_fork(script, now),
+                None => service.machine.record_failed_start(script, now),
             }
         }
         // The next program to be started may read the files.
@@ -137,6 +137,13 @@ impl Supervisor<'_> {
                     self.service_mut(role).is_some_and(runs) && self.family.has_finish(role);
                 if let Some(service) = self.service_mut(role) {
                     service.machine.record_exit(pid, status, has_finish, now);
+                }
+            }
+            if let Some(report) = self.service.machine.record_check_exit(pid, status, now) {
+                self.family.on_check(&mut self.service, report);
+                match report.event {
+                    CheckEvent::Ok | CheckEvent::Failing => {}
+                    CheckEvent::Stop => signal_process(report.run, Signal::SIGTERM),
                 }
             }
             if is_run {

@@ -18,7 +18,7 @@ use super::service::Service;
 use crate::Role;
 use crate::extended::config::program_exists;
 use crate::extended::{ExitSignal, Extended, SuperviseWarning};
-use crate::machine::{Moment, RunExit, Script};
+use crate::machine::{CheckReport, Moment, RunExit, Script};
 
 #[allow(clippy::large_enum_variant, reason = "a process has one family")]
 pub(super) enum Family<'a> {
@@ -31,7 +31,7 @@ pub(super) enum Family<'a> {
 }
 
 impl Family<'_> {
-    /// Starts a script of the service or of its logger; None if fork(2) failed.
+    /// Starts a script of the service or of its logger; None if that failed.
     pub(super) fn launch(
         &mut self,
         service: &mut Service,
@@ -40,6 +40,9 @@ impl Family<'_> {
     ) -> Option<Pid> {
         let launched = match (&mut *self, script) {
             // Without a `finish`, only `run` starts.
+            // Without -e, there is no `check`.
+            (Family::Supervise(_) | Family::Runsv(_), Script::Check) => return None,
+            (Family::Extended(family), Script::Check) => return family.launch_check(),
             (Family::Supervise(warn), Script::Run | Script::Finish(_)) => launch_run(warn),
             (Family::Extended(family), Script::Run) => family.launch_run(&mut service.machine),
             (Family::Extended(family), Script::Finish(exit)) => family.launch_finish(exit),
@@ -95,6 +98,18 @@ impl Family<'_> {
             Family::Supervise(_) | Family::Runsv(_) => {}
             Family::Extended(family) => {
                 family.on_exit(exit, now, |family| publish_extended(service, family));
+            }
+        }
+    }
+
+    /// Handles an event of the checks, which the machine has recorded.
+    pub(super) fn on_check(&mut self, service: &mut Service, report: CheckReport) {
+        match self {
+            Family::Supervise(_) | Family::Runsv(_) => {}
+            Family::Extended(family) => {
+                // `notify` may read the published files.
+                publish_extended(service, family);
+                family.on_check(report);
             }
         }
     }

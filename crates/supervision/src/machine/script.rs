@@ -1,0 +1,89 @@
+//! The scripts of a service: which one starts next, and the effect of its start.
+
+use std::time::Instant;
+
+use nix::unistd::Pid;
+
+use super::check::Checks;
+use super::exit_request::ExitRequest;
+use super::{ChildProcess, Cleanup, Delayed, Down, Failed, Finish, MIN_RESTART_INTERVAL};
+use super::{Machine, Moment, Readiness, Run, RunExit, Up};
+
+/// A program of the service directory that the machine starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    Run,
+    /// `finish`, after this exit of `run`.
+    Finish(RunExit),
+    /// `check`, while `run` runs.
+    Check,
+}
+
+impl Machine {
+    /// The next script, and the moment of its start.
+    pub(crate) fn next_start(&self) -> Option<(Instant, Script)> {
+        match &self.state {
+            Delayed(moment) if !self.exit_requested => Some((moment.instant, Script::Run)),
+            Finish(Cleanup::Due(moment, exit), _) => Some((*moment, Script::Finish(*exit))),
+            Up(run) => self.next_check(run).map(|moment| (moment, Script::Check)),
+            Finish(Cleanup::Running(_) | Cleanup::GivenUp(_), _) | Delayed(_) | Down | Failed => {
+                None
+            }
+        }
+    }
+
+    /// The caller has started the script of [`Machine::next_start`] as this
+    /// process.
+    pub(crate) fn record_start(&mut self, script: Script, pid: Pid, now: Moment) {
+        match script {
+            Script::Run => self.record_run_start(pid, now),
+            Script::Finish(_) => self.record_finish_start(pid, now),
+            Script::Check => self.record_check_start(pid, now),
+        }
+    }
+
+    fn record_run_start(&mut self, pid: Pid, now: Moment) {
+        self.paused = false;
+        self.starts += 1;
+        self.since = now.label;
+        self.last_start = Some(now.instant);
+        self.not_before = now.instant + MIN_RESTART_INTERVAL;
+        self.state = Up(Run {
+            child: ChildProcess { pid, kill_at: None },
+            readiness: if self.config.expects_readiness {
+                Readiness::Pending
+            } else {
+                Readiness::Unused
+            },
+            got_term: false,
+            exit_request: ExitRequest::Absent,
+            checks: self.config.check.map(|config| Checks::new(config, now)),
+        });
+    }
+
+    fn record_finish_start(&mut self, pid: Pid, now: Moment) {
+        self.paused = false;
+        if let Finish(cleanup, _) = &mut self.state {
+            let kill_at = self.config.finish_timeout.map(|time| now.instant + time);
+            *cleanup = Cleanup::Running(ChildProcess { pid, kill_at });
+        }
+    }
+
+    /// The caller could not start the script of [`Machine::next_start`]; the next
+    /// attempt comes later.
+    pub(crate) fn record_failed_start(&mut self, script: Script, now: Moment) {
+        let retry = now.after(self.ruleset.fork_retry_interval());
+        match script {
+            Script::Run => {
+                self.not_before = retry.instant;
+                self.state = Delayed(retry);
+            }
+            Script::Finish(_) => {
+                if let Finish(Cleanup::Due(moment, _), _) = &mut self.state {
+                    *moment = retry.instant;
+                }
+            }
+            Script::Check => self.record_failed_check(now),
+        }
+    }
+}
