@@ -238,6 +238,15 @@ pub(super) fn signal_inside(sandbox: &Sandbox, unshare: &Running, name: &str) {
     sandbox.sh(&format!("kill -{name} $({svscan})")).succeeds();
 }
 
+/// Waits until a scanner has inotify watches, or none. Watches delay its exit.
+#[track_caller]
+pub(super) fn wait_for_watches(sandbox: &Sandbox, scanner: &str, some: bool) {
+    let count = format!("cat /proc/{scanner}/fdinfo/* 2>/dev/null | grep -c '^inotify wd'");
+    sandbox.wait_until(&format!("{scanner} has watches: {some}"), || {
+        (sandbox.sh(&count).text() != "0\n") == some
+    });
+}
+
 /// svscan of 0.76 ignores TERM as process 1.
 fn cannot_be_ended_by_term(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);

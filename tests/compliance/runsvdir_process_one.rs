@@ -4,7 +4,7 @@
 use nix::sys::signal::Signal;
 use testkit::{Running, SLEEPER, Sandbox, Subject, compliance, ours, ours_on_theirs};
 
-use super::boot::{ORPHANS, TALKATIVE, signal_inside, start_as_process_one};
+use super::boot::{ORPHANS, TALKATIVE, signal_inside, start_as_process_one, wait_for_watches};
 
 compliance!(
     exit_codes_are_those_of_runit,
@@ -30,6 +30,7 @@ ours!(
     title_shows_warnings_of_shutdown,
     orphans_are_reaped_at_once,
     orphans_are_reaped_during_shutdown,
+    shutdown_removes_inotify_watches,
 );
 
 /// Ends half a second after SIGTERM, with a last line.
@@ -276,7 +277,10 @@ echo >{here}/up\nwhile :; do sleep 0.1; done\n"
             return;
         };
         wait_for_file(sandbox, "up");
-        sandbox.sh("rm -r scan/a").succeeds();
+        // runsv may still make a file.
+        sandbox
+            .sh("until rm -rf scan/a 2>/dev/null; do :; done")
+            .succeeds();
         if is_told {
             // The next scan stops the removed service.
             wait_for_file(sandbox, "told");
@@ -369,5 +373,22 @@ while kill -0 $orphan 2>/dev/null; do sleep 0.01; done
     };
     wait_for_file(sandbox, "scan/a/up");
     signal_inside(sandbox, &unshare, "TERM");
+    unshare.wait().is(0, "", "");
+}
+
+fn shutdown_removes_inotify_watches(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", STUBBORN);
+    sandbox.write("scan/a/timeout-kill", "0");
+    let Some(unshare) = start(sandbox) else {
+        return;
+    };
+    wait_for_file(sandbox, "scan/a/up");
+    let runsvdir = sandbox.sh(&format!("ps -o pid= --ppid {}", unshare.pid()));
+    let runsvdir = runsvdir.text().trim().to_owned();
+    wait_for_watches(sandbox, &runsvdir, true);
+    signal_inside(sandbox, &unshare, "TERM");
+    wait_for_file(sandbox, "scan/a/told");
+    wait_for_watches(sandbox, &runsvdir, false);
+    sandbox.sh("sv -w 0 kill ./scan/a").exits(0);
     unshare.wait().is(0, "", "");
 }

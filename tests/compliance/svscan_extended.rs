@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::{Outcome, Running, SLEEPER, Sandbox, compliance, kill, ours};
 
-use super::boot::{process_one, signal_inside};
+use super::boot::{process_one, signal_inside, wait_for_watches};
 
 /// A service that appends its end to the file `said` beside the scan directory,
 /// and writes last words to its logger.
@@ -75,6 +75,7 @@ ours!(
     ignored_signals_pass_to_services,
     process_one_exits_with_essential_code,
     process_one_reaps_while_stopping,
+    shutdown_removes_inotify_watches,
 );
 
 compliance!(without_e_signals_end_svscan_alone);
@@ -514,6 +515,21 @@ fn essential_exit_stops_all_with_its_code(sandbox: &Sandbox) {
             sandbox.sh("rm -r scan said").succeeds();
         }
     }
+}
+
+fn shutdown_removes_inotify_watches(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", STUBBORN);
+    sandbox.write("scan/a/timeout-kill", "0");
+    sandbox.write("scan/a/essential", "");
+    let svscan = svscan(sandbox);
+    wait_for_files(sandbox, &["scan/a/up"]);
+    let pid = svscan.pid().to_string();
+    wait_for_watches(sandbox, &pid, true);
+    svscan.signal(Signal::SIGTERM);
+    wait_for_files(sandbox, &["scan/a/told"]);
+    wait_for_watches(sandbox, &pid, false);
+    sandbox.sh("svc -k scan/a").succeeds();
+    ends(sandbox, svscan).is(0, "", "");
 }
 
 fn essential_restart_stops_nothing(sandbox: &Sandbox) {

@@ -25,7 +25,7 @@ pub use snapshot::{ServiceSnapshot, StatusRecord};
 pub use status::{is_normally_up, read_runsv_status, read_state_file, read_status};
 pub use wait::{ServiceWait, WaitError, WaitMode, WaitOutcome};
 pub use watch::ChangeWatcher;
-pub(crate) use watch::{new_inotify, take_events};
+pub(crate) use watch::Watcher;
 
 /// The system call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

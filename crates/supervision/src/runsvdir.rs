@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use cli::title::ScrollingTitle;
 use daemontools_core::label::Label;
 use nix::errno::Errno;
-use nix::sys::inotify::Inotify;
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, read, write};
 use unix::cwd::Origin;
@@ -28,6 +27,7 @@ use unix::signals::SignalPipe;
 
 use self::stop::stop_all;
 use crate::Role;
+use crate::client::Watcher;
 use crate::extended::ConfigWarning;
 use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
 use crate::scan_warning::ScanWarning;
@@ -158,7 +158,11 @@ pub fn runsvdir(
         wait_readable(&descriptors, Some(next_scan));
         if let Some(exit) = signals.take_exit() {
             match (&signals.interrupt, exit) {
-                (Some(_), _) => stop_all(&mut scanner, &scan_dir, &signals.children, log, &report),
+                (Some(_), _) => {
+                    let new_names = scan_dir.new_names.take();
+                    let children = &signals.children;
+                    stop_all(&mut scanner, &scan_dir, new_names, children, log, &report);
+                }
                 (None, RunsvdirExit::HungUp) => {
                     for runsv in scanner.table.pids() {
                         signal_process(runsv, Signal::SIGTERM);
@@ -173,7 +177,7 @@ pub fn runsvdir(
         let missing = scanner.reap_children();
         let entered = scan_dir.run_inside(|scan_dir, _| {
             scanner.replace(missing);
-            scanner.add_new_links(scan_dir.new_names.as_ref());
+            scanner.add_new_links(scan_dir.new_names.as_mut());
         });
         if entered.is_err() {
             // The next scan reports the error. Until then the watch would only
@@ -236,7 +240,7 @@ struct ScanDir<'a> {
     state: Option<ScanDirState>,
     /// The directory that `new_names` watches.
     watched: Option<DirectoryId>,
-    new_names: Option<Inotify>,
+    new_names: Option<Watcher>,
 }
 
 impl ScanDir<'_> {

@@ -13,12 +13,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, Inotify};
+use nix::sys::inotify::AddWatchFlags;
 use unix::file;
 use unix::signals::SignalPipe;
 
 use crate::Role;
-use crate::client::{new_inotify, take_events};
+use crate::client::Watcher;
 use crate::pipe::Pipe;
 use crate::scan_warning::{ScanWarning, WarnFn};
 use crate::spawn::{SpawnConfig, Spawner};
@@ -28,13 +28,13 @@ use nix::unistd::Pid;
 /// The interval between two full scans.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// An inotify descriptor for new names in the current directory. None if the file
+/// A watcher of new names in the current directory. None if the file
 /// system or the system does not support the watch.
-pub(crate) fn watch_names() -> Option<Inotify> {
-    let inotify = new_inotify().ok()?;
+pub(crate) fn watch_names() -> Option<Watcher> {
+    let mut watcher = Watcher::new().ok()?;
     let events = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
-    inotify.add_watch(".", events).ok()?;
-    Some(inotify)
+    watcher.add(".", events).ok()?;
+    Some(watcher)
 }
 
 pub(crate) struct Scanner<'a> {
@@ -89,9 +89,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Adds the services of new symbolic links, as far as inotify reports them.
-    pub(crate) fn add_new_links(&mut self, inotify: Option<&Inotify>) {
-        let events = inotify.into_iter().flat_map(take_events);
+    /// Adds the services of new symbolic links, as far as the watcher reports them.
+    pub(crate) fn add_new_links(&mut self, watcher: Option<&mut Watcher>) {
+        let events = watcher.into_iter().flat_map(Watcher::take_events);
         let names = events.filter_map(|event| CString::new(event.name?.into_vec()).ok());
         for name in names {
             let is_link =

@@ -21,6 +21,7 @@ use unix::signals::SignalPipe;
 use self::essential::EssentialWatch;
 pub use self::signals::SignalSource;
 use crate::Role;
+use crate::client::Watcher;
 use crate::extended::ConfigWarning;
 use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
 use crate::scan_warning::ScanWarning;
@@ -132,7 +133,7 @@ struct ScanLoop<'a> {
 
 impl ScanLoop<'_> {
     fn run(mut self, children: &SignalPipe) -> ExitReason {
-        let new_names = watch_names();
+        let mut new_names = watch_names();
         let mut next_scan = Instant::now();
         loop {
             self.handle_signals();
@@ -142,8 +143,13 @@ impl ScanLoop<'_> {
             }
             self.check_essential();
             self.run_shutdown();
-            if let Some(reason) = self.exit_reason.filter(|_| self.is_done()) {
-                return reason;
+            if let Some(reason) = self.exit_reason {
+                // Early, so that the close of the descriptors does not delay the exit.
+                new_names.iter_mut().for_each(Watcher::clear);
+                self.essential.iter_mut().for_each(EssentialWatch::clear);
+                if self.is_done() {
+                    return reason;
+                }
             }
             let mut descriptors = vec![children.as_fd()];
             descriptors.extend(self.signals.map(|source| source.signals.as_fd()));
@@ -157,7 +163,7 @@ impl ScanLoop<'_> {
             let missing = self.scanner.reap_children();
             self.scanner.replace(missing);
             if self.exit_reason.is_none() {
-                self.scanner.add_new_links(new_names.as_ref());
+                self.scanner.add_new_links(new_names.as_mut());
             }
         }
     }

@@ -15,7 +15,7 @@ use daemontools_core::names;
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
-use nix::sys::inotify::{AddWatchFlags, Inotify, WatchDescriptor};
+use nix::sys::inotify::{AddWatchFlags, WatchDescriptor};
 use nix::unistd::{AccessFlags, access, fchdir};
 use unix::cwd::open_directory;
 use unix::descriptors::DescriptorLimit;
@@ -23,7 +23,7 @@ use unix::file::descriptor_status;
 use unix::poll::wait_readable;
 
 use super::condition::WaitCondition;
-use super::{ServiceSnapshot, Watched, new_inotify, take_events, watch_path};
+use super::{ServiceSnapshot, Watched, Watcher, watch_path};
 use crate::supervise_dir::{SuperviseDir, SuperviseDirRule};
 
 /// The number of services that have to reach the condition.
@@ -100,7 +100,7 @@ impl<'a> ServiceWait<'a> {
             dirty: (0..services.len()).collect(),
             services,
             watches: Watches {
-                inotify: new_inotify().map_err(WaitError::Inotify)?,
+                watcher: Watcher::new().map_err(WaitError::Inotify)?,
                 services: HashMap::new(),
             },
             condition,
@@ -125,7 +125,7 @@ impl<'a> ServiceWait<'a> {
     /// change of a service may end the call earlier. Notes the exits of
     /// supervises.
     pub fn note_exits(&mut self, other: BorrowedFd<'_>, deadline: Option<Instant>) {
-        wait_readable(&[self.watches.inotify.as_fd(), other], deadline);
+        wait_readable(&[self.watches.watcher.as_fd(), other], deadline);
         for index in self.watches.take_dirty(&mut self.services) {
             if let Some(Some(service)) = self.services.get_mut(index) {
                 // `finish` repeats a failed call.
@@ -167,7 +167,7 @@ impl<'a> ServiceWait<'a> {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(WaitOutcome::TimedOut);
             }
-            wait_readable(&[self.watches.inotify.as_fd()], deadline);
+            wait_readable(&[self.watches.watcher.as_fd()], deadline);
             self.dirty = self.watches.take_dirty(&mut self.services);
         }
     }
@@ -188,7 +188,7 @@ const ENTRIES: AddWatchFlags = AddWatchFlags::IN_CREATE
 /// The watches, each with the indices of its services.
 #[derive(Debug)]
 struct Watches {
-    inotify: Inotify,
+    watcher: Watcher,
     services: HashMap<WatchDescriptor, Vec<usize>>,
 }
 
@@ -201,7 +201,7 @@ impl Watches {
         events: AddWatchFlags,
         service: usize,
     ) -> Result<bool, Errno> {
-        match self.inotify.add_watch(path, events) {
+        match self.watcher.add(path, events) {
             Ok(watch) => {
                 let services = self.services.entry(watch).or_default();
                 if !services.contains(&service) {
@@ -216,9 +216,9 @@ impl Watches {
 
     /// The indices of services with events since the last call. Marks those whose
     /// supervise has exited.
-    fn take_dirty(&self, services: &mut [Option<PendingService<'_>>]) -> Vec<usize> {
+    fn take_dirty(&mut self, services: &mut [Option<PendingService<'_>>]) -> Vec<usize> {
         let mut dirty = Vec::new();
-        for event in take_events(&self.inotify) {
+        for event in self.watcher.take_events() {
             match self.services.get(&event.wd) {
                 Some(indices) => {
                     dirty.extend(indices);

@@ -1,27 +1,87 @@
 //! Notification of changes by inotify, instead of repeated reads.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use daemontools_core::names;
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use unix::descriptors::DescriptorLimit;
 use unix::poll::wait_for_events;
 
 use super::probe;
 use crate::supervise_dir::IN_SERVICE;
 
-/// An inotify descriptor, non-blocking and close-on-exec.
-pub(crate) fn new_inotify() -> Result<Inotify, Errno> {
-    Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
+/// An inotify descriptor, non-blocking and close-on-exec, with its watches.
+///
+/// Drop removes the watches. Otherwise the close of the descriptor, and so the exit
+/// of the process, waits for a grace period of the kernel, often 15 ms or more.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    inotify: Inotify,
+    /// Sorted.
+    watches: Vec<WatchDescriptor>,
 }
 
-/// Removes all events from the queue.
-pub(crate) fn take_events(inotify: &Inotify) -> Vec<InotifyEvent> {
-    let read = || inotify.read_events().ok();
-    std::iter::from_fn(read).flatten().collect()
+impl Watcher {
+    /// Errors: as `inotify_init1`(2).
+    pub(crate) fn new() -> Result<Self, Errno> {
+        Ok(Watcher {
+            inotify: Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?,
+            watches: Vec::new(),
+        })
+    }
+
+    /// Adds a watch on a path, or changes the existing one. Errors: as
+    /// `inotify_add_watch`(2).
+    pub(crate) fn add<P: NixPath + ?Sized>(
+        &mut self,
+        path: &P,
+        events: AddWatchFlags,
+    ) -> Result<WatchDescriptor, Errno> {
+        let watch = self.inotify.add_watch(path, events)?;
+        if let Err(index) = self.watches.binary_search(&watch) {
+            self.watches.insert(index, watch);
+        }
+        Ok(watch)
+    }
+
+    /// Removes all events from the queue.
+    pub(crate) fn take_events(&mut self) -> Vec<InotifyEvent> {
+        let read = || self.inotify.read_events().ok();
+        let events: Vec<_> = std::iter::from_fn(read).flatten().collect();
+        for event in &events {
+            // The kernel removed the watch.
+            if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+                if let Ok(index) = self.watches.binary_search(&event.wd) {
+                    self.watches.remove(index);
+                }
+            }
+        }
+        events
+    }
+
+    /// Removes all watches. A close some milliseconds later does not wait.
+    pub(crate) fn clear(&mut self) {
+        for watch in self.watches.drain(..) {
+            // Fails for a removed file, whose watch is gone.
+            let _ = self.inotify.rm_watch(watch);
+        }
+    }
+}
+
+impl AsFd for Watcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }
 
 /// Reports changes of any number of services of runsv: a new status record, and
@@ -29,7 +89,7 @@ pub(crate) fn take_events(inotify: &Inotify) -> Vec<InotifyEvent> {
 #[derive(Debug)]
 pub struct ChangeWatcher {
     /// None: inotify is not available for all services.
-    records: Option<Inotify>,
+    records: Option<Watcher>,
     /// The FIFO `ok` of each service.
     oks: Vec<OwnedFd>,
     /// The maximum length of `oks`.
@@ -45,7 +105,7 @@ const SPARE: u64 = 16;
 impl Default for ChangeWatcher {
     fn default() -> Self {
         ChangeWatcher {
-            records: new_inotify().ok(),
+            records: Watcher::new().ok(),
             oks: Vec::new(),
             max_oks: DescriptorLimit::read().soft_limit().map_or(0, |limit| {
                 usize::try_from(limit.saturating_sub(SPARE)).unwrap_or(usize::MAX)
@@ -59,9 +119,10 @@ impl ChangeWatcher {
     /// Adds the service in the current directory.
     pub fn add(&mut self) {
         let records = self.records.take();
-        self.records = records.filter(|records| {
+        self.records = records.and_then(|mut records| {
             let renamed = AddWatchFlags::IN_MOVED_TO;
-            records.add_watch(names::SUPERVISE, renamed).is_ok()
+            records.add(names::SUPERVISE, renamed).ok()?;
+            Some(records)
         });
         if self.oks.len() < self.max_oks {
             self.oks.extend(probe(&IN_SERVICE));
@@ -90,6 +151,42 @@ impl ChangeWatcher {
         wait_for_events(&mut descriptors, deadline);
         self.oks.clear();
         self.is_full = false;
-        self.records.as_ref().map(take_events);
+        self.records.as_mut().map(Watcher::take_events);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    /// The number of watches in the kernel.
+    fn kernel_watches(watcher: &Watcher) -> usize {
+        let descriptor = watcher.as_fd().as_raw_fd();
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap();
+        info.lines()
+            .filter(|line| line.starts_with("inotify wd:"))
+            .count()
+    }
+
+    #[test]
+    fn clear_removes_the_remaining_watches() {
+        let dir = tempfile::tempdir().unwrap();
+        let removed = dir.path().join("removed");
+        std::fs::create_dir(&removed).unwrap();
+        let created = AddWatchFlags::IN_CREATE;
+        let mut watcher = Watcher::new().unwrap();
+        let first = watcher.add(dir.path(), created).unwrap();
+        assert_eq!(watcher.add(dir.path(), created), Ok(first));
+        watcher.add(&removed, created).unwrap();
+        watcher.add(&std::env::temp_dir(), created).unwrap();
+        assert_eq!((kernel_watches(&watcher), watcher.watches.len()), (3, 3));
+        std::fs::remove_dir(&removed).unwrap();
+        watcher.take_events();
+        assert_eq!((kernel_watches(&watcher), watcher.watches.len()), (2, 2));
+        watcher.clear();
+        assert_eq!((kernel_watches(&watcher), watcher.watches.len()), (0, 0));
+        watcher.clear();
     }
 }

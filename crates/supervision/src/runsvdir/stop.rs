@@ -20,7 +20,7 @@ use unix::signals::{BlockedSignals, Sender, SignalPipe};
 
 use super::{RunsvdirWarning, ScanDir, TitleLog};
 use crate::Role;
-use crate::client::{ServiceSnapshot, StatusRecord, WhenFull, send_commands};
+use crate::client::{ServiceSnapshot, StatusRecord, Watcher, WhenFull, send_commands};
 use crate::scan::Scanner;
 use crate::scan_warning::ScanWarning;
 use crate::shutdown::{
@@ -34,13 +34,14 @@ use crate::supervise_dir::IN_SERVICE;
 use crate::table::DirectoryId;
 
 /// Stops all services, and waits until each runsv has exited or was killed.
-/// `children` reports SIGCHLD.
+/// `children` reports SIGCHLD. New names are ignored.
 ///
 /// A second signal kills the services that still run. Signals from the PID namespace
 /// change nothing: a `finish` that ends the container sends one for each service.
 pub(super) fn stop_all(
     scanner: &mut Scanner,
     scan_dir: &ScanDir,
+    mut new_names: Option<Watcher>,
     children: &SignalPipe,
     mut log: Option<TitleLog>,
     report: &dyn Fn(RunsvdirWarning),
@@ -57,6 +58,8 @@ pub(super) fn stop_all(
     };
     shutdown.begin();
     while !shutdown.is_done() {
+        // Early, so that the close of the descriptor does not delay the exit.
+        new_names.iter_mut().for_each(Watcher::clear);
         if let Some(log) = &mut log {
             log.update();
         }

@@ -10,12 +10,12 @@ use std::path::Path;
 use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
-use nix::sys::inotify::{AddWatchFlags, Inotify};
+use nix::sys::inotify::AddWatchFlags;
 use unix::file;
 
 use super::{ExitReason, ScanLoop};
 use crate::Role;
-use crate::client::{ServiceSnapshot, Watched, new_inotify, take_events, watch_path};
+use crate::client::{ServiceSnapshot, Watched, Watcher, watch_path};
 use crate::supervise_dir::SuperviseDir;
 use crate::table::DirectoryId;
 
@@ -23,7 +23,7 @@ use crate::table::DirectoryId;
 #[derive(Debug)]
 pub(super) struct EssentialWatch {
     /// Missing if the system refuses inotify. Scans then mark the watch dirty.
-    inotify: Option<Inotify>,
+    watcher: Option<Watcher>,
     pub(super) dirty: bool,
     /// The number of services at the last check.
     count: usize,
@@ -32,29 +32,36 @@ pub(super) struct EssentialWatch {
 impl EssentialWatch {
     pub(super) fn new() -> Self {
         EssentialWatch {
-            inotify: new_inotify().ok(),
+            watcher: Watcher::new().ok(),
             dirty: true,
             count: 0,
         }
     }
 
     pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.inotify.as_ref().map(AsFd::as_fd)
+        self.watcher.as_ref().map(AsFd::as_fd)
     }
 
     /// Whether a service may have changed since the last call. `count` is the
     /// number of services.
     fn take_dirty(&mut self, count: usize) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty) || self.count != count;
-        let inotify = self.inotify.as_ref();
-        dirty |= inotify.is_some_and(|inotify| !take_events(inotify).is_empty());
+        let watcher = self.watcher.as_mut();
+        dirty |= watcher.is_some_and(|watcher| !watcher.take_events().is_empty());
         self.count = count;
         dirty
     }
 
+    /// Removes all watches.
+    pub(super) fn clear(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.clear();
+        }
+    }
+
     /// Adds the service in the current directory.
-    fn add(&self, files: &SuperviseDir) {
-        let Some(inotify) = &self.inotify else {
+    fn add(&mut self, files: &SuperviseDir) {
+        let Some(watcher) = &mut self.watcher else {
             return;
         };
         let renamed = AddWatchFlags::IN_MOVED_TO;
@@ -62,8 +69,8 @@ impl EssentialWatch {
         let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
         let Ok(()) = watch_path::<Infallible>(&files.path(names::SUPERVISE), |watched| {
             Ok(match watched {
-                Watched::Path(path) => inotify.add_watch(path, renamed).is_ok(),
-                Watched::Above(above) => inotify.add_watch(above, once | renamed).is_ok(),
+                Watched::Path(path) => watcher.add(path, renamed).is_ok(),
+                Watched::Above(above) => watcher.add(above, once | renamed).is_ok(),
             })
         });
     }
@@ -75,14 +82,24 @@ impl ScanLoop<'_> {
         if self.exit_reason.is_some() {
             return;
         }
-        let table = &self.scanner.table;
-        let essential = self.essential.as_mut();
-        if !essential.is_some_and(|essential| essential.take_dirty(table.count())) {
-            return;
-        }
-        let Some(essential) = &self.essential else {
+        let Some(mut watch) = self.essential.take() else {
             return;
         };
+        let dirty = watch.take_dirty(self.scanner.table.count());
+        let code = if dirty {
+            self.essential_exit(&mut watch)
+        } else {
+            None
+        };
+        self.essential = Some(watch);
+        if let Some(code) = code {
+            self.stop_all(ExitReason::Essential(code));
+        }
+    }
+
+    /// The exit code of an essential service that has ended. Watches the others.
+    fn essential_exit(&self, watch: &mut EssentialWatch) -> Option<u8> {
+        let table = &self.scanner.table;
         let is_essential = |&(directory, name): &(DirectoryId, &CStr)| {
             let exists = |path: &Path| file::status(path).is_ok();
             let file = Path::new(OsStr::from_bytes(names::ESSENTIAL.to_bytes()));
@@ -98,17 +115,14 @@ impl ScanLoop<'_> {
         };
         let essentials = table.services().filter(is_essential);
         let essentials: Vec<_> = essentials.map(|(directory, _)| directory).collect();
-        let code = essentials.into_iter().find_map(|directory| {
+        essentials.into_iter().find_map(|directory| {
             let snapshot = self.use_files(directory, Role::Service, |files| {
                 // First, so that no change is lost.
-                essential.add(files);
+                watch.add(files);
                 ServiceSnapshot::read(files)
             });
             essential_exit_code(&snapshot?.ok()?)
-        });
-        if let Some(code) = code {
-            self.stop_all(ExitReason::Essential(code));
-        }
+        })
     }
 }
 
