@@ -160,7 +160,7 @@ impl<'a, F: FnMut(Option<Stamp>, &[u8]) -> bool> Backward<'a, F> {
         }
     }
 
-    fn hold(&mut self, file: HeldFile) -> io::Result<()> {
+    fn hold(&mut self, mut file: HeldFile) -> io::Result<()> {
         self.window.clear();
         self.end = 0;
         if file.is_seekable() {

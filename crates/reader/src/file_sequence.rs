@@ -13,6 +13,7 @@ use daemontools_core::label::Label;
 use nix::errno::Errno;
 use unix::file::status;
 
+use crate::compressed::MissingTool;
 use crate::held_file::HeldFile;
 use crate::log_files::{self, FilePlace, LogFile};
 use crate::position::{FileId, Position, check};
@@ -164,6 +165,14 @@ impl FileSequence {
             held.is_finished = true;
             return Ok(EndOfFile::ReadAgain);
         }
+        if self.held.as_ref().is_some_and(HeldFile::is_damaged) {
+            if let Some(held) = self.held.take() {
+                self.warnings.push(ReadWarning::Unreadable {
+                    file: held.name,
+                    error: Errno::EIO,
+                });
+            }
+        }
         Ok(if self.advance(last)? {
             EndOfFile::NextFile
         } else {
@@ -202,7 +211,7 @@ impl FileSequence {
                     self.queue.clear();
                 }
                 Err(error) => {
-                    let is_waiting = !self.skip_unreadable(file, unix::errno(&error));
+                    let is_waiting = !self.skip_unreadable(file, &error);
                     if is_waiting {
                         return Ok(false);
                     }
@@ -213,13 +222,18 @@ impl FileSequence {
 
     /// Warns of a file that cannot be opened. Returns whether a later file may be
     /// read.
-    fn skip_unreadable(&mut self, file: LogFile, error: Errno) -> bool {
+    fn skip_unreadable(&mut self, file: LogFile, error: &io::Error) -> bool {
         if self.unreadable.as_ref() == Some(&file) {
             return false;
         }
-        self.warnings.push(ReadWarning::Unreadable {
-            file: file.name.clone(),
-            error,
+        let missing = error.get_ref().and_then(|error| error.downcast_ref());
+        let name = file.name.clone();
+        self.warnings.push(match missing {
+            Some(MissingTool(tool)) => ReadWarning::MissingTool { file: name, tool },
+            None => ReadWarning::Unreadable {
+                file: name,
+                error: unix::errno(error),
+            },
         });
         let Some(label) = file.place.label() else {
             self.unreadable = Some(file);

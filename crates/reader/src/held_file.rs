@@ -10,11 +10,14 @@ use daemontools_core::label::Label;
 use nix::errno::Errno;
 use unix::file::open_read;
 
+use crate::compressed::{MAGIC, Tool, Uncompressed};
 use crate::log_files::{FilePlace, LogFile};
 use crate::position::{CHECKED, FileId, Position, check};
+use crate::spool::Extent;
 use crate::stamp::{MAX_STAMP, Stamp};
 
-/// A file of a log directory, open or suspended.
+/// A file of a log directory, open or suspended. Offsets and sizes are those of
+/// the uncompressed bytes.
 #[derive(Debug)]
 pub(crate) struct HeldFile {
     pub(crate) id: FileId,
@@ -27,18 +30,38 @@ pub(crate) struct HeldFile {
     pub(crate) is_finished: bool,
     /// The time of the first line.
     pub(crate) first: Option<Label>,
-    /// The descriptor, unless suspended.
-    file: Option<File>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Suspended,
+    Plain(File),
+    Compressed(Uncompressed),
+    /// The bytes of a suspended compressed file from an offset on.
+    Spooled {
+        extent: Extent,
+        start: u64,
+        is_damaged: bool,
+    },
 }
 
 impl HeldFile {
-    /// Opens a file at its start. Errors: as open(2); ENOENT for a special file.
+    /// Opens a file at its start. Errors: as open(2); ENOENT for a special file;
+    /// `Unsupported` with a `MissingTool` for a compressed file without its tool.
     pub(crate) fn open(directory: &Path, file: &LogFile) -> io::Result<Self> {
         let opened = File::from(open_read(&directory.join(&file.name))?);
         let metadata = opened.metadata()?;
         if !metadata.is_file() {
             return Err(Errno::ENOENT.into());
         }
+        let tool = if file.place == FilePlace::Current {
+            None
+        } else {
+            let mut start = [0; MAGIC];
+            let length = opened.read_at(&mut start, 0)?;
+            Tool::of_file(start.get(..length).unwrap_or_default())
+        };
         Ok(HeldFile {
             id: FileId {
                 device: metadata.dev(),
@@ -49,14 +72,25 @@ impl HeldFile {
             offset: 0,
             is_finished: file.place != FilePlace::Current,
             first: None,
-            file: Some(opened),
+            content: match tool {
+                None => Content::Plain(opened),
+                Some(tool) => {
+                    tool.check()?;
+                    Content::Compressed(Uncompressed::new(opened, tool))
+                }
+            },
         })
     }
 
     /// Reads at the offset and advances it; 0 at the end. Errors: as read(2);
     /// EBADF while suspended.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.read_at(buffer, self.offset)?;
+        let length = match &mut self.content {
+            Content::Compressed(file) => file.read_at(buffer, self.offset)?,
+            Content::Suspended | Content::Plain(_) | Content::Spooled { .. } => {
+                self.read_at(buffer, self.offset)?
+            }
+        };
         if self.offset == 0 {
             let stamp = Stamp::parse(buffer.get(..length).unwrap_or_default());
             self.first = stamp.map(|stamp| stamp.time);
@@ -68,11 +102,17 @@ impl HeldFile {
     /// The next read is at `offset`. Returns up to [`CHECKED`] bytes before it.
     /// Errors: as read(2); `UnexpectedEof` if the file is shorter.
     pub(crate) fn seek(&mut self, offset: u64) -> io::Result<Vec<u8>> {
-        let file = self.file.as_ref().ok_or(Errno::EBADF)?;
         let length = usize::try_from(offset).unwrap_or(CHECKED).min(CHECKED);
         let mut before = vec![0; length];
-        file.read_exact_at(&mut before, offset - to_u64(length))?;
-        self.offset = offset;
+        self.offset = offset - to_u64(length);
+        let mut rest = before.as_mut_slice();
+        while !rest.is_empty() {
+            let read = self.read(rest)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            rest = rest.get_mut(read..).unwrap_or_default();
+        }
         Ok(before)
     }
 
@@ -84,11 +124,18 @@ impl HeldFile {
     }
 
     /// Reads at an offset. The offset of the next [`HeldFile::read`] stays. Errors:
-    /// as read(2).
+    /// as read(2); EBADF unless [`HeldFile::is_seekable`].
     pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let file = self.file.as_ref().ok_or(Errno::EBADF)?;
         loop {
-            match file.read_at(buffer, offset) {
+            let result = match &self.content {
+                Content::Plain(file) => file.read_at(buffer, offset),
+                Content::Spooled { extent, start, .. } => match offset.checked_sub(*start) {
+                    Some(offset) => extent.read_at(buffer, offset),
+                    None => Err(Errno::EBADF.into()),
+                },
+                Content::Suspended | Content::Compressed(_) => Err(Errno::EBADF.into()),
+            };
+            match result {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
@@ -97,18 +144,38 @@ impl HeldFile {
 
     /// Whether [`HeldFile::read_at`] can read any part of the file.
     pub(crate) fn is_seekable(&self) -> bool {
-        true
+        matches!(self.content, Content::Plain(_))
     }
 
-    /// The number of bytes in the file. Errors: as fstat(2).
-    pub(crate) fn len(&self) -> io::Result<u64> {
-        let file = self.file.as_ref().ok_or(Errno::EBADF)?;
-        Ok(file.metadata()?.len())
+    /// The number of bytes in the file. The offset of the next read is undefined
+    /// then. Errors: as fstat(2) and read(2).
+    pub(crate) fn len(&mut self) -> io::Result<u64> {
+        match &self.content {
+            Content::Suspended => Err(Errno::EBADF.into()),
+            Content::Plain(file) => Ok(file.metadata()?.len()),
+            Content::Spooled { extent, start, .. } => Ok(start + extent.length()),
+            Content::Compressed(_) => {
+                while self.read(&mut [0; 4096])? > 0 {}
+                Ok(self.offset)
+            }
+        }
     }
 
-    /// Whether the file is shorter than what was read of it.
+    /// Whether the file is shorter than the part of it that was read.
     pub(crate) fn is_truncated(&self) -> bool {
-        self.len().is_ok_and(|length| length < self.offset)
+        match &self.content {
+            Content::Plain(file) => file.metadata().is_ok_and(|file| file.len() < self.offset),
+            Content::Suspended | Content::Compressed(_) | Content::Spooled { .. } => false,
+        }
+    }
+
+    /// At the end: whether the tool could not uncompress all of the file.
+    pub(crate) fn is_damaged(&self) -> bool {
+        match &self.content {
+            Content::Compressed(file) => file.is_damaged(),
+            Content::Spooled { is_damaged, .. } => *is_damaged,
+            Content::Suspended | Content::Plain(_) => false,
+        }
     }
 
     /// A file to be opened by `FileSequence::resume`.
@@ -120,7 +187,7 @@ impl HeldFile {
             offset: position.offset,
             is_finished: false,
             first: None,
-            file: None,
+            content: Content::Suspended,
         }
     }
 
@@ -149,13 +216,35 @@ impl HeldFile {
         (opened.id == self.id).then_some((opened, before))
     }
 
-    /// Closes the file until it is resumed.
+    /// Closes the file until it is resumed. The rest of a compressed file is kept
+    /// in the spool; without space there, the file is uncompressed again later.
     pub(crate) fn suspend(&mut self) {
-        self.file = None;
+        let (content, offset) = (&mut self.content, self.offset);
+        *content = match std::mem::replace(content, Content::Suspended) {
+            Content::Suspended | Content::Plain(_) => Content::Suspended,
+            spooled @ Content::Spooled { .. } => spooled,
+            Content::Compressed(file) if file.is_idle() => Content::Suspended,
+            Content::Compressed(mut file) => {
+                let mut at = offset;
+                let stored = Extent::store(|buffer| {
+                    let length = file.read_at(buffer, at)?;
+                    at += to_u64(length);
+                    Ok(length)
+                });
+                match stored {
+                    Ok(extent) => Content::Spooled {
+                        extent,
+                        start: offset,
+                        is_damaged: file.is_damaged(),
+                    },
+                    Err(_) => Content::Suspended,
+                }
+            }
+        };
     }
 
     pub(crate) fn is_suspended(&self) -> bool {
-        self.file.is_none()
+        matches!(self.content, Content::Suspended)
     }
 }
 

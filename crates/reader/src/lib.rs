@@ -65,6 +65,7 @@
 //! order of the merged lines.
 
 mod backward;
+mod compressed;
 pub mod cursor;
 pub mod directory_reader;
 mod file_sequence;
@@ -84,6 +85,7 @@ mod rotation_tests;
 pub mod selection;
 pub mod source;
 pub mod sources;
+mod spool;
 pub mod stamp;
 pub mod tail;
 pub mod time_range;

@@ -216,6 +216,8 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
+    use std::process::Command;
 
     use tempfile::TempDir;
 
@@ -268,7 +270,11 @@ mod tests {
                 } else {
                     "current".to_owned()
                 };
-                fs::write(directory.path().join(name), text).unwrap();
+                let path = directory.path().join(name);
+                fs::write(&path, text).unwrap();
+                if file < files && random.u8(..8) == 0 {
+                    compress(&path);
+                }
             }
             Log { directory, lines }
         }
@@ -279,6 +285,19 @@ mod tests {
                 path: self.directory.path().to_owned(),
             };
             DirectoryReader::with_buffer(&source, start, buffer).unwrap()
+        }
+    }
+
+    /// Compresses a file as a processor does, if gzip is installed.
+    fn compress(path: &Path) {
+        let compressed = path.with_extension("new");
+        let output = fs::File::create(&compressed).unwrap();
+        let input = fs::File::open(path).unwrap();
+        let mut gzip = Command::new("gzip");
+        if gzip.stdin(input).stdout(output).status().is_ok() {
+            fs::rename(compressed, path).unwrap();
+        } else {
+            fs::remove_file(compressed).unwrap();
         }
     }
 

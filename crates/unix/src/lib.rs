@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod directory;
 pub mod exec;
 pub mod file;
+pub mod filter;
 mod fork;
 pub mod launch;
 pub mod output;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -86,10 +86,21 @@ pub fn read_output(program: PreparedExec<'_>, limit: u64) -> Result<(i32, Vec<u8
 /// In a new process: standard input and standard error become /dev/null. Where
 /// that does not exist, they neither read nor write.
 fn replace_standard_descriptors() -> Result<(), Errno> {
+    replace_by_null(&[STDIN, STDERR])
+}
+
+/// In a new process: standard error becomes /dev/null. Where that does not exist,
+/// writes fail.
+pub(crate) fn discard_stderr() -> Result<(), Errno> {
+    replace_by_null(&[STDERR])
+}
+
+fn replace_by_null(descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
         .or_else(|_| open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()))?;
-    dup_to(null.as_fd(), STDIN)?;
-    dup_to(null.as_fd(), STDERR)?;
+    for descriptor in descriptors {
+        dup_to(null.as_fd(), *descriptor)?;
+    }
     // The number may be that of a standard descriptor.
     std::mem::forget(null);
     Ok(())
@@ -110,7 +121,7 @@ const FIRST: RawFd = 3;
 
 /// Closes all descriptors but the standard ones. On Linux before 5.9, those
 /// without close-on-exec stay open.
-fn close_above_standard() {
+pub(crate) fn close_above_standard() {
     // SAFETY: no memory is passed. The process executes a program or exits, and
     // drops no owner of a closed descriptor.
     let _ = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
