@@ -160,7 +160,7 @@ _daemontools_svlog() { _daemontools '-f -n: -s:time -u:time -g: -v -l -U -r -j -
 complete -F _daemontools_svlog svlog
 _daemontools_svok() { _daemontools '' service; }
 complete -F _daemontools_svok svok
-_daemontools_svps() { _daemontools '-j' directory; }
+_daemontools_svps() { _daemontools '-j -m -c:' directory; }
 complete -F _daemontools_svps svps
 _daemontools_svscan() { _daemontools '-e' directory; }
 complete -F _daemontools_svscan svscan

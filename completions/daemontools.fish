@@ -152,8 +152,10 @@ complete -c svlog -s r -d 'lines as they are'
 complete -c svlog -s j -d 'print JSON'
 complete -c svlog -s c -x -a "(__fish_complete_path)" -d 'continue after the place in this file'
 complete -c svok -x -a "(__daemontools '' service)"
-complete -c svps -x -a "(__daemontools '' directory)"
+complete -c svps -x -a "(__daemontools 'c' directory)"
 complete -c svps -s j -d 'print JSON'
+complete -c svps -s m -d 'print metrics'
+complete -c svps -s c -x -d 'check the services, for a monitor'
 complete -c svscan -x -a "(__daemontools '' directory)"
 complete -c svscan -s e -d 'extended: run supervise -e for each service, handle signals'
 complete -c svstat -x -a "(__daemontools '' services)"

@@ -37,14 +37,14 @@ END
 # The reference and its peers, then the tools of tests, counts and fuzzing.
 wanted="daemontools runit s6 snooze libnss-extrausers strace jq tzdata procps mandoc zsh fish valgrind g++"
 if [ "${CI:-}" = true ]; then
-    wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian"
+    wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian python3-prometheus-client"
 fi
 # shellcheck disable=SC2086 # one word for each package
 packages $wanted
 if dpkg --verify daemontools 2>/dev/null | grep ' /usr/bin/'; then
     fail "no reference: programs in /usr/bin differ from Debian's package daemontools"
 fi
-tests/services.sh target/services || say "nginx and redis-server could not be fetched"
+tests/services.sh target/services || say "nginx, redis-server and node_exporter could not be fetched"
 
 say "cargo fmt"
 cargo fmt --all -- --check

@@ -131,7 +131,7 @@ fn debug_log(socket: &mut UnixStream, number: u64) -> io::Result<bool> {
 }
 
 /// Finds a service: unpacked by tests/services.sh, or installed.
-fn program(name: &str, test: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str, test: &str) -> Option<PathBuf> {
     let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/target/services/bin");
     let found = [unpacked, "/usr/sbin", "/usr/bin"]
         .map(|directory| Path::new(directory).join(name))

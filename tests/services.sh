@@ -1,6 +1,6 @@
 #!/bin/sh
-# tests/services.sh DIR: puts Debian's nginx and redis-server into DIR/bin, if the
-# machine does not have them.
+# tests/services.sh DIR: puts Debian's nginx, redis-server and
+# prometheus-node-exporter into DIR/bin, if the machine does not have them.
 #
 # The packages are unpacked, not installed: an installed package would start its
 # service, now and at every boot. Nothing outside DIR changes, and the script
@@ -10,7 +10,7 @@ unset CDPATH
 
 dir=$1
 has() { [ -x "/usr/sbin/$1" ] || [ -x "/usr/bin/$1" ] || [ -x "$dir/bin/$1" ]; }
-if has nginx && has redis-server; then
+if has nginx && has redis-server && has prometheus-node-exporter; then
     exit 0
 fi
 rm -rf "$dir"
@@ -22,14 +22,15 @@ fetch() {
     apt-get install -qq --download-only --no-install-recommends \
         -o Dir::Cache::archives="$dir/packages" \
         -o Debug::NoLocking=true -o APT::Sandbox::User=root \
-        nginx redis-server
+        nginx redis-server prometheus-node-exporter
 }
 # apt's lists may be missing or stale; only root can update them.
 fetch || { [ "$(id -u)" = 0 ] && apt-get update -qq && fetch; }
 for package in "$dir"/packages/*.deb; do
     dpkg -x "$package" "$dir/root"
 done
-for program in "$dir/root/usr/sbin/nginx" "$dir/root/usr/bin/redis-server"; do
+for program in "$dir/root/usr/sbin/nginx" "$dir/root/usr/bin/redis-server" \
+    "$dir/root/usr/bin/prometheus-node-exporter"; do
     [ -e "$program" ] || continue
     cat >"$dir/bin/${program##*/}" <<END
 #!/bin/sh

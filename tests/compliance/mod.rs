@@ -33,6 +33,7 @@ mod svlog;
 mod svlogd;
 mod svok;
 mod svps;
+mod svps_health;
 mod svscan;
 mod svscan_extended;
 mod svscanboot;

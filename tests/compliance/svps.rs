@@ -1,6 +1,6 @@
 use testkit::{Running, SLEEPER, Sandbox, ours_on_theirs};
 
-const USAGE: &str = "svps: usage: svps [-j] [scandir]\n";
+const USAGE: &str = "svps: usage: svps [-jm] [-c seconds] [scandir]\n";
 
 ours_on_theirs!(
     each_service_has_a_row_and_its_logger_below,
@@ -179,7 +179,7 @@ fn unreadable_state_is_reported(sandbox: &Sandbox) {
             .sh(&format!("cd scan/a/supervise; rm -rf *; {making}"))
             .succeeds();
         let outcome = sandbox.sh("svps scan");
-        assert_eq!(outcome.code(), Some(0));
+        assert_eq!(outcome.code(), Some(111));
         assert_eq!(
             outcome.error_text(),
             format!("svps: warning: unable to read a/supervise/{error}\n")

@@ -53,6 +53,16 @@ impl Tally {
         self.0.extend([death.code, death.signal]);
     }
 
+    /// The records, in order of time.
+    pub fn deaths(&self) -> impl Iterator<Item = DeathRecord> {
+        self.0.chunks_exact(LENGTH).filter_map(|record| {
+            let (when, rest) = record.split_first_chunk::<PACKED>()?;
+            let [code, signal] = *rest else { return None };
+            let when = Label::unpack(*when);
+            Some(DeathRecord { when, code, signal })
+        })
+    }
+
     /// The content of the file.
     pub fn file(&self) -> &[u8] {
         &self.0
@@ -75,6 +85,7 @@ mod tests {
         tally.add(death(111));
         let label = b"\x40\0\0\0\x4d\x52\x96\x0a\x0e\xbe\x12\x1c";
         assert_eq!(tally.file(), [&label[..], &[111, 9]].concat());
+        assert!(tally.deaths().eq([death(111)]));
         assert_eq!(Tally::read(tally.file().to_vec()), Some(tally));
     }
 

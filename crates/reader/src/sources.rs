@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use daemontools_core::names;
 use nix::errno::Errno;
+use nix::unistd::Pid;
 use supervision::listing::ServiceListing;
 use supervision::supervise_dir::SuperviseDirRule;
 use unix::cwd::Origin;
 
 use self::log_dir::{MAX_DEPTH, is_log_dir, log_dirs_below};
-use self::logger::log_dirs_of_logger;
+use self::logger::{log_dirs_of_logger, log_dirs_of_process};
 use crate::source::Source;
 
 /// The kind of an operand.
@@ -99,6 +100,16 @@ impl Sources {
             sources.found.extend(of_service);
         }
         Ok(sources)
+    }
+}
+
+/// The log directories of one logger: those that its process has open. Without
+/// such a process, those below its service directory `log`, as in
+/// [`Sources::find`]; directories that cannot be searched are left out.
+pub fn log_dirs(logger: Option<Pid>, log: &Path) -> Vec<PathBuf> {
+    match logger.map_or_else(Vec::new, log_dirs_of_process) {
+        none if none.is_empty() => log_dirs_below(log, &mut Vec::new()),
+        open => open,
     }
 }
 

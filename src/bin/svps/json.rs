@@ -30,7 +30,7 @@ fn object(row: &Row, now: Label) -> String {
     let state = record.and_then(|record| record.state_file);
     let ready_since = state.and_then(|state| state.ready_since);
     let next_start = state.and_then(|state| state.next_start);
-    let supervised = row.snapshot.map(|snapshot| snapshot.supervised);
+    let supervised = row.known().map(|snapshot| snapshot.supervised);
     let private = row.memory.map(|memory| memory.private);
     let fields = [
         ("logger", row.logger.to_string()),

@@ -2,7 +2,10 @@
 
 #![cfg_attr(not(test), no_main)]
 
+mod details;
+mod health;
 mod json;
+mod metrics;
 mod row;
 mod services;
 mod table;
@@ -10,31 +13,52 @@ mod table;
 use std::ffi::CStr;
 
 use cli::display::{Charset, escape, has_colours};
-use cli::errno::errno_message;
-use cli::options::flag;
+use cli::options::{flag, value};
 use cli::text::print;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
+use daemontools_core::number::parse_decimal;
 use supervision::supervise_dir::SuperviseDirRule;
 use unix::stdio::{STDERR, STDOUT, columns};
 
+use health::Report;
 use json::json;
+use metrics::metrics;
+use row::UnreadableFile;
 use services::{Services, read_services};
 use table::{Output, table};
 
 pub(crate) static SVPS: Program = Program {
     name: "svps",
-    usage: "svps: usage: svps [-j] [scandir]",
-    options: &[flag(b'j', "print JSON")],
+    usage: "svps: usage: svps [-jm] [-c seconds] [scandir]",
+    options: &[
+        flag(b'j', "print JSON"),
+        flag(b'm', "print metrics"),
+        value(b'c', "seconds", "check the services, for a monitor"),
+    ],
 };
 
 unix::main!(SVPS.start(svps));
 
+/// The form of the output.
+#[derive(Clone, Copy)]
+enum Form {
+    Table,
+    Json,
+    Metrics,
+    /// One line for a monitor. A service that is up for fewer seconds may flap.
+    Check(u64),
+}
+
 fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let mut as_json = false;
+    let mut form = Form::Table;
     let mut options = SVPS.options(arguments);
-    while options.next()?.is_some() {
-        as_json = true;
+    while let Some((letter, value)) = options.next()? {
+        form = match letter {
+            b'j' => Form::Json,
+            b'm' => Form::Metrics,
+            _ => Form::Check(parse_decimal(value).ok_or_else(|| SVPS.usage())?),
+        };
     }
     let scandir = match *options.operands() {
         [] => c".",
@@ -42,33 +66,53 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         _ => return Err(SVPS.usage()),
     };
     let rule = SuperviseDirRule::from_environment(&SVPS)?;
-    let on_stderr = Charset::of_output(STDERR);
-    let mut report = |file: &[u8], errno: Option<_>| {
-        let cause = errno.map_or("bad format", errno_message);
-        let file = escape(file, on_stderr);
-        SVPS.warn_msg(text!["unable to read ", file, ": ", cause]);
-    };
-    let found = read_services(rule, scandir, &mut report)
+    if let Form::Check(min_uptime) = form {
+        return check(rule, scandir, min_uptime);
+    }
+    let found = read_services(rule, scandir, matches!(form, Form::Metrics))
         .map_err(|error| SVPS.fatal(text!["unable to read ", scandir], error))?;
-    let rows = match found {
-        Services::Scanned(rows) => rows,
-        Services::Single(rows) => {
-            let name = escape(scandir.to_bytes(), on_stderr);
-            SVPS.warn_msg(text![name, " is a service directory, not a scan directory"]);
-            rows
+    let on_stderr = Charset::of_output(STDERR);
+    if let Services::Single(_) = found {
+        let name = escape(scandir.to_bytes(), on_stderr);
+        SVPS.warn_msg(text![name, " is a service directory, not a scan directory"]);
+    }
+    let rows = found.rows();
+    let unreadable = rows.iter().filter_map(|row| row.snapshot.as_ref().err());
+    let mut exit = Exit::Success;
+    for file in unreadable {
+        SVPS.warn_msg(file.message(on_stderr));
+        exit = Exit::Temporary;
+    }
+    let now = Label::now();
+    let output = match form {
+        Form::Json => json(&rows, now),
+        Form::Metrics => metrics(&rows, now),
+        Form::Table | Form::Check(_) => {
+            let output = Output {
+                colours: has_colours(STDOUT),
+                charset: Charset::of_output(STDOUT),
+                width: columns(STDOUT),
+            };
+            table(&rows, now, output)
         }
     };
-    let now = Label::now();
-    let output = if as_json {
-        json(&rows, now)
-    } else {
-        let output = Output {
-            colours: has_colours(STDOUT),
-            charset: Charset::of_output(STDOUT),
-            width: columns(STDOUT),
-        };
-        table(&rows, now, output)
+    write_output(&output)?;
+    Ok(exit)
+}
+
+/// Prints one line, and exits with the status of a monitoring plugin.
+fn check(rule: SuperviseDirRule, scandir: &CStr, min_uptime: u64) -> Result<Exit, Failure> {
+    let report = match read_services(rule, scandir, false) {
+        Ok(found) => Report::of_rows(&found.rows(), Label::now(), min_uptime),
+        Err(errno) => Report::of_unreadable(&UnreadableFile {
+            name: scandir.to_bytes().to_owned(),
+            errno: Some(errno),
+        }),
     };
-    print(output.as_bytes()).map_err(|error| SVPS.fatal("unable to write output", error))?;
-    Ok(Exit::Success)
+    write_output(&report.line())?;
+    Ok(Exit::Code(report.exit_code()))
+}
+
+fn write_output(output: &str) -> Result<(), Failure> {
+    print(output.as_bytes()).map_err(|error| SVPS.fatal("unable to write output", error))
 }

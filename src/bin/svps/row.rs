@@ -1,9 +1,16 @@
 //! A row of svps: a service or a logger.
 
+use cli::display::{Charset, escape};
+use cli::errno::errno_message;
+use cli::text;
 use daemontools_core::label::Label;
 use daemontools_core::state::{CheckResult, ServiceState};
+use daemontools_core::status::Want;
+use nix::errno::Errno;
 use nix::unistd::Pid;
 use supervision::client::{ServiceSnapshot, StatusRecord};
+
+use super::details::Details;
 
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +21,23 @@ pub(crate) struct Memory {
     pub(crate) resident: u64,
 }
 
+/// A file that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnreadableFile {
+    /// The file as in messages, relative to the scan directory.
+    pub(crate) name: Vec<u8>,
+    /// The errno; None: bad format.
+    pub(crate) errno: Option<Errno>,
+}
+
+impl UnreadableFile {
+    /// The message, with the escapes of a charset.
+    pub(crate) fn message(&self, charset: Charset) -> Vec<u8> {
+        let cause = self.errno.map_or("bad format", errno_message);
+        text!["unable to read ", escape(&self.name, charset), ": ", cause]
+    }
+}
+
 /// A service, or the logger of the service in the row before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
@@ -21,10 +45,12 @@ pub(crate) struct Row {
     pub(crate) name: Vec<u8>,
     /// Whether the row shows the logger.
     pub(crate) logger: bool,
-    /// The snapshot; None if it cannot be read.
-    pub(crate) snapshot: Option<ServiceSnapshot>,
+    /// The snapshot, or the file that prevents it.
+    pub(crate) snapshot: Result<ServiceSnapshot, UnreadableFile>,
     /// The memory of the process.
     pub(crate) memory: Option<Memory>,
+    /// None: not read.
+    pub(crate) details: Option<Details>,
 }
 
 /// The degree to which a row stands out.
@@ -38,6 +64,19 @@ pub(crate) enum Severity {
 /// A service that is up for fewer seconds may exit and restart in a loop.
 const MIN_UPTIME: u64 = 10;
 
+/// The words of [`Row::state`] for a service with a known state.
+pub(crate) const STATES: [&str; 9] = [
+    "down",
+    "starting",
+    "up",
+    "ready",
+    "failing",
+    "paused",
+    "finish",
+    "restarting",
+    "failed",
+];
+
 impl Row {
     /// The process; None without a running supervise, since the record may be
     /// stale.
@@ -48,9 +87,9 @@ impl Row {
     /// The state in the words of svps, and its severity.
     pub(crate) fn state(&self, now: Label) -> (&'static str, Severity) {
         let record = match self.snapshot {
-            Some(snapshot) if !snapshot.supervised => return ("unsupervised", Severity::Critical),
-            Some(snapshot) => snapshot.record,
-            None => None,
+            Ok(snapshot) if !snapshot.supervised => return ("unsupervised", Severity::Critical),
+            Ok(snapshot) => snapshot.record,
+            Err(_) => None,
         };
         let Some(record) = record else {
             return ("unknown", Severity::Critical);
@@ -61,10 +100,7 @@ impl Row {
         if self.check().is_some_and(CheckResult::is_failure) {
             return ("failing", Severity::Critical);
         }
-        let restarts = record.state_file.and_then(|state| state.restarts);
-        let is_young = self.seconds(now).is_some_and(|age| age < MIN_UPTIME);
-        // The first start is no restart.
-        let up = if is_young && restarts != Some(0) {
+        let up = if self.may_flap(now, MIN_UPTIME) {
             Severity::Warning
         } else {
             Severity::Normal
@@ -80,9 +116,24 @@ impl Row {
         }
     }
 
+    /// Whether the last change of the pid is less than `min_uptime` seconds old,
+    /// and the run may not be the first. Only supervise -e records restarts.
+    pub(crate) fn may_flap(&self, now: Label, min_uptime: u64) -> bool {
+        let state_file = self.current().and_then(|record| record.state_file);
+        let restarts = state_file.and_then(|state| state.restarts);
+        let is_young = self.seconds(now).is_some_and(|age| age < min_uptime);
+        // The first start is no restart.
+        is_young && restarts != Some(0)
+    }
+
+    /// The snapshot, if it could be read.
+    pub(crate) fn known(&self) -> Option<ServiceSnapshot> {
+        self.snapshot.as_ref().ok().copied()
+    }
+
     /// The record, even if its supervise has exited.
     pub(crate) fn record(&self) -> Option<StatusRecord> {
-        self.snapshot?.record
+        self.known()?.record
     }
 
     /// The result of the last `check` of the service.
@@ -91,8 +142,18 @@ impl Row {
     }
 
     /// The record of a running supervise.
-    fn current(&self) -> Option<StatusRecord> {
-        self.snapshot.filter(|snapshot| snapshot.supervised)?.record
+    pub(crate) fn current(&self) -> Option<StatusRecord> {
+        self.known().filter(|snapshot| snapshot.supervised)?.record
+    }
+
+    /// Whether `run` runs; None without a running supervise.
+    pub(crate) fn runs(&self) -> Option<bool> {
+        Some(self.current()?.state().runs())
+    }
+
+    /// The wanted state; None without a running supervise.
+    pub(crate) fn want(&self) -> Option<Want> {
+        Some(self.current()?.status.want)
     }
 
     /// Whole seconds since the last change of the pid.
@@ -122,11 +183,12 @@ pub(crate) mod tests {
         Row {
             name: name.to_owned(),
             logger,
-            snapshot: Some(ServiceSnapshot {
+            snapshot: Ok(ServiceSnapshot {
                 supervised: true,
                 record,
             }),
             memory,
+            details: None,
         }
     }
 
@@ -146,7 +208,10 @@ pub(crate) mod tests {
         });
         assert_eq!((row.state(now).0, row.pid()), ("unsupervised", None));
         assert_eq!(row.seconds(now), None);
-        row.snapshot = None;
+        row.snapshot = Err(UnreadableFile {
+            name: b"gone".to_vec(),
+            errno: None,
+        });
         assert_eq!(row.state(now).0, "unknown");
     }
 

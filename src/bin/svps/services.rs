@@ -12,7 +12,8 @@ use supervision::supervise_dir::SuperviseDirRule;
 use unix::file::open_read;
 use unix::process::proc_path;
 
-use super::row::{Memory, Row};
+use super::details::Details;
+use super::row::{Memory, Row, UnreadableFile};
 
 /// The services of a directory.
 pub(crate) enum Services {
@@ -22,22 +23,26 @@ pub(crate) enum Services {
     Single(Vec<Row>),
 }
 
-/// A file of a service that cannot be read, as in messages, and its errno. None:
-/// bad format.
-type ReportFn<'a> = &'a mut dyn FnMut(&[u8], Option<Errno>);
+impl Services {
+    /// The rows.
+    pub(crate) fn rows(self) -> Vec<Row> {
+        match self {
+            Services::Scanned(rows) | Services::Single(rows) => rows,
+        }
+    }
+}
 
-/// The services of a directory. `report` gets each service that cannot be read,
-/// relative to `scandir`. Changes the current directory. Errors: as open(2) and
-/// readdir(3).
+/// The services of a directory, with their details if `with_details`. Changes the
+/// current directory. Errors: as open(2) and readdir(3).
 pub(crate) fn read_services(
     rule: SuperviseDirRule,
     scandir: &CStr,
-    report: ReportFn<'_>,
+    with_details: bool,
 ) -> Result<Services, Errno> {
     let (listing, directory) = ServiceListing::read(rule, scandir)?;
     let mut reader = Reader {
         rule,
-        report,
+        with_details,
         page_size: page_size(),
         rows: Vec::new(),
     };
@@ -55,14 +60,14 @@ pub(crate) fn read_services(
     }
 }
 
-struct Reader<'a> {
+struct Reader {
     rule: SuperviseDirRule,
-    report: ReportFn<'a>,
+    with_details: bool,
     page_size: u64,
     rows: Vec<Row>,
 }
 
-impl Reader<'_> {
+impl Reader {
     /// Adds the rows of a service, shown as `name`, and of its logger.
     fn read(&mut self, parent: impl AsFd, entry: &CStr, name: &CStr) {
         let service = match enter(parent, entry) {
@@ -90,26 +95,37 @@ impl Reader<'_> {
         };
         let snapshot = ServiceSnapshot::read(&files).map_err(|error| {
             let (file, errno) = error.file();
-            (self.report)(&files.display(path, file), errno);
+            let name = files.display(path, file);
+            UnreadableFile { name, errno }
         });
-        self.add(logger, name, snapshot.ok());
-    }
-
-    /// Adds the row of a directory that cannot be entered.
-    fn add_unreadable(&mut self, logger: bool, name: &CStr, path: &CStr, error: Errno) {
-        (self.report)(path.to_bytes(), Some(error));
-        self.add(logger, name, None);
-    }
-
-    fn add(&mut self, logger: bool, name: &CStr, snapshot: Option<ServiceSnapshot>) {
         let mut row = Row {
             name: name.to_bytes().to_owned(),
             logger,
             snapshot,
             memory: None,
+            details: None,
         };
         row.memory = row.pid().and_then(|pid| memory(pid, self.page_size));
+        row.details = match (self.with_details, logger) {
+            (false, _) => None,
+            (true, false) => Some(Details::of_service(&files)),
+            (true, true) => Some(Details::of_logger(&files, row.pid())),
+        };
         self.rows.push(row);
+    }
+
+    /// Adds the row of a directory that cannot be entered.
+    fn add_unreadable(&mut self, logger: bool, name: &CStr, path: &CStr, error: Errno) {
+        self.rows.push(Row {
+            name: name.to_bytes().to_owned(),
+            logger,
+            snapshot: Err(UnreadableFile {
+                name: path.to_bytes().to_owned(),
+                errno: Some(error),
+            }),
+            memory: None,
+            details: None,
+        });
     }
 }
 

@@ -29,7 +29,14 @@ pub(super) fn log_dirs_of_logger(
     service: &CStr,
 ) -> Vec<PathBuf> {
     let pid = logger_pid(rule, parent, service);
-    let mut generation: Vec<_> = pid.into_iter().collect();
+    pid.map_or_else(Vec::new, log_dirs_of_process)
+}
+
+/// The log directories that a logger has open, sorted: those of its process, or
+/// of the first generation below it that has any. Empty: /proc does not show its
+/// files to this user.
+pub(super) fn log_dirs_of_process(pid: Pid) -> Vec<PathBuf> {
+    let mut generation = vec![pid];
     for _ in 0..MAX_GENERATIONS {
         let mut found: Vec<_> = generation
             .iter()
