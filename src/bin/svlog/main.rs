@@ -4,7 +4,6 @@
 
 mod arguments;
 mod once;
-mod places;
 mod sources;
 mod warnings;
 

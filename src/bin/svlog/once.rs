@@ -1,15 +1,15 @@
 //! Prints the lines that are there.
 
-use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 
 use cli::{Failure, text};
 use reader::directory_reader::{DirectoryReader, Start};
 use reader::merge::{LastLine, Merge, MergedLine, buffer_size};
-use reader::{LineRef, Printer, Source, Stamp};
+use reader::tail::seek_last;
+use reader::{Cursor, Printer, Source, cursor};
 
 use super::arguments::Arguments;
-use super::places::Places;
-use super::warnings::warn;
+use super::warnings::{unusable_cursor, warn};
 use super::{SVLOG, unwritten};
 
 /// Prints the selected lines of all sources. Returns whether all files could be
@@ -19,12 +19,73 @@ pub(crate) fn print(
     arguments: &Arguments<'_>,
     printer: &mut Printer,
 ) -> Result<bool, Failure> {
-    let mut places = Places::load(arguments.cursor.as_deref(), sources)?;
+    let mut cursor = None;
+    let mut keys = Vec::new();
+    if let Some(file) = &arguments.cursor {
+        keys.extend(sources.iter().map(|source| cursor::key(&source.path)));
+        cursor = Some(load(file, &keys)?);
+    }
+    let (opened, mut is_complete) = open(sources, &keys, arguments, cursor.as_ref());
+    let (opened, mut readers): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+    let mut report = |number: usize, error: &std::io::Error| {
+        if let Some(source) = opened.get(number) {
+            SVLOG.warn(unreadable(source), unix::errno(error));
+        }
+        is_complete = false;
+    };
+    let failed = match arguments.last {
+        Some(last) => seek_last(&mut readers, last, LastLine::IsLine),
+        None => Vec::new(),
+    };
+    let mut merge = Merge::new(readers, LastLine::IsLine);
+    for (number, error) in failed {
+        report(number, &error);
+        merge.remove(number);
+    }
+    loop {
+        match merge.next_line() {
+            Ok(MergedLine::Line { reader, line, .. }) => {
+                if let Some(source) = opened.get(reader) {
+                    printer.print(&source.service, &line).map_err(unwritten)?;
+                }
+            }
+            Ok(MergedLine::AtEnd) => break,
+            Err(failed) => report(failed.reader, &failed.error),
+        }
+    }
+    printer.flush().map_err(unwritten)?;
+    for (number, source) in opened.iter().enumerate() {
+        let Some(reader) = merge.reader_mut(number) else {
+            continue;
+        };
+        for warning in reader.take_warnings() {
+            is_complete &= !warn(&source.service, &warning);
+        }
+        if let (Some(cursor), Some(position)) = (&mut cursor, reader.position()) {
+            cursor.set(&cursor::key(&source.path), position);
+        }
+    }
+    if let (Some(mut cursor), Some(file)) = (cursor, &arguments.cursor) {
+        let saved = cursor.save();
+        saved.map_err(|error| unusable_cursor(file, &error))?;
+    }
+    Ok(is_complete)
+}
+
+/// Opens the log directories at their starts: the place in the cursor, or the
+/// first time of the range. `keys` are those of the sources, with a cursor. Returns
+/// whether all could be opened.
+pub(crate) fn open(
+    sources: &[Source],
+    keys: &[PathBuf],
+    arguments: &Arguments<'_>,
+    cursor: Option<&Cursor>,
+) -> (Vec<(Source, DirectoryReader)>, bool) {
     let mut is_complete = true;
-    let mut readers = Vec::new();
     let mut opened = Vec::new();
     for (number, source) in sources.iter().enumerate() {
-        let start = match (places.get(number), arguments.selection.range.since) {
+        let position = cursor.and_then(|cursor| cursor.position(keys.get(number)?));
+        let start = match (position, arguments.selection.range.since) {
             (Some(position), _) => Start::At(position),
             (None, Some(since)) => Start::Since(since),
             (None, None) => Start::Oldest,
@@ -32,8 +93,7 @@ pub(crate) fn print(
         match DirectoryReader::with_buffer(source, start, buffer_size(sources.len())) {
             Ok(mut reader) => {
                 reader.set_selection(&arguments.selection);
-                readers.push(reader);
-                opened.push((number, source));
+                opened.push((source.clone(), reader));
             }
             Err(error) => {
                 SVLOG.warn(unreadable(source), unix::errno(&error));
@@ -41,106 +101,20 @@ pub(crate) fn print(
             }
         }
     }
-    let mut merge = Merge::new(readers, LastLine::IsLine);
-    let mut kept = arguments.last.map(LastLines::new);
-    loop {
-        let (reader, line) = match merge.next_line() {
-            Ok(MergedLine::Line { reader, line, .. }) => (reader, line),
-            Ok(MergedLine::AtEnd) => break,
-            Err(failed) => {
-                if let Some((_, source)) = opened.get(failed.reader) {
-                    SVLOG.warn(unreadable(source), unix::errno(&failed.error));
-                }
-                is_complete = false;
-                continue;
-            }
-        };
-        let Some((_, source)) = opened.get(reader) else {
-            continue;
-        };
-        match &mut kept {
-            Some(kept) => kept.push(&source.service, &line),
-            None => printer.print(&source.service, &line).map_err(unwritten)?,
-        }
-    }
-    for (service, piece) in kept.iter().flat_map(|kept| &kept.pieces) {
-        printer.print(service, &piece.line()).map_err(unwritten)?;
-    }
-    printer.flush().map_err(unwritten)?;
-    for (reader, (number, source)) in opened.iter().enumerate() {
-        let Some(reader) = merge.reader_mut(reader) else {
-            continue;
-        };
-        for warning in reader.take_warnings() {
-            is_complete &= !warn(&source.service, &warning);
-        }
-        if let Some(position) = reader.position() {
-            places.set(*number, position);
-        }
-    }
-    places.save()?;
-    Ok(is_complete)
+    (opened, is_complete)
 }
 
-fn unreadable(source: &Source) -> Vec<u8> {
+pub(crate) fn unreadable(source: &Source) -> Vec<u8> {
     text!["unable to read ", *source.path.as_os_str()]
 }
 
-/// A line, or a piece of one.
-struct Piece {
-    text: Vec<u8>,
-    stamp: Option<Stamp>,
-    is_start: bool,
-    is_end: bool,
-}
-
-impl Piece {
-    fn line(&self) -> LineRef<'_> {
-        LineRef {
-            text: &self.text,
-            stamp: self.stamp,
-            is_start: self.is_start,
-            is_end: self.is_end,
-        }
-    }
-}
-
-/// The last lines.
-struct LastLines<'a> {
-    count: u64,
-    max: u64,
-    pieces: VecDeque<(&'a [u8], Piece)>,
-}
-
-impl<'a> LastLines<'a> {
-    fn new(max: u64) -> Self {
-        LastLines {
-            count: 0,
-            max,
-            pieces: VecDeque::new(),
-        }
-    }
-
-    /// Adds a line or a piece, and removes the first line of too many.
-    fn push(&mut self, service: &'a [u8], line: &LineRef<'_>) {
-        self.count += u64::from(line.is_start);
-        let piece = Piece {
-            text: line.text.to_owned(),
-            stamp: line.stamp,
-            is_start: line.is_start,
-            is_end: line.is_end,
-        };
-        self.pieces.push_back((service, piece));
-        while self.count > self.max {
-            self.pieces.pop_front();
-            while self
-                .pieces
-                .front()
-                .is_some_and(|(_, piece)| !piece.is_start)
-            {
-                self.pieces.pop_front();
-            }
-            self.count -= 1;
-        }
-    }
+/// Reads the cursor file, and writes it, which detects an unusable file before
+/// the first line is printed.
+pub(crate) fn load(file: &Path, keys: &[PathBuf]) -> Result<Cursor, Failure> {
+    let loaded = Cursor::load(file).and_then(|mut cursor| {
+        cursor.check_directories(keys)?;
+        cursor.save()?;
+        Ok(cursor)
+    });
+    loaded.map_err(|error| unusable_cursor(file, &error))
 }
