@@ -30,6 +30,7 @@ mod supervise_signals;
 pub(crate) mod sv;
 mod svc;
 mod svlog;
+mod svlog_follow;
 mod svlogd;
 mod svok;
 mod svps;

@@ -207,6 +207,8 @@ impl<'a, F: FnMut(Option<Stamp>, &[u8]) -> bool> Backward<'a, F> {
     /// Whether the line at the start of the file continues one of the file before.
     /// If so, the file before is open, and its last line is the next one.
     fn continues(&mut self) -> io::Result<bool> {
+        // The listing finds the held file by its inode.
+        self.list()?;
         let earlier = (self.file.take(), self.index);
         if !self.previous_file()? {
             (self.file, self.index) = earlier;

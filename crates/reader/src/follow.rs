@@ -24,6 +24,7 @@ use crate::position::{FileId, Position};
 use crate::selection::Selection;
 use crate::source::Source;
 use crate::sources::Sources;
+use crate::tail::seek_last;
 use crate::warning::ReadWarning;
 use crate::watch::{LogId, LogWatcher};
 
@@ -140,13 +141,32 @@ impl Follow {
         follow
     }
 
-    /// Follows log directories whose readers have not read yet, from the starts of
-    /// these readers on. The places of a cursor are those of the readers.
-    pub fn start(&mut self, opened: Vec<(Source, DirectoryReader)>, cursor: Option<Cursor>) {
+    /// Follows log directories from the starts of their readers on, which have not
+    /// read yet, or from the `last` lines of all of them on. The places of the
+    /// cursor are those of the readers.
+    ///
+    /// Returns the log directories that could not be read, as
+    /// [`Followed::Unreadable`].
+    pub fn start(
+        &mut self,
+        opened: Vec<(Source, DirectoryReader)>,
+        last: Option<u64>,
+        cursor: Option<Cursor>,
+    ) -> Vec<(&Source, Errno)> {
         self.cursor = cursor;
-        for (source, reader) in opened {
-            self.add(FollowedLog::new(source), reader);
+        let (sources, mut readers): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        for (id, source) in sources.into_iter().enumerate() {
+            self.watcher.watch_log(id, &source.path);
+            self.logs.push(Some(FollowedLog::new(source)));
         }
+        let errors = last.map(|last| seek_last(&mut readers, last, LastLine::Awaited));
+        self.merge = Merge::new(readers, LastLine::Awaited);
+        let errors = errors.unwrap_or_default().into_iter();
+        let of_log = |(id, error)| {
+            let log: Option<&FollowedLog> = self.logs.get::<usize>(id)?.as_ref();
+            Some((&log?.source, unix::errno(&error)))
+        };
+        errors.filter_map(of_log).collect()
     }
 
     /// The next event. A line without a newline is returned once it is complete.

@@ -49,6 +49,11 @@ impl Printer {
         written
     }
 
+    /// Whether the text of all lines so far was written.
+    pub fn is_flushed(&self) -> bool {
+        self.renderer.output().is_empty()
+    }
+
     /// Whether a line was printed.
     pub fn has_printed(&self) -> bool {
         self.has_printed

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), no_main)]
 
 mod arguments;
+mod follow;
 mod once;
 mod sources;
 mod warnings;
@@ -15,6 +16,7 @@ use cli::options::{flag, value};
 use cli::{Exit, Failure, Program};
 use logging::tai64::LocalZone;
 use nix::errno::Errno;
+use reader::follow::Follow;
 use reader::{Printer, Renderer, TextStyle};
 use supervision::supervise_dir::SuperviseDirRule;
 use unix::start;
@@ -52,6 +54,10 @@ fn svlog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     zone.refresh();
     let arguments = Arguments::parse(arguments, &zone)?;
     let rule = SuperviseDirRule::from_environment(&SVLOG)?;
+    // The search after the watch misses nothing that appears meanwhile.
+    let follow = arguments
+        .follows
+        .then(|| Follow::new(rule, arguments.operands, arguments.selection.clone()));
     let sources = AllSources::find(rule, arguments.operands, arguments.follows)?;
     let text = TextStyle {
         has_names: sources.has_names,
@@ -62,8 +68,8 @@ fn svlog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     for source in &sources.found {
         printer.add_service(&source.service);
     }
-    if arguments.follows {
-        return Err(SVLOG.fatal("unable to follow", Errno::ENOSYS));
+    if let Some(follow) = follow {
+        return follow::print(follow, &sources.found, &arguments, &mut printer);
     }
     let is_complete = once::print(&sources.found, &arguments, &mut printer)?;
     Ok(if !(is_complete && sources.is_complete) {

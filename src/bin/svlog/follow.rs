@@ -1,0 +1,73 @@
+//! Prints the lines that are there, and those that come.
+
+use std::time::{Duration, Instant};
+
+use cli::{Exit, Failure};
+use reader::follow::{Follow, Followed};
+use reader::{Printer, Source, cursor};
+use unix::stdio::STDOUT;
+
+use super::arguments::Arguments;
+use super::once::{load, open, unreadable};
+use super::warnings::{unusable_cursor, warn};
+use super::{SVLOG, unwritten};
+
+/// The pause between two writes of the cursor file while lines come one by one:
+/// each write syncs the file.
+const CURSOR_PAUSE: Duration = Duration::from_millis(100);
+
+/// Prints the lines of all sources, which were found after `follow` watched their
+/// places, until the reader of the output closes it.
+pub(crate) fn print(
+    mut follow: Follow,
+    sources: &[Source],
+    arguments: &Arguments<'_>,
+    printer: &mut Printer,
+) -> Result<Exit, Failure> {
+    let mut cursor = None;
+    let mut keys = Vec::new();
+    if let Some(file) = &arguments.cursor {
+        keys.extend(sources.iter().map(|source| cursor::key(&source.path)));
+        cursor = Some(load(file, &keys)?);
+    }
+    let (opened, _) = open(sources, &keys, arguments, cursor.as_ref());
+    for (source, error) in follow.start(opened, arguments.last, cursor) {
+        SVLOG.warn(unreadable(source), error);
+    }
+    let mut last_saved = Instant::now();
+    loop {
+        match follow.next_event() {
+            Followed::Line { source, line, .. } => {
+                printer.print(&source.service, &line).map_err(unwritten)?;
+                if !printer.is_flushed() {
+                    continue;
+                }
+                save_cursor(&mut follow, arguments)?;
+            }
+            Followed::New(source) => printer.add_service(&source.service),
+            Followed::Unreadable(source, error) => SVLOG.warn(unreadable(source), error),
+            Followed::AtEnd => {
+                printer.flush().map_err(unwritten)?;
+                for (service, warning) in follow.take_warnings() {
+                    warn(service, &warning);
+                }
+                save_cursor(&mut follow, arguments)?;
+                if !follow.wait(STDOUT) {
+                    return Ok(Exit::Success);
+                }
+                if arguments.cursor.is_some() {
+                    // Lines that come meanwhile share one write.
+                    std::thread::sleep(CURSOR_PAUSE.saturating_sub(last_saved.elapsed()));
+                    last_saved = Instant::now();
+                }
+            }
+        }
+    }
+}
+
+fn save_cursor(follow: &mut Follow, arguments: &Arguments<'_>) -> Result<(), Failure> {
+    match (follow.cursor(), &arguments.cursor) {
+        (Some(cursor), Some(file)) => cursor.save().map_err(|error| unusable_cursor(file, &error)),
+        _ => Ok(()),
+    }
+}
