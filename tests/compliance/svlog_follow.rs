@@ -181,8 +181,32 @@ fn wait_for_lines(sandbox: &Sandbox, reader: &Running, count: usize) {
     });
 }
 
+#[track_caller]
+fn wait_for_last(sandbox: &Sandbox, reader: &Running, last: usize) {
+    sandbox.wait_until("the last line is printed", || {
+        assert_eq!(reader.stderr().escape_ascii().to_string(), "");
+        reader.stdout().ends_with(&line(last))
+    });
+}
+
 fn count_lines(bytes: &[u8]) -> usize {
     bytes.split(|byte| *byte == b'\n').count() - 1
+}
+
+/// Asserts that these lines, and no others, were printed in order.
+#[track_caller]
+fn assert_consecutive(setup: Setup, printed: &[usize], wanted: std::ops::Range<usize>) {
+    let end = wanted.end;
+    let wrong = wanted
+        .zip(printed)
+        .find(|(wanted, printed)| wanted != *printed);
+    assert_eq!(wrong, None, "{} {:?}", setup.command, setup.config);
+    assert_eq!(
+        printed.last(),
+        end.checked_sub(1).as_ref(),
+        "{}",
+        setup.command
+    );
 }
 
 /// Ends a follower. Its output is complete: the test waited for it.
@@ -203,11 +227,11 @@ fn follower_prints_each_line_once(sandbox: &Sandbox) {
             10_000
         };
         let writer = logger.write_behind(1..count);
-        wait_for_lines(sandbox, &reader, count);
+        wait_for_last(sandbox, &reader, count - 1);
         writer.join().unwrap();
         logger.end();
         let printed = numbers(&end(reader));
-        assert!(printed.into_iter().eq(0..count), "{}", setup.command);
+        assert_consecutive(setup, &printed, 0..count);
         fs::remove_dir_all(sandbox.path("m")).unwrap();
     }
 }
@@ -228,13 +252,9 @@ fn stopped_follower_prints_each_line_once(sandbox: &Sandbox) {
             logger.write_behind(written..next).join().unwrap();
             written = next;
         }
-        wait_for_lines(sandbox, &reader, written);
+        wait_for_last(sandbox, &reader, written - 1);
         logger.end();
-        assert!(
-            numbers(&end(reader)).into_iter().eq(0..written),
-            "{}",
-            setup.command
-        );
+        assert_consecutive(setup, &numbers(&end(reader)), 0..written);
         fs::remove_dir_all(sandbox.path("m")).unwrap();
     }
 }
@@ -332,14 +352,18 @@ fn killed_follower_resumes_at_its_cursor(sandbox: &Sandbox) {
                 printed >= enough.min(count - next)
             });
             kill(reader.pid(), SIGKILL).unwrap();
-            let printed = numbers(&reader.wait().stdout);
+            // The kill may cut the last write.
+            let mut printed = reader.wait().stdout;
+            let complete = printed.iter().rposition(|byte| *byte == b'\n');
+            printed.truncate(complete.map_or(0, |newline| newline + 1));
+            let printed = numbers(&printed);
             let Some(&first) = printed.first() else {
                 continue;
             };
             assert!(first <= next, "lines {next} to {first} are lost");
             let doubled = (next - first) * LINE;
             assert!(doubled <= FLUSH, "{doubled} bytes are doubled");
-            assert!(printed.iter().copied().eq(first..first + printed.len()));
+            assert_consecutive(setup, &printed, first..first + printed.len());
             next = next.max(first + printed.len());
             kills += 1;
         }
@@ -361,11 +385,7 @@ fn alarms_between_lines_lose_nothing(sandbox: &Sandbox) {
         }
         wait_for_lines(sandbox, &reader, 100);
         logger.end();
-        assert!(
-            numbers(&end(reader)).into_iter().eq(0..100),
-            "{}",
-            setup.command
-        );
+        assert_consecutive(setup, &numbers(&end(reader)), 0..100);
         fs::remove_dir_all(sandbox.path("m")).unwrap();
     }
 }
