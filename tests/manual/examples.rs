@@ -66,6 +66,7 @@ documents! {
         containers: "doc/containers.md",
     }
     ours_on_theirs! {
+        logs: "doc/logs.md",
         migration: "doc/migration.md",
         troubleshooting: "doc/troubleshooting.md",
     }

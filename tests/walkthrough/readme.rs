@@ -97,7 +97,11 @@ fn runit_tour_works_as_shown(sandbox: &Sandbox) {
 
 fn extensions_tour_works_as_shown(sandbox: &Sandbox) {
     typed(sandbox, "mkdir -p sv/db sv/web service bin").succeeds();
-    sandbox.script("sv/db/run", "#!/bin/sh\necho >&3\nexec sleep 1000\n");
+    sandbox.script(
+        "sv/db/run",
+        "#!/bin/sh\necho ready\necho >&3\nexec sleep 1000\n",
+    );
+    sandbox.script("sv/db/log/run", "#!/bin/sh\nexec multilog ./main\n");
     sandbox.script("bin/web-server", SLEEPER);
     let [files, script, run] = pieces("Extensions with -e");
     typed(sandbox, &files).succeeds();
@@ -117,5 +121,7 @@ fn extensions_tour_works_as_shown(sandbox: &Sandbox) {
             .any(|row| row.starts_with(name) && row.contains(state))
     };
     sandbox.wait_until("both are up", || row("db", " ready ") && row("web", " up "));
+    let svlog = sandbox.start(sandbox.shell(lines.next().unwrap()));
+    sandbox.wait_until("the log is shown", || svlog.stdout() == b"db ready\n");
     assert_eq!(lines.next(), None);
 }
