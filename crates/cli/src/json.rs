@@ -72,7 +72,9 @@ pub fn member(key: &str, text: &[u8], mut push: impl FnMut(&[u8])) {
         push(b",\"");
         push(key.as_bytes());
         push(b"_hex\":\"");
-        text.iter().for_each(|byte| push(&hex(*byte)));
+        for byte in text {
+            push(&hex(*byte));
+        }
         push(b"\"");
     }
 }

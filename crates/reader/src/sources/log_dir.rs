@@ -45,8 +45,8 @@ fn without_directory(error: Errno) -> Result<(), Errno> {
 /// The entries of a directory that matter.
 #[derive(Default)]
 struct Content {
-    has_current: bool,
-    has_old_file: bool,
+    /// `current`, or an old file.
+    has_log_file: bool,
     has_lock: bool,
     /// `run` of a service, or `ok` of a supervise.
     has_other: bool,
@@ -71,9 +71,9 @@ impl Content {
                 b"supervise" => {}
                 name if name.starts_with(b".") => {}
                 _ if kind.is_dir() => content.below.push((entry.path(), false)),
-                name if name == CURRENT.to_bytes() => content.has_current = true,
+                name if name == CURRENT.to_bytes() => content.has_log_file = true,
                 name if name == LOCK.to_bytes() => content.has_lock = true,
-                name if is_old_name(name) => content.has_old_file = true,
+                name if is_old_name(name) => content.has_log_file = true,
                 _ if kind.is_symlink() => content.below.push((entry.path(), true)),
                 _ => {}
             }
@@ -84,7 +84,7 @@ impl Content {
 
     fn is_log(&self) -> bool {
         // A new directory has its lock alone, before the first line.
-        self.has_current || self.has_old_file || self.has_lock && !self.has_other
+        self.has_log_file || self.has_lock && !self.has_other
     }
 }
 
