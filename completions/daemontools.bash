@@ -146,6 +146,8 @@ _daemontools_multilog() { _daemontools '' directories; }
 complete -F _daemontools_multilog multilog
 _daemontools_pgrphack() { _daemontools '' command; }
 complete -F _daemontools_pgrphack pgrphack
+_daemontools_sdnotify() { _daemontools '' number command; }
+complete -F _daemontools_sdnotify sdnotify
 _daemontools_setlock() { _daemontools '-n -N -x -X' file command; }
 complete -F _daemontools_setlock setlock
 _daemontools_setuidgid() { _daemontools '-s' account command; }

@@ -100,6 +100,7 @@ complete -c envuidgid -x -a "(__daemontools '' account command)"
 complete -c fghack -x -a "(__daemontools '' command)"
 complete -c multilog -x -a "(__daemontools '' directories)"
 complete -c pgrphack -x -a "(__daemontools '' command)"
+complete -c sdnotify -x -a "(__daemontools '' number command)"
 complete -c setlock -x -a "(__daemontools '' file command)"
 complete -c setlock -s n -d 'fail if the lock is held'
 complete -c setlock -s N -d 'wait while the lock is held (default)'

@@ -37,7 +37,7 @@ END
 # The reference and its peers, then the tools of tests, counts and fuzzing.
 wanted="daemontools runit s6 snooze libnss-extrausers strace jq tzdata procps mandoc zsh fish valgrind g++"
 if [ "${CI:-}" = true ]; then
-    wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian python3-prometheus-client"
+    wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian python3-prometheus-client systemd"
 fi
 # shellcheck disable=SC2086 # one word for each package
 packages $wanted

@@ -23,6 +23,7 @@ programs! {
     runsv RUNSV "../src/bin/runsv.rs",
     runsvchdir RUNSVCHDIR "../src/bin/runsvchdir.rs",
     runsvdir RUNSVDIR "../src/bin/runsvdir.rs",
+    sdnotify SDNOTIFY "../src/bin/sdnotify.rs",
     setlock SETLOCK "../src/bin/setlock.rs",
     setuidgid SETUIDGID "../src/bin/setuidgid.rs",
     softlimit SOFTLIMIT "../src/bin/softlimit.rs",

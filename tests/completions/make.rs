@@ -63,6 +63,8 @@ enum Kind {
     Names,
     /// A command word of sv.
     Order,
+    /// A number, for which nothing is offered.
+    Number,
     /// A directory of services that runsvchdir knows by name.
     Level,
     Directory,
@@ -83,6 +85,7 @@ impl Kind {
             Kind::Logs => "logs",
             Kind::Names => "names",
             Kind::Order => "order",
+            Kind::Number => "number",
             Kind::Level => "level",
             Kind::Directory => "directory",
             Kind::Directories => "directories",
@@ -101,6 +104,7 @@ impl Kind {
             Kind::Logs => &["*:log:_daemontools_logs"],
             Kind::Names => &["*:service:_daemontools_names"],
             Kind::Order => &[":command:_daemontools_orders"],
+            Kind::Number => &[":number: "],
             Kind::Level => &[":directory:_path_files -/ -W /etc/runit/runsvdir"],
             Kind::Directory => &[":directory:_directories"],
             Kind::Directories => &["*:directory:_directories"],
@@ -127,6 +131,7 @@ fn operands(program: &Program) -> Vec<Kind> {
         "envdir" if ends(" dir child") => vec![Kind::Directory, Kind::Command],
         _ if ends(" account child") => vec![Kind::Account, Kind::Command],
         _ if ends(" child") => vec![Kind::Command],
+        "sdnotify" if ends(" fd program [ arg ... ]") => vec![Kind::Number, Kind::Command],
         _ if ends(" file program [ arg ... ]") => vec![Kind::File, Kind::Command],
         _ if ends(" script") => vec![Kind::Directories],
         "tai64nlocal" => Vec::new(),

@@ -17,6 +17,7 @@ mod runsv;
 mod runsvchdir;
 mod runsvdir;
 mod runsvdir_process_one;
+mod sdnotify;
 mod setlock;
 mod setuidgid;
 mod softlimit;

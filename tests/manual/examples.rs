@@ -63,6 +63,7 @@ macro_rules! documents {
 
 documents! {
     ours! {
+        sdnotify: "man/sdnotify.8",
         containers: "doc/containers.md",
     }
     ours_on_theirs! {

@@ -160,6 +160,25 @@ pub fn move_to_fd(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Takes over a descriptor that this process inherited under a number. The next
+/// program does not inherit it: the number is free then, or /dev/null if it is that
+/// of a standard descriptor. Errors: as fcntl(2), EBADF if the number is not open.
+pub fn take_inherited(number: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: no memory is passed.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    let copy = Errno::result(copy)?;
+    // SAFETY: the descriptor is new and has no other owner.
+    let copy = unsafe { OwnedFd::from_raw_fd(copy) };
+    if number < 3 {
+        let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+        dup_to_number(null.as_fd(), number)?;
+    } else {
+        // SAFETY: no owner in this process has the inherited number.
+        Errno::result(unsafe { libc::close(number) })?;
+    }
+    Ok(copy)
+}
+
 /// In a child before exec: closes the child's copy of a descriptor that the
 /// parent owns. Errors: as close(2).
 pub fn close_in_child(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {

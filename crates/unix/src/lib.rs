@@ -6,12 +6,14 @@
 
 pub mod cwd;
 pub mod descriptors;
+pub mod detached;
 pub mod directory;
 pub mod exec;
 pub mod file;
 pub mod filter;
 mod fork;
 pub mod launch;
+pub mod notify_socket;
 pub mod output;
 pub mod poll;
 pub mod process;

@@ -4,10 +4,12 @@
     reason = "signal_process and signal_group reject the numbers that mean several processes"
 )]
 
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
 use nix::errno::Errno;
 use nix::fcntl::readlink;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::{Pid, getpgid, getpid};
+use nix::unistd::{Pid, Uid, getpgid, getpid};
 
 /// Sends a signal to a process. Errors are ignored: the process may have
 /// ended already.
@@ -45,6 +47,32 @@ pub fn children(process: Pid) -> Vec<Pid> {
     numbers
         .filter_map(|number| number.parse().ok().map(Pid::from_raw))
         .collect()
+}
+
+/// A descriptor that becomes readable when a process ends. Errors: as
+/// `pidfd_open`(2), such as ENOSYS before Linux 5.3.
+pub fn open_process(process: Pid) -> Result<OwnedFd, Errno> {
+    // SAFETY: no memory is passed.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, process.as_raw(), 0) };
+    let number = RawFd::try_from(Errno::result(result)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the descriptor is new and has no other owner.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Whether a process exists. A zombie does.
+pub fn exists(process: Pid) -> bool {
+    process.as_raw() > 0 && kill(process, None) != Err(Errno::ESRCH)
+}
+
+/// The real, effective and saved user ID of a process. None where /proc does not
+/// show them.
+pub fn user_ids(process: Pid) -> Option<[Uid; 3]> {
+    let status = std::fs::read_to_string(proc_path(process, "status")?).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let mut ids = line
+        .split_whitespace()
+        .map(|id| id.parse().ok().map(Uid::from_raw));
+    Some([ids.next()??, ids.next()??, ids.next()??])
 }
 
 /// Adds to the nice value, within its range. Errors: as nice(3).
