@@ -28,8 +28,10 @@ use crate::stamp::{MAX_STAMP, Stamp};
 use crate::warning::ReadWarning;
 use crate::window;
 use piece::{FileMark, Piece, Place, Progress};
+use scan::MatchScan;
 
 mod piece;
+mod scan;
 
 /// The size of the buffer for a reader alone, in bytes.
 pub const DEFAULT_BUFFER: usize = 128 * 1024;
@@ -70,6 +72,7 @@ pub struct DirectoryReader {
     /// The time of the last stamp that was read.
     time: Option<Label>,
     filter: LineFilter,
+    scan: Option<MatchScan>,
     start: FirstRead,
 }
 
@@ -102,6 +105,7 @@ impl DirectoryReader {
             progress: Progress::AtStart,
             time: None,
             filter: LineFilter::default(),
+            scan: None,
             start: FirstRead::Done,
         };
         match start {
@@ -142,6 +146,7 @@ impl DirectoryReader {
             if self.filter.is_past_end {
                 return Ok(false);
             }
+            self.find_match();
             self.skip_unselected();
             if let Some(piece) = self.find_piece() {
                 self.set_head(piece);
@@ -260,7 +265,7 @@ impl DirectoryReader {
         let before = self.files.start_at(files, file, line.id, line.offset)?;
         self.start = FirstRead::Done;
         self.time = line.time;
-        self.buffer.reset(&before);
+        self.reset_buffer(&before);
         self.boundary = None;
         self.progress = Progress::AtStart;
         self.set_mark();
@@ -286,43 +291,6 @@ impl DirectoryReader {
     /// Leaves out the lines before the first stamp.
     pub(crate) fn await_stamp(&mut self) {
         self.filter.is_out_of_range = true;
-    }
-
-    /// Makes a piece the head if it belongs to a selected line.
-    fn set_head(&mut self, piece: Piece) {
-        let text = self.buffer.get(piece.range.clone());
-        if piece.is_start {
-            self.filter.decide(piece.stamp, self.time, text);
-        }
-        if self.filter.is_selected {
-            self.head = Some(piece);
-        } else {
-            self.place = piece.place;
-        }
-    }
-
-    /// Skips whole lines that the pattern does not select, all at once.
-    fn skip_unselected(&mut self) {
-        let is_whole = self.progress == Progress::AtStart && self.boundary.is_none();
-        let pattern = self.filter.selection.pattern.as_ref();
-        let Some(pattern) = pattern.filter(|pattern| is_whole && pattern.has_candidates()) else {
-            return;
-        };
-        let lines = self.buffer.whole_lines();
-        let candidate = pattern.find_candidate(lines);
-        let before = lines.get(..candidate).unwrap_or(lines);
-        let skipped = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-        if skipped == 0 {
-            return;
-        }
-        let skipped_lines = lines.get(..skipped).unwrap_or_default();
-        if let Some(stamp) = last_stamp(skipped_lines) {
-            self.time = Some(stamp.time);
-            self.filter.decide(Some(stamp), self.time, b"");
-        }
-        let index = self.buffer.start() + skipped;
-        self.buffer.take(index);
-        self.place = Place::InBuffer(index, self.mark, self.time);
     }
 
     /// Finds the next line or piece in the buffer.
@@ -379,7 +347,7 @@ impl DirectoryReader {
                 EndOfFile::Nothing => return Ok(false),
                 EndOfFile::Truncated => {
                     self.keep_place();
-                    self.buffer.reset(&[]);
+                    self.reset_buffer(&[]);
                     self.boundary = None;
                     self.progress = Progress::AtStart;
                     self.set_mark();
@@ -420,13 +388,13 @@ impl DirectoryReader {
         match resumed {
             Resumed::AtPosition => {
                 if is_new {
-                    self.buffer.reset(&before);
+                    self.reset_buffer(&before);
                 }
                 self.set_mark();
             }
             Resumed::AfterTime(last) => {
                 self.keep_place();
-                self.buffer.reset(&[]);
+                self.reset_buffer(&[]);
                 self.boundary = None;
                 self.progress = Progress::AtStart;
                 self.filter.skip_through = Some(last);
@@ -448,24 +416,17 @@ impl DirectoryReader {
         self.set_mark();
     }
 
+    /// Replaces the buffer by the bytes before the next read.
+    fn reset_buffer(&mut self, before: &[u8]) {
+        self.buffer.reset(before);
+        self.scan = None;
+    }
+
     /// Sets the mark for a held file whose next byte comes after the buffer.
     fn set_mark(&mut self) {
         if let Some(held) = &self.files.held {
             self.mark = FileMark::new(held, self.buffer.end());
         }
-    }
-}
-
-/// The last stamp in a text of whole lines.
-fn last_stamp(lines: &[u8]) -> Option<Stamp> {
-    let mut rest = lines.strip_suffix(b"\n")?;
-    loop {
-        let start = memchr::memrchr(b'\n', rest).map_or(0, |newline| newline + 1);
-        let stamp = Stamp::parse(rest.get(start..).unwrap_or_default());
-        if stamp.is_some() || start == 0 {
-            return stamp;
-        }
-        rest = rest.get(..start - 1).unwrap_or_default();
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use daemontools_core::label::Label;
 
 use crate::line::LineRef;
+use crate::pattern::Pattern;
 use crate::selection::Selection;
 use crate::stamp::Stamp;
 
@@ -27,13 +28,18 @@ pub(crate) struct LineFilter {
 }
 
 impl LineFilter {
-    /// Decides on the line with this stamp and text. `time` is that of the line.
-    pub(crate) fn decide(&mut self, stamp: Option<Stamp>, time: Option<Label>, text: &[u8]) {
+    /// Decides on a line. `time` is the time of the line, `is_match` whether the
+    /// pattern selects it.
+    pub(crate) fn decide(
+        &mut self,
+        stamp: Option<Stamp>,
+        time: Option<Label>,
+        is_match: impl FnOnce(&Pattern) -> bool,
+    ) {
+        let range = self.selection.range;
         if let Some(time) = stamp.and(time) {
-            self.is_out_of_range = !self.selection.range.contains(time);
-            self.is_past_end = self
-                .selection
-                .range
+            self.is_out_of_range = !range.contains(time);
+            self.is_past_end = range
                 .until
                 .is_some_and(|until| time > until.after(CLOCK_STEP));
             if self.skip_through.is_some_and(|last| time > last) {
@@ -42,11 +48,7 @@ impl LineFilter {
         }
         self.is_selected = !self.is_out_of_range
             && self.skip_through.is_none()
-            && self
-                .selection
-                .pattern
-                .as_ref()
-                .is_none_or(|pattern| pattern.selects(message(stamp, text)));
+            && self.selection.pattern.as_ref().is_none_or(is_match);
     }
 }
 

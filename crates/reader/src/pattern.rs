@@ -1,5 +1,7 @@
 //! Regular expressions that select lines.
 
+use std::ops::Range;
+
 use regex::bytes::Regex;
 
 /// A regular expression, and whether it selects the lines that match.
@@ -10,6 +12,8 @@ pub struct Pattern {
     /// Matches, somewhere in a text of several lines, each message that `message`
     /// matches, with or without its stamp. None: no such expression is known.
     candidate: Option<Regex>,
+    /// Whether each match of `candidate` in a message is one of `message`.
+    is_exact: bool,
     selects_matches: bool,
 }
 
@@ -24,10 +28,15 @@ impl Pattern {
     pub fn new(text: &[u8], invert: bool) -> Result<Self, PatternError> {
         let text = std::str::from_utf8(text).map_err(|_| PatternError("not UTF-8".to_owned()))?;
         let message = Regex::new(text).map_err(|error| PatternError(one_line(&error)))?;
-        let candidate = if invert { None } else { candidate(text) };
+        let relaxed = without_anchors(text);
+        let is_exact = relaxed
+            .as_ref()
+            .is_some_and(|text| !text.contains(NO_ANCHOR));
         Ok(Pattern {
             message,
-            candidate,
+            // A pattern without anchors has a larger relative in rare cases alone.
+            candidate: relaxed.and_then(|text| Regex::new(&text).ok()),
+            is_exact,
             selects_matches: !invert,
         })
     }
@@ -37,35 +46,34 @@ impl Pattern {
         self.message.is_match(message) == self.selects_matches
     }
 
-    /// The start of the first match in a text of several lines that may be in a
-    /// selected line; the length of the text, if no line can be selected. Lines
-    /// that end before the match are not selected. `Some(0)` for a pattern whose
-    /// lines cannot be found in this way. The text begins at the start of a line.
-    pub fn find_candidate(&self, text: &[u8]) -> usize {
-        match &self.candidate {
-            Some(candidate) => candidate
-                .find(text)
-                .map_or(text.len(), |found| found.start()),
-            None => 0,
-        }
+    /// The first match in a text of several lines that may be one in a message; the
+    /// end of the text, if there is none. No message that ends before it matches.
+    /// None for a pattern whose matches cannot be found in this way. The text
+    /// begins at the start of a line.
+    pub fn find_candidate(&self, text: &[u8]) -> Option<Range<usize>> {
+        let found = self.candidate.as_ref()?.find(text);
+        Some(found.map_or(text.len()..text.len(), |found| found.range()))
     }
 
-    /// Whether [`Pattern::find_candidate`] skips lines.
-    pub fn has_candidates(&self) -> bool {
-        self.candidate.is_some()
+    /// Whether [`Pattern::find_candidate`] finds nothing but matches, if they are
+    /// in a message.
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    /// Whether the pattern selects the lines that match.
+    pub fn selects_matches(&self) -> bool {
+        self.selects_matches
     }
 }
 
-/// An expression for a text of several lines that matches wherever `text` matches
-/// a message. Its assertions at the start and end of the message hold everywhere.
-/// None for flags other than `i`, and for verbose patterns, which need a complete
-/// parser.
-fn candidate(text: &str) -> Option<Regex> {
-    let relaxed = without_anchors(text)?;
-    Regex::new(&relaxed).ok()
-}
+/// The empty group in place of an anchor.
+const NO_ANCHOR: &str = "(?:)";
 
-/// The pattern with an empty group in place of each `^`, `$`, `\A` and `\z`.
+/// The pattern with an empty group in place of each `^`, `$`, `\A` and `\z`: it
+/// matches, somewhere in a text of several lines, wherever the pattern matches a
+/// message. None for flags other than `i`, and for verbose patterns, which need a
+/// complete parser.
 ///
 /// Classes that match nearly all characters lose the newline, which no message
 /// contains: a match over many lines would make the search slow.
@@ -76,7 +84,7 @@ fn without_anchors(pattern: &str) -> Option<String> {
     while let Some(character) = characters.next() {
         match character {
             '\\' => match characters.next()? {
-                'A' | 'z' if depth == 0 => relaxed.push_str("(?:)"),
+                'A' | 'z' if depth == 0 => relaxed.push_str(NO_ANCHOR),
                 class @ ('s' | 'D' | 'W') if depth == 0 => {
                     relaxed.push_str("[^\\n");
                     relaxed.extend([
@@ -107,7 +115,7 @@ fn without_anchors(pattern: &str) -> Option<String> {
                 depth -= 1;
                 relaxed.push(']');
             }
-            '^' | '$' if depth == 0 => relaxed.push_str("(?:)"),
+            '^' | '$' if depth == 0 => relaxed.push_str(NO_ANCHOR),
             '(' if depth == 0 && characters.peek() == Some(&'?') => {
                 characters.next();
                 let flags: String = std::iter::from_fn(|| {
@@ -219,7 +227,16 @@ mod tests {
             let mut next = start;
             for ((message, _), end) in lines.iter().zip(ends) {
                 if next <= start {
-                    next = start + pattern.find_candidate(&block[start..]);
+                    let Some(found) = pattern.find_candidate(&block[start..]) else {
+                        break;
+                    };
+                    next = start + found.start;
+                    // The message is the end of the line.
+                    let message = end - 1 - message.len()..end - 1;
+                    if pattern.is_exact() && message.contains(&next) {
+                        let is_inside = start + found.end < end;
+                        assert!(!is_inside || pattern.selects(&block[message]), "{text:?}");
+                    }
                 }
                 // A match in an earlier line hides none in this one.
                 if pattern.selects(message.as_bytes()) {

@@ -128,6 +128,9 @@ impl DirectoryReader {
     /// Adjusts the indexes after `by` bytes left the buffer.
     pub(super) fn shift_marks(&mut self, by: usize) {
         self.mark.shift(by);
+        if let Some(scan) = &mut self.scan {
+            scan.shift(by);
+        }
         if let Place::InBuffer(index, mark, _) = &mut self.place {
             *index = index.saturating_sub(by);
             mark.shift(by);
