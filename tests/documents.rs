@@ -88,7 +88,9 @@ fn documents() -> Vec<PathBuf> {
 fn container_page_shows_the_containerfile() {
     let file = read("packaging/container/Containerfile").unwrap();
     let instructions = file.lines().filter(|line| !line.starts_with('#'));
-    let block: String = instructions.map(|line| ["    ", line, "\n"].concat()).collect();
+    let block: String = instructions
+        .map(|line| ["    ", line, "\n"].concat())
+        .collect();
     let page = read("doc/containers.md").unwrap();
     assert!(page.contains(&format!("\n\n{block}\n")), "{block}");
 }

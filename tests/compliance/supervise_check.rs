@@ -192,7 +192,7 @@ fn hanging_check_is_killed_with_its_children(sandbox: &Sandbox) {
     let (leader, child) = (process(sandbox, "s/leader"), process(sandbox, "s/child"));
     assert_eq!(told(sandbox, "state"), "starting");
     sandbox.wait_until("both are killed", || !runs(leader) && !runs(child));
-    sandbox.wait_until("a failure counts", || told(sandbox, "check") != "");
+    sandbox.wait_until("a failure counts", || !told(sandbox, "check").is_empty());
 }
 
 fn second_check_waits_for_the_first(sandbox: &Sandbox) {
