@@ -148,6 +148,11 @@ check-package: deb tarball
 check-arch:
 	@tests/arch.sh
 
+# Runs svscan -e and runsvdir as process 1 of containers, with podman and runc. Root
+# only. SCENES selects scenes; see tests/container/scenes.sh.
+check-container:
+	@tests/container.sh
+
 # Searches for inputs on which a parser differs from its naive model.
 fuzz:
 	@fuzz/run
@@ -155,4 +160,4 @@ fuzz:
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall demo bench bench-services count deb dist tarball check-package check-arch fuzz check check-musl clean
+.PHONY: all install uninstall demo bench bench-services count deb dist tarball check-package check-arch check-container fuzz check check-musl clean

@@ -9,8 +9,8 @@ say() { printf '\n==> %s\n' "$*"; }
 fail() { printf 'make check: %s\n' "$*" >&2; exit 1; }
 
 # Installs the missing packages: the reference, its peers, and the tools of the
-# checks. None of them starts a service. daemontools-run and runit-run would, but
-# are only recommended packages.
+# checks. None of them starts a service, except podman of CI its socket on a machine
+# with systemd. daemontools-run and runit-run would, but are only recommended packages.
 packages() {
     missing=
     for package; do
@@ -37,7 +37,8 @@ END
 # The reference and its peers, then the tools of tests, counts and fuzzing.
 wanted="daemontools runit s6 snooze libnss-extrausers strace jq tzdata procps mandoc zsh fish valgrind g++"
 if [ "${CI:-}" = true ]; then
-    wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian python3-prometheus-client systemd"
+    wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian podman runc"
+    wanted="$wanted python3-prometheus-client systemd"
 fi
 # shellcheck disable=SC2086 # one word for each package
 packages $wanted
@@ -63,7 +64,8 @@ if command -v shellcheck >/dev/null; then
         -exec shellcheck --severity=warning {} +
     shellcheck --severity=warning packaging/boot/svscanboot.openrc packaging/check \
         packaging/architecture packaging/dist* packaging/musl packaging/programs \
-        packaging/source-date packaging/tarball packaging/debian/build packaging/debian/test*
+        packaging/source-date packaging/tarball packaging/debian/base packaging/debian/build \
+        packaging/debian/test*
 else
     say "skipped, shellcheck is not installed: the check of the shell scripts"
 fi
