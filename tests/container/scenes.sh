@@ -294,7 +294,7 @@ link_supervise() {
 read_only_output() {
     wait_until in_output '^web: hello$'
     inside svwait -t 60000 -u /etc/service/web /etc/service/web/log || fail_scene "svwait"
-    inside cat /var/log/web/current | grep -q '^hello$' || fail_scene "no line in the log directory"
+    inside cat /var/log/web/current | grep -q '^web: hello$' || fail_scene "no line in the log directory"
     in_output '^web: read-only$' || fail_scene "the root is writable"
     stop 0
     in_output '^web: last words$' || fail_scene "no last words"
