@@ -17,6 +17,7 @@ ours_on_theirs!(
     service_that_ignores_term_is_killed,
     endless_finish_ends_with_the_timeout,
     logger_has_a_timeout_of_its_own,
+    end_of_killed_service_is_noticed_at_once,
     second_signal_kills_services,
     signals_of_finish_change_nothing,
     stopped_runsv_and_logger_continue,
@@ -161,6 +162,28 @@ fn endless_finish_ends_with_the_timeout(sandbox: &Sandbox) {
     assert!(sandbox.exists("scan/a/begun"));
     // multilog was not killed.
     sandbox.sh(&format!("test -x {CURRENT}")).succeeds();
+}
+
+/// The order of the warnings is that of the timeouts.
+fn end_of_killed_service_is_noticed_at_once(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", STUBBORN);
+    sandbox.script("scan/a/log/run", STUBBORN);
+    sandbox.script("scan/b/run", STUBBORN);
+    sandbox.write("scan/a/timeout-kill", "500");
+    sandbox.write("scan/a/log/timeout-kill", "500");
+    sandbox.write("scan/b/timeout-kill", "4500");
+    let Some(unshare) = start(sandbox) else {
+        return;
+    };
+    for file in ["scan/a/up", "scan/a/log/up", "scan/b/up"] {
+        wait_for_file(sandbox, file);
+    }
+    signal_inside(sandbox, &unshare, "TERM");
+    let warnings = "runsvdir scan: warning: unable to stop a: timed out
+runsvdir scan: warning: unable to stop a/log: timed out
+runsvdir scan: warning: unable to stop b: timed out
+";
+    unshare.wait().is(0, "", warnings);
 }
 
 fn logger_has_a_timeout_of_its_own(sandbox: &Sandbox) {

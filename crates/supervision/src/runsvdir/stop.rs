@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daemontools_core::names;
 use daemontools_core::state::ServiceState;
@@ -32,6 +32,10 @@ use crate::stop_service::{
 };
 use crate::supervise_dir::IN_SERVICE;
 use crate::table::DirectoryId;
+
+/// The interval between two reads of `status` after a kill command. Only `status`
+/// shows that the service has ended, while its runsv waits for the logger.
+const KILL_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Stops all services, and waits until each runsv has exited or was killed.
 /// `children` reports SIGCHLD. New names are ignored.
@@ -108,6 +112,8 @@ struct RunsvStop {
     place: ServicePlace,
     shutdown: ServiceShutdown,
     progress: Progress,
+    /// When to look for the end of a killed service.
+    next_check: Option<Instant>,
 }
 
 /// The progress of a runsv in its shutdown.
@@ -151,6 +157,7 @@ impl Shutdown<'_, '_> {
                 place,
                 shutdown,
                 progress,
+                next_check: None,
             };
             self.stops.insert(pid, stop);
         }
@@ -191,6 +198,7 @@ impl Shutdown<'_, '_> {
         self.foreign.retain(|supervisor| !supervisor.is_done());
         let pids: Vec<_> = self.stops.keys().copied().collect();
         for pid in pids {
+            self.check_killed(pid);
             while let Some(action) = self.next_action(pid) {
                 match action {
                     ShutdownAction::Stop(role, action) => self.perform(pid, role, action),
@@ -204,11 +212,33 @@ impl Shutdown<'_, '_> {
         self.stops.is_empty() && self.foreign.is_empty()
     }
 
+    /// Looks for the end of a killed service. The timeout of the logger starts then.
+    fn check_killed(&mut self, pid: Pid) {
+        let Some(stop) = self.stops.get(&pid) else {
+            return;
+        };
+        if stop.next_check.is_none_or(|time| time > Instant::now()) {
+            return;
+        }
+        let place = stop.place.clone();
+        let waits = stop.progress == Progress::Signaled;
+        let ended = waits && self.service_ended(pid, &place);
+        self.update(pid, |stop, now| {
+            if ended {
+                stop.progress = Progress::ServiceEnded;
+            }
+            stop.next_check = (waits && !ended).then(|| now + KILL_CHECK_INTERVAL);
+        });
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         let stops = self.stops.values();
         let foreign = self.foreign.iter();
         stops
-            .filter_map(|stop| stop.shutdown.stop.next_deadline())
+            .flat_map(|stop| {
+                let deadline = stop.shutdown.stop.next_deadline();
+                deadline.into_iter().chain(stop.next_check)
+            })
             .chain(foreign.filter_map(|supervisor| supervisor.deadline))
             .min()
     }
@@ -250,6 +280,9 @@ impl Shutdown<'_, '_> {
                     self.warn_timeout(&place, role);
                 }
                 self.update(pid, |stop, now| {
+                    if role == Role::Service {
+                        stop.next_check = Some(now + KILL_CHECK_INTERVAL);
+                    }
                     stop.shutdown.stop.on_delivery(delivery, now);
                 });
             }
