@@ -32,6 +32,7 @@ pub(crate) mod sv;
 mod svc;
 mod svlog;
 mod svlog_follow;
+mod svlog_read;
 mod svlogd;
 mod svok;
 mod svps;
