@@ -360,9 +360,16 @@ fn killed_follower_resumes_at_its_cursor(sandbox: &Sandbox) {
             let Some(&first) = printed.first() else {
                 continue;
             };
-            assert!(first <= next, "lines {next} to {first} are lost");
+            let setup_text = format!("{} {:?}", setup.command, setup.config);
+            assert!(
+                first <= next,
+                "{setup_text}: lines {next} to {first} are lost"
+            );
             let doubled = (next - first) * LINE;
-            assert!(doubled <= FLUSH, "{doubled} bytes are doubled");
+            assert!(
+                doubled <= FLUSH,
+                "{setup_text}: {doubled} bytes are doubled"
+            );
             assert_consecutive(setup, &printed, first..first + printed.len());
             next = next.max(first + printed.len());
             kills += 1;

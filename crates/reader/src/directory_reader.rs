@@ -26,6 +26,7 @@ use crate::selection::Selection;
 use crate::source::Source;
 use crate::stamp::{MAX_STAMP, Stamp};
 use crate::warning::ReadWarning;
+use crate::watch::NameFeed;
 use crate::window;
 use piece::{FileMark, Piece, Place, Progress};
 use scan::MatchScan;
@@ -228,10 +229,10 @@ impl DirectoryReader {
         self.files.take_warnings()
     }
 
-    /// Takes note of the name of a file that has appeared in the directory. If
-    /// the file is removed unread, it counts as gone.
-    pub fn note_file(&mut self, name: &[u8]) {
-        self.files.note(name);
+    /// Takes the names that a watch reports from now on: those of removed files
+    /// count as gone, and those of files that a processor has replaced are read.
+    pub fn attach(&mut self, feed: NameFeed) {
+        self.files.attach(feed);
     }
 
     /// Whether the reader has no descriptor open.

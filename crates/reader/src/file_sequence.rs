@@ -5,19 +5,24 @@
 //! remembers the labels that it has read, not the last one.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use daemontools_core::label::Label;
+use logging::names::CURRENT;
 use nix::errno::Errno;
 use unix::file::status;
 
 use crate::compressed::MissingTool;
 use crate::held_file::HeldFile;
 use crate::log_files::{self, FilePlace, LogFile};
+use crate::passed_file::PassedFile;
 use crate::position::{FileId, Position, check};
 use crate::warning::ReadWarning;
+use crate::watch::NameFeed;
 
 /// The number of old files that one listing schedules. Bounds the memory for
 /// directories with thousands of files.
@@ -46,23 +51,24 @@ pub(crate) struct FileSequence {
     /// A file other than an old one that could not be opened.
     unreadable: Option<LogFile>,
     warnings: Vec<ReadWarning>,
+    /// The names that a watch reports; None: there is no watch.
+    feed: Option<NameFeed>,
+    /// Whether the watch will report the label of the held file.
+    is_held_watched: bool,
+    /// The last labels that the watch has reported: svlogd gives one label to two
+    /// names.
+    reported: VecDeque<Label>,
 }
+
+/// The number of labels to remember. svlogd runs one processor at a time.
+const REPORTED: usize = 8;
+
+/// The number of listings until no name appears meanwhile.
+const LISTINGS: usize = 5;
 
 /// The number of mismatches that a logger cannot cause by renames alone, unless it
 /// renames in each moment between two system calls.
 const MAX_MISMATCHES: u32 = 8;
-
-/// A file that was read to its end before it had a label. A processor may replace
-/// it by a copy.
-#[derive(Debug)]
-struct PassedFile {
-    id: FileId,
-    /// Its length, and the check at its end.
-    end: u64,
-    check: u64,
-    first: Option<Label>,
-    last: Option<Label>,
-}
 
 /// The state at the end of the held file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +110,9 @@ impl FileSequence {
             gone: 0,
             unreadable: None,
             warnings: Vec::new(),
+            feed: None,
+            is_held_watched: false,
+            reported: VecDeque::new(),
         }
     }
 
@@ -129,11 +138,73 @@ impl FileSequence {
         warnings
     }
 
-    /// Takes note of an old file that may be removed before the next listing.
-    pub(crate) fn note(&mut self, name: &[u8]) {
-        let label = FilePlace::of_name(name).and_then(FilePlace::label);
-        self.unread
-            .extend(label.filter(|label| !self.done.contains(label)));
+    /// Takes the names that a watch reports from now on.
+    pub(crate) fn attach(&mut self, feed: NameFeed) {
+        self.feed = Some(feed);
+        self.watch_held();
+    }
+
+    /// Discards the labels of files before the held one.
+    fn watch_held(&mut self) {
+        self.is_held_watched = false;
+        let Some(feed) = &self.feed else {
+            return;
+        };
+        // The first label after these is that of the present `current`.
+        let _ = feed.take();
+        let current = status(&self.path.join(OsStr::from_bytes(CURRENT.to_bytes())));
+        self.is_held_watched = match (&self.held, current) {
+            (Some(held), Ok(current)) => !held.is_suspended() && held.is_same(&current),
+            (None, _) | (_, Err(_)) => false,
+        };
+    }
+
+    /// Takes the labels that the watch has reported. Returns whether there are
+    /// any.
+    fn take_reported(&mut self) -> bool {
+        let Some(feed) = &self.feed else {
+            return false;
+        };
+        let (labels, is_complete) = feed.take();
+        if !is_complete {
+            self.is_held_watched = false;
+            for passed in &mut self.passed {
+                passed.is_watched = false;
+            }
+        }
+        for label in &labels {
+            self.note(*label);
+        }
+        !(labels.is_empty() && is_complete)
+    }
+
+    /// Takes note of the label of an old file, which may be removed before the
+    /// next listing. The first file without a label gets it: each `current` gets
+    /// one label, in the order of the files.
+    pub(crate) fn note(&mut self, label: Label) {
+        if self.reported.contains(&label) {
+            return;
+        }
+        self.reported.push_back(label);
+        if self.reported.len() > REPORTED {
+            self.reported.pop_front();
+        }
+        if self.done.contains(&label) || self.unread.contains(&label) {
+            return;
+        }
+        if let Some(index) = self.passed.iter().position(|passed| passed.is_watched) {
+            self.passed.remove(index);
+            self.done.insert(label);
+            return;
+        }
+        let held = self.held.as_mut().filter(|_| self.is_held_watched);
+        match held.filter(|held| held.place.label().is_none()) {
+            Some(held) => {
+                held.place = FilePlace::Old(label);
+                self.done.insert(label);
+            }
+            None => drop(self.unread.insert(label)),
+        }
     }
 
     /// Starts before the file at `index` of `files`, the directory's listing.
@@ -200,6 +271,7 @@ impl FileSequence {
                         self.unread.remove(&label);
                     }
                     self.held = Some(next);
+                    self.is_held_watched = self.feed.is_some();
                     return Ok(true);
                 }
                 // The file was renamed since the listing.
@@ -257,6 +329,7 @@ impl FileSequence {
                 check: check(&before),
                 first: held.first,
                 last,
+                is_watched: self.is_held_watched,
             }));
         }
     }
@@ -297,8 +370,21 @@ impl FileSequence {
         Ok(())
     }
 
+    /// The files, after all labels that the watch has reported of them.
+    fn list(&mut self) -> io::Result<Vec<LogFile>> {
+        self.take_reported();
+        let mut files = self.list_once()?;
+        for _ in 1..LISTINGS {
+            if !self.take_reported() {
+                break;
+            }
+            files = self.list_once()?;
+        }
+        Ok(files)
+    }
+
     /// A directory that was removed has no files.
-    fn list(&self) -> io::Result<Vec<LogFile>> {
+    fn list_once(&self) -> io::Result<Vec<LogFile>> {
         let mut files = match log_files::list(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             files => files?,
@@ -333,6 +419,14 @@ impl FileSequence {
             match by_inode.filter(is_same).map(|file| file.place) {
                 Some(FilePlace::Old(label)) => drop(self.done.insert(label)),
                 Some(FilePlace::Previous) => self.passed.push(passed),
+                // Its label is not reported yet.
+                Some(FilePlace::Current) | None if passed.is_watched => {
+                    let processed = files.iter().find(|file| file.place == FilePlace::Previous);
+                    let inode = processed.map_or(0, |file| file.inode);
+                    let id = FileId { inode, ..passed.id };
+                    self.passed
+                        .extend(processed.map(|_| PassedFile { id, ..passed }));
+                }
                 Some(FilePlace::Current) | None => match self.find_copy(&passed, files, held) {
                     Some(Some(label)) => drop(self.done.insert(label)),
                     // A finished `processed` gets its label next.
@@ -398,7 +492,7 @@ impl FileSequence {
         last: Option<Label>,
         is_new: bool,
     ) -> io::Result<(Resumed, Vec<u8>)> {
-        let Some(held) = self.held.take() else {
+        let Some(held) = &self.held else {
             return Ok((Resumed::AtPosition, Vec::new()));
         };
         if !is_new {
@@ -407,7 +501,11 @@ impl FileSequence {
                 return Ok((Resumed::AtPosition, before));
             }
         }
+        // The watch may report the label of the held file.
         let files = self.list()?;
+        let Some(held) = self.held.take() else {
+            return Ok((Resumed::AtPosition, Vec::new()));
+        };
         // A file that was read before may have got its label meanwhile. If not,
         // the bytes before offset 0 would have the same check.
         self.find_passed(&files, None);
@@ -442,12 +540,14 @@ impl FileSequence {
             check: expected,
             first: held.first,
             last,
+            is_watched: false,
         };
         if let Some(last) = last {
             // Lines up to the position's time were read.
             let is_rest = |file: &&&LogFile| {
                 let is_late = file.place.label().is_none_or(|label| label >= last);
-                is_late && has_label(file) && earlier.is_copy(&self.path, file)
+                let is_known = held.place.label().is_some();
+                is_late && has_label(file) && (is_known || earlier.is_copy(&self.path, file))
             };
             if let Some(file) = others.iter().find(is_rest) {
                 let opened = HeldFile::open(&self.path, file)?;
@@ -472,6 +572,9 @@ impl FileSequence {
         }
         self.done.extend(held.place.label());
         self.held = Some(held);
+        if is_new {
+            self.is_held_watched = self.feed.is_some();
+        }
     }
 
     /// Holds a file of `files`, the directory's listing, from an offset on. With
@@ -499,6 +602,7 @@ impl FileSequence {
         }
         self.done.extend(file.place.label());
         self.held = Some(opened);
+        self.watch_held();
         self.queue.clear();
         Ok(before)
     }
@@ -516,42 +620,4 @@ fn index_after(files: &[LogFile], time: Option<Label>) -> usize {
         (FilePlace::Old(_) | FilePlace::Previous | FilePlace::Current, _) => true,
     };
     files.iter().position(is_late).unwrap_or(files.len())
-}
-
-impl PassedFile {
-    /// A file that counts as read, up to the time `last`.
-    fn whole(path: &Path, file: &LogFile, last: Option<Label>) -> io::Result<Self> {
-        let mut opened = HeldFile::open(path, file)?;
-        let first = opened.first_time();
-        let end = opened.len()?;
-        Ok(PassedFile {
-            id: opened.id,
-            end,
-            check: check(&opened.seek(end)?),
-            first,
-            last,
-        })
-    }
-
-    /// Whether a file with the same inode is the file, not a later one.
-    fn is_same(&self, path: &Path, file: &LogFile) -> bool {
-        HeldFile::open(path, file).is_ok_and(|mut other| {
-            other.id == self.id && other.seek_checked(self.end, self.check).is_some()
-        })
-    }
-
-    /// Whether a file contains the same lines, or some of them.
-    fn is_copy(&self, path: &Path, file: &LogFile) -> bool {
-        let Ok(mut other) = HeldFile::open(path, file) else {
-            return false;
-        };
-        if other.seek_checked(self.end, self.check).is_some() {
-            return true;
-        }
-        let (Some(last), Some(other_first)) = (self.last, other.first_time()) else {
-            return false;
-        };
-        // The next file may start with the time of the last line.
-        self.first.is_none_or(|first| first <= other_first) && other_first < last
-    }
 }

@@ -160,6 +160,9 @@ impl Follow {
             self.logs.push(Some(FollowedLog::new(source)));
         }
         let errors = last.map(|last| seek_last(&mut readers, last, LastLine::Awaited));
+        for (id, reader) in readers.iter_mut().enumerate() {
+            reader.attach(self.watcher.feed(id));
+        }
         self.merge = Merge::new(readers, LastLine::Awaited);
         let errors = errors.unwrap_or_default().into_iter();
         let of_log = |(id, error)| {
@@ -240,21 +243,16 @@ impl Follow {
 
     fn add(&mut self, log: FollowedLog, mut reader: DirectoryReader) {
         reader.set_selection(&self.selection);
-        let id = self.merge.add(reader);
+        let id = self.logs.len();
         self.watcher.watch_log(id, &log.source.path);
-        self.logs.resize_with(id, || None);
+        reader.attach(self.watcher.feed(id));
+        self.merge.add(reader);
         self.logs.push(Some(log));
     }
 
     /// Wakes the readers of the changed log directories, and searches for others.
     fn take_changes(&mut self) {
         let changes = self.watcher.take();
-        let (watcher, merge) = (&mut self.watcher, &mut self.merge);
-        watcher.take_old_files(|id, name| {
-            if let Some(reader) = merge.reader_mut(id) {
-                reader.note_file(name);
-            }
-        });
         if changes.any_log {
             self.merge.wake_all();
         } else {

@@ -56,7 +56,7 @@
 //!
 //! While a follower runs, inotify reports all new names in order, also those of
 //! files that are removed before the reader lists the directory
-//! ([`LogWatcher::take_old_files`](watch::LogWatcher::take_old_files)). Each
+//! ([`NameFeed`](watch::NameFeed)). Each
 //! `current` gets one label. The n-th `current` since the start of the watch
 //! therefore has the n-th new label, whatever the clock and a processor did; a label
 //! without a file is that of a removed one.
@@ -76,6 +76,7 @@ mod line_buffer;
 mod line_filter;
 pub mod log_files;
 pub mod merge;
+mod passed_file;
 pub mod pattern;
 pub mod position;
 pub mod printer;

@@ -1,18 +1,23 @@
 //! Notification of changes in log directories, and in the directories where log
 //! directories appear.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use daemontools_core::label::Label;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use nix::sys::statfs::{FsType, statfs};
 use unix::poll::wait_for_events;
+
+use crate::log_files::FilePlace;
 
 /// The pause between two looks where inotify does not work.
 const POLL_PAUSE: Duration = Duration::from_secs(2);
@@ -55,10 +60,66 @@ pub struct LogWatcher {
     changes: Queue,
     /// New names alone: the order of the old files, and those that were removed
     /// before the reader listed them. A rotation causes two to five events, and
-    /// the default queue of the kernel has 16384.
-    names: Queue,
+    /// the default queue of the kernel has 16384. Readers share the queue with the
+    /// watcher.
+    names: Rc<RefCell<Names>>,
     /// When the caller has to look without an event, if it has to.
     next_look: Option<Instant>,
+}
+
+/// The labels of the old files that appear in a log directory, in order.
+#[derive(Clone, Debug)]
+pub struct NameFeed {
+    id: LogId,
+    names: Rc<RefCell<Names>>,
+}
+
+/// The names in the queue, and those that a reader has not taken.
+#[derive(Debug)]
+struct Names {
+    queue: Queue,
+    /// The labels, and whether events were lost before them.
+    pending: HashMap<LogId, (Vec<Label>, bool)>,
+}
+
+impl NameFeed {
+    /// The labels since the last call, in the order of their names, and whether
+    /// they are complete. A label is repeated if svlogd's processor gives it to a
+    /// second name.
+    pub fn take(&self) -> (Vec<Label>, bool) {
+        // No other call is active: none calls another one.
+        let Ok(mut names) = self.names.try_borrow_mut() else {
+            return (Vec::new(), false);
+        };
+        names.read();
+        let (labels, has_lost) = names.pending.remove(&self.id).unwrap_or_default();
+        (labels, !has_lost && names.queue.is_complete)
+    }
+}
+
+impl Names {
+    /// Reads all events in the queue.
+    fn read(&mut self) {
+        for event in self.queue.take() {
+            if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
+                for id in self
+                    .queue
+                    .watched
+                    .values()
+                    .flat_map(|watched| &watched.logs)
+                {
+                    self.pending.entry(*id).or_default().1 = true;
+                }
+            }
+            let name = event.name.as_deref().map(OsStr::as_bytes);
+            let label = name.and_then(FilePlace::of_name).and_then(FilePlace::label);
+            if let (Some(label), Some(watched)) = (label, self.queue.watched.get(&event.wd)) {
+                for id in &watched.logs {
+                    self.pending.entry(*id).or_default().0.push(label);
+                }
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -143,7 +204,10 @@ impl Default for LogWatcher {
     fn default() -> Self {
         LogWatcher {
             changes: Queue::new(),
-            names: Queue::new(),
+            names: Rc::new(RefCell::new(Names {
+                queue: Queue::new(),
+                pending: HashMap::new(),
+            })),
             next_look: None,
         }
     }
@@ -156,7 +220,9 @@ impl LogWatcher {
     /// The caller repeats the call if another directory has taken the path.
     pub fn watch_log(&mut self, id: LogId, path: &Path) {
         self.poll_if_silent(path);
-        for (queue, events) in [(&mut self.names, NAMES), (&mut self.changes, LOGS)] {
+        let mut names = self.names.try_borrow_mut();
+        let names = names.as_mut().map(|names| (&mut names.queue, NAMES));
+        for (queue, events) in names.into_iter().chain([(&mut self.changes, LOGS)]) {
             if let Some(watched) = queue.add(path, events) {
                 watched.logs.insert(id);
             }
@@ -166,7 +232,10 @@ impl LogWatcher {
     /// Ends the watch of a log directory.
     pub fn forget_log(&mut self, id: LogId) {
         self.changes.forget(id);
-        self.names.forget(id);
+        if let Ok(mut names) = self.names.try_borrow_mut() {
+            names.queue.forget(id);
+            names.pending.remove(&id);
+        }
     }
 
     /// Watches a directory where log directories appear.
@@ -192,25 +261,10 @@ impl LogWatcher {
         self.changes.is_complete
     }
 
-    /// Calls `visit` for each old file that got its name since the last call, in
-    /// the order of the names. Some files are visited twice: those of svlogd's
-    /// processor have one label under two names.
-    ///
-    /// Returns whether all names arrived. Otherwise the caller counts fewer
-    /// removed files.
-    pub fn take_old_files(&mut self, mut visit: impl FnMut(LogId, &[u8])) -> bool {
-        let mut is_complete = self.names.is_complete;
-        for event in self.names.take() {
-            is_complete &= !event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
-            let name = event.name.as_deref().map(OsStr::as_bytes);
-            let name = name.filter(|name| name.starts_with(b"@"));
-            if let (Some(name), Some(watched)) = (name, self.names.watched.get(&event.wd)) {
-                for id in &watched.logs {
-                    visit(*id, name);
-                }
-            }
-        }
-        is_complete
+    /// The labels of the old files that appear in a log directory from now on.
+    pub fn feed(&self, id: LogId) -> NameFeed {
+        let names = Rc::clone(&self.names);
+        NameFeed { id, names }
     }
 
     /// Blocks until a change, until the deadline if there is one, or until the
@@ -267,10 +321,6 @@ impl LogWatcher {
 #[cfg(test)]
 mod tests {
     use std::fs;
-
-    use daemontools_core::label::Label;
-
-    use crate::log_files::FilePlace;
 
     use super::*;
 
@@ -333,14 +383,8 @@ mod tests {
         };
         let mut watcher = LogWatcher::default();
         watcher.watch_log(1, root.path());
-        let mut take = || {
-            let mut labels = Vec::new();
-            let is_complete = watcher.take_old_files(|id, name| {
-                let label = FilePlace::of_name(name).and_then(FilePlace::label);
-                labels.extend(label.map(|label| (id, label)));
-            });
-            (labels, is_complete)
-        };
+        let feed = watcher.feed(1);
+        let take = || feed.take();
         let label = |seconds| Label::from_unix(seconds, 0);
         // multilog links, and svlogd renames, here with a processor. The second
         // clock is behind the first one.
@@ -351,8 +395,7 @@ mod tests {
         written(&name(label(10), "t"));
         fs::remove_file(name(label(20), "s")).unwrap();
         fs::rename(name(label(10), "t"), name(label(10), "s")).unwrap();
-        let names = [label(20), label(10), label(10)].map(|label| (1, label));
-        assert_eq!(take(), (names.to_vec(), true));
+        assert_eq!(take(), ([label(20), label(10), label(10)].to_vec(), true));
         assert_eq!(take(), (vec![], true));
         let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
         for _ in 0..=most.trim().parse::<u32>().unwrap().min(1 << 20) / 2 {
