@@ -30,6 +30,7 @@ ours!(
     output_that_fails_is_111,
     binary_lines_are_escaped_on_terminals,
     colours_are_for_terminals,
+    names_fit_narrow_terminals,
     same_directory_is_read_once,
 );
 
@@ -228,6 +229,8 @@ fn start_services(sandbox: &Sandbox, log_run: &str) -> testkit::Running {
     sandbox.wait_until("the line is logged", || {
         sandbox.exists("away/current") && !sandbox.read("away/current").is_empty()
     });
+    // The status record may name the logger later than the logger writes.
+    sandbox.service("scan/web/log");
     svscan
 }
 
@@ -464,4 +467,17 @@ fn colours_are_for_terminals(sandbox: &Sandbox) {
     );
     assert_eq!(on_terminal(sandbox, "TERM=xterm NO_COLOR=1", words), plain);
     assert_eq!(on_terminal(sandbox, "TERM=dumb", words), plain);
+}
+
+fn names_fit_narrow_terminals(sandbox: &Sandbox) {
+    two(sandbox);
+    sandbox.sh("mv web accounting-frontend").succeeds();
+    let script = "script -qec 'stty cols 30; TERM=dumb svlog -r -n 2 accounting-frontend db' \
+                  /dev/null </dev/null";
+    let shown = sandbox.sh(script).text().replace("\r\n", "\n");
+    assert_eq!(
+        shown,
+        "accountin~ @400000004d52960d0ebe121c 2\n\
+         db         @400000004d52960e0ebe121c 5\n"
+    );
 }

@@ -4,7 +4,7 @@ mod calendar;
 
 use std::collections::BTreeMap;
 
-use cli::display::{Charset, escape, width};
+use cli::display::{Charset, escape, shorten, width};
 use cli::json::member;
 use daemontools_core::label::Label;
 use logging::tai64::{LabelClock, LocalZone, TimeStyle};
@@ -36,6 +36,9 @@ pub struct TextStyle {
     /// The charset of a terminal, which gets control characters only from
     /// [`LineStyle::Raw`]. None: no terminal, and all bytes stay.
     pub terminal: Option<Charset>,
+    /// The width of a terminal in columns. Names have at most a third of it, and
+    /// at least eight columns. None: no limit.
+    pub columns: Option<usize>,
 }
 
 /// The colours of names, of the palette of 256. Each has a contrast of at least
@@ -43,6 +46,9 @@ pub struct TextStyle {
 const COLOURS: [&str; 10] = [
     "30", "130", "63", "28", "162", "98", "31", "64", "131", "164",
 ];
+
+/// The width of a name that is never cut, in columns.
+const MIN_NAME: usize = 8;
 
 /// Turns lines into output.
 #[derive(Debug)]
@@ -92,7 +98,10 @@ impl Renderer {
             return;
         }
         let charset = self.text.terminal.unwrap_or(Charset::Unicode);
-        let shown = escape(service, charset);
+        let mut shown = escape(service, charset);
+        if let Some(columns) = self.text.columns {
+            shorten(&mut shown, (columns / 3).max(MIN_NAME));
+        }
         let columns = width(&shown);
         self.name_width = self.name_width.max(columns);
         let colour = COLOURS.get(self.names.len() % COLOURS.len());
@@ -209,6 +218,7 @@ mod tests {
         has_names: false,
         has_colours: false,
         terminal: None,
+        columns: None,
     };
 
     fn renderer(style: LineStyle, text: TextStyle) -> Renderer {
@@ -274,11 +284,27 @@ mod tests {
     }
 
     #[test]
+    fn narrow_terminal_shortens_names() {
+        let shown = |columns, name: &str| {
+            let text = TextStyle {
+                has_names: true,
+                columns: Some(columns),
+                ..PLAIN
+            };
+            rendered(LineStyle::Raw, text, &[(name, b"1")])
+        };
+        assert_eq!(shown(30, "accounting-db"), "accountin~ 1\n");
+        assert_eq!(shown(39, "accounting-db"), "accounting-db 1\n");
+        assert_eq!(shown(1, "accounting-db"), "account~ 1\n");
+    }
+
+    #[test]
     fn each_service_has_its_colour() {
         let text = TextStyle {
             has_names: true,
             has_colours: true,
             terminal: Some(Charset::Unicode),
+            columns: None,
         };
         let lines: [(&str, &[u8]); 3] = [("a", b"1"), ("b", b"2"), ("a", b"3")];
         assert_eq!(

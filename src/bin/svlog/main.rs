@@ -20,7 +20,7 @@ use reader::follow::Follow;
 use reader::{Printer, Renderer, TextStyle};
 use supervision::supervise_dir::SuperviseDirRule;
 use unix::start;
-use unix::stdio::STDOUT;
+use unix::stdio::{STDOUT, columns};
 
 use arguments::Arguments;
 use sources::AllSources;
@@ -62,6 +62,7 @@ fn svlog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let text = TextStyle {
         has_names: sources.has_names,
         has_colours: has_colours(STDOUT),
+        columns: columns(STDOUT),
         terminal: STDOUT.is_terminal().then(|| Charset::of_output(STDOUT)),
     };
     let mut printer = Printer::new(Renderer::new(arguments.style, text, zone));
