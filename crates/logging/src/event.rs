@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use nix::errno::Errno;
 
+use crate::multilog::print::divide_unfinished_line;
 use crate::svlogd::LogConfigWarning;
 
 /// An event or error for the program to report.
@@ -196,6 +197,12 @@ impl LogReporter<'_> {
     }
 
     pub(crate) fn pause(self, step: LogStep<'_>, error: impl Into<Option<Errno>>) {
+        divide_unfinished_line();
+        self.pause_locked(step, error);
+    }
+
+    /// As `pause`, for standard output itself: the other loggers wait as well.
+    pub(crate) fn pause_locked(self, step: LogStep<'_>, error: impl Into<Option<Errno>>) {
         self.error(step, error, OnError::Retry);
     }
 

@@ -16,6 +16,7 @@ use unix::{file, signals};
 
 use crate::archive::rename;
 use crate::event::{LogEvent, LogReporter, LogStep, OnError, ProcessorPart};
+use crate::multilog::print::divide_unfinished_line;
 use crate::names::{FINISHED, NEWSTATE, STATE, Suffix};
 use crate::policy::LogPolicy;
 
@@ -70,6 +71,9 @@ impl Processor<'_> {
     /// finishes its output, removes its input and renames `newstate` to
     /// `state`.
     pub(crate) fn finish(&mut self) {
+        if !self.has_exited() {
+            divide_unfinished_line();
+        }
         let Some(mut job) = self.job.take() else {
             return;
         };

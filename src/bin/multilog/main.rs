@@ -19,7 +19,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::read;
 use unix::signals::{BlockedSignals, Wakeup, ignore};
-use unix::stdio::{STDIN, STDOUT};
+use unix::stdio::STDIN;
 use unix::{file, start};
 
 use messages::{WRITE_OUTPUT, error_message, report, script_failure};
@@ -41,7 +41,7 @@ fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let output = prints.then(|| {
         // After EPIPE, the log directories go on.
         ignore(Signal::SIGPIPE);
-        SharedOutput::new(STDOUT, report)
+        SharedOutput::new(report)
     });
     let origin = file::open_read(c".")
         .map_err(|error| MULTILOG.fatal("unable to switch to current directory", error))?;

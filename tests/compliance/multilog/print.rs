@@ -36,6 +36,8 @@ ours!(
     blocked_output_delays_no_log_directory,
     stopped_logger_delays_no_other,
     stalled_long_line_is_divided,
+    full_log_directory_delays_no_other,
+    slow_processor_delays_no_other,
     endless_line_takes_bounded_memory,
 );
 
@@ -372,6 +374,59 @@ fn stalled_long_line_is_divided(sandbox: &Sandbox) {
     one.wait().succeeds();
     let files = contents(sandbox, "m").concat();
     assert!(files.ends_with(b"ab\none: c\n"));
+}
+
+/// Feeds the start of a long line to `one`, which blocks in its log directory at most
+/// 64 KB before the end. Asserts that the line is divided for another logger.
+#[track_caller]
+fn assert_divided(sandbox: &Sandbox, output: &File, feed: &mut Feed, length: usize) {
+    let start_of_line = vec![b'a'; length];
+    std::thread::scope(|scope| {
+        scope.spawn(|| feed.write(&start_of_line));
+        let mut printed = read_exactly(output, 1_060_000);
+        let (two, mut other) = start(sandbox, "'ptwo: ' 1");
+        other.write("line\n");
+        other.end();
+        while !printed.ends_with(b"\ntwo: line\n") {
+            printed.extend(read_exactly(output, 1));
+        }
+        two.wait().succeeds();
+        let divided = printed.strip_suffix(b"\ntwo: line\n").unwrap();
+        let one = divided.strip_prefix(b"one: ").unwrap();
+        assert!(one.iter().all(|byte| *byte == b'a'));
+    });
+}
+
+fn full_log_directory_delays_no_other(sandbox: &Sandbox) {
+    let output = fifo(sandbox, "f");
+    // 1 228 800 bytes.
+    let limit = "trap '' XFSZ; ulimit -f 2400";
+    let command = format!("{limit}; exec multilog 'pone: ' 1 p s16777215 ./m >>f 2>said");
+    let (one, mut feed) = Feed::start(sandbox, sandbox.shell(&command));
+    assert_divided(sandbox, &output, &mut feed, 1_290_000);
+    one.kill();
+    let said = String::from_utf8(sandbox.read("said")).unwrap();
+    let pause = "multilog: warning: unable to write to ./m/current, pausing: file too big\n";
+    assert!(said.starts_with(pause), "{said}");
+}
+
+fn slow_processor_delays_no_other(sandbox: &Sandbox) {
+    let output = fifo(sandbox, "f");
+    let processor = "!until [ -e ../go ]; do sleep 0.1; done; cat";
+    let words = format!("'pone: ' 1 p s1300000 '{processor}' ./m");
+    let (one, mut feed) = start(sandbox, &words);
+    assert_divided(sandbox, &output, &mut feed, 1_360_000);
+    sandbox.write("go", "");
+    feed.write("b\n");
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"b\n") {
+        rest.extend(read_exactly(&output, 1));
+    }
+    assert!(rest.starts_with(b"one: "), "the rest has the prefix");
+    feed.end();
+    one.wait().succeeds();
+    let logged = contents(sandbox, "m").concat();
+    assert!(logged == [&vec![b'a'; 1_360_000][..], b"b\n"].concat());
 }
 
 fn endless_line_takes_bounded_memory(sandbox: &Sandbox) {

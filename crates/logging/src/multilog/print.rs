@@ -7,11 +7,12 @@
 //!
 //! A line is held until its end. A line of more than [`MAX_HELD`] bytes would need
 //! memory without limit. Such a line is written while it is read, under the lock.
-//! Its input may stall, and the other loggers must not: after [`STALL`], the line
-//! is divided in two.
+//! Its input or a log directory may stall, and the other loggers must not: after
+//! [`STALL`], or before a pause, the line is divided in two.
 
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileTypeExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use memchr::memrchr;
@@ -19,6 +20,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{isatty, write};
+use unix::stdio::STDOUT;
 use unix::{file, record_lock};
 
 use crate::batch::split_line;
@@ -35,6 +37,20 @@ const MAX_HELD: usize = 1024 * 1024;
 /// wait for.
 const STALL: Duration = Duration::from_secs(5);
 
+/// Whether this process has the lock, within a line that it writes while it reads
+/// the line. Global as standard output and the lock are.
+static WITHIN_LINE: AtomicBool = AtomicBool::new(false);
+
+/// Ends the unfinished line on standard output, if there is one, and releases the
+/// lock. Log directories call this before they pause or wait for a processor.
+pub(crate) fn divide_unfinished_line() {
+    if WITHIN_LINE.swap(false, Ordering::Relaxed) {
+        // The next write reports the error.
+        let _ = write_some(STDOUT, b"\n");
+        let _ = record_lock::unlock(STDOUT);
+    }
+}
+
 /// A standard output that several loggers share.
 #[derive(Debug)]
 pub struct SharedOutput {
@@ -44,11 +60,11 @@ pub struct SharedOutput {
     locks: bool,
     /// The error after which nothing is written.
     closed: Option<Errno>,
-    /// The line that is written while it is read.
+    /// The line that is written while it is read. Divided unless [`WITHIN_LINE`].
     stream: Option<LineStream>,
 }
 
-/// A line that is written while it is read. The process has the lock.
+/// A line that is written while it is read.
 #[derive(Debug)]
 struct LineStream {
     /// The number of the word `1`.
@@ -71,10 +87,11 @@ pub(crate) struct PrintedLines<'a> {
 }
 
 impl SharedOutput {
-    /// Examines a descriptor. The caller has opened no file, which could get the
+    /// Examines standard output. The caller has opened no file, which could get the
     /// number of a closed descriptor.
     #[must_use]
-    pub fn new(descriptor: BorrowedFd<'static>, report: ReportFn) -> Self {
+    pub fn new(report: ReportFn) -> Self {
+        let descriptor = STDOUT;
         let closed = match fcntl(descriptor, FcntlArg::F_GETFL).map(OFlag::from_bits_retain) {
             Ok(flags) if flags & OFlag::O_ACCMODE == OFlag::O_RDONLY => Some(Errno::EBADF),
             Ok(_) => None,
@@ -104,8 +121,7 @@ impl SharedOutput {
     /// no line is written while it is read.
     pub(crate) fn divide_stalled(&mut self) -> Option<Duration> {
         let remaining = self
-            .stream
-            .as_ref()?
+            .current_stream()?
             .deadline
             .saturating_duration_since(Instant::now());
         if remaining.is_zero() {
@@ -117,10 +133,14 @@ impl SharedOutput {
 
     /// Ends the written part of an unfinished line, if there is one.
     fn divide_line(&mut self) {
-        if self.stream.take().is_some() {
-            self.write(b"\n");
-            self.unlock();
-        }
+        self.stream = None;
+        divide_unfinished_line();
+    }
+
+    /// The line that is written while it is read, unless it was divided.
+    fn current_stream(&self) -> Option<&LineStream> {
+        let within_line = WITHIN_LINE.load(Ordering::Relaxed);
+        self.stream.as_ref().filter(|_| within_line)
     }
 
     /// Writes whole lines.
@@ -143,6 +163,7 @@ impl SharedOutput {
         self.divide_line();
         self.lock_for(start.len());
         self.write(start);
+        WITHIN_LINE.store(true, Ordering::Relaxed);
         self.stream = Some(LineStream {
             word,
             deadline: Instant::now() + STALL,
@@ -152,8 +173,7 @@ impl SharedOutput {
 
     /// Whether the line of this word is written while it is read.
     fn is_streaming(&self, word: usize) -> bool {
-        self.stream
-            .as_ref()
+        self.current_stream()
             .is_some_and(|stream| stream.word == word)
     }
 
@@ -162,6 +182,7 @@ impl SharedOutput {
         self.write(part);
         if part.ends_with(b"\n") {
             self.stream = None;
+            WITHIN_LINE.store(false, Ordering::Relaxed);
             self.unlock();
         } else if let Some(stream) = &mut self.stream {
             stream.progress += part.len();
@@ -204,31 +225,21 @@ impl SharedOutput {
 
     /// Whether a write does not block, or fails.
     fn can_write(&self, timeout: PollTimeout) -> bool {
-        let mut output = [PollFd::new(self.descriptor, PollFlags::POLLOUT)];
-        match poll(&mut output, timeout) {
-            Ok(ready) => ready > 0,
-            Err(Errno::EINTR) => false,
-            // The write reports the cause.
-            Err(_) => true,
-        }
+        can_write(self.descriptor, timeout)
     }
 
     /// Writes all of `bytes`. Retries until a full disk has space.
     fn write(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && self.closed.is_none() {
-            match write(self.descriptor, bytes) {
+            match write_some(self.descriptor, bytes) {
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => {
-                    self.can_write(PollTimeout::NONE);
-                }
                 Err(
                     error @ (Errno::ENOSPC
                     | Errno::EDQUOT
                     | Errno::EFBIG
                     | Errno::ENOMEM
                     | Errno::ENOBUFS),
-                ) => self.reporter.pause(LogStep::Print, error),
+                ) => self.reporter.pause_locked(LogStep::Print, error),
                 Err(error) => self.closed = Some(error),
             }
         }
@@ -256,6 +267,29 @@ impl SharedOutput {
         if let Some(error) = self.closed {
             self.reporter.warn(LogStep::Print, error);
         }
+    }
+}
+
+/// Writes some bytes, also to a descriptor that does not block.
+fn write_some(descriptor: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    loop {
+        match write(descriptor, bytes) {
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                can_write(descriptor, PollTimeout::NONE);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn can_write(descriptor: BorrowedFd<'_>, timeout: PollTimeout) -> bool {
+    let mut output = [PollFd::new(descriptor, PollFlags::POLLOUT)];
+    match poll(&mut output, timeout) {
+        Ok(ready) => ready > 0,
+        Err(Errno::EINTR) => false,
+        // The write reports the cause.
+        Err(_) => true,
     }
 }
 
