@@ -131,6 +131,7 @@ _daemontools() {
         level) mapfile -t COMPREPLY < <(cd /etc/runit/runsvdir 2>/dev/null && compgen -d -- "$word") ;;
         directory | directories) _daemontools_files -d "$word" ;;
         file) _daemontools_files -f "$word" ;;
+        group) mapfile -t COMPREPLY < <(compgen -g -- "$word") ;;
         account) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
         command) _daemontools_command "$first" "$word" ;;
     esac
@@ -162,6 +163,8 @@ _daemontools_svlog() { _daemontools '-f -n: -s:time -u:time -g: -v -l -U -r -j -
 complete -F _daemontools_svlog svlog
 _daemontools_svok() { _daemontools '' service; }
 complete -F _daemontools_svok svok
+_daemontools_svperms() { _daemontools '-u:account -g:group -G:group' services; }
+complete -F _daemontools_svperms svperms
 _daemontools_svps() { _daemontools '-j -m -c:' directory; }
 complete -F _daemontools_svps svps
 _daemontools_svscan() { _daemontools '-e' directory; }

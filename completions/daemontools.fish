@@ -153,6 +153,10 @@ complete -c svlog -s r -d 'lines as they are'
 complete -c svlog -s j -d 'print JSON'
 complete -c svlog -s c -x -a "(__fish_complete_path)" -d 'continue after the place in this file'
 complete -c svok -x -a "(__daemontools '' service)"
+complete -c svperms -x -a "(__daemontools 'ugG' services)"
+complete -c svperms -s u -x -a "(__fish_complete_users)" -d 'the user that may control'
+complete -c svperms -s g -x -a "(__fish_complete_groups)" -d 'the group that may control'
+complete -c svperms -s G -x -a "(__fish_complete_groups)" -d 'the group that may look'
 complete -c svps -x -a "(__daemontools 'c' directory)"
 complete -c svps -s j -d 'print JSON'
 complete -c svps -s m -d 'print metrics'

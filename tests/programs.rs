@@ -33,6 +33,7 @@ programs! {
     svlog SVLOG "../src/bin/svlog/main.rs",
     svlogd SVLOGD "../src/bin/svlogd/main.rs",
     svok SVOK "../src/bin/svok.rs",
+    svperms SVPERMS "../src/bin/svperms.rs",
     svps SVPS "../src/bin/svps/main.rs",
     svscan SVSCAN "../src/bin/svscan.rs",
     svstat SVSTAT "../src/bin/svstat.rs",

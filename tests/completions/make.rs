@@ -71,6 +71,7 @@ enum Kind {
     Directories,
     File,
     Account,
+    Group,
     /// A time of svlog.
     Time,
     Command,
@@ -91,6 +92,7 @@ impl Kind {
             Kind::Directories => "directories",
             Kind::File => "file",
             Kind::Account => "account",
+            Kind::Group => "group",
             Kind::Time => "time",
             Kind::Command => "command",
         }
@@ -111,6 +113,7 @@ impl Kind {
             Kind::File => &[":file:_files"],
             Kind::Time => &[":time:_daemontools_times"],
             Kind::Account => &[":account:_users"],
+            Kind::Group => &[":group:_groups"],
             Kind::Command => &[":program:_command_names -e", "*::argument:_normal"],
         }
     }
@@ -148,6 +151,7 @@ fn operands(program: &Program) -> Vec<Kind> {
 fn value(option: &Opt) -> Option<Kind> {
     match option.value? {
         "user" => Some(Kind::Account),
+        "group" => Some(Kind::Group),
         "dir" | "root" => Some(Kind::Directory),
         "lock" | "cursor" => Some(Kind::File),
         "since" | "until" => Some(Kind::Time),
@@ -256,6 +260,7 @@ fn fish(family: Family) -> String {
             let exclusive = if option.value.is_some() { " -x" } else { "" };
             let values = match value(option) {
                 Some(Kind::Account) => " -a \"(__fish_complete_users)\"",
+                Some(Kind::Group) => " -a \"(__fish_complete_groups)\"",
                 Some(Kind::Directory) => " -a \"(__fish_complete_directories)\"",
                 Some(Kind::Time) => " -a \"(__daemontools_times)\"",
                 Some(Kind::File) => " -a \"(__fish_complete_path)\"",

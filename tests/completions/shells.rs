@@ -6,7 +6,7 @@ use std::path::Path;
 use testkit::{Sandbox, Subject};
 
 /// Command lines, and the offers for the last word of each.
-const LINES: [(&str, &str); 53] = [
+const LINES: [(&str, &str); 55] = [
     (
         "svc -",
         "-+ -1 -2 -= -a -c -d -h -i -k -o -p -q -t -u -w -x",
@@ -40,6 +40,8 @@ const LINES: [(&str, &str); 53] = [
     ("setuidgid -s daemon zzp", "zzprogram"),
     ("sdnotify p", ""),
     ("sdnotify 3 zzp", "zzprogram"),
+    ("svperms -g daemo", "daemon"),
+    ("svperms -u daemon sv/i", "sv/idle"),
     ("setlock -", "-n -N -x -X"),
     ("softlimit -m 5000000 -o5 zzp", "zzprogram"),
     ("setlock -n pl", "plain plain.txt"),

@@ -131,6 +131,7 @@ _daemontools() {
         level) mapfile -t COMPREPLY < <(cd /etc/runit/runsvdir 2>/dev/null && compgen -d -- "$word") ;;
         directory | directories) _daemontools_files -d "$word" ;;
         file) _daemontools_files -f "$word" ;;
+        group) mapfile -t COMPREPLY < <(compgen -g -- "$word") ;;
         account) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
         command) _daemontools_command "$first" "$word" ;;
     esac

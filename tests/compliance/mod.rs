@@ -35,6 +35,7 @@ mod svlog_follow;
 mod svlog_read;
 mod svlogd;
 mod svok;
+mod svperms;
 mod svps;
 mod svps_health;
 mod svscan;

@@ -14,6 +14,7 @@ const OURS_ALONE: &[&str] = &[
     "A script waits for a service that fails",
     "A service does not stop",
     "A service starts before its dependency",
+    "Alert on unhealthy services",
     "COMPATIBILITY",
     "EXAMPLES WITH -e",
     "EXTENDED SERVICES",
@@ -25,6 +26,7 @@ const OURS_ALONE: &[&str] = &[
     "From supervisord",
     "From systemd",
     "Get notified when a service dies",
+    "Let other users look or control",
     "Restart a service that hangs",
     "Two copies of a service run",
 ];
@@ -64,6 +66,7 @@ macro_rules! documents {
 documents! {
     ours! {
         sdnotify: "man/sdnotify.8",
+        svperms: "man/svperms.8",
         containers: "doc/containers.md",
     }
     ours_on_theirs! {

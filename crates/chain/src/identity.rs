@@ -198,6 +198,28 @@ fn scan_id(text: &[u8]) -> (u32, &[u8]) {
     )
 }
 
+/// The user ID of an account, and its primary group. A number without an account
+/// has none. Errors: the account does not exist, or the name service failed.
+pub fn user_id(name: &[u8]) -> Result<(Uid, Option<Gid>), LookupError> {
+    let found = name_service::user(&CString::new(name).unwrap_or_default());
+    match found.map_err(LookupError::Os)? {
+        Some((uid, gid)) => Ok((uid, Some(gid))),
+        None => parse_id(name)
+            .map(|uid| (Uid::from_raw(uid), None))
+            .ok_or(LookupError::Unknown),
+    }
+}
+
+/// The group ID of a group's name, or of a number without such a name. Errors: the
+/// group does not exist, or the name service failed.
+pub fn group_id(name: &[u8]) -> Result<Gid, LookupError> {
+    let found = name_service::group(&CString::new(name).unwrap_or_default());
+    found
+        .map_err(LookupError::Os)?
+        .or_else(|| parse_id(name).map(Gid::from_raw))
+        .ok_or(LookupError::Unknown)
+}
+
 /// A user or group ID in decimal. None for the number that the system calls
 /// read as "unchanged".
 fn parse_id(digits: &[u8]) -> Option<u32> {

@@ -54,6 +54,10 @@ pub const DOWN_SIGNAL: &CStr = c"down-signal";
 pub const TIMEOUT_KILL: &CStr = c"timeout-kill";
 /// The descriptor on which the service inherits a lock on [`RUN_LOCK`].
 pub const LOCK_FD: &CStr = c"lock-fd";
+/// The group that may send commands to `supervise -e`.
+pub const CONTROL_GROUP: &CStr = c"control-group";
+/// The group that may read the status of `supervise -e`. Default: [`CONTROL_GROUP`].
+pub const STATUS_GROUP: &CStr = c"status-group";
 /// If the file exists, the service stays in the session of supervise.
 pub const NO_SETSID: &CStr = c"no-setsid";
 

@@ -131,6 +131,11 @@ impl SuperviseFiles {
         Ok(())
     }
 
+    /// Makes a FIFO, if the file does not exist.
+    pub(crate) fn make_fifo(&self, name: &'static CStr) {
+        make_fifo(&self.dir.path(name));
+    }
+
     /// Opens a FIFO for reading, and makes the FIFO if it does not exist.
     pub(crate) fn open_fifo(&self, name: &'static CStr) -> Result<OwnedFd, AcquireError> {
         let path = &*self.dir.path(name);

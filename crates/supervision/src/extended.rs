@@ -27,6 +27,7 @@ use unix::stdio::{STDERR, detach_stdin};
 
 use crate::directory::{ReplaceError, is_removed, replace};
 use crate::machine::{Machine, Moment, RunExit};
+use crate::permissions::PermissionsError;
 use crate::supervise_dir::SuperviseDir;
 
 use child_setup::ChildSetup;
@@ -55,6 +56,8 @@ pub enum SuperviseWarning {
     LockHeld,
     /// Child, -e: the lock could not be acquired.
     Lock(Errno),
+    /// -e: permissions could not be set.
+    Permissions(PermissionsError),
     /// -e: fork(2) failed for `notify`.
     NotifyFork(Errno),
     /// -e: `check` could not be started.

@@ -10,6 +10,7 @@ pub mod directory;
 mod extended;
 pub mod listing;
 mod machine;
+pub mod permissions;
 pub mod pipe;
 pub mod runsvdir;
 mod scan;

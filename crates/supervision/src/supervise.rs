@@ -10,13 +10,16 @@ use std::ffi::CString;
 use daemontools_core::names;
 use daemontools_core::status::Want;
 use nix::fcntl::FlockArg;
+use nix::unistd::Gid;
 use unix::signals::SignalPipe;
 
 use crate::Role;
 use crate::directory::{AcquireError, ControlFifo, MissingParents, SuperviseFiles};
 use crate::extended::Extended;
+use crate::extended::config::permissions;
 pub use crate::extended::{ConfigWarning, ExitSignals, SuperviseWarning};
 use crate::machine::{Machine, Moment, Ruleset};
+use crate::permissions::DirectoryLink;
 use crate::pipe::Pipe;
 use crate::supervise_dir::{IN_SERVICE, SuperviseDir};
 
@@ -33,6 +36,8 @@ pub struct ExtendedSetup {
     pub name: CString,
     /// The signals that request the exit.
     pub signals: ExitSignals,
+    /// Looks up the groups of `control-group` and `status-group`.
+    pub find_group: fn(&[u8]) -> Option<Gid>,
 }
 
 /// Supervises the service in the current directory, as supervise does, until a
@@ -58,10 +63,15 @@ pub fn supervise(
     let lock = files.lock(FlockArg::LockExclusiveNonblock, parents)?;
     let control = ControlFifo::open(&files)?;
     let (ruleset, family) = match extended {
-        Some(ExtendedSetup { name, signals }) => (
-            Ruleset::Extended,
-            Family::Extended(Extended::new(name, files.dir.clone(), signals, warn)),
-        ),
+        Some(ExtendedSetup {
+            name,
+            signals,
+            find_group,
+        }) => {
+            set_permissions(&files, find_group, warn);
+            let extended = Extended::new(name, files.dir.clone(), signals, warn);
+            (Ruleset::Extended, Family::Extended(extended))
+        }
         None => (Ruleset::Supervise, Family::Supervise(warn)),
     };
     let machine = Machine::new(ruleset, want, Moment::now());
@@ -72,6 +82,23 @@ pub fn supervise(
         children,
     }
     .run()
+}
+
+/// Sets the permissions of the settings, before the service counts as supervised.
+fn set_permissions(
+    files: &SuperviseFiles,
+    find_group: fn(&[u8]) -> Option<Gid>,
+    warn: &dyn Fn(SuperviseWarning),
+) {
+    let settings = permissions(find_group, |warning| {
+        warn(SuperviseWarning::Config(warning));
+    });
+    if let Some(permissions) = settings {
+        files.make_fifo(names::OK);
+        if let Err(error) = permissions.apply(&files.dir, DirectoryLink::Follow) {
+            warn(SuperviseWarning::Permissions(error));
+        }
+    }
 }
 
 /// The logger of a service, for [`runsv()`].

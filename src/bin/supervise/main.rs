@@ -7,6 +7,7 @@ mod messages;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
+use chain::identity::group_id;
 use cli::options::flag;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::names;
@@ -53,6 +54,7 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let extended = signals.map(|signals| ExtendedSetup {
         name: service_name(dir),
         signals,
+        find_group: |name| group_id(name).ok(),
     });
     let files = rule.of_current();
     let files =

@@ -6,6 +6,7 @@ use cli::{Failure, basename, text};
 use daemontools_core::names;
 use nix::errno::Errno;
 use supervision::directory::{AcquireError, ReplaceError};
+use supervision::permissions::PermissionsErrorCause;
 use supervision::supervise::SuperviseWarning;
 use supervision::supervise_dir::SuperviseDir;
 
@@ -51,6 +52,20 @@ pub(crate) fn warn(dir: &CStr, files: &SuperviseDir, warning: SuperviseWarning) 
         }
         SuperviseWarning::Lock(error) => {
             child_failed(text!["lock ", name(names::RUN_LOCK)], error);
+        }
+        SuperviseWarning::Permissions(error) => {
+            let file = name(error.file);
+            match error.cause {
+                PermissionsErrorCause::Link => {
+                    SUPERVISE.try_warn_msg(text![file, " is a symbolic link"]);
+                }
+                PermissionsErrorCause::NoFifo => {
+                    SUPERVISE.try_warn_msg(text![file, " is not a FIFO"]);
+                }
+                PermissionsErrorCause::Os(error) => {
+                    unable(text!["set permissions of ", file], error);
+                }
+            }
         }
         SuperviseWarning::NotifyFork(error) => {
             unable(text!["fork for ", name(names::NOTIFY)], error);

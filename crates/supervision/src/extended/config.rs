@@ -14,11 +14,12 @@ use daemontools_core::names;
 use daemontools_core::number::parse_fixed_point;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::unistd::read;
+use nix::unistd::{Gid, read};
 use unix::descriptors::DescriptorLimit;
 use unix::file;
 
 use crate::machine::{Backoff, CheckConfig, RestartConfig, RestartLimit};
+use crate::permissions::Permissions;
 
 /// A file of settings that counts as absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,25 @@ impl Config {
 
 /// The time that `check` has by default.
 const DEFAULT_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The permissions that `control-group` and `status-group` set; None without either
+/// file. `find` looks up a group. `warn` receives the reason for which a file counts
+/// as absent.
+pub(crate) fn permissions(
+    find: impl Fn(&[u8]) -> Option<Gid>,
+    warn: impl Fn(ConfigWarning),
+) -> Option<Permissions> {
+    let mut files = Reader::default();
+    let kind = "the name or the number of a group";
+    let mut group = |file| files.parse(file, kind, &find);
+    let permissions = Permissions {
+        user: None,
+        control: group(names::CONTROL_GROUP),
+        status: group(names::STATUS_GROUP),
+    };
+    files.warnings.into_iter().for_each(warn);
+    (permissions != Permissions::default()).then_some(permissions)
+}
 
 /// The time that `finish` has by default, as in s6.
 const DEFAULT_FINISH_TIMEOUT: Duration = Duration::from_secs(5);

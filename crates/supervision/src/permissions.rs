@@ -1,0 +1,165 @@
+//! The users that may control a service and look at its status: modes and owners of
+//! the supervise directory and of the FIFOs in it.
+//!
+//! supervise writes its files anew, with mode 0644, at each change. Therefore, the
+//! supervise directory decides who may look. svstat opens `ok` for writing, and svc
+//! opens `control`; both need the directory.
+
+use std::ffi::CStr;
+use std::fs::Metadata;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+use daemontools_core::names;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use nix::unistd::{Gid, Uid, fchownat, getpid};
+use unix::cwd::open_directory;
+use unix::file::descriptor_status;
+use unix::process::proc_path;
+
+use crate::supervise_dir::SuperviseDir;
+
+/// The user and the groups with permissions. The owner of the supervise directory
+/// always has all of them, and all other users have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// The user that may control the service, and the user's primary group, which
+    /// may look if there is no other group. Default: the owner of the directory.
+    pub user: Option<(Uid, Option<Gid>)>,
+    /// The group that may control the service.
+    pub control: Option<Gid>,
+    /// The group that may look at the status. Default: the group of `control`. With
+    /// both, only users in this group reach the FIFO of the other one.
+    pub status: Option<Gid>,
+}
+
+/// A file whose permissions could not be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PermissionsError {
+    /// The file.
+    pub file: &'static CStr,
+    /// The reason.
+    pub cause: PermissionsErrorCause,
+}
+
+/// The reason of a [`PermissionsError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermissionsErrorCause {
+    /// The file is a symbolic link, which is not followed.
+    Link,
+    /// The file is no FIFO.
+    NoFifo,
+    /// A system call failed.
+    Os(Errno),
+}
+
+/// The treatment of a supervise directory that is a symbolic link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectoryLink {
+    /// The target is set: the caller trusts the service directory, as supervise
+    /// does.
+    Follow,
+    /// An error: the owner of the service directory could name any directory.
+    Refuse,
+}
+
+impl Permissions {
+    /// Sets the permissions of the supervise directory. Symbolic links in it are
+    /// never followed. Changes only what differs. Errors: the first file that could
+    /// not be set; earlier files keep their new permissions.
+    pub fn apply(&self, dir: &SuperviseDir, link: DirectoryLink) -> Result<(), PermissionsError> {
+        let path = dir.path(names::SUPERVISE);
+        let directory = match link {
+            DirectoryLink::Follow => open_directory(AT_FDCWD, &*path),
+            DirectoryLink::Refuse => open(AT_FDCWD, &path),
+        };
+        let directory = directory.map_err(os(names::SUPERVISE))?;
+        let status = check(names::SUPERVISE, directory.as_fd(), Metadata::is_dir)
+            .map_err(|cause| error(names::SUPERVISE, cause))?;
+        let owner = self.user.map(|(uid, _)| uid);
+        let owner = owner.unwrap_or_else(|| Uid::from_raw(status.uid()));
+        let lookers = self.status.or(self.control);
+        for (file, name, group) in [
+            (names::CONTROL, c"control", self.control),
+            (names::OK, c"ok", lookers),
+        ] {
+            let fifo = open(&directory, name).map_err(os(file))?;
+            let is_fifo = |status: &Metadata| status.file_type().is_fifo();
+            let status = check(file, fifo.as_fd(), is_fifo).map_err(|cause| error(file, cause))?;
+            let mode = if group.is_some() { 0o620 } else { 0o600 };
+            set(fifo.as_fd(), &status, owner, group, mode).map_err(os(file))?;
+        }
+        let group = lookers.or(self.user.and_then(|(_, primary)| primary));
+        let mode = if group.is_some() { 0o710 } else { 0o700 };
+        let owner = Uid::from_raw(status.uid());
+        set(directory.as_fd(), &status, owner, group, mode).map_err(os(names::SUPERVISE))
+    }
+}
+
+fn error(file: &'static CStr, cause: PermissionsErrorCause) -> PermissionsError {
+    PermissionsError { file, cause }
+}
+
+fn os(file: &'static CStr) -> impl Fn(Errno) -> PermissionsError {
+    move |errno| error(file, PermissionsErrorCause::Os(errno))
+}
+
+/// Opens a file without reading it: a FIFO with a reader looks supervised.
+fn open(above: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(above, name, flags, Mode::empty())
+}
+
+/// The status of an open file of the expected type.
+fn check(
+    file: &'static CStr,
+    opened: BorrowedFd<'_>,
+    is_expected: impl Fn(&Metadata) -> bool,
+) -> Result<Metadata, PermissionsErrorCause> {
+    let status = descriptor_status(opened).map_err(PermissionsErrorCause::Os)?;
+    if status.is_symlink() {
+        Err(PermissionsErrorCause::Link)
+    } else if is_expected(&status) {
+        Ok(status)
+    } else if file == names::SUPERVISE {
+        Err(PermissionsErrorCause::Os(Errno::ENOTDIR))
+    } else {
+        Err(PermissionsErrorCause::NoFifo)
+    }
+}
+
+/// Sets owner, group and mode of an open file. Default group: the present one.
+/// While the owner changes, the mode gives no permission to a group.
+fn set(
+    file: BorrowedFd<'_>,
+    status: &Metadata,
+    owner: Uid,
+    group: Option<Gid>,
+    mode: u32,
+) -> Result<(), Errno> {
+    let group = group.unwrap_or_else(|| Gid::from_raw(status.gid()));
+    let has_owners = (status.uid(), status.gid()) == (owner.as_raw(), group.as_raw());
+    let has_mode = |mode| status.mode() & 0o7777 == mode;
+    if !has_owners {
+        let private = mode & 0o700;
+        if !has_mode(private) {
+            change_mode(file, private)?;
+        }
+        fchownat(file, c"", Some(owner), Some(group), AtFlags::AT_EMPTY_PATH)?;
+    }
+    if has_owners && has_mode(mode) {
+        Ok(())
+    } else {
+        change_mode(file, mode)
+    }
+}
+
+/// fchmod(2) refuses a descriptor that can neither read nor write.
+fn change_mode(file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+    let path = proc_path(getpid(), &format!("fd/{}", file.as_raw_fd()));
+    let path = path.ok_or(Errno::ENOSYS)?;
+    let mode = Mode::from_bits_truncate(mode);
+    fchmodat(AT_FDCWD, path.as_str(), mode, FchmodatFlags::FollowSymlink)
+}
