@@ -5,14 +5,11 @@
 //! remembers the labels that it has read, not the last one.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use daemontools_core::label::Label;
-use logging::names::CURRENT;
 use nix::errno::Errno;
 use unix::file::status;
 
@@ -23,6 +20,11 @@ use crate::passed_file::PassedFile;
 use crate::position::{FileId, Position, check};
 use crate::warning::ReadWarning;
 use crate::watch::NameFeed;
+
+pub(crate) use resume::Resumed;
+
+mod resume;
+mod watched;
 
 /// The number of old files that one listing schedules. Bounds the memory for
 /// directories with thousands of files.
@@ -60,9 +62,6 @@ pub(crate) struct FileSequence {
     reported: VecDeque<Label>,
 }
 
-/// The number of labels to remember. svlogd runs one processor at a time.
-const REPORTED: usize = 8;
-
 /// The number of listings until no name appears meanwhile.
 const LISTINGS: usize = 5;
 
@@ -81,18 +80,6 @@ pub(crate) enum EndOfFile {
     NextFile,
     /// Nothing more is there now.
     Nothing,
-}
-
-/// The result of a search for a suspended file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Resumed {
-    /// The next byte is that after the position.
-    AtPosition,
-    /// A processor has replaced the file by other lines: those after this time
-    /// are unread.
-    AfterTime(Label),
-    /// The file was removed. The held file is the next one, if there is one.
-    Lost,
 }
 
 impl FileSequence {
@@ -136,75 +123,6 @@ impl FileSequence {
             warnings.push(ReadWarning::Gone(std::mem::take(&mut self.gone)));
         }
         warnings
-    }
-
-    /// Takes the names that a watch reports from now on.
-    pub(crate) fn attach(&mut self, feed: NameFeed) {
-        self.feed = Some(feed);
-        self.watch_held();
-    }
-
-    /// Discards the labels of files before the held one.
-    fn watch_held(&mut self) {
-        self.is_held_watched = false;
-        let Some(feed) = &self.feed else {
-            return;
-        };
-        // The first label after these is that of the present `current`.
-        let _ = feed.take();
-        let current = status(&self.path.join(OsStr::from_bytes(CURRENT.to_bytes())));
-        self.is_held_watched = match (&self.held, current) {
-            (Some(held), Ok(current)) => !held.is_suspended() && held.is_same(&current),
-            (None, _) | (_, Err(_)) => false,
-        };
-    }
-
-    /// Takes the labels that the watch has reported. Returns whether there are
-    /// any.
-    fn take_reported(&mut self) -> bool {
-        let Some(feed) = &self.feed else {
-            return false;
-        };
-        let (labels, is_complete) = feed.take();
-        if !is_complete {
-            self.is_held_watched = false;
-            for passed in &mut self.passed {
-                passed.is_watched = false;
-            }
-        }
-        for label in &labels {
-            self.note(*label);
-        }
-        !(labels.is_empty() && is_complete)
-    }
-
-    /// Takes note of the label of an old file, which may be removed before the
-    /// next listing. The first file without a label gets it: each `current` gets
-    /// one label, in the order of the files.
-    pub(crate) fn note(&mut self, label: Label) {
-        if self.reported.contains(&label) {
-            return;
-        }
-        self.reported.push_back(label);
-        if self.reported.len() > REPORTED {
-            self.reported.pop_front();
-        }
-        if self.done.contains(&label) || self.unread.contains(&label) {
-            return;
-        }
-        if let Some(index) = self.passed.iter().position(|passed| passed.is_watched) {
-            self.passed.remove(index);
-            self.done.insert(label);
-            return;
-        }
-        let held = self.held.as_mut().filter(|_| self.is_held_watched);
-        match held.filter(|held| held.place.label().is_none()) {
-            Some(held) => {
-                held.place = FilePlace::Old(label);
-                self.done.insert(label);
-            }
-            None => drop(self.unread.insert(label)),
-        }
     }
 
     /// Starts before the file at `index` of `files`, the directory's listing.
@@ -479,102 +397,6 @@ impl FileSequence {
         self.gone += crate::held_file::to_u64(missing.saturating_sub(read));
         self.done.retain(|label| labels.contains(label));
         self.unread = labels.difference(&self.done).copied().collect();
-    }
-
-    /// Opens a suspended file again, or finds that of a position. `expected` is
-    /// the check of the bytes before the file's offset, `last` the time of the
-    /// last line before it. `is_new`: this is the first call, after a restart.
-    ///
-    /// Returns the bytes before the next one. Errors: as open(2) of the directory.
-    pub(crate) fn resume(
-        &mut self,
-        expected: u64,
-        last: Option<Label>,
-        is_new: bool,
-    ) -> io::Result<(Resumed, Vec<u8>)> {
-        let Some(held) = &self.held else {
-            return Ok((Resumed::AtPosition, Vec::new()));
-        };
-        if !is_new {
-            if let Some((opened, before)) = held.reopen(&self.path, expected) {
-                self.held = Some(opened);
-                return Ok((Resumed::AtPosition, before));
-            }
-        }
-        // The watch may report the label of the held file.
-        let files = self.list()?;
-        let Some(held) = self.held.take() else {
-            return Ok((Resumed::AtPosition, Vec::new()));
-        };
-        // A file that was read before may have got its label meanwhile. If not,
-        // the bytes before offset 0 would have the same check.
-        self.find_passed(&files, None);
-        let by_inode = files.iter().filter(|file| file.inode == held.id.inode);
-        let has_label = |file: &&LogFile| {
-            held.place.label().is_none() || held.place.label() == file.place.label()
-        };
-        let others = files.iter().filter(|file| {
-            let is_read = || {
-                file.place
-                    .label()
-                    .is_some_and(|label| self.done.contains(&label))
-            };
-            file.inode != held.id.inode
-                && (is_new || file.place != FilePlace::Current)
-                && (held.place.label().is_some() && has_label(file) || !is_read())
-        });
-        let others: Vec<_> = others.collect();
-        let mut candidates = by_inode.chain(others.iter().copied().filter(has_label));
-        let found = candidates.find_map(|file| {
-            let mut opened = HeldFile::open(&self.path, file).ok()?;
-            let before = opened.seek_checked(held.offset, expected)?;
-            Some((opened, before))
-        });
-        if let Some((opened, before)) = found {
-            self.hold(opened, &files, last, is_new);
-            return Ok((Resumed::AtPosition, before));
-        }
-        let earlier = PassedFile {
-            id: held.id,
-            end: held.offset,
-            check: expected,
-            first: held.first,
-            last,
-            is_watched: false,
-        };
-        if let Some(last) = last {
-            // Lines up to the position's time were read.
-            let is_rest = |file: &&&LogFile| {
-                let is_late = file.place.label().is_none_or(|label| label >= last);
-                let is_known = held.place.label().is_some();
-                is_late && has_label(file) && (is_known || earlier.is_copy(&self.path, file))
-            };
-            if let Some(file) = others.iter().find(is_rest) {
-                let opened = HeldFile::open(&self.path, file)?;
-                self.hold(opened, &files, Some(last), is_new);
-                return Ok((Resumed::AfterTime(last), Vec::new()));
-            }
-        }
-        if is_new {
-            let index = index_after(&files, held.place.label().or(last));
-            self.start_before(&files, index, last);
-        }
-        self.gone += 1;
-        self.advance(last)?;
-        Ok((Resumed::Lost, Vec::new()))
-    }
-
-    /// Holds a file that was found again.
-    fn hold(&mut self, held: HeldFile, files: &[LogFile], last: Option<Label>, is_new: bool) {
-        let index = files.iter().position(|file| file.inode == held.id.inode);
-        if is_new {
-            self.start_before(files, index.unwrap_or_default(), last);
-        }
-        self.done.extend(held.place.label());
-        self.held = Some(held);
-        if is_new {
-            self.is_held_watched = self.feed.is_some();
-        }
     }
 
     /// Holds a file of `files`, the directory's listing, from an offset on. With
