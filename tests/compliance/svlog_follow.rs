@@ -344,6 +344,7 @@ fn killed_follower_resumes_at_its_cursor(sandbox: &Sandbox) {
         let writer = logger.write_behind(1..count);
         let mut next = 0;
         let mut kills = 0;
+        let mut history = String::new();
         while next < count {
             let reader = sandbox.start(command(sandbox, "-f -r -c cursor m"));
             let enough = rng.usize(0..count / 10);
@@ -360,16 +361,13 @@ fn killed_follower_resumes_at_its_cursor(sandbox: &Sandbox) {
             let Some(&first) = printed.first() else {
                 continue;
             };
-            let setup_text = format!("{} {:?}", setup.command, setup.config);
-            assert!(
-                first <= next,
-                "{setup_text}: lines {next} to {first} are lost"
-            );
+            let cursor = fs::read_to_string(sandbox.path("cursor")).unwrap_or_default();
+            let last = first + printed.len() - 1;
+            history += &format!("printed {first} to {last}\n{cursor}");
+            let context = format!("{} {:?}\n{history}", setup.command, setup.config);
+            assert!(first <= next, "{context}lines {next} to {first} are lost");
             let doubled = (next - first) * LINE;
-            assert!(
-                doubled <= FLUSH,
-                "{setup_text}: {doubled} bytes are doubled"
-            );
+            assert!(doubled <= FLUSH, "{context}{doubled} bytes are doubled");
             assert_consecutive(setup, &printed, first..first + printed.len());
             next = next.max(first + printed.len());
             kills += 1;

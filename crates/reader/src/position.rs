@@ -34,8 +34,9 @@ pub struct Position {
 }
 
 /// The number of bytes before a place that its check covers; fewer at the start
-/// of a file.
-pub const CHECKED: usize = 64;
+/// of a file. Lines may have long equal ends; most have their stamps in this
+/// many bytes.
+pub const CHECKED: usize = 512;
 
 /// The check of the last [`CHECKED`] bytes of `before`, the bytes before a place:
 /// 64-bit FNV-1a.
