@@ -28,6 +28,7 @@ mod supervise_dir;
 mod supervise_extended;
 mod supervise_requests;
 mod supervise_signals;
+mod supervise_start;
 pub(crate) mod sv;
 mod svc;
 mod svlog;

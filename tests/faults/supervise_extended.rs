@@ -444,7 +444,7 @@ fn exit_is_recorded_before_notify_runs(sandbox: &Sandbox) {
     let (state, more) = seen.split_once(".: ").unwrap();
     assert_eq!(
         state,
-        "state=finish\npid=\nrestarts=0\nexit_code=\nsignal=9\nnext_start=\n"
+        "state=finish\npid=\nrestarts=0\nexit_code=\nsignal=9\nnext_start=\ncheck=\n"
     );
     assert!(
         more.starts_with("down ") && more.ends_with(" seconds, normally up, want up\n14\n"),

@@ -28,6 +28,16 @@ pub const DEATH_TALLY: AtomicFile =
 /// The file with the lock of a service that uses [`LOCK_FD`].
 pub const RUN_LOCK: &CStr = c"supervise/service-lock";
 
+/// The program that `supervise -e` runs before the first [`RUN`].
+pub const START: &CStr = c"start";
+/// [`START`] as executed, and as `argv[0]`.
+pub const START_PROGRAM: &CStr = c"./start";
+/// The timeout of [`START`] in milliseconds. Default: 0, which disables it.
+pub const TIMEOUT_START: &CStr = c"timeout-start";
+/// The program that `supervise -e` runs after the last [`RUN`].
+pub const STOP: &CStr = c"stop";
+/// [`STOP`] as executed, and as `argv[0]`.
+pub const STOP_PROGRAM: &CStr = c"./stop";
 /// The program that `supervise -e` runs after a start and after an exit.
 pub const NOTIFY: &CStr = c"notify";
 /// [`NOTIFY`] as executed, and as `argv[0]`.

@@ -27,10 +27,17 @@ pub enum ServiceState {
     Delay,
     /// The service has failed permanently.
     Failed,
+    /// `start` runs.
+    Start,
+    /// `start` has succeeded, and there is no `run`: the service is up without a
+    /// process.
+    Started,
+    /// `stop` runs.
+    Stop,
 }
 
 /// The words in the file.
-const STATE_WORDS: [(&[u8], ServiceState); 7] = [
+const STATE_WORDS: [(&[u8], ServiceState); 10] = [
     (b"down", ServiceState::Down),
     (b"starting", ServiceState::Starting),
     (b"up", ServiceState::Up),
@@ -38,6 +45,9 @@ const STATE_WORDS: [(&[u8], ServiceState); 7] = [
     (b"finish", ServiceState::Finish),
     (b"delay", ServiceState::Delay),
     (b"failed", ServiceState::Failed),
+    (b"start", ServiceState::Start),
+    (b"started", ServiceState::Started),
+    (b"stop", ServiceState::Stop),
 ];
 
 impl ServiceState {
@@ -49,14 +59,19 @@ impl ServiceState {
             .map_or(b"", |(word, _)| word)
     }
 
-    /// Whether `run` runs.
-    pub fn runs(self) -> bool {
+    /// Whether the service is up: `run` runs, or `start` stands for it.
+    pub fn is_up(self) -> bool {
         match self {
-            ServiceState::Starting | ServiceState::Up | ServiceState::Ready => true,
+            ServiceState::Starting
+            | ServiceState::Up
+            | ServiceState::Ready
+            | ServiceState::Started => true,
             ServiceState::Down
             | ServiceState::Finish
             | ServiceState::Delay
-            | ServiceState::Failed => false,
+            | ServiceState::Failed
+            | ServiceState::Start
+            | ServiceState::Stop => false,
         }
     }
 }

@@ -41,6 +41,10 @@ impl fmt::Display for StatusLine {
         match (state.state, state.next_start) {
             (ServiceState::Ready, _) => f.write_str(", ready"),
             (ServiceState::Failed, _) => f.write_str(", failed"),
+            // The words of daemontools-encore.
+            (ServiceState::Start, _) => f.write_str(", starting"),
+            (ServiceState::Started, _) => f.write_str(", started"),
+            (ServiceState::Stop, _) => f.write_str(", stopping"),
             (ServiceState::Delay, Some(start)) => {
                 write!(f, ", restarting in {} seconds", start.seconds_since(now))
             }

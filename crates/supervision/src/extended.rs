@@ -6,6 +6,7 @@ mod check;
 mod child_setup;
 pub(crate) mod config;
 mod exit_signals;
+mod start_stop;
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
@@ -26,7 +27,7 @@ use unix::start::environment;
 use unix::stdio::{STDERR, detach_stdin};
 
 use crate::directory::{ReplaceError, is_removed, replace};
-use crate::machine::{Machine, Moment, RunExit};
+use crate::machine::{Machine, Moment, RunExit, Script};
 use crate::permissions::PermissionsError;
 use crate::supervise_dir::SuperviseDir;
 
@@ -35,6 +36,7 @@ use config::Config;
 pub use config::ConfigWarning;
 pub(crate) use exit_signals::ExitSignal;
 pub use exit_signals::ExitSignals;
+use start_stop::notify_word;
 
 /// A failure of supervise that does not end it. Those marked `child` occur in
 /// the new process, which then exits.
@@ -198,30 +200,37 @@ impl<'a> Extended<'a> {
         let [code, signal, pid] = [code, signal, pid.to_string()].map(to_cstring);
         let arguments = [names::FINISH_PROGRAM, &code, &signal, &self.name, &pid];
         let program = PreparedExec::search(None, &arguments, &environment());
-        self.launch_beside_run(program, names::FINISH_PROGRAM)
+        self.launch_beside_run(program, names::FINISH_PROGRAM, false)
     }
 
-    /// Starts `finish` or `notify`, without the standard input of `run`: the
+    /// Starts another program than `run`, without the standard input of `run`: the
     /// input of a logger is the log, of which no other program may read a line.
     fn launch_beside_run(
         &self,
         program: PreparedExec<'_>,
         name: &'static CStr,
+        session: bool,
     ) -> Result<Pid, Errno> {
+        let launch = Launch {
+            session,
+            ..Launch::new(program)
+        };
         let prepare = || {
             self.signals.restore();
             detach_stdin();
             Ok(())
         };
-        Launch::new(program).start_with(prepare, |error: LaunchError| {
+        launch.start_with(prepare, |error: LaunchError| {
             self.warn(SuperviseWarning::Exec(name, error.errno()));
         })
     }
 
     /// Runs `notify`, if there is one, as `./notify run start PID`; does not wait
-    /// for it.
-    pub(crate) fn on_start(&self, pid: Pid) {
-        self.notify("run", "start", pid, None);
+    /// for it. The first word is the name of the script.
+    pub(crate) fn on_start(&self, script: Script, pid: Pid) {
+        if let Some(word) = notify_word(script) {
+            self.notify(word, "start", pid, None);
+        }
     }
 
     fn notify(&self, script: &str, event: &str, pid: Pid, number: Option<u64>) {
@@ -235,20 +244,13 @@ impl<'a> Extended<'a> {
             .chain(words.iter().map(CString::as_c_str))
             .collect();
         let program = PreparedExec::search(None, &arguments, &environment());
-        if let Err(error) = self.launch_beside_run(program, names::NOTIFY_PROGRAM) {
+        if let Err(error) = self.launch_beside_run(program, names::NOTIFY_PROGRAM, false) {
             self.warn(SuperviseWarning::NotifyFork(error));
         }
     }
 
-    /// Records an exit of `run`, and runs `notify` as `./notify run exit PID CODE`
-    /// or `./notify run killed PID SIGNAL`. `publish` runs first, since `notify`
-    /// may read the published files.
-    pub(crate) fn on_exit(
-        &mut self,
-        RunExit { pid, status }: RunExit,
-        now: Moment,
-        publish: impl FnOnce(&mut Self),
-    ) {
+    /// Records an exit of `run`.
+    pub(crate) fn record_run_exit(&mut self, RunExit { status, .. }: RunExit, now: Moment) {
         self.readiness = None;
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         self.tally.add(DeathRecord {
@@ -259,10 +261,17 @@ impl<'a> Extended<'a> {
         let replaced = replace(&self.dir, names::DEATH_TALLY, self.tally.file());
         // Reported; the next exit writes the whole tally again.
         let _ = self.record_replace(names::DEATH_TALLY, replaced);
-        publish(self);
-        match status.signal() {
-            Some(signal) => self.notify("run", "killed", pid, Some(signal.into())),
-            None => self.notify("run", "exit", pid, code.map(u64::from)),
+    }
+
+    /// Runs `notify` as `./notify run exit PID CODE` or `./notify run killed PID
+    /// SIGNAL`. The first word is the name of the script.
+    pub(crate) fn notify_exit(&self, script: Script, RunExit { pid, status }: RunExit) {
+        let (event, number) = match status.signal() {
+            Some(signal) => ("killed", Some(signal.into())),
+            None => ("exit", status.code().and_then(|code| code.try_into().ok())),
+        };
+        if let Some(word) = notify_word(script) {
+            self.notify(word, event, pid, number);
         }
     }
 

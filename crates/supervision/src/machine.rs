@@ -9,6 +9,7 @@ mod command;
 mod exit_request;
 mod restart;
 mod script;
+mod start_stop;
 mod view;
 
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ use exit_request::ExitRequest;
 pub(crate) use restart::{Backoff, RestartConfig, RestartLimit};
 use restart::{ExitFacts, RestartHistory};
 pub(crate) use script::Script;
+use start_stop::{Outside, Preparation};
 
 /// The least time between two starts of a service.
 const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(1);
@@ -112,11 +114,13 @@ enum RunState {
     /// `run` has exited, `finish` has not. The flag: whether a command to start
     /// the service came since.
     Finish(Cleanup, bool),
+    /// `start` or `stop` runs or is due, or `start` stands for `run`.
+    StartStop(Outside),
     /// Failed; the next start needs a command.
     Failed,
 }
 
-use RunState::{Delayed, Down, Failed, Finish, Up};
+use RunState::{Delayed, Down, Failed, Finish, StartStop, Up};
 
 #[derive(Clone, Copy, Debug)]
 struct ChildProcess {
@@ -156,6 +160,7 @@ enum Cleanup {
 pub(crate) struct Machine {
     ruleset: Ruleset,
     state: RunState,
+    preparation: Preparation,
     /// The process of `check`. It may outlive its run by a moment.
     check: Option<ChildProcess>,
     want: Want,
@@ -182,6 +187,7 @@ impl Machine {
         Machine {
             ruleset,
             state,
+            preparation: Preparation::Absent,
             check: None,
             want,
             exit_requested: false,
@@ -207,11 +213,11 @@ impl Machine {
     pub(crate) fn run_pid(&self) -> Option<Pid> {
         match self.state {
             Up(run) => Some(run.child.pid),
-            Down | Delayed(_) | Finish(..) | Failed => None,
+            Down | Delayed(_) | Finish(..) | StartStop(_) | Failed => None,
         }
     }
 
-    /// The process of `run` or of `finish`, if either runs.
+    /// The process of `run`, `finish`, `start` or `stop`, if one of them runs.
     pub(crate) fn child_pid(&self) -> Option<Pid> {
         self.child().map(|child| child.pid)
     }
@@ -220,6 +226,7 @@ impl Machine {
         match self.state {
             Up(run) => Some(run.child),
             Finish(Cleanup::Running(child) | Cleanup::GivenUp(child), _) => Some(child),
+            StartStop(outside) => outside.child(),
             Finish(Cleanup::Due(..), _) | Down | Delayed(_) | Failed => None,
         }
     }
@@ -240,13 +247,16 @@ impl Machine {
                 return Some((check.pid, SignalTarget::ProcessGroup));
             }
         }
-        let child = match &mut self.state {
-            Up(run) => &mut run.child,
-            Finish(Cleanup::Running(child) | Cleanup::GivenUp(child), _) => child,
+        let (child, target) = match &mut self.state {
+            Up(run) => (&mut run.child, SignalTarget::Process),
+            Finish(Cleanup::Running(child) | Cleanup::GivenUp(child), _) => {
+                (child, SignalTarget::Process)
+            }
+            StartStop(outside) => (outside.child_mut()?, SignalTarget::ProcessGroup),
             Finish(Cleanup::Due(..), _) | Down | Delayed(_) | Failed => return None,
         };
         child.kill_at.take_if(has_expired)?;
-        Some((child.pid, SignalTarget::Process))
+        Some((child.pid, target))
     }
 
     /// Whether supervision ends when the service is down.
@@ -258,7 +268,7 @@ impl Machine {
     pub(crate) fn should_exit(&self) -> bool {
         match self.state {
             Down | Delayed(_) | Failed | Finish(Cleanup::GivenUp(_), _) => self.exit_requested,
-            Up(_) | Finish(Cleanup::Due(..) | Cleanup::Running(_), _) => false,
+            Up(_) | Finish(Cleanup::Due(..) | Cleanup::Running(_), _) | StartStop(_) => false,
         }
     }
 
@@ -268,8 +278,9 @@ impl Machine {
     }
 
     /// Supervision ends with the current run, which no command stops.
-    pub(crate) fn request_exit_after_run(&mut self) {
+    pub(crate) fn request_exit_after_run(&mut self, now: Moment) {
         self.exit_requested = true;
+        self.leave_outside(false, now);
     }
 
     /// Supervision ends with the current run.
@@ -339,6 +350,7 @@ impl Machine {
                     self.record_down(start_pending, now);
                 }
             }
+            StartStop(outside) => self.record_outside_exit(outside, status, now),
             Down | Delayed(_) | Failed => {}
         }
     }
@@ -361,11 +373,22 @@ impl Machine {
 
     fn fail(&mut self) {
         (self.state, self.want) = (Failed, Want::Down);
+        if self.preparation == Preparation::Done {
+            self.preparation = Preparation::Failed;
+        }
     }
 
-    /// `finish` has exited, or `run` if there is no `finish`.
+    /// The last script of the service has exited.
     fn record_down(&mut self, start_pending: bool, now: Moment) {
         self.state = Down;
+        let starts_again = match self.want {
+            Want::Up => true,
+            Want::Once => start_pending,
+            Want::Down => false,
+        };
+        if (self.exit_requested || !starts_again) && self.begin_stop(start_pending, now) {
+            return;
+        }
         match self.ruleset {
             Ruleset::Supervise => (self.since, self.paused) = (now.label, false),
             // The record counts from the exit of `run`.
@@ -395,7 +418,7 @@ impl Machine {
                 let delay = self.not_before.saturating_duration_since(now.instant);
                 self.state = Delayed(now.after(delay));
             }
-            Delayed(_) | Up(_) | Finish(..) | Failed => {}
+            Delayed(_) | Up(_) | Finish(..) | StartStop(_) | Failed => {}
         }
     }
 }

@@ -125,7 +125,7 @@ fn state_problem(row: &Row, now: Label, min_uptime: u64) -> Option<(Health, Stri
         return Some((Health::Critical, "fails its check".to_owned()));
     }
     match (record.state(), record.state_file) {
-        (ServiceState::Down, _) => None,
+        (ServiceState::Down | ServiceState::Started, _) => None,
         (ServiceState::Starting, _) => Some((Health::Warning, "is up but not ready".to_owned())),
         (ServiceState::Up | ServiceState::Ready, _) => {
             let seconds = row.seconds(now).unwrap_or_default();
@@ -133,6 +133,8 @@ fn state_problem(row: &Row, now: Label, min_uptime: u64) -> Option<(Health, Stri
             row.may_flap(now, min_uptime).then(text)
         }
         (ServiceState::Finish, _) => Some((Health::Warning, "runs finish".to_owned())),
+        (ServiceState::Start, _) => Some((Health::Warning, "runs start".to_owned())),
+        (ServiceState::Stop, _) => Some((Health::Warning, "runs stop".to_owned())),
         (ServiceState::Delay, Some(state)) => {
             let start = state.next_start.map(|start| start.seconds_since(now));
             let text = match start {

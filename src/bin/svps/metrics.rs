@@ -54,7 +54,7 @@ impl Family {
 /// All families, in order of output.
 const FAMILIES: [Family; 17] = [
     gauge("supervise_up", "Whether the service runs.", |row, _| {
-        flag(row.runs())
+        flag(row.is_up())
     }),
     gauge(
         "supervise_supervised",
@@ -82,7 +82,7 @@ const FAMILIES: [Family; 17] = [
         "supervise_start_time_seconds",
         "The time of the last start, while the service runs.",
         |row, _| {
-            let status = row.current().filter(|_| row.runs() == Some(true));
+            let status = row.current().filter(|_| row.is_up() == Some(true));
             seconds(status.map(|record| record.status.since))
         },
     )

@@ -65,7 +65,7 @@ pub(crate) enum Severity {
 const MIN_UPTIME: u64 = 10;
 
 /// The words of [`Row::state`] for a service with a known state.
-pub(crate) const STATES: [&str; 9] = [
+pub(crate) const STATES: [&str; 11] = [
     "down",
     "starting",
     "up",
@@ -75,6 +75,8 @@ pub(crate) const STATES: [&str; 9] = [
     "finish",
     "restarting",
     "failed",
+    "started",
+    "stopping",
 ];
 
 impl Row {
@@ -107,12 +109,14 @@ impl Row {
         };
         match record.state() {
             ServiceState::Down => ("down", Severity::Normal),
-            ServiceState::Starting => ("starting", Severity::Warning),
+            ServiceState::Starting | ServiceState::Start => ("starting", Severity::Warning),
             ServiceState::Up => ("up", up),
             ServiceState::Ready => ("ready", up),
             ServiceState::Finish => ("finish", Severity::Warning),
             ServiceState::Delay => ("restarting", Severity::Critical),
             ServiceState::Failed => ("failed", Severity::Critical),
+            ServiceState::Started => ("started", Severity::Normal),
+            ServiceState::Stop => ("stopping", Severity::Warning),
         }
     }
 
@@ -146,9 +150,9 @@ impl Row {
         self.known().filter(|snapshot| snapshot.supervised)?.record
     }
 
-    /// Whether `run` runs; None without a running supervise.
-    pub(crate) fn runs(&self) -> Option<bool> {
-        Some(self.current()?.state().runs())
+    /// Whether the service is up; None without a running supervise.
+    pub(crate) fn is_up(&self) -> Option<bool> {
+        Some(self.current()?.state().is_up())
     }
 
     /// The wanted state; None without a running supervise.

@@ -1,7 +1,5 @@
 //! The conditions for which svwait waits.
 
-use daemontools_core::state::ServiceState;
-
 use super::ServiceSnapshot;
 
 /// A condition of a service.
@@ -38,9 +36,6 @@ impl WaitCondition {
         last: &ServiceSnapshot,
         now: &ServiceSnapshot,
     ) -> bool {
-        let is_finished = |snapshot: &ServiceSnapshot| {
-            snapshot.is_down() && snapshot.state() != Some(ServiceState::Finish)
-        };
         // A service that was down already has not ended since.
         let runs_again = now.is_up() && last.supervised && now.start() != last.start();
         let was_restarted = now.is_up() && now.start() != first.start();
@@ -49,7 +44,7 @@ impl WaitCondition {
             WaitCondition::UpAndReady => now.is_up() && now.is_ready(),
             WaitCondition::Down => now.is_down() || (runs_again && !last.is_down()),
             WaitCondition::DownAndFinished => {
-                is_finished(now) || (runs_again && !is_finished(last))
+                now.is_finished() || (runs_again && !last.is_finished())
             }
             WaitCondition::Restarted => was_restarted,
             WaitCondition::RestartedAndReady => was_restarted && now.is_ready(),
@@ -82,7 +77,7 @@ mod tests {
         Down, DownAndFinished, Gone, Restarted, RestartedAndReady, Up, UpAndReady,
     };
     use daemontools_core::label::Label;
-    use daemontools_core::state::StateFile;
+    use daemontools_core::state::{ServiceState, StateFile};
 
     /// A snapshot of a service that changed at this second.
     fn snapshot(seconds: i64, pid: i32, more: [u8; 4], state: Option<&str>) -> ServiceSnapshot {

@@ -93,17 +93,21 @@ impl ServiceSnapshot {
         self.record.map(|record| record.state())
     }
 
-    /// The process and its start. A record without a running supervise may be
-    /// stale.
-    pub(super) fn start(&self) -> Option<(Pid, Label)> {
-        let status = self.record.filter(|_| self.supervised)?.status;
-        Some((status.pid?, status.since))
+    /// The process and its start; no process in the state `started`. A record
+    /// without a running supervise may be stale.
+    pub(super) fn start(&self) -> Option<(Option<Pid>, Label)> {
+        let record = self.record.filter(|_| self.supervised)?;
+        match (record.status.pid, record.state(), record.state_file) {
+            (Some(pid), _, _) => Some((Some(pid), record.status.since)),
+            (None, ServiceState::Started, Some(state)) => Some((None, state.since?)),
+            (None, _, _) => None,
+        }
     }
 
     /// supervise writes `state` before the record; in between, the service is
     /// neither up nor down, as svstat shows the record alone.
     pub(super) fn is_up(&self) -> bool {
-        self.state().is_some_and(ServiceState::runs) && self.start().is_some()
+        self.state().is_some_and(ServiceState::is_up) && self.start().is_some()
     }
 
     pub(super) fn is_down(&self) -> bool {
@@ -111,10 +115,28 @@ impl ServiceSnapshot {
             return true;
         };
         match record.status.pid {
-            None => !record.state().runs(),
+            None => !record.state().is_up(),
             // runsv records the PID of `finish`.
             Some(_) => self.supervised && record.state() == ServiceState::Finish,
         }
+    }
+
+    /// Whether the service is down, and none of its scripts runs.
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_down()
+            && match self.state() {
+                Some(ServiceState::Finish | ServiceState::Start | ServiceState::Stop) => false,
+                Some(
+                    ServiceState::Down
+                    | ServiceState::Starting
+                    | ServiceState::Up
+                    | ServiceState::Ready
+                    | ServiceState::Delay
+                    | ServiceState::Failed
+                    | ServiceState::Started,
+                )
+                | None => true,
+            }
     }
 
     /// The time of a permanent failure: the end of the last run.

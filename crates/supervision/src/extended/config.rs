@@ -73,6 +73,7 @@ impl Config {
         let _ = files.exists(names::ESSENTIAL);
         let kill_timeout = files.milliseconds(names::TIMEOUT_KILL);
         let finish_timeout = files.milliseconds(names::TIMEOUT_FINISH);
+        let start_timeout = files.milliseconds(names::TIMEOUT_START);
         let first = files.seconds(names::RESTART_DELAY);
         let longest = files.seconds(names::RESTART_DELAY_MAX);
         let backoff = files.backoff(first, longest);
@@ -89,6 +90,7 @@ impl Config {
                 down_signal: down_signal.unwrap_or(Signal::SIGTERM),
                 kill_timeout: kill_timeout.filter(|time| !time.is_zero()),
                 finish_timeout: Some(finish_timeout).filter(|time| !time.is_zero()),
+                start_timeout: start_timeout.filter(|time| !time.is_zero()),
                 exit_implies_down: implies_down(down_signal, kill_timeout),
                 expects_readiness: notification_fd.is_some()
                     || check.is_some_and(|check| check.reports_readiness),
@@ -167,7 +169,7 @@ pub(crate) fn program_exists(file: &CStr) -> bool {
 }
 
 /// Whether someone may execute a file.
-fn is_executable(status: &Metadata) -> bool {
+pub(super) fn is_executable(status: &Metadata) -> bool {
     status.is_file() && status.permissions().mode() & 0o111 != 0
 }
 

@@ -7,7 +7,7 @@ use daemontools_core::state::CheckResult;
 use nix::unistd::Pid;
 use unix::wait::ExitStatus;
 
-use super::{ChildProcess, Delayed, Down, Failed, Finish, Machine, Moment, Run, Up};
+use super::{ChildProcess, Delayed, Down, Failed, Finish, Machine, Moment, Run, StartStop, Up};
 
 /// The settings of `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl Machine {
     fn checks_mut(&mut self) -> Option<&mut Checks> {
         match &mut self.state {
             Up(run) => run.checks.as_mut(),
-            Down | Delayed(_) | Finish(..) | Failed => None,
+            Down | Delayed(_) | Finish(..) | StartStop(_) | Failed => None,
         }
     }
 }

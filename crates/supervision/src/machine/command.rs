@@ -6,7 +6,8 @@ use nix::sys::signal::Signal;
 
 use super::MIN_RESTART_INTERVAL;
 use super::restart::RestartHistory;
-use super::{Cleanup, Delayed, Down, Failed, Finish, Machine, Moment, Ruleset, Up};
+use super::{Cleanup, Delayed, Down, Failed, Finish, Machine, Moment, Outside, Ruleset};
+use super::{StartStop, Up};
 use crate::Role;
 
 /// A step of a command.
@@ -30,7 +31,8 @@ const NO_STEPS: Steps = [None; 3];
 
 impl Machine {
     /// Changes the state by a command; returns the steps for the caller to
-    /// take. There are none unless `run` runs.
+    /// take. There are none unless `run`, `start` or `stop` runs, as in
+    /// daemontools-encore; a `stop` that runs is not stopped.
     pub(crate) fn apply_command(
         &mut self,
         command: Command,
@@ -40,9 +42,11 @@ impl Machine {
             Ruleset::Supervise | Ruleset::Extended => self.apply_supervise_command(command, now),
             Ruleset::Runsv(role) => self.apply_runsv_command(role, command, now),
         };
+        let is_end = matches!(command, Command::Down | Command::Exit);
         let steps = match self.state {
-            Up(_) => steps,
-            Down | Delayed(_) | Finish(..) | Failed => NO_STEPS,
+            StartStop(Outside::Stopping(..)) if is_end => NO_STEPS,
+            Up(_) | StartStop(Outside::Starting { .. } | Outside::Stopping(..)) => steps,
+            Down | Delayed(_) | Finish(..) | StartStop(_) | Failed => NO_STEPS,
         };
         steps.into_iter().flatten()
     }
@@ -57,20 +61,25 @@ impl Machine {
                 if self.config.exit_implies_down && self.want != Want::Down {
                     self.apply_supervise_command(Command::Down, now)
                 } else {
+                    self.leave_outside(false, now);
                     NO_STEPS
                 }
             }
             Command::Down => {
                 (self.want, self.paused) = (Want::Down, false);
-                self.cancel_start();
+                let mut down_signal = self.config.down_signal;
                 match &mut self.state {
                     Up(run) => {
                         let timeout = self.config.kill_timeout.map(|time| now.instant + time);
                         run.child.kill_at = run.child.kill_at.or(timeout);
                     }
+                    // The stop signal is that of `run`.
+                    StartStop(_) => down_signal = Signal::SIGTERM,
                     Down | Delayed(_) | Finish(..) | Failed => {}
                 }
-                let signals = [self.config.down_signal, Signal::SIGCONT];
+                self.leave_outside(true, now);
+                self.cancel_start();
+                let signals = [down_signal, Signal::SIGCONT];
                 let [stop, resume] = signals.map(CommandStep::Signal);
                 [Some(stop), Some(resume), None]
             }
@@ -101,8 +110,10 @@ impl Machine {
             Ruleset::Extended => self.reset_backoff(now),
         }
         self.schedule_start(now);
-        if let Finish(_, start_pending) = &mut self.state {
-            *start_pending = true;
+        match &mut self.state {
+            Finish(_, start_pending) => *start_pending = true,
+            StartStop(outside) => outside.record_start_command(),
+            Down | Delayed(_) | Up(_) | Failed => {}
         }
         NO_STEPS
     }
@@ -114,14 +125,14 @@ impl Machine {
         match &mut self.state {
             Delayed(_) | Failed => self.state = Down,
             Up(run) => run.child.kill_at = None,
-            Down | Finish(..) => {}
+            Down | Finish(..) | StartStop(_) => {}
         }
     }
 
     fn cancel_start(&mut self) {
         match self.state {
             Delayed(_) => self.state = Down,
-            Down | Up(_) | Finish(..) | Failed => {}
+            Down | Up(_) | Finish(..) | StartStop(_) | Failed => {}
         }
     }
 

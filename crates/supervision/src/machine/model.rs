@@ -15,6 +15,20 @@ enum ModelState {
     Up,
     Finish,
     Failed,
+    Start,
+    /// `start` has exited 0.
+    StartDone(Time),
+    Started,
+    StopDue(Time),
+    Stop,
+}
+
+/// Whether `stop` has to run, and whether `start` has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Prepared {
+    No,
+    Yes,
+    Failed,
 }
 
 #[derive(Debug)]
@@ -43,6 +57,11 @@ struct Model {
     /// received them.
     signals: Vec<(Signal, Time)>,
     start_pending: bool,
+    prepared: Prepared,
+    /// Whether `d` came while `start` ran.
+    interrupted: bool,
+    /// Whether the service had failed before `stop`.
+    stop_of_failed: bool,
     check: ModelCheck,
 }
 
@@ -108,6 +127,9 @@ impl Model {
             exits: Vec::new(),
             signals: Vec::new(),
             start_pending: false,
+            prepared: Prepared::No,
+            interrupted: false,
+            stop_of_failed: false,
             check: ModelCheck::default(),
         }
     }
@@ -134,8 +156,52 @@ impl Model {
         self.state = ModelState::Due(due);
     }
 
-    /// `finish` has ended, or there was none.
+    /// `stop` is due, if anything ran before.
+    fn begin_stop(&mut self, now: Time) -> bool {
+        if self.prepared == Prepared::No {
+            return false;
+        }
+        self.stop_of_failed = self.state == ModelState::Failed;
+        self.state = ModelState::StopDue(now);
+        true
+    }
+
+    /// The next script, if it is due and may be missing.
+    fn optional_script(&self, now: Time) -> Option<Script> {
+        match self.state {
+            ModelState::Due(due) if due <= now && !self.exit_requested => {
+                (self.prepared != Prepared::Yes).then_some(Script::Start)
+            }
+            ModelState::StartDone(due) if due <= now => Some(Script::Run),
+            ModelState::StopDue(due) if due <= now => Some(Script::Stop),
+            _ => None,
+        }
+    }
+
+    fn record_missing(&mut self, script: Script, now: Time) {
+        match script {
+            Script::Start => self.prepared = Prepared::Yes,
+            Script::Run => self.state = ModelState::Started,
+            Script::Stop if self.stop_of_failed => self.state = ModelState::Failed,
+            Script::Stop => {
+                self.prepared = Prepared::No;
+                self.record_down(now);
+            }
+            Script::Finish(_) | Script::Check => panic!(),
+        }
+    }
+
+    /// The last script has ended.
     fn record_down(&mut self, now: Time) {
+        let again = match self.want {
+            Want::Up => true,
+            Want::Once => self.start_pending,
+            Want::Down => false,
+        };
+        self.state = ModelState::Down;
+        if (self.exit_requested || !again) && self.begin_stop(now) {
+            return;
+        }
         let too_many = self.config.limit.is_some_and(|limit| {
             let recent = |exit: &&PastExit| {
                 let last = self.exits.last().map_or(0, |last| last.at);
@@ -143,7 +209,6 @@ impl Model {
             };
             self.exits.iter().filter(recent).count() > limit.count
         });
-        self.state = ModelState::Down;
         match self.want {
             Want::Up if too_many => self.fail(),
             Want::Up => self.schedule_start(now),
@@ -154,6 +219,9 @@ impl Model {
 
     fn fail(&mut self) {
         (self.state, self.want) = (ModelState::Failed, Want::Down);
+        if self.prepared == Prepared::Yes {
+            self.prepared = Prepared::Failed;
+        }
     }
 
     /// A later time, sometimes that of the next KILL or of the last effect of a
@@ -185,6 +253,7 @@ impl Model {
     fn start(&mut self, now: Time) {
         (self.state, self.started, self.ready) = (ModelState::Up, Some(now), false);
         (self.start_pending, self.paused) = (false, false);
+        self.prepared = Prepared::Yes;
         self.signals.clear();
         self.check = ModelCheck {
             process: self.check.process.take(),
@@ -257,6 +326,19 @@ impl Model {
                     self.record_down(now);
                 }
             }
+            (ModelState::Start, _) => {
+                if self.interrupted || self.want == Want::Down || self.exit_requested {
+                    self.begin_stop(now);
+                } else if status.code() == Some(0) {
+                    (self.state, self.prepared) = (ModelState::StartDone(now), Prepared::Yes);
+                } else {
+                    self.fail();
+                }
+            }
+            (ModelState::Stop, _) => {
+                self.prepared = Prepared::No;
+                self.record_down(now);
+            }
             _ if status.code() == Some(125) && self.want != Want::Down => self.fail(),
             _ => self.record_down(now),
         }
@@ -269,7 +351,11 @@ impl Model {
                 self.exits.clear();
                 match self.state {
                     ModelState::Up => self.kill = None,
-                    ModelState::Finish => self.start_pending = letter == b'o',
+                    ModelState::Finish
+                    | ModelState::Start
+                    | ModelState::StopDue(_)
+                    | ModelState::Stop => self.start_pending = letter == b'o',
+                    ModelState::StartDone(_) | ModelState::Started => {}
                     ModelState::Down | ModelState::Due(_) | ModelState::Failed => {
                         self.schedule_start(now);
                     }
@@ -277,10 +363,22 @@ impl Model {
             }
             b'd' => {
                 (self.want, self.start_pending, self.paused) = (Want::Down, false, false);
-                match (self.state, self.config.kill_timeout) {
-                    (ModelState::Due(_), _) => self.state = ModelState::Down,
-                    (ModelState::Up, Some(time)) => {
-                        self.kill = self.kill.or(Some(now + milliseconds(time)));
+                let kill = self.config.kill_timeout;
+                let kill = kill.map(|time| now + milliseconds(time));
+                match self.state {
+                    ModelState::Due(_) if self.prepared == Prepared::No => {
+                        self.state = ModelState::Down;
+                    }
+                    ModelState::Up => self.kill = self.kill.or(kill),
+                    ModelState::Start => {
+                        self.interrupted = true;
+                        self.kill = self.kill.into_iter().chain(kill).min();
+                    }
+                    ModelState::Due(_)
+                    | ModelState::StartDone(_)
+                    | ModelState::Started
+                    | ModelState::Failed => {
+                        self.begin_stop(now);
                     }
                     _ => {}
                 }
@@ -290,6 +388,12 @@ impl Model {
                 // A service that was stopped gets no second signal.
                 if self.config.exit_implies_down && self.want != Want::Down {
                     self.command(b'd', now);
+                } else if matches!(
+                    self.state,
+                    ModelState::Due(_) | ModelState::StartDone(_) | ModelState::Failed
+                ) {
+                    self.start_pending = matches!(self.state, ModelState::Due(_));
+                    self.begin_stop(now);
                 }
             }
             b'p' => {
@@ -310,7 +414,9 @@ impl Model {
     }
 
     fn should_exit(&self) -> bool {
-        self.exit_requested && !matches!(self.state, ModelState::Up | ModelState::Finish)
+        let exits = [ModelState::Down, ModelState::Failed];
+        let is_down = exits.contains(&self.state) || matches!(self.state, ModelState::Due(_));
+        self.exit_requested && is_down
     }
 
     fn service_state(&self) -> ServiceState {
@@ -322,6 +428,9 @@ impl Model {
             ModelState::Up => ServiceState::Up,
             ModelState::Finish => ServiceState::Finish,
             ModelState::Failed => ServiceState::Failed,
+            ModelState::Start | ModelState::StartDone(_) => ServiceState::Start,
+            ModelState::Started => ServiceState::Started,
+            ModelState::StopDue(_) | ModelState::Stop => ServiceState::Stop,
         }
     }
 }
@@ -332,6 +441,7 @@ fn any_config(random: &mut fastrand::Rng) -> RestartConfig {
     let longest = maybe(&[4000, 9000]).unwrap();
     let interval = maybe(&[500, 3000, 20_000]).unwrap();
     let (kill, finish) = (maybe(&[0, 700, 5000]), maybe(&[0, 900, 5000]));
+    let start = maybe(&[0, 600, 5000]);
     let (check, check_timeout) = (maybe(&[1, 500, 2000]), maybe(&[0, 300, 1000]));
     let limit = RestartLimit {
         count: random.usize(1..4),
@@ -342,6 +452,7 @@ fn any_config(random: &mut fastrand::Rng) -> RestartConfig {
         limit: random.bool().then_some(limit),
         kill_timeout: kill.filter(|time| !time.is_zero()),
         finish_timeout: finish.filter(|time| !time.is_zero()),
+        start_timeout: start.filter(|time| !time.is_zero()),
         down_signal: *random.choice(&[Signal::SIGTERM, Signal::SIGINT]).unwrap(),
         exit_implies_down: random.bool(),
         expects_readiness: random.bool(),
@@ -354,153 +465,267 @@ fn any_config(random: &mut fastrand::Rng) -> RestartConfig {
     }
 }
 
-/// Runs a sequence of random events.
-fn run_random_events(random: &mut fastrand::Rng) {
-    let beginning = Moment::now();
-    let at = |time| Moment {
-        instant: beginning.instant + Duration::from_millis(time),
-        ..beginning
-    };
-    let config = any_config(random);
-    let mut machine = Machine::new(Ruleset::Extended, Want::Up, beginning);
-    machine.set_config(config);
-    let mut model = Model::new(config);
-    let mut events = Vec::new();
-    let (mut now, mut pid) = (0, 1);
-    for _ in 0..60 {
-        let event = match random.u8(..12) {
-            10.. => {
-                let raw = *random.choice(&[0, 0, 1 << 8, 9]).unwrap();
-                let process = model.check.process.as_ref().map(|process| process.pid);
-                let status = ExitStatus::from_raw(raw);
-                let expected = model.record_check(status, now);
-                let process = process.unwrap_or(Pid::from_raw(-1));
-                let report = machine.record_check_exit(process, status, at(now));
-                assert_eq!(report.map(|report| report.event), expected, "{events:#?}");
-                if let Some(report) = report {
-                    assert_eq!(Some(report.run), machine.run_pid());
-                    assert_eq!(report.failures, model.check.failures);
-                }
-                format!("check exit status {raw}")
+/// The machine and the model, with the same events.
+struct Trial<'a> {
+    random: &'a mut fastrand::Rng,
+    config: RestartConfig,
+    machine: Machine,
+    model: Model,
+    beginning: Moment,
+    now: Time,
+    /// The last process.
+    pid: i32,
+    events: Vec<String>,
+}
+
+impl<'a> Trial<'a> {
+    fn new(random: &'a mut fastrand::Rng) -> Self {
+        let beginning = Moment::now();
+        let config = any_config(random);
+        let mut machine = Machine::new(Ruleset::Extended, Want::Up, beginning);
+        machine.set_config(config);
+        Trial {
+            random,
+            config,
+            machine,
+            model: Model::new(config),
+            beginning,
+            now: 0,
+            pid: 1,
+            events: Vec::new(),
+        }
+    }
+
+    fn at(&self, time: Time) -> Moment {
+        Moment {
+            instant: self.beginning.instant + Duration::from_millis(time),
+            ..self.beginning
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        self.at(self.now)
+    }
+
+    /// Runs a sequence of random events.
+    fn run(mut self) {
+        for _ in 0..60 {
+            let event = self.random_event();
+            self.events.push(format!("{}: {event}", self.now));
+            // The actions of supervise.
+            self.compare_kills();
+            self.skip_missing();
+            self.start_cleanup();
+            let due = self.compare();
+            if self.model.should_exit() {
+                break;
             }
+            if due.is_some_and(|due| due <= self.now) {
+                self.start_script();
+            }
+        }
+    }
+
+    fn random_event(&mut self) -> String {
+        match self.random.u8(..12) {
             0..4 => {
-                now = model.later(now, random);
+                self.now = self.model.later(self.now, self.random);
                 "time passes".to_owned()
             }
-            4..7 if machine.child_pid().is_some() => {
-                let raw = *random.choice(&[0, 3 << 8, 125 << 8, 9, 1, 3]).unwrap();
-                let (status, finish) = (ExitStatus::from_raw(raw), random.bool());
-                let child = machine.child_pid().unwrap();
-                machine.record_exit(child, status, finish, at(now));
-                model.record_exit(status, finish, now);
+            4..7 if self.machine.child_pid().is_some() => {
+                let raw = *self.random.choice(&[0, 3 << 8, 125 << 8, 9, 1, 3]).unwrap();
+                let (status, finish) = (ExitStatus::from_raw(raw), self.random.bool());
+                let (child, moment) = (self.machine.child_pid().unwrap(), self.moment());
+                self.machine.record_exit(child, status, finish, moment);
+                self.model.record_exit(status, finish, self.now);
                 format!("exit status {raw}, finish {finish}")
             }
             7 => {
-                machine.record_readiness(at(now));
-                model.ready |= model.state == ModelState::Up && config.expects_readiness;
+                self.machine.record_readiness(self.moment());
+                self.model.ready |=
+                    self.model.state == ModelState::Up && self.config.expects_readiness;
                 "ready".to_owned()
             }
-            _ => {
-                let letter = *random.choice(b"uuoodpcctkxhhhhq12").unwrap();
-                let runs = model.state == ModelState::Up;
-                let sends_stop = letter == b'd'
-                    || letter == b'x' && config.exit_implies_down && model.want != Want::Down;
-                let command = Command::from_byte(letter).unwrap();
-                let steps: Vec<_> = machine.apply_command(command, at(now)).collect();
-                assert!(runs || steps.is_empty());
-                for step in &steps {
-                    let CommandStep::Signal(signal) = *step else {
-                        panic!("{step:?}");
-                    };
-                    machine.record_signal(signal, at(now));
-                    model.receive(signal, now);
-                }
-                let stop = [config.down_signal, Signal::SIGCONT].map(CommandStep::Signal);
-                assert_eq!(steps.starts_with(&stop), runs && sends_stop);
-                model.command(letter, now);
-                format!("command {}", char::from(letter))
-            }
-        };
-        events.push(format!("{now}: {event}"));
-        // The actions of supervise.
-        let check = model.check.process.as_mut();
-        let check = check.and_then(|process| {
-            Some((process.kill.take_if(|moment| *moment <= now)?, process.pid))
-        });
-        let check = check.map(|(_, pid)| (pid, SignalTarget::ProcessGroup));
-        let expired = model.kill.take_if(|moment| *moment <= now);
-        let expired = expired.and(machine.child_pid());
-        let expired = expired.map(|pid| (pid, SignalTarget::Process));
-        let killed = std::iter::from_fn(|| machine.take_expired_kill(at(now)));
-        let killed: Vec<_> = killed.collect();
-        let expected: Vec<_> = check.into_iter().chain(expired).collect();
-        assert_eq!(killed, expected, "{events:#?} {model:?}");
-        if let Some((moment, finish @ Script::Finish(_))) = machine.next_start() {
-            assert_eq!(moment, at(now).instant);
-            pid += 1;
-            machine.record_start(finish, Pid::from_raw(pid), at(now));
+            8..10 => self.check_exits(),
+            _ => self.command(),
         }
+    }
+
+    fn check_exits(&mut self) -> String {
+        let raw = *self.random.choice(&[0, 0, 1 << 8, 9]).unwrap();
+        let process = self.model.check.process.as_ref();
+        let process = process.map_or(Pid::from_raw(-1), |process| process.pid);
+        let (status, moment) = (ExitStatus::from_raw(raw), self.moment());
+        let expected = self.model.record_check(status, self.now);
+        let report = self.machine.record_check_exit(process, status, moment);
+        let event = report.map(|report| report.event);
+        assert_eq!(event, expected, "{:#?}", self.events);
+        if let Some(report) = report {
+            assert_eq!(Some(report.run), self.machine.run_pid());
+            assert_eq!(report.failures, self.model.check.failures);
+        }
+        format!("check exit status {raw}")
+    }
+
+    fn command(&mut self) -> String {
+        let moment = self.moment();
+        let model = &mut self.model;
+        let letter = *self.random.choice(b"uuoodpcctkxhhhhq12").unwrap();
+        let runs = matches!(model.state, ModelState::Up | ModelState::Start);
+        let down_signal = match model.state {
+            ModelState::Start => Signal::SIGTERM,
+            _ => self.config.down_signal,
+        };
+        // `stop` receives all signals but these.
+        let reaches_stop = model.state == ModelState::Stop && !b"dx".contains(&letter);
+        let sends_stop = letter == b'd'
+            || letter == b'x' && self.config.exit_implies_down && model.want != Want::Down;
+        let command = Command::from_byte(letter).unwrap();
+        let steps: Vec<_> = self.machine.apply_command(command, moment).collect();
+        assert!(runs || reaches_stop || steps.is_empty());
+        for step in &steps {
+            let CommandStep::Signal(signal) = *step else {
+                panic!("{step:?}");
+            };
+            self.machine.record_signal(signal, moment);
+            if model.state == ModelState::Up {
+                model.receive(signal, self.now);
+            }
+        }
+        let stop = [down_signal, Signal::SIGCONT].map(CommandStep::Signal);
+        assert_eq!(steps.starts_with(&stop), runs && sends_stop);
+        model.command(letter, self.now);
+        format!("command {}", char::from(letter))
+    }
+
+    fn compare_kills(&mut self) {
+        let (now, moment) = (self.now, self.moment());
+        let has_expired = |kill: &mut Time| *kill <= now;
+        let check = self.model.check.process.as_mut().and_then(|process| {
+            process.kill.take_if(has_expired)?;
+            Some((process.pid, SignalTarget::ProcessGroup))
+        });
+        let target = match self.model.state {
+            ModelState::Start => SignalTarget::ProcessGroup,
+            _ => SignalTarget::Process,
+        };
+        let child = self.model.kill.take_if(has_expired);
+        let child = child.and(self.machine.child_pid());
+        let child = child.map(|pid| (pid, target));
+        let killed = std::iter::from_fn(|| self.machine.take_expired_kill(moment));
+        let killed: Vec<_> = killed.collect();
+        let expected: Vec<_> = check.into_iter().chain(child).collect();
+        assert_eq!(killed, expected, "{:#?} {:?}", self.events, self.model);
+    }
+
+    fn skip_missing(&mut self) {
+        let moment = self.moment();
+        let choices = [&[][..], &[Script::Start, Script::Stop], &[Script::Run]];
+        let missing = self.random.choice(choices).unwrap();
+        loop {
+            let script = self.machine.optional_script(moment);
+            let expected = self.model.optional_script(self.now);
+            assert_eq!(script, expected, "{:#?} {:?}", self.events, self.model);
+            let Some(script) = script.filter(|script| missing.contains(script)) else {
+                break;
+            };
+            self.machine.record_missing(script, moment);
+            self.model.record_missing(script, self.now);
+        }
+    }
+
+    /// Starts the scripts that follow at once.
+    fn start_cleanup(&mut self) {
+        let moment = self.moment();
+        let Some((due, script)) = self.machine.next_start() else {
+            return;
+        };
+        match script {
+            Script::Finish(_) => {}
+            Script::Stop => (self.model.state, self.model.paused) = (ModelState::Stop, false),
+            Script::Run | Script::Check | Script::Start => return,
+        }
+        assert_eq!(due, moment.instant);
+        self.pid += 1;
+        self.machine
+            .record_start(script, Pid::from_raw(self.pid), moment);
+    }
+
+    /// Compares all that supervise reads; returns the moment of the next start.
+    fn compare(&self) -> Option<Time> {
+        let (machine, model) = (&self.machine, &self.model);
         let due = match model.state {
             ModelState::Due(due) if !model.should_exit() => Some(due),
             ModelState::Up => model.check.next(),
+            ModelState::StartDone(due) => Some(due),
             _ => None,
         };
+        let is_up = model.state == ModelState::Up;
+        let want = match model.state {
+            ModelState::Started => Want::Once,
+            _ => model.want,
+        };
+        let kills = model.kill.into_iter().chain(model.check.kill());
+        let next = due.into_iter().chain(kills).min();
         let expected = (
-            due.map(|due| at(due).instant),
+            due.map(|due| self.at(due).instant),
+            next.map(|next| self.at(next).instant),
             model.service_state(),
-            model.check.result.filter(|_| model.state == ModelState::Up),
-            (model.want, model.paused, model.state == ModelState::Up),
+            model.check.result.filter(|_| is_up),
+            (want, model.paused, is_up),
             model.should_exit(),
         );
-        let status = machine.report().status;
+        let (status, file) = (machine.report().status, machine.state_file());
         let actual = (
             machine.next_start().map(|(moment, _)| moment),
-            machine.state_file().state,
-            machine.state_file().check,
+            machine.next_deadline(),
+            file.state,
+            file.check,
             (status.want, status.paused, status.pid.is_some()),
             machine.should_exit(),
         );
-        assert_eq!(actual, expected, "{events:#?} {model:?}");
-        let kills = model.kill.into_iter().chain(model.check.kill());
-        let next = due.into_iter().chain(kills).min();
-        assert_eq!(
-            machine.next_deadline(),
-            next.map(|next| at(next).instant),
-            "{events:#?} {model:?}"
-        );
-        if model.should_exit() {
-            return;
-        }
-        if due.is_some_and(|due| due <= now) {
-            pid += 1;
-            let process = Pid::from_raw(pid);
-            let (_, script) = machine.next_start().unwrap();
-            match script {
-                Script::Run => model.start(now),
-                Script::Check if random.u8(..8) == 0 => {
-                    machine.record_failed_start(script, at(now));
-                    model.check.due = model.interval().map(|interval| now + interval);
-                    continue;
-                }
-                Script::Check => {
-                    let timeout = config.check.unwrap().timeout;
-                    model.check.due = None;
-                    model.check.process = Some(CheckProcess {
-                        pid: process,
-                        kill: timeout.map(|time| now + milliseconds(time)),
-                        counts: true,
-                    });
-                }
-                Script::Finish(_) => panic!(),
+        assert_eq!(actual, expected, "{:#?} {model:?}", self.events);
+        due
+    }
+
+    fn start_script(&mut self) {
+        let (now, moment) = (self.now, self.moment());
+        let model = &mut self.model;
+        self.pid += 1;
+        let process = Pid::from_raw(self.pid);
+        let (_, script) = self.machine.next_start().unwrap();
+        match script {
+            Script::Run => model.start(now),
+            Script::Check if self.random.u8(..8) == 0 => {
+                self.machine.record_failed_start(script, moment);
+                model.check.due = model.interval().map(|interval| now + interval);
+                return;
             }
-            machine.record_start(script, process, at(now));
-            events.push(format!("{now}: started {script:?}"));
+            Script::Check => {
+                let timeout = self.config.check.unwrap().timeout;
+                model.check.due = None;
+                model.check.process = Some(CheckProcess {
+                    pid: process,
+                    kill: timeout.map(|time| now + milliseconds(time)),
+                    counts: true,
+                });
+            }
+            Script::Start => {
+                (model.state, model.paused) = (ModelState::Start, false);
+                (model.interrupted, model.start_pending) = (false, false);
+                model.prepared = Prepared::Failed;
+                let time = self.config.start_timeout;
+                model.kill = time.map(|time| now + milliseconds(time));
+            }
+            Script::Finish(_) | Script::Stop => panic!(),
         }
+        self.machine.record_start(script, process, moment);
+        self.events.push(format!("{now}: started {script:?}"));
     }
 }
 
 #[test]
 fn random_events_match_service_directory_5() {
     let mut random = fastrand::Rng::with_seed(1);
-    (0..5000).for_each(|_| run_random_events(&mut random));
+    (0..5000).for_each(|_| Trial::new(&mut random).run());
 }

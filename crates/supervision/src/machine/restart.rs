@@ -24,6 +24,8 @@ pub(crate) struct RestartConfig {
     pub kill_timeout: Option<Duration>,
     /// The time from the start of `finish` to KILL. Default: no KILL.
     pub finish_timeout: Option<Duration>,
+    /// The time from the start of `start` to KILL. Default: no KILL.
+    pub start_timeout: Option<Duration>,
     /// Whether the command `x` also stops the service.
     pub exit_implies_down: bool,
     /// Whether the service, or its `check`, reports readiness.
@@ -40,6 +42,7 @@ impl Default for RestartConfig {
             down_signal: Signal::SIGTERM,
             kill_timeout: None,
             finish_timeout: None,
+            start_timeout: None,
             exit_implies_down: false,
             expects_readiness: false,
             check: None,

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use super::check::Checks;
 use super::exit_request::ExitRequest;
 use super::{ChildProcess, Cleanup, Delayed, Down, Failed, Finish, MIN_RESTART_INTERVAL};
-use super::{Machine, Moment, Readiness, Run, RunExit, Up};
+use super::{Machine, Moment, Outside, Preparation, Readiness, Run, RunExit, StartStop, Up};
 
 /// A program of the service directory that the machine starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +17,26 @@ pub(crate) enum Script {
     Finish(RunExit),
     /// `check`, while `run` runs.
     Check,
+    /// `start`, before the first `run`.
+    Start,
+    /// `stop`, after the last `run`.
+    Stop,
 }
 
 impl Machine {
     /// The next script, and the moment of its start.
     pub(crate) fn next_start(&self) -> Option<(Instant, Script)> {
         match &self.state {
-            Delayed(moment) if !self.exit_requested => Some((moment.instant, Script::Run)),
+            Delayed(moment) if !self.exit_requested => {
+                let script = if self.needs_start() {
+                    Script::Start
+                } else {
+                    Script::Run
+                };
+                Some((moment.instant, script))
+            }
             Finish(Cleanup::Due(moment, exit), _) => Some((*moment, Script::Finish(*exit))),
+            StartStop(outside) => outside.next_start(),
             Up(run) => self.next_check(run).map(|moment| (moment, Script::Check)),
             Finish(Cleanup::Running(_) | Cleanup::GivenUp(_), _) | Delayed(_) | Down | Failed => {
                 None
@@ -39,11 +51,14 @@ impl Machine {
             Script::Run => self.record_run_start(pid, now),
             Script::Finish(_) => self.record_finish_start(pid, now),
             Script::Check => self.record_check_start(pid, now),
+            Script::Start => self.record_start_start(pid, now),
+            Script::Stop => self.record_stop_start(pid),
         }
     }
 
     fn record_run_start(&mut self, pid: Pid, now: Moment) {
         self.paused = false;
+        self.preparation = Preparation::Done;
         self.starts += 1;
         self.since = now.label;
         self.last_start = Some(now.instant);
@@ -73,17 +88,16 @@ impl Machine {
     /// attempt comes later.
     pub(crate) fn record_failed_start(&mut self, script: Script, now: Moment) {
         let retry = now.after(self.ruleset.fork_retry_interval());
-        match script {
-            Script::Run => {
+        match (script, &mut self.state) {
+            (Script::Check, _) => self.record_failed_check(now),
+            (Script::Finish(_), Finish(Cleanup::Due(moment, _), _))
+            | (Script::Stop, StartStop(Outside::StopDue(moment, _)))
+            | (Script::Run, StartStop(Outside::Ready(moment))) => *moment = retry.instant,
+            (Script::Run | Script::Start, _) => {
                 self.not_before = retry.instant;
                 self.state = Delayed(retry);
             }
-            Script::Finish(_) => {
-                if let Finish(Cleanup::Due(moment, _), _) = &mut self.state {
-                    *moment = retry.instant;
-                }
-            }
-            Script::Check => self.record_failed_check(now),
+            (Script::Finish(_) | Script::Stop, _) => {}
         }
     }
 }

@@ -5,13 +5,15 @@ use daemontools_core::state::{ServiceState, StateFile};
 use daemontools_core::status::Status;
 use unix::wait::ExitStatus;
 
-use super::{Delayed, Down, Failed, Finish, Machine, Readiness, Ruleset, Up};
+use daemontools_core::status::Want;
+
+use super::{Delayed, Down, Failed, Finish, Machine, Outside, Readiness, Ruleset, StartStop, Up};
 
 impl Machine {
     /// The status record, with the part of runsv.
     pub(crate) fn report(&self) -> RunsvStatus {
         let (state, got_term) = match self.state {
-            Down | Delayed(_) | Failed => (ServiceState::Down, false),
+            Down | Delayed(_) | StartStop(_) | Failed => (ServiceState::Down, false),
             Up(run) => (ServiceState::Up, run.got_term),
             Finish(..) => (ServiceState::Finish, false),
         };
@@ -24,7 +26,11 @@ impl Machine {
                 since: self.since,
                 pid,
                 paused: self.paused,
-                want: self.want,
+                want: match self.state {
+                    // As in daemontools-encore: no start is to come.
+                    StartStop(Outside::Started) => Want::Once,
+                    Down | Delayed(_) | Up(_) | Finish(..) | StartStop(_) | Failed => self.want,
+                },
             },
             got_term,
             state: Some(state),
@@ -52,6 +58,9 @@ impl Machine {
                 }
             }
             Finish(..) => ServiceState::Finish,
+            StartStop(Outside::Starting { .. } | Outside::Ready(_)) => ServiceState::Start,
+            StartStop(Outside::Started) => ServiceState::Started,
+            StartStop(Outside::StopDue(..) | Outside::Stopping(..)) => ServiceState::Stop,
             Failed => ServiceState::Failed,
         };
         let code = self.last_exit.and_then(ExitStatus::code);

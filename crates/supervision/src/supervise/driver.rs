@@ -100,7 +100,19 @@ impl Supervisor<'_> {
         wait_readable(&descriptors, deadline);
     }
 
+    /// Skips the scripts that are due and missing.
+    fn skip_missing(&mut self) {
+        let machine = &mut self.service.machine;
+        while let Some(script) = machine.optional_script(Moment::now()) {
+            if self.family.has_script(script) {
+                break;
+            }
+            machine.record_missing(script, Moment::now());
+        }
+    }
+
     fn start_if_due(&mut self, role: Role) {
+        self.skip_missing();
         let Some(service) = self.service_mut(role) else {
             return;
         };
@@ -118,15 +130,15 @@ impl Supervisor<'_> {
         }
         // The next program to be started may read the files.
         self.family.publish(&mut self.service, role);
-        if let (Script::Run, Some(pid)) = (script, launched) {
-            self.family.on_start(pid);
+        if let Some(pid) = launched {
+            self.family.on_start(script, pid);
         }
     }
 
     fn reap(&mut self) {
         while let Some((pid, status)) = reap() {
-            let is_run = self.service.machine.run_pid() == Some(pid);
-            if is_run {
+            let script = self.service.machine.script_of(pid);
+            if script == Some(Script::Run) {
                 // The service wrote this before its exit.
                 self.family.read_notification(&mut self.service);
             }
@@ -146,9 +158,10 @@ impl Supervisor<'_> {
                     CheckEvent::Stop => signal_process(report.run, Signal::SIGTERM),
                 }
             }
-            if is_run {
+            self.skip_missing();
+            if let Some(script) = script {
                 let exit = RunExit { pid, status };
-                self.family.on_exit(&mut self.service, exit, now);
+                self.family.on_exit(&mut self.service, script, exit, now);
             }
         }
     }

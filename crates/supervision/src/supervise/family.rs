@@ -40,9 +40,14 @@ impl Family<'_> {
     ) -> Option<Pid> {
         let launched = match (&mut *self, script) {
             // Without a `finish`, only `run` starts.
-            // Without -e, there is no `check`.
-            (Family::Supervise(_) | Family::Runsv(_), Script::Check) => return None,
+            // Only -e has these scripts.
+            (
+                Family::Supervise(_) | Family::Runsv(_),
+                Script::Check | Script::Start | Script::Stop,
+            ) => return None,
             (Family::Extended(family), Script::Check) => return family.launch_check(),
+            (Family::Extended(family), Script::Start) => family.launch_start(&mut service.machine),
+            (Family::Extended(family), Script::Stop) => family.launch_stop(),
             (Family::Supervise(warn), Script::Run | Script::Finish(_)) => launch_run(warn),
             (Family::Extended(family), Script::Run) => family.launch_run(&mut service.machine),
             (Family::Extended(family), Script::Finish(exit)) => family.launch_finish(exit),
@@ -76,10 +81,18 @@ impl Family<'_> {
         }
     }
 
-    pub(super) fn on_start(&self, pid: Pid) {
+    pub(super) fn on_start(&self, script: Script, pid: Pid) {
         match self {
             Family::Supervise(_) | Family::Runsv(_) => {}
-            Family::Extended(family) => family.on_start(pid),
+            Family::Extended(family) => family.on_start(script, pid),
+        }
+    }
+
+    /// Whether an optional script of the service exists.
+    pub(super) fn has_script(&self, script: Script) -> bool {
+        match self {
+            Family::Supervise(_) | Family::Runsv(_) => false,
+            Family::Extended(family) => family.has_script(script),
         }
     }
 
@@ -92,12 +105,24 @@ impl Family<'_> {
         }
     }
 
-    /// Handles an exit of the service's `run`, which the machine has recorded.
-    pub(super) fn on_exit(&mut self, service: &mut Service, exit: RunExit, now: Moment) {
+    /// Handles an exit of this script of the service, which the machine has
+    /// recorded.
+    pub(super) fn on_exit(
+        &mut self,
+        service: &mut Service,
+        script: Script,
+        exit: RunExit,
+        now: Moment,
+    ) {
         match self {
             Family::Supervise(_) | Family::Runsv(_) => {}
             Family::Extended(family) => {
-                family.on_exit(exit, now, |family| publish_extended(service, family));
+                if script == Script::Run {
+                    family.record_run_exit(exit, now);
+                }
+                // `notify` may read the published files.
+                publish_extended(service, family);
+                family.notify_exit(script, exit);
             }
         }
     }
@@ -200,7 +225,7 @@ fn commands_of(signal: ExitSignal, service: &mut Service) -> &'static [Command] 
         ExitSignal::Stop if machine.is_stopping() => &[Command::Continue],
         ExitSignal::Stop => &[Command::Down, Command::Exit, Command::Continue],
         ExitSignal::AfterRun => {
-            machine.request_exit_after_run();
+            machine.request_exit_after_run(Moment::now());
             &[Command::Continue]
         }
     }

@@ -143,7 +143,10 @@ pub(super) fn essential_exit_code(snapshot: &ServiceSnapshot) -> Option<u8> {
         | ServiceState::Up
         | ServiceState::Ready
         | ServiceState::Finish
-        | ServiceState::Delay => false,
+        | ServiceState::Delay
+        | ServiceState::Start
+        | ServiceState::Started
+        | ServiceState::Stop => false,
     };
     let by_signal = state.signal.map(|signal| signal.saturating_add(128));
     has_ended.then_some(by_signal.or(state.exit_code).unwrap_or(111))
