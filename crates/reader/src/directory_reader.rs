@@ -161,7 +161,7 @@ impl DirectoryReader {
     /// Takes the line that [`DirectoryReader::load`] has read.
     pub fn take(&mut self) -> Option<LineRef<'_>> {
         let piece = self.head.take()?;
-        self.place = piece.place;
+        self.move_place(&piece);
         Some(self.line(&piece))
     }
 

@@ -17,8 +17,10 @@ pub(super) struct Piece {
     pub(super) stamp: Option<Stamp>,
     pub(super) is_start: bool,
     pub(super) is_end: bool,
-    /// The place once the piece is taken.
-    pub(super) place: Place,
+    /// The index after the piece and its newline.
+    after: usize,
+    /// The file of a line that ends with the file before the present one.
+    earlier: Option<Box<FileMark>>,
 }
 
 /// A file, and the offset of its bytes in the buffer.
@@ -94,17 +96,12 @@ impl DirectoryReader {
             self.time = Some(stamp.time);
         }
         let after = range.end + newline;
-        let place = if is_end {
-            // A line at the end of a file belongs to that file.
-            let mark = match self.boundary {
-                Some((index, earlier)) if after <= index => earlier,
-                Some(_) | None => self.mark,
-            };
-            self.progress = Progress::AtStart;
-            Place::InBuffer(after, mark, self.time)
+        // A line at the end of a file belongs to that file.
+        let boundary = self.boundary.filter(|(index, _)| after <= *index);
+        self.progress = if is_end {
+            Progress::AtStart
         } else {
-            self.progress = Progress::Inside;
-            self.place
+            Progress::Inside
         };
         self.buffer.take(after);
         Piece {
@@ -112,7 +109,16 @@ impl DirectoryReader {
             stamp,
             is_start,
             is_end,
-            place,
+            after,
+            earlier: boundary.map(|(_, earlier)| Box::new(earlier)),
+        }
+    }
+
+    /// Moves the place after the latest piece, if a line ends there.
+    pub(super) fn move_place(&mut self, piece: &Piece) {
+        if piece.is_end {
+            let mark = piece.earlier.as_deref().unwrap_or(&self.mark);
+            self.place = Place::InBuffer(piece.after, *mark, self.time);
         }
     }
 

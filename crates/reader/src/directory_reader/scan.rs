@@ -100,7 +100,7 @@ impl DirectoryReader {
         if self.filter.is_selected {
             self.head = Some(piece);
         } else {
-            self.place = piece.place;
+            self.move_place(&piece);
         }
     }
 }
