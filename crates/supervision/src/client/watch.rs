@@ -1,7 +1,7 @@
 //! Notification of changes by inotify, instead of repeated reads.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daemontools_core::names;
 use nix::NixPath;
@@ -83,6 +83,9 @@ impl AsFd for Watcher {
 /// the exit of runsv.
 #[derive(Debug)]
 pub struct ChangeWatcher {
+    /// The number of waits before the first watch. Most commands are complete by
+    /// then, and sv exits without the delay of [`Watcher`].
+    short_waits: u32,
     /// None: inotify is not available for all services.
     records: Option<Watcher>,
     /// The FIFO `ok` of each service.
@@ -96,10 +99,16 @@ pub struct ChangeWatcher {
 /// The number of descriptors that `oks` leaves to the rest of the program.
 const SPARE: u64 = 16;
 
+/// The value of `short_waits` at first, and the duration of the first short wait.
+/// Each one is twice as long as the one before: 15 ms together.
+const SHORT_WAITS: u32 = 4;
+const FIRST_WAIT: Duration = Duration::from_millis(1);
+
 /// Watches no service.
 impl Default for ChangeWatcher {
     fn default() -> Self {
         ChangeWatcher {
+            short_waits: SHORT_WAITS,
             records: Watcher::new().ok(),
             oks: Vec::new(),
             max_oks: DescriptorLimit::read().soft_limit().map_or(0, |limit| {
@@ -113,12 +122,14 @@ impl Default for ChangeWatcher {
 impl ChangeWatcher {
     /// Adds the service in the current directory.
     pub fn add(&mut self) {
-        let records = self.records.take();
-        self.records = records.and_then(|mut records| {
-            let renamed = AddWatchFlags::IN_MOVED_TO;
-            records.add(names::SUPERVISE, renamed).ok()?;
-            Some(records)
-        });
+        if self.short_waits == 0 {
+            let records = self.records.take();
+            self.records = records.and_then(|mut records| {
+                let renamed = AddWatchFlags::IN_MOVED_TO;
+                records.add(names::SUPERVISE, renamed).ok()?;
+                Some(records)
+            });
+        }
         if self.oks.len() < self.max_oks {
             self.oks.extend(probe(&IN_SERVICE));
         } else {
@@ -133,9 +144,14 @@ impl ChangeWatcher {
         self.records.is_some() && !self.is_full
     }
 
-    /// Blocks until a change or the deadline. The caller then adds the services
-    /// anew.
-    pub fn wait(&mut self, deadline: Option<Instant>) {
+    /// Blocks until a change or the deadline, or for a short time at first. The
+    /// caller then adds the services anew.
+    pub fn wait(&mut self, mut deadline: Option<Instant>) {
+        if let Some(left) = self.short_waits.checked_sub(1) {
+            let end = Instant::now() + FIRST_WAIT * (1 << (SHORT_WAITS - self.short_waits));
+            deadline = Some(deadline.map_or(end, |deadline| deadline.min(end)));
+            self.short_waits = left;
+        }
         let records = self.records.iter();
         let mut descriptors: Vec<_> = records
             .map(|records| PollFd::new(records.as_fd(), PollFlags::POLLIN))
