@@ -17,7 +17,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testkit::{Outcome, Sandbox, compliance, kill, say};
+use testkit::{Outcome, Sandbox, compliance, kill, ours_on_theirs, say};
 
 use crate::compliance::multilog::line;
 
@@ -37,6 +37,8 @@ compliance!(
     old_files_have_unique_labels_of_the_clock,
     removal_by_least_label_if_clock_goes_back,
 );
+
+ours_on_theirs!(follower_prints_lines_in_order_if_clock_steps);
 
 /// The memory of a stopped process.
 struct Memory(Pid);
@@ -252,4 +254,40 @@ fn removal_by_least_label_if_clock_goes_back(sandbox: &Sandbox) {
     assert_eq!(first(format!("{}.s", label(NOW + DAY))), b'g');
     assert_eq!(first(format!("{}.s", label(NOW + 1))), b'm');
     assert_eq!(first("current".into()), b'p');
+}
+
+fn follower_prints_lines_in_order_if_clock_steps(sandbox: &Sandbox) {
+    sandbox.write("m/lock", "");
+    sandbox.write("m/current", "x start\n");
+    let follower = sandbox.start(sandbox.shell("exec svlog -f -r m"));
+    sandbox.wait_until("svlog follows", || follower.stdout() == b"x start\n");
+    let chunks: Vec<_> = (0..200)
+        .map(|number| format!("{number:0>300}\n").into_bytes())
+        .collect();
+    // Each line and each old file takes a time; many of them go back.
+    let steps = [0, -DAY, DAY, -1, -SECOND, 3, -DAY / 2, SECOND];
+    let moments: Vec<_> = (0..1000)
+        .zip(steps.iter().cycle())
+        .map(|(number, step)| NOW + number + step)
+        .collect();
+    let Some((outcome, _)) = run(sandbox, "multilog t s4096 n1000 ./m", &chunks, &moments) else {
+        return skip();
+    };
+    outcome.succeeds();
+    let messages = || {
+        let printed = String::from_utf8(follower.stdout()).unwrap();
+        let message = |line: &str| line.split(' ').nth(1).unwrap_or_default().to_owned() + "\n";
+        printed
+            .lines()
+            .map(message)
+            .collect::<String>()
+            .into_bytes()
+    };
+    let expected = [&b"start\n"[..], &chunks.concat()].concat();
+    sandbox.wait_until("all lines are printed", || {
+        messages().len() >= expected.len()
+    });
+    assert_eq!(messages(), expected);
+    assert_eq!(follower.stderr(), b"");
+    follower.kill();
 }

@@ -39,6 +39,8 @@ pub(crate) struct FileSequence {
     done: BTreeSet<Label>,
     /// The known labels of the old files that were not read.
     unread: BTreeSet<Label>,
+    /// Those that the watch has reported, in order: the clock may step back.
+    arrived: Vec<Label>,
     /// Files to read next.
     queue: VecDeque<LogFile>,
     /// Files that were read before they had a label, from the oldest on.
@@ -90,6 +92,7 @@ impl FileSequence {
             held: None,
             done: BTreeSet::new(),
             unread: BTreeSet::new(),
+            arrived: Vec::new(),
             queue: VecDeque::new(),
             passed: Vec::new(),
             is_unlisted: false,
@@ -274,8 +277,13 @@ impl FileSequence {
                 !known.any(|id| id.inode == file.inode)
             }
         };
-        let next = files.iter().filter(is_next).take(QUEUE);
-        for file in next {
+        let mut next: Vec<_> = files.iter().filter(is_next).collect();
+        // A stable sort: all other old files are earlier, and in their order.
+        next.sort_by_key(|file| match file.place {
+            FilePlace::Old(label) => self.arrived.iter().position(|other| *other == label),
+            FilePlace::Previous | FilePlace::Current => Some(usize::MAX),
+        });
+        for file in next.into_iter().take(QUEUE) {
             // Only the first of the files may still be renamed.
             let is_old = file.place.label().is_some();
             if is_old || self.queue.is_empty() {
@@ -397,6 +405,7 @@ impl FileSequence {
         self.gone += crate::held_file::to_u64(missing.saturating_sub(read));
         self.done.retain(|label| labels.contains(label));
         self.unread = labels.difference(&self.done).copied().collect();
+        self.arrived.retain(|label| self.unread.contains(label));
     }
 
     /// Holds a file of `files`, the directory's listing, from an offset on. With

@@ -421,9 +421,11 @@ fn run(script: &[Call], form: Form, mode: Mode, mut reads: impl FnMut(usize) -> 
         )
     };
     let mut numbers = read.numbers.clone();
-    // The names of files from before and after a step of the clock do not tell
-    // their order.
-    if script.iter().any(|call| matches!(call, StepBack(_))) {
+    // A reader that starts after a step of the clock cannot tell the order of the
+    // files by their names.
+    let step = script.iter().position(|call| matches!(call, StepBack(_)));
+    let start = schedule.iter().position(|limit| *limit > 0);
+    if step.is_some_and(|step| start.is_none_or(|start| start > step)) {
         numbers.sort_unstable();
     }
     let is_ordered = numbers.windows(2).all(|pair| pair[0] < pair[1]);

@@ -80,7 +80,10 @@ impl FileSequence {
                 held.place = FilePlace::Old(label);
                 self.done.insert(label);
             }
-            None => drop(self.unread.insert(label)),
+            None => {
+                self.unread.insert(label);
+                self.arrived.push(label);
+            }
         }
     }
 }
