@@ -363,7 +363,7 @@ fn killed_follower_resumes_at_its_cursor(sandbox: &Sandbox) {
             };
             let cursor = fs::read_to_string(sandbox.path("cursor")).unwrap_or_default();
             let last = first + printed.len() - 1;
-            history += &format!("printed {first} to {last}\n{cursor}");
+            history.extend([format!("printed {first} to {last}\n"), cursor]);
             let context = format!("{} {:?}\n{history}", setup.command, setup.config);
             assert!(first <= next, "{context}lines {next} to {first} are lost");
             let doubled = (next - first) * LINE;

@@ -48,6 +48,9 @@ pub(crate) fn print(
                 if let Some(source) = opened.get(reader) {
                     printer.print(&source.service, &line).map_err(unwritten)?;
                 }
+                if cursor.is_some() && printer.is_flushed() {
+                    save(&opened, &merge, cursor.as_mut(), arguments)?;
+                }
             }
             Ok(MergedLine::AtEnd) => break,
             Err(failed) => report(failed.reader, &failed.error),
@@ -61,15 +64,29 @@ pub(crate) fn print(
         for warning in reader.take_warnings() {
             is_complete &= !warn(&source.service, &warning);
         }
-        if let (Some(cursor), Some(position)) = (&mut cursor, reader.position()) {
+    }
+    save(&opened, &merge, cursor.as_mut(), arguments)?;
+    Ok(is_complete)
+}
+
+/// Saves the places after the lines so far, which are written.
+fn save(
+    opened: &[Source],
+    merge: &Merge,
+    cursor: Option<&mut Cursor>,
+    arguments: &Arguments<'_>,
+) -> Result<(), Failure> {
+    let (Some(cursor), Some(file)) = (cursor, &arguments.cursor) else {
+        return Ok(());
+    };
+    for (number, source) in opened.iter().enumerate() {
+        let reader = merge.reader(number);
+        if let Some(position) = reader.and_then(DirectoryReader::position) {
             cursor.set(&cursor::key(&source.path), position);
         }
     }
-    if let (Some(mut cursor), Some(file)) = (cursor, &arguments.cursor) {
-        let saved = cursor.save();
-        saved.map_err(|error| unusable_cursor(file, &error))?;
-    }
-    Ok(is_complete)
+    let saved = cursor.save();
+    saved.map_err(|error| unusable_cursor(file, &error))
 }
 
 /// Opens the log directories at their starts: the place in the cursor, or the

@@ -75,15 +75,12 @@ impl FileSequence {
             return;
         }
         let held = self.held.as_mut().filter(|_| self.is_held_watched);
-        match held.filter(|held| held.place.label().is_none()) {
-            Some(held) => {
-                held.place = FilePlace::Old(label);
-                self.done.insert(label);
-            }
-            None => {
-                self.unread.insert(label);
-                self.arrived.push(label);
-            }
+        if let Some(held) = held.filter(|held| held.place.label().is_none()) {
+            held.place = FilePlace::Old(label);
+            self.done.insert(label);
+        } else {
+            self.unread.insert(label);
+            self.arrived.push(label);
         }
     }
 }
