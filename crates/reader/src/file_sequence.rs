@@ -255,7 +255,7 @@ impl FileSequence {
         }
     }
 
-    /// Lists the directory: finds the held file and those that were passed under
+    /// Lists the directory: finds the held file and the passed files under
     /// their new names, counts the removed files and schedules the next ones.
     fn refresh(&mut self, last: Option<Label>) -> io::Result<()> {
         let files = self.list()?;
@@ -336,7 +336,7 @@ impl FileSequence {
     }
 
     /// Marks the old files that were read before they had a label. Returns the
-    /// number of those that were removed.
+    /// number of removed ones.
     fn find_passed(&mut self, files: &[LogFile], held: Option<usize>) -> usize {
         let mut removed = 0;
         for passed in std::mem::take(&mut self.passed) {

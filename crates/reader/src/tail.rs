@@ -1,7 +1,7 @@
 //! The last lines of several log directories together.
 //!
 //! Each log directory is read backwards, and only as far as its lines are later
-//! than those that other directories have. The files are read a second time,
+//! than the lines of other directories. The files are read a second time,
 //! forwards, by the readers.
 
 use std::cmp::Reverse;

@@ -36,7 +36,7 @@ impl Filter {
             ..Launch::new(program)
         };
         let prepare = || {
-            // The program ends once nobody reads its output.
+            // SIGPIPE ends the program once the pipe is closed.
             set_default(Signal::SIGPIPE);
             discard_stderr()?;
             close_above_standard();
