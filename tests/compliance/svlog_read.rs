@@ -42,7 +42,8 @@ fn label(second: u32, microsecond: u32) -> String {
 fn stamped(first: u32, count: u32, message: &str) -> String {
     (first..first + count)
         .map(|second| format!("{} {message} {second}\n", label(second, 0)))
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 fn svlog(sandbox: &Sandbox, words: &str) -> Outcome {
@@ -72,7 +73,8 @@ fn rotated_files_are_read_in_order(sandbox: &Sandbox) {
     // Unstamped lines have no time, and still their order.
     let lines: String = (0..2000)
         .map(|number| format!("plain line {number}\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     sandbox
         .feed(&lines, "multilog s4096 n1000 ./plain")
         .succeeds();
@@ -203,7 +205,8 @@ fn last_lines_end_the_merge(sandbox: &Sandbox) {
     for log in 0..9 {
         let lines: String = (0..300)
             .map(|number| format!("{} {log} {number}\n", label(number, log)))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         sandbox
             .feed(lines, &format!("multilog s4096 n1000 ./log{log:02}"))
             .succeeds();
@@ -286,7 +289,8 @@ fn damaged_file_is_read_to_the_damage(sandbox: &Sandbox) {
     let mut random = fastrand::Rng::with_seed(1);
     let lines: String = (0..5000)
         .map(|second| format!("{} {}\n", label(second, 0), random.u64(..)))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     sandbox.write("whole", &lines);
     let name = format!("{}.gz", label(5000, 0));
     sandbox
