@@ -36,6 +36,7 @@ END
 
 # The reference and its peers, then the tools of tests, counts and fuzzing.
 wanted="daemontools runit s6 snooze libnss-extrausers strace jq tzdata procps mandoc zsh fish valgrind g++"
+wanted="$wanted bzip2 xz-utils zstd"
 if [ "${CI:-}" = true ]; then
     wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian podman runc"
     wanted="$wanted python3-prometheus-client systemd"
