@@ -16,6 +16,8 @@
 )]
 
 mod container;
+mod log_data;
+mod logs;
 mod measure;
 mod report;
 mod rows;
@@ -97,7 +99,25 @@ fn main() {
     for result in &process_one {
         print!("{}", report::line(result));
     }
+    let logs = logs::run(&settings, &place);
+    for result in &logs {
+        print!("{}", report::line(result));
+    }
     if settings.only.is_empty() {
-        report::write(&settings.project, &results, &process_one);
+        let others = [
+            report::Table {
+                heading: "As process 1 of a container",
+                results: &process_one,
+                columns: &container::COLUMNS,
+                caption: container::CAPTION,
+            },
+            report::Table {
+                heading: "svlog, and the commands that people use to read logs",
+                results: &logs,
+                columns: &logs::COLUMNS,
+                caption: logs::CAPTION,
+            },
+        ];
+        report::write(&settings.project, &results, &others);
     }
 }

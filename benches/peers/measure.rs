@@ -238,6 +238,32 @@ fn settle(pids: &[u32]) {
     }
 }
 
+/// The processor time of a command in a second without work, in microseconds.
+pub(crate) fn idle_microseconds(script: &str, dir: &Path) -> f64 {
+    let tree = started(script, dir, |_| true);
+    // The time of all threads, in nanoseconds.
+    let used = || -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", tree.child.id())).unwrap();
+        let of_task = |task: fs::DirEntry| {
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        };
+        tasks.flatten().filter_map(of_task).sum()
+    };
+    // A command that never settles is measured as well.
+    let mut before = 0;
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = used();
+        if now == std::mem::replace(&mut before, now) {
+            break;
+        }
+    }
+    let before = used();
+    std::thread::sleep(Duration::from_secs(1));
+    (used() - before) as f64 / 1e3
+}
+
 /// A process and its children in a directory. Drop kills them.
 struct Tree<'a> {
     child: Child,

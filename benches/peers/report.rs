@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::{Build, container};
+use crate::Build;
 
 /// The unit of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,22 +122,23 @@ pub(crate) fn column(build: Build) -> &'static str {
 /// bar of cat would dwarf the others.
 pub(crate) const LIMIT: &str = "limit";
 
+/// A table after the first one.
+pub(crate) struct Table<'a> {
+    pub(crate) heading: &'a str,
+    pub(crate) results: &'a [Result],
+    pub(crate) columns: &'a [&'a str],
+    pub(crate) caption: &'a str,
+}
+
 /// Writes `benches/results.md`, `benches/results.svg`, and the tables between
 /// their marks in README.md.
-///
-/// `process_one` is a second table, with the columns and the caption of
-/// [`container`].
-pub(crate) fn write(project: &Path, results: &[Result], process_one: &[Result]) {
+pub(crate) fn write(project: &Path, results: &[Result], others: &[Table<'_>]) {
     let caption = "The limit is a copy by cat or the start of an empty program.";
     let columns: Vec<&str> = FAMILIES.into_iter().chain([LIMIT]).collect();
     let mut table = table(results, &columns, caption);
-    if !process_one.is_empty() {
-        table.push_str("\nAs process 1 of a container:\n\n");
-        table.push_str(&self::table(
-            process_one,
-            &container::COLUMNS,
-            container::CAPTION,
-        ));
+    for other in others.iter().filter(|other| !other.results.is_empty()) {
+        writeln!(table, "\n{}:\n", other.heading).unwrap();
+        table.push_str(&self::table(other.results, other.columns, other.caption));
     }
     fs::write(project.join("benches/results.md"), &table).unwrap();
     fs::write(project.join("benches/results.svg"), chart(results)).unwrap();
