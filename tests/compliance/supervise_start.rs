@@ -34,6 +34,7 @@ ours!(
     start_and_stop_are_ignored_without_e,
     invalid_start_timeout_is_reported,
     svscan_stops_in_order_with_stop,
+    hanging_scripts_do_not_block_shutdown,
     failed_start_of_essential_ends_svscan,
     start_of_logger_reads_no_line,
 );
@@ -522,6 +523,23 @@ fn svscan_stops_in_order_with_stop(sandbox: &Sandbox) {
     let lines = lines(sandbox, "scan/s/log/lines");
     assert_eq!(lines, ["started", "runs", "stopped"]);
     assert!(sandbox.exists("scan/only/stopped"));
+}
+
+fn hanging_scripts_do_not_block_shutdown(sandbox: &Sandbox) {
+    let deaf = "#!/bin/sh\ntrap '' TERM\n>hangs\nwhile :; do sleep 0.01; done\n";
+    sandbox.script("scan/a/start", deaf);
+    sandbox.script("scan/b/run", SLEEPER);
+    sandbox.script("scan/b/stop", deaf);
+    sandbox
+        .sh("for s in a b; do echo 100 >scan/$s/timeout-kill; done")
+        .succeeds();
+    let svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
+    sandbox.wait_until("the services start", || {
+        sandbox.exists("scan/a/hangs") && sandbox.sh("svwait -u -t 1000 scan/b").code() == Some(0)
+    });
+    svscan.signal(Signal::SIGTERM);
+    svscan.wait().exits(0);
+    assert!(sandbox.exists("scan/b/hangs"));
 }
 
 fn failed_start_of_essential_ends_svscan(sandbox: &Sandbox) {

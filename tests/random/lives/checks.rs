@@ -208,7 +208,10 @@ fn check_kills(life: &Life, faults: &mut Vec<String>) {
     for (time, event) in trace.lines().filter_map(parse) {
         match event {
             Event::Start { pid, program } => {
-                if matches!(&*program, "run" | "finish" | "notify" | "supervise") {
+                if matches!(
+                    &*program,
+                    "run" | "finish" | "notify" | "check" | "start" | "stop" | "supervise"
+                ) {
                     stops.remove(&pid);
                     programs.insert(pid, program);
                 }

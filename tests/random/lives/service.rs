@@ -157,6 +157,28 @@ fn finish_body(rng: &mut Rng) -> (&'static str, &'static str) {
     }
 }
 
+/// The body of `start` or `stop`, which ends by itself or at a KILL.
+fn start_stop_body(rng: &mut Rng) -> (&'static str, &'static str) {
+    match rng.u32(..8) {
+        0..=2 => ("quick", "say\n"),
+        3 => ("slow", "say\nsleep 0.5\nsay\n"),
+        4 => ("failing", "say\nexit 3\n"),
+        5 => ("deaf", "trap '' TERM INT HUP\nsay\nsleep 0.4\n"),
+        6 => ("killed", "say\nkill -9 $$\n"),
+        _ => ("parent", "say\nsleep 0.3 &\n"),
+    }
+}
+
+/// The body of `check`.
+fn check_body(rng: &mut Rng) -> &'static str {
+    match rng.u32(..6) {
+        0..=2 => "exit 0\n",
+        3 => "exit 1\n",
+        4 => "exec sleep 1000\n",
+        _ => "test $(($$ % 3)) = 0\n",
+    }
+}
+
 fn notify_body(rng: &mut Rng) -> (&'static str, &'static str) {
     match rng.u32(..4) {
         0 => ("quick", "say\n"),
@@ -215,7 +237,8 @@ pub(super) fn settings(
     chance: u32,
     plan: &mut Vec<String>,
 ) {
-    let files: [(&str, &[&str]); 10] = [
+    let files: [(&str, &[&str]); 11] = [
+        ("timeout-start", &["100", "300", "2000"]),
         ("restart-delay", &["0", "0.5", "1", "2", "1.25"]),
         ("restart-delay-max", &["1", "2", "4"]),
         ("restart-limit-count", &["0", "1", "3", "10"]),
@@ -261,7 +284,12 @@ fn old_state(rng: &mut Rng, sandbox: &Sandbox, dir: &Path) {
     let want = *rng.choice(b"ud\0").unwrap();
     let record = [&label[..], &[0, 0, 0, 9], &[1, 0, 0, 0, 0, want]].concat();
     sandbox.write(dir.join("supervise/status"), record);
-    let state = pick(rng, &["failed", "ready", "delay", "finish", "nonsense"]);
+    let state = pick(
+        rng,
+        &[
+            "failed", "ready", "delay", "finish", "started", "stop", "nonsense",
+        ],
+    );
     let text = format!("state={state}\npid=1\nsince=@{seconds}00000009\nexit_code=7\n");
     sandbox.write(dir.join("supervise/state"), text);
     let tally: Vec<u8> = (0..rng.usize(..60)).map(|_| rng.u8(..)).collect();
@@ -333,6 +361,27 @@ impl Service {
             let (kind, body) = notify_body(rng);
             sandbox.script(dir.join("notify"), &(head(sandbox, id, "notify") + body));
             plan.push(format!("notify {kind}"));
+        }
+        for name in ["start", "stop"] {
+            if rng.u32(..4) == 0 {
+                let (kind, body) = start_stop_body(rng);
+                sandbox.script(dir.join(name), &(head(sandbox, id, name) + body));
+                plan.push(format!("{name} {kind}"));
+            }
+        }
+        if rng.u32(..3) == 0 {
+            let body = check_body(rng);
+            sandbox.script(dir.join("check"), &format!("#!/bin/sh\n{body}"));
+            let files: [(&str, &[&str]); 3] = [
+                ("check-interval", &["1", "30", "200", "1000"]),
+                ("check-timeout", &["50", "300", "0"]),
+                ("check-failures", &["0", "1", "3", "20"]),
+            ];
+            plan.push(format!("check {}", body.trim()));
+            for (name, valid) in files {
+                let text = setting(rng, sandbox, dir, name, valid);
+                plan.push(format!("{name}={}", text.unwrap_or("malformed")));
+            }
         }
         if rng.u32(..12) == 0 {
             sandbox.write(dir.join("down"), "");

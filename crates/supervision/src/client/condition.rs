@@ -164,6 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn service_without_process_is_up_while_started() {
+        let at = |seconds, state| snapshot(seconds, 0, [0, 0, 0, 0], Some(state));
+        let (started, again) = (at(1, "started"), at(3, "started"));
+        check(&started, &started, &[Up, UpAndReady]);
+        check_after(
+            &started,
+            &again,
+            &again,
+            &[Up, UpAndReady, Restarted, RestartedAndReady],
+        );
+        for state in ["start", "stop"] {
+            check(&started, &at(2, state), &[Down]);
+        }
+        check(&started, &unsupervised(started), &[Gone]);
+    }
+
+    #[test]
+    fn failed_check_is_not_ready() {
+        let at = |state| snapshot(1, 7, UP, Some(state));
+        let first = at("ready");
+        check(&first, &at("ready\ncheck=ok"), &[Up, UpAndReady]);
+        check(&first, &at("ready\ncheck=failing"), &[Up]);
+        check(&first, &at("ready\ncheck=2"), &[Up]);
+    }
+
+    #[test]
     fn failure_counts_after_first_snapshot() {
         let at = |seconds, pid, state| snapshot(seconds, pid, UP, Some(state));
         let (up, failed, again) = (at(1, 7, "up"), at(2, 0, "failed"), at(3, 0, "failed"));

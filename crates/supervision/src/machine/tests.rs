@@ -468,3 +468,98 @@ fn stop_pause_and_exit_cancel_check() {
     assert_eq!(report, None);
     assert_eq!(due(&machine), Some(after(now, 4500).instant));
 }
+
+/// A service of supervise -e that runs no script yet.
+fn before_start(config: RestartConfig) -> (Machine, Moment) {
+    let now = Moment::now();
+    let mut machine = Machine::new(Ruleset::Extended, Want::Up, now);
+    machine.set_config(config);
+    assert_eq!(machine.next_start(), Some((now.instant, Script::Start)));
+    (machine, now)
+}
+
+const START: Pid = Pid::from_raw(13);
+const STOP: Pid = Pid::from_raw(15);
+
+#[test]
+fn start_precedes_first_run_and_stop_follows_last() {
+    let (mut machine, now) = before_start(RestartConfig::default());
+    machine.record_start(Script::Start, START, now);
+    assert_eq!(machine.script_of(START), Some(Script::Start));
+    machine.record_exit(START, ENDED, false, after(now, 100));
+    let run = Some((after(now, 100).instant, Script::Run));
+    assert_eq!(machine.next_start(), run);
+    machine.record_start(Script::Run, SERVICE, after(now, 100));
+    machine.record_exit(SERVICE, ENDED, false, after(now, 2000));
+    assert_eq!(
+        machine.next_start(),
+        Some((after(now, 2000).instant, Script::Run))
+    );
+    machine.record_start(Script::Run, SERVICE, after(now, 2000));
+    assert_eq!(done(&mut machine, Command::Down, now), "SIGTERM SIGCONT");
+    machine.record_exit(SERVICE, ENDED, false, after(now, 3000));
+    assert_eq!(
+        machine.next_start(),
+        Some((after(now, 3000).instant, Script::Stop))
+    );
+    machine.record_start(Script::Stop, STOP, after(now, 3000));
+    assert_eq!(machine.state_file().state, ServiceState::Stop);
+    assert_eq!(done(&mut machine, Command::Down, now), "");
+    assert_eq!(done(&mut machine, Command::Kill, now), "SIGKILL");
+    // `u` waits for `stop`.
+    let _ = machine.apply_command(Command::Up, after(now, 3500));
+    machine.record_exit(STOP, FAILED, false, after(now, 4000));
+    assert_eq!(
+        machine.next_start(),
+        Some((after(now, 4000).instant, Script::Start))
+    );
+}
+
+#[test]
+fn start_without_run_is_up_until_down() {
+    let (mut machine, now) = before_start(RestartConfig::default());
+    machine.record_start(Script::Start, START, now);
+    machine.record_exit(START, ENDED, false, now);
+    assert_eq!(machine.optional_script(now), Some(Script::Run));
+    machine.record_missing(Script::Run, now);
+    assert_eq!(machine.state_file().state, ServiceState::Started);
+    assert_eq!(machine.report().status.want, Want::Once);
+    let _ = machine.apply_command(Command::Exit, now);
+    assert!(!machine.should_exit());
+    let _ = machine.apply_command(Command::Down, now);
+    assert_eq!(machine.optional_script(now), Some(Script::Stop));
+    machine.record_missing(Script::Stop, now);
+    assert!(machine.should_exit());
+    assert_eq!(machine.state_file().state, ServiceState::Down);
+}
+
+#[test]
+fn failed_start_is_permanent_unless_interrupted() {
+    let config = RestartConfig {
+        start_timeout: Some(Duration::from_secs(2)),
+        kill_timeout: Some(Duration::from_secs(1)),
+        down_signal: Signal::SIGHUP,
+        ..RestartConfig::default()
+    };
+    let (mut machine, now) = before_start(config);
+    machine.record_start(Script::Start, START, now);
+    assert_eq!(machine.next_deadline(), Some(after(now, 2000).instant));
+    let kill = Some((START, SignalTarget::ProcessGroup));
+    assert_eq!(machine.take_expired_kill(after(now, 2000)), kill);
+    machine.record_exit(START, ExitStatus::from_raw(9), false, after(now, 2000));
+    assert_eq!(machine.state_file().state, ServiceState::Failed);
+    assert_eq!(machine.state_file().signal, Some(9));
+    // Another command starts it again.
+    let _ = machine.apply_command(Command::Up, after(now, 5000));
+    machine.record_start(Script::Start, START, after(now, 5000));
+    let stop = done(&mut machine, Command::Down, after(now, 5500));
+    assert_eq!(stop, "SIGTERM SIGCONT");
+    assert_eq!(machine.next_deadline(), Some(after(now, 6500).instant));
+    machine.record_exit(START, ExitStatus::from_raw(15), false, after(now, 6000));
+    assert_eq!(
+        machine.optional_script(after(now, 6000)),
+        Some(Script::Stop)
+    );
+    machine.record_missing(Script::Stop, after(now, 6000));
+    assert_eq!(machine.state_file().state, ServiceState::Down);
+}
