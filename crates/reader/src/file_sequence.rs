@@ -278,10 +278,16 @@ impl FileSequence {
             }
         };
         let mut next: Vec<_> = files.iter().filter(is_next).collect();
-        // A stable sort: all other old files are earlier, and in their order.
+        // A stable sort. Old files that the watch has not reported are earlier, or
+        // appeared during the listing.
+        let last_arrived = self.arrived.iter().max();
         next.sort_by_key(|file| match file.place {
-            FilePlace::Old(label) => self.arrived.iter().position(|other| *other == label),
-            FilePlace::Previous | FilePlace::Current => Some(usize::MAX),
+            FilePlace::Old(label) => match self.arrived.iter().position(|other| *other == label) {
+                Some(index) => index + 1,
+                None if last_arrived.is_some_and(|last| label > *last) => usize::MAX - 1,
+                None => 0,
+            },
+            FilePlace::Previous | FilePlace::Current => usize::MAX,
         });
         for file in next.into_iter().take(QUEUE) {
             // Only the first of the files may still be renamed.
