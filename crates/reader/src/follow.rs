@@ -41,8 +41,7 @@ const SEARCH_AGAIN: [Duration; 4] = [
 /// while one has many lines.
 const LINES_BETWEEN_LOOKS: u32 = 1000;
 
-/// The log directories of the operands: those that exist, and those that come
-/// later.
+/// The log directories of the operands, also later ones.
 #[derive(Debug)]
 pub struct Follow {
     rule: SuperviseDirRule,
@@ -288,8 +287,8 @@ impl Follow {
 
     /// Follows the log directories that have appeared.
     fn search(&mut self) {
-        // The second search finds those that appeared before the watch of a new
-        // place.
+        // The second search finds the log directories that appeared before the watch
+        // of a new place.
         let _ = self.find();
         let found = self.find();
         for (id, log) in self.logs.iter_mut().enumerate() {

@@ -39,7 +39,7 @@ const SILENT: [i128; 9] = [
 /// A log directory in the watcher, a number that the caller chooses.
 pub type LogId = usize;
 
-/// What changed since the last look.
+/// The changes since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The log directories with new lines or names.

@@ -1,4 +1,4 @@
-//! Prints the lines that are there, and those that come.
+//! Prints the present and the future lines.
 
 use std::time::{Duration, Instant};
 
