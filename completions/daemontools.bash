@@ -165,7 +165,7 @@ _daemontools_svok() { _daemontools '' service; }
 complete -F _daemontools_svok svok
 _daemontools_svperms() { _daemontools '-u:account -g:group -G:group' services; }
 complete -F _daemontools_svperms svperms
-_daemontools_svps() { _daemontools '-j -m -c:' directory; }
+_daemontools_svps() { _daemontools '-j -m -w -c:' directory; }
 complete -F _daemontools_svps svps
 _daemontools_svscan() { _daemontools '-e' directory; }
 complete -F _daemontools_svscan svscan

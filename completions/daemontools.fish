@@ -160,6 +160,7 @@ complete -c svperms -s G -x -a "(__fish_complete_groups)" -d 'the group that may
 complete -c svps -x -a "(__daemontools 'c' directory)"
 complete -c svps -s j -d 'print JSON'
 complete -c svps -s m -d 'print metrics'
+complete -c svps -s w -d 'show the table on a terminal, kept up to date'
 complete -c svps -s c -x -d 'check the services, for a monitor'
 complete -c svscan -x -a "(__daemontools '' directory)"
 complete -c svscan -s e -d 'extended: run supervise -e for each service, handle signals'

@@ -39,6 +39,7 @@ mod svok;
 mod svperms;
 mod svps;
 mod svps_health;
+mod svps_watch;
 mod svscan;
 mod svscan_extended;
 mod svscanboot;

@@ -4,6 +4,7 @@
 
 mod appearance;
 mod condition;
+mod service_watches;
 mod snapshot;
 mod status;
 mod wait;
@@ -21,6 +22,7 @@ use crate::supervise_dir::SuperviseDir;
 
 pub(crate) use appearance::{Watched, watch_path};
 pub use condition::WaitCondition;
+pub use service_watches::{ChangedServices, ServiceWatches};
 pub use snapshot::{ServiceSnapshot, StatusRecord};
 pub use status::{is_normally_up, read_runsv_status, read_state_file, read_status};
 pub use wait::{ServiceWait, WaitError, WaitMode, WaitOutcome};

@@ -38,13 +38,20 @@ pub fn detach_stdin() {
 /// The width of a terminal in columns. None if the descriptor is not a terminal
 /// or the terminal reports no width.
 pub fn columns(descriptor: impl AsFd) -> Option<usize> {
+    let (columns, _) = window_size(descriptor)?;
+    (columns > 0).then_some(columns)
+}
+
+/// The columns and rows of a terminal, each 0 if the terminal does not report it.
+/// None if the descriptor is not a terminal.
+pub fn window_size(descriptor: impl AsFd) -> Option<(usize, usize)> {
     let mut size = MaybeUninit::<libc::winsize>::zeroed();
     let number = descriptor.as_fd().as_raw_fd();
     // SAFETY: TIOCGWINSZ writes to the one winsize passed to it.
     let result = unsafe { libc::ioctl(number, libc::TIOCGWINSZ, size.as_mut_ptr()) };
     // SAFETY: all zeroes is a valid winsize, filled in or not.
     let size = unsafe { size.assume_init() };
-    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+    (result == 0).then(|| (usize::from(size.ws_col), usize::from(size.ws_row)))
 }
 
 #[cfg(test)]

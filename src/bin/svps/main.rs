@@ -7,10 +7,14 @@ mod health;
 mod json;
 mod metrics;
 mod row;
+mod screen;
 mod services;
 mod table;
+mod terminal;
+mod watch;
 
 use std::ffi::CStr;
+use std::time::Duration;
 
 use cli::display::{Charset, escape, has_colours};
 use cli::options::{flag, value};
@@ -27,18 +31,25 @@ use metrics::metrics;
 use row::UnreadableFile;
 use services::{Services, read_services};
 use table::{Output, table};
+use watch::watch;
 
 pub(crate) static SVPS: Program = Program {
     name: "svps",
-    usage: "svps: usage: svps [-jm] [-c seconds] [scandir]",
+    usage: "svps: usage: svps [-jmw] [-c seconds] [scandir]",
     options: &[
         flag(b'j', "print JSON"),
         flag(b'm', "print metrics"),
+        flag(b'w', "show the table on a terminal, kept up to date"),
         value(b'c', "seconds", "check the services, for a monitor"),
     ],
 };
 
 unix::main!(SVPS.start(svps));
+
+/// The time between two refreshes of times and memory with -w.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+/// The maximum of this time, in seconds: a day.
+const MAX_INTERVAL: u64 = 86_400;
 
 /// The form of the output.
 #[derive(Clone, Copy)]
@@ -46,6 +57,7 @@ enum Form {
     Table,
     Json,
     Metrics,
+    Watch,
     /// One line for a monitor. A service that is up for fewer seconds may flap.
     Check(u64),
 }
@@ -57,17 +69,28 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         form = match letter {
             b'j' => Form::Json,
             b'm' => Form::Metrics,
+            b'w' => Form::Watch,
             _ => Form::Check(parse_decimal(value).ok_or_else(|| SVPS.usage())?),
         };
     }
-    let scandir = match *options.operands() {
+    let mut operands = options.operands();
+    let mut interval = DEFAULT_INTERVAL;
+    if let (Form::Watch, [seconds, others @ ..]) = (form, operands) {
+        if let Some(seconds) = parse_decimal(seconds.to_bytes()) {
+            interval = Duration::from_secs(seconds.clamp(1, MAX_INTERVAL));
+            operands = others;
+        }
+    }
+    let scandir = match *operands {
         [] => c".",
         [scandir] => scandir,
         _ => return Err(SVPS.usage()),
     };
     let rule = SuperviseDirRule::from_environment(&SVPS)?;
-    if let Form::Check(min_uptime) = form {
-        return check(rule, scandir, min_uptime);
+    match form {
+        Form::Check(min_uptime) => return check(rule, scandir, min_uptime),
+        Form::Watch => return watch(rule, scandir, interval),
+        Form::Table | Form::Json | Form::Metrics => {}
     }
     let found = read_services(rule, scandir, matches!(form, Form::Metrics))
         .map_err(|error| SVPS.fatal(text!["unable to read ", scandir], error))?;
@@ -87,7 +110,7 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let output = match form {
         Form::Json => json(&rows, now),
         Form::Metrics => metrics(&rows, now),
-        Form::Table | Form::Check(_) => {
+        Form::Table | Form::Watch | Form::Check(_) => {
             let output = Output {
                 colours: has_colours(STDOUT),
                 charset: Charset::of_output(STDOUT),

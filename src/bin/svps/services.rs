@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, SysconfVar, read, sysconf};
 use supervision::client::ServiceSnapshot;
 use supervision::listing::{ServiceListing, enter};
-use supervision::supervise_dir::SuperviseDirRule;
+use supervision::supervise_dir::{SuperviseDir, SuperviseDirRule};
 use unix::file::open_read;
 use unix::process::proc_path;
 
@@ -48,16 +48,40 @@ pub(crate) fn read_services(
     };
     match listing {
         ServiceListing::Service(name) => {
-            reader.read(&directory, c".", &name);
+            reader.read(&directory, c".", &name, |_| ());
             Ok(Services::Single(reader.rows))
         }
         ServiceListing::Scan(names) => {
             for name in names {
-                reader.read(&directory, &name, &name);
+                reader.read(&directory, &name, &name, |_| ());
             }
             Ok(Services::Scanned(reader.rows))
         }
     }
+}
+
+/// The rows of one service in `parent`, shown as `name`. Calls `visit` in the
+/// directory of the service and in that of its logger, before their status is read.
+pub(crate) fn read_service(
+    rule: SuperviseDirRule,
+    parent: impl AsFd,
+    entry: &CStr,
+    name: &CStr,
+    visit: impl FnMut(&SuperviseDir),
+) -> Vec<Row> {
+    let mut reader = Reader {
+        rule,
+        with_details: false,
+        page_size: page_size(),
+        rows: Vec::new(),
+    };
+    reader.read(parent, entry, name, visit);
+    reader.rows
+}
+
+/// Reads the memory of a row again.
+pub(crate) fn refresh_memory(row: &mut Row) {
+    row.memory = row.pid().and_then(|pid| memory(pid, page_size()));
 }
 
 struct Reader {
@@ -68,19 +92,26 @@ struct Reader {
 }
 
 impl Reader {
-    /// Adds the rows of a service, shown as `name`, and of its logger.
-    fn read(&mut self, parent: impl AsFd, entry: &CStr, name: &CStr) {
+    /// Adds the rows of a service, shown as `name`, and of its logger. `visit` is
+    /// called as in [`read_service`].
+    fn read(
+        &mut self,
+        parent: impl AsFd,
+        entry: &CStr,
+        name: &CStr,
+        mut visit: impl FnMut(&SuperviseDir),
+    ) {
         let service = match enter(parent, entry) {
             Ok(Some(service)) => service,
             Ok(None) => return,
             Err(error) => return self.add_unreadable(false, name, name, error),
         };
-        self.add_current(false, name, name);
+        self.add_current(false, name, name, &mut visit);
         if let Some(logger) = enter(&service, names::LOG).transpose() {
             let path = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
             let path = CString::new(path).unwrap_or_default();
             match logger {
-                Ok(_) => self.add_current(true, name, &path),
+                Ok(_) => self.add_current(true, name, &path, &mut visit),
                 Err(error) => self.add_unreadable(true, name, &path, error),
             }
         }
@@ -88,11 +119,18 @@ impl Reader {
 
     /// Adds the row of the service or logger in the current directory, which
     /// messages call `path`.
-    fn add_current(&mut self, logger: bool, name: &CStr, path: &CStr) {
+    fn add_current(
+        &mut self,
+        logger: bool,
+        name: &CStr,
+        path: &CStr,
+        visit: &mut impl FnMut(&SuperviseDir),
+    ) {
         let files = match self.rule.of_current() {
             Ok(files) => files,
             Err(error) => return self.add_unreadable(logger, name, path, error),
         };
+        visit(&files);
         let snapshot = ServiceSnapshot::read(&files).map_err(|error| {
             let (file, errno) = error.file();
             let name = files.display(path, file);

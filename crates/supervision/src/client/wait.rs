@@ -178,7 +178,7 @@ const OK_CLOSED: AddWatchFlags = AddWatchFlags::IN_CLOSE_NOWRITE;
 
 /// The events on a directory when an entry, or the directory itself, appears or
 /// disappears.
-const ENTRIES: AddWatchFlags = AddWatchFlags::IN_CREATE
+pub(super) const ENTRIES: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_TO)
     .union(AddWatchFlags::IN_DELETE)
     .union(AddWatchFlags::IN_DELETE_SELF)
@@ -187,15 +187,15 @@ const ENTRIES: AddWatchFlags = AddWatchFlags::IN_CREATE
 
 /// The watches, each with the indices of its services.
 #[derive(Debug)]
-struct Watches {
-    watcher: Watcher,
+pub(super) struct Watches {
+    pub(super) watcher: Watcher,
     services: HashMap<WatchDescriptor, Vec<usize>>,
 }
 
 impl Watches {
     /// Adds a watch on a path, or extends an existing one; whether the path
     /// exists.
-    fn add<P: NixPath + ?Sized>(
+    pub(super) fn add<P: NixPath + ?Sized>(
         &mut self,
         path: &P,
         events: AddWatchFlags,
@@ -212,6 +212,30 @@ impl Watches {
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// No watches. Errors: as `inotify_init1`(2).
+    pub(super) fn new() -> Result<Self, Errno> {
+        Ok(Watches {
+            watcher: Watcher::new()?,
+            services: HashMap::new(),
+        })
+    }
+
+    /// The indices of services with events since the last call. None: the kernel
+    /// dropped events.
+    pub(super) fn take_indices(&mut self) -> Option<Vec<usize>> {
+        let mut indices = Vec::new();
+        for event in self.watcher.take_events() {
+            match self.services.get(&event.wd) {
+                Some(of_watch) => indices.extend(of_watch),
+                None if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) => return None,
+                None => {}
+            }
+        }
+        indices.sort_unstable();
+        indices.dedup();
+        Some(indices)
     }
 
     /// The indices of services with events since the last call. Marks those whose
@@ -334,7 +358,11 @@ impl<'a> PendingService<'a> {
 /// Watches the supervise directory and the FIFO in it. While one of them is
 /// missing, watches the directories in which it may appear, or from which the
 /// service may be removed.
-fn watch_service(watches: &mut Watches, files: &SuperviseDir, index: usize) -> Result<(), Errno> {
+pub(super) fn watch_service(
+    watches: &mut Watches,
+    files: &SuperviseDir,
+    index: usize,
+) -> Result<(), Errno> {
     let (supervise, ok) = (files.path(names::SUPERVISE), files.path(names::OK));
     let watch_both = |watches: &mut Watches| {
         Ok(watches.add(&*supervise, ENTRIES, index)? && watches.add(&*ok, OK_CLOSED, index)?)

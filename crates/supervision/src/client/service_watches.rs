@@ -1,0 +1,76 @@
+//! Notification of changes of many services by inotify, without a descriptor for
+//! each.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+
+use super::wait::{ENTRIES, Watches, watch_service};
+use crate::supervise_dir::SuperviseDir;
+
+/// Reports changes of the services in a scan directory, each with an index of the
+/// caller: new status, start and exit of a supervise, new and removed directories.
+#[derive(Debug)]
+pub struct ServiceWatches {
+    watches: Watches,
+    is_complete: bool,
+}
+
+/// The services that may have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangedServices {
+    /// The services with these indices; none if nothing has changed.
+    Indices(Vec<usize>),
+    /// All, and the scan directory may have other entries.
+    All,
+}
+
+/// The index of the scan directory.
+const SCAN_DIRECTORY: usize = usize::MAX;
+
+impl ServiceWatches {
+    /// Watches no service. Errors: as `inotify_init1`(2).
+    pub fn new() -> Result<Self, Errno> {
+        Ok(ServiceWatches {
+            watches: Watches::new()?,
+            is_complete: true,
+        })
+    }
+
+    /// Watches the current directory as the scan directory.
+    pub fn add_scan_directory(&mut self) {
+        let added = self.watches.add(c".", ENTRIES, SCAN_DIRECTORY);
+        self.is_complete &= added == Ok(true);
+    }
+
+    /// Watches the service in the current directory. Call this before a read of its
+    /// status, and again after each change.
+    pub fn add(&mut self, files: &SuperviseDir, index: usize) {
+        self.is_complete &= watch_service(&mut self.watches, files, index).is_ok();
+    }
+
+    /// Whether all changes are reported. Otherwise the system ran out of watches, or
+    /// a directory is not readable, and the caller has to read all services again
+    /// from time to time.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// The changes since the last call.
+    pub fn take_changes(&mut self) -> ChangedServices {
+        match self.watches.take_indices() {
+            Some(indices) if !indices.contains(&SCAN_DIRECTORY) => {
+                ChangedServices::Indices(indices)
+            }
+            Some(_) | None => ChangedServices::All,
+        }
+    }
+}
+
+/// Readable after a change.
+impl AsFd for ServiceWatches {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watches.watcher.as_fd()
+    }
+}
