@@ -9,6 +9,7 @@ use testkit::say;
 
 use super::Life;
 use super::processes::{describe, program};
+use super::service::Service;
 
 /// The time that processes have to end after svscan: a logger whose supervise
 /// was killed, and a `notify`, which supervise does not await.
@@ -106,6 +107,15 @@ fn check_exit(life: &mut Life, ended_early: bool, faults: &mut Vec<String>) {
                 _ => 128 + i32::from(signal),
             })
         }));
+    }
+    if is_essential
+        && life
+            .services
+            .iter()
+            .any(|service| service.plan.contains("start "))
+    {
+        // A start that fails, or is killed, is in no tally.
+        codes.extend([3, 137]);
     }
     let is_removed = life
         .services
@@ -236,6 +246,13 @@ fn check_kills(life: &Life, faults: &mut Vec<String>) {
                     continue;
                 }
                 let owner = owners.get(&to);
+                // A start or stop that has not recorded itself yet.
+                let is_outside = |service: &Service| {
+                    service.plan.contains("start ") || service.plan.contains("stop ")
+                };
+                if owner.is_none() && life.services.iter().any(is_outside) {
+                    continue;
+                }
                 let service = owner.map(|(_, id)| &life.services[*id]);
                 let is_logger = owner.is_some_and(|(role, _)| *role == "log");
                 let what = format!("{program} {by} kills {to} of {owner:?} at {time}");
