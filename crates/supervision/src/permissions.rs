@@ -2,8 +2,8 @@
 //! the supervise directory and of the FIFOs in it.
 //!
 //! supervise writes its files anew, with mode 0644, at each change. Therefore, the
-//! supervise directory decides who may look. svstat opens `ok` for writing, and svc
-//! opens `control`; both need the directory.
+//! mode of the supervise directory protects them. svstat opens `ok` for writing, and
+//! svc opens `control`; both need the directory.
 
 use std::ffi::CStr;
 use std::fs::Metadata;
@@ -67,7 +67,7 @@ pub enum DirectoryLink {
 
 impl Permissions {
     /// Sets the permissions of the supervise directory. Symbolic links in it are
-    /// never followed. Changes only what differs. Errors: the first file that could
+    /// never followed. Equal permissions are not set again. Errors: the first file that could
     /// not be set; earlier files keep their new permissions.
     pub fn apply(&self, dir: &SuperviseDir, link: DirectoryLink) -> Result<(), PermissionsError> {
         let path = dir.path(names::SUPERVISE);

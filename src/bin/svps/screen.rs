@@ -28,7 +28,7 @@ pub(crate) enum Key {
     Scroll(Scroll),
 }
 
-/// The sequences of keys. Longer ones stand before those that begin them.
+/// The sequences of keys. No sequence stands before one that it begins.
 const KEYS: [(&[u8], Key); 20] = [
     (b"\x1b[5~", Key::Scroll(Scroll::Pages(-1))),
     (b"\x1b[6~", Key::Scroll(Scroll::Pages(1))),
@@ -104,7 +104,7 @@ impl Screen {
         self.offset..end
     }
 
-    /// Forgets what the terminal shows, so that the next update draws all lines.
+    /// Forgets the shown lines, so that the next update draws all lines.
     pub(crate) fn forget(&mut self) {
         self.shown.clear();
     }

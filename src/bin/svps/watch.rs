@@ -157,7 +157,7 @@ struct View {
 }
 
 impl View {
-    /// Updates the screen if that is due, waits, and handles what has happened.
+    /// Updates the screen if an update is due, waits, and handles the events.
     /// Errors: as write(2).
     fn step(
         &mut self,
