@@ -67,8 +67,8 @@ pub enum DirectoryLink {
 
 impl Permissions {
     /// Sets the permissions of the supervise directory. Symbolic links in it are
-    /// never followed. Equal permissions are not set again. Errors: the first file that could
-    /// not be set; earlier files keep their new permissions.
+    /// never followed. Equal permissions are not set again. Errors: the first file
+    /// that could not be set; earlier files keep their new permissions.
     pub fn apply(&self, dir: &SuperviseDir, link: DirectoryLink) -> Result<(), PermissionsError> {
         let path = dir.path(names::SUPERVISE);
         let directory = match link {
