@@ -1,14 +1,14 @@
 //! The word `1`: whole lines on a standard output that other loggers share.
 //!
-//! Each write up to [`ATOMIC`] bytes is one write(2), which no other writer to a
+//! Each write up to `ATOMIC` bytes is one write(2), which no other writer to a
 //! pipe divides. Longer lines need several. All loggers therefore write under one
 //! lock. A logger waits for a full pipe or a stopped terminal without the lock,
-//! unless it is within a line of more than [`ATOMIC`] bytes.
+//! unless it is within a line of more than `ATOMIC` bytes.
 //!
-//! A line is held until its end. A line of more than [`MAX_HELD`] bytes would need
+//! A line is held until its end. A line of more than `MAX_HELD` bytes would need
 //! memory without limit. Such a line is written while it is read, under the lock.
 //! Its input or a log directory may stall, and the other loggers must not: after
-//! [`STALL`], or before a pause, the line is divided in two.
+//! `STALL`, or before a pause, the line is divided in two.
 
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileTypeExt;
@@ -33,7 +33,7 @@ const ATOMIC: usize = 4096;
 /// The maximum length of a held line, in bytes.
 const MAX_HELD: usize = 1024 * 1024;
 
-/// The maximum time for the next [`ATOMIC`] bytes of a line that other loggers
+/// The maximum time for the next `ATOMIC` bytes of a line that other loggers
 /// wait for.
 const STALL: Duration = Duration::from_secs(5);
 
@@ -293,7 +293,7 @@ fn can_write(descriptor: BorrowedFd<'_>, timeout: PollTimeout) -> bool {
     }
 }
 
-/// Splits off lines for one write up to [`ATOMIC`] bytes, or one longer line.
+/// Splits off lines for one write up to `ATOMIC` bytes, or one longer line.
 fn split_chunk(lines: &[u8]) -> (&[u8], &[u8]) {
     let start = lines.get(..ATOMIC).unwrap_or(lines);
     match memrchr(b'\n', start) {
