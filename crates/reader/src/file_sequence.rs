@@ -39,7 +39,7 @@ pub(crate) struct FileSequence {
     done: BTreeSet<Label>,
     /// The known labels of the old files that were not read.
     unread: BTreeSet<Label>,
-    /// Those that the watch has reported, in order: the clock may step back.
+    /// The unread labels from the watch, in its order: the clock may step back.
     arrived: Vec<Label>,
     /// Files to read next.
     queue: VecDeque<LogFile>,

@@ -56,10 +56,9 @@
 //!
 //! While a follower runs, inotify reports all new names in order, also those of
 //! files that are removed before the reader lists the directory
-//! ([`NameFeed`](watch::NameFeed)). Each
-//! `current` gets one label. The n-th `current` since the start of the watch
-//! therefore has the n-th new label, whatever the clock and a processor did; a label
-//! without a file is that of a removed one.
+//! ([`NameFeed`](watch::NameFeed)). Each `current` gets one label. The n-th
+//! `current` since the start of the watch therefore has the n-th new label, for any
+//! clock and processor. A label without a file belongs to a removed file.
 //!
 //! Times are [`Label`](daemontools_core::label::Label)s, whose order is the
 //! order of the merged lines.

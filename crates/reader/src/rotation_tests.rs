@@ -1,9 +1,9 @@
 //! A reader between any two calls of a rotation.
 //!
 //! A script repeats the calls of a logger on a log directory. A schedule lets the
-//! reader run at some of the moments between them. Whatever the schedule, the
-//! reader returns each line once and in order, except lines of files that the
-//! logger removed before.
+//! reader run at some of the moments between them. With any schedule, the reader
+//! returns each line once and in order, except lines of files that the logger
+//! removed before.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

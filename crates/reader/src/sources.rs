@@ -103,9 +103,9 @@ impl Sources {
     }
 }
 
-/// The log directories of one logger: those that its process has open. Without
-/// such a process, those below its service directory `log`, as in
-/// [`Sources::find`]; directories that cannot be searched are left out.
+/// The log directories of one logger, which its process has open. Without such a
+/// process, the result has the log directories below the service directory `log`,
+/// as in [`Sources::find`]. Directories that cannot be searched are left out.
 pub fn log_dirs(logger: Option<Pid>, log: &Path) -> Vec<PathBuf> {
     match logger.map_or_else(Vec::new, log_dirs_of_process) {
         none if none.is_empty() => log_dirs_below(log, &mut Vec::new()),

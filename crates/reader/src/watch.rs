@@ -58,8 +58,8 @@ pub struct LogWatcher {
     /// directories do not coalesce; therefore, this queue overflows while the
     /// reader is blocked, and then stands for any change.
     changes: Queue,
-    /// New names alone: the order of the old files, and those that were removed
-    /// before the reader listed them. A rotation causes two to five events, and
+    /// New names alone: they show the order of the old files, also of files that
+    /// were removed before the reader listed them. A rotation causes two to five events, and
     /// the default queue of the kernel has 16384. Readers share the queue with the
     /// watcher.
     names: Rc<RefCell<Names>>,
@@ -74,7 +74,7 @@ pub struct NameFeed {
     names: Rc<RefCell<Names>>,
 }
 
-/// The names in the queue, and those that a reader has not taken.
+/// The names in the queue, and the names for readers that have not taken them.
 #[derive(Debug)]
 struct Names {
     queue: Queue,
