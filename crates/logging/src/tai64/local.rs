@@ -126,10 +126,16 @@ impl<C: Calendar> Localizer<C> {
         output: &mut TextBuffer,
     ) -> Result<&'a [u8], TryReserveError> {
         let (line, later) = split_line(text);
-        if let Some((head, length)) = self.clock.write_time(label, digits, output)? {
-            output.push_headed(&head, length, text, line.len());
-        } else {
-            output.push_start(text, line.len());
+        match self.clock.write_time(label, output) {
+            Written::Head(head, length) => {
+                output.push_headed(&head, length, text, line.len());
+            }
+            Written::All => output.push_start(text, line.len()),
+            Written::Nothing => {
+                output.try_push(b"@")?;
+                output.try_push(digits)?;
+                output.push_start(text, line.len());
+            }
         }
         self.set_position_after(line);
         Ok(later)
@@ -150,6 +156,15 @@ pub struct LabelClock<C> {
     style: TimeStyle,
     whole_minutes: bool,
     minute: Option<Minute>,
+}
+
+/// The part of a date and time that is in the output.
+enum Written {
+    /// None. A usual date and time is the start of this block, of this length.
+    Head([u8; HEAD_BLOCK], usize),
+    All,
+    /// None: the calendar or the style cannot represent the label.
+    Nothing,
 }
 
 /// A minute of local time, with its text.
@@ -209,24 +224,15 @@ impl<C: Calendar> LabelClock<C> {
     /// Appends the date and time of a label. A label that the calendar or the
     /// style cannot represent is appended itself.
     pub fn push_time(&mut self, label: Label, output: &mut TextBuffer) {
-        let text = label.text();
-        let digits = text.get(1..).unwrap_or_default();
-        match self.write_time(label, digits, output) {
-            Ok(Some((head, length))) => output.push(head.get(..length).unwrap_or_default()),
-            Ok(None) => {}
-            // The memory for the digits is missing, and was not appended.
-            Err(_) => output.push(&text),
+        match self.write_time(label, output) {
+            Written::Head(head, length) => output.push(head.get(..length).unwrap_or_default()),
+            Written::All => {}
+            Written::Nothing => output.push(&label.text()),
         }
     }
 
-    /// The date and time of a label, with its length, for a usual one. Others,
-    /// and labels without a date, are appended here.
-    fn write_time(
-        &mut self,
-        label: Label,
-        digits: &[u8],
-        output: &mut TextBuffer,
-    ) -> Result<Option<([u8; HEAD_BLOCK], usize)>, TryReserveError> {
+    /// Appends the date and time of a label, unless it is a usual one.
+    fn write_time(&mut self, label: Label, output: &mut TextBuffer) -> Written {
         let time = label.unix();
         let is_valid = match self.style {
             TimeStyle::Original => true,
@@ -234,9 +240,7 @@ impl<C: Calendar> LabelClock<C> {
         };
         let minute = is_valid.then(|| self.minute_of(time)).flatten();
         let Some(minute) = minute else {
-            output.try_push(b"@")?;
-            output.try_push(digits)?;
-            return Ok(None);
+            return Written::Nothing;
         };
         let second = two_digits(u8::try_from(time - minute.zero).unwrap_or_default());
         // An invalid label may have ten digits of nanoseconds.
@@ -249,7 +253,7 @@ impl<C: Calendar> LabelClock<C> {
             let [tens, ones] = second;
             put(&mut head, USUAL, [tens, ones, b'.', b'0' + first]);
             put(&mut head, USUAL + 4, eight_digits(last));
-            return Ok(Some((head, USUAL + 12)));
+            return Written::Head(head, USUAL + 12);
         }
         output.push(&minute.text);
         output.push(&second);
@@ -259,7 +263,7 @@ impl<C: Calendar> LabelClock<C> {
         }
         output.push(&eight_digits(last));
         output.push(&minute.end);
-        Ok(None)
+        Written::All
     }
 
     /// The minute of a Unix time; None if the calendar cannot represent it.
