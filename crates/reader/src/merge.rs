@@ -151,11 +151,16 @@ impl Merge {
                 .is_some_and(DirectoryReader::is_inside_line);
             match self.load(reader) {
                 Ok(Some(time)) => {
-                    let next = self.heads.peek();
-                    if is_inside || next.is_none_or(|Reverse(next)| (time, reader) < *next) {
+                    let next = self.heads.peek_mut().filter(|next| next.0 < (time, reader));
+                    let Some(mut next) = next.filter(|_| !is_inside) else {
                         return Ok(self.take(reader));
-                    }
-                    self.heads.push(Reverse((time, reader)));
+                    };
+                    // Faster than a push and a pop.
+                    let Reverse((_, first)) =
+                        std::mem::replace(&mut *next, Reverse((time, reader)));
+                    drop(next);
+                    self.latest = Some(first);
+                    return Ok(self.take(first));
                 }
                 Ok(None) if is_inside => return Ok(MergedLine::AtEnd),
                 Ok(None) => {}
