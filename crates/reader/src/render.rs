@@ -56,19 +56,11 @@ pub struct Renderer {
     style: LineStyle,
     text: TextStyle,
     clock: LabelClock<ZoneCalendar>,
-    names: BTreeMap<Vec<u8>, Name>,
+    /// The starts of the lines of each service: its name, padded, and a space.
+    names: BTreeMap<Vec<u8>, String>,
     /// The width of the longest name, in columns.
     name_width: usize,
     output: TextBuffer,
-}
-
-/// The start of the lines of a service.
-#[derive(Debug)]
-struct Name {
-    /// With colour, without padding.
-    text: String,
-    /// Columns without padding.
-    width: usize,
 }
 
 impl Renderer {
@@ -103,16 +95,18 @@ impl Renderer {
             shorten(&mut shown, (columns / 3).max(MIN_NAME));
         }
         let columns = width(&shown);
-        self.name_width = self.name_width.max(columns);
         let colour = COLOURS.get(self.names.len() % COLOURS.len());
-        let text = match colour {
+        let mut name = match colour {
             Some(colour) if self.text.has_colours => format!("\x1b[38;5;{colour}m{shown}\x1b[0m"),
             _ => shown,
         };
-        let name = Name {
-            text,
-            width: columns,
-        };
+        if columns > self.name_width {
+            for earlier in self.names.values_mut() {
+                pad(earlier, columns - self.name_width);
+            }
+            self.name_width = columns;
+        }
+        pad(&mut name, self.name_width - columns + 1);
         self.names.insert(service.to_owned(), name);
     }
 
@@ -158,12 +152,12 @@ impl Renderer {
         if !self.text.has_names {
             return;
         }
-        self.add_service(service);
         if let Some(name) = self.names.get(service) {
-            self.output.push(name.text.as_bytes());
-            for _ in name.width..=self.name_width {
-                self.output.push(b" ");
-            }
+            self.output.push(name.as_bytes());
+        } else {
+            self.add_service(service);
+            let name = self.names.get(service);
+            self.output.push(name.map_or(&[], |name| name.as_bytes()));
         }
     }
 
@@ -201,6 +195,10 @@ impl Renderer {
         }
         output.push(b"}\n");
     }
+}
+
+fn pad(text: &mut String, columns: usize) {
+    text.extend(std::iter::repeat_n(' ', columns));
 }
 
 /// Whether RFC 3339 can express a time: its years have four digits.
