@@ -15,6 +15,7 @@ ours_on_theirs!(
 ours!(
     metrics_show_state_of_supervise_e,
     metrics_escape_names_for_the_parser,
+    metrics_distinguish_log_directories,
     node_exporter_reads_metrics,
     check_of_supervise_e_distinguishes_causes,
     check_of_unreadable_service_exits_3,
@@ -220,6 +221,23 @@ fn metrics_escape_names_for_the_parser(sandbox: &Sandbox) {
              '\\ufffd' fe 0\n\
              '\\ufffd' ff 0\n",
         );
+}
+
+/// Prometheus rejects a text with two equal samples.
+fn metrics_distinguish_log_directories(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    sandbox.script(
+        "scan/a/log/run",
+        "#!/bin/sh\nexec multilog t \"$(printf './m\\376')\" \"$(printf './m\\377')\" ./n\n",
+    );
+    let _svscan = svscan(sandbox, "", &["a", "a/log"]);
+    let is_unique = |directory: &str| {
+        let script = format!("svps -m scan | grep '^supervise_log_bytes' | grep -c '{directory}'");
+        sandbox.wait_for(&script, |count| count == "1\n");
+    };
+    is_unique("/m\u{fffd}\",directory_hex=\".*6dfe\"} 0");
+    is_unique("/m\u{fffd}\",directory_hex=\".*6dff\"} 0");
+    is_unique("/n\"} 0");
 }
 
 /// The answer of a server on loopback to a request for a page.

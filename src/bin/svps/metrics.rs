@@ -171,7 +171,8 @@ pub(crate) fn metrics(rows: &[Row], now: Label) -> String {
             for Sample { label, value } in samples(row, now) {
                 let _ = write!(lines, "{name}{suffix}{{{labels}");
                 if let Some((label, value)) = label {
-                    let _ = write!(lines, ",{label}=\"{}\"", escape(&value));
+                    lines.push(',');
+                    push_label(&mut lines, label, &value);
                 }
                 let _ = writeln!(lines, "}} {value}");
             }
@@ -189,19 +190,25 @@ pub(crate) fn metrics(rows: &[Row], now: Label) -> String {
     text + "# EOF\n"
 }
 
-/// The labels of all samples of a row. Names that differ only in bytes that are
-/// not UTF-8 differ in `service_hex`.
+/// The labels of all samples of a row.
 fn labels(row: &Row) -> String {
-    let mut text = format!("service=\"{}\"", escape(&row.name));
-    if std::str::from_utf8(&row.name).is_err() {
-        text.push_str(",service_hex=\"");
-        for byte in &row.name {
+    let mut text = String::new();
+    push_label(&mut text, "service", &row.name);
+    let _ = write!(text, ",logger=\"{}\"", row.logger);
+    text
+}
+
+/// Adds a label. Values that differ only in bytes that are not UTF-8 differ in a
+/// second label, `NAME_hex`: Prometheus rejects equal samples.
+fn push_label(text: &mut String, name: &str, value: &[u8]) {
+    let _ = write!(text, "{name}=\"{}\"", escape(value));
+    if std::str::from_utf8(value).is_err() {
+        let _ = write!(text, ",{name}_hex=\"");
+        for byte in value {
             let _ = write!(text, "{byte:02x}");
         }
         text.push('"');
     }
-    let _ = write!(text, ",logger=\"{}\"", row.logger);
-    text
 }
 
 /// The value of a label, with escapes for backslashes, quotes and newlines, the
