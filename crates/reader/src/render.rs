@@ -2,7 +2,7 @@
 
 mod calendar;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use cli::display::{Charset, escape, shorten, width};
 use cli::json::member;
@@ -57,7 +57,7 @@ pub struct Renderer {
     text: TextStyle,
     clock: LabelClock<ZoneCalendar>,
     /// The starts of the lines of each service: its name, padded, and a space.
-    names: BTreeMap<Vec<u8>, String>,
+    names: HashMap<Vec<u8>, String>,
     /// The width of the longest name, in columns.
     name_width: usize,
     output: TextBuffer,
@@ -77,7 +77,7 @@ impl Renderer {
             style,
             text,
             clock: LabelClock::new(calendar, whole_minutes, time_style),
-            names: BTreeMap::new(),
+            names: HashMap::new(),
             name_width: 0,
             output: TextBuffer::default(),
         }
