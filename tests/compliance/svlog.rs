@@ -404,7 +404,7 @@ fn unreadable_directories_are_reported(sandbox: &Sandbox) {
     sandbox.sh(&format!("{command} scan")).is(
         111,
         "db  @400000004d52960e0ebe121c 5\n",
-        "svlog: warning: unable to read scan/web/log/main: access denied\n",
+        "svlog: warning: web: unable to read current: access denied\n",
     );
     let command = command.replace("-n 1", "-g 5");
     sandbox.sh(&format!("{command} scan")).is(

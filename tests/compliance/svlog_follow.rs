@@ -38,6 +38,8 @@ ours!(
     several_services_are_merged,
     cursor_keeps_other_directories,
     unusable_cursor_is_fatal,
+    cursor_distinguishes_equal_line_ends,
+    cursor_in_a_removed_file_counts_it,
 );
 
 /// The length of a line with its newline.
@@ -374,7 +376,7 @@ fn killed_follower_resumes_at_its_cursor(sandbox: &Sandbox) {
         }
         writer.join().unwrap();
         logger.end();
-        assert!(kills > 1);
+        assert!(kills > 0);
         fs::remove_file(sandbox.path("cursor")).unwrap();
         fs::remove_dir_all(sandbox.path("m")).unwrap();
     }
@@ -634,5 +636,47 @@ fn unusable_cursor_is_fatal(sandbox: &Sandbox) {
         111,
         "",
         "svlog: fatal: unable to write cursor missing/cursor: file does not exist\n",
+    );
+}
+
+/// Lines of one second each that differ in their stamps alone.
+fn health_checks(seconds: std::ops::Range<u32>) -> String {
+    let message = "GET /health HTTP/1.1 200 - kube-probe/1.27 and its constant user agent";
+    seconds.fold(String::new(), |lines, second| {
+        lines + &format!("@400000004d5296{second:02x}00000000 {message}\n")
+    })
+}
+
+/// A log whose cursor is at the end of `current`, and an older file that has the
+/// same bytes before the same offset, but for stamps.
+fn read_health_checks(sandbox: &Sandbox) {
+    sandbox.write("log/@400000004d52960800000000.s", health_checks(0..8));
+    sandbox.write("log/current", health_checks(10..14));
+    let all = health_checks(0..8) + &health_checks(10..14);
+    sandbox.sh("svlog -r -c cursor log").prints(&all);
+}
+
+fn cursor_distinguishes_equal_line_ends(sandbox: &Sandbox) {
+    read_health_checks(sandbox);
+    // A processor replaces the file by a copy.
+    sandbox
+        .sh("cat log/current >log/@400000004d52960e00000000.s; ln log/current inode; rm log/current")
+        .succeeds();
+    sandbox.write("log/current", health_checks(20..26));
+    sandbox
+        .sh("svlog -r -c cursor log")
+        .prints(health_checks(20..26));
+}
+
+fn cursor_in_a_removed_file_counts_it(sandbox: &Sandbox) {
+    read_health_checks(sandbox);
+    sandbox
+        .sh("ln log/current inode; rm log/current")
+        .succeeds();
+    sandbox.write("log/current", health_checks(20..26));
+    sandbox.sh("svlog -r -c cursor log").is(
+        0,
+        health_checks(20..26),
+        "svlog: warning: log: 1 file is gone\n",
     );
 }

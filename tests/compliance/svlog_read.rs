@@ -20,6 +20,9 @@ ours!(
     files_outside_the_range_stay_closed,
     missing_tool_skips_its_file,
     damaged_file_is_read_to_the_damage,
+    last_lines_name_unreadable_files,
+    special_files_are_skipped,
+    names_in_warnings_are_escaped,
     binary_lines_are_copied,
     cut_line_ends_before_the_next_stamp,
     unordered_lines_keep_their_place,
@@ -301,13 +304,71 @@ fn damaged_file_is_read_to_the_damage(sandbox: &Sandbox) {
     outcome.exits(111);
     assert_eq!(
         outcome.error_text(),
-        format!("svlog: warning: log: unable to read {name}: input/output error\n")
+        format!("svlog: warning: log: unable to uncompress {name}\n")
     );
     let text = outcome.text();
     let read = text.strip_suffix(&stamped(6000, 1, "later")).unwrap();
     assert!(read.len() > 10_000);
     // The damage may cut the last line.
     assert!(lines.starts_with(read.strip_suffix('\n').unwrap()));
+}
+
+fn last_lines_name_unreadable_files(sandbox: &Sandbox) {
+    if !is_installed(sandbox, "gzip") {
+        return;
+    }
+    fs::create_dir(sandbox.path("log")).unwrap();
+    let name = format!("{}.s", label(5, 0));
+    sandbox.write(format!("log/{name}"), b"\x1f\x8b\x08 this is no gzip file");
+    let lines = stamped(6, 2, "later");
+    sandbox.write("log/current", &lines);
+    svlog(sandbox, "-n 2 log").prints(&lines);
+    let warning = format!("svlog: warning: log: unable to uncompress {name}\n");
+    svlog(sandbox, "-n 3 log").is(111, &lines, &warning);
+    // A file that is read twice has one warning.
+    sandbox.write(format!("log/{}.s", label(1, 0)), stamped(0, 1, "earlier"));
+    let lines = stamped(0, 1, "earlier") + &lines;
+    svlog(sandbox, "-n 3 log").is(111, &lines, &warning);
+}
+
+fn special_files_are_skipped(sandbox: &Sandbox) {
+    let fifo = format!("{}.s", label(5, 0));
+    for (kind, make) in [
+        ("fifo", "mkfifo"),
+        ("directory", "mkdir"),
+        ("link", "ln -s nowhere"),
+    ] {
+        let script =
+            format!("mkdir {kind}; : >{kind}/lock; cd {kind}; {make} {fifo}; {make} current");
+        sandbox.sh(&script).succeeds();
+        let early = stamped(0, 1, "early");
+        sandbox.write(format!("{kind}/{}.s", label(1, 0)), &early);
+        let (old, current) = (
+            format!("svlog: warning: {kind}: skipped {fifo}: not a file\n"),
+            format!("svlog: warning: {kind}: skipped current: not a file\n"),
+        );
+        svlog(sandbox, kind).is(111, &early, format!("{old}{current}"));
+        svlog(sandbox, &format!("-n 9 {kind}")).is(111, &early, format!("{current}{old}"));
+        let range = format!("-s {} {kind}", label(0, 0));
+        svlog(sandbox, &range).is(111, &early, format!("{old}{current}"));
+    }
+}
+
+fn names_in_warnings_are_escaped(sandbox: &Sandbox) {
+    let make = format!(
+        "name=$(printf 'a\\033[31mb'); mkdir \"$name\"; mkfifo \"$name/{}.$name\"",
+        label(1, 0)
+    );
+    sandbox.sh(&make).succeeds();
+    let shown = "a\\x1b[31mb";
+    sandbox.sh("svlog a*").is(
+        111,
+        "",
+        format!(
+            "svlog: warning: {shown}: skipped {}.{shown}: not a file\n",
+            label(1, 0)
+        ),
+    );
 }
 
 fn binary_lines_are_copied(sandbox: &Sandbox) {

@@ -11,6 +11,7 @@ use crate::line_buffer::LineBuffer;
 use crate::log_files::{self, LogFile};
 use crate::position::FileId;
 use crate::stamp::{MAX_STAMP, Stamp};
+use crate::warning::ReadWarning;
 
 /// The bytes of the first read, which suffice for the last lines of most logs.
 const FIRST_WINDOW: usize = 4096;
@@ -74,6 +75,7 @@ pub(crate) struct Backward<'a, F> {
     window_start: u64,
     /// The remaining lines of a compressed file, in order.
     collected: Vec<LineStart>,
+    warnings: Vec<ReadWarning>,
 }
 
 impl<'a, F: FnMut(Option<Stamp>, &[u8]) -> bool> Backward<'a, F> {
@@ -89,22 +91,23 @@ impl<'a, F: FnMut(Option<Stamp>, &[u8]) -> bool> Backward<'a, F> {
             window: Vec::new(),
             window_start: 0,
             collected: Vec::new(),
+            warnings: Vec::new(),
         };
-        match HeldFile::open(path, &LogFile::current()) {
-            Ok(file) => lines.hold(file)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let files = log_files::list(path)?;
-                lines.index = files.len();
-                lines.files = Some(files);
-            }
-            Err(error) => return Err(error),
+        if let Ok(file) = HeldFile::open(path, &LogFile::current()) {
+            lines.hold(file)?;
+        } else {
+            // The listing shows whether the file is missing or unreadable.
+            let files = log_files::list(path)?;
+            lines.index = files.len();
+            lines.files = Some(files);
         }
         Ok(lines)
     }
 
-    /// The listing of the directory; None if only `current` was opened.
-    pub(crate) fn into_files(self) -> Option<Vec<LogFile>> {
-        self.files
+    /// The listing of the directory, None if only `current` was opened; and the
+    /// warnings.
+    pub(crate) fn into_files(self) -> (Option<Vec<LogFile>>, Vec<ReadWarning>) {
+        (self.files, self.warnings)
     }
 
     /// The label of the old file before the one that was read last. Errors: as
@@ -191,14 +194,19 @@ impl<'a, F: FnMut(Option<Stamp>, &[u8]) -> bool> Backward<'a, F> {
         while let Some(index) = self.index.checked_sub(1) {
             self.index = index;
             let file = self.files.as_ref().and_then(|files| files.get(index));
-            match file.map(|file| HeldFile::open(self.path, file)) {
-                Some(Ok(file)) => {
+            let Some(file) = file else {
+                continue;
+            };
+            match HeldFile::open(self.path, file) {
+                Ok(file) => {
                     self.hold(file)?;
                     return Ok(true);
                 }
-                Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Err(error),
-                // The reader warns of an unreadable file.
-                Some(Err(_)) | None => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+                Err(error) => {
+                    let name = file.name.clone();
+                    self.warnings.push(ReadWarning::of_error(name, &error));
+                }
             }
         }
         Ok(false)
@@ -337,6 +345,9 @@ impl<'a, F: FnMut(Option<Stamp>, &[u8]) -> bool> Backward<'a, F> {
                 buffer.take(range.end + usize::from(is_end));
             }
             if length == 0 {
+                if file.is_damaged() {
+                    self.warnings.push(ReadWarning::Damaged { file: file.name });
+                }
                 return Ok(());
             }
         }

@@ -3,11 +3,12 @@
 //!
 //! The file is text. A line for each log directory contains the absolute path
 //! with `\xHH` for bytes outside of graphic ASCII, device, inode, label, offset,
-//! time and check of the [`Position`]; `-` stands for None:
+//! time, time of the file's first line, and check of the [`Position`]; `-` stands
+//! for None:
 //!
 //! ```text
 //! svlog cursor 1
-//! /service/web/log/main 64768 393241 - 91274 @400000006b0b4bfb0a6f6cc4 af63dc4c8601ec8c
+//! /log/main 64768 393241 - 91274 @400000006b0b4bfb0a6f6cc4 - af63dc4c8601ec8c
 //! end 2b0d4f6f6a1c7e55
 //! ```
 //!
@@ -185,10 +186,11 @@ fn format(places: &BTreeMap<PathBuf, Position>) -> Vec<u8> {
             label,
             offset,
             time,
+            first,
             check,
         } = position;
-        let (label, time) = (label_text(*label), label_text(*time));
-        let numbers = format!(" {device} {inode} {label} {offset} {time} {check:016x}\n");
+        let [label, time, first] = [label, time, first].map(|time| label_text(*time));
+        let numbers = format!(" {device} {inode} {label} {offset} {time} {first} {check:016x}\n");
         text.extend(numbers.as_bytes());
     }
     let sum = format!("{:016x}\n", fnv1a(&text));
@@ -229,6 +231,7 @@ fn parse_place(line: &str) -> Option<(PathBuf, Position)> {
         label: parse_label(words.next()?)?,
         offset: words.next()?.parse().ok()?,
         time: parse_label(words.next()?)?,
+        first: parse_label(words.next()?)?,
         check: u64::from_str_radix(words.next()?, 16).ok()?,
     };
     let is_end = words.next().is_none();
@@ -293,6 +296,7 @@ mod tests {
             label: None,
             offset: 1 << 40,
             time: Some(Label::from_unix(1_297_257_984, 247_337)),
+            first: None,
             check: 0x12,
         }
     }

@@ -229,6 +229,13 @@ impl DirectoryReader {
         self.files.take_warnings()
     }
 
+    /// Adds warnings of the search for a start.
+    pub(crate) fn warn(&mut self, warnings: Vec<ReadWarning>) {
+        for warning in warnings {
+            self.files.warn(warning);
+        }
+    }
+
     /// Takes the names that a watch reports from now on: those of removed files
     /// count as gone, and those of files that a processor has replaced are read.
     pub fn attach(&mut self, feed: NameFeed) {
@@ -340,6 +347,7 @@ impl DirectoryReader {
                 let length = held.read(self.buffer.space())?;
                 if length > 0 {
                     self.buffer.fill(length);
+                    self.mark.first = held.first;
                     return Ok(true);
                 }
             }

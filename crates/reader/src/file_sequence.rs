@@ -13,7 +13,6 @@ use daemontools_core::label::Label;
 use nix::errno::Errno;
 use unix::file::status;
 
-use crate::compressed::MissingTool;
 use crate::held_file::HeldFile;
 use crate::log_files::{self, FilePlace, LogFile};
 use crate::passed_file::PassedFile;
@@ -128,6 +127,13 @@ impl FileSequence {
         warnings
     }
 
+    /// Adds a warning. A file that was read twice, for the last lines, has one.
+    pub(crate) fn warn(&mut self, warning: ReadWarning) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
     /// Starts before the file at `index` of `files`, the directory's listing.
     /// `last` is the time of the start. A file without a label is passed.
     pub(crate) fn start_before(&mut self, files: &[LogFile], index: usize, last: Option<Label>) {
@@ -159,10 +165,7 @@ impl FileSequence {
         }
         if self.held.as_ref().is_some_and(HeldFile::is_damaged) {
             if let Some(held) = self.held.take() {
-                self.warnings.push(ReadWarning::Unreadable {
-                    file: held.name,
-                    error: Errno::EIO,
-                });
+                self.warn(ReadWarning::Damaged { file: held.name });
             }
         }
         Ok(if self.advance(last)? {
@@ -219,15 +222,7 @@ impl FileSequence {
         if self.unreadable.as_ref() == Some(&file) {
             return false;
         }
-        let missing = error.get_ref().and_then(|error| error.downcast_ref());
-        let name = file.name.clone();
-        self.warnings.push(match missing {
-            Some(MissingTool(tool)) => ReadWarning::MissingTool { file: name, tool },
-            None => ReadWarning::Unreadable {
-                file: name,
-                error: unix::errno(error),
-            },
-        });
+        self.warn(ReadWarning::of_error(file.name.clone(), error));
         let Some(label) = file.place.label() else {
             self.unreadable = Some(file);
             return false;

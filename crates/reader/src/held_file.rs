@@ -1,6 +1,7 @@
 //! The file that a reader reads.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use daemontools_core::label::Label;
 use nix::errno::Errno;
-use unix::file::open_read;
+use unix::file::{link_status, open_read};
 
 use crate::compressed::{MAGIC, Tool, Uncompressed};
 use crate::log_files::{FilePlace, LogFile};
@@ -33,6 +34,18 @@ pub(crate) struct HeldFile {
     content: Content,
 }
 
+/// The error that a name is that of no regular file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotRegular;
+
+impl fmt::Display for NotRegular {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a regular file")
+    }
+}
+
+impl std::error::Error for NotRegular {}
+
 #[derive(Debug)]
 enum Content {
     Suspended,
@@ -47,21 +60,29 @@ enum Content {
 }
 
 impl HeldFile {
-    /// Opens a file at its start. Errors: as open(2); ENOENT for a special file;
-    /// `Unsupported` with a `MissingTool` for a compressed file without its tool.
+    /// Opens a file at its start. Errors: as open(2); `InvalidInput` with
+    /// [`NotRegular`] for a special file or a link without a target; `Unsupported` with a `MissingTool` for a compressed file without its tool.
     pub(crate) fn open(directory: &Path, file: &LogFile) -> io::Result<Self> {
-        let opened = File::from(open_read(&directory.join(&file.name))?);
+        let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, NotRegular);
+        let path = directory.join(&file.name);
+        let opened = File::from(open_read(&path).map_err(|error| {
+            // A retry would not find the target of a link either.
+            let is_link = || link_status(&path).is_ok_and(|status| status.is_symlink());
+            match error {
+                Errno::ENXIO => not_regular(),
+                Errno::ENOENT if is_link() => not_regular(),
+                error => error.into(),
+            }
+        })?);
         let metadata = opened.metadata()?;
         if !metadata.is_file() {
-            return Err(Errno::ENOENT.into());
+            return Err(not_regular());
         }
-        let tool = if file.place == FilePlace::Current {
-            None
-        } else {
-            let mut start = [0; MAGIC];
-            let length = opened.read_at(&mut start, 0)?;
-            Tool::of_file(start.get(..length).unwrap_or_default())
-        };
+        let mut start = [0; MAX_STAMP];
+        let length = opened.read_at(&mut start, 0)?;
+        let start = start.get(..length).unwrap_or_default();
+        let tool = Tool::of_file(start.get(..MAGIC).unwrap_or(start));
+        let tool = tool.filter(|_| file.place != FilePlace::Current);
         Ok(HeldFile {
             id: FileId {
                 device: metadata.dev(),
@@ -71,7 +92,7 @@ impl HeldFile {
             place: file.place,
             offset: 0,
             is_finished: file.place != FilePlace::Current,
-            first: None,
+            first: time_at_start(start),
             content: match tool {
                 None => Content::Plain(opened),
                 Some(tool) => {
@@ -92,8 +113,7 @@ impl HeldFile {
             }
         };
         if self.offset == 0 {
-            let stamp = Stamp::parse(buffer.get(..length).unwrap_or_default());
-            self.first = stamp.map(|stamp| stamp.time);
+            self.first = time_at_start(buffer.get(..length).unwrap_or_default());
         }
         self.offset += to_u64(length);
         Ok(length)
@@ -116,11 +136,26 @@ impl HeldFile {
         Ok(before)
     }
 
-    /// As [`HeldFile::seek`], if the bytes before `offset` have this check. None:
-    /// the file is another one; the offset of the next read is undefined.
-    pub(crate) fn seek_checked(&mut self, offset: u64, expected: u64) -> Option<Vec<u8>> {
+    /// As [`HeldFile::seek`], if the bytes before `offset` have this check, and the
+    /// first line has the time `first`, as far as both times are known. None: the
+    /// file is another one; the offset of the next read is undefined.
+    pub(crate) fn seek_checked(
+        &mut self,
+        offset: u64,
+        expected: u64,
+        first: Option<Label>,
+    ) -> Option<Vec<u8>> {
         let before = self.seek(offset).ok()?;
-        (check(&before) == expected).then_some(before)
+        if check(&before) != expected {
+            return None;
+        }
+        if first.is_some() && self.first.is_none() {
+            // A compressed file.
+            self.first = self.first_time();
+            self.seek(offset).ok()?;
+        }
+        let is_other = first.is_some_and(|first| self.first.is_some_and(|own| own != first));
+        (!is_other).then_some(before)
     }
 
     /// Reads at an offset. The offset of the next [`HeldFile::read`] stays. Errors:
@@ -186,7 +221,7 @@ impl HeldFile {
             place: position.label.map_or(FilePlace::Current, FilePlace::Old),
             offset: position.offset,
             is_finished: false,
-            first: None,
+            first: position.first,
             content: Content::Suspended,
         }
     }
@@ -200,7 +235,7 @@ impl HeldFile {
         self.offset = 0;
         let mut line = [0; MAX_STAMP];
         let length = self.read(&mut line).ok()?;
-        Stamp::parse(line.get(..length)?).map(|stamp| stamp.time)
+        time_at_start(line.get(..length)?)
     }
 
     /// Opens a suspended file again. None: its name is that of another file.
@@ -211,8 +246,8 @@ impl HeldFile {
             inode: self.id.inode,
         };
         let mut opened = HeldFile::open(directory, &file).ok()?;
-        let before = opened.seek_checked(self.offset, expected)?;
-        opened.first = self.first;
+        let before = opened.seek_checked(self.offset, expected, self.first)?;
+        opened.first = opened.first.or(self.first);
         (opened.id == self.id).then_some((opened, before))
     }
 
@@ -246,6 +281,13 @@ impl HeldFile {
     pub(crate) fn is_suspended(&self) -> bool {
         matches!(self.content, Content::Suspended)
     }
+}
+
+/// The time of a file that starts with these bytes. None: no stamp, or one that is
+/// not written to its end yet.
+fn time_at_start(start: &[u8]) -> Option<Label> {
+    let stamp = Stamp::parse(start)?;
+    (stamp.len < start.len()).then_some(stamp.time)
 }
 
 /// A number of bytes in memory as a number of bytes of a file.

@@ -42,7 +42,10 @@ impl PassedFile {
     /// Whether a file with the same inode is the file, not a later one.
     pub(crate) fn is_same(&self, path: &Path, file: &LogFile) -> bool {
         HeldFile::open(path, file).is_ok_and(|mut other| {
-            other.id == self.id && other.seek_checked(self.end, self.check).is_some()
+            other.id == self.id
+                && other
+                    .seek_checked(self.end, self.check, self.first)
+                    .is_some()
         })
     }
 
@@ -51,7 +54,10 @@ impl PassedFile {
         let Ok(mut other) = HeldFile::open(path, file) else {
             return false;
         };
-        if other.seek_checked(self.end, self.check).is_some() {
+        if other
+            .seek_checked(self.end, self.check, self.first)
+            .is_some()
+        {
             return true;
         }
         let (Some(last), Some(other_first)) = (self.last, other.first_time()) else {

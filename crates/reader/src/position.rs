@@ -24,6 +24,11 @@ pub struct Position {
     pub offset: u64,
     /// The time of the last line with a stamp. None: no line had one.
     pub time: Option<Label>,
+    /// The time of the file's first line. None: the line has no stamp.
+    ///
+    /// Many lines of a service end in the same bytes, and then the check of
+    /// another file may be equal as well.
+    pub first: Option<Label>,
     /// The [`check`] of the bytes before the place.
     ///
     /// A file system gives the inode of a removed file to a new file at once, and

@@ -17,6 +17,7 @@ use crate::log_files::LogFile;
 use crate::merge::LastLine;
 use crate::selection::Selection;
 use crate::stamp::Stamp;
+use crate::warning::ReadWarning;
 
 /// The number of times that a directory is read again if its files change.
 const ATTEMPTS: usize = 100;
@@ -38,6 +39,8 @@ struct LastLines {
 struct Tail {
     files: Option<Vec<LogFile>>,
     end: Option<LineStart>,
+    /// The files that are later than the first line, and could not be read.
+    warnings: Vec<ReadWarning>,
 }
 
 /// Moves each reader forward, so that together they return only the last `count`
@@ -97,6 +100,7 @@ pub fn seek_last(
                 Ok(()) => break,
             }
         }
+        reader.warn(tail.warnings);
     }
     errors
 }
@@ -192,8 +196,12 @@ impl LastLines {
             }
             self.push((time, number, Reverse(sequence)), line);
         }
-        let files = backward.into_files();
-        Ok(Tail { files, end })
+        let (files, warnings) = backward.into_files();
+        Ok(Tail {
+            files,
+            end,
+            warnings,
+        })
     }
 
     /// Whether a line is before all lines that are needed.

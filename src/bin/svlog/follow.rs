@@ -8,9 +8,9 @@ use reader::{Printer, Source, cursor};
 use unix::stdio::STDOUT;
 
 use super::arguments::Arguments;
-use super::once::{load, open, unreadable};
-use super::warnings::{unusable_cursor, warn};
-use super::{SVLOG, unwritten};
+use super::once::{load, open};
+use super::unwritten;
+use super::warnings::{unusable_cursor, warn, warn_unreadable};
 
 /// The pause between two writes of the cursor file while lines come one by one:
 /// each write syncs the file.
@@ -32,7 +32,7 @@ pub(crate) fn print(
     }
     let (opened, _) = open(sources, &keys, arguments, cursor.as_ref());
     for (source, error) in follow.start(opened, arguments.last, cursor) {
-        SVLOG.warn(unreadable(source), error);
+        warn_unreadable(&source.path, error);
     }
     let mut last_saved = Instant::now();
     loop {
@@ -42,15 +42,15 @@ pub(crate) fn print(
                 if !printer.is_flushed() {
                     continue;
                 }
+                // A kill after the cursor is saved would hide the warnings.
+                print_warnings(&mut follow);
                 save_cursor(&mut follow, arguments)?;
             }
             Followed::New(source) => printer.add_service(&source.service),
-            Followed::Unreadable(source, error) => SVLOG.warn(unreadable(source), error),
+            Followed::Unreadable(source, error) => warn_unreadable(&source.path, error),
             Followed::AtEnd => {
                 printer.flush().map_err(unwritten)?;
-                for (service, warning) in follow.take_warnings() {
-                    warn(service, &warning);
-                }
+                print_warnings(&mut follow);
                 save_cursor(&mut follow, arguments)?;
                 if !follow.wait(STDOUT) {
                     return Ok(Exit::Success);
@@ -62,6 +62,12 @@ pub(crate) fn print(
                 }
             }
         }
+    }
+}
+
+fn print_warnings(follow: &mut Follow) {
+    for (service, warning) in follow.take_warnings() {
+        warn(service, &warning);
     }
 }
 

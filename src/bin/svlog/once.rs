@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use cli::{Failure, text};
+use cli::Failure;
 use reader::directory_reader::{DirectoryReader, Start};
 use reader::merge::{LastLine, Merge, MergedLine, buffer_size};
 use reader::tail::seek_last;
 use reader::{Cursor, Printer, Source, cursor};
 
 use super::arguments::Arguments;
-use super::warnings::{unusable_cursor, warn};
-use super::{SVLOG, unwritten};
+use super::unwritten;
+use super::warnings::{unusable_cursor, warn, warn_unreadable};
 
 /// Prints the selected lines of all sources. Returns whether all files could be
 /// read.
@@ -29,7 +29,7 @@ pub(crate) fn print(
     let (opened, mut readers): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
     let mut report = |number: usize, error: &std::io::Error| {
         if let Some(source) = opened.get(number) {
-            SVLOG.warn(unreadable(source), unix::errno(error));
+            warn_unreadable(&source.path, unix::errno(error));
         }
         is_complete = false;
     };
@@ -113,16 +113,12 @@ pub(crate) fn open(
                 opened.push((source.clone(), reader));
             }
             Err(error) => {
-                SVLOG.warn(unreadable(source), unix::errno(&error));
+                warn_unreadable(&source.path, unix::errno(&error));
                 is_complete = false;
             }
         }
     }
     (opened, is_complete)
-}
-
-pub(crate) fn unreadable(source: &Source) -> Vec<u8> {
-    text!["unable to read ", *source.path.as_os_str()]
 }
 
 /// Reads the cursor file, and writes it, which detects an unusable file before

@@ -10,6 +10,7 @@ use supervision::supervise_dir::SuperviseDirRule;
 use unix::file::status;
 
 use super::SVLOG;
+use super::warnings::warn_unreadable;
 
 /// The log directories of all operands.
 pub(crate) struct AllSources {
@@ -49,7 +50,7 @@ impl AllSources {
                 return Err(SVLOG.fatal_msg(text!["no log directory in ", *operand]));
             }
             for (path, error) in unreadable {
-                SVLOG.warn(text!["unable to read ", *path.as_os_str()], error);
+                warn_unreadable(&path, error);
                 all.is_complete = false;
             }
             all.has_names |= kind == SourceKind::ScanDir;

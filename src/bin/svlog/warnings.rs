@@ -2,14 +2,19 @@
 
 use std::path::Path;
 
+use cli::display::{Charset, escape};
 use cli::{Failure, text};
+use nix::errno::Errno;
 use reader::{CursorError, ReadWarning};
+use unix::stdio::STDERR;
 
 use super::SVLOG;
 
 /// Prints a warning about the log of a service. Returns whether lines that exist
 /// are missing in the output.
 pub(crate) fn warn(service: &[u8], warning: &ReadWarning) -> bool {
+    let service = shown(service);
+    let file = |file: &std::ffi::OsString| shown(file.as_encoded_bytes());
     match warning {
         ReadWarning::Gone(count) => {
             let gone = match count {
@@ -17,28 +22,34 @@ pub(crate) fn warn(service: &[u8], warning: &ReadWarning) -> bool {
                 _ => format!("{count} files are gone"),
             };
             SVLOG.warn_msg(text![service, ": ", gone]);
-            false
+            return false;
         }
-        ReadWarning::Unreadable { file, error } => {
-            SVLOG.warn(
-                text![service, ": unable to read ", *file.as_os_str()],
-                *error,
-            );
-            true
+        ReadWarning::Unreadable { file: name, error } => {
+            SVLOG.warn(text![service, ": unable to read ", file(name)], *error);
         }
-        ReadWarning::MissingTool { file, tool } => {
-            let problem = text![
-                service,
-                ": skipped ",
-                *file.as_os_str(),
-                ": ",
-                *tool,
-                " is not installed"
-            ];
-            SVLOG.warn_msg(problem);
-            true
+        ReadWarning::NotRegular { file: name } => {
+            SVLOG.warn_msg(text![service, ": skipped ", file(name), ": not a file"]);
+        }
+        ReadWarning::Damaged { file: name } => {
+            SVLOG.warn_msg(text![service, ": unable to uncompress ", file(name)]);
+        }
+        ReadWarning::MissingTool { file: name, tool } => {
+            let skipped = text![service, ": skipped ", file(name)];
+            SVLOG.warn_msg(text![skipped, ": ", *tool, " is not installed"]);
         }
     }
+    true
+}
+
+/// Prints a warning that a directory cannot be read.
+pub(crate) fn warn_unreadable(path: &Path, error: Errno) {
+    let path = shown(path.as_os_str().as_encoded_bytes());
+    SVLOG.warn(text!["unable to read ", path], error);
+}
+
+/// A name of the file system, whose owner may be another user.
+fn shown(name: &[u8]) -> String {
+    escape(name, Charset::of_output(STDERR))
 }
 
 /// The failure to read or to write the cursor file.

@@ -28,6 +28,8 @@ pub(super) struct Piece {
 pub(super) struct FileMark {
     id: FileId,
     label: Option<Label>,
+    /// The time of the file's first line.
+    pub(super) first: Option<Label>,
     /// The file's offset of the buffer's first byte, modulo 2^64.
     base: u64,
 }
@@ -59,6 +61,7 @@ impl FileMark {
         FileMark {
             id: held.id,
             label: held.place.label(),
+            first: held.first,
             base: held.offset.wrapping_sub(to_u64(index)),
         }
     }
@@ -81,6 +84,7 @@ impl Default for FileMark {
         FileMark {
             id,
             label: None,
+            first: None,
             base: 0,
         }
     }
@@ -173,6 +177,7 @@ impl DirectoryReader {
             label: mark.label,
             offset: mark.offset(index),
             time,
+            first: mark.first,
             check: self.check_at(index, mark),
         }
     }

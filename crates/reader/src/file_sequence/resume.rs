@@ -68,7 +68,7 @@ impl FileSequence {
         let mut candidates = by_inode.chain(others.iter().copied().filter(has_label));
         let found = candidates.find_map(|file| {
             let mut opened = HeldFile::open(&self.path, file).ok()?;
-            let before = opened.seek_checked(held.offset, expected)?;
+            let before = opened.seek_checked(held.offset, expected, held.first)?;
             Some((opened, before))
         });
         if let Some((opened, before)) = found {
