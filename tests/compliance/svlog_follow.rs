@@ -38,6 +38,8 @@ ours!(
     several_services_are_merged,
     cursor_keeps_other_directories,
     unusable_cursor_is_fatal,
+    many_logs_are_followed_with_few_files,
+    full_non_blocking_output_is_awaited,
     cursor_distinguishes_equal_line_ends,
     cursor_in_a_removed_file_counts_it,
 );
@@ -679,4 +681,47 @@ fn cursor_in_a_removed_file_counts_it(sandbox: &Sandbox) {
         health_checks(20..26),
         "svlog: warning: log: 1 file is gone\n",
     );
+}
+
+fn many_logs_are_followed_with_few_files(sandbox: &Sandbox) {
+    let name = |number: u32| format!("scan/s{number:03}");
+    for number in 0..200 {
+        sandbox.write(format!("{}/run", name(number)), "");
+        let line = format!("@400000004d52960a{number:08x} first\n");
+        sandbox.write(format!("{}/log/current", name(number)), line);
+    }
+    let follower = sandbox.start(sandbox.shell("ulimit -n 64; exec svlog -f -r -n 2 scan"));
+    let text = || String::from_utf8_lossy(&follower.stdout()).into_owned();
+    let first = "s198 @400000004d52960a000000c6 first\ns199 @400000004d52960a000000c7 first\n";
+    sandbox.wait_until("the last lines are printed", || text() == first);
+    for number in [7, 150] {
+        let rotated = format!("{0}/log/@400000004d52960b00000000.s", name(number));
+        let current = format!("{}/log/current", name(number));
+        fs::rename(sandbox.path(&current), sandbox.path(rotated)).unwrap();
+        sandbox.write(&current, "@400000004d52960b00000001 next\n");
+        let line = format!("s{number:03} @400000004d52960b00000001 next\n");
+        sandbox.wait_until("the next line is printed", || text().ends_with(&line));
+    }
+    assert_eq!(text().lines().count(), 4);
+    kill(follower.pid(), SIGKILL).unwrap();
+    assert_eq!(follower.wait().error_text(), "");
+}
+
+fn full_non_blocking_output_is_awaited(sandbox: &Sandbox) {
+    let lines = lines(0..3000);
+    sandbox.write("log/current", &lines);
+    let (reader, writer) =
+        pipe2(nix::fcntl::OFlag::O_NONBLOCK | nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+    let mut command = command(sandbox, "-r log");
+    command.stdout(writer);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let mut printed = Vec::new();
+    let mut reader = File::from(reader);
+    sandbox.wait_until("all lines are read", || {
+        let end = reader.read_to_end(&mut printed);
+        end.is_ok()
+    });
+    assert!(child.wait().unwrap().success());
+    assert_eq!(printed, lines);
 }

@@ -158,10 +158,12 @@ impl Follow {
             self.watcher.watch_log(id, &source.path);
             self.logs.push(Some(FollowedLog::new(source)));
         }
-        let errors = last.map(|last| seek_last(&mut readers, last, LastLine::Awaited));
+        // The search for the last lines may suspend the readers, and a feed begins
+        // with an open file.
         for (id, reader) in readers.iter_mut().enumerate() {
             reader.attach(self.watcher.feed(id));
         }
+        let errors = last.map(|last| seek_last(&mut readers, last, LastLine::Awaited));
         self.merge = Merge::new(readers, LastLine::Awaited);
         let errors = errors.unwrap_or_default().into_iter();
         let of_log = |(id, error)| {

@@ -17,7 +17,7 @@ use crate::line::LineRef;
 /// The number of readers that keep their descriptors. With more readers, each one
 /// opens its file for one read at a time, so that the limit of 64 descriptors
 /// suffices for thousands.
-const MAX_OPEN: usize = 32;
+pub(crate) const MAX_OPEN: usize = 32;
 /// The memory for the buffers of all readers, in bytes.
 const BUFFERS: usize = 16 << 20;
 /// The limits of the buffer of one reader, in bytes.

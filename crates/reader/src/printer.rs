@@ -1,7 +1,10 @@
 //! Prints lines to standard output.
 
-use cli::text::print;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use nix::unistd::write;
+use unix::poll::wait_for_events;
+use unix::stdio::STDOUT;
 
 use crate::line::LineRef;
 use crate::render::Renderer;
@@ -44,7 +47,7 @@ impl Printer {
 
     /// Writes the text of all lines so far. Errors: as write(2).
     pub fn flush(&mut self) -> Result<(), Errno> {
-        let written = print(self.renderer.output());
+        let written = write_all(self.renderer.output());
         self.renderer.clear();
         written
     }
@@ -58,4 +61,21 @@ impl Printer {
     pub fn has_printed(&self) -> bool {
         self.has_printed
     }
+}
+
+/// Writes to standard output. A non-blocking pipe or terminal that is full delays
+/// the write: another process may have set that mode. Errors: as write(2), after a
+/// partial write as well.
+fn write_all(mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match write(STDOUT, bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                wait_for_events(&mut [PollFd::new(STDOUT, PollFlags::POLLOUT)], None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -14,7 +14,7 @@ use crate::backward::{Backward, LineStart};
 use crate::directory_reader::DirectoryReader;
 use crate::line_filter::CLOCK_STEP;
 use crate::log_files::LogFile;
-use crate::merge::LastLine;
+use crate::merge::{LastLine, MAX_OPEN};
 use crate::selection::Selection;
 use crate::stamp::Stamp;
 use crate::warning::ReadWarning;
@@ -66,6 +66,7 @@ pub fn seek_last(
         let tail = lines.add_with_retries(number, reader, last_line);
         tails.push(tail.map_err(|error| errors.push((number, error))).ok());
     }
+    let is_many = readers.len() > MAX_OPEN;
     for (number, (reader, tail)) in readers.iter_mut().zip(tails).enumerate() {
         let Some(mut tail) = tail else {
             continue;
@@ -101,6 +102,9 @@ pub fn seek_last(
             }
         }
         reader.warn(tail.warnings);
+        if is_many {
+            reader.suspend();
+        }
     }
     errors
 }
