@@ -296,9 +296,10 @@ impl<'a> Extended<'a> {
     /// discarded, so that the service does not block: at most as many as a pipe
     /// holds, so that a flood does not block supervise.
     pub(crate) fn read_notification(&mut self, machine: &mut Machine) {
-        let mut bytes = [0; 4096];
+        // Small: the buffer is a part of the stack of the loop.
+        let mut bytes = [0; 256];
         let mut ready = false;
-        for _ in 0..16 {
+        for _ in 0..256 {
             let Some(reader) = &self.readiness else {
                 break;
             };

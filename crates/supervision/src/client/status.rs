@@ -35,8 +35,8 @@ pub fn read_runsv_status(buffer: &mut [u8; LENGTH]) -> Result<RunsvStatus, Statu
 /// status record is stale.
 #[must_use]
 pub fn read_state_file(dir: &SuperviseDir) -> Option<StateFile> {
-    // Eight short lines.
-    let mut buffer = [0; 4096];
+    // A few short lines.
+    let mut buffer = [0; 1024];
     StateFile::read(read_start(dir, names::STATE.name, &mut buffer).ok()?)
 }
 
