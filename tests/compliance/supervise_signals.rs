@@ -16,6 +16,7 @@ ours!(
     term_stops_service_and_supervise,
     repeated_term_signals_the_service_once,
     hup_exits_after_the_run,
+    exit_request_leaves_the_record,
     ignored_hup_stays_ignored,
     ignored_hup_stays_ignored_on_a_terminal,
     signals_continue_a_paused_service,
@@ -73,6 +74,31 @@ fn hup_exits_after_the_run(sandbox: &Sandbox) {
     sandbox.write("s/go", "");
     supervise.wait().succeeds();
     assert!(!sandbox.exists("s/told"));
+}
+
+/// The record does not show the request: a new one would only wake up its readers.
+fn exit_request_leaves_the_record(sandbox: &Sandbox) {
+    for request in ["kill -HUP $supervise", "svc -x s"] {
+        sandbox.script("s/run", RECORDER);
+        let supervise = sandbox.start_supervisor("supervise -e", "s");
+        wait_for_file(sandbox, "s/up");
+        sandbox.service("s");
+        let inode = || sandbox.sh("stat -c %i s/supervise/status").text();
+        let before = inode();
+        let request = format!("supervise={}; {request}", supervise.pid());
+        sandbox.sh(&request).succeeds();
+        // The second signal comes after the turn of the loop that handles the
+        // request.
+        for signal in ["usr", "again"] {
+            sandbox.sh("svc -1 s").succeeds();
+            wait_for_file(sandbox, "s/usr");
+            sandbox.sh(&format!("mv s/usr s/{signal}.seen")).succeeds();
+        }
+        assert_eq!(inode(), before, "{request}");
+        sandbox.write("s/go", "");
+        supervise.wait().succeeds();
+        sandbox.sh("rm -r s").succeeds();
+    }
 }
 
 fn ignored_hup_stays_ignored(sandbox: &Sandbox) {

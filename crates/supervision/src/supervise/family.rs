@@ -14,7 +14,7 @@ use unix::process::signal_process;
 use unix::start::environment;
 
 use super::runsv::{Logger, Runsv, RunsvWarning};
-use super::service::Service;
+use super::service::{Service, Visible};
 use crate::Role;
 use crate::extended::config::program_exists;
 use crate::extended::{ExitSignal, Extended, SuperviseWarning};
@@ -69,7 +69,7 @@ impl Family<'_> {
     pub(super) fn publish(&mut self, service: &mut Service, role: Role) {
         match self {
             Family::Supervise(warn) => {
-                let published = service.publish(|files, _, (report, _)| {
+                let published = service.publish(Visible::ExitRequest, |files, _, (report, _)| {
                     files.replace(files.names.status, &report.status.encode())
                 });
                 if let Err(error) = published {
@@ -240,8 +240,8 @@ fn launch_run(warn: &dyn Fn(SuperviseWarning)) -> Result<Pid, Errno> {
 fn publish_extended(service: &mut Service, family: &mut Extended<'_>) {
     // Before the record: see daemontools_core::state.
     family.publish_state(&service.machine);
-    // The family reports the errors.
-    let _ = service.publish(|files, _, (report, _)| {
+    // The family reports the errors. Readers do not see a request to exit.
+    let _ = service.publish(Visible::Report, |files, _, (report, _)| {
         let status = files.names.status;
         let replaced = files.replace(status, &report.status.encode());
         family.record_replace(status, replaced)

@@ -14,7 +14,7 @@ use unix::signals::SignalPipe;
 use unix::start::environment;
 use unix::wait::{ExitStatus, wait_for};
 
-use super::service::Service;
+use super::service::{Service, Visible};
 use crate::Role;
 use crate::directory::ReplaceError;
 use crate::machine::RunExit;
@@ -191,17 +191,20 @@ impl Logger {
 /// Replaces the files of a service. `first_pid` is the content of the file `pid`
 /// before the first call; None if there may be any.
 fn publish(service: &mut Service, first_pid: Option<String>, warn: &dyn Fn(RunsvWarning<'_>)) {
-    let published = service.publish(|files, last, (report, exit_requested)| {
-        let pid = report.pid();
-        if last.map(|last| last.pid()).or(first_pid).as_ref() != Some(&pid) {
-            files.replace(files.names.pid, pid.as_bytes())?;
-        }
-        let stat = [report.stat(exit_requested).as_bytes(), b"\n"].concat();
-        files.replace(files.names.stat, &stat)?;
-        // Last: a reader that waits for the record finds the other files
-        // current.
-        files.replace(files.names.status, &report.encode())
-    });
+    let published = service.publish(
+        Visible::ExitRequest,
+        |files, last, (report, exit_requested)| {
+            let pid = report.pid();
+            if last.map(|last| last.pid()).or(first_pid).as_ref() != Some(&pid) {
+                files.replace(files.names.pid, pid.as_bytes())?;
+            }
+            let stat = [report.stat(exit_requested).as_bytes(), b"\n"].concat();
+            files.replace(files.names.stat, &stat)?;
+            // Last: a reader that waits for the record finds the other files
+            // current.
+            files.replace(files.names.status, &report.encode())
+        },
+    );
     if let Err(error) = published {
         warn(RunsvWarning::Replace(error));
     }

@@ -22,6 +22,16 @@ const MAX_COMMAND_BYTES: usize = 4096;
 /// Readers' view: the record, and whether supervision is to end.
 type Published = (RunsvStatus, bool);
 
+/// The changes that a family publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visible {
+    /// Those of the record.
+    Report,
+    /// Also the request to end supervision. 0.76 then replaces the record by an
+    /// equal one; runsv writes the request to `stat`.
+    ExitRequest,
+}
+
 pub(super) struct Service {
     // Dropped first. A reader that sees `ok` closed may start another supervise,
     // which needs the lock.
@@ -63,9 +73,14 @@ impl Service {
     /// Calls `write` with the last and the new view, if they differ.
     pub(super) fn publish(
         &mut self,
+        visible: Visible,
         write: impl FnOnce(&SuperviseFiles, Option<RunsvStatus>, Published) -> Result<(), ReplaceError>,
     ) -> Result<(), ReplaceError> {
-        let view = (self.machine.report(), self.machine.exit_requested());
+        let exit_requested = match visible {
+            Visible::Report => false,
+            Visible::ExitRequest => self.machine.exit_requested(),
+        };
+        let view = (self.machine.report(), exit_requested);
         if self.published != Some(view) {
             write(&self.files, self.published.map(|(report, _)| report), view)?;
             self.published = Some(view);
