@@ -30,6 +30,7 @@ ours!(
     removed_directory_keeps_its_down_signal,
     warnings_of_removed_directory_are_few,
     stopped_supervise_and_logger_lose_nothing,
+    stopped_logger_and_full_pipe_block_no_service,
     stop_starts_no_new_service,
     default_stop_timeout_is_ten_seconds,
     foreign_proc_pids_are_not_killed,
@@ -123,6 +124,28 @@ fn assert_all_is_kept(sandbox: &Sandbox, name: &str) {
 /// The warning of svscan before it kills a supervise.
 fn unable_to_stop(service: &str) -> String {
     format!("svscan: warning: unable to stop {service}: timed out\n")
+}
+
+/// The record of a logger does not show that a signal stopped it.
+fn stopped_logger_and_full_pipe_block_no_service(sandbox: &Sandbox) {
+    for (sender, pause) in [("svc", "svc -p scan/a/log"), ("kill", "kill -STOP $logger")] {
+        make(sandbox, &["a"]);
+        sandbox.script(
+            "scan/a/run",
+            "#!/bin/sh\ntrap 'head -c 200000 /dev/zero; exit' TERM\necho >up\nwhile :; do sleep 0.02; done\n",
+        );
+        // No limit.
+        sandbox.write("scan/a/timeout-kill", "0");
+        sandbox.write("scan/a/log/timeout-kill", "0");
+        let svscan = start(sandbox, &["a"], "exec svscan -e scan");
+        let logger = sandbox.service("scan/a/log");
+        sandbox.sh(&format!("logger={logger}; {pause}")).succeeds();
+        let state = format!("ps -o state= {logger}");
+        sandbox.wait_for(&state, |state| state == "T\n");
+        stop(sandbox, svscan).succeeds();
+        assert_eq!(sandbox.read("scan/a/log/kept").len(), 200_000, "{sender}");
+        sandbox.sh("rm -r scan").succeeds();
+    }
 }
 
 fn stopped_supervise_with_full_fifo_is_resumed(sandbox: &Sandbox) {

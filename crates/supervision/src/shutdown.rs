@@ -232,6 +232,19 @@ impl SupervisorStop {
         };
     }
 
+    /// Whether no exit command was sent, nor failed.
+    pub(crate) fn is_first_attempt(&self) -> bool {
+        match self.state {
+            StopState::SendingExit { deadline, .. } => deadline.is_none(),
+            StopState::ExitSent { .. }
+            | StopState::SendingKill { .. }
+            | StopState::KillSent { .. }
+            | StopState::KillDue { .. }
+            | StopState::Killed { .. }
+            | StopState::GivenUp => false,
+        }
+    }
+
     /// Whether exit commands are all that supervise received.
     fn is_graceful(&self) -> bool {
         match self.state {

@@ -205,8 +205,10 @@ impl ScanLoop<'_> {
     /// Begins the shutdown of all services.
     fn stop_all(&mut self, reason: ExitReason) {
         self.exit_reason = Some(reason);
+        // One after another: the first services end while the last are being read.
         for directory in self.scanner.table.directories() {
             self.begin_shutdown(directory);
+            self.advance_shutdown(directory);
         }
     }
 

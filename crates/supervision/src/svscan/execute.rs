@@ -5,13 +5,14 @@ use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 use daemontools_core::state::ServiceState;
+use daemontools_core::status::{LENGTH, Status};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use unix::process::signal_process;
 
 use super::{Mode, ScanLoop, SvscanWarning};
 use crate::Role;
-use crate::client::{ServiceSnapshot, WhenFull, probe, send_commands};
+use crate::client::{ServiceSnapshot, WhenFull, probe, read_status, send_commands};
 use crate::directory::is_removed;
 use crate::extended::config::exit_implies_down;
 use crate::pipe::Pipe;
@@ -44,22 +45,23 @@ impl ScanLoop<'_> {
             // supervise -e has reported the file.
             (Mode::Extended, _) | (_, None) => {}
         };
-        let timeout = |role| {
-            let read = || stop_timeout(|warning| warn(role, warning));
-            let timeout = self.run_inside(directory, role, read);
-            timeout.unwrap_or(Some(DEFAULT_STOP_TIMEOUT))
-        };
+        let timeout = |role| stop_timeout(|warning| warn(role, warning));
+        let service = self.run_inside(directory, Role::Service, || timeout(Role::Service));
+        let logger = self.run_inside(directory, Role::Logger, || {
+            let exit_stops_logger = match self.mode {
+                Mode::Plain => false,
+                Mode::Extended => exit_implies_down(),
+            };
+            (timeout(Role::Logger), exit_stops_logger)
+        });
+        let (logger, exit_stops_logger) = logger.unzip();
         let config = StopConfig {
-            service: timeout(Role::Service),
-            logger: timeout(Role::Logger),
+            service: service.unwrap_or(Some(DEFAULT_STOP_TIMEOUT)),
+            logger: logger.unwrap_or(Some(DEFAULT_STOP_TIMEOUT)),
         };
         self.stop_foreign(directory, Role::Service, config.service);
         // A foreign logger exits without a command, at the end of its pipe: only
         // the foreign service writes to that pipe.
-        let exit_stops_logger = match self.mode {
-            Mode::Plain => Some(false),
-            Mode::Extended => self.run_inside(directory, Role::Logger, exit_implies_down),
-        };
         if exit_stops_logger != Some(true) {
             self.stop_foreign(directory, Role::Logger, config.logger);
         }
@@ -84,25 +86,30 @@ impl ScanLoop<'_> {
         self.foreign.retain(|supervisor| !supervisor.is_done());
         let directories: Vec<_> = self.shutdowns.keys().copied().collect();
         for directory in directories {
-            while let Some(action) = self.next_action(directory) {
-                let name = self.scanner.table.name(directory).map(CStr::to_owned);
-                let name = || name.filter(|name| names_directory(name, directory));
-                match action {
-                    ShutdownAction::Stop(role, action) => self.perform(directory, role, action),
-                    ShutdownAction::StartLogger => {
-                        if let Some(path) = name().or_else(|| self.moved_path(directory)) {
-                            self.scanner.start_at(directory, Role::Logger, &path);
-                        }
+            self.advance_shutdown(directory);
+        }
+    }
+
+    /// Performs the actions that are due for a service and its logger.
+    pub(super) fn advance_shutdown(&mut self, directory: DirectoryId) {
+        while let Some(action) = self.next_action(directory) {
+            let name = self.scanner.table.name(directory).map(CStr::to_owned);
+            let name = || name.filter(|name| names_directory(name, directory));
+            match action {
+                ShutdownAction::Stop(role, action) => self.perform(directory, role, action),
+                ShutdownAction::StartLogger => {
+                    if let Some(path) = name().or_else(|| self.moved_path(directory)) {
+                        self.scanner.start_at(directory, Role::Logger, &path);
                     }
-                    ShutdownAction::Forget => {
-                        self.shutdowns.remove(&directory);
-                        self.moved.remove(&directory);
-                        self.scanner.table.remove(directory);
-                        // The service may be in the scan directory again.
-                        if self.exit_reason.is_none() {
-                            if let Some(name) = name() {
-                                self.scanner.add_service(directory, &name);
-                            }
+                }
+                ShutdownAction::Forget => {
+                    self.shutdowns.remove(&directory);
+                    self.moved.remove(&directory);
+                    self.scanner.table.remove(directory);
+                    // The service may be in the scan directory again.
+                    if self.exit_reason.is_none() {
+                        if let Some(name) = name() {
+                            self.scanner.add_service(directory, &name);
                         }
                     }
                 }
@@ -157,6 +164,10 @@ impl ScanLoop<'_> {
     fn send_exit(&mut self, directory: DirectoryId, role: Role) {
         self.keep_moved(directory);
         let supervisor = self.scanner.table.pid(directory, role);
+        let is_first = |shutdown: &ServiceShutdown| {
+            self.mode == Mode::Extended && shutdown.stop.is_first_attempt()
+        };
+        let is_first = self.shutdowns.get(&directory).is_some_and(is_first);
         let delivery = match (self.mode, supervisor) {
             (Mode::Extended, Some(_)) if self.is_starting(directory, role) => Delivery::Failed,
             // Supervise may run in a directory that no path leads to.
@@ -170,17 +181,32 @@ impl ScanLoop<'_> {
             }
         };
         self.on_delivery(directory, delivery);
-        let table = &mut self.scanner.table;
         match role {
-            // A paused logger and a full pipe would block the service.
-            Role::Service if table.pid(directory, Role::Logger).is_some() => {
-                self.send_command(directory, Role::Logger, b"c");
+            // A paused logger and a full pipe would block the service. A process that
+            // was stopped otherwise is continued by the second exit signal.
+            Role::Service if !is_first || self.logger_may_pause(directory) => {
+                if self.scanner.table.pid(directory, Role::Logger).is_some() {
+                    self.send_command(directory, Role::Logger, b"c");
+                }
             }
             Role::Service => {}
             // Only after the command: a logger that reaches the end of the pipe
             // earlier would be started again.
-            Role::Logger => table.change_pipe(directory, Pipe::close_write_end),
+            Role::Logger => {
+                let table = &mut self.scanner.table;
+                table.change_pipe(directory, Pipe::close_write_end);
+            }
         }
+    }
+
+    /// Whether the logger may be paused: its record shows it, or is unknown, or the
+    /// logger has not read all. The command `c` wakes up each supervise.
+    fn logger_may_pause(&self, directory: DirectoryId) -> bool {
+        let pipe = self.scanner.table.pipe(directory);
+        pipe.is_some_and(|pipe| {
+            pipe.has_unread_data()
+                || self.use_files(directory, Role::Logger, is_paused) != Some(false)
+        })
     }
 
     /// Whether the supervise of a logger may not handle signals yet. A signal
@@ -255,6 +281,15 @@ impl ScanLoop<'_> {
             (self.scanner.report)(ScanWarning::Stop(name, role), Errno::ETIMEDOUT);
         }
     }
+}
+
+/// Whether a service is paused, as far as its record shows it.
+fn is_paused(files: &SuperviseDir) -> bool {
+    let mut record = [0; LENGTH];
+    let record = read_status(files, &mut record).ok();
+    record
+        .and_then(Status::decode)
+        .is_none_or(|status| status.paused)
 }
 
 fn finish_runs(files: &SuperviseDir) -> bool {
