@@ -152,6 +152,20 @@ impl Row {
         self
     }
 
+    /// Adds the peer's tai64nlocal, between a command and grep.
+    fn local(self, settings: &Settings, input: &str, pattern: &str, parts: u32) -> Self {
+        let program = settings.peers.join("tai64nlocal");
+        if !program.exists() {
+            return self;
+        }
+        let program = program.display();
+        self.part(
+            LOCAL,
+            format!("{input} | {program} | grep '{pattern}'"),
+            parts,
+        )
+    }
+
     /// Adds a command of installed programs.
     fn command(self, column: &'static str, command: impl Into<String>) -> Self {
         self.part(column, command, 1)
@@ -160,7 +174,6 @@ impl Row {
     /// Adds a command that reads a part of the input.
     fn part(mut self, column: &'static str, command: impl Into<String>, parts: u32) -> Self {
         let is_present = match column {
-            LOCAL => is_installed("tai64nlocal"),
             RIPGREP => is_installed("rg"),
             JOURNAL => is_installed("journalctl") && is_installed(JOURNAL_REMOTE),
             _ => true,
@@ -248,7 +261,6 @@ fn thousand_services(settings: &Settings, dir: &Path) -> Vec<Row> {
         )
     };
     let throughput = Kind::Throughput(megabytes);
-    let local = settings.peers.join("tai64nlocal").display().to_string();
     let last = Row::new(LAST, Kind::Time)
         .svlog(settings, "-n 10 scan")
         .command(COREUTILS, format!("cat {CURRENT} | sort | tail"));
@@ -259,7 +271,7 @@ fn thousand_services(settings: &Settings, dir: &Path) -> Vec<Row> {
         .command(LIMIT, format!("exec cat {CURRENT}"));
     let grep = Row::new(format!("{SMALL_GREP}, {megabytes:.0} MB"), throughput)
         .svlog(settings, &format!("-g '{PATTERN}' scan"))
-        .command(LOCAL, format!("cat {CURRENT} | {local} | grep '{PATTERN}'"))
+        .local(settings, &format!("cat {CURRENT}"), PATTERN, 1)
         .command(GREP, format!("exec grep -h '{PATTERN}' {CURRENT}"))
         .command(RIPGREP, format!("exec rg -IN --sort path '{PATTERN}' scan"))
         .command(LIMIT, format!("exec cat {CURRENT}"));
@@ -298,17 +310,12 @@ fn hour(settings: &Settings, dir: &Path) -> Vec<Row> {
     }
     fs::write(main.join("current"), "").unwrap();
     fs::write(dir.join("part"), part).unwrap();
-    let local = settings.peers.join("tai64nlocal").display().to_string();
     let row = Row::new(HOUR, Kind::Time)
         .svlog(
             settings,
             "-s '2026-08-30 12:00' -u '2026-08-30 12:59:59.999999999' scan/0/log/main",
         )
-        .part(
-            LOCAL,
-            format!("cat $(cat part) | {local} | grep '^2026-08-30 12:'"),
-            40,
-        )
+        .local(settings, "cat $(cat part)", "^2026-08-30 12:", 40)
         .part(LIMIT, "exec cat $(cat part)", 40);
     vec![row]
 }
@@ -341,17 +348,12 @@ fn large_grep(settings: &Settings, dir: &Path) -> Vec<Row> {
     fs::write(main.join("current"), "").unwrap();
     fs::write(dir.join("part"), part).unwrap();
     let megabytes = (files * text.len()) as f64 / 1e6;
-    let local = settings.peers.join("tai64nlocal").display().to_string();
     let row = Row::new(
         format!("{LARGE_GREP} of {megabytes:.0} MB in {files} files"),
         Kind::Throughput(megabytes),
     )
     .svlog(settings, &format!("-g '{PATTERN}' scan/0/log/main"))
-    .part(
-        LOCAL,
-        format!("cat $(cat part) | {local} | grep '{PATTERN}'"),
-        8,
-    )
+    .local(settings, "cat $(cat part)", PATTERN, 8)
     .command(GREP, format!("exec grep -h '{PATTERN}' scan/0/log/main/@*"))
     .command(
         RIPGREP,
