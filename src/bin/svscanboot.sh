@@ -2,7 +2,7 @@
 # svscanboot: starts svscan on @SERVICEDIR@ and shows its error messages in the
 # process list. `make install` substitutes the scan directory and PATH.
 
-PATH="@SERVICEPATH@"
+export PATH="@SERVICEPATH@"
 
 # Detaches from the terminal or console, which may close first.
 exec </dev/null >/dev/null 2>/dev/null
