@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use nix::sys::signal::{Signal, kill};
 use testkit::{Running, SLEEPER, Sandbox, ours, ours_on_theirs};
 
 ours_on_theirs!(
@@ -16,6 +17,7 @@ ours!(
     metrics_show_state_of_supervise_e,
     metrics_escape_names_for_the_parser,
     metrics_distinguish_log_directories,
+    metrics_omit_memory_of_exited_process,
     node_exporter_reads_metrics,
     check_of_supervise_e_distinguishes_causes,
     check_of_unreadable_service_exits_3,
@@ -238,6 +240,21 @@ fn metrics_distinguish_log_directories(sandbox: &Sandbox) {
     is_unique("/m\u{fffd}\",directory_hex=\".*6dfe\"} 0");
     is_unique("/m\u{fffd}\",directory_hex=\".*6dff\"} 0");
     is_unique("/n\"} 0");
+}
+
+/// A paused supervise has not noticed the exit.
+fn metrics_omit_memory_of_exited_process(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let supervise = sandbox.start_supervisor("supervise", "scan/a");
+    let process = sandbox.service("scan/a");
+    let memory = "svps -m scan | grep -c '^supervise_.*_memory_bytes{'";
+    sandbox.wait_for(memory, |count| count == "2\n");
+    supervise.signal(Signal::SIGSTOP);
+    kill(process, Signal::SIGKILL).unwrap();
+    sandbox.wait_for(memory, |count| count == "0\n");
+    sandbox
+        .sh("svps -m scan | grep '^supervise_up'")
+        .prints("supervise_up{service=\"a\",logger=\"false\"} 1\n");
 }
 
 /// The answer of a server on loopback to a request for a page.

@@ -174,14 +174,15 @@ fn page_size() -> u64 {
         .unwrap_or(4096)
 }
 
-/// The memory of a process: resident and shared pages in /proc/PID/statm.
+/// The memory of a process: resident and shared pages in /proc/PID/statm. None for a
+/// process that has exited, and that its parent has not waited for: all are 0.
 fn memory(pid: i32, page_size: u64) -> Option<Memory> {
     let file = open_read(proc_path(Pid::from_raw(pid), "statm")?.as_str()).ok()?;
     let mut text = [0; 128];
     let length = read(&file, &mut text).ok()?;
     let text = std::str::from_utf8(text.get(..length)?).ok()?;
     let mut numbers = text.split(' ').map(str::parse::<u64>);
-    let resident = numbers.nth(1)?.ok()?;
+    let resident = numbers.nth(1)?.ok().filter(|&pages| pages != 0)?;
     let shared = numbers.next()?.ok()?;
     Some(Memory {
         private: resident.saturating_sub(shared).saturating_mul(page_size),
