@@ -40,6 +40,7 @@ ours!(
     unusable_cursor_is_fatal,
     many_logs_are_followed_with_few_files,
     full_non_blocking_output_is_awaited,
+    cut_line_of_a_shipper_is_ended,
     cursor_distinguishes_equal_line_ends,
     cursor_in_a_removed_file_counts_it,
 );
@@ -724,4 +725,19 @@ fn full_non_blocking_output_is_awaited(sandbox: &Sandbox) {
     });
     assert!(child.wait().unwrap().success());
     assert_eq!(printed, lines);
+}
+
+/// The script of doc/logs.md.
+fn cut_line_of_a_shipper_is_ended(sandbox: &Sandbox) {
+    sandbox.write("log/current", "@400000004d52960a0ebe121c started\n");
+    sandbox.write("lines.json", "{\"time\":\"20");
+    let script = "touch lines.json; \
+        test -z \"$(tail -c 1 lines.json)\" || echo >>lines.json; \
+        exec svlog -j -c cursor log >>lines.json";
+    sandbox.sh(script).prints("");
+    sandbox.sh(script).prints("");
+    let line = "{\"time\":\"2011-02-09T13:26:24.247337500+00:00\",\
+        \"service\":\"log\",\"message\":\"started\"}\n";
+    let written = String::from_utf8(sandbox.read("lines.json")).unwrap();
+    assert_eq!(written, format!("{{\"time\":\"20\n{line}"));
 }

@@ -143,6 +143,11 @@ impl Cursor {
         }
     }
 
+    /// Whether [`Cursor::save`] has to write the file.
+    pub fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
     /// Writes the file anew if a place has changed: writes and syncs
     /// `FILE.new`, and renames it to the file.
     ///

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::unistd::write;
+use nix::unistd::{fdatasync, write};
 use unix::poll::wait_for_events;
 use unix::stdio::STDOUT;
 
@@ -50,6 +50,17 @@ impl Printer {
         let written = write_all(self.renderer.output());
         self.renderer.clear();
         written
+    }
+
+    /// Syncs the written text, if the output is a file: after a crash of the machine,
+    /// a synced cursor would otherwise be ahead of the output. Errors: as
+    /// fdatasync(2); output without storage has none.
+    pub fn sync(&self) -> Result<(), Errno> {
+        match fdatasync(STDOUT) {
+            // A pipe, a socket or a terminal.
+            Err(Errno::EINVAL | Errno::ENOTSUP | Errno::EROFS) => Ok(()),
+            synced => synced,
+        }
     }
 
     /// Whether the text of all lines so far was written.

@@ -8,9 +8,9 @@ use reader::{Printer, Source, cursor};
 use unix::stdio::STDOUT;
 
 use super::arguments::Arguments;
-use super::once::{load, open};
+use super::once::{self, load, open};
 use super::unwritten;
-use super::warnings::{unusable_cursor, warn, warn_unreadable};
+use super::warnings::{warn, warn_unreadable};
 
 /// The pause between two writes of the cursor file while lines come one by one:
 /// each write syncs the file.
@@ -44,14 +44,14 @@ pub(crate) fn print(
                 }
                 // A kill after the cursor is saved would hide the warnings.
                 print_warnings(&mut follow);
-                save_cursor(&mut follow, arguments)?;
+                save_cursor(&mut follow, arguments, printer)?;
             }
             Followed::New(source) => printer.add_service(&source.service),
             Followed::Unreadable(source, error) => warn_unreadable(&source.path, error),
             Followed::AtEnd => {
                 printer.flush().map_err(unwritten)?;
                 print_warnings(&mut follow);
-                save_cursor(&mut follow, arguments)?;
+                save_cursor(&mut follow, arguments, printer)?;
                 if !follow.wait(STDOUT) {
                     return Ok(Exit::Success);
                 }
@@ -71,9 +71,13 @@ fn print_warnings(follow: &mut Follow) {
     }
 }
 
-fn save_cursor(follow: &mut Follow, arguments: &Arguments<'_>) -> Result<(), Failure> {
+fn save_cursor(
+    follow: &mut Follow,
+    arguments: &Arguments<'_>,
+    printer: &Printer,
+) -> Result<(), Failure> {
     match (follow.cursor(), &arguments.cursor) {
-        (Some(cursor), Some(file)) => cursor.save().map_err(|error| unusable_cursor(file, &error)),
+        (Some(cursor), Some(file)) => once::save_cursor(cursor, file, printer),
         _ => Ok(()),
     }
 }

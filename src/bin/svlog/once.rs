@@ -49,7 +49,7 @@ pub(crate) fn print(
                     printer.print(&source.service, &line).map_err(unwritten)?;
                 }
                 if cursor.is_some() && printer.is_flushed() {
-                    save(&opened, &merge, cursor.as_mut(), arguments)?;
+                    save(&opened, &merge, cursor.as_mut(), arguments, printer)?;
                 }
             }
             Ok(MergedLine::AtEnd) => break,
@@ -65,7 +65,7 @@ pub(crate) fn print(
             is_complete &= !warn(&source.service, &warning);
         }
     }
-    save(&opened, &merge, cursor.as_mut(), arguments)?;
+    save(&opened, &merge, cursor.as_mut(), arguments, printer)?;
     Ok(is_complete)
 }
 
@@ -75,6 +75,7 @@ fn save(
     merge: &Merge,
     cursor: Option<&mut Cursor>,
     arguments: &Arguments<'_>,
+    printer: &Printer,
 ) -> Result<(), Failure> {
     let (Some(cursor), Some(file)) = (cursor, &arguments.cursor) else {
         return Ok(());
@@ -84,6 +85,18 @@ fn save(
         if let Some(position) = reader.and_then(DirectoryReader::position) {
             cursor.set(&cursor::key(&source.path), position);
         }
+    }
+    save_cursor(cursor, file, printer)
+}
+
+/// Saves the places of a cursor, after the lines before them are safe.
+pub(crate) fn save_cursor(
+    cursor: &mut Cursor,
+    file: &Path,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    if cursor.is_changed() {
+        printer.sync().map_err(unwritten)?;
     }
     let saved = cursor.save();
     saved.map_err(|error| unusable_cursor(file, &error))
