@@ -5,16 +5,17 @@
 //! their readers read. While nothing is written, the process sleeps in poll(2).
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use daemontools_core::label::Label;
 use nix::errno::Errno;
 use supervision::supervise_dir::SuperviseDirRule;
-use unix::file::status;
+use unix::file::{creation_time, status};
 
 use crate::cursor::{self, Cursor};
 use crate::directory_reader::{DirectoryReader, Start};
@@ -53,7 +54,7 @@ pub struct Follow {
     /// By the number of the reader. None: no longer followed.
     logs: Vec<Option<FollowedLog>>,
     /// The places in removed log directories, which may come back.
-    released: HashMap<PathBuf, (FileId, Position)>,
+    released: HashMap<PathBuf, (DirectoryId, Position)>,
     /// The log directories that the caller does not know.
     new: VecDeque<LogId>,
     /// The times of further searches, from the next one on.
@@ -73,7 +74,7 @@ struct FollowedLog {
     /// The path in a cursor.
     key: PathBuf,
     /// The inode of the directory; None: the path has no directory.
-    directory: Option<FileId>,
+    directory: Option<DirectoryId>,
 }
 
 impl FollowedLog {
@@ -86,12 +87,18 @@ impl FollowedLog {
     }
 }
 
-fn directory_id(path: &Path) -> Option<FileId> {
+/// The identity of a directory. A new directory may get the inode of a removed one,
+/// but has another creation time, if the file system records it.
+type DirectoryId = (FileId, Option<SystemTime>);
+
+fn directory_id(path: &Path) -> Option<DirectoryId> {
     let status = status(path).ok().filter(std::fs::Metadata::is_dir)?;
-    Some(FileId {
+    let id = FileId {
         device: status.dev(),
         inode: status.ino(),
-    })
+    };
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    Some((id, creation_time(&path)))
 }
 
 /// The next event of the log directories.
