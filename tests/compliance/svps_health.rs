@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use nix::sys::signal::{Signal, kill};
-use testkit::{Running, SLEEPER, Sandbox, ours, ours_on_theirs};
+use nix::sys::signal::Signal;
+use testkit::{Running, SLEEPER, Sandbox, kill, ours, ours_on_theirs};
 
 ours_on_theirs!(
     metrics_describe_each_service,
