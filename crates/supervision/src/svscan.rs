@@ -92,6 +92,7 @@ pub fn svscan(
         mode,
         rule,
         scanner: Scanner::new(config, children, &report_scan),
+        new_names: watch_names(),
         report,
         signals,
         essential: extended.then(EssentialWatch::new),
@@ -117,6 +118,8 @@ struct ScanLoop<'a> {
     mode: Mode,
     rule: SuperviseDirRule,
     scanner: Scanner<'a>,
+    /// Reports new names in the scan directory.
+    new_names: Option<Watcher>,
     report: &'a dyn Fn(SvscanWarning<'_>),
     signals: Option<&'a SignalSource>,
     essential: Option<EssentialWatch>,
@@ -133,7 +136,6 @@ struct ScanLoop<'a> {
 
 impl ScanLoop<'_> {
     fn run(mut self, children: &SignalPipe) -> ExitReason {
-        let mut new_names = watch_names();
         let mut next_scan = Instant::now();
         loop {
             self.handle_signals();
@@ -144,9 +146,6 @@ impl ScanLoop<'_> {
             self.check_essential();
             self.run_shutdown();
             if let Some(reason) = self.exit_reason {
-                // Early, so that the close of the descriptors does not delay the exit.
-                new_names.iter_mut().for_each(Watcher::clear);
-                self.essential.iter_mut().for_each(EssentialWatch::clear);
                 if self.is_done() {
                     return reason;
                 }
@@ -154,7 +153,7 @@ impl ScanLoop<'_> {
             let mut descriptors = vec![children.as_fd()];
             descriptors.extend(self.signals.map(|source| source.signals.as_fd()));
             if self.exit_reason.is_none() {
-                descriptors.extend(new_names.as_ref().map(AsFd::as_fd));
+                descriptors.extend(self.new_names.as_ref().map(AsFd::as_fd));
                 descriptors.extend(self.essential.as_ref().and_then(EssentialWatch::as_fd));
             }
             descriptors.extend(self.foreign.iter().map(|supervisor| supervisor.ok.as_fd()));
@@ -163,7 +162,7 @@ impl ScanLoop<'_> {
             let missing = self.scanner.reap_children();
             self.scanner.replace(missing);
             if self.exit_reason.is_none() {
-                self.scanner.add_new_links(new_names.as_mut());
+                self.scanner.add_new_links(self.new_names.as_mut());
             }
         }
     }
@@ -205,6 +204,9 @@ impl ScanLoop<'_> {
     /// Begins the shutdown of all services.
     fn stop_all(&mut self, reason: ExitReason) {
         self.exit_reason = Some(reason);
+        // First, so that the close of the descriptors does not delay the exit.
+        self.new_names.iter_mut().for_each(Watcher::clear);
+        self.essential.iter_mut().for_each(EssentialWatch::clear);
         // One after another: the first services end while the last are being read.
         for directory in self.scanner.table.directories() {
             self.begin_shutdown(directory);
