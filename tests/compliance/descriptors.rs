@@ -16,7 +16,7 @@ compliance!(
 );
 
 ours!(
-    finish_and_notify_have_an_empty_input,
+    programs_beside_run_have_an_empty_input,
     readiness_and_lock_are_for_run_alone,
     logger_alone_reads_the_log,
 );
@@ -27,8 +27,13 @@ const TABLE: [[&str; 4]; 7] = [
     ["run", "inherited", "inherited", "notification-fd, lock-fd"],
     ["run, with a logger", "inherited", "pipe", "the same"],
     ["log/run", "pipe", "inherited", "the same"],
-    ["finish, notify", "/dev/null", "as run", "none"],
-    ["log/finish, log/notify", "/dev/null", "as log/run", "none"],
+    [
+        "start, stop, finish, check, notify",
+        "/dev/null",
+        "as run",
+        "none",
+    ],
+    ["the same of log", "/dev/null", "as log/run", "none"],
     [
         "finish and control programs of runsv",
         "as run",
@@ -216,34 +221,50 @@ fn processor_of_svlogd_has_log_and_state(sandbox: &Sandbox) {
     assert_descriptors(sandbox, "processor", &wanted);
 }
 
-fn finish_and_notify_have_an_empty_input(sandbox: &Sandbox) {
-    let listers = [("s/run", STAY), ("s/finish", ""), ("s/notify", "")];
+/// All programs of a service under supervise -e.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("s/run", STAY),
+    ("s/start", ""),
+    ("s/stop", ""),
+    ("s/finish", ""),
+    ("s/check", ""),
+    ("s/notify", ""),
+];
+
+fn programs_beside_run_have_an_empty_input(sandbox: &Sandbox) {
     // The service may have no standard input: then supervise has none, either.
     for (input, wanted) in [("<in", "0=in "), ("<&-", "")] {
-        write_listers(sandbox, &listers);
+        write_listers(sandbox, &PROGRAMS);
+        sandbox.write("s/check-interval", "10");
         let line = format!("exec supervise -e s {input} >out 2>err 7<seven");
         let supervise = sandbox.start(sandbox.shell(&line));
         let wanted = format!("{wanted}1=out 2=err 7=seven");
         assert_descriptors(sandbox, "s-run", &wanted);
         let empty = "0=/dev/null 1=out 2=err 7=seven";
-        assert_descriptors(sandbox, "s-notify", empty);
+        for list in ["s-start", "s-notify", "s-check"] {
+            assert_descriptors(sandbox, list, empty);
+        }
         command(sandbox, "s", "dx");
-        assert_descriptors(sandbox, "s-finish", empty);
+        for list in ["s-finish", "s-stop"] {
+            assert_descriptors(sandbox, list, empty);
+        }
         supervise.wait().is(0, "", "");
         sandbox.sh("rm lists/*").succeeds();
     }
 }
 
 fn readiness_and_lock_are_for_run_alone(sandbox: &Sandbox) {
-    let listers = [("s/run", STAY), ("s/finish", ""), ("s/notify", "")];
-    write_listers(sandbox, &listers);
+    write_listers(sandbox, &PROGRAMS);
+    sandbox.write("s/check-interval", "10");
     sandbox.write("s/notification-fd", "5");
     sandbox.write("s/lock-fd", "6");
     let _supervise = start(sandbox, "supervise -e s");
     let wanted = "0=in 1=out 2=err 5=pipe 6=s/supervise/service-lock 7=seven";
     assert_descriptors(sandbox, "s-run", wanted);
-    command(sandbox, "s", "d");
-    for list in ["s-notify", "s-finish"] {
+    for list in ["s-start", "s-notify", "s-check", "s-finish", "s-stop"] {
+        if list == "s-finish" {
+            command(sandbox, "s", "d");
+        }
         assert_descriptors(sandbox, list, "0=/dev/null 1=out 2=err 7=seven");
     }
 }
