@@ -96,9 +96,8 @@ impl Drop for Extent {
             return;
         }
         let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let range = (i64::try_from(self.start), i64::try_from(self.length));
-        if let (Ok(start), Ok(length)) = range {
-            // Without holes, the file keeps its size until its last extent ends.
+        // Without holes, the file keeps its size until its last extent ends.
+        if let (Ok(start), Ok(length)) = (self.start.try_into(), self.length.try_into()) {
             let _ = fallocate(&spool.file, hole, start, length);
         }
     }
