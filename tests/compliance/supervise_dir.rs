@@ -126,7 +126,7 @@ fn relative_variable_names_entry_of_service(sandbox: &Sandbox) {
     sandbox
         .sh(&with(
             variable,
-            "svps s 2>&1 >/dev/null | head -n 1; svwait s",
+            "svps . 2>&1 >/dev/null | head -n 1; svwait s",
         ))
         .is(
             111,
