@@ -32,7 +32,7 @@ for program in "$root/usr/bin"/*; do
 done
 du -sb "$root/usr/bin"
 
-tests/services.sh "$target/services" || say "redis-server and node_exporter could not be fetched"
+tests/services.sh target/services || say "redis-server and node_exporter could not be fetched"
 
 say "cargo test on the programs for musl"
 # A shell's background job ignores SIGINT, and the programs under test would
