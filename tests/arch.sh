@@ -98,8 +98,9 @@ for arch in $run; do
     say "$arch: make"
     build "$arch"
     say "$arch: unit tests"
-    # qemu takes several times longer for unoptimized tests.
-    CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_PROFILE_TEST_DEBUG=0 \
+    # qemu takes several times longer for unoptimized tests. One thread, because a
+    # child that qemu forks beside other threads may wait for a lock of theirs.
+    RUST_TEST_THREADS=1 CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_PROFILE_TEST_DEBUG=0 \
         cargo test --locked --workspace --exclude daemontools-rs --target $target
     say "$arch: the scene, each program in qemu"
     emulated=$(mktemp -d)
