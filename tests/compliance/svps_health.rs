@@ -1,5 +1,6 @@
 //! svps -m and -c: metrics for Prometheus, and checks as of a Nagios plugin.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
@@ -275,9 +276,13 @@ fn node_exporter_reads_metrics(sandbox: &Sandbox) {
     add_names(sandbox);
     let _svscan = svscan(sandbox, "-e", &["'quote\"'"]);
     sandbox.service("scan/quote\"");
-    sandbox
-        .sh("mkdir metrics; svps -m scan >metrics/svps.prom")
-        .succeeds();
+    // Until each service has run, some of its metrics are left out.
+    let metrics = sandbox.wait_for("svps -m scan", |text| {
+        let count = |metric: &str| text.lines().filter(|line| line.starts_with(metric)).count();
+        count("supervise_restarts_total{") == count("supervise_supervised{")
+    });
+    fs::create_dir(sandbox.path("metrics")).unwrap();
+    sandbox.write("metrics/svps.prom", &metrics);
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
