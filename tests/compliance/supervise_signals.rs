@@ -153,7 +153,8 @@ fn run_inherits_the_signal_mask(sandbox: &Sandbox) {
     for program in ["run", "finish", "notify"] {
         sandbox.script(
             format!("s/{program}"),
-            &format!("#!/bin/sh\n{masks} >{program}.masks\n"),
+            // A notify may still run after supervise has exited.
+            &format!("#!/bin/sh\n{masks} >new.$$ && mv new.$$ {program}.masks\n"),
         );
     }
     for ignored in ["", "trap '' HUP TERM; "] {
