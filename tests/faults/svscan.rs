@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, SLEEPER, Sandbox, compliance, kill, ours, say};
+use testkit::{Running, SLEEPER, Sandbox, compliance, kill, ours, pause_at_random, say};
 
 use super::{children, descriptors, directory, is_zombie, memory, pid_of, record, span, steady};
 
@@ -83,7 +83,7 @@ impl Trial<'_> {
             if let Some(&victim) = self.random.choice(&supervises) {
                 self.kills += usize::from(kill(victim, Signal::SIGKILL).is_ok());
             }
-            std::thread::sleep(Duration::from_micros(self.random.u64(0..200_000)));
+            pause_at_random(&mut self.random, Duration::from_millis(200));
         }
         self.wait_until_whole(svscan);
     }

@@ -24,7 +24,7 @@ mod subject;
 
 pub use outcome::Outcome;
 pub use programs::programs;
-pub use sandbox::{Running, SLEEPER, Sandbox};
+pub use sandbox::{Running, SLEEPER, Sandbox, holds_within, pause_at_random};
 pub use signal::{kill, killpg};
 pub use subject::{Subject, is_root, run, say, skip};
 

@@ -310,7 +310,7 @@ impl Sandbox {
                 start.elapsed() < DEADLINE,
                 "timed out: {script} prints {text}"
             );
-            pause();
+            pause(PAUSE);
         }
     }
 
@@ -390,7 +390,7 @@ impl Drop for Sandbox {
             for pid in left {
                 let _ = kill(pid, Signal::SIGKILL);
             }
-            pause();
+            pause(PAUSE);
         }
     }
 }
@@ -464,7 +464,7 @@ impl Running {
                 );
             }
             // Most commands take a few milliseconds: look often at first.
-            std::thread::sleep((start.elapsed() / 8).clamp(Duration::from_micros(100), PAUSE));
+            pause((start.elapsed() / 8).clamp(Duration::from_micros(100), PAUSE));
         };
         let (stdout, stderr) = (self.stdout(), self.stderr());
         let outcome = Outcome {
@@ -480,15 +480,30 @@ impl Running {
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-fn pause() {
-    std::thread::sleep(PAUSE);
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Pauses for a random time of at most `longest`, so that the next event of a random
+/// test comes at any moment. For all other tests: [`Sandbox::wait_until`].
+pub fn pause_at_random(random: &mut fastrand::Rng, longest: Duration) {
+    pause(longest.mul_f64(random.f64()));
+}
+
+/// Waits until a condition holds, for at most `limit`. Returns whether it holds.
+pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while !condition() {
+        if start.elapsed() > limit {
+            return false;
+        }
+        pause(PAUSE);
+    }
+    true
 }
 
 #[track_caller]
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < DEADLINE, "timed out waiting until {what}");
-        pause();
-    }
+fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    let holds = holds_within(DEADLINE, condition);
+    assert!(holds, "timed out waiting until {what}");
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::unistd::Pid;
-use testkit::say;
+use testkit::{holds_within, say};
 
 use super::Life;
 use super::processes::{describe, program};
@@ -20,13 +20,9 @@ const AFTERLIFE: Duration = Duration::from_secs(20);
 const WARNINGS: usize = 400;
 
 pub(super) fn check(mut life: Life, ended_early: bool) {
-    let stopping = Instant::now();
     // Fails after 60 seconds, which is more than the sum of the timeouts.
-    while life.svscan.runs() && stopping.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let runs = !holds_within(Duration::from_secs(60), || !life.svscan.runs());
     let mut faults = Vec::new();
-    let runs = life.svscan.runs();
     life.tell(format!("svscan runs: {runs}"));
     if runs {
         faults.push("svscan does not end".to_owned());
@@ -64,17 +60,14 @@ impl Life<'_> {
     fn wait_for_processes(&mut self, faults: &mut Vec<String>) {
         // An orphan of a service keeps the input of a logger open.
         self.end_orphans();
-        let start = Instant::now();
-        let left = loop {
-            let mut left = self.sandbox.processes();
+        let mut left = Vec::new();
+        holds_within(AFTERLIFE, || {
+            left = self.sandbox.processes();
             left.retain(|&pid| {
                 pid != self.pid && pid != self.svscan.pid() && program(pid) != "strace"
             });
-            if left.is_empty() || start.elapsed() > AFTERLIFE {
-                break left;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        };
+            left.is_empty()
+        });
         faults.extend(
             left.into_iter()
                 .map(|pid| format!("left: {}", describe(pid))),

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Sandbox, kill, say};
+use testkit::{Running, Sandbox, kill, pause_at_random, say};
 
 use self::processes::children;
 use self::service::Service;
@@ -175,7 +175,7 @@ impl<'a> Life<'a> {
     /// Waits a random time of at most `longest` milliseconds: the events of a
     /// life come at any moment.
     fn pause(&mut self, longest: u64) {
-        std::thread::sleep(Duration::from_millis(self.rng.u64(..=longest)));
+        pause_at_random(&mut self.rng, Duration::from_millis(longest));
     }
 
     /// Ends svscan, and checks the life.
