@@ -1,12 +1,13 @@
 //! Signal storms: handled, ignored, stopping and continuing signals while a
 //! program reads lines. No line is lost.
 
+use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use nix::sys::signal::Signal::{self, SIGALRM, SIGCONT, SIGSTOP, SIGURG, SIGWINCH};
+use nix::unistd::Pid;
 use testkit::{Outcome, Sandbox, compliance, kill, say};
 
 use super::in_memory;
@@ -24,6 +25,12 @@ compliance!(
     multilog_loses_nothing_in_a_storm_of_signals,
 );
 
+/// Whether a signal has not reached a process.
+fn is_pending(process: Pid) -> bool {
+    fs::read_to_string(format!("/proc/{process}/status"))
+        .is_ok_and(|status| !status.contains("\nShdPnd:\t0000000000000000\n"))
+}
+
 /// Runs a program on `input` while signals arrive. Returns the outcome and the
 /// number of signals.
 fn storm(sandbox: &Sandbox, command: Command, input: &[u8]) -> (Outcome, usize) {
@@ -38,7 +45,9 @@ fn storm(sandbox: &Sandbox, command: Command, input: &[u8]) -> (Outcome, usize) 
             for signal in STORM.iter().cycle() {
                 kill(pid, *signal).unwrap();
                 sent += 1;
-                thread::sleep(Duration::from_micros(50));
+                while is_pending(pid) {
+                    thread::yield_now();
+                }
                 if *signal == SIGURG && sent >= LEAST && done.load(Ordering::Relaxed) {
                     return sent;
                 }
@@ -49,7 +58,7 @@ fn storm(sandbox: &Sandbox, command: Command, input: &[u8]) -> (Outcome, usize) 
             feed.write(chunk);
             if n % 3 == 0 {
                 // Signals reach the program at work and in blocked reads.
-                thread::sleep(Duration::from_micros(500));
+                sandbox.wait_until("the program has read its input", || feed.is_empty());
             }
         }
         done.store(true, Ordering::Relaxed);

@@ -127,7 +127,8 @@ impl Feed {
         });
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether the program has read everything.
+    pub(crate) fn is_empty(&self) -> bool {
         let mut reader = [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
         poll(&mut reader, PollTimeout::ZERO).unwrap() == 0
     }
