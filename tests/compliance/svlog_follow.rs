@@ -10,7 +10,6 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
 use fastrand::Rng;
 use nix::sys::signal::Signal::{SIGALRM, SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
@@ -29,7 +28,7 @@ ours_on_theirs!(
 );
 
 ours!(
-    idle_follower_makes_no_system_call,
+    idle_follower_waits_without_timeout,
     closed_output_ends_an_idle_follower,
     unfinished_line_waits_for_its_end,
     cut_line_of_a_finished_file_is_printed,
@@ -406,14 +405,29 @@ fn switches(reader: &Running) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn idle_follower_makes_no_system_call(sandbox: &Sandbox) {
+/// Whether a process waits in poll(2) or `ppoll`(2) without a timeout, from the third
+/// argument of its system call.
+fn waits_without_timeout(process: &Running) -> bool {
+    let endless = if cfg!(target_arch = "x86_64") {
+        "0xffffffff"
+    } else {
+        "0x0"
+    };
+    let call = fs::read_to_string(format!("/proc/{}/syscall", process.pid())).unwrap();
+    call.split(' ').nth(3) == Some(endless)
+}
+
+fn idle_follower_waits_without_timeout(sandbox: &Sandbox) {
     let logger = Logger::start(sandbox, KEEPING[0]);
     let reader = follow(sandbox);
     wait_until_asleep(sandbox, &reader);
+    sandbox.wait_until("the follower waits without a timeout", || {
+        waits_without_timeout(&reader)
+    });
     let before = switches(&reader);
-    // A longer sleep cannot fail on a busy machine: the test asserts an absence.
-    thread::sleep(Duration::from_millis(1500));
+    sandbox.sh("svstat m").exits(0);
     assert_eq!(switches(&reader), before);
+    assert!(waits_without_timeout(&reader));
     logger.end();
     end(reader);
 }
