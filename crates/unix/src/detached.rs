@@ -72,23 +72,26 @@ mod tests {
     use nix::unistd::{getpid, getppid, getsid, pipe2, write};
 
     use super::*;
+    use crate::single_thread::run_alone;
 
     #[test]
     fn detached_process_has_kept_descriptors_only() {
-        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        let caller = getpid();
-        let file = File::open("/").unwrap();
-        start_detached(&[writer.as_fd()], || {
-            let leads = getsid(None) == Ok(getpid()) && getppid() != caller;
-            let numbers = std::fs::read_dir("/proc/self/fd").unwrap().count();
-            let text = format!("{leads} {numbers} {}", file.metadata().is_err());
-            write(&writer, text.as_bytes()).map_or(1, |_| 0)
-        })
-        .unwrap();
-        drop(writer);
-        let mut text = String::new();
-        File::from(reader).read_to_string(&mut text).unwrap();
-        // The pipe, and the list.
-        assert_eq!(text, "true 2 true");
+        run_alone(|| {
+            let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+            let caller = getpid();
+            let file = File::open("/").unwrap();
+            start_detached(&[writer.as_fd()], || {
+                let leads = getsid(None) == Ok(getpid()) && getppid() != caller;
+                let numbers = std::fs::read_dir("/proc/self/fd").unwrap().count();
+                let text = format!("{leads} {numbers} {}", file.metadata().is_err());
+                write(&writer, text.as_bytes()).map_or(1, |_| 0)
+            })
+            .unwrap();
+            drop(writer);
+            let mut text = String::new();
+            File::from(reader).read_to_string(&mut text).unwrap();
+            // The pipe, and the list.
+            assert_eq!(text, "true 2 true");
+        });
     }
 }

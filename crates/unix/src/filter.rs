@@ -82,34 +82,39 @@ mod tests {
     use std::io::{Seek, Write};
 
     use super::*;
+    use crate::single_thread::run_alone;
 
     #[test]
     fn output_of_filter_is_read_to_its_end() {
-        let mut input = tempfile::tempfile().unwrap();
-        input.write_all(b"a line\n").unwrap();
-        input.rewind().unwrap();
-        let script = c"tr a-z A-Z; echo error >&2; exit 3";
-        let shell = PreparedExec::at(
-            c"/bin/sh",
-            &[c"sh", c"-c", script],
-            &[c"PATH=/bin:/usr/bin"],
-        );
-        let mut filter = Filter::start(shell, input.as_fd()).unwrap();
-        let mut output = String::new();
-        filter.read_to_string(&mut output).unwrap();
-        assert_eq!(output, "A LINE\n");
-        assert_eq!(filter.finish(true).unwrap().code(), Some(3));
+        run_alone(|| {
+            let mut input = tempfile::tempfile().unwrap();
+            input.write_all(b"a line\n").unwrap();
+            input.rewind().unwrap();
+            let script = c"tr a-z A-Z; echo error >&2; exit 3";
+            let shell = PreparedExec::at(
+                c"/bin/sh",
+                &[c"sh", c"-c", script],
+                &[c"PATH=/bin:/usr/bin"],
+            );
+            let mut filter = Filter::start(shell, input.as_fd()).unwrap();
+            let mut output = String::new();
+            filter.read_to_string(&mut output).unwrap();
+            assert_eq!(output, "A LINE\n");
+            assert_eq!(filter.finish(true).unwrap().code(), Some(3));
+        });
     }
 
     #[test]
     fn endless_filter_ends_when_dropped() {
-        let input = tempfile::tempfile().unwrap();
-        let script = c"trap '' PIPE TERM; while :; do echo y; done 2>&-";
-        let shell = PreparedExec::at(c"/bin/sh", &[c"sh", c"-c", script], &[]);
-        let mut filter = Filter::start(shell, input.as_fd()).unwrap();
-        let child = filter.child.unwrap();
-        filter.read_exact(&mut [0; 2]).unwrap();
-        drop(filter);
-        assert_eq!(wait_for(child), None);
+        run_alone(|| {
+            let input = tempfile::tempfile().unwrap();
+            let script = c"trap '' PIPE TERM; while :; do echo y; done 2>&-";
+            let shell = PreparedExec::at(c"/bin/sh", &[c"sh", c"-c", script], &[]);
+            let mut filter = Filter::start(shell, input.as_fd()).unwrap();
+            let child = filter.child.unwrap();
+            filter.read_exact(&mut [0; 2]).unwrap();
+            drop(filter);
+            assert_eq!(wait_for(child), None);
+        });
     }
 }

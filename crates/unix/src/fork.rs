@@ -188,51 +188,58 @@ mod tests {
     use super::*;
     use crate::file::dup_min;
     use crate::signals::SignalPipe;
+    use crate::single_thread::run_alone;
 
     #[test]
     fn signal_for_child_does_not_reach_parent() {
-        let pipe = SignalPipe::catch(&[Signal::SIGUSR1]).unwrap();
-        let child = || {
-            let this = nix::unistd::getpid().as_raw();
-            // SAFETY: the child signals itself.
-            unsafe { libc::kill(this, libc::SIGUSR1) };
-            0
-        };
-        for child in [fork(child), spawn(1000, child)] {
-            let end = waitpid(child.unwrap(), None);
-            assert!(
-                matches!(end, Ok(WaitStatus::Signaled(_, Signal::SIGUSR1, _))),
-                "{end:?}"
-            );
-        }
-        assert!(!pipe.drain());
-        // The parent still receives its own signals.
-        raise(Signal::SIGUSR1).unwrap();
-        assert!(pipe.drain());
+        run_alone(|| {
+            let pipe = SignalPipe::catch(&[Signal::SIGUSR1]).unwrap();
+            let child = || {
+                let this = nix::unistd::getpid().as_raw();
+                // SAFETY: the child signals itself.
+                unsafe { libc::kill(this, libc::SIGUSR1) };
+                0
+            };
+            for child in [fork(child), spawn(1000, child)] {
+                let end = waitpid(child.unwrap(), None);
+                assert!(
+                    matches!(end, Ok(WaitStatus::Signaled(_, Signal::SIGUSR1, _))),
+                    "{end:?}"
+                );
+            }
+            assert!(!pipe.drain());
+            // The parent still receives its own signals.
+            raise(Signal::SIGUSR1).unwrap();
+            assert!(pipe.drain());
+        });
     }
 
     #[test]
     fn spawned_child_exits_with_returned_code() {
-        for code in [0, 111] {
-            let child = spawn(3, || code).unwrap();
-            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, code)));
-        }
+        run_alone(|| {
+            for code in [0, 111] {
+                let child = spawn(3, || code).unwrap();
+                assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, code)));
+            }
+        });
     }
 
     #[test]
     fn spawned_child_copies_only_lower_descriptors() {
-        let (_reader, writer) = pipe().unwrap();
-        let above = dup_min(&writer, 500).unwrap();
-        let child = spawn(above.as_raw_fd(), || {
-            let lower = write(&writer, b"x").is_ok();
-            let is_closed = write(&above, b"x") == Err(Errno::EBADF);
-            // SAFETY: the descriptor is the child's copy; the parent keeps its
-            // own of the same number.
-            drop(unsafe { OwnedFd::from_raw_fd(writer.as_raw_fd()) });
-            i32::from(lower && is_closed)
-        })
-        .unwrap();
-        assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 1)));
-        assert!(dup(&writer).is_ok() && dup(&above).is_ok());
+        run_alone(|| {
+            let (_reader, writer) = pipe().unwrap();
+            let above = dup_min(&writer, 500).unwrap();
+            let child = spawn(above.as_raw_fd(), || {
+                let lower = write(&writer, b"x").is_ok();
+                let is_closed = write(&above, b"x") == Err(Errno::EBADF);
+                // SAFETY: the descriptor is the child's copy; the parent keeps its
+                // own of the same number.
+                drop(unsafe { OwnedFd::from_raw_fd(writer.as_raw_fd()) });
+                i32::from(lower && is_closed)
+            })
+            .unwrap();
+            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 1)));
+            assert!(dup(&writer).is_ok() && dup(&above).is_ok());
+        });
     }
 }

@@ -131,6 +131,7 @@ mod tests {
     use nix::unistd::{pipe2, write};
 
     use super::*;
+    use crate::single_thread::run_alone;
     use crate::wait::wait_for;
 
     /// The output and the exit code of a process whose output is a pipe.
@@ -145,43 +146,47 @@ mod tests {
 
     #[test]
     fn process_gets_output_and_directory() {
-        for copies_below in [None, Some(500)] {
-            let result = run(|output| {
-                let launch = Launch {
-                    stdout: Some(output),
-                    directory: Some(c"/"),
-                    copies_below,
-                    ..Launch::new(PreparedExec::at(c"/bin/pwd", &[c"pwd"], &[]))
-                };
-                launch.start(|_| ())
-            });
-            assert_eq!(result, ("/\n".to_owned(), Some(0)));
-        }
+        run_alone(|| {
+            for copies_below in [None, Some(500)] {
+                let result = run(|output| {
+                    let launch = Launch {
+                        stdout: Some(output),
+                        directory: Some(c"/"),
+                        copies_below,
+                        ..Launch::new(PreparedExec::at(c"/bin/pwd", &[c"pwd"], &[]))
+                    };
+                    launch.start(|_| ())
+                });
+                assert_eq!(result, ("/\n".to_owned(), Some(0)));
+            }
+        });
     }
 
     #[test]
     fn first_failed_stage_ends_process() {
-        let failure = |directory, prepared: Result<(), Errno>, code: Option<i32>| {
-            run(|output| {
-                let program = PreparedExec::at(c"/no/such/program", &[c"p"], &[]);
-                let mut launch = Launch::new(program);
-                launch.directory = directory;
-                launch.failure_code = code.unwrap_or(launch.failure_code);
-                launch.start_with(
-                    || prepared,
-                    |error| {
-                        write(output, format!("{error:?}").as_bytes()).unwrap();
-                    },
-                )
-            })
-        };
-        let failed = |stage: &str, code| (stage.to_owned(), Some(code));
-        let busy = Err(Errno::EBUSY);
-        assert_eq!(
-            failure(Some(c"/no/such/directory"), busy, None),
-            failed("Chdir(ENOENT)", 111)
-        );
-        assert_eq!(failure(None, busy, None), failed("Prepare(EBUSY)", 111));
-        assert_eq!(failure(None, Ok(()), Some(7)), failed("Exec(ENOENT)", 7));
+        run_alone(|| {
+            let failure = |directory, prepared: Result<(), Errno>, code: Option<i32>| {
+                run(|output| {
+                    let program = PreparedExec::at(c"/no/such/program", &[c"p"], &[]);
+                    let mut launch = Launch::new(program);
+                    launch.directory = directory;
+                    launch.failure_code = code.unwrap_or(launch.failure_code);
+                    launch.start_with(
+                        || prepared,
+                        |error| {
+                            write(output, format!("{error:?}").as_bytes()).unwrap();
+                        },
+                    )
+                })
+            };
+            let failed = |stage: &str, code| (stage.to_owned(), Some(code));
+            let busy = Err(Errno::EBUSY);
+            assert_eq!(
+                failure(Some(c"/no/such/directory"), busy, None),
+                failed("Chdir(ENOENT)", 111)
+            );
+            assert_eq!(failure(None, busy, None), failed("Prepare(EBUSY)", 111));
+            assert_eq!(failure(None, Ok(()), Some(7)), failed("Exec(ENOENT)", 7));
+        });
     }
 }

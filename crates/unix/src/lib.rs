@@ -21,6 +21,8 @@ pub mod record_lock;
 pub mod rlimit;
 mod signal_mask;
 pub mod signals;
+#[cfg(test)]
+mod single_thread;
 pub mod start;
 pub mod stdio;
 pub mod wait;

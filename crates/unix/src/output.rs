@@ -143,6 +143,7 @@ mod tests {
     use std::ffi::CStr;
 
     use super::*;
+    use crate::single_thread::run_alone;
 
     fn run(script: &CStr, limit: u64) -> Result<(i32, String), Errno> {
         let program = PreparedExec::at(c"/bin/sh", &[c"sh", c"-c", script], &[c"A=1"]);
@@ -152,28 +153,32 @@ mod tests {
 
     #[test]
     fn program_has_fixed_environment_and_descriptors() {
-        let script =
-            c"pwd; readlink /proc/$$/fd/0 /proc/$$/fd/2; echo /proc/$$/fd/*; echo $A; exit 7";
-        let (code, output) = run(script, 1000).unwrap();
-        let lines: Vec<_> = output.lines().collect();
-        assert_eq!((code, lines.len()), (7, 5));
-        assert_eq!(lines[..3], ["/", "/dev/null", "/dev/null"]);
-        assert_eq!(lines[4], "1");
-        let numbers = lines[3].split(' ').map(|name| name.rsplit('/').next());
-        // The shell itself opens the directory for the pattern.
-        assert_eq!(numbers.flatten().take(3).collect::<String>(), "012");
-        assert!(lines[3].split(' ').count() <= 4, "{output}");
+        run_alone(|| {
+            let script =
+                c"pwd; readlink /proc/$$/fd/0 /proc/$$/fd/2; echo /proc/$$/fd/*; echo $A; exit 7";
+            let (code, output) = run(script, 1000).unwrap();
+            let lines: Vec<_> = output.lines().collect();
+            assert_eq!((code, lines.len()), (7, 5));
+            assert_eq!(lines[..3], ["/", "/dev/null", "/dev/null"]);
+            assert_eq!(lines[4], "1");
+            let numbers = lines[3].split(' ').map(|name| name.rsplit('/').next());
+            // The shell itself opens the directory for the pattern.
+            assert_eq!(numbers.flatten().take(3).collect::<String>(), "012");
+            assert!(lines[3].split(' ').count() <= 4, "{output}");
+        });
     }
 
     #[test]
     fn killed_or_endless_program_is_an_error() {
-        assert_eq!(run(c"kill -9 $$", 1000), Err(Errno::EIO));
-        assert_eq!(run(c"exec yes", 1000), Err(Errno::EIO));
-        let deaf = c"trap '' PIPE; while :; do echo 1234; done 2>/dev/null";
-        assert_eq!(run(deaf, 1000), Err(Errno::EIO));
-        assert_eq!(run(c"echo 1234", 4), Err(Errno::EIO));
-        assert_eq!(run(c"echo 1234", 5), Ok((0, "1234\n".to_owned())));
-        let nothing = PreparedExec::at(c"/nonexistent", &[c"x"], &[]);
-        assert_eq!(read_output(nothing, 5), Err(Errno::EIO));
+        run_alone(|| {
+            assert_eq!(run(c"kill -9 $$", 1000), Err(Errno::EIO));
+            assert_eq!(run(c"exec yes", 1000), Err(Errno::EIO));
+            let deaf = c"trap '' PIPE; while :; do echo 1234; done 2>/dev/null";
+            assert_eq!(run(deaf, 1000), Err(Errno::EIO));
+            assert_eq!(run(c"echo 1234", 4), Err(Errno::EIO));
+            assert_eq!(run(c"echo 1234", 5), Ok((0, "1234\n".to_owned())));
+            let nothing = PreparedExec::at(c"/nonexistent", &[c"x"], &[]);
+            assert_eq!(read_output(nothing, 5), Err(Errno::EIO));
+        });
     }
 }

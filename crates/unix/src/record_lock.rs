@@ -53,6 +53,7 @@ mod tests {
 
     use super::*;
     use crate::fork::fork;
+    use crate::single_thread::run_alone;
     use crate::wait::wait_for;
 
     /// The errno of another process with the same open file, 0 if it gets the lock.
@@ -66,16 +67,18 @@ mod tests {
 
     #[test]
     fn lock_excludes_processes_with_same_open_file() {
-        let (_reader, pipe) = pipe().unwrap();
-        let (_peer, socket) = UnixStream::pair().unwrap();
-        let file = tempfile::tempfile().unwrap();
-        let files: [OwnedFd; 3] = [pipe, socket.into(), file.into()];
-        for file in files {
-            lock(&file).unwrap();
-            lock(&file).unwrap();
-            assert_eq!(errno_of_child(file.as_fd()), Some(Errno::EAGAIN as i32));
-            unlock(&file).unwrap();
-            assert_eq!(errno_of_child(file.as_fd()), Some(0));
-        }
+        run_alone(|| {
+            let (_reader, pipe) = pipe().unwrap();
+            let (_peer, socket) = UnixStream::pair().unwrap();
+            let file = tempfile::tempfile().unwrap();
+            let files: [OwnedFd; 3] = [pipe, socket.into(), file.into()];
+            for file in files {
+                lock(&file).unwrap();
+                lock(&file).unwrap();
+                assert_eq!(errno_of_child(file.as_fd()), Some(Errno::EAGAIN as i32));
+                unlock(&file).unwrap();
+                assert_eq!(errno_of_child(file.as_fd()), Some(0));
+            }
+        });
     }
 }

@@ -62,15 +62,18 @@ mod tests {
     use super::*;
     use crate::fork::fork;
     use crate::rlimit;
+    use crate::single_thread::run_alone;
     use crate::wait::wait_for;
 
     #[test]
     fn empty_stdin_needs_no_free_descriptor() {
-        let child = fork(|| {
-            let limited = rlimit::set(Resource::RLIMIT_NOFILE, 1, 1);
-            detach_stdin();
-            i32::from(limited.is_err() || read(STDIN, &mut [0; 9]) != Ok(0))
+        run_alone(|| {
+            let child = fork(|| {
+                let limited = rlimit::set(Resource::RLIMIT_NOFILE, 1, 1);
+                detach_stdin();
+                i32::from(limited.is_err() || read(STDIN, &mut [0; 9]) != Ok(0))
+            });
+            assert_eq!(wait_for(child.unwrap()).unwrap().code(), Some(0));
         });
-        assert_eq!(wait_for(child.unwrap()).unwrap().code(), Some(0));
     }
 }

@@ -64,24 +64,27 @@ fn wait(child: libc::pid_t, options: c_int) -> Option<(Pid, ExitStatus)> {
 mod tests {
     use super::*;
     use crate::fork::fork;
+    use crate::single_thread::run_alone;
 
     #[test]
     fn exit_has_code_and_realtime_signal_number() {
-        let exited = wait_for(fork(|| 3).unwrap()).unwrap();
-        assert_eq!((exited.code(), exited.low_byte()), (Some(3), 0));
-        let child = fork(|| {
-            loop {
-                std::thread::park();
-            }
+        run_alone(|| {
+            let exited = wait_for(fork(|| 3).unwrap()).unwrap();
+            assert_eq!((exited.code(), exited.low_byte()), (Some(3), 0));
+            let child = fork(|| {
+                loop {
+                    std::thread::park();
+                }
+            });
+            let child = child.unwrap();
+            let signal = libc::SIGRTMIN() + 6;
+            // SAFETY: the child belongs to this test.
+            unsafe { libc::kill(child.as_raw(), signal) };
+            let status = wait_for(child).unwrap();
+            assert_eq!(
+                (status.code(), i32::from(status.low_byte())),
+                (None, signal)
+            );
         });
-        let child = child.unwrap();
-        let signal = libc::SIGRTMIN() + 6;
-        // SAFETY: the child belongs to this test.
-        unsafe { libc::kill(child.as_raw(), signal) };
-        let status = wait_for(child).unwrap();
-        assert_eq!(
-            (status.code(), i32::from(status.low_byte())),
-            (None, signal)
-        );
     }
 }
