@@ -153,6 +153,11 @@ check-arch:
 check-container:
 	@tests/container.sh
 
+# Boots emulated machines: loss of power under load. Root only. SCENES selects scenes;
+# see tests/vm.sh.
+check-vm:
+	@tests/vm.sh
+
 # Searches for inputs on which a parser differs from its naive model.
 fuzz:
 	@fuzz/run
@@ -160,4 +165,4 @@ fuzz:
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall demo bench bench-services count deb dist tarball check-package check-arch check-container fuzz check check-musl clean
+.PHONY: all install uninstall demo bench bench-services count deb dist tarball check-package check-arch check-container check-vm fuzz check check-musl clean
