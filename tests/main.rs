@@ -23,6 +23,8 @@ mod faults;
 mod manual;
 /// Services on many machines, by Ansible.
 mod many_machines;
+/// Memory: no allocation between events, and survival without memory.
+mod memory;
 /// Programs of others that read the line of svstat or the status of runsv.
 mod other_readers;
 /// The usage lines and option tables of the programs.

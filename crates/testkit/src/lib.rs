@@ -16,6 +16,7 @@
 //! clients use this state: the next multilog, svc, svok, svstat.
 
 mod outcome;
+mod preload;
 mod programs;
 pub mod random;
 mod sandbox;
@@ -23,10 +24,11 @@ mod signal;
 mod subject;
 
 pub use outcome::Outcome;
+pub use preload::Allocations;
 pub use programs::programs;
 pub use sandbox::{Running, SLEEPER, Sandbox, holds_within, pause_at_random};
 pub use signal::{kill, killpg};
-pub use subject::{Subject, is_root, run, say, skip};
+pub use subject::{Subject, is_root, run, run_built, say, skip};
 
 /// Makes tests of functions `fn name(sandbox: &Sandbox)`: each runs on the
 /// reference and on ours.

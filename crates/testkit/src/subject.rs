@@ -39,15 +39,12 @@ fn reference() -> PathBuf {
 /// Where this project's programs are: `DAEMONTOOLS_OURS`, else the directory
 /// that `built`, one of them, was built into.
 pub(crate) fn ours_beside(built: &str) -> PathBuf {
-    std::env::var_os("DAEMONTOOLS_OURS").map_or_else(
-        || {
-            Path::new(built)
-                .parent()
-                .expect("a program has a directory")
-                .to_owned()
-        },
-        Into::into,
-    )
+    std::env::var_os("DAEMONTOOLS_OURS").map_or_else(|| beside(built), Into::into)
+}
+
+fn beside(built: &str) -> PathBuf {
+    let directory = Path::new(built).parent();
+    directory.expect("a program has a directory").to_owned()
 }
 
 /// Whether the reference is installed; if not, `test` is skipped.
@@ -86,6 +83,13 @@ pub fn is_root(test: &str) -> bool {
 /// Prints a line to the terminal: the test harness captures `println!`.
 pub fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Runs `check` in a sandbox with the programs that Cargo built, whichever
+/// `DAEMONTOOLS_OURS` names: they are linked dynamically. `built` is the path of one
+/// of them.
+pub fn run_built(built: &str, check: impl FnOnce(&Sandbox)) {
+    check(&Sandbox::new(Subject::Ours, &beside(built)));
 }
 
 /// Runs `check` on a subject, in a sandbox of its own. `built` is the path of

@@ -244,13 +244,17 @@ fn can_trace(sandbox: &Sandbox) -> bool {
 /// Makes the library that steps the clock. Whether it applies to our programs:
 /// those of a release are static.
 fn make_clock(sandbox: &Sandbox) -> bool {
-    sandbox.write("clock.c", CLOCK);
     sandbox.write("clock", "86400");
-    let applies = sandbox.sh("cc -shared -fPIC -O -o clock.so clock.c && \
-        now=$(date +%s) && \
-        later=$(echo | CLOCK=clock LD_PRELOAD=./clock.so tai64n | cut -c 10-17) && \
-        [ $((0x$later - now - 10)) -ge 86400 ]");
-    if applies.code() != Some(0) {
+    let library = sandbox.preload("clock", CLOCK);
+    let applies = library.is_some_and(|library| {
+        let script = "now=$(date +%s) && \
+            later=$(echo | CLOCK=clock LD_PRELOAD=$CLOCK_SO tai64n | cut -c 10-17) && \
+            [ $((0x$later - now - 10)) -ge 86400 ]";
+        let mut command = sandbox.shell(script);
+        command.env("CLOCK_SO", library);
+        sandbox.run(command).code() == Some(0)
+    });
+    if !applies {
         static SAID: Once = Once::new();
         say_once(
             &SAID,
@@ -258,5 +262,5 @@ fn make_clock(sandbox: &Sandbox) -> bool {
         );
     }
     sandbox.write("clock", "0");
-    applies.code() == Some(0)
+    applies
 }

@@ -1,0 +1,79 @@
+/* Counts the allocations of one program, and makes them fail.
+ *
+ * ALLOCATIONS names a file of four numbers of 64 bits: the allocations so far, the
+ * number of the first allocation that fails, the failed ones, and the processes
+ * that use the file. The file counts for programs that are called as
+ * ALLOCATIONS_OF, and for their children up to the exec.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void *__libc_memalign(size_t align, size_t size);
+
+static volatile struct {
+    uint64_t count, first_failed, failed, processes;
+} *shared;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *name = getenv("ALLOCATIONS"), *program = getenv("ALLOCATIONS_OF");
+    if (!name || !program || strcmp(program, program_invocation_short_name)) return;
+    int file = open(name, O_RDWR | O_CLOEXEC);
+    if (file < 0) return;
+    void *memory = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    if (memory == MAP_FAILED) return;
+    shared = memory;
+    __atomic_add_fetch(&shared->processes, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Counts an allocation. Returns whether it fails. */
+static int fails(void) {
+    if (!shared) return 0;
+    uint64_t number = __atomic_add_fetch(&shared->count, 1, __ATOMIC_SEQ_CST);
+    if (number < shared->first_failed) return 0;
+    __atomic_add_fetch(&shared->failed, 1, __ATOMIC_SEQ_CST);
+    errno = ENOMEM;
+    return 1;
+}
+
+void *malloc(size_t size) { return fails() ? NULL : __libc_malloc(size); }
+
+void *calloc(size_t count, size_t size) {
+    return fails() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size) {
+    return fails() ? NULL : __libc_realloc(memory, size);
+}
+
+void *memalign(size_t align, size_t size) {
+    return fails() ? NULL : __libc_memalign(align, size);
+}
+
+void *aligned_alloc(size_t align, size_t size) { return memalign(align, size); }
+
+int posix_memalign(void **memory, size_t align, size_t size) {
+    int before = errno;
+    void *found = memalign(align, size);
+    errno = before;
+    if (!found) return ENOMEM;
+    *memory = found;
+    return 0;
+}
+
+/* Memory of no file, such as the stack of a child. The C library allocates with
+ * calls of its own, which do not come here. */
+void *mmap(void *place, size_t size, int access, int flags, int file, off_t offset) {
+    if ((flags & MAP_ANONYMOUS) && fails()) return MAP_FAILED;
+    return (void *)syscall(SYS_mmap, place, size, access, flags, file, offset);
+}
