@@ -12,6 +12,7 @@ use unix::stdio::STDIN;
 /// The length of the fixed prefix of the title.
 const DOTS: usize = 3;
 
+unix::keep_reserve!();
 unix::main!(readproctitle());
 
 /// Prints no messages: svscanboot starts it without an open output.

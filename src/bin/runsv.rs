@@ -23,6 +23,7 @@ pub(crate) static RUNSV: Program = Program {
     options: &[],
 };
 
+unix::keep_reserve!();
 unix::main!(RUNSV.start(runsv));
 
 fn runsv(arguments: &[&'static CStr]) -> Result<Exit, Failure> {

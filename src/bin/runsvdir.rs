@@ -28,6 +28,7 @@ const MIN_LOG: usize = 7;
 /// The length of the prefix of the log argument that never scrolls.
 const LOG_PREFIX: usize = 5;
 
+unix::keep_reserve!();
 unix::main!(match runsvdir() {
     Ok(exit) => exit,
     Err(failure) => failure.print(),

@@ -27,6 +27,7 @@ pub(crate) static SVSCAN: Program = Program {
     )],
 };
 
+unix::keep_reserve!();
 unix::main!(SVSCAN.start(svscan));
 
 fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {

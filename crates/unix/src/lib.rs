@@ -13,6 +13,7 @@ pub mod file;
 pub mod filter;
 mod fork;
 pub mod launch;
+pub mod memory;
 pub mod notify_socket;
 pub mod output;
 pub mod poll;

@@ -30,6 +30,7 @@ pub(crate) static MULTILOG: Program = Program {
     options: &[],
 };
 
+unix::keep_reserve!();
 unix::main!(MULTILOG.start(multilog));
 
 fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {

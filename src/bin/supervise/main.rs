@@ -31,6 +31,7 @@ pub(crate) static SUPERVISE: Program = Program {
     )],
 };
 
+unix::keep_reserve!();
 unix::main!(SUPERVISE.start(supervise));
 
 fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
