@@ -162,7 +162,13 @@ check-vm:
 fuzz:
 	@fuzz/run
 
+# Changes the code of CRATES in one place after another, and lists the changes that no
+# test detects; see the script. Needs cargo-mutants, and hours.
+CRATES = core logging supervision chain cli
+mutants:
+	for crate in $(CRATES); do tests/mutants.sh $$crate $(MUTANTS) || exit; done
+
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall demo bench bench-services count deb dist tarball check-package check-arch check-container check-vm fuzz check check-musl clean
+.PHONY: all install uninstall demo bench bench-services count deb dist tarball check-package check-arch check-container check-vm fuzz mutants check check-musl clean

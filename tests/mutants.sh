@@ -1,0 +1,146 @@
+#!/bin/sh
+# make mutants: changes the product code of a crate in one place after another, with
+# cargo-mutants, and lists the changes that no test detects.
+#
+#     tests/mutants.sh CRATE [OPTION...]      such as: tests/mutants.sh core
+#     make mutants CRATES='core cli'
+#     make mutants CRATES=logging MUTANTS='--file crates/logging/src/archive.rs'
+#
+# Mutants first face the unit tests of the crate. The survivors face the compliance
+# tests, on our programs alone, that `programs` below lists for the file. OPTIONs select
+# mutants: --file GLOB, --re REGEX, --shard 0/4; see cargo mutants --help.
+# .cargo/mutants.toml leaves out equivalent mutants, with reasons.
+#
+# Mutants are made in a copy of the tree in target/mutants. A second run skips the
+# mutants that were caught before, so that an interrupted run can continue, and tests
+# for survivors need no complete run. FRESH=1 begins again. SUITE=0 skips the compliance
+# tests. TIMEOUT limits the unit tests of a mutant in seconds. Default: 20. The compliance
+# tests have five times the time that they need without a mutant.
+set -eu
+unset CDPATH
+cd "$(dirname "$0")/.."
+
+say() { printf '\n==> %s\n' "$*"; }
+fail() { printf 'make mutants: %s\n' "$*" >&2; exit 1; }
+
+# The filters of tests/main.rs whose tests run the code of a source file.
+programs() {
+    case $1 in
+        crates/chain/src/limits.rs) echo compliance::softlimit compliance::chpst ;;
+        crates/chain/src/lock.rs) echo compliance::setlock compliance::chpst ;;
+        crates/chain/src/envdir.rs) echo compliance::envdir compliance::chpst ;;
+        crates/chain/src/environment.rs) echo compliance::env compliance::chpst ;;
+        crates/chain/src/identity.rs | crates/chain/src/name_service*)
+            echo compliance::setuidgid compliance::envuidgid compliance::chpst compliance::accounts ;;
+        crates/chain/*) echo compliance::exec compliance::setlock compliance::pgrphack ;;
+        crates/cli/src/display.rs) echo compliance::svps compliance::svlog ;;
+        crates/cli/src/json.rs) echo compliance::svlog compliance::svps ;;
+        crates/cli/src/title.rs) echo compliance::readproctitle ;;
+        crates/cli/src/diagnostics.rs) echo compliance::runsv compliance::chpst ;;
+        crates/cli/*) echo compliance::svstat compliance::svc compliance::softlimit compliance::svscan ;;
+        crates/core/src/label.rs) echo compliance::tai64n compliance::svstat compliance::svlog ;;
+        crates/core/src/runsv.rs) echo compliance::runsv compliance::sv:: ;;
+        crates/core/*) echo compliance::supervise:: compliance::supervise_extended compliance::svstat compliance::svc ;;
+        crates/logging/src/tai64/*) echo compliance::tai64n compliance::filters ;;
+        crates/logging/src/multilog/*) echo compliance::multilog ;;
+        crates/logging/src/svlogd/*) echo compliance::svlogd ;;
+        crates/logging/*) echo compliance::multilog compliance::svlogd ;;
+        crates/supervision/src/client/*)
+            echo compliance::sv compliance::svwait compliance::svps compliance::svstat compliance::svc ;;
+        crates/supervision/src/extended/*) echo compliance::supervise_ compliance::sdnotify ;;
+        crates/supervision/src/svscan* | crates/supervision/src/shutdown.rs | crates/supervision/src/table.rs)
+            echo compliance::svscan compliance::runsvdir ;;
+        crates/supervision/*) echo compliance::supervise compliance::runsv:: compliance::stopped ;;
+        *) echo compliance:: ;;
+    esac
+}
+
+command -v cargo-mutants >/dev/null || fail "cargo-mutants is not installed: cargo install --locked cargo-mutants"
+crate=${1:-}
+[ -d "crates/$crate/src" ] || fail "usage: tests/mutants.sh CRATE [OPTION...]"
+shift
+
+work=$(mkdir -p "${CARGO_TARGET_DIR:-target}/mutants" && readlink -f "${CARGO_TARGET_DIR:-target}/mutants")
+out=$work/$crate
+tree=$work/tree
+[ -z "${FRESH:-}" ] || rm -rf "$out"
+mkdir -p "$out"
+# Debug information costs half of the time of a build.
+export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0 CARGO_TARGET_DIR="$work/build"
+# The compliance tests wait more than they compute.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-16}"
+
+# A file of the copy is newer than every build: an interrupted run may have built a mutant.
+rm -rf "$tree"
+mkdir "$tree"
+git ls-files -z --cached --others --exclude-standard |
+    tar -c --null --ignore-failed-read --files-from=- | tar -x -m -C "$tree"
+cd "$tree"
+
+# mutants KIND OPTION...: runs cargo mutants with the output below $out/KIND, and adds
+# the results to those of former runs.
+mutants() {
+    kind=$1
+    shift
+    mkdir -p "$out/$kind"
+    keep "$kind"
+    # Exit code 2 and 3: mutants were missed, or timed out.
+    nice cargo mutants --in-place --no-times --colors never --iterate --output "$out/$kind" \
+        --package "daemontools-$crate" "$@" || [ $? -le 3 ]
+    keep "$kind"
+}
+
+keep() {
+    for result in caught unviable timeout; do
+        touch "$out/$1/$result"
+        new=$out/$1/mutants.out/$result.txt
+        [ ! -e "$new" ] || sort -u -o "$out/$1/$result" "$new" "$out/$1/$result"
+    done
+}
+
+# Runs the compliance tests of a file without a mutant, and prints five times their
+# seconds. The programs are built first.
+suite_limit() {
+    cargo test --quiet --package daemontools-rs --test suite --no-run >&2
+    began=$(date +%s)
+    # shellcheck disable=SC2046 # one word for each filter
+    cargo test --quiet --package daemontools-rs --test suite -- $(programs "$1") --skip reference --skip theirs >&2 ||
+        fail "the tests fail without a mutant"
+    echo $((($(date +%s) - began + 2) * 5))
+}
+
+# Reads names of mutants, and prints a regular expression for each.
+escape() { sed 's/[][\\.*^$+?(){}|]/\\&/g; s/.*/^&$/'; }
+
+all() { cargo mutants --list --colors never --package "daemontools-$crate" "$@" | sort; }
+
+say "$crate: the tests of the crate"
+all "$@" >"$out/all"
+mutants unit --timeout "${TIMEOUT:-20}" --cargo-arg=--lib "$@"
+cat "$out/unit/caught" "$out/unit/unviable" "$out/unit/timeout" | sort -u | comm -23 "$out/all" - >"$out/missed"
+
+if [ "${SUITE:-1}" != 0 ]; then
+    for file in $(cut -d : -f 1 "$out/missed" | sort -u); do
+        say "$file: $(programs "$file")"
+        suite=suite/$(echo "${file#crates/"$crate"/src/}" | tr / -)
+        limit=$(suite_limit "$file")
+        set --
+        grep "^$file:" "$out/missed" | escape >"$out/survivors"
+        while IFS= read -r regex; do
+            set -- "$@" --re "$regex"
+        done <"$out/survivors"
+        # shellcheck disable=SC2046 # one word for each filter
+        mutants "$suite" --baseline=skip --timeout "$limit" --test-package daemontools-rs \
+            --cargo-arg=--test=suite "$@" -- -- $(programs "$file") --skip reference --skip theirs
+    done
+    cat "$out"/suite/*/caught "$out"/suite/*/timeout 2>/dev/null | sort -u >"$out/by-suite"
+    comm -23 "$out/missed" "$out/by-suite" >"$out/left"
+    mv "$out/left" "$out/missed"
+fi
+
+count() { sort -u "$@" | comm -12 - "$out/all" | wc -l; }
+touch "$out/by-suite"
+say "$crate: $(wc -l <"$out/all") mutants, $(count "$out/unit/unviable") unviable,
+    $(count "$out/unit/caught") caught by the tests of the crate, $(count "$out/unit/timeout") by their timeout,
+    $(count "$out/by-suite") by compliance tests, $(wc -l <"$out/missed") missed:"
+cat "$out/missed"
