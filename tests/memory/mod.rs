@@ -4,11 +4,36 @@
 //! These tests run the programs of Cargo, also with `DAEMONTOOLS_OURS`: a library
 //! replaces their allocator's functions, and static programs have none to replace.
 
+mod steady;
+
+use std::fs;
+
+use nix::unistd::Pid;
 use testkit::{Sandbox, run_built};
 
 /// Runs a test on the programs that Cargo built.
 fn run(check: impl FnOnce(&Sandbox)) {
     run_built(env!("CARGO_BIN_EXE_svok"), check);
+}
+
+/// The children of a process, including zombies.
+fn children(pid: Pid) -> Vec<Pid> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    pids.map(Pid::from_raw).collect()
+}
+
+/// Waits until a process slept in 20 checks in a row, without a pending signal.
+fn wait_until_quiet(sandbox: &Sandbox, pid: Pid) {
+    let mut asleep = 0;
+    sandbox.wait_until("the process sleeps", || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let sleeps =
+            status.contains("\nState:\tS") && status.contains("\nShdPnd:\t0000000000000000\n");
+        asleep = if sleeps { asleep + 1 } else { 0 };
+        asleep == 20
+    });
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod label;
 pub mod names;
 pub mod number;
 pub mod runsv;
+pub mod short_text;
 pub mod state;
 pub mod status;
 pub mod status_line;

@@ -138,6 +138,21 @@ pub static SERVICE: SupervisePaths = SupervisePaths {
     pid: AtomicFile::new(c"supervise/pid", c"supervise/pid.new"),
 };
 
+/// The files of supervise in [`SUPERVISE`].
+pub const SUPERVISE_FILES: [&CStr; 11] = [
+    SUPERVISE,
+    LOCK,
+    CONTROL,
+    OK,
+    SERVICE.status.name,
+    SERVICE.status.new,
+    STATE.name,
+    STATE.new,
+    DEATH_TALLY.name,
+    DEATH_TALLY.new,
+    RUN_LOCK,
+];
+
 /// The files of the logger in [`LOG`], relative to the service directory.
 pub static LOGGER: SupervisePaths = SupervisePaths {
     supervise: c"log/supervise",
@@ -154,9 +169,11 @@ pub fn in_log(name: &CStr) -> CString {
     join(&[LOG.to_bytes(), b"/", name.to_bytes()])
 }
 
-/// The program that runsv runs in place of the command of this letter.
-pub fn control_program(letter: u8) -> CString {
-    join(&[b"control/", &[letter]])
+/// The program that runsv runs in place of the command of this letter, with a NUL.
+pub const fn control_program(letter: u8) -> [u8; 10] {
+    let mut path = *b"control/?\0";
+    path[8] = letter;
+    path
 }
 
 fn join(parts: &[&[u8]]) -> CString {

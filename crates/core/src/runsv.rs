@@ -8,6 +8,7 @@
 //! | 18 | 1 after TERM was sent to the process, else 0 |
 //! | 19 | 0 down, 1 `run` runs, 2 `finish` runs or starts next |
 
+use crate::short_text::ShortText;
 use crate::state::ServiceState;
 use crate::status::{self, Status, Want, to_array};
 
@@ -67,8 +68,9 @@ impl RunsvStatus {
 
     /// The line of `stat` without its newline. `exiting`: runsv exits when the
     /// service is down.
-    pub fn stat(&self, exiting: bool) -> String {
-        let mut line = self.word().unwrap_or_default().to_owned();
+    pub fn stat(&self, exiting: bool) -> ShortText<64> {
+        let mut line = ShortText::new();
+        line.push(self.word().unwrap_or_default().as_bytes());
         let down = self.state == Some(ServiceState::Down);
         let want = self.status.want;
         for (holds, clause) in [
@@ -78,15 +80,18 @@ impl RunsvStatus {
             (!down && !exiting && want == Want::Down, ", want down"),
         ] {
             if holds {
-                line += clause;
+                line.push(clause.as_bytes());
             }
         }
         line
     }
 
     /// The content of the file `pid`.
-    pub fn pid(&self) -> String {
-        let pid = self.status.pid.map(|pid| format!("{pid}\n"));
-        pid.unwrap_or_default()
+    pub fn pid(&self) -> ShortText<16> {
+        let mut text = ShortText::new();
+        if let Some(pid) = self.status.pid {
+            text.push_value(format_args!("{pid}\n"));
+        }
+        text
     }
 }

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 
 use crate::label::{Label, TEXT};
 use crate::number::parse_decimal;
+use crate::short_text::ShortText;
 use crate::status::Status;
 
 /// The state of a service.
@@ -76,6 +77,9 @@ impl ServiceState {
     }
 }
 
+/// The content of the file as a text: nine values, the longest of which are labels.
+pub type StateText = ShortText<320>;
+
 /// The content of the file. None: the value is missing or invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateFile {
@@ -122,11 +126,11 @@ impl CheckResult {
         }
     }
 
-    fn value(self) -> Vec<u8> {
+    fn push_value(self, text: &mut StateText) {
         match self {
-            CheckResult::Ok => b"ok".to_vec(),
-            CheckResult::Failing => b"failing".to_vec(),
-            CheckResult::Failures(failures) => failures.to_string().into(),
+            CheckResult::Ok => text.push(b"ok"),
+            CheckResult::Failing => text.push(b"failing"),
+            CheckResult::Failures(failures) => text.push_value(failures),
         }
     }
 
@@ -168,23 +172,41 @@ impl StateFile {
 
     /// The content of the file. An unknown value is an empty one, so that a shell
     /// that sources the file clears its variable.
-    pub fn text(&self) -> Vec<u8> {
-        let number = |number: Option<u64>| number.map_or(Vec::new(), |n| n.to_string().into());
-        let label = |label: Option<Label>| label.map_or(Vec::new(), |label| label.text().into());
+    pub fn text(&self) -> StateText {
+        let mut text = StateText::new();
+        let number = |number: Option<u64>, text: &mut StateText| {
+            if let Some(number) = number {
+                text.push_value(number);
+            }
+        };
+        let label = |label: Option<Label>, text: &mut StateText| {
+            if let Some(label) = label {
+                text.push(&label.text());
+            }
+        };
         let pid = self.pid.and_then(|pid| u64::try_from(pid.as_raw()).ok());
-        let lines: [(&[u8], Vec<u8>); 9] = [
-            (b"state", self.state.word().into()),
-            (b"pid", number(pid)),
-            (b"since", label(self.since)),
-            (b"ready_since", label(self.ready_since)),
-            (b"restarts", number(self.restarts)),
-            (b"exit_code", number(self.exit_code.map(u64::from))),
-            (b"signal", number(self.signal.map(u64::from))),
-            (b"next_start", label(self.next_start)),
-            (b"check", self.check.map_or(Vec::new(), CheckResult::value)),
-        ];
-        let lines = lines.map(|(key, value)| [key, b"=", &value, b"\n"].concat());
-        lines.concat()
+        text.push(b"state=");
+        text.push(self.state.word());
+        text.push(b"\npid=");
+        number(pid, &mut text);
+        text.push(b"\nsince=");
+        label(self.since, &mut text);
+        text.push(b"\nready_since=");
+        label(self.ready_since, &mut text);
+        text.push(b"\nrestarts=");
+        number(self.restarts, &mut text);
+        text.push(b"\nexit_code=");
+        number(self.exit_code.map(u64::from), &mut text);
+        text.push(b"\nsignal=");
+        number(self.signal.map(u64::from), &mut text);
+        text.push(b"\nnext_start=");
+        label(self.next_start, &mut text);
+        text.push(b"\ncheck=");
+        if let Some(check) = self.check {
+            check.push_value(&mut text);
+        }
+        text.push(b"\n");
+        text
     }
 
     /// Whether the last `check` of this run failed.

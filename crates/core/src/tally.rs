@@ -29,8 +29,14 @@ pub struct DeathRecord {
 }
 
 /// The last records, in order of time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tally(Vec<u8>);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally(Vec::with_capacity(KEPT * LENGTH))
+    }
+}
 
 impl Tally {
     /// Reads the file, and keeps the last [`KEPT`] records. None if the last
@@ -41,6 +47,8 @@ impl Tally {
         }
         let too_many = file.len().saturating_sub(KEPT * LENGTH);
         file.drain(..too_many);
+        // Records are added without an allocation.
+        file.reserve_exact(KEPT * LENGTH - file.len());
         Some(Tally(file))
     }
 

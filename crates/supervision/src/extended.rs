@@ -16,14 +16,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names::{self, AtomicFile};
+use daemontools_core::state::StateText;
 use daemontools_core::tally::{DeathRecord, KEPT, LENGTH, Tally};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{Pid, pipe2, read};
-use unix::exec::PreparedExec;
+use unix::exec::{NumberArgument, PreparedExec};
 use unix::file;
 use unix::launch::{Launch, LaunchError};
-use unix::start::environment;
 use unix::stdio::{STDERR, detach_stdin};
 
 use crate::directory::{ReplaceError, is_removed, replace};
@@ -66,6 +66,13 @@ pub enum SuperviseWarning {
     Check(Errno),
 }
 
+/// The maximum number of warnings in one reading of the settings: two for each of
+/// their files.
+const MAX_WARNINGS: usize = 40;
+
+/// The maximum number of errors in replacing files that are not repeated.
+const MAX_FAILURES: usize = 16;
+
 /// The state of supervise -e besides its machine.
 pub(crate) struct Extended<'a> {
     /// The name of the service, for `finish`.
@@ -75,6 +82,8 @@ pub(crate) struct Extended<'a> {
     config: Config,
     /// The warnings of the last reading, which are not repeated.
     known_warnings: Vec<ConfigWarning>,
+    /// The memory for those of the next reading.
+    spare_warnings: Vec<ConfigWarning>,
     /// The errors in replacing files, each since the last success.
     known_failures: Vec<ReplaceError>,
     /// The last error in starting `check`, since the last success.
@@ -84,7 +93,7 @@ pub(crate) struct Extended<'a> {
     pub(crate) readiness: Option<OwnedFd>,
     tally: Tally,
     /// The content of the file `state`.
-    published_state: Vec<u8>,
+    published_state: StateText,
     warn: &'a dyn Fn(SuperviseWarning),
 }
 
@@ -104,12 +113,13 @@ impl<'a> Extended<'a> {
             dir,
             signals,
             config: Config::default(),
-            known_warnings: Vec::new(),
-            known_failures: Vec::new(),
+            known_warnings: Vec::with_capacity(MAX_WARNINGS),
+            spare_warnings: Vec::with_capacity(MAX_WARNINGS),
+            known_failures: Vec::with_capacity(MAX_FAILURES),
             check_error: None,
             readiness: None,
             tally,
-            published_state: Vec::new(),
+            published_state: StateText::new(),
             warn,
         }
     }
@@ -129,6 +139,9 @@ impl<'a> Extended<'a> {
             Ok(()) => self.known_failures.retain(|error| error.file() != file),
             Err(error) if self.known_failures.contains(&error) => {}
             Err(error) => {
+                if self.known_failures.len() == MAX_FAILURES {
+                    self.known_failures.remove(0);
+                }
                 self.known_failures.push(error);
                 self.warn(SuperviseWarning::Replace(error));
             }
@@ -138,13 +151,14 @@ impl<'a> Extended<'a> {
 
     /// Reads the settings, and reports new warnings.
     fn read_config(&mut self) -> Config {
-        let (config, warnings) = Config::read();
+        let spare = std::mem::take(&mut self.spare_warnings);
+        let (config, warnings) = Config::read(spare);
         for warning in &warnings {
             if !self.known_warnings.contains(warning) {
                 self.warn(SuperviseWarning::Config(*warning));
             }
         }
-        self.known_warnings = warnings;
+        self.spare_warnings = std::mem::replace(&mut self.known_warnings, warnings);
         config
     }
 
@@ -168,7 +182,7 @@ impl<'a> Extended<'a> {
             notification,
             lock: self.config.lock_fd,
         };
-        let program = PreparedExec::search(None, &[names::RUN_PROGRAM], &environment());
+        let program = PreparedExec::inheriting(&[names::RUN_PROGRAM]);
         let launch = Launch {
             session: !self.config.no_setsid,
             ..Launch::new(program)
@@ -195,11 +209,17 @@ impl<'a> Extended<'a> {
     /// Starts `finish` as `./finish CODE SIGNAL NAME PID`. CODE is 256 after a
     /// signal, SIGNAL is 0 after an exit, as in s6.
     pub(crate) fn launch_finish(&self, RunExit { pid, status }: RunExit) -> Result<Pid, Errno> {
-        let code = status.code().unwrap_or(256).to_string();
-        let signal = status.signal().unwrap_or(0).to_string();
-        let [code, signal, pid] = [code, signal, pid.to_string()].map(to_cstring);
-        let arguments = [names::FINISH_PROGRAM, &code, &signal, &self.name, &pid];
-        let program = PreparedExec::search(None, &arguments, &environment());
+        let code = NumberArgument::new(status.code().unwrap_or(256));
+        let signal = NumberArgument::new(status.signal().unwrap_or(0));
+        let pid = NumberArgument::new(pid.as_raw());
+        let [code, signal, pid] = [&code, &signal, &pid].map(NumberArgument::as_c_str);
+        let program = PreparedExec::inheriting(&[
+            names::FINISH_PROGRAM,
+            code,
+            signal,
+            self.name.as_c_str(),
+            pid,
+        ]);
         self.launch_beside_run(program, names::FINISH_PROGRAM, false)
     }
 
@@ -229,21 +249,24 @@ impl<'a> Extended<'a> {
     /// for it. The first word is the name of the script.
     pub(crate) fn on_start(&self, script: Script, pid: Pid) {
         if let Some(word) = notify_word(script) {
-            self.notify(word, "start", pid, None);
+            self.notify(word, c"start", pid, None);
         }
     }
 
-    fn notify(&self, script: &str, event: &str, pid: Pid, number: Option<u64>) {
+    fn notify(&self, script: &CStr, event: &CStr, pid: Pid, number: Option<i64>) {
         if !config::program_exists(names::NOTIFY) {
             return;
         }
-        let words = [script.to_owned(), event.to_owned(), pid.to_string()];
-        let number = number.map(|number| number.to_string());
-        let words: Vec<_> = words.into_iter().chain(number).map(to_cstring).collect();
-        let arguments: Vec<_> = std::iter::once(names::NOTIFY_PROGRAM)
-            .chain(words.iter().map(CString::as_c_str))
-            .collect();
-        let program = PreparedExec::search(None, &arguments, &environment());
+        let pid = NumberArgument::new(pid.as_raw());
+        let number = number.map(NumberArgument::new);
+        let words = [names::NOTIFY_PROGRAM, script, event, pid.as_c_str()];
+        let program = match &number {
+            None => PreparedExec::inheriting(&words),
+            Some(number) => {
+                let [notify, script, event, pid] = words;
+                PreparedExec::inheriting(&[notify, script, event, pid, number.as_c_str()])
+            }
+        };
         if let Err(error) = self.launch_beside_run(program, names::NOTIFY_PROGRAM, false) {
             self.warn(SuperviseWarning::NotifyFork(error));
         }
@@ -267,8 +290,8 @@ impl<'a> Extended<'a> {
     /// SIGNAL`. The first word is the name of the script.
     pub(crate) fn notify_exit(&self, script: Script, RunExit { pid, status }: RunExit) {
         let (event, number) = match status.signal() {
-            Some(signal) => ("killed", Some(signal.into())),
-            None => ("exit", status.code().and_then(|code| code.try_into().ok())),
+            Some(signal) => (c"killed", Some(signal.into())),
+            None => (c"exit", status.code().map(i64::from)),
         };
         if let Some(word) = notify_word(script) {
             self.notify(word, event, pid, number);
@@ -331,10 +354,6 @@ fn readiness_pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     // Only supervise must not block.
     file::set_blocking(&writer)?;
     Ok((reader, writer))
-}
-
-fn to_cstring(text: String) -> CString {
-    CString::new(text).unwrap_or_default()
 }
 
 /// Reads the file `death_tally`. If that fails, the tally is empty.

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use daemontools_core::short_text::ShortText;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -87,6 +88,7 @@ impl Pipe {
 }
 
 fn reopen(end: &OwnedFd, how: OFlag) -> Result<OwnedFd, Errno> {
-    let path = format!("/proc/self/fd/{}", end.as_raw_fd());
-    open(path.as_str(), how | OFlag::O_CLOEXEC, Mode::empty())
+    let mut path = ShortText::<32>::new();
+    path.push_value(format_args!("/proc/self/fd/{}", end.as_raw_fd()));
+    open(&*path, how | OFlag::O_CLOEXEC, Mode::empty())
 }

@@ -49,11 +49,12 @@ pub struct ExtendedSetup {
 pub fn supervise(
     children: &SignalPipe,
     want: Want,
-    dir: SuperviseDir,
+    mut dir: SuperviseDir,
     extended: Option<ExtendedSetup>,
     warn: &dyn Fn(SuperviseWarning),
 ) -> Result<(), AcquireError> {
     let names = &names::SERVICE;
+    dir.keep_paths();
     let files = SuperviseFiles { names, dir };
     let parents = if extended.is_some() || files.dir.is_moved() {
         MissingParents::Make

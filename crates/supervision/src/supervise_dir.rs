@@ -63,7 +63,8 @@ impl SuperviseDirRule {
         };
         // Neither the environment nor a path contains a NUL.
         let path = Some(CString::new(path).unwrap_or_default());
-        Ok(SuperviseDir { path })
+        let kept = Vec::new();
+        Ok(SuperviseDir { path, kept })
     }
 
     /// Makes the directory above all supervise directories and its missing
@@ -108,11 +109,16 @@ fn central_path(above: &[u8], service: &[u8]) -> Vec<u8> {
 pub struct SuperviseDir {
     /// None: `supervise`.
     path: Option<CString>,
+    /// The paths of files, made in advance.
+    kept: Vec<(&'static CStr, CString)>,
 }
 
 /// The directory [`names::SUPERVISE`] in the service directory, as in 0.76 and
 /// runit.
-pub static IN_SERVICE: SuperviseDir = SuperviseDir { path: None };
+pub static IN_SERVICE: SuperviseDir = SuperviseDir {
+    path: None,
+    kept: Vec::new(),
+};
 
 impl SuperviseDir {
     /// Whether the directory is another one than [`IN_SERVICE`].
@@ -120,11 +126,23 @@ impl SuperviseDir {
         self.path.is_some()
     }
 
+    /// Makes the paths of all files of supervise in advance, for a program that must
+    /// not allocate memory later.
+    pub(crate) fn keep_paths(&mut self) {
+        if self.is_moved() {
+            let paths = names::SUPERVISE_FILES.map(|name| (name, self.path(name).into_owned()));
+            self.kept = paths.into();
+        }
+    }
+
     /// The path of a file that [`names`] lists in [`names::SUPERVISE`], or of the
     /// supervise directory itself. Other names, such as those of
     /// [`names::LOGGER`], stay as they are.
     #[must_use]
-    pub fn path(&self, name: &'static CStr) -> Cow<'static, CStr> {
+    pub fn path(&self, name: &'static CStr) -> Cow<'_, CStr> {
+        if let Some((_, path)) = self.kept.iter().find(|(kept, _)| *kept == name) {
+            return Cow::Borrowed(path);
+        }
         let moved = self.path.as_ref().and_then(|path| {
             let rest = name.to_bytes().strip_prefix(names::SUPERVISE.to_bytes())?;
             let is_inside = rest.is_empty() || rest.starts_with(b"/");
@@ -155,6 +173,7 @@ mod tests {
     fn at(path: &CStr) -> SuperviseDir {
         SuperviseDir {
             path: Some(path.to_owned()),
+            kept: Vec::new(),
         }
     }
 
@@ -172,6 +191,8 @@ mod tests {
     #[test]
     fn files_of_supervise_alone_move() {
         let moved = at(c"/run/svc/web");
+        let mut kept = moved.clone();
+        kept.keep_paths();
         for (name, path) in [
             (names::SUPERVISE, c"/run/svc/web"),
             (names::LOCK, c"/run/svc/web/lock"),
@@ -181,6 +202,7 @@ mod tests {
             (c"supervised", c"supervised"),
         ] {
             assert_eq!(*moved.path(name), *path);
+            assert_eq!(*kept.path(name), *path);
             assert_eq!(*IN_SERVICE.path(name), *name);
         }
     }

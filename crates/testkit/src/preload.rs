@@ -21,7 +21,7 @@ impl Sandbox {
     /// Counts the allocations of `program` in all commands of
     /// [`Allocations::apply`]. None, with a message that `test` is skipped, if there
     /// is no compiler or the program is static.
-    pub fn allocations(&self, program: &'static str, test: &str) -> Option<Allocations> {
+    pub fn allocations(&self, program: &str, test: &str) -> Option<Allocations> {
         let Some(library) = self.preload("allocations", include_str!("allocations.c")) else {
             skip(test, "cc cannot compile a library");
             return None;
@@ -30,7 +30,7 @@ impl Sandbox {
         let path = self.path("allocations");
         let file = File::options().read(true).write(true).open(&path).unwrap();
         let allocations = Allocations {
-            program,
+            program: program.to_owned(),
             library,
             path,
             file,
@@ -60,7 +60,7 @@ const LENGTH: usize = 32;
 /// to the exec. They can be made to fail at any time.
 #[derive(Debug)]
 pub struct Allocations {
-    program: &'static str,
+    program: String,
     library: PathBuf,
     path: PathBuf,
     file: File,
@@ -73,7 +73,7 @@ impl Allocations {
         command
             .env("LD_PRELOAD", &self.library)
             .env("ALLOCATIONS", &self.path)
-            .env("ALLOCATIONS_OF", self.program);
+            .env("ALLOCATIONS_OF", &self.program);
     }
 
     /// The number of allocations so far, with those that failed.

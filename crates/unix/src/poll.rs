@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::stdio::STDIN;
+
 /// Blocks until one of the descriptors can be read, or until the deadline if
 /// there is one. A signal may end the wait earlier.
 pub fn wait_readable(descriptors: &[BorrowedFd<'_>], deadline: Option<Instant>) {
@@ -13,6 +15,40 @@ pub fn wait_readable(descriptors: &[BorrowedFd<'_>], deadline: Option<Instant>) 
         .map(|descriptor| PollFd::new(*descriptor, PollFlags::POLLIN))
         .collect();
     wait_for_events(&mut descriptors, deadline);
+}
+
+/// A few descriptors that are polled for reading, on the stack.
+#[derive(Debug)]
+pub struct ReadList<'fd> {
+    descriptors: [PollFd<'fd>; ReadList::LENGTH],
+    length: usize,
+}
+
+impl<'fd> ReadList<'fd> {
+    /// The maximum number of descriptors; further ones are left out.
+    pub const LENGTH: usize = 8;
+
+    /// The list of these descriptors. Does not allocate.
+    pub fn new(descriptors: impl IntoIterator<Item = BorrowedFd<'fd>>) -> Self {
+        let mut list = ReadList {
+            descriptors: std::array::from_fn(|_| PollFd::new(STDIN, PollFlags::empty())),
+            length: 0,
+        };
+        for (place, descriptor) in list.descriptors.iter_mut().zip(descriptors) {
+            *place = PollFd::new(descriptor, PollFlags::POLLIN);
+            list.length += 1;
+        }
+        list
+    }
+
+    /// As [`wait_readable`].
+    pub fn wait(mut self, deadline: Option<Instant>) {
+        let length = self.length;
+        wait_for_events(
+            self.descriptors.get_mut(..length).unwrap_or_default(),
+            deadline,
+        );
+    }
 }
 
 /// As [`wait_readable`], with the events that each descriptor requests.

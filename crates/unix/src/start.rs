@@ -60,6 +60,18 @@ pub fn environment() -> Vec<&'static CStr> {
     strings(ENVP.load(Ordering::Relaxed))
 }
 
+/// The inherited environment as the kernel's array; an empty one before
+/// [`set_arguments`].
+pub(crate) fn inherited_environment() -> *const *const c_char {
+    const EMPTY: &[usize; 1] = &[0];
+    let array = ENVP.load(Ordering::Relaxed);
+    if array.is_null() {
+        EMPTY.as_ptr().cast()
+    } else {
+        array.cast_const().cast()
+    }
+}
+
 /// The value of the first entry `name=value` of the environment.
 pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
     environment().into_iter().find_map(|entry| {

@@ -9,7 +9,6 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use unix::exec::PreparedExec;
 use unix::launch::{Launch, LaunchError};
-use unix::start::environment;
 use unix::stdio::detach_stdin;
 
 use super::{Extended, SuperviseWarning};
@@ -21,8 +20,7 @@ impl Extended<'_> {
     /// at this moment. None after an error, which is no result.
     pub(crate) fn launch_check(&mut self) -> Option<Pid> {
         let failure = Cell::new(None);
-        let environment = environment();
-        let program = PreparedExec::search(None, &[names::CHECK_PROGRAM], &environment);
+        let program = PreparedExec::inheriting(&[names::CHECK_PROGRAM]);
         let launch = Launch {
             session: true,
             // The process shares this memory until exec, and `failure` with it.
@@ -55,10 +53,11 @@ impl Extended<'_> {
     /// FAILURES` or `./notify check stop PID FAILURES`, with the PID of `run`.
     pub(crate) fn on_check(&self, report: CheckReport) {
         let event = match report.event {
-            CheckEvent::Ok => "ok",
-            CheckEvent::Failing => "failing",
-            CheckEvent::Stop => "stop",
+            CheckEvent::Ok => c"ok",
+            CheckEvent::Failing => c"failing",
+            CheckEvent::Stop => c"stop",
         };
-        self.notify("check", event, report.run, Some(report.failures));
+        let failures = i64::try_from(report.failures).unwrap_or(i64::MAX);
+        self.notify(c"check", event, report.run, Some(failures));
     }
 }

@@ -58,9 +58,10 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Reads all files.
-    pub(super) fn read() -> (Self, Vec<ConfigWarning>) {
-        let mut files = Reader::default();
+    /// Reads all files. Returns the warnings in the memory of `warnings`.
+    pub(super) fn read(mut warnings: Vec<ConfigWarning>) -> (Self, Vec<ConfigWarning>) {
+        warnings.clear();
+        let mut files = Reader { warnings };
         let notification_fd = files.descriptor(names::NOTIFICATION_FD);
         let mut lock_fd = files.descriptor(names::LOCK_FD);
         if lock_fd.is_some() && lock_fd == notification_fd {
@@ -187,8 +188,8 @@ impl Reader {
         self.warnings.push(ConfigWarning::Malformed(file, kind));
     }
 
-    /// The first line of a file, without white space around it.
-    fn first_line(&mut self, file: &'static CStr) -> Option<Vec<u8>> {
+    /// Calls `parse` with the first line of a file, without white space around it.
+    fn first_line<T>(&mut self, file: &'static CStr, parse: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let mut bytes = [0; MAX_LINE];
         match file::open_read(file).and_then(|file| read(&file, &mut bytes)) {
             Ok(length) => {
@@ -197,7 +198,7 @@ impl Reader {
                 // A longer line may be cut within a number. Read as empty, it
                 // is malformed.
                 let line = lines.next().filter(|line| line.len() < MAX_LINE);
-                Some(line.unwrap_or_default().trim_ascii().to_vec())
+                Some(parse(line.unwrap_or_default().trim_ascii()))
             }
             Err(Errno::ENOENT) => None,
             Err(error) => {
@@ -213,7 +214,7 @@ impl Reader {
         kind: &'static str,
         parse: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Option<T> {
-        let value = parse(&self.first_line(file)?);
+        let value = self.first_line(file, parse)?;
         if value.is_none() {
             self.reject(file, kind);
         }
@@ -318,12 +319,17 @@ impl Reader {
 
 /// Parses the name of a signal, with or without `SIG`, or its number.
 fn parse_signal(text: &[u8]) -> Option<Signal> {
-    let text = std::str::from_utf8(text).ok()?.to_ascii_uppercase();
-    match text.parse::<i32>() {
-        Ok(number) => Signal::try_from(number).ok(),
-        Err(_) if text.starts_with("SIG") => text.parse().ok(),
-        Err(_) => format!("SIG{text}").parse().ok(),
+    let text = std::str::from_utf8(text).ok()?;
+    if let Ok(number) = text.parse::<i32>() {
+        return Signal::try_from(number).ok();
     }
+    Signal::iterator().find(|signal| {
+        let name = signal.as_str();
+        let names = [Some(name), name.strip_prefix("SIG")].into_iter().flatten();
+        names
+            .into_iter()
+            .any(|name| text.eq_ignore_ascii_case(name))
+    })
 }
 
 #[cfg(test)]

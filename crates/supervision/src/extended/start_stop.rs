@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 use unix::exec::PreparedExec;
 use unix::file;
-use unix::start::environment;
 
 use super::config::{is_executable, program_exists};
 use super::{ConfigWarning, Extended, SuperviseWarning};
@@ -52,18 +51,18 @@ impl Extended<'_> {
     }
 
     fn launch_outside(&self, name: &'static CStr) -> Result<Pid, Errno> {
-        let program = PreparedExec::search(None, &[name], &environment());
+        let program = PreparedExec::inheriting(&[name]);
         self.launch_beside_run(program, name, !self.config.no_setsid)
     }
 }
 
 /// The first argument of `notify`, as in daemontools-encore. None for the scripts
 /// whose starts and exits are no event.
-pub(super) fn notify_word(script: Script) -> Option<&'static str> {
+pub(super) fn notify_word(script: Script) -> Option<&'static CStr> {
     match script {
-        Script::Run => Some("run"),
-        Script::Start => Some("start"),
-        Script::Stop => Some("stop"),
+        Script::Run => Some(c"run"),
+        Script::Start => Some(c"start"),
+        Script::Stop => Some(c"stop"),
         Script::Finish(_) | Script::Check => None,
     }
 }

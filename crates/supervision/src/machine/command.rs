@@ -5,7 +5,6 @@ use daemontools_core::status::Want;
 use nix::sys::signal::Signal;
 
 use super::MIN_RESTART_INTERVAL;
-use super::restart::RestartHistory;
 use super::{Cleanup, Delayed, Down, Failed, Finish, Machine, Moment, Outside, Ruleset};
 use super::{StartStop, Up};
 use crate::Role;
@@ -119,7 +118,7 @@ impl Machine {
     }
 
     fn reset_backoff(&mut self, now: Moment) {
-        self.history = RestartHistory::default();
+        self.history.reset();
         let earliest = self.last_start.map(|start| start + MIN_RESTART_INTERVAL);
         self.not_before = earliest.unwrap_or(now.instant);
         match &mut self.state {

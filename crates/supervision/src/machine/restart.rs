@@ -66,6 +66,9 @@ pub(crate) struct RestartLimit {
     pub interval: Duration,
 }
 
+/// The number of exits for which there is room from the start.
+const FIRST_EXITS: usize = 16;
+
 /// The facts about the exit of a run that decide the next start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ExitFacts {
@@ -78,7 +81,7 @@ pub(super) struct ExitFacts {
 }
 
 /// The exits since the last command to start the service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RestartHistory {
     /// The delay after the last counted exit.
     delay: Option<Duration>,
@@ -86,7 +89,22 @@ pub(super) struct RestartHistory {
     exits: VecDeque<Instant>,
 }
 
+impl Default for RestartHistory {
+    fn default() -> Self {
+        RestartHistory {
+            delay: None,
+            exits: VecDeque::with_capacity(FIRST_EXITS),
+        }
+    }
+}
+
 impl RestartHistory {
+    /// Forgets all exits.
+    pub(super) fn reset(&mut self) {
+        self.delay = None;
+        self.exits.clear();
+    }
+
     /// Records an exit; returns the delay before the next start, if any. A
     /// requested exit does not count: dinit, too, limits and delays automatic
     /// restarts only.
@@ -109,9 +127,22 @@ impl RestartHistory {
             return None;
         }
         match config.limit {
-            Some(RestartLimit { interval, .. }) => {
+            Some(RestartLimit { count, interval }) => {
                 self.exits
                     .retain(|exit| now.saturating_duration_since(*exit) <= interval);
+                // More exits than this decide nothing.
+                while self.exits.len() > count {
+                    self.exits.pop_front();
+                }
+                if self.exits.len() == self.exits.capacity()
+                    && self
+                        .exits
+                        .try_reserve(count.min(self.exits.len()) + 1)
+                        .is_err()
+                {
+                    // Without memory, a limit counts fewer exits.
+                    self.exits.pop_front();
+                }
                 self.exits.push_back(now);
             }
             None => self.exits.clear(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use daemontools_core::control::{Command, SignalTarget};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use unix::poll::wait_readable;
+use unix::poll::ReadList;
 use unix::process::{signal_group, signal_process};
 use unix::signals::SignalPipe;
 use unix::wait::reap;
@@ -86,18 +86,19 @@ impl Supervisor<'_> {
     }
 
     fn wait(&self) {
-        let mut descriptors = vec![self.children.as_fd()];
-        descriptors.extend(self.family.descriptors());
         let service = (!self.family.only_logger_left()).then_some(&self.service);
         let logger = self.family.logger().map(|logger| &logger.service);
+        let services = [service, logger].into_iter().flatten();
         let mut deadline = None::<Instant>;
-        for service in service.into_iter().chain(logger) {
+        let controls = services.filter_map(|service| {
             let (control, recheck) = service.command_source();
-            descriptors.extend(control);
             let next = service.machine.next_deadline();
             deadline = deadline.into_iter().chain(next).chain(recheck).min();
-        }
-        wait_readable(&descriptors, deadline);
+            control
+        });
+        let children = std::iter::once(self.children.as_fd());
+        let descriptors = ReadList::new(children.chain(controls).chain(self.family.descriptors()));
+        descriptors.wait(deadline);
     }
 
     /// Skips the scripts that are due and missing.
@@ -189,8 +190,11 @@ impl Supervisor<'_> {
         let signaled = signaled.iter().copied();
         commands.extend(signaled.map(|command| (command, target(command))));
         self.family.before_commands(&mut self.service, &commands);
-        for (command, target) in commands {
+        for &(command, target) in &commands {
             self.run_command(role, command, target);
+        }
+        if let Some(service) = self.service_mut(role) {
+            service.reuse(commands);
         }
     }
 

@@ -11,7 +11,6 @@ use nix::unistd::Pid;
 use unix::exec::PreparedExec;
 use unix::launch::Launch;
 use unix::process::signal_process;
-use unix::start::environment;
 
 use super::runsv::{Logger, Runsv, RunsvWarning};
 use super::service::{Service, Visible};
@@ -232,7 +231,7 @@ fn commands_of(signal: ExitSignal, service: &mut Service) -> &'static [Command] 
 }
 
 fn launch_run(warn: &dyn Fn(SuperviseWarning)) -> Result<Pid, Errno> {
-    let program = PreparedExec::search(None, &[names::RUN_PROGRAM], &environment());
+    let program = PreparedExec::inheriting(&[names::RUN_PROGRAM]);
     Launch::new(program)
         .start(|error| warn(SuperviseWarning::Exec(names::RUN_PROGRAM, error.errno())))
 }

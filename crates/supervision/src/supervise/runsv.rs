@@ -1,17 +1,16 @@
 //! runsv, the part that supervise lacks: the logger and the pipe to it,
 //! programs in `control`, `finish`, and the files `pid` and `stat`.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use unix::exec::PreparedExec;
+use unix::exec::{NumberArgument, PreparedExec};
 use unix::file;
 use unix::launch::{Launch, LaunchError};
 use unix::signals::SignalPipe;
-use unix::start::environment;
 use unix::wait::{ExitStatus, wait_for};
 
 use super::service::{Service, Visible};
@@ -76,18 +75,18 @@ impl Runsv<'_> {
     /// Starts `finish` as `./finish CODE STATUS`: the exit code, -1 after a
     /// signal, and the low byte of the wait status, as in runit.
     pub(super) fn launch_finish(&self, RunExit { status, .. }: RunExit) -> Result<Pid, Errno> {
-        let code = status.code().unwrap_or(-1).to_string();
-        let words = [code, status.low_byte().to_string()];
-        let [code, status] = words.map(|word| CString::new(word).unwrap_or_default());
+        let code = NumberArgument::new(status.code().unwrap_or(-1));
+        let status = NumberArgument::new(status.low_byte());
         let program = names::FINISH_PROGRAM;
-        self.launch(Role::Service, program, &[program, &code, &status])
+        let arguments = [program, code.as_c_str(), status.as_c_str()];
+        self.launch(Role::Service, program, &arguments)
     }
 
     /// Starts a program with its end of the pipe; `path` names it in warnings.
     fn launch(&self, role: Role, path: &CStr, arguments: &[&CStr]) -> Result<Pid, Errno> {
         let end = self.pipe_end(role)?;
         let end = end.as_ref().map(AsFd::as_fd);
-        let program = PreparedExec::search(None, arguments, &environment());
+        let program = PreparedExec::inheriting(arguments);
         let launch = match role {
             Role::Service => Launch {
                 stdout: end,
@@ -117,7 +116,8 @@ impl Runsv<'_> {
     /// for it; whether it exits 0.
     pub(super) fn run_control_program(&self, service: &mut Service, letter: u8) -> bool {
         let path = names::control_program(letter);
-        match self.launch_control_program(service, &path) {
+        let path = CStr::from_bytes_until_nul(&path).unwrap_or_default();
+        match self.launch_control_program(service, path) {
             Ok(Some(pid)) => wait_for(pid).and_then(ExitStatus::code) == Some(0),
             Ok(None) => false,
             Err(warning) => {
@@ -143,7 +143,7 @@ impl Runsv<'_> {
         let end = end.map_err(|error| RunsvWarning::ControlPipe(path, error))?;
         let launch = Launch {
             stdout: end.as_ref().map(AsFd::as_fd),
-            ..Launch::new(PreparedExec::search(None, &[path], &environment()))
+            ..Launch::new(PreparedExec::inheriting(&[path]))
         };
         let launched = launch.start(|error| {
             (self.warn)(match error {
@@ -172,7 +172,7 @@ impl Runsv<'_> {
             Role::Logger => {
                 if let Some(logger) = &mut self.logger {
                     // Before its first start, the logger has no files.
-                    publish(&mut logger.service, Some(String::new()), self.warn);
+                    publish(&mut logger.service, Some(None), self.warn);
                 }
             }
         }
@@ -188,17 +188,18 @@ impl Logger {
     }
 }
 
-/// Replaces the files of a service. `first_pid` is the content of the file `pid`
-/// before the first call; None if there may be any.
-fn publish(service: &mut Service, first_pid: Option<String>, warn: &dyn Fn(RunsvWarning<'_>)) {
+/// Replaces the files of a service. `first_pid` is the pid in the file `pid` before
+/// the first call; None if there may be any content.
+fn publish(service: &mut Service, first_pid: Option<Option<Pid>>, warn: &dyn Fn(RunsvWarning<'_>)) {
     let published = service.publish(
         Visible::ExitRequest,
         |files, last, (report, exit_requested)| {
-            let pid = report.pid();
-            if last.map(|last| last.pid()).or(first_pid).as_ref() != Some(&pid) {
-                files.replace(files.names.pid, pid.as_bytes())?;
+            let last_pid = last.map(|last| last.status.pid).or(first_pid);
+            if last_pid != Some(report.status.pid) {
+                files.replace(files.names.pid, &report.pid())?;
             }
-            let stat = [report.stat(exit_requested).as_bytes(), b"\n"].concat();
+            let mut stat = report.stat(exit_requested);
+            stat.push(b"\n");
             files.replace(files.names.stat, &stat)?;
             // Last: a reader that waits for the record finds the other files
             // current.

@@ -19,6 +19,12 @@ const END_RECHECK: Duration = Duration::from_secs(1);
 /// the reaping of children.
 const MAX_COMMAND_BYTES: usize = 4096;
 
+/// The maximum number of commands that a signal stands for.
+const SIGNALED: usize = 3;
+
+/// The size of a read of `control`, in bytes.
+const READ: usize = 64;
+
 /// Readers' view: the record, and whether supervision is to end.
 type Published = (RunsvStatus, bool);
 
@@ -43,6 +49,8 @@ pub(super) struct Service {
     control_ended: bool,
     published: Option<Published>,
     ok: Option<OwnedFd>,
+    /// The commands of one read; the room for the most is there from the start.
+    commands: Vec<(Command, SignalTarget)>,
 }
 
 impl Service {
@@ -60,6 +68,7 @@ impl Service {
             control_ended: false,
             published: None,
             ok: None,
+            commands: Vec::with_capacity(MAX_COMMAND_BYTES + READ + SIGNALED),
         }
     }
 
@@ -99,11 +108,13 @@ impl Service {
 
     /// Reads commands, each with the target of its signals. The letters `+` and
     /// `=` choose the target for the rest of the read only, so that another
-    /// writer does not inherit it.
+    /// writer does not inherit it. The caller gives the memory back, to
+    /// [`Service::reuse`].
     pub(super) fn read_commands(&mut self) -> Vec<(Command, SignalTarget)> {
-        let mut commands = Vec::new();
+        let mut commands = std::mem::take(&mut self.commands);
+        commands.clear();
         let mut target = SignalTarget::Process;
-        let mut bytes = [0; 64];
+        let mut bytes = [0; READ];
         let mut total = 0;
         self.control_ended = false;
         while total < MAX_COMMAND_BYTES {
@@ -126,5 +137,10 @@ impl Service {
             }
         }
         commands
+    }
+
+    /// Keeps the memory of commands for the next read.
+    pub(super) fn reuse(&mut self, commands: Vec<(Command, SignalTarget)>) {
+        self.commands = commands;
     }
 }
