@@ -269,7 +269,7 @@ mod tests {
         };
         let expected = b"state=down\npid=\nsince=\nready_since=\nrestarts=\nexit_code=\n\
             signal=9\nnext_start=@400000004d52960a0ebe121c\ncheck=\n";
-        assert_eq!(nothing.text(), expected);
+        assert_eq!(*nothing.text(), expected[..]);
         assert_eq!(StateFile::read(&nothing.text()), Some(nothing));
     }
 
