@@ -107,4 +107,20 @@ mod tests {
         let known = (0..=255).filter(|&byte| Command::from_byte(byte).is_some());
         assert_eq!(known.count(), COMMANDS.len());
     }
+
+    #[test]
+    fn runsv_ignores_letters_of_supervise() {
+        for (letter, word, command) in COMMANDS {
+            let expected = (!b"w+=".contains(&letter)).then_some(command);
+            assert_eq!(Command::from_byte_for_runsv(letter), expected, "{word}");
+        }
+        assert_eq!(Command::from_byte_for_runsv(b'z'), None);
+    }
+
+    #[test]
+    fn commands_without_an_option_have_no_letter() {
+        assert_eq!(Command::Up.letter(), Some(b'u'));
+        assert_eq!(Command::Send(Signal::SIGWINCH).letter(), Some(b'w'));
+        assert_eq!(Command::Send(Signal::SIGTRAP).letter(), None);
+    }
 }

@@ -298,4 +298,21 @@ mod tests {
         assert_eq!(label(10, 0).seconds_since(label(10, 1)), 0);
         assert_eq!(label(10, 0).seconds_since(label(11, 0)), 0);
     }
+
+    #[test]
+    fn label_ends_at_the_next_byte() {
+        let label = Label::from_unix(1_297_257_984, 247_337);
+        for end in [" line", "", "\n", "g", ":"] {
+            let text = [&label.text()[1..], end.as_bytes()].concat();
+            assert_eq!(Label::read(&text), (label, 24), "{end:?}");
+        }
+        let longer = [&label.text()[1..], b"0"].concat();
+        assert_eq!(Label::read(&longer).1, 25);
+        assert_eq!(Label::read(&longer).0.nanoseconds(), 0xebe1_21c0);
+        let high = Label::read(b"8000000100000002f0000003 ").0;
+        assert_eq!(
+            (high.seconds(), high.nanoseconds()),
+            (0x8000_0001_0000_0002, 0xf000_0003)
+        );
+    }
 }

@@ -180,3 +180,14 @@ fn join(parts: &[&[u8]]) -> CString {
     // No part contains a NUL.
     CString::new(parts.concat()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_begin_in_the_service_directory() {
+        assert_eq!(in_log(c"run").as_c_str(), c"log/run");
+        assert_eq!(control_program(b't').as_c_str(), c"control/t");
+    }
+}

@@ -95,3 +95,103 @@ impl RunsvStatus {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::Pid;
+
+    use super::*;
+    use crate::label::Label;
+
+    fn running() -> RunsvStatus {
+        let status = Status {
+            since: Label::from_unix(0, 0),
+            pid: Some(Pid::from_raw(0x0102)),
+            paused: false,
+            want: Want::Up,
+        };
+        RunsvStatus {
+            status,
+            got_term: false,
+            state: Some(ServiceState::Up),
+        }
+    }
+
+    #[test]
+    fn record_adds_two_bytes_to_supervise() {
+        let status = RunsvStatus {
+            got_term: true,
+            state: Some(ServiceState::Finish),
+            ..running()
+        };
+        let record = *b"\x40\0\0\0\0\0\0\x0a\0\0\x01\xf4\x02\x01\0\0\0u\x01\x02";
+        assert_eq!(status.encode(), record);
+        assert_eq!(RunsvStatus::decode(&record), Some(status));
+        assert_eq!(RunsvStatus::decode(&record[..19]), None);
+    }
+
+    #[test]
+    fn each_state_has_a_byte_and_a_word() {
+        for (state, byte, word) in [
+            (ServiceState::Down, 0, "down"),
+            (ServiceState::Up, 1, "run"),
+            (ServiceState::Finish, 2, "finish"),
+        ] {
+            let state = Some(state);
+            let status = RunsvStatus { state, ..running() };
+            assert_eq!((status.word(), status.encode()[19]), (Some(word), byte));
+            assert_eq!(RunsvStatus::decode(&status.encode()), Some(status));
+        }
+        let mut record = running().encode();
+        record[19] = 3;
+        assert_eq!(RunsvStatus::decode(&record).unwrap().word(), None);
+    }
+
+    #[test]
+    fn stat_names_state_and_pending_commands() {
+        let stat = |state, paused, got_term, want, exiting| {
+            let status = Status {
+                paused,
+                want,
+                ..running().status
+            };
+            let state = Some(state);
+            let status = RunsvStatus {
+                status,
+                got_term,
+                state,
+            };
+            status.stat(exiting)
+        };
+        use ServiceState::{Down, Finish, Up};
+        for (line, stat) in [
+            ("run", stat(Up, false, false, Want::Up, false)),
+            ("run", stat(Up, false, false, Want::Once, false)),
+            ("run, paused", stat(Up, true, false, Want::Up, false)),
+            (
+                "run, paused, got TERM, want down",
+                stat(Up, true, true, Want::Down, false),
+            ),
+            (
+                "finish, want down",
+                stat(Finish, false, false, Want::Down, false),
+            ),
+            (
+                "run, got TERM, want exit",
+                stat(Up, false, true, Want::Down, true),
+            ),
+            ("down", stat(Down, false, false, Want::Down, false)),
+            ("down", stat(Down, false, false, Want::Down, true)),
+        ] {
+            assert_eq!(stat, line);
+        }
+    }
+
+    #[test]
+    fn pid_file_is_empty_while_down() {
+        assert_eq!(running().pid(), "258\n");
+        let mut down = running();
+        down.status.pid = None;
+        assert_eq!(down.pid(), "");
+    }
+}

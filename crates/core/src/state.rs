@@ -296,6 +296,28 @@ mod tests {
     }
 
     #[test]
+    fn service_is_up_from_run_to_exit() {
+        let up = STATE_WORDS.iter().filter(|(_, state)| state.is_up());
+        let up: Vec<_> = up.map(|(word, _)| String::from_utf8_lossy(word)).collect();
+        assert_eq!(up, ["starting", "up", "ready", "started"]);
+    }
+
+    #[test]
+    fn label_with_more_or_other_bytes_is_none() {
+        for label in [
+            "@400000004d52960a0ebe121c0",
+            "@400000004d52960a0ebe121c ",
+            "@400000004d52960a0ebe121",
+            "@400000004d52960a0ebe121x",
+            "400000004d52960a0ebe121c",
+        ] {
+            let text = format!("state=up\nsince={label}\n");
+            let state = StateFile::read(text.as_bytes()).unwrap();
+            assert_eq!(state.since, None, "{label}");
+        }
+    }
+
+    #[test]
     fn check_result_reads_back() {
         for (word, result) in [
             ("ok", CheckResult::Ok),

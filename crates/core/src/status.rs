@@ -96,4 +96,25 @@ mod tests {
         assert_eq!(status.encode(), record);
         assert_eq!(Status::decode(&record), Some(status));
     }
+
+    #[test]
+    fn each_wanted_state_reads_back() {
+        for (want, byte) in [(Want::Up, b'u'), (Want::Down, b'd'), (Want::Once, 0)] {
+            let status = Status {
+                since: Label::from_unix(0, 0),
+                pid: None,
+                paused: false,
+                want,
+            };
+            let record = status.encode();
+            assert_eq!(record.last(), Some(&byte));
+            assert_eq!(Status::decode(&record), Some(status));
+        }
+    }
+
+    #[test]
+    fn short_records_are_rejected() {
+        assert_eq!(Status::decode(&[0; LENGTH - 1]), None);
+        assert!(Status::decode(&[0; LENGTH + 2]).is_some());
+    }
 }

@@ -90,3 +90,82 @@ pub fn write_clauses(f: &mut impl fmt::Write, status: &Status, normally_up: bool
 fn rounded(seconds: u64) -> u64 {
     seconds as f64 as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::Pid;
+
+    use super::*;
+
+    fn line(pid: i32, paused: bool, want: Want, normally_up: bool, state: &str) -> String {
+        let status = Status {
+            since: Label::from_unix(100, 999_999),
+            pid: (pid != 0).then(|| Pid::from_raw(pid)),
+            paused,
+            want,
+        };
+        StatusLine {
+            status,
+            normally_up,
+            state: StateFile::read(state.as_bytes()),
+            now: Label::from_unix(104, 0),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn line_names_state_and_age() {
+        for (expected, pid, want, normally_up) in [
+            ("up (pid 7) 4 seconds", 7, Want::Up, true),
+            ("up (pid 4294967289) 4 seconds", -7, Want::Once, true),
+            ("up (pid 7) 4 seconds, normally down", 7, Want::Up, false),
+            ("up (pid 7) 4 seconds, want down", 7, Want::Down, true),
+            ("down 4 seconds", 0, Want::Down, false),
+            ("down 4 seconds, normally up", 0, Want::Down, true),
+            ("down 4 seconds, want up", 0, Want::Up, false),
+            ("down 4 seconds, normally up", 0, Want::Once, true),
+        ] {
+            assert_eq!(line(pid, false, want, normally_up, ""), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_running_service_is_paused() {
+        let down = line(0, true, Want::Down, false, "");
+        assert_eq!(down, "down 4 seconds");
+        let up = line(7, true, Want::Down, false, "");
+        assert_eq!(up, "up (pid 7) 4 seconds, normally down, paused, want down");
+    }
+
+    #[test]
+    fn state_file_adds_a_clause() {
+        for (state, clause) in [
+            ("ready", ", ready"),
+            ("failed", ", failed"),
+            ("start", ", starting"),
+            ("started", ", started"),
+            ("stop", ", stopping"),
+            ("up", ""),
+            ("up\ncheck=failing", ", check failing"),
+            ("ready\ncheck=2", ", ready, check failing"),
+            ("delay", ""),
+        ] {
+            let line = line(7, false, Want::Up, true, &format!("state={state}\n"));
+            assert_eq!(line, format!("up (pid 7) 4 seconds{clause}"));
+        }
+        let next_start = String::from_utf8(Label::from_unix(110, 0).text().to_vec()).unwrap();
+        let delay = format!("state=delay\nnext_start={next_start}\n");
+        let line = line(0, false, Want::Up, true, &delay);
+        assert_eq!(
+            line,
+            "down 4 seconds, normally up, want up, restarting in 6 seconds"
+        );
+    }
+
+    #[test]
+    fn seconds_have_double_precision() {
+        assert_eq!(rounded(1 << 53), 1 << 53);
+        assert_eq!(rounded((1 << 53) + 1), 1 << 53);
+        assert_eq!(rounded(u64::MAX), u64::MAX);
+    }
+}
