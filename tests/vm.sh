@@ -22,24 +22,6 @@ mkdir -p "$vm"
 [ "$(id -u)" = 0 ] || fail "only root can install packages and make machines"
 [ "$(uname -m)" = x86_64 ] || fail "only for x86_64"
 
-# install_packages PACKAGE...: installs the packages that are missing here.
-install_packages() {
-    missing=$(for package; do
-        [ -e "/var/lib/dpkg/info/$package.list" ] || [ -e "/var/lib/dpkg/info/$package:amd64.list" ] ||
-            printf ' %s' "$package"
-    done)
-    [ -n "$missing" ] || return 0
-    say "apt-get install$missing"
-    apt-get update -qq
-    # shellcheck disable=SC2086 # one word for each package
-    DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends $missing >"$vm/apt-get.log" 2>&1 ||
-        { tail "$vm/apt-get.log" >&2; exit 1; }
-}
-
-# The reference, and the tools of all scenes; a scene installs its own.
-install_packages daemontools runit qemu-system-x86 cpio kmod
-
 if [ -z "${DAEMONTOOLS_OURS:-}" ]; then
     say "the programs for musl"
     packaging/musl
@@ -51,6 +33,8 @@ programs=$(readlink -f "$DAEMONTOOLS_OURS")
 work=$vm
 # shellcheck source=tests/vm/machine.sh
 . tests/vm/machine.sh
+# The reference, and the tools of all scenes; a scene installs its own.
+install_packages daemontools runit qemu-system-x86 cpio kmod
 unpack_system
 
 defined=$(sed -n 's/^scene_\([a-z0-9_]*\)() .*/\1/p' tests/vm/*.sh | tr '\n' ' ')

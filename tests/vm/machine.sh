@@ -16,6 +16,21 @@
 : "${vm:?}" "${work:?}" "${programs:?}"
 system=$vm/system
 
+# install_packages PACKAGE...: installs the packages that are missing here.
+install_packages() {
+    missing=$(for package; do
+        [ -e "/var/lib/dpkg/info/$package.list" ] || [ -e "/var/lib/dpkg/info/$package:amd64.list" ] ||
+            printf ' %s' "$package"
+    done)
+    [ -n "$missing" ] || return 0
+    say "apt-get install$missing"
+    apt-get update -qq
+    # shellcheck disable=SC2086 # one word for each package
+    DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends $missing >"$vm/apt-get.log" 2>&1 ||
+        { tail "$vm/apt-get.log" >&2; exit 1; }
+}
+
 # unpack PACKAGE PATTERN...: unpacks these files of a package into $system, without
 # installing it.
 unpack() {
@@ -117,7 +132,8 @@ console=
 
 # start_machine CONSOLE INITRAMFS APPEND [QEMU-OPTION...]: boots the kernel in the
 # background, as process $machine. INITRAMFS may be empty. Its serial port writes to the file
-# CONSOLE. The machine ends if this shell does, and if it panics.
+# CONSOLE. The machine ends if this shell does, and if it panics. On a busy host, the
+# kernel's check of the timer fails now and then.
 start_machine() {
     console=$1
     initramfs=$2
@@ -127,7 +143,7 @@ start_machine() {
     : >"$console"
     setpriv --pdeathsig KILL qemu-system-x86_64 -accel tcg -no-reboot -nic none \
         -display none -monitor none -serial "file:$console" -kernel "$system/vmlinuz" \
-        -append "console=ttyS0 panic=-1 $append" "$@" </dev/null >"$console.qemu" 2>&1 &
+        -append "console=ttyS0 panic=-1 no_timer_check $append" "$@" </dev/null >"$console.qemu" 2>&1 &
     machine=$!
 }
 
