@@ -157,6 +157,7 @@ enum Cleanup {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Machine {
     ruleset: Ruleset,
     state: RunState,

@@ -51,7 +51,7 @@ pub(super) struct Checks {
     config: CheckConfig,
     phase: Phase,
     /// Since the last success.
-    failures: u64,
+    pub(super) failures: u64,
     pub(super) result: Option<CheckResult>,
 }
 
@@ -74,6 +74,17 @@ impl Checks {
             phase: Phase::Waiting(now.instant + config.interval),
             failures: 0,
             result: None,
+        }
+    }
+
+    /// A number for the phase, and the moment of the next check.
+    #[cfg(test)]
+    pub(super) fn phase(&self) -> (u8, Option<Instant>) {
+        match self.phase {
+            Phase::Waiting(moment) => (0, Some(moment)),
+            Phase::Running => (1, None),
+            Phase::Paused => (2, None),
+            Phase::Over => (3, None),
         }
     }
 

@@ -114,6 +114,52 @@ mod tests {
         request.covers(exit.0, at(exit.1))
     }
 
+    /// service-directory(5), requested deaths, from all signals at once.
+    fn is_requested(signals: &[(Signal, u64)], (status, end): (ExitStatus, u64)) -> bool {
+        use Signal::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1};
+        let mut sent = signals.iter().enumerate();
+        sent.any(|(index, &(signal, second))| {
+            let later = signals.iter().skip(index);
+            let resumed = later.filter(|(signal, _)| *signal == SIGCONT);
+            let received = resumed.map(|(_, second)| *second).max().unwrap_or(second);
+            match signal {
+                SIGTERM | SIGINT | SIGKILL | SIGUSR1 => true,
+                SIGSTOP | SIGCONT => false,
+                _ => status == EXIT_0 || status == killed_by(signal) || end - received <= 5,
+            }
+        })
+    }
+
+    #[test]
+    fn all_sequences_of_signals_match_the_manual() {
+        use Signal::{SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2};
+        let signals = [SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2];
+        let exits = [EXIT_0, EXIT_3].into_iter().chain(signals.map(killed_by));
+        let exits: Vec<_> = exits.collect();
+        let mut sequences = vec![Vec::new()];
+        let mut first = 0;
+        for second in 0..4 {
+            let last_ones = first..sequences.len();
+            first = last_ones.end;
+            for index in last_ones {
+                for signal in signals {
+                    let mut longer = sequences[index].clone();
+                    longer.push((signal, second * 3));
+                    sequences.push(longer);
+                }
+            }
+        }
+        for sequence in sequences {
+            for &exit in &exits {
+                for end in 9..16 {
+                    let expected = is_requested(&sequence, (exit, end));
+                    let covers = covers(&sequence, (exit, end));
+                    assert_eq!(covers, expected, "{sequence:?} {exit:?} {end}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn signal_to_exit_requests_every_later_exit() {
         use Signal::{SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1};

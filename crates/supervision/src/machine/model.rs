@@ -1,731 +1,431 @@
-//! Random events under supervise -e, compared with a model that computes each
-//! state of service-directory(5) from all earlier events.
+//! Models of the machine. Each model computes the state of a service from the
+//! manual pages and in another form. Tests apply the same events to the machine
+//! and to a model, and compare all that the drivers read.
+//!
+//! The machine has no event for a written record: a driver writes a record
+//! whenever the views of the machine differ from the last record.
 
-use daemontools_core::state::{CheckResult, ServiceState};
+mod exhaustive;
+mod extended;
+mod plain;
+mod random;
+
+use std::fmt::Debug;
+
+use daemontools_core::state::StateFile;
 
 use super::*;
 
 /// A time in milliseconds since the beginning.
 type Time = u64;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum ModelState {
-    Down,
-    Due(Time),
-    Up,
-    Finish,
-    Failed,
+const RUN: Pid = Pid::from_raw(7);
+const FINISH: Pid = Pid::from_raw(9);
+const CHECK: Pid = Pid::from_raw(11);
+const START: Pid = Pid::from_raw(13);
+const STOP: Pid = Pid::from_raw(15);
+
+/// The letters of all commands.
+const LETTERS: &[u8] = b"udoxpchaitkq12w+=";
+
+/// Up to this time before a deadline, every moment counts. Earlier ones are equal,
+/// except for the last second.
+const DISTANT: Time = 6000;
+
+/// The wait statuses of exits: the exit codes 0, 3 and 125, which is the code of
+/// a failed service, and the signals HUP, KILL and SEGV.
+const EXITS: [i32; 6] = [0, 3 << 8, 125 << 8, 1, 9, 11];
+
+const CHECK_EXITS: [i32; 3] = [0, 1 << 8, 9];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    /// A letter, and whether programs in `control` replace its signals.
+    Command(u8, bool),
+    /// `run`, `finish`, `start` or `stop` exits with this wait status. The flag:
+    /// whether the service has a `finish`.
+    Exit(i32, bool),
+    /// A `check` exits with this wait status.
+    CheckExit(i32),
+    /// The service reports its readiness.
+    Ready,
+    /// supervise -e receives a signal that ends it with the current run.
+    ExitAfterRun,
+    /// runsv ends its logger.
+    RequestExit,
+    /// Time passes.
+    Wait(Time),
+    /// The next script could not be started.
+    FailStart,
+    /// The loop of the driver sends the KILLs that are due.
+    Kill,
+    /// The loop of the driver starts the script that is due.
     Start,
-    /// `start` has exited 0.
-    StartDone(Time),
-    Started,
-    StopDue(Time),
-    Stop,
+    /// The loop of the driver skips a script that is due and missing.
+    Skip,
 }
 
-/// Whether `stop` has to run, and whether `start` has.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Prepared {
-    No,
-    Yes,
-    Failed,
-}
-
-#[derive(Debug)]
-struct PastExit {
-    at: Time,
-    uptime: Time,
-    was_ready: bool,
-    counts: bool,
-}
-
-/// The state by service-directory(5).
-#[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
-#[derive(Debug)]
-struct Model {
-    config: RestartConfig,
-    state: ModelState,
-    want: Want,
-    exit_requested: bool,
-    paused: bool,
-    ready: bool,
-    kill: Option<Time>,
-    started: Option<Time>,
-    /// The exits since the last command to start.
-    exits: Vec<PastExit>,
-    /// The signals that the commands of this run have sent, and when the process
-    /// received them.
-    signals: Vec<(Signal, Time)>,
-    start_pending: bool,
-    prepared: Prepared,
-    /// Whether `d` came while `start` ran.
-    interrupted: bool,
-    /// Whether the service had failed before `stop`.
-    stop_of_failed: bool,
-    check: ModelCheck,
-}
-
-/// The checks by service-directory(5).
-#[derive(Debug, Default)]
-struct ModelCheck {
-    process: Option<CheckProcess>,
-    /// The end of the interval.
-    due: Option<Time>,
-    paused: bool,
-    /// Whether a signal to exit was sent to this run.
-    over: bool,
-    failures: u64,
-    result: Option<CheckResult>,
-}
-
-#[derive(Debug)]
-struct CheckProcess {
-    pid: Pid,
-    kill: Option<Time>,
-    counts: bool,
-}
-
-impl ModelCheck {
-    /// Kills the running check.
-    fn cancel(&mut self, now: Time) {
-        self.due = None;
-        if let Some(process) = self.process.as_mut().filter(|process| process.counts) {
-            (process.kill, process.counts) = (Some(now), false);
+impl Event {
+    /// Whether the driver causes the event, as the effect of others.
+    fn is_internal(self) -> bool {
+        match self {
+            Event::Kill | Event::Start | Event::Skip => true,
+            Event::Command(..)
+            | Event::Exit(..)
+            | Event::CheckExit(_)
+            | Event::Ready
+            | Event::ExitAfterRun
+            | Event::RequestExit
+            | Event::Wait(_)
+            | Event::FailStart => false,
         }
     }
+}
 
-    fn end(&mut self, now: Time) {
-        (self.over, self.paused) = (true, false);
-        self.cancel(now);
-    }
+/// All that drivers and readers see of a service.
+#[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
+#[derive(Clone, Debug, PartialEq)]
+struct View {
+    next_start: Option<(Time, Script)>,
+    next_deadline: Option<Time>,
+    optional_script: Option<Script>,
+    child: Option<Pid>,
+    run: Option<Pid>,
+    should_exit: bool,
+    exit_requested: bool,
+    is_stopping: bool,
+    want: Want,
+    paused: bool,
+    got_term: bool,
+    since: Time,
+    /// Of supervise -e.
+    file: Option<FileView>,
+    /// The state in the record of runsv.
+    record_state: Option<ServiceState>,
+}
 
-    /// The moment of the next check.
-    fn next(&self) -> Option<Time> {
-        self.due.filter(|_| self.process.is_none())
-    }
+use daemontools_core::state::{CheckResult, ServiceState};
 
-    fn kill(&self) -> Option<Time> {
-        self.process.as_ref().and_then(|process| process.kill)
+/// The file `state`, with times since the beginning.
+#[derive(Clone, Debug, PartialEq)]
+struct FileView {
+    state: ServiceState,
+    ready_since: Option<Time>,
+    restarts: u64,
+    last_exit: Option<ExitStatus>,
+    next_start: Option<Time>,
+    check: Option<CheckResult>,
+}
+
+/// A key of a state: two states with the same key have the same future.
+type Key = Vec<u8>;
+
+/// Adds a time that only counts from now on, and of which the part behind the
+/// limit does not count. The unit is a second.
+fn push_time(key: &mut Key, time: Time, limit: Time) {
+    let time = time.min(limit);
+    assert_eq!(time % 1000, 0, "exhaustive tests use whole seconds");
+    key.push((time / 1000).try_into().unwrap());
+}
+
+/// Adds a deadline. An expired deadline is due now.
+fn push_deadline(key: &mut Key, deadline: Option<Time>, now: Time) {
+    match deadline {
+        Some(deadline) => push_time(key, deadline.saturating_sub(now), 250_000),
+        None => key.push(255),
     }
+}
+
+/// Adds a number of failures, of which those beyond the limit do not count.
+fn push_failures(key: &mut Key, failures: u64, config: Option<CheckConfig>) {
+    let limit = config.map_or(0, |config| config.failures.max(1));
+    key.push(failures.min(limit).try_into().unwrap());
 }
 
 fn milliseconds(time: Duration) -> Time {
     time.as_millis().try_into().unwrap()
 }
 
-impl Model {
-    fn new(config: RestartConfig) -> Self {
-        Model {
-            config,
-            state: ModelState::Due(0),
-            want: Want::Up,
-            exit_requested: false,
-            paused: false,
-            ready: false,
-            kill: None,
-            started: None,
-            exits: Vec::new(),
-            signals: Vec::new(),
-            start_pending: false,
-            prepared: Prepared::No,
-            interrupted: false,
-            stop_of_failed: false,
-            check: ModelCheck::default(),
-        }
-    }
-
-    /// A start comes no sooner than a second after the last start, nor than
-    /// the delay after an exit, unless that exit was requested.
-    fn schedule_start(&mut self, now: Time) {
-        let mut due = now.max(self.started.map_or(0, |started| started + 1000));
-        if let (Some(backoff), Some(last)) = (self.config.backoff, self.exits.last()) {
-            let (first, longest) = (milliseconds(backoff.first), milliseconds(backoff.longest));
-            let mut delay = 0;
-            for exit in &self.exits {
-                if exit.was_ready || exit.uptime > longest {
-                    delay = 0;
-                }
-                if exit.counts {
-                    delay = (2 * delay).clamp(first, longest);
-                }
-            }
-            if last.counts {
-                due = due.max(last.at + delay);
-            }
-        }
-        self.state = ModelState::Due(due);
-    }
-
-    /// `stop` is due, if anything ran before.
-    fn begin_stop(&mut self, now: Time) -> bool {
-        if self.prepared == Prepared::No {
-            return false;
-        }
-        self.stop_of_failed = self.state == ModelState::Failed;
-        self.state = ModelState::StopDue(now);
-        true
-    }
-
-    /// The next script, if it is due and may be missing.
-    fn optional_script(&self, now: Time) -> Option<Script> {
-        match self.state {
-            ModelState::Due(due) if due <= now && !self.exit_requested => {
-                (self.prepared != Prepared::Yes).then_some(Script::Start)
-            }
-            ModelState::StartDone(due) if due <= now => Some(Script::Run),
-            ModelState::StopDue(due) if due <= now => Some(Script::Stop),
-            _ => None,
-        }
-    }
-
-    fn record_missing(&mut self, script: Script, now: Time) {
-        match script {
-            Script::Start => self.prepared = Prepared::Yes,
-            Script::Run => self.state = ModelState::Started,
-            Script::Stop if self.stop_of_failed => self.state = ModelState::Failed,
-            Script::Stop => {
-                self.prepared = Prepared::No;
-                self.record_down(now);
-            }
-            Script::Finish(_) | Script::Check => panic!(),
-        }
-    }
-
-    /// The last script has ended.
-    fn record_down(&mut self, now: Time) {
-        let again = match self.want {
-            Want::Up => true,
-            Want::Once => self.start_pending,
-            Want::Down => false,
-        };
-        self.state = ModelState::Down;
-        if (self.exit_requested || !again) && self.begin_stop(now) {
-            return;
-        }
-        let too_many = self.config.limit.is_some_and(|limit| {
-            let recent = |exit: &&PastExit| {
-                let last = self.exits.last().map_or(0, |last| last.at);
-                exit.counts && last - exit.at <= milliseconds(limit.interval)
-            };
-            self.exits.iter().filter(recent).count() > limit.count
-        });
-        match self.want {
-            Want::Up if too_many => self.fail(),
-            Want::Up => self.schedule_start(now),
-            Want::Once if self.start_pending => self.schedule_start(now),
-            Want::Once | Want::Down => {}
-        }
-    }
-
-    fn fail(&mut self) {
-        (self.state, self.want) = (ModelState::Failed, Want::Down);
-        if self.prepared == Prepared::Yes {
-            self.prepared = Prepared::Failed;
-        }
-    }
-
-    /// A later time, sometimes that of the next KILL or of the last effect of a
-    /// signal. The steps make equal times likely, at which a limit or a delay
-    /// just applies.
-    fn later(&self, now: Time, random: &mut fastrand::Rng) -> Time {
-        let effect = self.signals.last().map(|(_, received)| received + 5000);
-        let effect = effect.map(|last| last + random.u64(..2));
-        let check = self.check.next().or(self.check.kill());
-        let next = [self.kill, effect, check, Some(now + 500 * random.u64(..5))];
-        random.choice(next).flatten().unwrap_or(now).max(now)
-    }
-
-    /// A signal reaches the process. CONT delivers the pending ones.
-    fn receive(&mut self, signal: Signal, now: Time) {
-        if signal == Signal::SIGCONT {
-            for (_, received) in &mut self.signals {
-                *received = now;
-            }
-        }
-        self.signals.push((signal, now));
-        let exits = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL];
-        if exits.contains(&signal) || signal == self.config.down_signal {
-            self.check.end(now);
-        }
-    }
-
-    /// `run` was started.
-    fn start(&mut self, now: Time) {
-        (self.state, self.started, self.ready) = (ModelState::Up, Some(now), false);
-        (self.start_pending, self.paused) = (false, false);
-        self.prepared = Prepared::Yes;
-        self.signals.clear();
-        self.check = ModelCheck {
-            process: self.check.process.take(),
-            due: self.interval().map(|interval| now + interval),
-            ..ModelCheck::default()
-        };
-    }
-
-    fn interval(&self) -> Option<Time> {
-        self.config.check.map(|check| milliseconds(check.interval))
-    }
-
-    /// `check` has exited. Returns the event.
-    fn record_check(&mut self, status: ExitStatus, now: Time) -> Option<CheckEvent> {
-        let process = self.check.process.take()?;
-        let config = self.config.check.filter(|_| process.counts)?;
-        self.check.due = self.interval().map(|interval| now + interval);
-        let has_failed = self.check.failures > 0;
-        if status.code() == Some(0) {
-            let event = (has_failed || self.check.result.is_none()).then_some(CheckEvent::Ok);
-            (self.check.failures, self.check.result) = (0, Some(CheckResult::Ok));
-            self.ready |= config.reports_readiness && self.config.expects_readiness;
-            return event;
-        }
-        self.check.failures += 1;
-        if config.failures == 0 {
-            self.check.result = Some(CheckResult::Failing);
-        } else {
-            self.check.result = Some(CheckResult::Failures(self.check.failures));
-            if self.check.failures == config.failures {
-                let time = self.config.kill_timeout;
-                self.kill = self.kill.or(time.map(|time| now + milliseconds(time)));
-                self.check.end(now);
-                return Some(CheckEvent::Stop);
-            }
-        }
-        (!has_failed).then_some(CheckEvent::Failing)
-    }
-
-    fn is_requested(&self, status: ExitStatus, now: Time) -> bool {
-        self.signals.iter().any(|&(signal, received)| match signal {
-            Signal::SIGSTOP | Signal::SIGCONT => signal == self.config.down_signal,
-            Signal::SIGTERM | Signal::SIGINT | Signal::SIGKILL => true,
-            signal if signal == self.config.down_signal => true,
-            signal => {
-                let killed_by = status.signal().map(i32::from);
-                killed_by == Some(signal as i32)
-                    || status.code() == Some(0)
-                    || now - received <= 5000
-            }
-        })
-    }
-
-    fn record_exit(&mut self, status: ExitStatus, finish: bool, now: Time) {
-        (self.kill, self.paused) = (None, false);
-        match (self.state, self.started) {
-            (ModelState::Up, Some(started)) => {
-                self.check.cancel(now);
-                self.exits.push(PastExit {
-                    at: now,
-                    uptime: now - started,
-                    was_ready: self.ready,
-                    counts: !self.is_requested(status, now),
-                });
-                if finish {
-                    self.state = ModelState::Finish;
-                    let time = self.config.finish_timeout;
-                    self.kill = time.map(|time| now + milliseconds(time));
-                } else {
-                    self.record_down(now);
-                }
-            }
-            (ModelState::Start, _) => {
-                if self.interrupted || self.want == Want::Down || self.exit_requested {
-                    self.begin_stop(now);
-                } else if status.code() == Some(0) {
-                    (self.state, self.prepared) = (ModelState::StartDone(now), Prepared::Yes);
-                } else {
-                    self.fail();
-                }
-            }
-            (ModelState::Stop, _) => {
-                self.prepared = Prepared::No;
-                self.record_down(now);
-            }
-            _ if status.code() == Some(125) && self.want != Want::Down => self.fail(),
-            _ => self.record_down(now),
-        }
-    }
-
-    fn command(&mut self, letter: u8, now: Time) {
-        match letter {
-            b'u' | b'o' => {
-                self.want = if letter == b'u' { Want::Up } else { Want::Once };
-                self.exits.clear();
-                match self.state {
-                    ModelState::Up => self.kill = None,
-                    ModelState::Finish
-                    | ModelState::Start
-                    | ModelState::StopDue(_)
-                    | ModelState::Stop => self.start_pending = letter == b'o',
-                    ModelState::StartDone(_) | ModelState::Started => {}
-                    ModelState::Down | ModelState::Due(_) | ModelState::Failed => {
-                        self.schedule_start(now);
-                    }
-                }
-            }
-            b'd' => {
-                (self.want, self.start_pending, self.paused) = (Want::Down, false, false);
-                let kill = self.config.kill_timeout;
-                let kill = kill.map(|time| now + milliseconds(time));
-                match self.state {
-                    ModelState::Due(_) if self.prepared == Prepared::No => {
-                        self.state = ModelState::Down;
-                    }
-                    ModelState::Up => self.kill = self.kill.or(kill),
-                    ModelState::Start => {
-                        self.interrupted = true;
-                        self.kill = self.kill.into_iter().chain(kill).min();
-                    }
-                    ModelState::Due(_)
-                    | ModelState::StartDone(_)
-                    | ModelState::Started
-                    | ModelState::Failed => {
-                        self.begin_stop(now);
-                    }
-                    _ => {}
-                }
-            }
-            b'x' => {
-                self.exit_requested = true;
-                // A service that was stopped gets no second signal.
-                if self.config.exit_implies_down && self.want != Want::Down {
-                    self.command(b'd', now);
-                } else if matches!(
-                    self.state,
-                    ModelState::Due(_) | ModelState::StartDone(_) | ModelState::Failed
-                ) {
-                    self.start_pending = matches!(self.state, ModelState::Due(_));
-                    self.begin_stop(now);
-                }
-            }
-            b'p' => {
-                self.paused = self.state == ModelState::Up;
-                self.check.paused = self.paused && !self.check.over && self.config.check.is_some();
-                if self.check.paused {
-                    self.check.cancel(now);
-                }
-            }
-            b'c' => {
-                self.paused = false;
-                if std::mem::take(&mut self.check.paused) {
-                    self.check.due = self.interval().map(|interval| now + interval);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn should_exit(&self) -> bool {
-        let exits = [ModelState::Down, ModelState::Failed];
-        let is_down = exits.contains(&self.state) || matches!(self.state, ModelState::Due(_));
-        self.exit_requested && is_down
-    }
-
-    fn service_state(&self) -> ServiceState {
-        match self.state {
-            ModelState::Down => ServiceState::Down,
-            ModelState::Due(_) => ServiceState::Delay,
-            ModelState::Up if self.ready => ServiceState::Ready,
-            ModelState::Up if self.config.expects_readiness => ServiceState::Starting,
-            ModelState::Up => ServiceState::Up,
-            ModelState::Finish => ServiceState::Finish,
-            ModelState::Failed => ServiceState::Failed,
-            ModelState::Start | ModelState::StartDone(_) => ServiceState::Start,
-            ModelState::Started => ServiceState::Started,
-            ModelState::StopDue(_) | ModelState::Stop => ServiceState::Stop,
-        }
-    }
+/// A model of a family of programs. Times are those of the call.
+trait Model: Clone + Debug {
+    /// The steps of the command.
+    fn command(&mut self, letter: u8, now: Time) -> Vec<CommandStep>;
+    /// A signal of a command was sent.
+    fn receive(&mut self, signal: Signal, now: Time);
+    fn record_exit(&mut self, status: ExitStatus, finish: bool, now: Time);
+    fn start(&mut self, script: Script, now: Time);
+    fn fail_start(&mut self, script: Script, now: Time);
+    /// The KILLs that are due.
+    fn take_kills(&mut self, now: Time) -> Vec<(Pid, SignalTarget)>;
+    /// The events without a method of their own.
+    fn apply(&mut self, event: Event, now: Time) -> Option<CheckReport>;
+    fn view(&self, now: Time) -> View;
+    fn push_key(&self, key: &mut Key, now: Time);
 }
 
-fn any_config(random: &mut fastrand::Rng) -> RestartConfig {
-    let mut maybe = |times: &[Time]| random.choice(times).map(|&ms| Duration::from_millis(ms));
-    let first = maybe(&[1000, 1500, 4000]).unwrap();
-    let longest = maybe(&[4000, 9000]).unwrap();
-    let interval = maybe(&[500, 3000, 20_000]).unwrap();
-    let (kill, finish) = (maybe(&[0, 700, 5000]), maybe(&[0, 900, 5000]));
-    let start = maybe(&[0, 600, 5000]);
-    let (check, check_timeout) = (maybe(&[1, 500, 2000]), maybe(&[0, 300, 1000]));
-    let limit = RestartLimit {
-        count: random.usize(1..4),
-        interval,
-    };
-    RestartConfig {
-        backoff: random.bool().then_some(Backoff { first, longest }),
-        limit: random.bool().then_some(limit),
-        kill_timeout: kill.filter(|time| !time.is_zero()),
-        finish_timeout: finish.filter(|time| !time.is_zero()),
-        start_timeout: start.filter(|time| !time.is_zero()),
-        down_signal: *random.choice(&[Signal::SIGTERM, Signal::SIGINT]).unwrap(),
-        exit_implies_down: random.bool(),
-        expects_readiness: random.bool(),
-        check: random.bool().then_some(CheckConfig {
-            interval: check.unwrap(),
-            timeout: check_timeout.filter(|time| !time.is_zero()),
-            failures: random.u64(..4),
-            reports_readiness: random.bool(),
-        }),
-    }
-}
-
-/// The machine and the model, with the same events.
-struct Trial<'a> {
-    random: &'a mut fastrand::Rng,
-    config: RestartConfig,
+/// The machine and its model, with the same events.
+#[derive(Clone, Debug)]
+struct Pair<M> {
     machine: Machine,
-    model: Model,
+    model: M,
     beginning: Moment,
     now: Time,
-    /// The last process.
-    pid: i32,
-    events: Vec<String>,
 }
 
-impl<'a> Trial<'a> {
-    fn new(random: &'a mut fastrand::Rng) -> Self {
+/// Compares a result of the machine with that of the model.
+fn same<T: PartialEq + Debug>(name: &str, machine: &T, model: &T) -> Result<(), String> {
+    if machine == model {
+        Ok(())
+    } else {
+        Err(format!("{name}\nmachine: {machine:?}\nmodel:   {model:?}"))
+    }
+}
+
+impl<M: Model> Pair<M> {
+    fn new(ruleset: Ruleset, want: Want, config: RestartConfig, model: M) -> Self {
         let beginning = Moment::now();
-        let config = any_config(random);
-        let mut machine = Machine::new(Ruleset::Extended, Want::Up, beginning);
+        let mut machine = Machine::new(ruleset, want, beginning);
         machine.set_config(config);
-        Trial {
-            random,
-            config,
+        Pair {
             machine,
-            model: Model::new(config),
+            model,
             beginning,
             now: 0,
-            pid: 1,
-            events: Vec::new(),
-        }
-    }
-
-    fn at(&self, time: Time) -> Moment {
-        Moment {
-            instant: self.beginning.instant + Duration::from_millis(time),
-            ..self.beginning
         }
     }
 
     fn moment(&self) -> Moment {
-        self.at(self.now)
+        self.beginning.after(Duration::from_millis(self.now))
     }
 
-    /// Runs a sequence of random events.
-    fn run(mut self) {
-        for _ in 0..60 {
-            let event = self.random_event();
-            self.events.push(format!("{}: {event}", self.now));
-            // The actions of supervise.
-            self.compare_kills();
-            self.skip_missing();
-            self.start_cleanup();
-            let due = self.compare();
-            if self.model.should_exit() {
-                break;
-            }
-            if due.is_some_and(|due| due <= self.now) {
-                self.start_script();
+    fn time(&self, instant: Instant) -> Time {
+        milliseconds(instant - self.beginning.instant)
+    }
+
+    /// The time of a label. Labels have no difference in nanoseconds.
+    fn time_of(&self, label: Label) -> Time {
+        let first = self.beginning.label;
+        let seconds = label.seconds_since(first) * 1000;
+        let nanoseconds = i64::from(label.nanoseconds()) - i64::from(first.nanoseconds());
+        let sum = i64::try_from(seconds).unwrap() + nanoseconds / 1_000_000;
+        sum.try_into().unwrap()
+    }
+
+    /// The events that can come now.
+    fn events(&self, waits: &[Time]) -> Vec<Event> {
+        let mut events = Vec::new();
+        let view = self.machine_view();
+        let is_due = view.next_start.is_some_and(|(due, _)| due <= self.now);
+        let has_programs = self.machine.ruleset() == Ruleset::Runsv(Role::Service);
+        for &letter in LETTERS {
+            if self.machine.ruleset().decode(letter).is_some() {
+                events.push(Event::Command(letter, false));
+                if has_programs && view.run.is_some() {
+                    events.push(Event::Command(letter, true));
+                }
             }
         }
+        if view.child.is_some() {
+            let may_have_finish = match self.machine.ruleset() {
+                Ruleset::Supervise | Ruleset::Runsv(Role::Logger) => false,
+                Ruleset::Extended | Ruleset::Runsv(Role::Service) => view.run.is_some(),
+            };
+            events.extend(EXITS.map(|status| Event::Exit(status, false)));
+            if may_have_finish {
+                events.extend(EXITS.map(|status| Event::Exit(status, true)));
+            }
+        }
+        match self.machine.ruleset() {
+            Ruleset::Extended => {
+                events.extend([Event::Ready, Event::ExitAfterRun]);
+                if self.machine.check.is_some() {
+                    events.extend(CHECK_EXITS.map(Event::CheckExit));
+                }
+            }
+            Ruleset::Runsv(Role::Logger) => events.push(Event::RequestExit),
+            Ruleset::Supervise | Ruleset::Runsv(Role::Service) => {}
+        }
+        match view.optional_script {
+            Some(_) => events.extend([Event::Skip, Event::Start, Event::FailStart]),
+            None if is_due => events.extend([Event::Start, Event::FailStart]),
+            None => {}
+        }
+        match view.next_deadline {
+            Some(deadline) if deadline <= self.now => {
+                if !is_due {
+                    events.push(Event::Kill);
+                }
+            }
+            Some(deadline) => {
+                let left = deadline - self.now;
+                events.push(Event::Wait(left));
+                if left > DISTANT {
+                    events.push(Event::Wait(left - 1000));
+                } else {
+                    let waits = waits.iter().filter(|wait| **wait != left);
+                    events.extend(waits.map(|wait| Event::Wait(*wait)));
+                }
+            }
+            None => events.extend(waits.iter().map(|wait| Event::Wait(*wait))),
+        }
+        events
     }
 
-    fn random_event(&mut self) -> String {
-        match self.random.u8(..12) {
-            0..4 => {
-                self.now = self.model.later(self.now, self.random);
-                "time passes".to_owned()
-            }
-            4..7 if self.machine.child_pid().is_some() => {
-                let raw = *self.random.choice(&[0, 3 << 8, 125 << 8, 9, 1, 3]).unwrap();
-                let (status, finish) = (ExitStatus::from_raw(raw), self.random.bool());
-                let (child, moment) = (self.machine.child_pid().unwrap(), self.moment());
+    /// Applies an event to both, and compares them.
+    fn apply(&mut self, event: Event) -> Result<(), String> {
+        if let Event::Wait(time) = event {
+            self.now += time;
+        }
+        let (now, moment) = (self.now, self.moment());
+        match event {
+            Event::Command(letter, replaces) => self.command(letter, replaces)?,
+            Event::Exit(raw, finish) => {
+                let (child, status) = (self.machine.child_pid(), ExitStatus::from_raw(raw));
+                let child = child.ok_or("no process exits")?;
+                self.machine.record_exit(STRANGER, status, finish, moment);
                 self.machine.record_exit(child, status, finish, moment);
-                self.model.record_exit(status, finish, self.now);
-                format!("exit status {raw}, finish {finish}")
+                self.model.record_exit(status, finish, now);
             }
-            7 => {
-                self.machine.record_readiness(self.moment());
-                self.model.ready |=
-                    self.model.state == ModelState::Up && self.config.expects_readiness;
-                "ready".to_owned()
+            Event::CheckExit(raw) => {
+                let status = ExitStatus::from_raw(raw);
+                let report = self.machine.record_check_exit(STRANGER, status, moment);
+                same("check of another process", &report, &None)?;
+                let report = self.machine.record_check_exit(CHECK, status, moment);
+                same("check", &report, &self.model.apply(event, now))?;
             }
-            8..10 => self.check_exits(),
-            _ => self.command(),
-        }
-    }
-
-    fn check_exits(&mut self) -> String {
-        let raw = *self.random.choice(&[0, 0, 1 << 8, 9]).unwrap();
-        let process = self.model.check.process.as_ref();
-        let process = process.map_or(Pid::from_raw(-1), |process| process.pid);
-        let (status, moment) = (ExitStatus::from_raw(raw), self.moment());
-        let expected = self.model.record_check(status, self.now);
-        let report = self.machine.record_check_exit(process, status, moment);
-        let event = report.map(|report| report.event);
-        assert_eq!(event, expected, "{:#?}", self.events);
-        if let Some(report) = report {
-            assert_eq!(Some(report.run), self.machine.run_pid());
-            assert_eq!(report.failures, self.model.check.failures);
-        }
-        format!("check exit status {raw}")
-    }
-
-    fn command(&mut self) -> String {
-        let moment = self.moment();
-        let model = &mut self.model;
-        let letter = *self.random.choice(b"uuoodpcctkxhhhhq12").unwrap();
-        let runs = matches!(model.state, ModelState::Up | ModelState::Start);
-        let down_signal = match model.state {
-            ModelState::Start => Signal::SIGTERM,
-            _ => self.config.down_signal,
-        };
-        // `stop` receives all signals but these.
-        let reaches_stop = model.state == ModelState::Stop && !b"dx".contains(&letter);
-        let sends_stop = letter == b'd'
-            || letter == b'x' && self.config.exit_implies_down && model.want != Want::Down;
-        let command = Command::from_byte(letter).unwrap();
-        let steps: Vec<_> = self.machine.apply_command(command, moment).collect();
-        assert!(runs || reaches_stop || steps.is_empty());
-        for step in &steps {
-            let CommandStep::Signal(signal) = *step else {
-                panic!("{step:?}");
-            };
-            self.machine.record_signal(signal, moment);
-            if model.state == ModelState::Up {
-                model.receive(signal, self.now);
+            Event::Ready => {
+                self.machine.record_readiness(moment);
+                self.model.apply(event, now);
             }
-        }
-        let stop = [down_signal, Signal::SIGCONT].map(CommandStep::Signal);
-        assert_eq!(steps.starts_with(&stop), runs && sends_stop);
-        model.command(letter, self.now);
-        format!("command {}", char::from(letter))
-    }
-
-    fn compare_kills(&mut self) {
-        let (now, moment) = (self.now, self.moment());
-        let has_expired = |kill: &mut Time| *kill <= now;
-        let check = self.model.check.process.as_mut().and_then(|process| {
-            process.kill.take_if(has_expired)?;
-            Some((process.pid, SignalTarget::ProcessGroup))
-        });
-        let target = match self.model.state {
-            ModelState::Start => SignalTarget::ProcessGroup,
-            _ => SignalTarget::Process,
-        };
-        let child = self.model.kill.take_if(has_expired);
-        let child = child.and(self.machine.child_pid());
-        let child = child.map(|pid| (pid, target));
-        let killed = std::iter::from_fn(|| self.machine.take_expired_kill(moment));
-        let killed: Vec<_> = killed.collect();
-        let expected: Vec<_> = check.into_iter().chain(child).collect();
-        assert_eq!(killed, expected, "{:#?} {:?}", self.events, self.model);
-    }
-
-    fn skip_missing(&mut self) {
-        let moment = self.moment();
-        let choices = [&[][..], &[Script::Start, Script::Stop], &[Script::Run]];
-        let missing = self.random.choice(choices).unwrap();
-        loop {
-            let script = self.machine.optional_script(moment);
-            let expected = self.model.optional_script(self.now);
-            assert_eq!(script, expected, "{:#?} {:?}", self.events, self.model);
-            let Some(script) = script.filter(|script| missing.contains(script)) else {
-                break;
-            };
-            self.machine.record_missing(script, moment);
-            self.model.record_missing(script, self.now);
-        }
-    }
-
-    /// Starts the scripts that follow at once.
-    fn start_cleanup(&mut self) {
-        let moment = self.moment();
-        let Some((due, script)) = self.machine.next_start() else {
-            return;
-        };
-        match script {
-            Script::Finish(_) => {}
-            Script::Stop => (self.model.state, self.model.paused) = (ModelState::Stop, false),
-            Script::Run | Script::Check | Script::Start => return,
-        }
-        assert_eq!(due, moment.instant);
-        self.pid += 1;
-        self.machine
-            .record_start(script, Pid::from_raw(self.pid), moment);
-    }
-
-    /// Compares all that supervise reads; returns the moment of the next start.
-    fn compare(&self) -> Option<Time> {
-        let (machine, model) = (&self.machine, &self.model);
-        let due = match model.state {
-            ModelState::Due(due) if !model.should_exit() => Some(due),
-            ModelState::Up => model.check.next(),
-            ModelState::StartDone(due) => Some(due),
-            _ => None,
-        };
-        let is_up = model.state == ModelState::Up;
-        let want = match model.state {
-            ModelState::Started => Want::Once,
-            _ => model.want,
-        };
-        let kills = model.kill.into_iter().chain(model.check.kill());
-        let next = due.into_iter().chain(kills).min();
-        let expected = (
-            due.map(|due| self.at(due).instant),
-            next.map(|next| self.at(next).instant),
-            model.service_state(),
-            model.check.result.filter(|_| is_up),
-            (want, model.paused, is_up),
-            model.should_exit(),
-        );
-        let (status, file) = (machine.report().status, machine.state_file());
-        let actual = (
-            machine.next_start().map(|(moment, _)| moment),
-            machine.next_deadline(),
-            file.state,
-            file.check,
-            (status.want, status.paused, status.pid.is_some()),
-            machine.should_exit(),
-        );
-        assert_eq!(actual, expected, "{:#?} {model:?}", self.events);
-        due
-    }
-
-    fn start_script(&mut self) {
-        let (now, moment) = (self.now, self.moment());
-        let model = &mut self.model;
-        self.pid += 1;
-        let process = Pid::from_raw(self.pid);
-        let (_, script) = self.machine.next_start().unwrap();
-        match script {
-            Script::Run => model.start(now),
-            Script::Check if self.random.u8(..8) == 0 => {
+            Event::ExitAfterRun => {
+                self.machine.request_exit_after_run(moment);
+                self.model.apply(event, now);
+            }
+            Event::RequestExit => {
+                self.machine.request_exit();
+                self.model.apply(event, now);
+            }
+            Event::Wait(_) => {}
+            Event::Kill => {
+                let kills = std::iter::from_fn(|| self.machine.take_expired_kill(moment));
+                same("KILL", &kills.collect(), &self.model.take_kills(now))?;
+            }
+            Event::Start => {
+                let (_, script) = self.machine.next_start().ok_or("nothing starts")?;
+                let pid = match script {
+                    Script::Run => RUN,
+                    Script::Finish(_) => FINISH,
+                    Script::Check => CHECK,
+                    Script::Start => START,
+                    Script::Stop => STOP,
+                };
+                self.machine.record_start(script, pid, moment);
+                self.model.start(script, now);
+            }
+            Event::FailStart => {
+                let (_, script) = self.machine.next_start().ok_or("nothing starts")?;
                 self.machine.record_failed_start(script, moment);
-                model.check.due = model.interval().map(|interval| now + interval);
-                return;
+                self.model.fail_start(script, now);
             }
-            Script::Check => {
-                let timeout = self.config.check.unwrap().timeout;
-                model.check.due = None;
-                model.check.process = Some(CheckProcess {
-                    pid: process,
-                    kill: timeout.map(|time| now + milliseconds(time)),
-                    counts: true,
-                });
+            Event::Skip => {
+                let script = self.machine.optional_script(moment);
+                let script = script.ok_or("nothing is skipped")?;
+                self.machine.record_missing(script, moment);
+                self.model.apply(event, now);
             }
-            Script::Start => {
-                (model.state, model.paused) = (ModelState::Start, false);
-                (model.interrupted, model.start_pending) = (false, false);
-                model.prepared = Prepared::Failed;
-                let time = self.config.start_timeout;
-                model.kill = time.map(|time| now + milliseconds(time));
-            }
-            Script::Finish(_) | Script::Stop => panic!(),
         }
-        self.machine.record_start(script, process, moment);
-        self.events.push(format!("{now}: started {script:?}"));
+        self.compare()
+    }
+
+    fn command(&mut self, letter: u8, replaces: bool) -> Result<(), String> {
+        let (now, moment) = (self.now, self.moment());
+        let command = self.machine.ruleset().decode(letter).ok_or("no command")?;
+        let steps: Vec<_> = self.machine.apply_command(command, moment).collect();
+        same("steps", &steps, &self.model.command(letter, now))?;
+        for step in steps {
+            let signal = match step {
+                CommandStep::Signal(signal) => Some(signal),
+                CommandStep::Program { otherwise, .. } => otherwise.filter(|_| !replaces),
+            };
+            if let Some(signal) = signal {
+                self.machine.record_signal(signal, moment);
+                self.model.receive(signal, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn machine_view(&self) -> View {
+        let machine = &self.machine;
+        let (report, moment) = (machine.report(), self.moment());
+        let StateFile {
+            state,
+            pid,
+            since,
+            ready_since,
+            restarts,
+            exit_code,
+            signal,
+            next_start,
+            check,
+        } = machine.state_file();
+        let is_extended = machine.ruleset() == Ruleset::Extended;
+        let is_runsv = matches!(machine.ruleset(), Ruleset::Runsv(_));
+        let file = FileView {
+            state,
+            ready_since: ready_since.map(|label| self.time_of(label)),
+            restarts: restarts.unwrap_or(u64::MAX),
+            last_exit: match (exit_code, signal) {
+                (Some(code), None) => Some(ExitStatus::from_raw(i32::from(code) << 8)),
+                (None, Some(signal)) => Some(ExitStatus::from_raw(i32::from(signal))),
+                (None, None) => None,
+                (Some(_), Some(_)) => panic!("an exit code and a signal"),
+            },
+            next_start: next_start.map(|label| self.time_of(label)),
+            check,
+        };
+        assert_eq!((pid, since), (machine.run_pid(), Some(report.status.since)));
+        let record_pid = if is_runsv {
+            machine.child_pid()
+        } else {
+            machine.run_pid()
+        };
+        assert_eq!(report.status.pid, record_pid);
+        View {
+            next_start: machine
+                .next_start()
+                .map(|(due, script)| (self.time(due), script)),
+            next_deadline: machine.next_deadline().map(|due| self.time(due)),
+            optional_script: machine.optional_script(moment),
+            child: machine.child_pid(),
+            run: machine.run_pid(),
+            should_exit: machine.should_exit(),
+            exit_requested: machine.exit_requested(),
+            is_stopping: machine.is_stopping(),
+            want: report.status.want,
+            paused: report.status.paused,
+            got_term: report.got_term,
+            since: self.time_of(report.status.since),
+            file: is_extended.then_some(file),
+            record_state: report.state.filter(|_| is_runsv),
+        }
+    }
+
+    fn compare(&self) -> Result<(), String> {
+        same("view", &self.machine_view(), &self.model.view(self.now))?;
+        for pid in [RUN, FINISH, START, STOP] {
+            let script = match pid {
+                RUN => Script::Run,
+                START => Script::Start,
+                _ => Script::Stop,
+            };
+            let runs = self.machine.child_pid() == Some(pid) && pid != FINISH;
+            let script = runs.then_some(script);
+            same("script of process", &self.machine.script_of(pid), &script)?;
+        }
+        Ok(())
     }
 }
 
-#[test]
-fn random_events_match_service_directory_5() {
-    let mut random = fastrand::Rng::with_seed(1);
-    (0..5000).for_each(|_| Trial::new(&mut random).run());
-}
+/// A process of another program.
+const STRANGER: Pid = Pid::from_raw(99);

@@ -82,11 +82,12 @@ pub(super) struct ExitFacts {
 
 /// The exits since the last command to start the service.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct RestartHistory {
     /// The delay after the last counted exit.
-    delay: Option<Duration>,
+    pub(super) delay: Option<Duration>,
     /// The counted exits within the interval of the limit, the last one at the end.
-    exits: VecDeque<Instant>,
+    pub(super) exits: VecDeque<Instant>,
 }
 
 impl Default for RestartHistory {

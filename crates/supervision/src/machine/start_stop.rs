@@ -35,9 +35,9 @@ pub(super) enum Outside {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StopReason {
     /// Whether the service had failed.
-    failed: bool,
+    pub(super) failed: bool,
     /// Whether a command to start the service came since.
-    start_pending: bool,
+    pub(super) start_pending: bool,
 }
 
 /// The effect of `start`, which `stop` ends.
