@@ -129,3 +129,43 @@ fn edit(name: &CStr, value: Option<&[u8]>) -> CString {
     // The value has no NUL left.
     CString::new(edit).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variable(text: &[u8]) -> Vec<u8> {
+        let mut text = text.to_vec();
+        edit(c"NAME", take_value(&mut text)).into_bytes()
+    }
+
+    #[test]
+    fn value_is_the_first_line_without_end_spaces() {
+        for (text, edit) in [
+            (&b"value"[..], &b"NAME=value"[..]),
+            (b"value\nmore", b"NAME=value"),
+            (b" a b \t \n", b"NAME= a b"),
+            (b"\n", b"NAME="),
+            (b" \t", b"NAME="),
+            (b"a\0b\0", b"NAME=a\nb\n"),
+        ] {
+            assert_eq!(variable(text), edit);
+        }
+    }
+
+    #[test]
+    fn empty_file_removes_the_variable() {
+        assert_eq!(variable(b""), b"NAME");
+    }
+
+    #[test]
+    fn missing_file_gets_the_previous_value() {
+        let mut text = b"value\n".to_vec();
+        for value in ["value", "value\n", "value\n\n"] {
+            let value = value.trim_end_matches('\n').len();
+            let seen = take_value(&mut text).unwrap();
+            assert_eq!(&seen[..value], b"value");
+            assert!(seen[value..].iter().all(|&byte| byte == b'\n'));
+        }
+    }
+}

@@ -229,9 +229,57 @@ fn parse_id(digits: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use nix::unistd::{Gid, Uid};
+    use super::*;
 
-    use super::Identity;
+    #[test]
+    fn current_identity_needs_all_ids() {
+        let user = getresuid().unwrap();
+        let group = getresgid().unwrap();
+        let current = Identity {
+            uid: user.effective,
+            gid: group.effective,
+            groups: getgroups().unwrap(),
+        };
+        assert!(current.is_current());
+        let mut twice = current.clone();
+        twice.groups.extend(current.groups.clone());
+        assert!(twice.is_current());
+        let other = 4_242_424;
+        let (uid, gid) = (Uid::from_raw(other), Gid::from_raw(other));
+        let groups = [&current.groups[..], &[gid]].concat();
+        for different in [
+            Identity {
+                uid,
+                ..current.clone()
+            },
+            Identity {
+                gid,
+                ..current.clone()
+            },
+            Identity { groups, ..current },
+        ] {
+            assert!(!different.is_current(), "{different:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_root_are_looked_up() {
+        let root = Account {
+            uid: Uid::from_raw(0),
+            gid: Gid::from_raw(0),
+        };
+        assert_eq!(Account::find(c"root"), Some(root));
+        assert_eq!(Account::find(c"no:account"), None);
+        let identity = Identity::named(b"root:root:root").unwrap();
+        assert_eq!((identity.uid, identity.gid), (root.uid, root.gid));
+        assert_eq!(identity.groups, [root.gid; 2]);
+        let identity = Identity::named(b"root").unwrap();
+        assert_eq!(identity, Identity::primary_group_only(root));
+        assert_eq!(
+            Identity::named(b"root:no\ngroup"),
+            Err(LookupError::Unknown)
+        );
+    }
 
     #[test]
     fn setuidgid_accepts_uid_and_gids() {

@@ -103,3 +103,75 @@ pub fn set_soft(resource: Resource, limit: SoftLimit) -> Result<(), LimitError> 
     let (soft, hard) = rlimit::get(resource).map_err(LimitError::Get)?;
     rlimit::set(resource, limit.resolve(soft, hard), hard).map_err(LimitError::Set)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_option_has_a_resource_of_its_own() {
+        let alone = OPTIONS.iter().filter(|option| option.letter != b'm');
+        let seen: HashSet<_> = alone
+            .map(|option| match resources(option.letter) {
+                [resource] => *resource as i32,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(seen.len(), OPTIONS.len() - 1);
+        assert!(resources(b'x').is_empty());
+    }
+
+    #[test]
+    fn membytes_limits_all_kinds_of_memory() {
+        let parts: Vec<_> = b"dsla".iter().copied().flat_map(resources).collect();
+        let all: Vec<_> = resources(b'm').iter().collect();
+        assert_eq!(all, parts);
+    }
+
+    #[test]
+    fn softlimit_takes_equals_sign_or_number() {
+        for (text, limit) in [
+            ("=", Some(SoftLimit::Hard)),
+            ("0", Some(SoftLimit::Value(0))),
+            ("4096", Some(SoftLimit::Value(4096))),
+            ("", Some(SoftLimit::Value(0))),
+            ("4096x", None),
+            ("==", None),
+            ("-1", None),
+        ] {
+            assert_eq!(SoftLimit::parse(text.as_bytes()), limit, "{text}");
+        }
+    }
+
+    #[test]
+    fn highest_bit_is_a_sign_for_chpst() {
+        for (text, limit) in [
+            ("9223372036854775807", Some(SoftLimit::Value(u64::MAX >> 1))),
+            ("9223372036854775808", Some(SoftLimit::Unchanged)),
+            ("18446744073709551614", Some(SoftLimit::Unchanged)),
+            ("18446744073709551615", Some(SoftLimit::Hard)),
+            ("1", Some(SoftLimit::Value(1))),
+            ("1x", None),
+            ("=", None),
+        ] {
+            assert_eq!(SoftLimit::parse_signed(text.as_bytes()), limit, "{text}");
+        }
+    }
+
+    #[test]
+    fn soft_limit_stays_below_the_hard_one() {
+        assert_eq!(SoftLimit::Hard.resolve(5, 9), 9);
+        assert_eq!(SoftLimit::Unchanged.resolve(5, 9), 5);
+        assert_eq!(SoftLimit::Value(7).resolve(5, 9), 7);
+        assert_eq!(SoftLimit::Value(10).resolve(5, 9), 9);
+    }
+
+    #[test]
+    fn hard_limit_is_kept() {
+        let (_, hard) = rlimit::get(RLIMIT_CORE).unwrap();
+        set_soft(RLIMIT_CORE, SoftLimit::Value(0)).unwrap();
+        assert_eq!(rlimit::get(RLIMIT_CORE), Ok((0, hard)));
+    }
+}

@@ -109,3 +109,35 @@ impl<T> Database<T> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each system has the account and the group root in its files.
+    #[test]
+    fn root_is_found_by_name() {
+        let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
+        assert_eq!(user(c"root"), Ok(Some((uid, gid))));
+        assert_eq!(group(c"root"), Ok(Some(gid)));
+        assert_eq!(PASSWD.find_in_file(b"root"), Ok(Some((uid, gid))));
+        assert_eq!(GROUP.find_in_file(b"root"), Ok(Some(gid)));
+    }
+
+    #[test]
+    fn unknown_names_are_not_found() {
+        for name in [c"no-such-name", c"", c"roo", c"root:x"] {
+            assert_eq!(user(name), Ok(None));
+            assert_eq!(group(name), Ok(None));
+        }
+    }
+
+    #[test]
+    fn primary_group_comes_first_and_once() {
+        let gid = Gid::from_raw(4_242_424);
+        let groups = groups(c"root", gid).unwrap();
+        assert_eq!(groups.first(), Some(&gid));
+        let again = |group| groups.iter().filter(|&&other| other == group).count();
+        assert!(groups.iter().all(|&group| again(group) == 1));
+    }
+}

@@ -56,3 +56,20 @@ impl Diagnostics<'_> {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_names_program_and_directory() {
+        let diagnostics = Diagnostics {
+            program: "runsv",
+            directory: c"web",
+        };
+        let failure = diagnostics.fatal("unable to open log/run", Errno::ENOENT);
+        let line = b"runsv web: fatal: unable to open log/run: file does not exist\n";
+        assert_eq!(failure.message, line);
+        assert_eq!(failure.exit, Exit::Temporary);
+    }
+}

@@ -97,3 +97,73 @@ pub fn errno_message(error: Errno) -> &'static str {
         _ => "unknown error",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The errors of Linux that 0.76 does not know.
+    const WITHOUT_TEXT: &[Errno] = &[
+        Errno::ECHRNG,
+        Errno::EL2NSYNC,
+        Errno::EL3HLT,
+        Errno::EL3RST,
+        Errno::ELNRNG,
+        Errno::EUNATCH,
+        Errno::ENOCSI,
+        Errno::EL2HLT,
+        Errno::EBADE,
+        Errno::EBADR,
+        Errno::EXFULL,
+        Errno::ENOANO,
+        Errno::EBADRQC,
+        Errno::EBADSLT,
+        Errno::EBFONT,
+        Errno::ENODATA,
+        Errno::ENOPKG,
+        Errno::EDOTDOT,
+        Errno::EOVERFLOW,
+        Errno::ENOTUNIQ,
+        Errno::EBADFD,
+        Errno::ELIBACC,
+        Errno::ELIBBAD,
+        Errno::ELIBSCN,
+        Errno::ELIBMAX,
+        Errno::ELIBEXEC,
+        Errno::EILSEQ,
+        Errno::ERESTART,
+        Errno::ESTRPIPE,
+        Errno::EUCLEAN,
+        Errno::ENOTNAM,
+        Errno::ENAVAIL,
+        Errno::EISNAM,
+        Errno::EREMOTEIO,
+        Errno::ENOMEDIUM,
+        Errno::EMEDIUMTYPE,
+        Errno::ECANCELED,
+        Errno::ENOKEY,
+        Errno::EKEYEXPIRED,
+        Errno::EKEYREVOKED,
+        Errno::EKEYREJECTED,
+        Errno::EOWNERDEAD,
+        Errno::ENOTRECOVERABLE,
+        Errno::ERFKILL,
+        Errno::EHWPOISON,
+    ];
+
+    #[test]
+    fn each_errno_of_076_has_a_text_of_its_own() {
+        let known = |errno: &Errno| *errno != Errno::UnknownErrno;
+        let (without, with): (Vec<_>, Vec<_>) = (1..2000)
+            .map(Errno::from_raw)
+            .filter(known)
+            .partition(|&errno| errno_message(errno) == "unknown error");
+        let without: BTreeSet<_> = without.into_iter().map(|errno| errno as i32).collect();
+        let expected: BTreeSet<_> = WITHOUT_TEXT.iter().map(|&errno| errno as i32).collect();
+        assert_eq!(without, expected);
+        let texts: BTreeSet<_> = with.iter().map(|&errno| errno_message(errno)).collect();
+        assert_eq!(texts.len(), with.len());
+    }
+}

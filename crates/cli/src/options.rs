@@ -127,3 +127,82 @@ impl<'a> Options<'a> {
 pub fn basename(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static PROGRAM: Program = Program {
+        name: "program",
+        usage: "program: usage: program [ -ab ] [ -n number ] word ...",
+        options: &[
+            flag(b'a', "first"),
+            flag(b'b', "second"),
+            value(b'n', "number", "third"),
+        ],
+    };
+
+    /// The options of a command line, each as its letter and its value, and the
+    /// operands; or the error line.
+    fn parse(words: &[&'static CStr]) -> Result<(Vec<String>, Vec<String>), String> {
+        let arguments = [&[c"bin/program"], words].concat();
+        let mut options = PROGRAM.options(&arguments);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let mut seen = Vec::new();
+        while let Some((letter, value)) = options.read().map_err(|line| text(&line))? {
+            seen.push(format!("{}{}", char::from(letter), text(value)));
+        }
+        let operands = options.operands().iter();
+        Ok((seen, operands.map(|word| text(word.to_bytes())).collect()))
+    }
+
+    #[test]
+    fn letters_share_a_word_and_values_follow() {
+        for (words, options, operands) in [
+            (&[][..], &[][..], &[][..]),
+            (&[c"x", c"-a"], &[], &["x", "-a"]),
+            (&[c"-ab", c"-b", c"x"], &["a", "b", "b"], &["x"]),
+            (
+                &[c"-n5", c"-an", c"6", c"-n-a"],
+                &["n5", "a", "n6", "n-a"],
+                &[],
+            ),
+            (&[c"-n", c"-a", c"--x", c"-b"], &["n-a"], &["-b"]),
+            (&[c"-n", c"", c"x"], &["n"], &["x"]),
+            (&[c"-a", c"-", c"-b"], &["a"], &["-", "-b"]),
+            (&[c"-a", c"", c"-b"], &["a"], &["", "-b"]),
+            (&[c"--", c"-b"], &[], &["-b"]),
+        ] {
+            let seen = parse(words).unwrap();
+            assert_eq!(seen.0, options, "{words:?}");
+            assert_eq!(seen.1, operands, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn failure_has_error_and_usage() {
+        let error = parse(&[c"-ax"]).unwrap_err();
+        assert_eq!(error, "program: illegal option -- x\n");
+        let error = parse(&[c"-a", c"-n"]).unwrap_err();
+        assert_eq!(error, "program: option requires an argument -- n\n");
+        let arguments = [c"/bin/program", c"-b", c"-x"];
+        let mut options = PROGRAM.options(&arguments);
+        assert_eq!(options.next().unwrap(), Some((b'b', &b""[..])));
+        let failure = options.next().unwrap_err();
+        assert_eq!(failure.exit, Exit::Permanent);
+        let message = text!["program: illegal option -- x\n", PROGRAM.usage, "\n"];
+        assert_eq!(failure.message, message);
+    }
+
+    #[test]
+    fn basename_is_the_last_component() {
+        for (path, name) in [
+            ("svc", "svc"),
+            ("/usr/bin/svc", "svc"),
+            ("bin/", ""),
+            ("", ""),
+        ] {
+            assert_eq!(basename(path.as_bytes()), name.as_bytes());
+        }
+    }
+}

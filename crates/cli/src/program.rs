@@ -128,3 +128,20 @@ impl Program {
         try_write_stderr(&text![self.name, ": warning: ", message.as_ref(), "\n"]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_076() {
+        let codes = [
+            Exit::Success,
+            Exit::Permanent,
+            Exit::Temporary,
+            Exit::Code(7),
+        ]
+        .map(u8::from);
+        assert_eq!(codes, [0, 100, 111, 7]);
+    }
+}

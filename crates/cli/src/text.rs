@@ -104,3 +104,48 @@ fn write_all(descriptor: std::os::fd::BorrowedFd<'_>, mut bytes: &[u8]) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_of_text_is_joined_unchanged() {
+        let joined = text![
+            "str ",
+            &&"reference ",
+            "String ".to_owned(),
+            b"slice\xff "[..],
+            b"Vec\0 ".to_vec(),
+            *c"CStr ",
+            CString::from(c"CString "),
+            *OsStr::from_bytes(b"OsStr\xfe"),
+        ];
+        let expected = b"str reference String slice\xff Vec\0 CStr CString OsStr\xfe";
+        assert_eq!(joined, expected);
+    }
+
+    #[test]
+    fn all_bytes_are_written() {
+        let (read, write) = nix::unistd::pipe().unwrap();
+        let writer = std::thread::spawn(move || {
+            let bytes = vec![b'x'; 200_000];
+            let written = write_all(write.as_fd(), &bytes);
+            (written, write_all(write.as_fd(), b""))
+        });
+        let mut seen = Vec::new();
+        std::fs::File::from(read).read_to_end(&mut seen).unwrap();
+        assert!(seen == vec![b'x'; 200_000]);
+        assert_eq!(writer.join().unwrap(), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn failed_write_is_reported() {
+        let (read, _write) = nix::unistd::pipe().unwrap();
+        assert_eq!(write_all(read.as_fd(), b"x"), Err(Errno::EBADF));
+        assert_eq!(write_all(read.as_fd(), b""), Ok(()));
+    }
+}

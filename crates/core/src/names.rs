@@ -188,6 +188,6 @@ mod tests {
     #[test]
     fn paths_begin_in_the_service_directory() {
         assert_eq!(in_log(c"run").as_c_str(), c"log/run");
-        assert_eq!(control_program(b't').as_c_str(), c"control/t");
+        assert_eq!(&control_program(b't'), b"control/t\0");
     }
 }

@@ -64,8 +64,12 @@ pub(super) fn group_id(rest: &[u8]) -> Option<Gid> {
 
 /// The groups in the file of which the account is a member.
 pub(super) fn groups_with(account: &[u8]) -> Result<Vec<Gid>, Errno> {
+    groups_in(open(GROUP_FILE)?, account)
+}
+
+fn groups_in(file: File, account: &[u8]) -> Result<Vec<Gid>, Errno> {
     let mut groups = Vec::new();
-    let no_more: Option<()> = find_line(open(GROUP_FILE)?, |line| {
+    let no_more: Option<()> = find_line(file, |line| {
         let (_, rest) = entry(line)?;
         let (group, members) = id(rest)?;
         let mut members = members.unwrap_or_default().split(|&byte| byte == b',');
@@ -129,6 +133,8 @@ pub(super) fn is_space(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Seek, Write};
+
     use super::*;
 
     fn user(line: &str) -> Option<(&[u8], u32, u32)> {
@@ -180,5 +186,36 @@ mod tests {
         ] {
             assert_eq!(user(line), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn members_are_separated_by_commas() {
+        let mut file = tempfile::tempfile().unwrap();
+        let text = "one:x:1:web\ntwo:x:2:a,web,b\nthree:x:3:webs,we\nfour:x:4: web\n\
+            #five:x:5:web\nsix:x:6:\nseven:x:7\nbad:x:x:web\nlast:x:8:b,web";
+        file.write_all(text.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        let groups = groups_in(file, b"web").unwrap();
+        let groups: Vec<_> = groups.into_iter().map(Gid::as_raw).collect();
+        assert_eq!(groups, [1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn lines_are_read_up_to_the_value() {
+        let mut file = tempfile::tempfile().unwrap();
+        let long = "x".repeat(10_000);
+        write!(file, "{long}\nb\nc").unwrap();
+        for wanted in [&format!("{long}\n")[..], "b\n", "c"] {
+            file.rewind().unwrap();
+            let mut seen = 0;
+            let found = find_line(file.try_clone().unwrap(), |line| {
+                seen += 1;
+                (line == wanted.as_bytes()).then_some(line.len())
+            });
+            assert_eq!(found, Ok(Some(wanted.len())));
+            assert!(seen <= 3);
+        }
+        file.rewind().unwrap();
+        assert_eq!(find_line(file, |_| None::<()>), Ok(None));
     }
 }

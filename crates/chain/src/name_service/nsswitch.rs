@@ -152,6 +152,8 @@ mod tests {
             (" \tpasswd:\tfiles \n", Files),
             ("passwd files\n", Files),
             ("passwd: sss\npasswd: files\n", Files),
+            ("passwd: files [NOTFOUND=return]\n", Files),
+            ("passwd: files\nhosts: files [SUCCESS=merge] dns\n", Files),
             ("passwd: files systemd\n", FilesFirst),
             // Only a line that begins with a hash is a comment in glibc 2.36.
             ("passwd: files # sss\n", FilesFirst),
@@ -183,6 +185,7 @@ mod tests {
             "passwd: Files\n",
             "passwd: files",
             "passwd: files [SUCCESS=continue] sss\n",
+            "passwd: files [SUCCESS=continue]\n",
             "passwd: files [SUCCESS=merge] sss\n",
             "passwd: files [!NOTFOUND=return] sss\n",
             "passwd: files [NOTFOUND = return] sss\n",
