@@ -22,6 +22,8 @@ pub mod supervise;
 pub mod supervise_dir;
 pub mod svscan;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use scan_warning::ScanWarning;
 

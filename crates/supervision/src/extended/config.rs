@@ -335,6 +335,368 @@ fn parse_signal(text: &[u8]) -> Option<Signal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{in_directory, remove, set_mode, write};
+
+    const MALFORMED_TIME: &str = "a number of milliseconds from 0 to 4294967295";
+
+    fn milliseconds(number: u64) -> Option<Duration> {
+        Some(Duration::from_millis(number))
+    }
+
+    fn text(file: &'static CStr) -> &'static str {
+        file.to_str().unwrap()
+    }
+
+    /// The settings with these files alone.
+    fn read_files(files: &[(&'static CStr, &str)]) -> (Config, Vec<ConfigWarning>) {
+        for (file, content) in files {
+            write(text(file), content.as_bytes());
+        }
+        let read = Config::read(Vec::new());
+        for (file, _) in files {
+            remove(file);
+        }
+        read
+    }
+
+    /// The settings with one file, which has no warning.
+    #[track_caller]
+    fn read_file(file: &'static CStr, content: &str) -> Config {
+        let (config, warnings) = read_files(&[(file, content)]);
+        assert_eq!(warnings, []);
+        config
+    }
+
+    fn malformed(file: &'static CStr, kind: &'static str) -> Vec<ConfigWarning> {
+        vec![ConfigWarning::Malformed(file, kind)]
+    }
+
+    #[test]
+    fn defaults_are_those_of_supervise_and_s6() {
+        in_directory(|| {
+            let restart = RestartConfig {
+                finish_timeout: milliseconds(5000),
+                ..RestartConfig::default()
+            };
+            let expected = Config {
+                restart,
+                ..Config::default()
+            };
+            assert_eq!(Config::read(Vec::new()), (expected, vec![]));
+            assert_eq!(kill_timeout(|warning| panic!("{warning:?}")), None);
+            assert!(!exit_implies_down());
+            assert_eq!(permissions(|_| None, |warning| panic!("{warning:?}")), None);
+        });
+    }
+
+    #[test]
+    fn timeouts_are_milliseconds_and_0_disables() {
+        in_directory(|| {
+            let fields: [(_, fn(&RestartConfig) -> Option<Duration>); 3] = [
+                (names::TIMEOUT_KILL, |config| config.kill_timeout),
+                (names::TIMEOUT_FINISH, |config| config.finish_timeout),
+                (names::TIMEOUT_START, |config| config.start_timeout),
+            ];
+            for (file, field) in fields {
+                let default = field(&Config::read(Vec::new()).0.restart);
+                for (content, time) in [
+                    ("1500\n", milliseconds(1500)),
+                    (" 7 ", milliseconds(7)),
+                    ("0", None),
+                    ("4294967295", milliseconds(4_294_967_295)),
+                    ("8\n9\n", milliseconds(8)),
+                ] {
+                    assert_eq!(field(&read_file(file, content).restart), time, "{content}");
+                }
+                for content in ["4294967296", "1.5", "", "x", "-1", "+1", "1 2"] {
+                    let (config, warnings) = read_files(&[(file, content)]);
+                    assert_eq!(field(&config.restart), default, "{content}");
+                    assert_eq!(warnings, malformed(file, MALFORMED_TIME));
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn file_of_64_bytes_in_line_is_malformed() {
+        in_directory(|| {
+            let line = |length: usize| format!("{}5", " ".repeat(length - 1));
+            let time = |content: &str| {
+                let (config, warnings) = read_files(&[(names::TIMEOUT_KILL, content)]);
+                (config.restart.kill_timeout, warnings.len())
+            };
+            assert_eq!(time(&line(63)), (milliseconds(5), 0));
+            assert_eq!(time(&line(64)), (None, 1));
+            assert_eq!(time(&line(90)), (None, 1));
+            // The rest of the file does not count.
+            assert_eq!(time(&format!("5\n{}", line(90))), (milliseconds(5), 0));
+        });
+    }
+
+    #[test]
+    fn unreadable_file_counts_as_absent() {
+        in_directory(|| {
+            std::fs::create_dir("timeout-kill").unwrap();
+            let (config, warnings) = Config::read(Vec::new());
+            assert_eq!(config.restart.kill_timeout, None);
+            assert!(!config.restart.exit_implies_down);
+            let unreadable = ConfigWarning::Read(names::TIMEOUT_KILL, Errno::EISDIR);
+            assert_eq!(warnings, [unreadable]);
+            let name = |_| b"svc/timeout-kill".to_vec();
+            assert_eq!(
+                unreadable.message(name),
+                b"unable to read svc/timeout-kill: is a directory"
+            );
+            let malformed = ConfigWarning::Malformed(names::TIMEOUT_KILL, "a number");
+            assert_eq!(
+                malformed.message(name),
+                b"svc/timeout-kill is not a number: ignored"
+            );
+        });
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_reported() {
+        in_directory(|| {
+            for file in [names::ESSENTIAL, names::NO_SETSID] {
+                std::os::unix::fs::symlink(text(file), text(file)).unwrap();
+                let (config, warnings) = Config::read(Vec::new());
+                assert!(!config.no_setsid);
+                assert_eq!(warnings, [ConfigWarning::Read(file, Errno::ELOOP)]);
+                remove(file);
+            }
+            assert!(read_file(names::NO_SETSID, "").no_setsid);
+            assert!(!read_file(names::ESSENTIAL, "").no_setsid);
+        });
+    }
+
+    #[test]
+    fn delays_are_seconds_of_one_at_least() {
+        in_directory(|| {
+            let (first, longest) = (names::RESTART_DELAY, names::RESTART_DELAY_MAX);
+            let backoff = |files: &[_]| {
+                let (config, warnings) = read_files(files);
+                let backoff = config.restart.backoff.unwrap();
+                let times = [backoff.first, backoff.longest].map(|time| time.as_millis());
+                (times, warnings.len())
+            };
+            assert_eq!(backoff(&[(first, "2")]), ([2000, 2000], 0));
+            assert_eq!(backoff(&[(first, "2.5")]), ([2500, 2500], 0));
+            assert_eq!(backoff(&[(first, "0.1")]), ([1000, 1000], 0));
+            assert_eq!(backoff(&[(first, "0")]), ([1000, 1000], 0));
+            assert_eq!(backoff(&[(longest, "3")]), ([1000, 3000], 0));
+            assert_eq!(backoff(&[(longest, "1")]), ([1000, 1000], 0));
+            assert_eq!(backoff(&[(longest, "0.999")]), ([1000, 1000], 1));
+            assert_eq!(backoff(&[(first, "4"), (longest, "9")]), ([4000, 9000], 0));
+            assert_eq!(backoff(&[(first, "4"), (longest, "4")]), ([4000, 4000], 0));
+            assert_eq!(backoff(&[(first, "4"), (longest, "3")]), ([4000, 4000], 1));
+            let most = "4294967";
+            assert_eq!(backoff(&[(first, most)]), ([4_294_967_000; 2], 0));
+            let (config, warnings) = read_files(&[(first, "4294967.001")]);
+            assert_eq!(config.restart.backoff, None);
+            let kind = "a number of seconds from 0 to 4294967";
+            assert_eq!(warnings, malformed(first, kind));
+        });
+    }
+
+    #[test]
+    fn restart_limit_is_read_from_both_files() {
+        in_directory(|| {
+            let (count, interval) = (names::RESTART_LIMIT_COUNT, names::RESTART_LIMIT_INTERVAL);
+            let limit = |files: &[_]| {
+                let (config, warnings) = read_files(files);
+                let limit = config.restart.limit;
+                let limit = limit.map(|limit| (limit.count, limit.interval.as_millis()));
+                (limit, warnings.len())
+            };
+            assert_eq!(limit(&[(count, "10000")]), (Some((10_000, 10_000)), 0));
+            assert_eq!(limit(&[(count, "10001")]), (None, 1));
+            assert_eq!(limit(&[(interval, "0.5")]), (Some((3, 500)), 0));
+            let both = [(count, "1"), (interval, "60")];
+            assert_eq!(limit(&both), (Some((1, 60_000)), 0));
+        });
+    }
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        for (text, signal) in [
+            ("TERM", Signal::SIGTERM),
+            ("sigint", Signal::SIGINT),
+            ("SIGHUP", Signal::SIGHUP),
+            ("Usr1", Signal::SIGUSR1),
+            ("10", Signal::SIGUSR1),
+        ] {
+            assert_eq!(parse_signal(text.as_bytes()), Some(signal), "{text}");
+        }
+        for text in ["", "SIG", "SIGSIGINT", "0", "65", "-1", "TERM1", "1.0"] {
+            assert_eq!(parse_signal(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(parse_signal(b"\xff"), None);
+    }
+
+    #[test]
+    fn stop_settings_let_exit_stop_the_service() {
+        in_directory(|| {
+            let signal = read_file(names::DOWN_SIGNAL, "int\n").restart;
+            assert_eq!(signal.down_signal, Signal::SIGINT);
+            assert!(signal.exit_implies_down);
+            // A KILL that is disabled is a setting, too.
+            for content in ["0", "700"] {
+                let restart = read_file(names::TIMEOUT_KILL, content).restart;
+                assert!(restart.exit_implies_down);
+                write("timeout-kill", content.as_bytes());
+                assert!(exit_implies_down());
+                let expected = content.parse().ok().and_then(milliseconds);
+                assert_eq!(kill_timeout(|warning| panic!("{warning:?}")), expected);
+                remove(names::TIMEOUT_KILL);
+            }
+            write("down-signal", b"HUP");
+            assert!(exit_implies_down());
+            write("down-signal", b"nonsense");
+            assert!(!exit_implies_down());
+            let (config, warnings) = Config::read(Vec::new());
+            assert_eq!(config.restart.down_signal, Signal::SIGTERM);
+            let kind = "the name or the number of a signal";
+            assert_eq!(warnings, malformed(names::DOWN_SIGNAL, kind));
+            write("timeout-kill", b"soon");
+            let seen = std::cell::RefCell::new(Vec::new());
+            assert_eq!(
+                kill_timeout(|warning| seen.borrow_mut().push(warning)),
+                None
+            );
+            let expected = malformed(names::TIMEOUT_KILL, MALFORMED_TIME);
+            assert_eq!(seen.into_inner(), expected);
+        });
+    }
+
+    #[test]
+    fn descriptors_are_within_bounds_and_differ() {
+        in_directory(|| {
+            let (notification, lock) = (names::NOTIFICATION_FD, names::LOCK_FD);
+            let config = read_file(notification, "3");
+            assert_eq!((config.notification_fd, config.lock_fd), (Some(3), None));
+            assert!(config.restart.expects_readiness);
+            let config = read_file(lock, "1");
+            assert_eq!((config.notification_fd, config.lock_fd), (None, Some(1)));
+            assert!(!config.restart.expects_readiness);
+            for content in ["0", "65536", "", "x"] {
+                let (config, warnings) = read_files(&[(lock, content)]);
+                assert_eq!(config.lock_fd, None);
+                let kind = "the number of a descriptor from 1 to 65535";
+                assert_eq!(warnings, malformed(lock, kind));
+            }
+            let (config, warnings) = read_files(&[(notification, "4"), (lock, "4")]);
+            assert_eq!((config.notification_fd, config.lock_fd), (Some(4), None));
+            let kind = "another descriptor than that of notification-fd";
+            assert_eq!(warnings, malformed(lock, kind));
+            let (config, _) = read_files(&[(notification, "4"), (lock, "5")]);
+            assert_eq!((config.notification_fd, config.lock_fd), (Some(4), Some(5)));
+            if let Some(limit) = DescriptorLimit::read().soft_limit() {
+                if limit <= 65_535 {
+                    let (config, warnings) = read_files(&[(lock, &limit.to_string())]);
+                    assert_eq!(config.lock_fd, None);
+                    let kind = "a descriptor that the limit on them allows";
+                    assert_eq!(warnings, malformed(lock, kind));
+                    let highest = read_file(lock, &(limit - 1).to_string()).lock_fd;
+                    assert_eq!(
+                        highest.map(RawFd::into),
+                        Some(limit - 1).map(u64::cast_signed)
+                    );
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn checks_need_interval_and_executable_file() {
+        in_directory(|| {
+            let interval = (names::CHECK_INTERVAL, "2000");
+            let kind = "an executable file";
+            let no_check = malformed(names::CHECK, kind);
+            let (config, warnings) = read_files(&[interval]);
+            assert_eq!((config.restart.check, &warnings), (None, &no_check));
+            write("check", b"#!/bin/sh\n");
+            set_mode("check", 0o644);
+            let (config, warnings) = read_files(&[interval]);
+            assert_eq!((config.restart.check, &warnings), (None, &no_check));
+            for mode in [0o100, 0o010, 0o001] {
+                set_mode("check", 0o600 | mode);
+                let check = CheckConfig {
+                    interval: Duration::from_secs(2),
+                    timeout: milliseconds(5000),
+                    failures: 0,
+                    reports_readiness: true,
+                };
+                let (config, warnings) = read_files(&[interval]);
+                assert_eq!((config.restart.check, warnings), (Some(check), vec![]));
+                assert!(config.restart.expects_readiness);
+            }
+            let check = |files: &[(&'static CStr, &'static str)]| {
+                let files: Vec<_> = files.iter().copied().chain([interval]).collect();
+                let (config, warnings) = read_files(&files);
+                (config.restart.check, warnings.len())
+            };
+            let (timeout, failures) = (names::CHECK_TIMEOUT, names::CHECK_FAILURES);
+            let timeout_of = |content| check(&[(timeout, content)]).0.unwrap().timeout;
+            assert_eq!(timeout_of("70"), milliseconds(70));
+            assert_eq!(timeout_of("0"), None);
+            let failures_of = |content| check(&[(failures, content)]).0.unwrap().failures;
+            assert_eq!((failures_of("0"), failures_of("10000")), (0, 10_000));
+            // A malformed file disables the checks.
+            assert_eq!(check(&[(failures, "10001")]), (None, 1));
+            assert_eq!(check(&[(timeout, "x")]), (None, 1));
+            // The pipe reports the readiness.
+            let with_pipe = check(&[(names::NOTIFICATION_FD, "3")]).0.unwrap();
+            assert!(!with_pipe.reports_readiness);
+            // No interval, no checks; a malformed one is reported.
+            assert_eq!(read_file(names::CHECK_INTERVAL, "0").restart.check, None);
+            assert_eq!(read_file(failures, "3").restart.check, None);
+            remove(names::CHECK);
+            std::os::unix::fs::symlink("check", "check").unwrap();
+            let (config, warnings) = read_files(&[interval]);
+            assert_eq!(config.restart.check, None);
+            assert_eq!(warnings, [ConfigWarning::Read(names::CHECK, Errno::ELOOP)]);
+        });
+    }
+
+    #[test]
+    fn group_files_set_permissions() {
+        in_directory(|| {
+            let find = |name: &[u8]| (name == b"staff").then(|| Gid::from_raw(50));
+            let read = || permissions(find, |warning| panic!("{warning:?}"));
+            write("control-group", b"staff\n");
+            let expected = Permissions {
+                control: Some(Gid::from_raw(50)),
+                ..Permissions::default()
+            };
+            assert_eq!(read(), Some(expected));
+            std::fs::rename("control-group", "status-group").unwrap();
+            let expected = Permissions {
+                status: Some(Gid::from_raw(50)),
+                ..Permissions::default()
+            };
+            assert_eq!(read(), Some(expected));
+            write("status-group", b"nobody knows");
+            let seen = std::cell::RefCell::new(Vec::new());
+            let found = permissions(find, |warning| seen.borrow_mut().push(warning));
+            assert_eq!(found, None);
+            let kind = "the name or the number of a group";
+            assert_eq!(seen.into_inner(), malformed(names::STATUS_GROUP, kind));
+        });
+    }
+
+    #[test]
+    fn program_that_stat_cannot_reach_may_exist() {
+        in_directory(|| {
+            assert!(!program_exists(c"run"));
+            write("run", b"");
+            assert!(program_exists(c"run"));
+            assert!(program_exists(c"run/beyond"));
+            std::fs::create_dir("directory").unwrap();
+            set_mode("directory", 0o755);
+            assert!(!is_executable(&std::fs::metadata("directory").unwrap()));
+        });
+    }
 
     #[test]
     fn restart_limit_needs_only_one_of_its_files() {
