@@ -4,6 +4,7 @@
 //! background.
 
 use std::ffi::{CStr, CString};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
@@ -19,6 +20,10 @@ use crate::event::{LogEvent, LogReporter, LogStep, OnError, ProcessorPart};
 use crate::multilog::print::divide_unfinished_line;
 use crate::names::{FINISHED, NEWSTATE, STATE, Suffix};
 use crate::policy::LogPolicy;
+
+/// The time between two attempts of svlogd to wait for its processor. multilog
+/// pauses as after all of its errors.
+const WAIT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The processor of a log directory. All methods expect it to be the current
 /// directory.
@@ -59,11 +64,12 @@ impl Processor<'_> {
     /// available for [`Processor::finish`].
     pub(crate) fn has_exited(&self) -> bool {
         let options = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
+        let status = |job: &Job| waitid(Id::Pid(job.pid), options);
         self.job.as_ref().is_some_and(|job| {
-            !matches!(
-                waitid(Id::Pid(job.pid), options),
-                Ok(WaitStatus::StillAlive)
-            )
+            // No second SIGCHLD follows an error. If the error lasts, the caller
+            // waits for the processor.
+            let status = status(job).or_else(|_| status(job));
+            !matches!(status, Ok(WaitStatus::StillAlive))
         })
     }
 
@@ -157,6 +163,11 @@ impl Processor<'_> {
         let status = loop {
             match waitpid(job.pid, None) {
                 Err(Errno::EINTR) => {}
+                // The processor may still run: a second one would write to the same
+                // files.
+                Err(error) if error != Errno::ECHILD && error != Errno::EINVAL => {
+                    self.pause_wait(error);
+                }
                 status => break status,
             }
         };
@@ -184,6 +195,17 @@ impl Processor<'_> {
             }
         }
         false
+    }
+
+    /// Reports that waiting failed, and pauses.
+    fn pause_wait(&self, error: Errno) {
+        match self.policy {
+            LogPolicy::Multilog => self.reporter.pause(LogStep::Wait, error),
+            LogPolicy::Svlogd => {
+                self.reporter.warn(LogStep::Wait, error);
+                std::thread::sleep(WAIT_RETRY_INTERVAL);
+            }
+        }
     }
 
     /// Syncs a file to disk, then sets its mode.
