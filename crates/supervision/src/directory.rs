@@ -14,6 +14,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{mkdir, mkfifo, write};
 use unix::file;
 
+use crate::retry::WriteResult;
 use crate::supervise_dir::{PARENT_MODE, SuperviseDir};
 
 /// A step in acquiring the directory that failed, with its file.
@@ -143,9 +144,26 @@ impl SuperviseFiles {
         file::open_read(path).map_err(|error| AcquireError::Read(name, error))
     }
 
+    /// As [`SuperviseDir::write_result`].
+    pub(crate) fn write_result(&self, replaced: Result<(), ReplaceError>) -> WriteResult {
+        self.dir.write_result(replaced)
+    }
+
     /// As [`replace`].
     pub(crate) fn replace(&self, file: AtomicFile, content: &[u8]) -> Result<(), ReplaceError> {
         replace(&self.dir, file, content)
+    }
+}
+
+impl SuperviseDir {
+    /// The result of [`replace`] for a record. A removed service directory cannot
+    /// return, nor can the files in it.
+    pub(crate) fn write_result(&self, replaced: Result<(), ReplaceError>) -> WriteResult {
+        match replaced {
+            Ok(()) => WriteResult::Written,
+            Err(_) if self.is_in_service() && is_removed() => WriteResult::Lost,
+            Err(_) => WriteResult::Failed,
+        }
     }
 }
 

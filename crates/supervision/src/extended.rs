@@ -13,10 +13,11 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names::{self, AtomicFile};
-use daemontools_core::state::StateText;
+use daemontools_core::state::StateFile;
 use daemontools_core::tally::{DeathRecord, KEPT, LENGTH, Tally};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -29,6 +30,7 @@ use unix::stdio::{STDERR, detach_stdin};
 use crate::directory::{ReplaceError, is_removed, replace};
 use crate::machine::{Machine, Moment, RunExit, Script};
 use crate::permissions::PermissionsError;
+use crate::retry::{Record, Retry, WriteResult};
 use crate::supervise_dir::SuperviseDir;
 
 use child_setup::ChildSetup;
@@ -92,8 +94,10 @@ pub(crate) struct Extended<'a> {
     /// its end.
     pub(crate) readiness: Option<OwnedFd>,
     tally: Tally,
-    /// The content of the file `state`.
-    published_state: StateText,
+    /// Due when `death_tally` could not be written.
+    tally_retry: Retry,
+    /// The file `state`.
+    state: Record<StateFile>,
     warn: &'a dyn Fn(SuperviseWarning),
 }
 
@@ -119,7 +123,8 @@ impl<'a> Extended<'a> {
             check_error: None,
             readiness: None,
             tally,
-            published_state: StateText::new(),
+            tally_retry: Retry::default(),
+            state: Record::new(),
             warn,
         }
     }
@@ -130,11 +135,7 @@ impl<'a> Extended<'a> {
 
     /// Records the result of replacing a file. The same error is reported again
     /// only after a success: a removed directory would cause it at each event.
-    pub(crate) fn record_replace(
-        &mut self,
-        file: AtomicFile,
-        result: Result<(), ReplaceError>,
-    ) -> Result<(), ReplaceError> {
+    pub(crate) fn record_replace(&mut self, file: AtomicFile, result: Result<(), ReplaceError>) {
         match result {
             Ok(()) => self.known_failures.retain(|error| error.file() != file),
             Err(error) if self.known_failures.contains(&error) => {}
@@ -146,7 +147,6 @@ impl<'a> Extended<'a> {
                 self.warn(SuperviseWarning::Replace(error));
             }
         }
-        result
     }
 
     /// Reads the settings, and reports new warnings.
@@ -281,9 +281,29 @@ impl<'a> Extended<'a> {
             code: code.unwrap_or(0),
             signal: status.signal().unwrap_or(0),
         });
+        self.write_tally();
+    }
+
+    fn write_tally(&mut self) {
         let replaced = replace(&self.dir, names::DEATH_TALLY, self.tally.file());
-        // Reported; the next exit writes the whole tally again.
-        let _ = self.record_replace(names::DEATH_TALLY, replaced);
+        self.record_replace(names::DEATH_TALLY, replaced);
+        match self.dir.write_result(replaced) {
+            WriteResult::Written | WriteResult::Lost => self.tally_retry.cancel(),
+            WriteResult::Failed => self.tally_retry.schedule(Instant::now()),
+        }
+    }
+
+    /// Writes `death_tally`, if an earlier attempt failed and the retry is due.
+    pub(crate) fn retry_tally(&mut self) {
+        if self.tally_retry.is_due(Instant::now()) {
+            self.write_tally();
+        }
+    }
+
+    /// The next attempt to write `state` or `death_tally`, after a failure.
+    pub(crate) fn next_retry(&self) -> Option<Instant> {
+        let tally = self.tally_retry.next_deadline();
+        tally.into_iter().chain(self.state.next_deadline()).min()
     }
 
     /// Runs `notify` as `./notify run exit PID CODE` or `./notify run killed PID
@@ -338,12 +358,13 @@ impl<'a> Extended<'a> {
     }
 
     pub(crate) fn publish_state(&mut self, machine: &Machine) {
-        let state = machine.state_file().text();
-        if self.published_state != state {
-            let replaced = replace(&self.dir, names::STATE, &state);
-            if self.record_replace(names::STATE, replaced).is_ok() {
-                self.published_state = state;
-            }
+        let state = machine.state_file();
+        let now = Instant::now();
+        if self.state.next_attempt(&state, now).is_some() {
+            let replaced = replace(&self.dir, names::STATE, &state.text());
+            self.record_replace(names::STATE, replaced);
+            let result = self.dir.write_result(replaced);
+            self.state.record_attempt(state, result, now);
         }
     }
 }

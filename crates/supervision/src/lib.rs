@@ -12,6 +12,7 @@ pub mod listing;
 mod machine;
 pub mod permissions;
 pub mod pipe;
+pub mod retry;
 pub mod runsvdir;
 mod scan;
 mod scan_warning;

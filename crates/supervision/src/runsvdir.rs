@@ -155,7 +155,8 @@ pub fn runsvdir(
         let mut descriptors = signals.descriptors();
         descriptors.extend(scan_dir.new_names.as_ref().map(AsFd::as_fd));
         descriptors.extend(log.as_ref().map(|log| log.pipe.as_fd()));
-        wait_readable(&descriptors, Some(next_scan));
+        let reap = scanner.reaper.next_deadline();
+        wait_readable(&descriptors, reap.into_iter().chain([next_scan]).min());
         if let Some(exit) = signals.take_exit() {
             match (&signals.interrupt, exit) {
                 (Some(_), _) => {

@@ -20,6 +20,7 @@ use unix::signals::SignalPipe;
 use crate::Role;
 use crate::client::Watcher;
 use crate::pipe::Pipe;
+use crate::retry::Reaper;
 use crate::scan_warning::{ScanWarning, WarnFn};
 use crate::spawn::{SpawnConfig, Spawner};
 use crate::table::{Admission, ChildExit, DirectoryId, MissingProcess, ServiceTable};
@@ -43,6 +44,8 @@ pub(crate) struct Scanner<'a> {
     pub(crate) report: WarnFn<'a>,
     /// Whether a service was added, or a process could not be started.
     unsettled: bool,
+    /// Its deadline wakes the caller after a failed wait4(2).
+    pub(crate) reaper: Reaper,
 }
 
 impl<'a> Scanner<'a> {
@@ -52,6 +55,7 @@ impl<'a> Scanner<'a> {
             spawner: Spawner::new(config, children, report),
             report,
             unsettled: false,
+            reaper: Reaper::default(),
         }
     }
 
@@ -165,7 +169,10 @@ impl<'a> Scanner<'a> {
     /// Reaps exited children. Returns those to be replaced before the next scan.
     pub(crate) fn reap_children(&mut self) -> Vec<MissingProcess> {
         let mut missing = Vec::new();
-        while let Some((pid, status)) = unix::wait::reap() {
+        while let Some((pid, status)) = {
+            let has_children = || self.table.pids().next().is_some();
+            self.reaper.reap(has_children)
+        } {
             let exit = match status.code() {
                 Some(0) => ChildExit::Success,
                 Some(_) | None => ChildExit::Failure,

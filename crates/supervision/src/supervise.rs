@@ -21,6 +21,7 @@ pub use crate::extended::{ConfigWarning, ExitSignals, SuperviseWarning};
 use crate::machine::{Machine, Moment, Ruleset};
 use crate::permissions::DirectoryLink;
 use crate::pipe::Pipe;
+use crate::retry::Reaper;
 use crate::supervise_dir::{IN_SERVICE, SuperviseDir};
 
 use driver::Supervisor;
@@ -81,6 +82,7 @@ pub fn supervise(
         service,
         family,
         children,
+        reaper: Reaper::default(),
     }
     .run()
 }
@@ -152,7 +154,9 @@ pub fn runsv(
     if let Some((files, lock, LoggerSetup { want, pipe })) = logger {
         let control = ControlFifo::open_strict(&files)?;
         let machine = Machine::new(Ruleset::Runsv(Role::Logger), want, Moment::now());
-        let service = Service::new(files, lock, control, machine);
+        let mut service = Service::new(files, lock, control, machine);
+        // Before its first start, the logger has no files.
+        service.pid_file = Some(None);
         family.logger = Some(Logger {
             service,
             pipe: Some(pipe),
@@ -163,6 +167,7 @@ pub fn runsv(
         service,
         family,
         children,
+        reaper: Reaper::default(),
     }
     .run()
 }

@@ -135,6 +135,12 @@ impl SuperviseDir {
         }
     }
 
+    /// Whether the path of the directory starts at the service directory.
+    pub(crate) fn is_in_service(&self) -> bool {
+        let path = self.path.as_ref();
+        path.is_none_or(|path| !path.to_bytes().starts_with(b"/"))
+    }
+
     /// The path of a file that [`names`] lists in [`names::SUPERVISE`], or of the
     /// supervise directory itself. Other names, such as those of
     /// [`names::LOGGER`], stay as they are.

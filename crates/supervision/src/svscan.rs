@@ -173,6 +173,7 @@ impl ScanLoop<'_> {
         shutdowns
             .filter_map(|shutdown| shutdown.stop.next_deadline())
             .chain(foreign.filter_map(|supervisor| supervisor.deadline))
+            .chain(self.scanner.reaper.next_deadline())
             .chain([next_scan])
             .min()
     }

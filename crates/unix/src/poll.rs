@@ -3,6 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::stdio::STDIN;
@@ -57,7 +58,19 @@ pub fn wait_for_events(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>
         rounded_up(deadline.saturating_duration_since(Instant::now()))
     });
     // A failed or interrupted poll is an early return.
-    let _ = poll(descriptors, timeout);
+    if !matches!(poll(descriptors, timeout), Ok(_) | Err(Errno::EINTR)) {
+        pause_after_error(deadline);
+    }
+}
+
+/// The interval between two polls that fail. Without it, a caller would use a
+/// whole processor while the errors last.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Pauses before the next poll, at most until the deadline.
+fn pause_after_error(deadline: Option<Instant>) {
+    let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    std::thread::sleep(rest.map_or(RETRY_INTERVAL, |rest| rest.min(RETRY_INTERVAL)));
 }
 
 /// A timeout in whole milliseconds. After an earlier return, nothing would be due.

@@ -116,6 +116,12 @@ pub fn is_ignored(signal: Signal) -> bool {
     unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
+/// The interval between two polls that fail.
+const POLL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The maximum number of failed polls in one wait: 5 seconds.
+const MAX_POLL_FAILURES: usize = 50;
+
 /// Signals that stay pending until the program reads them, and so interrupt no
 /// system call.
 ///
@@ -168,10 +174,16 @@ impl BlockedSignals {
             PollFd::new(self.pending.as_fd(), PollFlags::POLLIN),
             PollFd::new(input, PollFlags::POLLIN),
         ];
-        // After any other error, the read reports the cause.
+        // After a read in place of a failed poll, no signal would arrive until the
+        // next input. If poll never works, the read reports the cause.
+        let mut failures = 0;
         let ready = loop {
             match poll(&mut either, timeout) {
                 Err(Errno::EINTR) => {}
+                Err(_) if failures < MAX_POLL_FAILURES => {
+                    failures += 1;
+                    std::thread::sleep(POLL_RETRY_INTERVAL);
+                }
                 ready => break ready,
             }
         };

@@ -1,5 +1,7 @@
 //! Waiting for child processes.
 
+use std::time::Duration;
+
 use libc::c_int;
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -36,28 +38,45 @@ impl ExitStatus {
     }
 }
 
-/// Reaps one ended child without blocking. None if no child has ended.
-pub fn reap() -> Option<(Pid, ExitStatus)> {
-    wait(-1, libc::WNOHANG)
+/// The interval between two attempts to wait for a child, after errors that Linux
+/// does not document but a filter of system calls or a ptracer may return.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The maximum number of such errors: after 5 seconds, they count as permanent.
+const MAX_FAILURES: usize = 50;
+
+/// Reaps one ended child without blocking. None if no child has ended. Errors: as
+/// waitpid(2), ECHILD if the process has no child.
+pub fn reap() -> Result<Option<(Pid, ExitStatus)>, Errno> {
+    match wait(-1, libc::WNOHANG) {
+        Err(Errno::EINTR) => wait(-1, libc::WNOHANG),
+        reaped => reaped,
+    }
 }
 
 /// Blocks until a child has ended, with or without SIGCHLD. None if the process
 /// is not a child.
 pub fn wait_for(child: Pid) -> Option<ExitStatus> {
-    wait(child.as_raw(), libc::__WALL).map(|(_, status)| status)
-}
-
-fn wait(child: libc::pid_t, options: c_int) -> Option<(Pid, ExitStatus)> {
-    let mut status = 0;
+    let mut failures = 0;
     loop {
-        // SAFETY: the second argument points to space for a status.
-        match Errno::result(unsafe { libc::waitpid(child, &raw mut status, options) }) {
-            Ok(0) => return None,
-            Ok(pid) => return Some((Pid::from_raw(pid), ExitStatus(status))),
+        match wait(child.as_raw(), libc::__WALL) {
+            Ok(reaped) => return reaped.map(|(_, status)| status),
             Err(Errno::EINTR) => {}
-            Err(_) => return None,
+            Err(Errno::ECHILD) => return None,
+            Err(_) if failures == MAX_FAILURES => return None,
+            Err(_) => {
+                failures += 1;
+                std::thread::sleep(RETRY_INTERVAL);
+            }
         }
     }
+}
+
+fn wait(child: libc::pid_t, options: c_int) -> Result<Option<(Pid, ExitStatus)>, Errno> {
+    let mut status = 0;
+    // SAFETY: the second argument points to space for a status.
+    let pid = Errno::result(unsafe { libc::waitpid(child, &raw mut status, options) })?;
+    Ok((pid != 0).then_some((Pid::from_raw(pid), ExitStatus(status))))
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use cli::{Exit, Failure, text};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use supervision::client::ServiceWait;
+use supervision::retry::Reaper;
 use unix::cwd::Origin;
 use unix::descriptors::DescriptorLimit;
 use unix::signals::SignalPipe;
 use unix::start::environment;
-use unix::wait::{ExitStatus, reap};
+use unix::wait::ExitStatus;
 
 use super::{SVWAIT, fatal, timed_out};
 
@@ -62,23 +63,25 @@ impl<'a> Command<'a> {
             self.limit.restore();
         });
         let program = program.map_err(|error| SVWAIT.fatal("unable to fork", error))?;
+        let mut reaper = Reaper::default();
         loop {
             self.children.drain();
-            if let Some(status) = exit_status(program) {
+            if let Some(status) = exit_status(program, &mut reaper) {
                 return exit(self.argv, status);
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(timed_out());
             }
-            wait.note_exits(self.children.as_fd(), deadline);
+            let next = deadline.into_iter().chain(reaper.next_deadline()).min();
+            wait.note_exits(self.children.as_fd(), next);
         }
     }
 }
 
 /// The exit status of the program; None while the program runs. Other children
 /// were inherited across exec.
-fn exit_status(program: Pid) -> Option<ExitStatus> {
-    std::iter::from_fn(reap)
+fn exit_status(program: Pid, reaper: &mut Reaper) -> Option<ExitStatus> {
+    std::iter::from_fn(|| reaper.reap(|| true))
         .find(|(pid, _)| *pid == program)
         .map(|(_, status)| status)
 }

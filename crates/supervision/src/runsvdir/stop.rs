@@ -240,6 +240,7 @@ impl Shutdown<'_, '_> {
                 deadline.into_iter().chain(stop.next_check)
             })
             .chain(foreign.filter_map(|supervisor| supervisor.deadline))
+            .chain(self.scanner.reaper.next_deadline())
             .min()
     }
 

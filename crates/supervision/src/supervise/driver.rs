@@ -10,13 +10,14 @@ use nix::unistd::Pid;
 use unix::poll::ReadList;
 use unix::process::{signal_group, signal_process};
 use unix::signals::SignalPipe;
-use unix::wait::reap;
+use unix::wait::ExitStatus;
 
 use super::family::Family;
 use super::service::Service;
 use crate::Role;
 use crate::directory::AcquireError;
 use crate::machine::{CheckEvent, CommandStep, Moment, RunExit, Script};
+use crate::retry::Reaper;
 
 /// The logger comes first: it reads from the first line of its service on.
 const START_ORDER: [Role; 2] = [Role::Logger, Role::Service];
@@ -27,6 +28,7 @@ pub(super) struct Supervisor<'a> {
     pub(super) family: Family<'a>,
     /// Reports SIGCHLD.
     pub(super) children: &'a SignalPipe,
+    pub(super) reaper: Reaper,
 }
 
 impl Supervisor<'_> {
@@ -89,7 +91,7 @@ impl Supervisor<'_> {
         let service = (!self.family.only_logger_left()).then_some(&self.service);
         let logger = self.family.logger().map(|logger| &logger.service);
         let services = [service, logger].into_iter().flatten();
-        let mut deadline = None::<Instant>;
+        let mut deadline = self.next_retry();
         let controls = services.filter_map(|service| {
             let (control, recheck) = service.command_source();
             let next = service.machine.next_deadline();
@@ -99,6 +101,16 @@ impl Supervisor<'_> {
         let children = std::iter::once(self.children.as_fd());
         let descriptors = ReadList::new(children.chain(controls).chain(self.family.descriptors()));
         descriptors.wait(deadline);
+    }
+
+    /// The next attempt after a failure: to reap children, or to write a record.
+    fn next_retry(&self) -> Option<Instant> {
+        let logger = self.family.logger().map(|logger| &logger.service);
+        let services = [&self.service].into_iter().chain(logger);
+        let records = services.filter_map(Service::next_retry);
+        let family = self.family.next_retry();
+        let retries = records.chain(family).chain(self.reaper.next_deadline());
+        retries.min()
     }
 
     /// Skips the scripts that are due and missing.
@@ -136,8 +148,26 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Reaps one exited child.
+    fn next_exit(&mut self) -> Option<(Pid, ExitStatus)> {
+        let logger = self.family.logger().map(|logger| &logger.service);
+        let has_child = |service: &Service| service.machine.child_pid().is_some();
+        let has_children = || has_child(&self.service) || logger.is_some_and(has_child);
+        self.reaper.reap(has_children)
+    }
+
+    /// As in the original programs, each exit and most commands write the record,
+    /// and an error is reported each time. While the record is written without an
+    /// error, it is written before the next wait at the latest.
+    fn record_event(&mut self, role: Role) {
+        let has_failed = self.service_mut(role).is_some_and(Service::record_event);
+        if has_failed {
+            self.family.publish(&mut self.service, role);
+        }
+    }
+
     fn reap(&mut self) {
-        while let Some((pid, status)) = reap() {
+        while let Some((pid, status)) = self.next_exit() {
             let script = self.service.machine.script_of(pid);
             if script == Some(Script::Run) {
                 // The service wrote this before its exit.
@@ -148,8 +178,12 @@ impl Supervisor<'_> {
                 let runs = |service: &mut Service| service.machine.run_pid() == Some(pid);
                 let has_finish =
                     self.service_mut(role).is_some_and(runs) && self.family.has_finish(role);
-                if let Some(service) = self.service_mut(role) {
+                let Some(service) = self.service_mut(role) else {
+                    continue;
+                };
+                if service.machine.child_pid() == Some(pid) {
                     service.machine.record_exit(pid, status, has_finish, now);
+                    self.record_event(role);
                 }
             }
             if let Some(report) = self.service.machine.record_check_exit(pid, status, now) {
@@ -218,7 +252,23 @@ impl Supervisor<'_> {
                 service.machine.record_signal(signal, Moment::now());
             }
         }
+        if writes_record(command) {
+            self.record_event(role);
+        }
         self.start_if_due(role);
+    }
+}
+
+/// Whether 0.76 and runit write the record after a command.
+fn writes_record(command: Command) -> bool {
+    match command {
+        Command::Up
+        | Command::Down
+        | Command::Once
+        | Command::Exit
+        | Command::Pause
+        | Command::Continue => true,
+        Command::Terminate | Command::Kill | Command::Send(_) | Command::Target(_) => false,
     }
 }
 

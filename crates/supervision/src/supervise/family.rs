@@ -2,6 +2,7 @@
 //! which they differ.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names;
@@ -18,6 +19,7 @@ use crate::Role;
 use crate::extended::config::program_exists;
 use crate::extended::{ExitSignal, Extended, SuperviseWarning};
 use crate::machine::{CheckReport, Moment, RunExit, Script};
+use crate::retry::Attempt;
 
 #[allow(clippy::large_enum_variant, reason = "a process has one family")]
 pub(super) enum Family<'a> {
@@ -68,15 +70,26 @@ impl Family<'_> {
     pub(super) fn publish(&mut self, service: &mut Service, role: Role) {
         match self {
             Family::Supervise(warn) => {
-                let published = service.publish(Visible::ExitRequest, |files, _, (report, _)| {
-                    files.replace(files.names.status, &report.status.encode())
-                });
-                if let Err(error) = published {
+                let Some((attempt, view)) = service.next_write(Visible::ExitRequest) else {
+                    return;
+                };
+                let files = &service.files;
+                let replaced = files.replace(files.names.status, &view.0.status.encode());
+                service.record_write(view, replaced);
+                if let (Attempt::Event, Err(error)) = (attempt, replaced) {
                     warn(SuperviseWarning::Replace(error));
                 }
             }
             Family::Extended(family) => publish_extended(service, family),
             Family::Runsv(family) => family.publish(service, role),
+        }
+    }
+
+    /// The next attempt to write a record of the family, after a failure.
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        match self {
+            Family::Supervise(_) | Family::Runsv(_) => None,
+            Family::Extended(family) => family.next_retry(),
         }
     }
 
@@ -239,10 +252,13 @@ fn launch_run(warn: &dyn Fn(SuperviseWarning)) -> Result<Pid, Errno> {
 fn publish_extended(service: &mut Service, family: &mut Extended<'_>) {
     // Before the record: see daemontools_core::state.
     family.publish_state(&service.machine);
-    // The family reports the errors. Readers do not see a request to exit.
-    let _ = service.publish(Visible::Report, |files, _, (report, _)| {
+    family.retry_tally();
+    // Readers do not see a request to exit.
+    if let Some((_, view)) = service.next_write(Visible::Report) {
+        let files = &service.files;
         let status = files.names.status;
-        let replaced = files.replace(status, &report.status.encode());
-        family.record_replace(status, replaced)
-    });
+        let replaced = files.replace(status, &view.0.status.encode());
+        family.record_replace(status, replaced);
+        service.record_write(view, replaced);
+    }
 }

@@ -13,11 +13,12 @@ use unix::launch::{Launch, LaunchError};
 use unix::signals::SignalPipe;
 use unix::wait::{ExitStatus, wait_for};
 
-use super::service::{Service, Visible};
+use super::service::{Service, View, Visible};
 use crate::Role;
 use crate::directory::ReplaceError;
 use crate::machine::RunExit;
 use crate::pipe::Pipe;
+use crate::retry::Attempt;
 
 /// A failure of runsv that does not end it. Those marked `child` occur in the
 /// new process, which then exits.
@@ -138,7 +139,7 @@ impl Runsv<'_> {
             Err(error) => return Err(RunsvWarning::ControlStat(path, error)),
         }
         // The program may read the published files.
-        publish(service, None, self.warn);
+        publish(service, self.warn);
         let end = self.pipe_end(Role::Service);
         let end = end.map_err(|error| RunsvWarning::ControlPipe(path, error))?;
         let launch = Launch {
@@ -168,11 +169,10 @@ impl Runsv<'_> {
     /// Publishes the files of the service or of its logger.
     pub(super) fn publish(&mut self, service: &mut Service, role: Role) {
         match role {
-            Role::Service => publish(service, None, self.warn),
+            Role::Service => publish(service, self.warn),
             Role::Logger => {
                 if let Some(logger) = &mut self.logger {
-                    // Before its first start, the logger has no files.
-                    publish(&mut logger.service, Some(None), self.warn);
+                    publish(&mut logger.service, self.warn);
                 }
             }
         }
@@ -188,25 +188,31 @@ impl Logger {
     }
 }
 
-/// Replaces the files of a service. `first_pid` is the pid in the file `pid` before
-/// the first call; None if there may be any content.
-fn publish(service: &mut Service, first_pid: Option<Option<Pid>>, warn: &dyn Fn(RunsvWarning<'_>)) {
-    let published = service.publish(
-        Visible::ExitRequest,
-        |files, last, (report, exit_requested)| {
-            let last_pid = last.map(|last| last.status.pid).or(first_pid);
-            if last_pid != Some(report.status.pid) {
-                files.replace(files.names.pid, &report.pid())?;
-            }
-            let mut stat = report.stat(exit_requested);
-            stat.push(b"\n");
-            files.replace(files.names.stat, &stat)?;
-            // Last: a reader that waits for the record finds the other files
-            // current.
-            files.replace(files.names.status, &report.encode())
-        },
-    );
-    if let Err(error) = published {
+/// Replaces the files of a service.
+fn publish(service: &mut Service, warn: &dyn Fn(RunsvWarning<'_>)) {
+    let Some((attempt, view)) = service.next_write(Visible::ExitRequest) else {
+        return;
+    };
+    let replaced = replace_files(service, view);
+    service.record_write(view, replaced);
+    if let (Attempt::Event, Err(error)) = (attempt, replaced) {
         warn(RunsvWarning::Replace(error));
     }
+}
+
+fn replace_files(
+    service: &mut Service,
+    (report, exit_requested): View,
+) -> Result<(), ReplaceError> {
+    let files = &service.files;
+    let pid = report.status.pid;
+    if service.pid_file != Some(pid) {
+        files.replace(files.names.pid, &report.pid())?;
+        service.pid_file = Some(pid);
+    }
+    let mut stat = report.stat(exit_requested);
+    stat.push(b"\n");
+    files.replace(files.names.stat, &stat)?;
+    // Last: a reader that waits for the record finds the other files current.
+    files.replace(files.names.status, &report.encode())
 }

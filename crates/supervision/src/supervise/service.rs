@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::runsv::RunsvStatus;
 use nix::fcntl::Flock;
-use nix::unistd::read;
+use nix::unistd::{Pid, read};
 
 use crate::directory::{AcquireError, ControlFifo, ReplaceError, SuperviseFiles};
 use crate::machine::Machine;
+use crate::retry::{Attempt, Record};
 
 /// The time between two reads of a `control` at its end: poll(2) would report
 /// it as readable all the time.
@@ -26,7 +27,7 @@ const SIGNALED: usize = 3;
 const READ: usize = 64;
 
 /// Readers' view: the record, and whether supervision is to end.
-type Published = (RunsvStatus, bool);
+pub(super) type View = (RunsvStatus, bool);
 
 /// The changes that a family publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,9 @@ pub(super) struct Service {
     control: ControlFifo,
     /// Whether `control` is no FIFO, and at its end.
     control_ended: bool,
-    published: Option<Published>,
+    record: Record<View>,
+    /// runsv: the process in the file `pid`. None: unknown.
+    pub(super) pid_file: Option<Option<Pid>>,
     ok: Option<OwnedFd>,
     /// The commands of one read; the room for the most is there from the start.
     commands: Vec<(Command, SignalTarget)>,
@@ -66,7 +69,8 @@ impl Service {
             files,
             control,
             control_ended: false,
-            published: None,
+            record: Record::new(),
+            pid_file: None,
             ok: None,
             commands: Vec::with_capacity(MAX_COMMAND_BYTES + READ + SIGNALED),
         }
@@ -79,22 +83,32 @@ impl Service {
         Ok(())
     }
 
-    /// Calls `write` with the last and the new view, if they differ.
-    pub(super) fn publish(
-        &mut self,
-        visible: Visible,
-        write: impl FnOnce(&SuperviseFiles, Option<RunsvStatus>, Published) -> Result<(), ReplaceError>,
-    ) -> Result<(), ReplaceError> {
+    /// The view to write now, and the cause. None: readers see it, or the retry is
+    /// not due.
+    pub(super) fn next_write(&self, visible: Visible) -> Option<(Attempt, View)> {
         let exit_requested = match visible {
             Visible::Report => false,
             Visible::ExitRequest => self.machine.exit_requested(),
         };
         let view = (self.machine.report(), exit_requested);
-        if self.published != Some(view) {
-            write(&self.files, self.published.map(|(report, _)| report), view)?;
-            self.published = Some(view);
-        }
-        Ok(())
+        let attempt = self.record.next_attempt(&view, Instant::now())?;
+        Some((attempt, view))
+    }
+
+    /// Records the result of an attempt to write a view.
+    pub(super) fn record_write(&mut self, view: View, result: Result<(), ReplaceError>) {
+        let result = self.files.write_result(result);
+        self.record.record_attempt(view, result, Instant::now());
+    }
+
+    /// Records an event. Returns whether the record could not be written before.
+    pub(super) fn record_event(&mut self) -> bool {
+        self.record.record_event()
+    }
+
+    /// The next attempt to write the record, after a failure.
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        self.record.next_deadline()
     }
 
     /// The descriptor to poll for commands, or the moment of the next read.
