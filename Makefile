@@ -11,6 +11,7 @@ SERVICEDIR = /service
 SERVICEPATH = /command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr/bin:/usr/sbin:/usr/X11R6/bin
 
 BIN = $(DESTDIR)$(PREFIX)/bin
+LIB = $(DESTDIR)$(PREFIX)/lib/daemontools-rs
 SHARE = $(DESTDIR)$(PREFIX)/share
 MAN = $(SHARE)/man
 BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
@@ -22,6 +23,9 @@ BUILT = $(TARGET)/programs
 # A program is src/bin/PROGRAM.rs, src/bin/PROGRAM.sh or the folder
 # src/bin/PROGRAM.
 PROGRAMS = $$(ls src/bin | sed 's/\.[a-z]*$$//')
+
+# The directories in svscanboot and svscanboot-stop.
+SUBSTITUTE = sed 's|@SERVICEDIR@|$(SERVICEDIR)|g; s|@SERVICEPATH@|$(SERVICEPATH)|'
 
 # The families to install: daemontools, runit, or both, as in make install
 # FAMILY='daemontools runit'. Debian's package runit uses the same directory.
@@ -57,10 +61,11 @@ install:
 	mkdir -p "$(BIN)"
 	for program in $(INSTALLED); do \
 		if [ "$$program" = svscanboot ]; then \
-			rm -f "$(BIN)/svscanboot" && \
-			sed 's|@SERVICEDIR@|$(SERVICEDIR)|g; s|@SERVICEPATH@|$(SERVICEPATH)|' \
-				src/bin/svscanboot.sh > "$(BIN)/svscanboot" && \
-			chmod 755 "$(BIN)/svscanboot" || exit; \
+			mkdir -p "$(LIB)" && \
+			rm -f "$(BIN)/svscanboot" "$(LIB)/svscanboot-stop" && \
+			$(SUBSTITUTE) src/bin/svscanboot.sh > "$(BIN)/svscanboot" && \
+			$(SUBSTITUTE) packaging/boot/svscanboot-stop > "$(LIB)/svscanboot-stop" && \
+			chmod 755 "$(BIN)/svscanboot" "$(LIB)/svscanboot-stop" || exit; \
 		else \
 			install -m 755 "$(BUILT)/$$program" "$(BIN)" || exit; \
 		fi; \
@@ -82,7 +87,10 @@ install:
 
 # Keeps the general pages while the other family is installed.
 uninstall:
-	for program in $(INSTALLED); do rm -f "$(BIN)/$$program" || exit; done
+	for program in $(INSTALLED); do \
+		rm -f "$(BIN)/$$program" || exit; \
+		[ "$$program" != svscanboot ] || rm -rf "$(LIB)" || exit; \
+	done
 	for page in $(PAGES); do \
 		case $$page in \
 			*.8) ;; \

@@ -1,29 +1,33 @@
 //! Boot, restart and shutdown: the calls of an init system on svscan.
 
-use testkit::{Running, SLEEPER, Sandbox, compliance, interop, ours, say};
+use testkit::{Running, SLEEPER, Sandbox, compliance, interop, ours, ours_on_theirs, say};
 
 interop!(services_survive_restart_of_svscan);
 
 compliance!(
-    unit_stops_services_before_their_loggers,
     process_one_reaps_orphans,
     process_one_ends_all_services_at_term,
 );
 
+ours_on_theirs!(
+    stop_script_ends_services_before_loggers,
+    stop_script_without_svscan_ends_services,
+);
+
 ours!(
+    stop_script_ends_extended_svscan,
+    power_service_switches_off_last,
     process_one_reports_bad_stop_timeouts,
     process_one_continues_logger_before_its_service_stops,
 );
 
-/// The command by which the systemd unit stops the services in `scan`.
-fn stop() -> String {
-    let unit = include_str!("../../packaging/boot/svscanboot.service");
-    let (_, command) = unit.split_once("\nExecStop=-").unwrap();
-    command
-        .lines()
-        .next()
-        .unwrap()
-        .replace("/etc/service", "scan")
+/// Runs the script by which the boot files stop the services in `scan`.
+fn stop(sandbox: &Sandbox) {
+    let script = include_str!("../../packaging/boot/svscanboot-stop")
+        .replace("@SERVICEPATH@", "$THEN:$PATH")
+        .replace("@SERVICEDIR@", "scan");
+    sandbox.script("stop", &script);
+    sandbox.sh("./stop").prints("");
 }
 
 /// The beginning of svstat's line for `scan/a`, up to the pid of a service that
@@ -64,32 +68,93 @@ fn services_survive_restart_of_svscan(sandbox: &Sandbox) {
     });
 }
 
-fn unit_stops_services_before_their_loggers(sandbox: &Sandbox) {
+/// Starts svscan on a service with a logger, and one without. Waits until both write.
+fn start_scan(sandbox: &Sandbox, options: &str) -> Running {
+    sandbox.script("scan/a/run", TALKATIVE);
     sandbox.script(
-        "scan/a/run",
-        "#!/bin/sh\ntrap 'sleep 1; echo last words; exit' TERM\necho first\n\
-            while :; do sleep 0.1; done\n",
+        "scan/a/log/run",
+        "#!/bin/sh\nexec multilog s1000000 ./main\n",
     );
-    sandbox.script("scan/a/log/run", "#!/bin/sh\nexec multilog ./main\n");
-    let _svscan = sandbox.start(sandbox.shell("exec svscan scan"));
-    let current = "scan/a/log/main/current";
-    sandbox.wait_until("it speaks", || {
-        sandbox.exists(current) && sandbox.read(current) == b"first\n"
+    sandbox.script("scan/b/run", SLEEPER);
+    let svscan = sandbox.start(sandbox.shell(&format!("exec svscan {options} scan")));
+    sandbox.wait_until("all are up", || {
+        sandbox.exists(CURRENT)
+            && sandbox.read(CURRENT) == b"first\n"
+            && sandbox.is_supervised("scan/b")
     });
+    svscan
+}
 
-    sandbox.sh(&stop()).prints("");
-    sandbox
-        .sh("svstat scan/a | sed 's/[0-9]* s/N s/'")
-        .prints("scan/a: down N seconds, normally up\n");
-    sandbox.wait_until("all is logged", || {
-        sandbox.read(current) == b"first\nlast words\n"
+/// The log of [`start_scan`].
+const CURRENT: &str = "scan/a/log/main/current";
+
+/// Checks that all supervises have exited, and that the logger has read all lines.
+fn assert_stopped(sandbox: &Sandbox) {
+    for dir in ["scan/a", "scan/a/log", "scan/b"] {
+        assert!(!sandbox.is_supervised(dir), "{dir}");
+    }
+    assert!(sandbox.read(CURRENT).ends_with(b"\n30000\n"));
+    // multilog gives a closed file this mode.
+    sandbox.sh(&format!("test -x {CURRENT}")).succeeds();
+}
+
+fn stop_script_ends_services_before_loggers(sandbox: &Sandbox) {
+    let svscan = start_scan(sandbox, "");
+    // The pipe fills up until the logger continues.
+    sandbox.sh("svc -p scan/a/log").succeeds();
+    sandbox.wait_until("the logger is paused", || {
+        sandbox.read("scan/a/log/supervise/status")[16] == 1
     });
-    assert!(
+    stop(sandbox);
+    assert_stopped(sandbox);
+    assert_eq!(svscan.wait().signal(), Some(15));
+}
+
+fn stop_script_without_svscan_ends_services(sandbox: &Sandbox) {
+    start_scan(sandbox, "").kill();
+    stop(sandbox);
+    assert_stopped(sandbox);
+    // Without services, there is nothing to do.
+    stop(sandbox);
+}
+
+fn stop_script_ends_extended_svscan(sandbox: &Sandbox) {
+    let svscan = start_scan(sandbox, "-e");
+    stop(sandbox);
+    assert_stopped(sandbox);
+    svscan.wait().succeeds();
+}
+
+/// The service that switches a machine off. Here, its keys go to a file.
+fn power_service_switches_off_last(sandbox: &Sandbox) {
+    let script = include_str!("../../packaging/boot/power.run")
+        .replace(">/proc/sysrq-trigger", ">>../keys.new")
+        .replace("sleep infinity\n}", "mv ../keys.new ../keys\n    exit\n}");
+    for options in ["", "-e"] {
+        sandbox.script("scan/power/run", &script);
+        sandbox.write("scan/power/timeout-kill", "0");
+        sandbox.script("scan/a/run", TALKATIVE);
+        sandbox.script(
+            "scan/a/log/run",
+            "#!/bin/sh\nexec multilog s1000000 ./main\n",
+        );
+        let Some(unshare) = process_one(sandbox, options) else {
+            return;
+        };
+        sandbox.wait_until("all are up", || {
+            sandbox.exists(CURRENT)
+                && sandbox.read(CURRENT) == b"first\n"
+                && sandbox.sh("svstat scan/power").text().contains(": up ")
+        });
+        signal_inside(sandbox, &unshare, "TERM");
+        unshare.wait().succeeds();
+        assert_eq!(sandbox.read("keys"), b"u\no\n", "{options}");
         sandbox
-            .sh("svstat scan/a/log")
-            .text()
-            .starts_with("scan/a/log: up ")
-    );
+            .sh(&format!("test {CURRENT} -ot keys && test -x {CURRENT}"))
+            .succeeds();
+        assert!(sandbox.read(CURRENT).ends_with(b"\n30000\n"));
+        sandbox.sh("rm -r scan keys").succeeds();
+    }
 }
 
 /// Starts svscan on `scan` as process 1, as [`start_as_process_one`].
