@@ -63,7 +63,9 @@ if command -v shellcheck >/dev/null; then
     say "shellcheck"
     find .ci demo fuzz/run src tests '(' -name run -o -name '*.sh' ')' \
         -exec shellcheck --severity=warning {} +
-    shellcheck --severity=warning packaging/boot/svscanboot.openrc packaging/check \
+    shellcheck --severity=warning tests/vm/*.init packaging/boot/power.run \
+        packaging/boot/svscanboot-stop packaging/boot/svscanboot.openrc \
+        packaging/boot/svscanboot.sysvinit packaging/check \
         packaging/architecture packaging/dist* packaging/musl packaging/programs \
         packaging/source-date packaging/tarball packaging/debian/base packaging/debian/build \
         packaging/debian/test*
