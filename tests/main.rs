@@ -19,6 +19,8 @@ mod demo;
 mod documents;
 /// Failures of the system: kills, full disks, power loss, noise.
 mod faults;
+/// Hundreds of services for minutes, without leaks or lost lines.
+mod long_life;
 /// The manual: its form, and the output of its examples.
 mod manual;
 /// Services on many machines, by Ansible.
@@ -27,6 +29,8 @@ mod many_machines;
 mod memory;
 /// Programs of others that read the line of svstat or the status of runsv.
 mod other_readers;
+/// Processes of a test, found in /proc.
+mod processes;
 /// The usage lines and option tables of the programs.
 mod programs;
 /// The same generated cases on the reference and on ours.
@@ -35,5 +39,7 @@ mod random;
 mod real_services;
 /// The shell scripts of the tree.
 mod scripts;
+/// A clock that a test steps.
+mod stepped_clock;
 /// The documents typed line by line.
 mod walkthrough;

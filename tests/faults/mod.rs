@@ -22,12 +22,12 @@ mod svscan;
 mod svscan_stop;
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::unistd::Pid;
 use tempfile::TempDir;
 use testkit::Sandbox;
+
+use crate::processes::{children, descriptors, directory, is_zombie, memory};
 
 /// The duration of a random test: the given milliseconds, or the minutes in
 /// `DAEMONTOOLS_MINUTES` if they are longer.
@@ -56,30 +56,6 @@ fn pid_of(record: [u8; 18]) -> i32 {
     i32::from_le_bytes(record[12..16].try_into().unwrap())
 }
 
-/// The children of a process, including zombies.
-fn children(pid: Pid) -> Vec<Pid> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let children = children.unwrap_or_default();
-    let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
-    pids.map(Pid::from_raw).collect()
-}
-
-/// Whether a process has exited and its parent has not reaped it.
-fn is_zombie(pid: Pid) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.contains("State:\tZ")
-}
-
-/// The number of open descriptors of a process.
-fn descriptors(pid: Pid) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
-}
-
-/// The working directory of a process.
-fn directory(pid: Pid) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/cwd")).ok()
-}
-
 /// Reads a value until ten reads in a row agree. A process at rest may hold a
 /// descriptor for a moment, as svscan does while it scans its directory.
 fn steady<T: PartialEq>(sandbox: &Sandbox, read: impl Fn() -> T) -> T {
@@ -92,13 +68,4 @@ fn steady<T: PartialEq>(sandbox: &Sandbox, read: impl Fn() -> T) -> T {
         agreeing >= 10
     });
     last
-}
-
-/// The anonymous memory of a process, in KB.
-fn memory(pid: Pid) -> Option<u64> {
-    let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = memory
-        .lines()
-        .find_map(|line| line.strip_prefix("Anonymous:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
 }

@@ -56,7 +56,9 @@ fn restarts_leak_no_descriptors_or_memory(sandbox: &Sandbox) {
             reads += 1;
             reads == 20
         });
-        let memory = processes.iter().map(|pid| memory(*pid).unwrap());
+        let memory = processes
+            .iter()
+            .map(|pid| memory(*pid, "Anonymous").unwrap());
         least.into_iter().zip(memory).collect()
     };
     let (first, before) = (starts(), usage());
@@ -184,7 +186,10 @@ fn control_noise_of_a_megabyte_is_survived(sandbox: &Sandbox) {
     // Every byte but `x`, the command to exit.
     let noise = std::iter::repeat_with(|| random.u8(..)).filter(|&byte| byte != b'x');
     let noise: Vec<u8> = noise.take(1 << 20).collect();
-    let (before, start) = (memory(supervise.pid()).unwrap(), Instant::now());
+    let (before, start) = (
+        memory(supervise.pid(), "Anonymous").unwrap(),
+        Instant::now(),
+    );
     let mut control = fs::File::options()
         .write(true)
         .open(sandbox.path("s/supervise/control"))
@@ -193,7 +198,7 @@ fn control_noise_of_a_megabyte_is_survived(sandbox: &Sandbox) {
     let elapsed = start.elapsed();
     sandbox.sh("svc -uc s").succeeds();
     wait_for_status(sandbox, (true, 0, b'u'));
-    let after = memory(supervise.pid()).unwrap();
+    let after = memory(supervise.pid(), "Anonymous").unwrap();
     assert!(after <= before + 16, "{before} KB before, {after} KB after");
     sandbox.sh("svc -dx s").succeeds();
     supervise.wait().succeeds();

@@ -4,7 +4,7 @@ mod chpst;
 mod control;
 mod envdir;
 mod exec;
-mod lives;
+pub(crate) mod lives;
 mod multilog;
 mod options;
 mod readproctitle;

@@ -28,7 +28,7 @@ pub use preload::Allocations;
 pub use programs::programs;
 pub use sandbox::{Running, SLEEPER, Sandbox, holds_within, pause_at_random};
 pub use signal::{kill, killpg};
-pub use subject::{Subject, is_root, run, run_built, say, skip};
+pub use subject::{Subject, is_root, run, run_built, say, say_once, skip};
 
 /// Makes tests of functions `fn name(sandbox: &Sandbox)`: each runs on the
 /// reference and on ours.

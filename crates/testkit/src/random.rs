@@ -6,11 +6,12 @@
 //! cases, and `DAEMONTOOLS_SECONDS` bounds the time of each test.
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::subject::{ours_beside, reference_is_here, say};
+use crate::subject::{beside, ours_beside, reference_is_here, say};
 use crate::{Sandbox, Subject};
 
 /// The two sides of a comparison, each in a sandbox of its own.
@@ -104,7 +105,31 @@ pub fn ours(
     lanes: usize,
     case: impl Fn(&mut fastrand::Rng, &Sandbox) + Sync,
 ) {
-    let ours = ours_beside(built);
+    run(name, &ours_beside(built), cases, lanes, case);
+}
+
+/// As [`ours`], on the programs that Cargo built, whichever `DAEMONTOOLS_OURS`
+/// names: they are linked dynamically.
+///
+/// # Panics
+/// As `ours`.
+pub fn ours_as_built(
+    name: &str,
+    built: &str,
+    cases: u64,
+    lanes: usize,
+    case: impl Fn(&mut fastrand::Rng, &Sandbox) + Sync,
+) {
+    run(name, &beside(built), cases, lanes, case);
+}
+
+fn run(
+    name: &str,
+    ours: &Path,
+    cases: u64,
+    lanes: usize,
+    case: impl Fn(&mut fastrand::Rng, &Sandbox) + Sync,
+) {
     let first = number("DAEMONTOOLS_SEED", 1);
     let cases = cases * number("DAEMONTOOLS_CASES", 1);
     let bound = Duration::from_secs(number("DAEMONTOOLS_SECONDS", 120));
@@ -120,7 +145,7 @@ pub fn ours(
                         return;
                     }
                     let run = || {
-                        let sandbox = Sandbox::new(Subject::Ours, &ours);
+                        let sandbox = Sandbox::new(Subject::Ours, ours);
                         case(&mut fastrand::Rng::with_seed(seed), &sandbox);
                     };
                     if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(run)) {

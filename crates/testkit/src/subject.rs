@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use crate::Sandbox;
 
@@ -42,7 +43,7 @@ pub(crate) fn ours_beside(built: &str) -> PathBuf {
     std::env::var_os("DAEMONTOOLS_OURS").map_or_else(|| beside(built), Into::into)
 }
 
-fn beside(built: &str) -> PathBuf {
+pub(crate) fn beside(built: &str) -> PathBuf {
     let directory = Path::new(built).parent();
     directory.expect("a program has a directory").to_owned()
 }
@@ -90,6 +91,11 @@ pub fn say(line: &str) {
 /// of them.
 pub fn run_built(built: &str, check: impl FnOnce(&Sandbox)) {
     check(&Sandbox::new(Subject::Ours, &beside(built)));
+}
+
+/// Prints once in a test run what some cases do without.
+pub fn say_once(once: &'static Once, line: &str) {
+    once.call_once(|| say(line));
 }
 
 /// Runs `check` on a subject, in a sandbox of its own. `built` is the path of

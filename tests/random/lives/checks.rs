@@ -5,11 +5,11 @@ use std::fs;
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use testkit::{holds_within, say};
+use testkit::{Sandbox, holds_within, say};
 
 use super::Life;
-use super::processes::{describe, program};
 use super::service::Service;
+use crate::processes::{describe, program};
 
 /// The time that processes have to end after svscan: a logger whose supervise
 /// was killed, and a `notify`, which supervise does not await.
@@ -121,28 +121,44 @@ fn check_exit(life: &mut Life, ended_early: bool, faults: &mut Vec<String>) {
     }
 }
 
+/// A line of a log without its label.
+fn unlabelled(line: &str) -> &str {
+    match line.split_once(' ') {
+        Some((label, line)) if label.starts_with('@') => line,
+        _ => line,
+    }
+}
+
+/// The number of lines that a service has recorded as written in `said/ID`, and
+/// those of them that are not in `logs/ID`. Labels in front of lines in the log
+/// do not count.
+pub(crate) fn lost_lines(sandbox: &Sandbox, id: usize) -> (usize, Vec<String>) {
+    let id = id.to_string();
+    let said = fs::read_to_string(sandbox.path("said").join(&id)).unwrap_or_default();
+    let mut log = String::new();
+    for file in fs::read_dir(sandbox.path("logs").join(&id))
+        .into_iter()
+        .flatten()
+    {
+        log += &fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+    }
+    let kept: HashSet<_> = log.lines().map(unlabelled).collect();
+    let lost = said.lines().filter(|line| !kept.contains(line));
+    (said.lines().count(), lost.map(str::to_owned).collect())
+}
+
 /// Each line that a service has recorded as written is in its log.
 fn check_lines(life: &Life, faults: &mut Vec<String>) {
     for service in &life.services {
         if !service.has_logger || service.may_lose.is_some() || service.has_orphan {
             continue;
         }
-        let id = service.id.to_string();
-        let said = fs::read_to_string(life.sandbox.path("said").join(&id)).unwrap_or_default();
-        let mut log = String::new();
-        for file in fs::read_dir(life.sandbox.path("logs").join(&id))
-            .into_iter()
-            .flatten()
-        {
-            log += &fs::read_to_string(file.unwrap().path()).unwrap_or_default();
-        }
-        let kept: HashSet<_> = log.lines().collect();
-        let lost: Vec<_> = said.lines().filter(|line| !kept.contains(line)).collect();
-        if let [first, .., last] | [first @ last] = lost[..] {
+        let id = service.id;
+        let (said, lost) = lost_lines(life.sandbox, id);
+        if let [first, .., last] | [first @ last] = &lost[..] {
+            let lost = lost.len();
             faults.push(format!(
-                "service {id}: {} of {} lines lost: {first} … {last}",
-                lost.len(),
-                said.lines().count()
+                "service {id}: {lost} of {said} lines lost: {first} … {last}"
             ));
         }
     }

@@ -9,22 +9,24 @@ use nix::unistd::Pid;
 use testkit::kill;
 
 use super::Life;
-use super::processes::{LOGGER, SERVICE, children, describe};
-use super::service::{DEFAULT_TIMEOUT, Logger, Service, settings};
+use super::processes::{LOGGER, SERVICE};
+use super::service::{DEFAULT_TIMEOUT, Logger, SETTINGS, Service, settings};
+use crate::processes::{children, describe};
+use crate::stepped_clock;
 
 /// Commands to a service. `+` selects the process group.
-const COMMANDS: [&str; 32] = [
+pub(crate) const COMMANDS: [&str; 32] = [
     "u", "d", "o", "x", "p", "c", "h", "a", "i", "t", "k", "q", "1", "2", "w", "dx", "du", "t",
     "t", "ud", "pd", "pc", "tt", "ou", "+t", "+d", "+k", "=t", "px", "dxu", "k", "u",
 ];
 
 /// Commands to a logger. A logger that is killed may lose lines.
-const LOGGER_COMMANDS: [&str; 18] = [
+pub(crate) const LOGGER_COMMANDS: [&str; 18] = [
     "u", "o", "p", "c", "a", "p", "c", "w", "t", "t", "d", "du", "x", "dx", "k", "pt", "pd", "h",
 ];
 
 /// Files of settings that a life rewrites.
-const SETTINGS: [&str; 8] = [
+const REWRITTEN: [&str; 8] = [
     "timeout-kill",
     "timeout-finish",
     "restart-delay",
@@ -301,7 +303,7 @@ impl Life<'_> {
         let Some(directory) = self.services[index].directory.clone() else {
             return;
         };
-        let name = SETTINGS[self.rng.usize(..SETTINGS.len())];
+        let name = REWRITTEN[self.rng.usize(..REWRITTEN.len())];
         let _ = self
             .sandbox
             .sh(&format!("rm -rf {}/{name}", directory.display()));
@@ -314,8 +316,9 @@ impl Life<'_> {
             &mut self.rng,
             self.sandbox,
             &directory,
-            service,
+            &SETTINGS,
             30,
+            &mut service.kill_timeouts,
             &mut plan,
         );
         self.tell(format!("service {index}: {}", plan.join(", ")));
@@ -323,21 +326,8 @@ impl Life<'_> {
 
     fn step_clock(&mut self) {
         if self.has_clock {
-            let steps = [
-                0,
-                1,
-                -1,
-                3600,
-                -3600,
-                86_400,
-                -86_400,
-                2_000_000_000,
-                -1_700_000_000i64,
-            ];
-            let step = steps[self.rng.usize(..steps.len())];
+            let step = stepped_clock::step(self.sandbox, &mut self.rng);
             self.tell(format!("clock {step}"));
-            self.sandbox.write("clock.new", step.to_string());
-            fs::rename(self.sandbox.path("clock.new"), self.sandbox.path("clock")).unwrap();
         }
     }
 

@@ -5,10 +5,10 @@
 //! without a request and before its time, no process is left, and svscan has
 //! exited with the right code.
 
-mod checks;
-mod events;
+pub(crate) mod checks;
+pub(crate) mod events;
 mod processes;
-mod service;
+pub(crate) mod service;
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,39 +18,17 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, Sandbox, kill, pause_at_random, say};
+use testkit::{Running, Sandbox, kill, pause_at_random, say_once};
 
-use self::processes::children;
 use self::service::Service;
+use crate::processes::children;
+use crate::stepped_clock;
 
 /// The lives that the suite runs without `DAEMONTOOLS_CASES`.
 const LIVES: u64 = 8;
 
 /// The lives that run at the same time. Most of a life is waiting.
 const LANES: usize = 4;
-
-/// Replaces the time of day of a program that is linked dynamically: the file
-/// that CLOCK names contains a number of seconds, which are added.
-const CLOCK: &str = r#"#define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-#include <fcntl.h>
-#include <sys/syscall.h>
-int clock_gettime(clockid_t clock, struct timespec *now) {
-    int result = syscall(SYS_clock_gettime, clock, now);
-    const char *name = getenv("CLOCK");
-    if (result == 0 && clock == CLOCK_REALTIME && name) {
-        char text[32] = {0};
-        int file = open(name, O_RDONLY | O_CLOEXEC);
-        if (file >= 0 && read(file, text, sizeof text - 1) > 0)
-            now->tv_sec += atoll(text);
-        if (file >= 0) close(file);
-    }
-    return result;
-}
-"#;
 
 #[test]
 fn lives_lose_no_line_and_leave_no_process() {
@@ -107,19 +85,16 @@ impl<'a> Life<'a> {
             ));
         }
         let is_traced = rng.u32(..4) != 0 && can_trace(sandbox);
-        let has_clock = rng.bool() && make_clock(sandbox);
-        let clock = [
-            format!("CLOCK={}", sandbox.path("clock").display()),
-            format!("LD_PRELOAD={}", sandbox.path("clock.so").display()),
-        ];
+        let has_clock = rng.bool() && stepped_clock::make(sandbox);
+        let clock = stepped_clock::variables(sandbox);
         let is_init = !is_traced && rng.bool() && can_make_namespace(sandbox);
         let mut command;
         if is_traced {
             command = sandbox.command("strace");
             command.args("-D -f --seccomp-bpf -qq -ttt -Y -e trace=kill,execve".split(' '));
             command.args(["-e", "signal=none", "-o", "trace"]);
-            for variable in clock.iter().filter(|_| has_clock) {
-                command.args(["-E", variable]);
+            for (name, value) in clock.iter().filter(|_| has_clock) {
+                command.args(["-E", &format!("{name}={value}")]);
             }
             command.arg("svscan");
         } else {
@@ -127,8 +102,7 @@ impl<'a> Life<'a> {
             if is_init {
                 command.args(NAMESPACE.split(' ')).arg("svscan");
             }
-            let variables = clock.iter().filter(|_| has_clock);
-            command.envs(variables.map(|variable| variable.split_once('=').unwrap()));
+            command.envs(clock.into_iter().filter(|_| has_clock));
         }
         command.args(["-e", "scan"]);
         let svscan = sandbox.start(command);
@@ -212,11 +186,6 @@ impl<'a> Life<'a> {
 /// The options of unshare for a namespace in which svscan is process 1.
 const NAMESPACE: &str = "--mount --pid --fork --kill-child --mount-proc";
 
-/// Prints once that lives do without something.
-fn say_once(once: &'static Once, line: &str) {
-    once.call_once(|| say(line));
-}
-
 fn can_make_namespace(sandbox: &Sandbox) -> bool {
     let can = sandbox.sh(&format!("unshare {NAMESPACE} true"));
     if can.code() != Some(0) {
@@ -239,28 +208,4 @@ fn can_trace(sandbox: &Sandbox) -> bool {
         );
     }
     can.code() == Some(0)
-}
-
-/// Makes the library that steps the clock. Whether it applies to our programs:
-/// those of a release are static.
-fn make_clock(sandbox: &Sandbox) -> bool {
-    sandbox.write("clock", "86400");
-    let library = sandbox.preload("clock", CLOCK);
-    let applies = library.is_some_and(|library| {
-        let script = "now=$(date +%s) && \
-            later=$(echo | CLOCK=clock LD_PRELOAD=$CLOCK_SO tai64n | cut -c 10-17) && \
-            [ $((0x$later - now - 10)) -ge 86400 ]";
-        let mut command = sandbox.shell(script);
-        command.env("CLOCK_SO", library);
-        sandbox.run(command).code() == Some(0)
-    });
-    if !applies {
-        static SAID: Once = Once::new();
-        say_once(
-            &SAID,
-            "not tested, the programs are static or there is no compiler: clock steps",
-        );
-    }
-    sandbox.write("clock", "0");
-    applies
 }

@@ -1,6 +1,5 @@
 //! The processes of a life, found in /proc.
 
-use std::fs;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -9,42 +8,14 @@ use testkit::kill;
 
 use super::Life;
 use super::service::{Logger, inode};
+use crate::processes::{children, program, stat};
 
 /// The number of a role in `Service::inodes`.
 pub(super) const SERVICE: usize = 0;
 pub(super) const LOGGER: usize = 1;
 
-pub(super) fn children(pid: Pid) -> Vec<Pid> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let children = children.unwrap_or_default();
-    let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
-    pids.map(Pid::from_raw).collect()
-}
-
-/// The name of the program of a process.
-pub(super) fn program(pid: Pid) -> String {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    name.trim_end().to_owned()
-}
-
-/// The fields of /proc/PID/stat after the name of the program.
-fn stat(pid: Pid) -> Option<Vec<String>> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    Some(fields.split(' ').map(str::to_owned).collect())
-}
-
 pub(super) fn session(pid: Pid) -> Option<Pid> {
     Some(Pid::from_raw(stat(pid)?.get(3)?.parse().ok()?))
-}
-
-/// A process for the report.
-pub(super) fn describe(pid: Pid) -> String {
-    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words = String::from_utf8_lossy(&words).replace('\0', " ");
-    let directory = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
-    let state = stat(pid).map(|fields| fields[..4].join(" "));
-    format!("{pid} {state:?} {words}in {}", directory.display())
 }
 
 fn descendants(pid: Pid) -> Vec<Pid> {

@@ -55,7 +55,7 @@ pub(super) const DEFAULT_TIMEOUT: u32 = 10_000;
 
 /// The head of each script: it records its process, and defines `say`. A shell
 /// runs traps between commands, so that no line is recorded before it is written.
-fn head(sandbox: &Sandbox, id: usize, role: &str) -> String {
+pub(crate) fn head(sandbox: &Sandbox, id: usize, role: &str) -> String {
     let root = sandbox.dir().display().to_string();
     format!(
         "#!/bin/sh\nid={id}.$$.{tag}\necho \"{role} $$ {id}\" >>{root}/started\nn=0\n\
@@ -146,7 +146,7 @@ fn run_body(rng: &mut Rng, stop: &str) -> (&'static str, String) {
 }
 
 /// The body of `finish`, which ends by itself or is killed after its timeout.
-fn finish_body(rng: &mut Rng) -> (&'static str, &'static str) {
+pub(crate) fn finish_body(rng: &mut Rng) -> (&'static str, &'static str) {
     match rng.u32(..8) {
         0..=2 => ("quick", "say\n"),
         3 => ("slow", "say\nsleep 0.7\nsay\n"),
@@ -158,7 +158,7 @@ fn finish_body(rng: &mut Rng) -> (&'static str, &'static str) {
 }
 
 /// The body of `start` or `stop`, which ends by itself or at a KILL.
-fn start_stop_body(rng: &mut Rng) -> (&'static str, &'static str) {
+pub(crate) fn start_stop_body(rng: &mut Rng) -> (&'static str, &'static str) {
     match rng.u32(..8) {
         0..=2 => ("quick", "say\n"),
         3 => ("slow", "say\nsleep 0.5\nsay\n"),
@@ -170,7 +170,7 @@ fn start_stop_body(rng: &mut Rng) -> (&'static str, &'static str) {
 }
 
 /// The body of `check`.
-fn check_body(rng: &mut Rng) -> &'static str {
+pub(crate) fn check_body(rng: &mut Rng) -> &'static str {
     match rng.u32(..6) {
         0..=2 => "exit 0\n",
         3 => "exit 1\n",
@@ -179,7 +179,7 @@ fn check_body(rng: &mut Rng) -> &'static str {
     }
 }
 
-fn notify_body(rng: &mut Rng) -> (&'static str, &'static str) {
+pub(crate) fn notify_body(rng: &mut Rng) -> (&'static str, &'static str) {
     match rng.u32(..4) {
         0 => ("quick", "say\n"),
         1 => ("reader", "cat >/dev/null\n"),
@@ -190,7 +190,7 @@ fn notify_body(rng: &mut Rng) -> (&'static str, &'static str) {
 
 /// Writes a file of settings: one of `valid`, or malformed in some way. Returns
 /// the text if it is valid.
-fn setting<'a>(
+pub(crate) fn setting<'a>(
     rng: &mut Rng,
     sandbox: &Sandbox,
     dir: &Path,
@@ -227,30 +227,33 @@ fn setting<'a>(
     None
 }
 
+/// Files of settings, and valid values.
+pub(crate) const SETTINGS: [(&str, &[&str]); 11] = [
+    ("timeout-start", &["100", "300", "2000"]),
+    ("restart-delay", &["0", "0.5", "1", "2", "1.25"]),
+    ("restart-delay-max", &["1", "2", "4"]),
+    ("restart-limit-count", &["0", "1", "3", "10"]),
+    ("restart-limit-interval", &["0", "2", "10", "60"]),
+    ("timeout-finish", &["300", "800", "2000"]),
+    ("notification-fd", &["3", "7", "2", "65535"]),
+    ("lock-fd", &["4", "3", "9", "2"]),
+    ("no-setsid", &[""]),
+    ("essential", &[""]),
+    ("timeout-kill", &["300", "700", "2000"]),
+];
+
 /// Writes random files of settings, each with the given chance in percent.
-/// `stops`: whether the service ends after its signal; if not, it needs a limit.
-pub(super) fn settings(
+/// `kill_timeouts` gains the value of `timeout-kill`.
+pub(crate) fn settings(
     rng: &mut Rng,
     sandbox: &Sandbox,
     dir: &Path,
-    service: &mut Service,
+    files: &[(&str, &[&str])],
     chance: u32,
+    kill_timeouts: &mut Vec<u32>,
     plan: &mut Vec<String>,
 ) {
-    let files: [(&str, &[&str]); 11] = [
-        ("timeout-start", &["100", "300", "2000"]),
-        ("restart-delay", &["0", "0.5", "1", "2", "1.25"]),
-        ("restart-delay-max", &["1", "2", "4"]),
-        ("restart-limit-count", &["0", "1", "3", "10"]),
-        ("restart-limit-interval", &["0", "2", "10", "60"]),
-        ("timeout-finish", &["300", "800", "2000"]),
-        ("notification-fd", &["3", "7", "2", "65535"]),
-        ("lock-fd", &["4", "3", "9", "2"]),
-        ("no-setsid", &[""]),
-        ("essential", &[""]),
-        ("timeout-kill", &["300", "700", "2000"]),
-    ];
-    for (name, valid) in files {
+    for &(name, valid) in files {
         let rare = matches!(name, "essential" | "no-setsid");
         let chance = if rare { chance / 4 } else { chance };
         if rng.u32(..100) >= chance || sandbox.exists(dir.join(name)) {
@@ -260,9 +263,7 @@ pub(super) fn settings(
         plan.push(format!("{name}={}", text.unwrap_or("malformed")));
         if name == "timeout-kill" {
             let timeout = text.and_then(|text| text.parse().ok());
-            service
-                .kill_timeouts
-                .push(timeout.unwrap_or(DEFAULT_TIMEOUT));
+            kill_timeouts.push(timeout.unwrap_or(DEFAULT_TIMEOUT));
         }
     }
 }
@@ -391,7 +392,8 @@ impl Service {
             old_state(rng, sandbox, dir);
             plan.push("old state".into());
         }
-        settings(rng, sandbox, dir, &mut service, 25, &mut plan);
+        let timeouts = &mut service.kill_timeouts;
+        settings(rng, sandbox, dir, &SETTINGS, 25, timeouts, &mut plan);
         if service.has_logger {
             service.make_logger(rng, sandbox, &dir.join("log"), &mut plan);
         }
