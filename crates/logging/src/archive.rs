@@ -198,35 +198,128 @@ fn link_count(file: &CStr) -> Result<Option<u64>, Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::scene::Scene;
+
+    fn archive(policy: LogPolicy, scene: &Scene, files: usize) -> Archive<'static> {
+        Archive {
+            policy,
+            reporter: LogReporter {
+                path: c"test",
+                report: scene.context().report,
+            },
+            limits: Limits { files, bytes: None },
+            min_files: 2,
+            current_limit: u64::MAX,
+        }
+    }
 
     #[test]
     fn files_of_one_microsecond_get_distinct_labels() {
-        let directory = tempfile::tempdir().unwrap();
-        // No other test of this crate depends on the current directory.
-        std::env::set_current_dir(&directory).unwrap();
-        let archive = Archive {
-            policy: LogPolicy::Multilog,
-            reporter: LogReporter {
-                path: c"test",
-                report: |event| panic!("{event:?}"),
-            },
-            limits: Limits {
-                files: 10,
-                bytes: None,
-            },
-            min_files: 10,
-            current_limit: u64::MAX,
-        };
+        let scene = Scene::new();
+        let archive = archive(LogPolicy::Multilog, &scene, 10);
         let label = Label::from_unix(1_000_000_000, 999_998);
         for text in ["first", "second", "third"] {
-            std::fs::write("previous", text).unwrap();
+            fs::write("previous", text).unwrap();
             archive.link(c"previous", Suffix::Safe, label);
             unlink(c"previous").unwrap();
         }
-        let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+        let read = |name: &str| fs::read_to_string(scene.path(name)).unwrap();
         assert_eq!(read("@400000003b9aca0a3b9ac424.s"), "first");
         assert_eq!(read("@400000003b9aca0a3b9ac80c.s"), "second");
         assert_eq!(read("@400000003b9aca0b000001f4.s"), "third");
+    }
+
+    #[test]
+    fn file_becomes_an_old_file_once() {
+        for policy in [LogPolicy::Multilog, LogPolicy::Svlogd] {
+            let scene = Scene::new();
+            let mut archive = archive(policy, &scene, 10);
+            scene.write("previous", "one", 0o744);
+            archive.archive(c"previous", Suffix::Unfinished);
+            assert_eq!(scene.files(""), ["744 .u \"one\""]);
+        }
+        let scene = Scene::new();
+        let mut archive = archive(LogPolicy::Multilog, &scene, 10);
+        archive.archive(c"previous", Suffix::Safe);
+        assert!(scene.files("").is_empty());
+        // A killed writer had linked the file.
+        scene.write("@400000003b9aca0a3b9ac424.s", "one", 0o744);
+        fs::hard_link("@400000003b9aca0a3b9ac424.s", "previous").unwrap();
+        archive.archive(c"previous", Suffix::Safe);
+        assert_eq!(scene.files(""), ["744 .s \"one\""]);
+    }
+
+    #[test]
+    fn archived_file_may_exceed_the_number() {
+        let scene = Scene::new();
+        for (label, text) in [("1", "old"), ("2", "new"), ("3", "newer")] {
+            let name = format!("@40000000000000000000000{label}.s");
+            scene.write(&name, text, 0o744);
+        }
+        let mut multilog = archive(LogPolicy::Multilog, &scene, 4);
+        fs::write("previous", "newest").unwrap();
+        multilog.archive(c"previous", Suffix::Safe);
+        let left = ["744 .s \"new\"", "744 .s \"newer\"", "644 .s \"newest\""];
+        assert_eq!(scene.files(""), left);
+        assert_eq!(scene.reports(), ["Removed"]);
+        // svlogd leaves a file that is not removable, and removes leftovers silently.
+        fs::create_dir("@400000000000000000000000.s").unwrap();
+        scene.write("@400000000000000000000004.t", "", 0o644);
+        archive(LogPolicy::Svlogd, &scene, 3).remove_excess(0);
+        fs::remove_dir("@400000000000000000000000.s").unwrap();
+        assert_eq!(scene.files(""), left);
+        let reports = scene.reports();
+        assert_eq!(reports.first().map(String::as_str), Some("Removed"));
+        assert!(reports[1].starts_with("Remove("), "{reports:?}");
+    }
+
+    #[test]
+    fn sizes_count_if_the_total_is_limited() {
+        let scene = Scene::new();
+        scene.write("@400000000000000000000001.s", "12345", 0o744);
+        scene.write("@400000000000000000000002.s", "12345", 0o744);
+        let mut archive = archive(LogPolicy::Multilog, &scene, 10);
+        archive.limits.bytes = Some(9);
+        archive.remove_excess(2);
+        assert_eq!(scene.files(""), ["744 .s \"12345\""]);
+        assert_eq!(archive.current_limit, 4);
+    }
+
+    #[test]
+    fn full_disk_takes_oldest_above_the_minimum() {
+        let scene = Scene::new();
+        let archive = archive(LogPolicy::Svlogd, &scene, 3);
+        for label in [1, 2] {
+            scene.write(&format!("@40000000000000000000000{label}.s"), "x", 0o744);
+            assert!(!archive.free_space());
+        }
+        scene.write("@400000000000000000000000.s", "oldest", 0o744);
+        assert!(archive.free_space());
+        assert_eq!(scene.files(""), ["744 .s \"x\"", "744 .s \"x\""]);
+        assert_eq!(scene.reports(), ["RemovedForSpace"]);
+        scene.write("@400000000000000000000000.s", "oldest", 0o744);
+        let equal = Archive {
+            min_files: 3,
+            ..archive.clone()
+        };
+        assert!(!equal.free_space());
+        // The minimum counts only below the maximum.
+        scene.write("@400000000000000000000003.s", "x", 0o744);
+        assert!(!equal.free_space());
+    }
+
+    #[test]
+    fn renamed_file_gets_an_unused_name() {
+        let scene = Scene::new();
+        let names = [0; 50].map(|_| {
+            let name = unused_name(Suffix::Safe);
+            scene.write(name.to_str().unwrap(), "", 0o644);
+            name
+        });
+        assert!(names.is_sorted());
+        assert_eq!(scene.files("").len(), 50);
     }
 }

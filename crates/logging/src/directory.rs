@@ -423,3 +423,6 @@ fn file_state(file: &CStr) -> Result<FileState, Errno> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

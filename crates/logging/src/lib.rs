@@ -33,6 +33,8 @@ mod processor;
 pub mod recovery;
 pub mod retention;
 pub mod rotation;
+#[cfg(test)]
+mod scene;
 mod search;
 pub mod svlogd;
 pub mod tai64;

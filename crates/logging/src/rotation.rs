@@ -253,4 +253,46 @@ mod tests {
             assert_eq!(seen, expected, "size {size}, lines of {line}");
         }
     }
+
+    /// The sizes of the files of svlogd for these pieces of text.
+    fn files_of_lines(size: u64, slack: u64, written: u64, pieces: &[&[u8]]) -> Vec<u64> {
+        let mut rotation = Rotation::new(size, slack, written);
+        let mut files = vec![written];
+        for piece in pieces {
+            let mut points = Vec::new();
+            rotation.split_points_of_lines(piece, &mut points);
+            let mut from = 0;
+            for point in points {
+                *files.last_mut().unwrap() += to_u64(point - from);
+                files.push(0);
+                from = point;
+            }
+            *files.last_mut().unwrap() += to_u64(piece.len() - from);
+            assert_eq!(Some(&rotation.written()), files.last());
+            assert_eq!(rotation.is_empty(), rotation.written() == 0);
+        }
+        files
+    }
+
+    #[test]
+    fn svlogd_ends_files_at_the_first_line_end() {
+        for (size, slack, written, pieces, expected) in [
+            (10, 0, 0, &[&b"aaaa\nbbbb\nc\n"[..]][..], &[10, 2][..]),
+            (10, 5, 0, &[b"aaaa\nbbbb\nc\n"], &[5, 5, 2]),
+            (10, 4, 0, &[b"aaaa\nb\nbb\nc\n"], &[7, 5]),
+            (10, 4, 0, &[b"aaaaaaaaaaaaaaa\nb\n"], &[10, 6, 2]),
+            (10, 0, 0, &[b"aaaaaaaaaa", b"\n"], &[10, 1]),
+            (10, 0, 0, &[b"aaaaaaaaaa", b"", b"b\n"], &[10, 2]),
+            (10, 0, 0, &[b"aaaaaaaaa\n", b"b\n"], &[10, 2]),
+            (10, 2, 7, &[b"\n", b"b\n"], &[8, 2]),
+            (10, 2, 6, &[b"\n", b"b\n"], &[9, 0]),
+            (10, 2, 12, &[b"a\n"], &[12, 2]),
+            // Without a soft limit, files end where they are full.
+            (4, 5, 0, &[b"a\nb\nc\n"], &[4, 2]),
+            (0, 5, 0, &[b"a\nb\nc\n"], &[6]),
+        ] {
+            let seen = files_of_lines(size, slack, written, pieces);
+            assert_eq!(seen, expected, "size {size}, {written} written, {pieces:?}");
+        }
+    }
 }
