@@ -264,14 +264,14 @@ mod tests {
         multilog.archive(c"previous", Suffix::Safe);
         let left = ["744 .s \"new\"", "744 .s \"newer\"", "644 .s \"newest\""];
         assert_eq!(scene.files(""), left);
-        assert_eq!(scene.reports(), ["Removed"]);
+        assert_eq!(Scene::reports(), ["Removed"]);
         // svlogd leaves a file that is not removable, and removes leftovers silently.
         fs::create_dir("@400000000000000000000000.s").unwrap();
         scene.write("@400000000000000000000004.t", "", 0o644);
         archive(LogPolicy::Svlogd, &scene, 3).remove_excess(0);
         fs::remove_dir("@400000000000000000000000.s").unwrap();
         assert_eq!(scene.files(""), left);
-        let reports = scene.reports();
+        let reports = Scene::reports();
         assert_eq!(reports.first().map(String::as_str), Some("Removed"));
         assert!(reports[1].starts_with("Remove("), "{reports:?}");
     }
@@ -299,7 +299,7 @@ mod tests {
         scene.write("@400000000000000000000000.s", "oldest", 0o744);
         assert!(archive.free_space());
         assert_eq!(scene.files(""), ["744 .s \"x\"", "744 .s \"x\""]);
-        assert_eq!(scene.reports(), ["RemovedForSpace"]);
+        assert_eq!(Scene::reports(), ["RemovedForSpace"]);
         scene.write("@400000000000000000000000.s", "oldest", 0o744);
         let equal = Archive {
             min_files: 3,

@@ -99,12 +99,12 @@ impl Scene {
     }
 
     /// The reports since the last call: the kind of an event, or the step of an error.
-    pub(crate) fn reports(&self) -> Vec<String> {
+    pub(crate) fn reports() -> Vec<String> {
         REPORTS.take()
     }
 }
 
-fn report(report: &LogReport<'_>) {
+pub(crate) fn report(report: &LogReport<'_>) {
     let text = match report {
         LogReport::Event(_, event) => {
             let text = format!("{event:?}");

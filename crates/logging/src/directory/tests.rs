@@ -30,7 +30,7 @@ fn full_file_becomes_an_old_file() {
         directory.append_lines(b"e\n");
         assert_eq!(scene.files("log").len(), files.len() + 1);
         let renamed = policy == LogPolicy::Svlogd;
-        let reports = scene.reports();
+        let reports = Scene::reports();
         assert_eq!(reports[0], "Created");
         assert_eq!(reports.contains(&"Renamed".to_owned()), renamed);
     }
@@ -59,7 +59,7 @@ fn finished_current_is_continued() {
         let scene = Scene::new();
         scene.write("log/current", "12345678\n", 0o744);
         let mut directory = scene.open(policy, c"log", small(policy));
-        assert_eq!(scene.reports(), ["Resumed"]);
+        assert_eq!(Scene::reports(), ["Resumed"]);
         assert_eq!(scene.files("log"), ["644 current \"12345678\\n\""]);
         directory.append_lines(b"\nnew\n");
         let files = scene.files("log");
@@ -76,7 +76,7 @@ fn unfinished_current_becomes_an_old_file() {
         let _directory = scene.open(policy, c"log", small(policy));
         let files = scene.files("log");
         assert_eq!(files[..2], ["644 .u \"cut\"", "644 current \"\""]);
-        assert_eq!(scene.reports(), ["Created"]);
+        assert_eq!(Scene::reports(), ["Created"]);
     }
 }
 
@@ -214,9 +214,9 @@ fn closed_directory_is_finished_and_unlocked() {
             (error.step, error.error),
             (LogStep::Lock, Some(Errno::EAGAIN))
         );
-        assert_eq!(scene.reports(), ["Created"]);
+        assert_eq!(Scene::reports(), ["Created"]);
         directory.finish();
-        assert_eq!(scene.reports(), ["Closed"]);
+        assert_eq!(Scene::reports(), ["Closed"]);
         assert_eq!(scene.files("log")[0], "744 current \"line\\n\"");
         assert!(LockedLogDir::enter(policy, c"log", scene.context()).is_err());
         directory.close();

@@ -324,12 +324,15 @@ fn alert(head: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CStr;
+
     use daemontools_core::label::Label;
 
     use super::*;
     use crate::lines::Lines;
     use crate::multilog::original::Original;
     use crate::rotation::Rotation;
+    use crate::scene::Scene;
 
     fn select(selection: &mut Selection, batch: &Batch<'_>, selects: &dyn Fn(&[u8]) -> bool) {
         selection.start(batch);
@@ -474,5 +477,122 @@ mod tests {
             closed += original.len() - 1;
         }
         assert!(closed > 300, "{closed} files closed");
+    }
+
+    /// Passes reads through the actions of a script in an empty directory.
+    fn run<'a>(
+        scene: &'a Scene,
+        words: &[&'a CStr],
+        output: Option<SharedOutput>,
+        reads: &[&[u8]],
+    ) -> Pipeline<'a> {
+        let script = Script::parse(words).unwrap();
+        let mut pipeline = Pipeline::open(&script, scene.context(), output).unwrap();
+        let mut lines = Lines::new(script.stamped);
+        let now = || Label::from_unix(1_000_000_000, 0);
+        for read in reads {
+            lines.read_buffer()[..read.len()].copy_from_slice(read);
+            pipeline.process(&lines.batch(read.len(), now));
+        }
+        pipeline
+    }
+
+    fn text(scene: &Scene, name: &str) -> String {
+        std::fs::read_to_string(scene.path(name)).unwrap()
+    }
+
+    #[test]
+    fn directory_gets_lines_selected_before_it() {
+        let scene = Scene::new();
+        let words = [
+            c"./all",
+            c"-b*",
+            c"./some",
+            c"+bb*",
+            c"-a",
+            c"./more",
+            c"=one",
+            c"pweb: ",
+            c"./web",
+            c"=two",
+            c"p",
+            c"-*",
+            c"=nothing",
+            c"./none",
+        ];
+        let mut pipeline = run(&scene, &words, None, &[b"a\nb\nc", b"\nbb\nbc\nd\nb"]);
+        for (directory, expected) in [
+            ("all", "a\nb\nc\nbb\nbc\nd\n"),
+            ("some", "a\nc\nd\n"),
+            ("more", "c\nbb\nd\n"),
+            ("web", "web: c\nweb: bb\nweb: d\n"),
+            ("none", ""),
+        ] {
+            let seen = text(&scene, &format!("{directory}/current"));
+            assert_eq!(seen, expected, "{directory}");
+        }
+        for (status, line) in [("one", "d"), ("two", "web: d")] {
+            let record = text(&scene, status);
+            assert_eq!((record.trim_end(), record.len()), (line, 1001));
+        }
+        assert_eq!(text(&scene, "nothing"), "");
+        assert_eq!(pipeline.handle_expired(), None);
+        assert_eq!(pipeline.output_error(), None);
+        pipeline.finish();
+        for directory in ["all", "some", "more", "web", "none"] {
+            assert!(scene.files(directory)[0].starts_with("744 current"));
+        }
+    }
+
+    #[test]
+    fn rest_of_a_long_line_shares_its_selection() {
+        let scene = Scene::new();
+        let words = [c"t", c"-*", c"+* y*", c"./plain", c"pweb: ", c"./web"];
+        let long = |first: u8| [&[first][..], &[b'z'; 1500]].concat();
+        let (dropped, kept) = (long(b'x'), long(b'y'));
+        let reads = [&dropped[..], b"y\n", &kept, b"x\ny\n"];
+        run(&scene, &words, None, &reads);
+        let label = String::from_utf8(Label::from_unix(1_000_000_000, 0).text().into()).unwrap();
+        let kept = String::from_utf8(kept).unwrap();
+        let expected = format!("{label} {kept}x\n{label} y\n");
+        assert!(text(&scene, "plain/current") == expected);
+        let expected = format!("{label} web: {kept}x\n{label} web: y\n");
+        assert!(text(&scene, "web/current") == expected);
+    }
+
+    #[test]
+    fn alarm_closes_each_file_with_lines() {
+        let scene = Scene::new();
+        let words = [c"R3600", c"./all", c"-*", c"./none"];
+        let mut pipeline = run(&scene, &words, None, &[b"line\n"]);
+        assert!(pipeline.handle_expired().is_some());
+        pipeline.rotate();
+        assert!(scene.files("all")[0].ends_with(".s \"line\\n\""));
+        assert_eq!(scene.files("none"), ["644 current \"\"", "644 state \"\""]);
+        assert_eq!(pipeline.handle_expired(), None);
+    }
+
+    #[test]
+    fn selected_lines_are_printed_with_their_prefix() {
+        let scene = Scene::new();
+        scene.write("output", "", 0o644);
+        let output = SharedOutput::for_file(&scene.path("output"), true);
+        let words = [c"-b*", c"1", c"pweb: ", c"1", c"./log"];
+        run(&scene, &words, Some(output), &[b"a\nb\nc\n"]);
+        assert_eq!(text(&scene, "output"), "a\nc\nweb: a\nweb: c\n");
+        assert_eq!(text(&scene, "log/current"), "web: a\nweb: c\n");
+    }
+
+    #[test]
+    fn closed_output_matters_without_directories() {
+        for (words, error) in [(&[c"1"][..], Some(Errno::EBADF)), (&[c"1", c"./log"], None)] {
+            let scene = Scene::new();
+            scene.write("output", "", 0o644);
+            let output = SharedOutput::for_file(&scene.path("output"), false);
+            let pipeline = run(&scene, words, Some(output), &[b"a\n", b"b\n"]);
+            assert_eq!(pipeline.output_error(), error);
+            let printed = Scene::reports().into_iter().filter(|step| step == "Print");
+            assert_eq!(printed.count(), usize::from(error.is_none()));
+        }
     }
 }

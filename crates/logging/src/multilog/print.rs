@@ -349,3 +349,173 @@ impl<'a> PrintedLines<'a> {
         }
     }
 }
+
+#[cfg(test)]
+impl SharedOutput {
+    /// An output to a file.
+    pub(crate) fn for_file(path: &std::path::Path, is_writable: bool) -> Self {
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.read(true).append(is_writable).open(path).unwrap();
+        SharedOutput {
+            descriptor: std::os::fd::AsFd::as_fd(Box::leak(Box::new(file))),
+            reporter: LogReporter {
+                path: c"standard output",
+                report: crate::scene::report,
+            },
+            locks: false,
+            closed: None,
+            stream: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daemontools_core::label::Label;
+
+    use super::*;
+    use crate::lines::Lines;
+    use crate::multilog::prefix::Prefix;
+    use crate::scene::Scene;
+
+    /// A logger with one word `1` and the prefix `web: `.
+    struct Logger {
+        scene: Scene,
+        output: SharedOutput,
+        input: Lines,
+        printed: PrintedLines<'static>,
+    }
+
+    impl Logger {
+        fn new() -> Self {
+            let scene = Scene::new();
+            scene.write("output", "", 0o644);
+            let prefix = Prefix {
+                stamp: 0,
+                text: b"web: ",
+            };
+            Logger {
+                output: SharedOutput::for_file(&scene.path("output"), true),
+                scene,
+                input: Lines::new(false),
+                printed: PrintedLines::new(PrefixedLines::new(prefix), 3),
+            }
+        }
+
+        /// Reads the input, and returns the new bytes of the output.
+        fn feed(&mut self, mut input: &[u8]) -> String {
+            let before = self.written().len();
+            while !input.is_empty() {
+                let buffer = self.input.read_buffer();
+                let length = buffer.len().min(input.len());
+                let (read, rest) = input.split_at(length);
+                buffer[..length].copy_from_slice(read);
+                input = rest;
+                let batch = self.input.batch(length, Label::now);
+                let lines = &mut self.printed.lines;
+                lines.start(&batch);
+                for fragment in batch.fragments().filter(|line| !line.continues) {
+                    lines.start_line(true, batch.text, fragment.start);
+                }
+                lines.copy_until(batch.text, batch.text.len());
+                let closed = self.output.print([&mut self.printed].into_iter());
+                assert!(!closed);
+            }
+            self.written().split_off(before)
+        }
+
+        fn written(&self) -> String {
+            std::fs::read_to_string(self.scene.path("output")).unwrap()
+        }
+    }
+
+    #[test]
+    fn unfinished_line_is_held() {
+        let mut logger = Logger::new();
+        assert_eq!(logger.feed(b"a\nb"), "web: a\n");
+        let long = "x".repeat(5000);
+        assert_eq!(logger.feed(long.as_bytes()), "");
+        let expected = format!("web: b{long}\nweb: c\n");
+        assert!(logger.feed(b"\nc\n") == expected);
+        assert_eq!(logger.feed(b"d\n"), "web: d\n");
+    }
+
+    #[test]
+    fn line_beyond_the_limit_is_written_at_once() {
+        let mut logger = Logger::new();
+        assert_eq!(logger.feed(&vec![b'x'; MAX_HELD - 5]), "");
+        assert!(logger.output.divide_stalled().is_none());
+        assert_eq!(logger.feed(b"x").len(), MAX_HELD + 1);
+        let stall = logger.output.divide_stalled().unwrap();
+        assert!(stall <= STALL && stall > STALL / 2, "{stall:?}");
+        assert!(logger.output.is_streaming(3) && !logger.output.is_streaming(0));
+        assert_eq!(logger.feed(b"yy"), "yy");
+        assert_eq!(logger.feed(b"z\na\nb"), "z\nweb: a\n");
+        assert!(logger.output.divide_stalled().is_none());
+        assert_eq!(logger.feed(b"\n"), "web: b\n");
+    }
+
+    #[test]
+    fn divided_line_continues_as_a_line() {
+        for (rest, written) in [
+            (&b"rest\nnext\n"[..], "web: rest\nweb: next\n"),
+            (b"\nnext\n", "web: next\n"),
+        ] {
+            let mut logger = Logger::new();
+            logger.feed(&vec![b'x'; MAX_HELD]);
+            let stream = logger.output.stream.as_mut().unwrap();
+            stream.deadline = Instant::now();
+            assert!(logger.output.divide_stalled().is_none());
+            assert!(!logger.output.is_streaming(3));
+            assert_eq!(logger.feed(rest), written);
+        }
+    }
+
+    #[test]
+    fn progress_of_a_line_extends_its_deadline() {
+        let mut logger = Logger::new();
+        logger.feed(&vec![b'x'; MAX_HELD]);
+        let deadline = |logger: &Logger| logger.output.stream.as_ref().unwrap().deadline;
+        let first = deadline(&logger);
+        logger.feed(&[b'x'; ATOMIC / 2]);
+        assert_eq!(deadline(&logger), first);
+        logger.feed(&[b'x'; ATOMIC / 2]);
+        assert!(deadline(&logger) > first);
+        let second = deadline(&logger);
+        logger.feed(&[b'x'; ATOMIC / 2]);
+        assert_eq!(deadline(&logger), second);
+        logger.feed(b"\n");
+    }
+
+    #[test]
+    fn chunk_is_whole_lines_or_one_long_line() {
+        let line = |length: usize| "x".repeat(length - 1) + "\n";
+        for (lengths, chunk) in [
+            (&[10, 20][..], 30),
+            (&[4000, 96, 1], 4096),
+            (&[4000, 97, 1], 4000),
+            (&[4096, 1], 4096),
+            (&[4097, 1], 4097),
+            (&[9000, 10], 9000),
+        ] {
+            let lines: String = lengths.iter().map(|&length| line(length)).collect();
+            let (first, rest) = split_chunk(lines.as_bytes());
+            assert_eq!(first.len(), chunk, "{lengths:?}");
+            assert_eq!(rest.len(), lines.len() - chunk);
+        }
+    }
+
+    #[test]
+    fn failed_output_is_closed() {
+        let scene = Scene::new();
+        scene.write("output", "", 0o644);
+        let mut output = SharedOutput::for_file(&scene.path("output"), false);
+        output.report_closed();
+        assert!(Scene::reports().is_empty());
+        output.put_lines(b"line\n");
+        assert_eq!(output.closed(), Some(Errno::EBADF));
+        output.report_closed();
+        assert_eq!(Scene::reports(), ["Print"]);
+        assert!(!output.print(std::iter::empty()));
+    }
+}

@@ -322,3 +322,137 @@ fn read_config(reporter: LogReporter<'_>) -> ConfigFile {
         reporter.event(LogEvent::ConfigWarning(&warning));
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::Lines;
+    use crate::scene::Scene;
+    use daemontools_core::label::Label;
+
+    const PLAIN: Option<TimestampStyle> = None;
+
+    /// Passes reads to the directories `a` and `b` with these configurations.
+    fn run(
+        scene: &Scene,
+        timestamp: Option<TimestampStyle>,
+        configs: [&str; 2],
+        reads: &[&[u8]],
+    ) -> [String; 2] {
+        let format = LineFormat::new(timestamp, 8, None, b"");
+        for (directory, config) in ["a", "b"].into_iter().zip(configs) {
+            scene.write(&format!("{directory}/config"), config, 0o644);
+        }
+        let paths = [c"a", c"b"];
+        let mut fanout = LogFanout::new(&format, &paths, false, scene.context());
+        assert!(fanout.reopen());
+        let mut lines = Lines::with_head(8);
+        for read in reads {
+            lines.read_buffer()[..read.len()].copy_from_slice(read);
+            fanout.process(&lines.batch(read.len(), Label::now));
+        }
+        fanout.finish();
+        ["a/current", "b/current"].map(|name| std::fs::read_to_string(scene.path(name)).unwrap())
+    }
+
+    #[test]
+    fn each_directory_filters_by_its_config() {
+        let scene = Scene::new();
+        let configs = ["-*\n+a*\n+long*\n", "pweb: \n-b*\n"];
+        let reads = [
+            &b"a\nb\nc\nlong and"[..],
+            b" more\nb and more and",
+            b" more\na\n",
+        ];
+        let [a, b] = run(&scene, PLAIN, configs, &reads);
+        assert_eq!(a, "a\nlong and more\na\n");
+        assert_eq!(b, "web: a\nweb: c\nweb: long and more\nweb: a\n");
+        let reports = Scene::reports();
+        let read = reports.iter().filter(|report| *report == "ConfigRead");
+        assert_eq!(read.count(), 2);
+    }
+
+    #[test]
+    fn unfiltered_directory_gets_all_lines() {
+        let scene = Scene::new();
+        let reads = [&b"a\nb"[..], b"c\n\n"];
+        let [a, b] = run(&scene, PLAIN, ["", "e*\nE*\n"], &reads);
+        assert_eq!([a, b], ["a\nbc\n\n"; 2]);
+    }
+
+    #[test]
+    fn stamp_precedes_prefix_and_line() {
+        let scene = Scene::new();
+        let stamp = Some(TimestampStyle::Label);
+        let reads = [&b"one\ntw"[..], b"o and more text", b" of it\nthree\n"];
+        let [a, b] = run(&scene, stamp, ["", "pweb: \n"], &reads);
+        let lines: Vec<_> = a.lines().map(|line| line.split_at(26)).collect();
+        let texts: Vec<_> = lines.iter().map(|(_, text)| *text).collect();
+        assert_eq!(texts, ["one", "two and more text of it", "three"]);
+        let stamps: Vec<_> = lines.iter().map(|(stamp, _)| *stamp).collect();
+        assert!(stamps.is_sorted() && stamps.iter().all(|stamp| stamp.starts_with('@')));
+        // The line has the time of its first byte.
+        assert_eq!(stamps[0], stamps[1]);
+        let prefixed = lines
+            .iter()
+            .map(|(stamp, text)| [stamp, "web: ", text, "\n"].concat());
+        let expected = prefixed.collect::<String>();
+        assert_eq!(b, expected);
+    }
+
+    #[test]
+    fn selected_lines_are_sent_cut_to_their_head() {
+        let receiver = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        receiver
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        let port = receiver.local_addr().unwrap().port();
+        let scene = Scene::new();
+        let configs = [
+            format!("-no*\nU127.0.0.1:{port}\n"),
+            format!("-*\n+both\npweb: \nu127.0.0.1:{port}\n"),
+        ];
+        let configs = configs.each_ref().map(String::as_str);
+        let [a, b] = run(&scene, PLAIN, configs, &[b"both\nno\nmore than 8 bytes\n"]);
+        assert_eq!([&a[..], &b], ["", "web: both\n"]);
+        let mut seen = [(); 3].map(|()| {
+            let mut buffer = [0; 100];
+            let length = receiver.recv(&mut buffer).unwrap();
+            String::from_utf8(buffer[..length].to_vec()).unwrap()
+        });
+        seen.sort();
+        assert_eq!(seen, ["both\n", "more tha...\n", "web: both\n"]);
+    }
+
+    #[test]
+    fn unusable_directory_is_left_out() {
+        let scene = Scene::new();
+        let format = LineFormat::new(PLAIN, 8, None, b"");
+        let paths = [c"a", c"b"];
+        let mut fanout = LogFanout::new(&format, &paths, true, scene.context());
+        assert!(!fanout.reopen());
+        assert_eq!(Scene::reports(), ["OpenDirectory"; 2]);
+        scene.write("b/config", "t3600\n", 0o644);
+        assert!(fanout.reopen());
+        assert!(fanout.rotate_expired().is_some());
+        let mut lines = Lines::with_head(8);
+        lines.read_buffer()[..5].copy_from_slice(b"line\n");
+        fanout.process(&lines.batch(5, Label::now));
+        fanout.rotate();
+        assert!(scene.files("b")[0].ends_with(".s \"line\\n\""));
+        assert!(fanout.reopen());
+        fanout.collect_processors();
+        fanout.finish();
+        assert!(scene.files("b")[1].starts_with("644 config"));
+    }
+
+    #[test]
+    fn only_alert_rules_need_the_order_of_lines() {
+        for (config, alerts) in [("", false), ("+a\n-b\nEa\n", false), ("-*\nea\n", true)] {
+            let scene = Scene::new();
+            scene.write("a/config", config, 0o644);
+            let log = OpenLog::open(c"a", 8, scene.context()).unwrap();
+            assert_eq!(log.has_alerts(), alerts, "{config}");
+        }
+    }
+}
