@@ -147,3 +147,61 @@ pub fn send_commands(
         .map(drop)
         .map_err(error(Operation::Write))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise_dir::IN_SERVICE;
+    use crate::testing::{Supervised, in_directory};
+
+    #[test]
+    fn only_fifo_without_reader_shows_no_supervise() {
+        let not_running = ClientError {
+            operation: Operation::Open,
+            file: names::OK,
+            errno: Errno::ENXIO,
+        };
+        let with = |change: fn(&mut ClientError)| {
+            let mut error = not_running;
+            change(&mut error);
+            assert_eq!(
+                StatusError::from(error).is_not_running(),
+                error.is_not_running()
+            );
+            error.is_not_running()
+        };
+        assert!(with(|_| {}));
+        assert!(with(|error| error.file = names::CONTROL));
+        assert!(!with(|error| error.file = names::STATUS));
+        assert!(!with(|error| error.errno = Errno::ENOENT));
+        assert!(!with(|error| error.operation = Operation::Write));
+        assert!(!StatusError::Format.is_not_running());
+    }
+
+    #[test]
+    fn commands_reach_the_control_fifo() {
+        in_directory(|| {
+            let missing = probe(&IN_SERVICE).unwrap_err();
+            assert_eq!(missing.errno, Errno::ENOENT);
+            let supervised = Supervised::new(".");
+            assert!(probe(&IN_SERVICE).is_ok());
+            for when_full in [WhenFull::Block, WhenFull::Fail] {
+                send_commands(&IN_SERVICE, b"dx", when_full).unwrap();
+                let mut bytes = [0; 8];
+                assert_eq!(nix::unistd::read(&supervised.control, &mut bytes), Ok(2));
+                assert_eq!(bytes.get(..2), Some(&b"dx"[..]));
+            }
+            // A full FIFO blocks, or fails.
+            while send_commands(&IN_SERVICE, &[b'u'; 4096], WhenFull::Fail).is_ok() {}
+            let full = send_commands(&IN_SERVICE, b"u", WhenFull::Fail).unwrap_err();
+            assert_eq!(
+                (full.operation, full.errno),
+                (Operation::Write, Errno::EAGAIN)
+            );
+            drop(supervised);
+            assert!(probe(&IN_SERVICE).unwrap_err().is_not_running());
+            let gone = send_commands(&IN_SERVICE, b"u", WhenFull::Block).unwrap_err();
+            assert!(gone.is_not_running());
+        });
+    }
+}

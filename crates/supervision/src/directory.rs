@@ -267,3 +267,142 @@ pub(crate) fn replace(
     renameat(AT_FDCWD, &*new_name, AT_FDCWD, &*name)
         .map_err(|error| ReplaceError::Rename(file, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{create_dir, metadata, read, symlink_metadata};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use daemontools_core::names;
+
+    use super::*;
+    use crate::supervise_dir::IN_SERVICE;
+    use crate::testing::{in_directory, write};
+
+    fn files() -> SuperviseFiles {
+        SuperviseFiles {
+            names: &names::SERVICE,
+            dir: IN_SERVICE.clone(),
+        }
+    }
+
+    fn mode(path: &str) -> u32 {
+        metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    const TRY: FlockArg = FlockArg::LockExclusiveNonblock;
+
+    #[test]
+    fn directory_is_private_and_locked_once() {
+        for parents in [MissingParents::Fail, MissingParents::Make] {
+            in_directory(|| {
+                let lock = files().lock(TRY, parents).unwrap();
+                assert_eq!((mode("supervise"), mode("supervise/lock")), (0o700, 0o600));
+                let held = files().lock(TRY, parents).unwrap_err();
+                assert_eq!(held, AcquireError::Lock(names::LOCK, Errno::EAGAIN));
+                drop(lock);
+                assert!(files().lock(TRY, parents).is_ok());
+            });
+        }
+    }
+
+    #[test]
+    fn target_of_dangling_link_is_made() {
+        in_directory(|| {
+            create_dir("above").unwrap();
+            symlink("above/target", "supervise").unwrap();
+            files().lock(TRY, MissingParents::Fail).unwrap();
+            assert_eq!(mode("above/target"), 0o700);
+        });
+        in_directory(|| {
+            symlink("above/deep/target", "supervise").unwrap();
+            let failed = files().lock(TRY, MissingParents::Fail).unwrap_err();
+            assert_eq!(failed, AcquireError::Open(names::LOCK, Errno::ENOENT));
+            files().lock(TRY, MissingParents::Make).unwrap();
+            let modes = ["above", "above/deep", "above/deep/target"].map(mode);
+            assert_eq!(modes, [0o755, 0o755, 0o700]);
+            assert!(metadata("supervise/lock").is_ok());
+        });
+        // The target is relative to the directory of the link.
+        in_directory(|| {
+            create_dir("x").unwrap();
+            symlink("../made", "x/link").unwrap();
+            symlink("x/link", "supervise").unwrap();
+            files().lock(TRY, MissingParents::Make).unwrap();
+            assert_eq!(mode("made"), 0o700);
+        });
+    }
+
+    #[test]
+    fn file_in_place_of_parent_is_an_error() {
+        in_directory(|| {
+            write("file", b"");
+            symlink("file/target", "supervise").unwrap();
+            let failed = files().lock(TRY, MissingParents::Make).unwrap_err();
+            assert_eq!(failed, AcquireError::Make(names::SUPERVISE, Errno::ENOTDIR));
+        });
+    }
+
+    #[test]
+    fn control_is_made_and_never_reads_as_ended() {
+        in_directory(|| {
+            create_dir("supervise").unwrap();
+            let control = ControlFifo::open(&files()).unwrap();
+            assert_eq!(mode("supervise/control"), 0o600);
+            assert!(
+                symlink_metadata("supervise/control")
+                    .unwrap()
+                    .file_type()
+                    .is_fifo()
+            );
+            let mut byte = [0];
+            let read = nix::unistd::read(&control.reader, &mut byte);
+            assert_eq!(read, Err(Errno::EAGAIN));
+            assert!(ControlFifo::open_strict(&files()).is_ok());
+        });
+        in_directory(|| {
+            create_dir("supervise").unwrap();
+            write("supervise/control", b"");
+            assert!(ControlFifo::open(&files()).is_ok());
+            let refused = ControlFifo::open_strict(&files()).err();
+            assert_eq!(refused, Some(AcquireError::NoFifo(names::CONTROL)));
+        });
+    }
+
+    #[test]
+    fn replaced_file_has_new_content_or_the_old_one() {
+        in_directory(|| {
+            create_dir("supervise").unwrap();
+            let replace = |content| files().replace(names::STATE, content);
+            for content in [&b"one"[..], b"", b"three"] {
+                assert_eq!(replace(content), Ok(()));
+                assert_eq!(read("supervise/state").unwrap(), content);
+                assert_eq!(mode("supervise/state") & 0o700, 0o600);
+                assert!(metadata("supervise/state.new").is_err());
+            }
+            create_dir("supervise/state.new").unwrap();
+            let failed = replace(b"four").unwrap_err();
+            assert_eq!(failed, ReplaceError::Open(names::STATE, Errno::EISDIR));
+            assert_eq!(failed.file(), names::STATE);
+            assert_eq!(read("supervise/state").unwrap(), b"three");
+        });
+        // A file that takes no byte.
+        in_directory(|| {
+            create_dir("supervise").unwrap();
+            symlink("/dev/full", "supervise/state.new").unwrap();
+            let failed = files().replace(names::STATE, b"x").unwrap_err();
+            assert_eq!(failed, ReplaceError::Write(names::STATE, Errno::ENOSPC));
+        });
+    }
+
+    #[test]
+    fn only_removed_directory_is_removed() {
+        in_directory(|| {
+            assert!(!is_removed());
+            create_dir("gone").unwrap();
+            std::env::set_current_dir("gone").unwrap();
+            std::fs::remove_dir("../gone").unwrap();
+            assert!(is_removed());
+        });
+    }
+}

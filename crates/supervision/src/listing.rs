@@ -100,3 +100,100 @@ pub fn last_name(path: &CStr) -> CString {
     let name = name.and_then(|name| CString::new(name.as_bytes()).ok());
     name.unwrap_or_else(|| c".".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::stat::Mode;
+
+    use super::*;
+    use crate::testing::{Supervised, in_directory, write};
+
+    fn list(path: &CStr) -> ServiceListing {
+        let root = std::env::current_dir().unwrap();
+        let (listing, _) = ServiceListing::read(SuperviseDirRule::InService, path).unwrap();
+        std::env::set_current_dir(root).unwrap();
+        listing
+    }
+
+    fn make(path: &str) {
+        std::fs::create_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn scan_directory_lists_directories_and_links() {
+        in_directory(|| {
+            make("scan/b");
+            make("scan/.hidden");
+            make("scan/c");
+            write("scan/file", b"");
+            std::os::unix::fs::symlink("/nowhere", "scan/a").unwrap();
+            let names = [c"a", c"b", c"c"].map(CStr::to_owned).to_vec();
+            assert_eq!(list(c"scan"), ServiceListing::Scan(names.clone()));
+            // A scan directory may have a `run`, or be supervised itself.
+            make("scan/b/supervise");
+            write("scan/b/run", b"");
+            write("scan/run", b"");
+            assert_eq!(list(c"scan"), ServiceListing::Scan(names));
+        });
+    }
+
+    #[test]
+    fn service_directory_lists_itself() {
+        in_directory(|| {
+            make("web/log");
+            make("web/data");
+            write("web/log/run", b"");
+            assert!(matches!(list(c"web"), ServiceListing::Scan(_)));
+            write("web/run", b"");
+            for path in [c"web", c"./web/", c"web/.", c"web/log/.."] {
+                assert_eq!(list(path), ServiceListing::Service(c"web".to_owned()));
+            }
+            std::env::set_current_dir("web").unwrap();
+            assert_eq!(list(c"."), ServiceListing::Service(c"web".to_owned()));
+            assert_eq!(last_name(c"/"), c"web".to_owned());
+            assert_eq!(last_name(c"/a//b//"), c"b".to_owned());
+        });
+    }
+
+    #[test]
+    fn run_or_fifo_ok_makes_a_service() {
+        in_directory(|| {
+            let is_service = |name: &CStr| {
+                let here = open_directory(AT_FDCWD, c".").unwrap();
+                is_service(SuperviseDirRule::InService, here, name)
+            };
+            let root = std::env::current_dir().unwrap();
+            make("a/run");
+            assert!(!is_service(c"a") && !is_service(c"missing"));
+            make("b/supervise");
+            write("b/supervise/ok", b"");
+            assert!(!is_service(c"b"));
+            drop(Supervised::new("c"));
+            assert!(is_service(c"c"));
+            make("d");
+            write("d/run", b"");
+            assert!(is_service(c"d"));
+            nix::unistd::mkfifo("run", Mode::S_IRUSR).unwrap();
+            assert!(is_service(c"."));
+            assert_eq!(std::env::current_dir().unwrap(), root);
+        });
+    }
+
+    #[test]
+    fn entry_that_is_no_directory_is_no_service() {
+        in_directory(|| {
+            let here = open_directory(AT_FDCWD, c".").unwrap();
+            let entered = |name| enter(&here, name).map(|entered| entered.is_some());
+            write("file", b"");
+            std::os::unix::fs::symlink("loop", "loop").unwrap();
+            for name in [c"file", c"loop", c"missing"] {
+                assert_eq!(entered(name), Ok(false));
+            }
+            make("a");
+            assert_eq!(entered(c"a"), Ok(true));
+            let name = getcwd().unwrap();
+            assert_eq!(name.file_name(), Some(OsStr::new("a")));
+            assert_eq!(entered(c""), Ok(false));
+        });
+    }
+}

@@ -163,3 +163,134 @@ fn change_mode(file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     let mode = Mode::from_bits_truncate(mode);
     fchmodat(AT_FDCWD, path.as_str(), mode, FchmodatFlags::FollowSymlink)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{create_dir, metadata, remove_file};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::supervise_dir::IN_SERVICE;
+    use crate::testing::{Supervised, in_directory, set_mode, write};
+
+    const FILES: [&str; 3] = ["supervise", "supervise/control", "supervise/ok"];
+
+    /// The modes of the directory and of the FIFOs.
+    fn modes() -> [u32; 3] {
+        FILES.map(|file| metadata(file).unwrap().permissions().mode() & 0o7777)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "a field of `Permissions`")]
+    fn own_group() -> Option<Gid> {
+        Some(nix::unistd::getegid())
+    }
+
+    fn apply(permissions: &Permissions) -> Result<(), PermissionsError> {
+        permissions.apply(&IN_SERVICE, DirectoryLink::Follow)
+    }
+
+    #[test]
+    fn groups_reach_the_fifos_for_their_purpose() {
+        in_directory(|| {
+            let _supervised = Supervised::new(".");
+            let none = Permissions::default();
+            let control = Permissions {
+                control: own_group(),
+                ..none
+            };
+            let status = Permissions {
+                status: own_group(),
+                ..none
+            };
+            let user = Permissions {
+                user: Some((nix::unistd::geteuid(), own_group())),
+                ..none
+            };
+            for (permissions, expected) in [
+                (none, [0o700, 0o600, 0o600]),
+                (control, [0o710, 0o620, 0o620]),
+                (none, [0o700, 0o600, 0o600]),
+                (status, [0o710, 0o600, 0o620]),
+                (user, [0o710, 0o600, 0o600]),
+            ] {
+                assert_eq!(apply(&permissions), Ok(()));
+                assert_eq!(modes(), expected, "{permissions:?}");
+            }
+            // Bits for other users are removed.
+            for file in FILES {
+                set_mode(file, 0o1777);
+            }
+            assert_eq!(apply(&none), Ok(()));
+            assert_eq!(modes(), [0o700, 0o600, 0o600]);
+        });
+    }
+
+    #[expect(clippy::print_stderr, reason = "a skipped test reports its reason")]
+    #[test]
+    fn owner_changes_with_the_user() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("owner_changes_with_the_user: skipped, needs root");
+            return;
+        }
+        in_directory(|| {
+            let _supervised = Supervised::new(".");
+            let permissions = Permissions {
+                user: Some((Uid::from_raw(65_534), Some(Gid::from_raw(7)))),
+                control: Some(Gid::from_raw(8)),
+                status: Some(Gid::from_raw(9)),
+            };
+            assert_eq!(apply(&permissions), Ok(()));
+            let owners = FILES.map(|file| {
+                let status = metadata(file).unwrap();
+                (status.uid(), status.gid())
+            });
+            assert_eq!(owners, [(0, 9), (65_534, 8), (65_534, 9)]);
+            assert_eq!(modes(), [0o710, 0o620, 0o620]);
+            // Equal permissions are not set again: the time of change stays.
+            let changed = || {
+                FILES.map(|file| {
+                    let status = metadata(file).unwrap();
+                    (status.ctime(), status.ctime_nsec())
+                })
+            };
+            let before = changed();
+            assert_eq!(apply(&permissions), Ok(()));
+            assert_eq!(changed(), before);
+        });
+    }
+
+    #[test]
+    fn links_and_other_types_are_refused() {
+        in_directory(|| {
+            let permissions = Permissions::default();
+            let missing = apply(&permissions).unwrap_err();
+            assert_eq!(missing, os(names::SUPERVISE)(Errno::ENOENT));
+            write("supervise", b"");
+            let file = apply(&permissions).unwrap_err();
+            assert_eq!(file, os(names::SUPERVISE)(Errno::ENOTDIR));
+            remove_file("supervise").unwrap();
+            drop(Supervised::new("real"));
+            symlink("real/supervise", "supervise").unwrap();
+            let refused = permissions.apply(&IN_SERVICE, DirectoryLink::Refuse);
+            let link = |file| error(file, PermissionsErrorCause::Link);
+            assert_eq!(refused, Err(link(names::SUPERVISE)));
+            assert_eq!(apply(&permissions), Ok(()));
+            for (name, file) in [("control", names::CONTROL), ("ok", names::OK)] {
+                let path = format!("supervise/{name}");
+                std::fs::rename(&path, "fifo").unwrap();
+                let absent = apply(&permissions).unwrap_err();
+                assert_eq!(absent, os(file)(Errno::ENOENT));
+                symlink("../../fifo", &path).unwrap();
+                assert_eq!(apply(&permissions), Err(link(file)));
+                remove_file(&path).unwrap();
+                create_dir(&path).unwrap();
+                let directory = error(file, PermissionsErrorCause::NoFifo);
+                assert_eq!(apply(&permissions), Err(directory));
+                std::fs::remove_dir(&path).unwrap();
+                std::fs::rename("fifo", &path).unwrap();
+            }
+            let refused = permissions.apply(&IN_SERVICE, DirectoryLink::Refuse);
+            assert_eq!(refused, Err(link(names::SUPERVISE)));
+        });
+    }
+}

@@ -92,3 +92,45 @@ fn reopen(end: &OwnedFd, how: OFlag) -> Result<OwnedFd, Errno> {
     path.push_value(format_args!("/proc/self/fd/{}", end.as_raw_fd()));
     open(&*path, how | OFlag::O_CLOEXEC, Mode::empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::unistd::{read, write};
+
+    use super::*;
+
+    fn access_of(end: &OwnedFd) -> OFlag {
+        OFlag::from_bits_retain(fcntl(end, FcntlArg::F_GETFL).unwrap()) & OFlag::O_ACCMODE
+    }
+
+    #[test]
+    fn ends_differ_and_close_on_exec() {
+        let pipe = Pipe::new().unwrap();
+        let service = pipe.open_end(Role::Service).unwrap();
+        let logger = pipe.open_end(Role::Logger).unwrap();
+        assert_eq!(access_of(&service), OFlag::O_WRONLY);
+        assert_eq!(access_of(&logger), OFlag::O_RDONLY);
+        for end in [&service, &logger] {
+            assert_eq!(fcntl(end, FcntlArg::F_GETFD), Ok(1));
+        }
+    }
+
+    #[test]
+    fn closed_pipe_keeps_unread_data() {
+        let pipe = Pipe::new().unwrap();
+        assert!(!pipe.has_unread_data());
+        let service = pipe.open_end(Role::Service).unwrap();
+        write(&service, b"line").unwrap();
+        assert!(pipe.has_unread_data());
+        drop(service);
+        let pipe = pipe.close_write_end().unwrap();
+        assert_eq!(pipe.open_end(Role::Service).unwrap_err(), Errno::EPIPE);
+        assert!(pipe.has_unread_data());
+        let logger = pipe.open_end(Role::Logger).unwrap();
+        let mut bytes = [0; 8];
+        assert_eq!(read(&logger, &mut bytes), Ok(4));
+        assert!(!pipe.has_unread_data());
+        assert_eq!(read(&logger, &mut bytes), Ok(0));
+    }
+}

@@ -74,3 +74,52 @@ impl AsFd for ServiceWatches {
         self.watches.watcher.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use daemontools_core::status::Want;
+
+    use super::*;
+    use crate::supervise_dir::IN_SERVICE;
+    use crate::testing::{Supervised, in_directory, write, write_status};
+
+    #[test]
+    fn changes_name_services_or_the_scan_directory() {
+        in_directory(|| {
+            let root = std::env::current_dir().unwrap();
+            let mut watches = ServiceWatches::new().unwrap();
+            watches.add_scan_directory();
+            let mut services = Vec::new();
+            for (index, name) in ["a", "b"].into_iter().enumerate() {
+                services.push(Supervised::new(name));
+                std::env::set_current_dir(name).unwrap();
+                watches.add(&IN_SERVICE, index);
+                std::env::set_current_dir(&root).unwrap();
+            }
+            assert!(watches.is_complete());
+            // The directories are new.
+            assert_eq!(watches.take_changes(), ChangedServices::All);
+            let none = ChangedServices::Indices(vec![]);
+            assert_eq!(watches.take_changes(), none);
+            write_status("b", 7, Want::Up);
+            let b = ChangedServices::Indices(vec![1]);
+            assert_eq!(watches.take_changes(), b);
+            drop(services);
+            let both = ChangedServices::Indices(vec![0, 1]);
+            assert_eq!(watches.take_changes(), both);
+            write("c", b"");
+            assert_eq!(watches.take_changes(), ChangedServices::All);
+        });
+    }
+
+    #[test]
+    fn unreadable_service_leaves_watches_incomplete() {
+        in_directory(|| {
+            let mut watches = ServiceWatches::new().unwrap();
+            std::os::unix::fs::symlink("supervise", "supervise").unwrap();
+            watches.add(&IN_SERVICE, 0);
+            watches.add_scan_directory();
+            assert!(!watches.is_complete());
+        });
+    }
+}

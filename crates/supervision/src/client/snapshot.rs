@@ -154,3 +154,57 @@ impl ServiceSnapshot {
             && !state_file.is_some_and(|state| state.fails_check())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Operation;
+    use crate::supervise_dir::IN_SERVICE;
+    use crate::testing::{Supervised, in_directory, write, write_status};
+
+    #[test]
+    fn missing_files_are_a_service_that_never_ran() {
+        in_directory(|| {
+            let nothing = ServiceSnapshot {
+                supervised: false,
+                record: None,
+            };
+            assert_eq!(ServiceSnapshot::read(&IN_SERVICE), Ok(nothing));
+            // A file in place of the directory.
+            write("supervise", b"");
+            assert_eq!(ServiceSnapshot::read(&IN_SERVICE), Ok(nothing));
+            std::fs::remove_file("supervise").unwrap();
+            let supervised = Supervised::new(".");
+            let snapshot = ServiceSnapshot::read(&IN_SERVICE).unwrap();
+            assert_eq!((snapshot.supervised, snapshot.record), (true, None));
+            write_status(".", 7, Want::Up);
+            let snapshot = ServiceSnapshot::read(&IN_SERVICE).unwrap();
+            assert!(snapshot.is_up() && !snapshot.is_down());
+            drop(supervised);
+            let snapshot = ServiceSnapshot::read(&IN_SERVICE).unwrap();
+            assert!(!snapshot.supervised && snapshot.record.is_some());
+        });
+    }
+
+    #[test]
+    fn other_errors_and_short_records_are_reported() {
+        in_directory(|| {
+            let _supervised = Supervised::new(".");
+            write("supervise/status", b"short");
+            let short = ServiceSnapshot::read(&IN_SERVICE);
+            assert_eq!(short, Err(StatusError::Format));
+            for (name, operation, errno) in [
+                ("status", Operation::Read, Errno::EISDIR),
+                ("ok", Operation::Open, Errno::EISDIR),
+            ] {
+                let path = format!("supervise/{name}");
+                std::fs::remove_file(&path).unwrap();
+                std::fs::create_dir(&path).unwrap();
+                let Err(StatusError::Client(error)) = ServiceSnapshot::read(&IN_SERVICE) else {
+                    panic!("{name}");
+                };
+                assert_eq!((error.operation, error.errno), (operation, errno));
+            }
+        });
+    }
+}

@@ -62,3 +62,64 @@ pub fn is_normally_up() -> Result<bool, Errno> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use daemontools_core::state::ServiceState;
+    use daemontools_core::status::Want;
+
+    use super::*;
+    use crate::testing::{Supervised, in_directory, write, write_status};
+
+    #[test]
+    fn files_are_read_up_to_the_size_of_the_buffer() {
+        in_directory(|| {
+            let _supervised = Supervised::new(".");
+            let mut buffer = [7; 4];
+            let missing = read_status(&IN_SERVICE, &mut buffer).unwrap_err();
+            assert_eq!(
+                (missing.operation, missing.errno),
+                (Operation::Open, Errno::ENOENT)
+            );
+            assert_eq!(buffer, [7; 4]);
+            write("supervise/status", b"ab");
+            assert_eq!(read_status(&IN_SERVICE, &mut buffer), Ok(&b"ab"[..]));
+            write("supervise/status", b"abcdef");
+            assert_eq!(read_status(&IN_SERVICE, &mut buffer), Ok(&b"abcd"[..]));
+            assert_eq!(read_state_file(&IN_SERVICE), None);
+            write("supervise/state", b"state=ready\n");
+            let state = read_state_file(&IN_SERVICE).unwrap().state;
+            assert_eq!(state, ServiceState::Ready);
+        });
+    }
+
+    #[test]
+    fn status_of_runsv_needs_a_reader_and_20_bytes() {
+        in_directory(|| {
+            let mut buffer = [0; LENGTH];
+            let supervised = Supervised::new(".");
+            write_status(".", 7, Want::Up);
+            assert_eq!(read_runsv_status(&mut buffer), Err(StatusError::Format));
+            let mut record = std::fs::read("supervise/status").unwrap();
+            record.extend([1, 2]);
+            write("supervise/status", &record);
+            let status = read_runsv_status(&mut buffer).unwrap();
+            assert_eq!(status.state, Some(ServiceState::Finish));
+            assert!(status.got_term);
+            drop(supervised);
+            assert!(read_runsv_status(&mut buffer).unwrap_err().is_not_running());
+        });
+    }
+
+    #[test]
+    fn file_down_shows_service_normally_down() {
+        in_directory(|| {
+            assert_eq!(is_normally_up(), Ok(true));
+            write("down", b"");
+            assert_eq!(is_normally_up(), Ok(false));
+            std::fs::remove_file("down").unwrap();
+            std::os::unix::fs::symlink("down", "down").unwrap();
+            assert_eq!(is_normally_up(), Err(Errno::ELOOP));
+        });
+    }
+}

@@ -389,3 +389,140 @@ fn is_service(files: &SuperviseDir) -> bool {
         .iter()
         .any(|path| access(*path, AccessFlags::F_OK).is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use daemontools_core::status::Want;
+
+    use super::*;
+    use crate::testing::{Supervised, in_directory, write_status};
+
+    fn open<'a>(
+        names: &[&'a CStr],
+        condition: WaitCondition,
+        mode: WaitMode,
+    ) -> Result<ServiceWait<'a>, WaitError<'a>> {
+        let mut wait = ServiceWait::open(SuperviseDirRule::InService, names, condition, mode)?;
+        wait.observe()?;
+        Ok(wait)
+    }
+
+    /// The outcome at once, or within a minute.
+    fn outcome(wait: ServiceWait<'_>, seconds: u64) -> WaitOutcome<'_> {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        wait.finish(Some(deadline)).unwrap()
+    }
+
+    /// In two services, of which the first one is up.
+    fn with_services(test: impl FnOnce(Supervised, Supervised, &dyn Fn(&str) -> String)) {
+        in_directory(|| {
+            let services = ["a", "b"].map(Supervised::new);
+            write_status("a", 7, Want::Up);
+            write_status("b", 0, Want::Down);
+            // The wait changes the current directory.
+            let root = std::env::current_dir().unwrap();
+            let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
+            let [a, b] = services;
+            test(a, b, &path);
+        });
+    }
+
+    #[test]
+    fn all_services_or_one_reach_the_condition() {
+        with_services(|_a, _b, path| {
+            let up = WaitCondition::Up;
+            let all = open(&[c"a", c"b"], up, WaitMode::All).unwrap();
+            assert_eq!(outcome(all, 0), WaitOutcome::TimedOut);
+            std::env::set_current_dir(path("")).unwrap();
+            let one = open(&[c"a", c"b"], up, WaitMode::One).unwrap();
+            assert_eq!(outcome(one, 0), WaitOutcome::Reached);
+            std::env::set_current_dir(path("")).unwrap();
+            let all = open(&[c"a", c"b"], up, WaitMode::All).unwrap();
+            write_status(&path("b"), 8, Want::Up);
+            assert_eq!(outcome(all, 60), WaitOutcome::Reached);
+        });
+    }
+
+    #[test]
+    fn new_record_ends_a_wait() {
+        with_services(|_a, _b, path| {
+            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
+            let b = path("b");
+            let writer = std::thread::spawn(move || {
+                // The record of a start that fails, and then that of a start.
+                write_status(&b, 0, Want::Up);
+                write_status(&b, 8, Want::Up);
+            });
+            assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
+            writer.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn exit_of_supervise_puts_condition_out_of_reach() {
+        with_services(|_a, b, path| {
+            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
+            drop(b);
+            assert_eq!(outcome(wait, 60), WaitOutcome::Unreachable(c"b"));
+            // Without a supervise, one may start.
+            std::env::set_current_dir(path("")).unwrap();
+            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
+            assert_eq!(outcome(wait, 0), WaitOutcome::TimedOut);
+            std::env::set_current_dir(path("")).unwrap();
+            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
+            let _b = Supervised::new(&path("b"));
+            write_status(&path("b"), 8, Want::Up);
+            assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
+        });
+    }
+
+    #[test]
+    fn exit_before_successor_is_noted() {
+        with_services(|_a, b, path| {
+            let mut wait = open(&[c"b"], WaitCondition::Gone, WaitMode::All).unwrap();
+            drop(b);
+            let _successor = Supervised::new(&path("b"));
+            let (never, _writer) = nix::unistd::pipe().unwrap();
+            wait.note_exits(never.as_fd(), None);
+            assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
+        });
+    }
+
+    #[test]
+    fn removed_directory_puts_condition_out_of_reach() {
+        with_services(|_a, b, path| {
+            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
+            drop(b);
+            std::fs::remove_dir_all(path("b")).unwrap();
+            assert_eq!(outcome(wait, 60), WaitOutcome::Unreachable(c"b"));
+        });
+    }
+
+    #[test]
+    fn directory_without_service_is_an_error() {
+        in_directory(|| {
+            let root = std::env::current_dir().unwrap();
+            let up = WaitCondition::Up;
+            for name in ["empty", "with-run"] {
+                std::fs::create_dir(name).unwrap();
+            }
+            let missing = open(&[c"nope"], up, WaitMode::All).unwrap_err();
+            assert_eq!(missing, WaitError::Chdir(c"nope", Errno::ENOENT));
+            let empty = open(&[c"empty"], up, WaitMode::All).unwrap_err();
+            assert_eq!(empty, WaitError::NoService(c"empty"));
+            std::env::set_current_dir(&root).unwrap();
+            // A service that never ran may be started.
+            std::fs::write("with-run/run", "").unwrap();
+            let wait = open(&[c"with-run"], up, WaitMode::All).unwrap();
+            assert_eq!(outcome(wait, 0), WaitOutcome::TimedOut);
+            std::env::set_current_dir(&root).unwrap();
+            std::fs::create_dir("empty/supervise").unwrap();
+            let wait = open(&[c"empty"], up, WaitMode::All).unwrap();
+            let _supervised = Supervised::new(root.join("empty").to_str().unwrap());
+            write_status(root.join("empty").to_str().unwrap(), 7, Want::Up);
+            assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
+        });
+    }
+}

@@ -339,6 +339,7 @@ mod tests {
 
     const MALFORMED_TIME: &str = "a number of milliseconds from 0 to 4294967295";
 
+    #[expect(clippy::unnecessary_wraps, reason = "short expectations")]
     fn milliseconds(number: u64) -> Option<Duration> {
         Some(Duration::from_millis(number))
     }
@@ -392,7 +393,8 @@ mod tests {
     #[test]
     fn timeouts_are_milliseconds_and_0_disables() {
         in_directory(|| {
-            let fields: [(_, fn(&RestartConfig) -> Option<Duration>); 3] = [
+            type Field = fn(&RestartConfig) -> Option<Duration>;
+            let fields: [(_, Field); 3] = [
                 (names::TIMEOUT_KILL, |config| config.kill_timeout),
                 (names::TIMEOUT_FINISH, |config| config.finish_timeout),
                 (names::TIMEOUT_START, |config| config.start_timeout),
@@ -598,10 +600,7 @@ mod tests {
                     let kind = "a descriptor that the limit on them allows";
                     assert_eq!(warnings, malformed(lock, kind));
                     let highest = read_file(lock, &(limit - 1).to_string()).lock_fd;
-                    assert_eq!(
-                        highest.map(RawFd::into),
-                        Some(limit - 1).map(u64::cast_signed)
-                    );
+                    assert_eq!(highest, RawFd::try_from(limit - 1).ok());
                 }
             }
         });
