@@ -16,17 +16,21 @@ ours_on_theirs!(
 
 ours!(
     stop_script_ends_extended_svscan,
+    stop_script_kills_what_does_not_end,
     power_service_switches_off_last,
     process_one_reports_bad_stop_timeouts,
     process_one_continues_logger_before_its_service_stops,
 );
 
-/// Runs the script by which the boot files stop the services in `scan`.
-fn stop(sandbox: &Sandbox) {
-    let script = include_str!("../../packaging/boot/svscanboot-stop")
+/// The script by which the boot files stop services, for those in `scan`.
+fn stop_script() -> String {
+    include_str!("../../packaging/boot/svscanboot-stop")
         .replace("@SERVICEPATH@", "$THEN:$PATH")
-        .replace("@SERVICEDIR@", "scan");
-    sandbox.script("stop", &script);
+        .replace("@SERVICEDIR@", "scan")
+}
+
+fn stop(sandbox: &Sandbox) {
+    sandbox.script("stop", &stop_script());
     sandbox.sh("./stop").prints("");
 }
 
@@ -123,6 +127,35 @@ fn stop_script_ends_extended_svscan(sandbox: &Sandbox) {
     stop(sandbox);
     assert_stopped(sandbox);
     svscan.wait().succeeds();
+}
+
+fn stop_script_kills_what_does_not_end(sandbox: &Sandbox) {
+    // A child of the service keeps the pipe open, so that the logger does not end.
+    sandbox.script(
+        "scan/a/run",
+        "#!/bin/sh\ntrap : TERM\nsleep 1000 & echo $! >child\necho first\n\
+            while :; do sleep 0.1; done\n",
+    );
+    sandbox.script("scan/a/log/run", "#!/bin/sh\nexec multilog ./main\n");
+    let svscan = sandbox.start(sandbox.shell("exec svscan scan"));
+    sandbox.wait_until("the service writes", || {
+        sandbox.exists(CURRENT) && sandbox.read(CURRENT) == b"first\n"
+    });
+    let script = stop_script()
+        .replace("-t 60000", "-t 500")
+        .replace("-t 10000", "-t 500");
+    sandbox.script("stop", &script);
+    let timed_out = "svwait: fatal: timed out\n";
+    sandbox
+        .sh("./stop")
+        .is(99, "", &format!("{timed_out}{timed_out}"));
+    assert!(!sandbox.is_supervised("scan/a"));
+    assert!(sandbox.is_supervised("scan/a/log"));
+    assert_eq!(svscan.wait().signal(), Some(15));
+    sandbox.sh("kill $(cat scan/a/child)").succeeds();
+    sandbox.wait_until("the logger has ended", || {
+        !sandbox.is_supervised("scan/a/log")
+    });
 }
 
 /// The service that switches a machine off. Here, its keys go to a file.

@@ -118,6 +118,9 @@ boot_service() {
     boot_file "etc/sv/$1/log/run" "#!/bin/sh
 exec $3 ./main"
     mkdir "$debian/etc/sv/$1/log/main"
+    # An emulated machine may be slow.
+    echo 0 >"$debian/etc/sv/$1/timeout-kill"
+    echo 0 >"$debian/etc/sv/$1/log/timeout-kill"
     ln -s "/etc/sv/$1" "$debian/etc/service/$1"
 }
 
@@ -141,7 +144,7 @@ boot_run() {
         -drive "file=$work/disk.img,format=raw,if=virtio"
     wait_for_console 600 '^check: stops at'
     began=$(date +%s%3N)
-    wait_for_machine 300
+    wait_for_machine 600
     took=$(($(date +%s%3N) - began))
     tr -d '\r' <"$work/console" | grep -a '^check: '
     ! grep -a -q 'Kernel panic' "$work/console" || { show_console; fail "the kernel panicked"; }
@@ -232,7 +235,11 @@ scene_boot_busybox() {
     install -m 755 "$system/bin/busybox" "$debian/bin/busybox"
     ln -s ../bin/busybox "$debian/sbin/init"
     # The lines of doc/boot.md.
-    { echo '::once:/check' && sed -n 's/^    \(::.*svscanboot\)/\1/p' doc/boot.md; } >"$debian/etc/inittab"
+    {
+        echo '::once:/check'
+        sed -n 's/^    \(::.*svscanboot\)/\1/p' doc/boot.md
+        echo '::shutdown:/bin/busybox umount -a -r'
+    } >"$debian/etc/inittab"
     boot_run rw
     boot_check
 }
