@@ -404,3 +404,290 @@ fn last_records(name: &CStr) -> Result<Vec<u8>, Errno> {
         .map_err(|error| unix::errno(&error))?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::fs::{create_dir, read as read_file, remove_dir, remove_file};
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+
+    use daemontools_core::state::ServiceState;
+    use daemontools_core::status::Want;
+    use nix::unistd::write as write_to;
+    use unix::wait::ExitStatus;
+
+    use super::*;
+    use crate::machine::Ruleset;
+    use crate::supervise_dir::IN_SERVICE;
+    use crate::testing::{in_directory, write};
+
+    const RUN: Pid = Pid::from_raw(7);
+
+    /// Runs a test with the extension of a service, and the warnings.
+    fn with_extended(test: impl FnOnce(&mut Extended<'_>, &dyn Fn() -> Vec<SuperviseWarning>)) {
+        let warnings = RefCell::new(Vec::new());
+        let warn = |warning| warnings.borrow_mut().push(warning);
+        let signals = ExitSignals::new().unwrap();
+        let mut extended = Extended::new(c"web".to_owned(), IN_SERVICE.clone(), signals, &warn);
+        test(&mut extended, &|| warnings.take());
+    }
+
+    fn death(code: u8) -> DeathRecord {
+        DeathRecord {
+            when: Moment::now().label,
+            code,
+            signal: 0,
+        }
+    }
+
+    #[test]
+    fn tally_is_read_from_the_end_of_its_file() {
+        in_directory(|| {
+            create_dir("supervise").unwrap();
+            assert_eq!(read_tally(&IN_SERVICE), (Tally::default(), None));
+            for (exits, extra) in [(1, 0), (100, 0), (101, 0), (250, 0), (0, 3), (130, 1)] {
+                let mut all = Vec::new();
+                for code in 0..exits {
+                    let mut one = Tally::default();
+                    one.add(death(code));
+                    all.extend_from_slice(one.file());
+                }
+                let whole = all.len();
+                all.extend(std::iter::repeat_n(1, extra));
+                write("supervise/death_tally", &all);
+                let (tally, warning) = read_tally(&IN_SERVICE);
+                if extra == 0 {
+                    let expected = &all[whole.saturating_sub(KEPT * LENGTH)..];
+                    assert_eq!((tally.file(), warning), (expected, None));
+                } else {
+                    let file = names::DEATH_TALLY.name;
+                    let malformed = ConfigWarning::Malformed(file, "a tally of deaths");
+                    assert_eq!((tally, warning), (Tally::default(), Some(malformed)));
+                }
+            }
+            remove_file("supervise/death_tally").unwrap();
+            create_dir("supervise/death_tally").unwrap();
+            let (tally, warning) = read_tally(&IN_SERVICE);
+            assert_eq!(tally, Tally::default());
+            let file = names::DEATH_TALLY.name;
+            assert_eq!(warning, Some(ConfigWarning::Read(file, Errno::EISDIR)));
+            with_extended(|_, warnings| {
+                let warning = ConfigWarning::Read(file, Errno::EISDIR);
+                assert_eq!(warnings(), [SuperviseWarning::Config(warning)]);
+            });
+        });
+    }
+
+    #[test]
+    fn exits_are_added_to_the_tally() {
+        in_directory(|| {
+            create_dir("supervise").unwrap();
+            with_extended(|extended, warnings| {
+                let exit = |raw| RunExit {
+                    pid: RUN,
+                    status: ExitStatus::from_raw(raw),
+                };
+                extended.readiness = Some(readiness_pipe().unwrap().0);
+                extended.record_run_exit(exit(3 << 8), Moment::now());
+                assert!(extended.readiness.is_none());
+                extended.record_run_exit(exit(9), Moment::now());
+                let tally = Tally::read(read_file("supervise/death_tally").unwrap()).unwrap();
+                let ends = tally.deaths().map(|death| (death.code, death.signal));
+                assert!(ends.eq([(3, 0), (0, 9)]));
+                assert_eq!((warnings(), extended.next_retry()), (vec![], None));
+                // The file cannot be replaced for a while.
+                create_dir("supervise/death_tally.new").unwrap();
+                extended.record_run_exit(exit(0), Moment::now());
+                let error = ReplaceError::Open(names::DEATH_TALLY, Errno::EISDIR);
+                assert_eq!(warnings(), [SuperviseWarning::Replace(error)]);
+                assert!(extended.next_retry().is_some());
+                extended.record_run_exit(exit(0), Moment::now());
+                assert_eq!(warnings(), []);
+                remove_dir("supervise/death_tally.new").unwrap();
+                extended.retry_tally();
+                assert!(extended.next_retry().is_some(), "too early");
+                extended
+                    .tally_retry
+                    .schedule(Instant::now() - Duration::from_secs(5));
+                extended.retry_tally();
+                assert_eq!(extended.next_retry(), None);
+                let length = read_file("supervise/death_tally").unwrap().len();
+                assert_eq!(length, 4 * LENGTH);
+            });
+        });
+    }
+
+    #[test]
+    fn error_is_repeated_after_a_success() {
+        in_directory(|| {
+            with_extended(|extended, warnings| {
+                let full = Err(ReplaceError::Write(names::STATE, Errno::ENOSPC));
+                let other = Err(ReplaceError::Write(names::DEATH_TALLY, Errno::ENOSPC));
+                for (file, result, is_reported) in [
+                    (names::STATE, full, true),
+                    (names::STATE, full, false),
+                    (names::DEATH_TALLY, other, true),
+                    (names::DEATH_TALLY, Ok(()), false),
+                    (names::STATE, full, false),
+                    (names::DEATH_TALLY, other, true),
+                    (names::STATE, Ok(()), false),
+                    (names::STATE, full, true),
+                ] {
+                    extended.record_replace(file, result);
+                    assert_eq!(!warnings().is_empty(), is_reported, "{file:?} {result:?}");
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn known_warnings_of_settings_are_not_repeated() {
+        in_directory(|| {
+            with_extended(|extended, warnings| {
+                let count = |extended: &mut Extended<'_>| {
+                    let _ = extended.read_config();
+                    warnings().len()
+                };
+                write("timeout-kill", b"x");
+                assert_eq!((count(extended), count(extended)), (1, 0));
+                write("lock-fd", b"x");
+                assert_eq!((count(extended), count(extended)), (1, 0));
+                write("lock-fd", b"3");
+                assert_eq!(count(extended), 0);
+                write("lock-fd", b"x");
+                assert_eq!(count(extended), 1);
+            });
+        });
+    }
+
+    #[test]
+    fn commands_that_stop_read_the_settings_again() {
+        in_directory(|| {
+            with_extended(|extended, warnings| {
+                let now = Moment::now();
+                let mut machine = Machine::new(Ruleset::Extended, Want::Up, now);
+                machine.record_start(Script::Run, RUN, now);
+                write("timeout-kill", b"5000");
+                write("notification-fd", b"3");
+                let target = SignalTarget::Process;
+                let others = [(Command::Up, target), (Command::Terminate, target)];
+                extended.before_commands(&mut machine, &others);
+                assert!(!extended.config.restart.exit_implies_down);
+                for command in [Command::Down, Command::Exit] {
+                    extended.config = Config::default();
+                    let commands = [(Command::Up, target), (command, target)];
+                    extended.before_commands(&mut machine, &commands);
+                    assert!(extended.config.restart.exit_implies_down);
+                    // The pipe of this run is missing.
+                    assert!(!extended.config.restart.expects_readiness);
+                }
+                let steps = machine.apply_command(Command::Exit, now).count();
+                assert_eq!((steps, machine.is_stopping()), (2, true));
+                // The last settings of a removed directory remain.
+                create_dir("gone").unwrap();
+                std::env::set_current_dir("gone").unwrap();
+                remove_dir("../gone").unwrap();
+                extended.before_commands(&mut machine, &[(Command::Down, target)]);
+                assert!(extended.config.restart.exit_implies_down);
+                assert_eq!(warnings(), []);
+            });
+        });
+    }
+
+    #[test]
+    fn newline_reports_readiness() {
+        in_directory(|| {
+            with_extended(|extended, _| {
+                let now = Moment::now();
+                let mut machine = Machine::new(Ruleset::Extended, Want::Up, now);
+                write("notification-fd", b"3");
+                machine.set_config(extended.read_config().restart);
+                machine.record_start(Script::Run, RUN, now);
+                extended.read_notification(&mut machine);
+                let (reader, writer) = readiness_pipe().unwrap();
+                extended.readiness = Some(reader);
+                let mut state = |extended: &mut Extended<'_>| {
+                    extended.read_notification(&mut machine);
+                    machine.state_file().state
+                };
+                assert_eq!(state(extended), ServiceState::Starting);
+                write_to(&writer, &[b'x'; 300]).unwrap();
+                assert_eq!(state(extended), ServiceState::Starting);
+                assert!(extended.readiness.is_some());
+                write_to(&writer, b"still\nnot").unwrap();
+                assert_eq!(state(extended), ServiceState::Ready);
+                drop(writer);
+                assert_eq!(state(extended), ServiceState::Ready);
+                assert!(extended.readiness.is_none());
+            });
+        });
+    }
+
+    #[test]
+    fn changed_state_alone_is_published() {
+        in_directory(|| {
+            create_dir("supervise").unwrap();
+            with_extended(|extended, warnings| {
+                let now = Moment::now();
+                let mut machine = Machine::new(Ruleset::Extended, Want::Down, now);
+                extended.publish_state(&machine);
+                let published = || read_file("supervise/state").unwrap();
+                assert!(published().starts_with(b"state=down\n"));
+                remove_file("supervise/state").unwrap();
+                extended.publish_state(&machine);
+                assert!(read_file("supervise/state").is_err());
+                machine.record_start(Script::Run, RUN, now);
+                extended.publish_state(&machine);
+                assert!(published().starts_with(b"state=up\n"));
+                // A failure is repeated at once by the next event, and reported once.
+                create_dir("supervise/state.new").unwrap();
+                machine.record_exit(RUN, ExitStatus::from_raw(0), false, now);
+                extended.publish_state(&machine);
+                assert_eq!(warnings().len(), 1);
+                assert!(extended.next_retry().is_some());
+            });
+        });
+    }
+
+    #[test]
+    fn scripts_count_as_the_manual_says() {
+        in_directory(|| {
+            with_extended(|extended, warnings| {
+                let status = ExitStatus::from_raw(0);
+                let finish = Script::Finish(RunExit { pid: RUN, status });
+                for (script, name) in [
+                    (Script::Run, "run"),
+                    (finish, "finish"),
+                    (Script::Check, "check"),
+                    (Script::Start, "start"),
+                    (Script::Stop, "stop"),
+                ] {
+                    let is_optional = matches!(script, Script::Start | Script::Stop);
+                    assert!(!extended.has_script(script));
+                    write(name, b"");
+                    assert_eq!(extended.has_script(script), !is_optional);
+                    assert_eq!(warnings().len(), usize::from(is_optional));
+                    crate::testing::set_mode(name, 0o100);
+                    assert!(extended.has_script(script));
+                    remove_file(name).unwrap();
+                    create_dir(name).unwrap();
+                    assert_eq!(extended.has_script(script), !is_optional);
+                    remove_dir(name).unwrap();
+                    symlink(name, name).unwrap();
+                    assert!(extended.has_script(script));
+                    assert_eq!(warnings(), []);
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn starts_and_exits_of_three_scripts_are_events() {
+        let words = |script| notify_word(script).map(CStr::to_bytes);
+        assert_eq!(words(Script::Run), Some(&b"run"[..]));
+        assert_eq!(words(Script::Start), Some(&b"start"[..]));
+        assert_eq!(words(Script::Stop), Some(&b"stop"[..]));
+        assert_eq!(words(Script::Check), None);
+    }
+}

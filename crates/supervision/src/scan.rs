@@ -207,3 +207,29 @@ fn directory_id(name: &CStr) -> Result<Option<DirectoryId>, Errno> {
 pub(crate) fn names_directory(name: &CStr, directory: DirectoryId) -> bool {
     directory_id(name) == Ok(Some(directory))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{in_directory, write};
+
+    #[test]
+    fn names_of_directories_have_the_id_of_the_directory() {
+        in_directory(|| {
+            std::fs::create_dir("a").unwrap();
+            std::os::unix::fs::symlink("a", "link").unwrap();
+            write("file", b"");
+            let id = DirectoryId::of(&std::fs::metadata("a").unwrap());
+            assert_eq!(directory_id(c"a"), Ok(Some(id)));
+            assert_eq!(directory_id(c"file"), Ok(None));
+            assert_eq!(directory_id(c"missing"), Err(Errno::ENOENT));
+            assert!(names_directory(c"link", id) && !names_directory(c".", id));
+            assert!(!names_directory(c"missing", id));
+            assert!(is_hidden(c".a") && is_hidden(c".") && !is_hidden(c"a."));
+            let mut watcher = watch_names().unwrap();
+            write("new", b"");
+            std::fs::rename("new", "renamed").unwrap();
+            assert_eq!(watcher.take_events().len(), 2);
+        });
+    }
+}

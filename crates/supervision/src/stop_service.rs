@@ -94,3 +94,71 @@ impl ForeignSupervisor {
                 .is_some_and(|deadline| deadline <= Instant::now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::read;
+
+    use super::*;
+    use crate::supervise_dir::IN_SERVICE;
+    use crate::testing::{Supervised, in_directory, write};
+
+    fn id(name: &str) -> DirectoryId {
+        DirectoryId::of(&std::fs::metadata(name).unwrap())
+    }
+
+    #[test]
+    fn name_leads_to_the_same_directory_and_its_log() {
+        in_directory(|| {
+            let root = std::env::current_dir().unwrap();
+            std::fs::create_dir_all("a/log").unwrap();
+            std::fs::create_dir("b").unwrap();
+            let (a, b) = (id("a"), id("b"));
+            let enter = |name: &CStr, directory, role| {
+                std::env::set_current_dir(&root).unwrap();
+                let entered = enter_by_name(name, directory, role);
+                entered.then(|| std::env::current_dir().unwrap())
+            };
+            assert_eq!(enter(c"a", a, Role::Service), Some(root.join("a")));
+            assert_eq!(enter(c"a", a, Role::Logger), Some(root.join("a/log")));
+            assert_eq!(enter(c"b", b, Role::Logger), None);
+            assert_eq!(enter(c"b", a, Role::Service), None);
+            assert_eq!(enter(c"missing", a, Role::Service), None);
+            std::env::set_current_dir(root.join("a")).unwrap();
+            // /proc/self is the main thread, whose directory is another one.
+            assert!(!enter_as(Pid::this(), a, Role::Service));
+            assert!(enter_as(Pid::this(), a, Role::Logger));
+            assert!(!enter_as(Pid::from_raw(1 << 22), a, Role::Logger));
+        });
+    }
+
+    #[test]
+    fn stop_timeout_is_timeout_kill_or_the_default() {
+        in_directory(|| {
+            let timeout = || stop_timeout(|warning| panic!("{warning:?}"));
+            assert_eq!(timeout(), Some(DEFAULT_STOP_TIMEOUT));
+            write("timeout-kill", b"70");
+            assert_eq!(timeout(), Some(Duration::from_millis(70)));
+            write("timeout-kill", b"0");
+            assert_eq!(timeout(), None);
+        });
+    }
+
+    #[test]
+    fn foreign_supervisor_is_done_at_exit_or_timeout() {
+        in_directory(|| {
+            let stop = |timeout| ForeignSupervisor::stop(&IN_SERVICE, b"dx", timeout);
+            assert!(stop(None).is_none());
+            let supervised = Supervised::new(".");
+            let unlimited = stop(None).unwrap();
+            let mut bytes = [0; 8];
+            assert_eq!(read(&supervised.control, &mut bytes), Ok(2));
+            let limited = stop(Some(Duration::from_secs(3600))).unwrap();
+            let expired = stop(Some(Duration::ZERO)).unwrap();
+            assert!(!unlimited.is_done() && !limited.is_done() && expired.is_done());
+            drop(supervised);
+            assert!(unlimited.is_done() && limited.is_done());
+            assert!(stop(None).is_none());
+        });
+    }
+}

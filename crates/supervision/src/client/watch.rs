@@ -170,7 +170,10 @@ impl ChangeWatcher {
 mod tests {
     use std::os::fd::AsRawFd;
 
+    use daemontools_core::status::Want;
+
     use super::*;
+    use crate::testing::{Supervised, in_directory, write_status};
 
     /// The number of watches in the kernel.
     fn kernel_watches(watcher: &Watcher) -> usize {
@@ -199,5 +202,74 @@ mod tests {
         watcher.clear();
         assert_eq!((kernel_watches(&watcher), watcher.watches.len()), (0, 0));
         watcher.clear();
+    }
+
+    /// Waits without a limit in time, after the short waits.
+    fn wait_until_change(watcher: &mut ChangeWatcher) {
+        watcher.wait(Some(Instant::now() + Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn short_waits_precede_the_first_watch() {
+        in_directory(|| {
+            let _supervised = Supervised::new(".");
+            let mut watcher = ChangeWatcher::default();
+            for milliseconds in [1, 2, 4, 8] {
+                watcher.add();
+                assert!(watcher.is_complete());
+                assert_eq!(kernel_watches(watcher.records.as_ref().unwrap()), 0);
+                let start = Instant::now();
+                wait_until_change(&mut watcher);
+                let waited = start.elapsed();
+                assert!(waited >= Duration::from_millis(milliseconds), "{waited:?}");
+                assert!(waited < Duration::from_secs(60), "{waited:?}");
+            }
+            watcher.add();
+            assert_eq!(kernel_watches(watcher.records.as_ref().unwrap()), 1);
+            write_status(".", 7, Want::Up);
+            wait_until_change(&mut watcher);
+            // A deadline ends a wait.
+            watcher.add();
+            watcher.wait(Some(Instant::now()));
+        });
+    }
+
+    #[test]
+    fn exit_of_runsv_ends_a_wait() {
+        in_directory(|| {
+            let supervised = Supervised::new(".");
+            let mut watcher = ChangeWatcher {
+                short_waits: 0,
+                ..ChangeWatcher::default()
+            };
+            watcher.add();
+            drop(supervised);
+            wait_until_change(&mut watcher);
+        });
+    }
+
+    #[test]
+    fn watcher_without_room_or_inotify_is_incomplete() {
+        in_directory(|| {
+            let _supervised = Supervised::new(".");
+            let mut watcher = ChangeWatcher {
+                max_oks: 1,
+                ..ChangeWatcher::default()
+            };
+            watcher.add();
+            assert!(watcher.is_complete());
+            watcher.add();
+            assert!(!watcher.is_complete());
+            watcher.wait(Some(Instant::now()));
+            watcher.add();
+            assert!(watcher.is_complete());
+            let mut blind = ChangeWatcher {
+                short_waits: 0,
+                ..ChangeWatcher::default()
+            };
+            std::fs::rename("supervise", "elsewhere").unwrap();
+            blind.add();
+            assert!(!blind.is_complete());
+        });
     }
 }

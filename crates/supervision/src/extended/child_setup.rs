@@ -102,3 +102,48 @@ fn acquire_run_lock(
     std::mem::forget(lock);
     copy
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::pipe;
+
+    use super::*;
+    use crate::supervise_dir::IN_SERVICE;
+    use crate::testing::in_directory;
+
+    fn setup(notification: Option<RawFd>, lock: Option<RawFd>) -> ChildSetup {
+        ChildSetup {
+            supervise: getppid(),
+            notification: notification.map(|number| (pipe().unwrap().1, number)),
+            lock,
+        }
+    }
+
+    #[test]
+    fn stderr_is_saved_above_the_numbers_that_replace_it() {
+        let saved = |notification, lock| setup(notification, lock).save_stderr();
+        assert!(saved(None, None).is_none());
+        assert!(saved(Some(3), Some(1)).is_none());
+        assert!(saved(Some(2), None).unwrap().as_raw_fd() > 2);
+        assert!(saved(None, Some(2)).unwrap().as_raw_fd() > 2);
+        assert!(saved(Some(2), Some(700)).unwrap().as_raw_fd() > 700);
+        assert!(saved(Some(701), Some(2)).unwrap().as_raw_fd() > 701);
+    }
+
+    #[test]
+    fn lock_of_a_run_is_not_released_before_exec() {
+        in_directory(|| {
+            std::fs::create_dir("supervise").unwrap();
+            let unexpected = || panic!("the lock is free");
+            let lock = acquire_run_lock(&IN_SERVICE, getppid(), unexpected).unwrap();
+            drop(lock);
+            let open = || file::open_append(names::RUN_LOCK, 0o600).unwrap();
+            assert!(Flock::lock(open(), FlockArg::LockExclusiveNonblock).is_err());
+            // Another parent than supervise: supervise has exited.
+            let mut waits = 0;
+            let orphan = acquire_run_lock(&IN_SERVICE, Pid::from_raw(1 << 22), || waits += 1);
+            assert_eq!((orphan.err(), waits), (Some(Errno::ESRCH), 1));
+            set_pdeathsig(None).unwrap();
+        });
+    }
+}
