@@ -14,7 +14,8 @@
 # Mutants are made in a copy of the tree in target/mutants. A second run skips the
 # mutants that were caught before, so that an interrupted run can continue, and tests
 # for survivors need no complete run. FRESH=1 begins again. SUITE=0 skips the compliance
-# tests. TIMEOUT limits the unit tests of a mutant in seconds. Default: 20. The compliance
+# tests. TIMEOUT limits the unit tests of a mutant in seconds. Default: 20. The searches of
+# supervision take five seconds, and less with DAEMONTOOLS_CASES=0. The compliance
 # tests have five times the time that they need without a mutant.
 set -eu
 unset CDPATH
@@ -47,8 +48,15 @@ programs() {
         crates/logging/*) echo compliance::multilog compliance::svlogd ;;
         crates/supervision/src/client/*)
             echo compliance::sv compliance::svwait compliance::svps compliance::svstat compliance::svc ;;
-        crates/supervision/src/extended/*) echo compliance::supervise_ compliance::sdnotify ;;
-        crates/supervision/src/svscan* | crates/supervision/src/shutdown.rs | crates/supervision/src/table.rs)
+        crates/supervision/src/extended*) echo compliance::supervise_ compliance::sdnotify ;;
+        crates/supervision/src/permissions.rs) echo compliance::svperms ;;
+        crates/supervision/src/listing.rs) echo compliance::svps compliance::svstat compliance::svperms ;;
+        crates/supervision/src/supervise_dir.rs) echo compliance::supervise_dir ;;
+        crates/supervision/src/supervise/runsv.rs | crates/supervision/src/pipe.rs) echo compliance::runsv:: compliance::sv:: ;;
+        crates/supervision/src/runsvdir*) echo compliance::runsvdir ;;
+        crates/supervision/src/stop_service.rs | crates/supervision/src/shutdown.rs)
+            echo compliance::svscan_extended compliance::runsvdir ;;
+        crates/supervision/src/svscan* | crates/supervision/src/table.rs | crates/supervision/src/sc* | crates/supervision/src/spawn.rs)
             echo compliance::svscan compliance::runsvdir ;;
         crates/supervision/*) echo compliance::supervise compliance::runsv:: compliance::stopped ;;
         *) echo compliance:: ;;

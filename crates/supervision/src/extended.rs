@@ -507,9 +507,8 @@ mod tests {
                 remove_dir("supervise/death_tally.new").unwrap();
                 extended.retry_tally();
                 assert!(extended.next_retry().is_some(), "too early");
-                extended
-                    .tally_retry
-                    .schedule(Instant::now() - Duration::from_secs(5));
+                let past = Instant::now().checked_sub(Duration::from_secs(5));
+                extended.tally_retry.schedule(past.unwrap());
                 extended.retry_tally();
                 assert_eq!(extended.next_retry(), None);
                 let length = read_file("supervise/death_tally").unwrap().len();
