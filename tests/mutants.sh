@@ -14,9 +14,9 @@
 # Mutants are made in a copy of the tree in target/mutants. A second run skips the
 # mutants that were caught before, so that an interrupted run can continue, and tests
 # for survivors need no complete run. FRESH=1 begins again. SUITE=0 skips the compliance
-# tests. TIMEOUT limits the unit tests of a mutant in seconds. Default: 20. The searches of
-# supervision take five seconds, and less with DAEMONTOOLS_CASES=0. The compliance
-# tests have five times the time that they need without a mutant.
+# tests. TIMEOUT limits the unit tests of a mutant in seconds; a busy machine needs more.
+# Default: 60. The searches of supervision take five seconds, and less with
+# DAEMONTOOLS_CASES=0. The compliance tests have five times their time without a mutant.
 set -eu
 unset CDPATH
 cd "$(dirname "$0")/.."
@@ -106,15 +106,41 @@ keep() {
     done
 }
 
-# Runs the compliance tests of a file without a mutant, and prints five times their
-# seconds. The programs are built first.
-suite_limit() {
-    cargo test --quiet --package daemontools-rs --test suite --no-run >&2
-    began=$(date +%s)
+# suite FILE SECONDS: runs the compliance tests of a source file on the programs of the
+# copy. The suite itself is built once, without a mutant.
+suite() {
     # shellcheck disable=SC2046 # one word for each filter
-    cargo test --quiet --package daemontools-rs --test suite -- $(programs "$1") --skip reference --skip theirs >&2 ||
-        fail "the tests fail without a mutant"
-    echo $((($(date +%s) - began + 2) * 5))
+    DAEMONTOOLS_OURS="$CARGO_TARGET_DIR/debug" timeout -k 10 "$2" "$work/suite" \
+        $(programs "$1") --skip reference --skip theirs </dev/null
+}
+
+# build FILE: builds the programs that the compliance tests of a source file are named
+# after; all programs, if a test is of several.
+build() {
+    bins=
+    for program in $(programs "$1" | sed 's/compliance:://g; s/::*//g; s/_[a-z]*//g'); do
+        [ -e "src/bin/$program" ] || [ -e "src/bin/$program.rs" ] || { bins=--bins && break; }
+        bins="$bins --bin $program"
+    done
+    # shellcheck disable=SC2086 # one word for each option
+    cargo build --quiet --package daemontools-rs $bins
+}
+
+# with_suite FILE MUTANT: makes a mutant, and prints the result of the compliance tests.
+with_suite() {
+    cargo mutants --list --diff --colors never --package "daemontools-$crate" \
+        --re "$(echo "$2" | escape)" | sed 1d >"$out/diff"
+    cp "$1" "$out/source"
+    patch --quiet "$1" "$out/diff"
+    if ! build "$1" >"$out/log" 2>&1; then
+        result=unviable
+    elif suite "$1" "$limit" >"$out/log" 2>&1; then
+        result=missed
+    else
+        [ $? -ge 124 ] && result=timeout || result=caught
+    fi
+    cp "$out/source" "$1"
+    echo "$result"
 }
 
 # Reads names of mutants, and prints a regular expression for each.
@@ -124,31 +150,34 @@ all() { cargo mutants --list --colors never --package "daemontools-$crate" "$@" 
 
 say "$crate: the tests of the crate"
 all "$@" >"$out/all"
-mutants unit --timeout "${TIMEOUT:-20}" --cargo-arg=--lib "$@"
+mutants unit --timeout "${TIMEOUT:-60}" --cargo-arg=--lib "$@"
 cat "$out/unit/caught" "$out/unit/unviable" "$out/unit/timeout" | sort -u | comm -23 "$out/all" - >"$out/missed"
 
+touch "$out/suite-caught" "$out/suite-timeout" "$out/suite-unviable"
 if [ "${SUITE:-1}" != 0 ]; then
+    say "$crate: the compliance tests, for the survivors"
+    cargo build --quiet --package daemontools-rs --bins
+    cp "$(cargo test --package daemontools-rs --test suite --no-run 2>&1 |
+        sed -n 's/.*Executable .*(\(.*\)).*/\1/p')" "$work/suite"
     for file in $(cut -d : -f 1 "$out/missed" | sort -u); do
-        say "$file: $(programs "$file")"
-        suite=suite/$(echo "${file#crates/"$crate"/src/}" | tr / -)
-        limit=$(suite_limit "$file")
-        set --
-        grep "^$file:" "$out/missed" | escape >"$out/survivors"
-        while IFS= read -r regex; do
-            set -- "$@" --re "$regex"
+        build "$file"
+        began=$(date +%s)
+        suite "$file" 600 >"$out/log" 2>&1 || fail "the tests of $file fail without a mutant: see $out/log"
+        limit=$((($(date +%s) - began + 2) * 5))
+        grep "^$file:" "$out/missed" >"$out/survivors"
+        while IFS= read -r mutant; do
+            grep -qxF "$mutant" "$out/suite-caught" "$out/suite-timeout" "$out/suite-unviable" && continue
+            result=$(with_suite "$file" "$mutant")
+            echo "$result: $mutant"
+            echo "$mutant" >>"$out/suite-$result"
         done <"$out/survivors"
-        # shellcheck disable=SC2046 # one word for each filter
-        mutants "$suite" --baseline=skip --timeout "$limit" --test-package daemontools-rs \
-            --cargo-arg=--test=suite "$@" -- -- $(programs "$file") --skip reference --skip theirs
     done
-    cat "$out"/suite/*/caught "$out"/suite/*/timeout 2>/dev/null | sort -u >"$out/by-suite"
-    comm -23 "$out/missed" "$out/by-suite" >"$out/left"
-    mv "$out/left" "$out/missed"
 fi
+sort -u "$out/suite-caught" "$out/suite-timeout" "$out/suite-unviable" | comm -23 "$out/missed" - >"$out/left"
+mv "$out/left" "$out/missed"
 
 count() { sort -u "$@" | comm -12 - "$out/all" | wc -l; }
-touch "$out/by-suite"
-say "$crate: $(wc -l <"$out/all") mutants, $(count "$out/unit/unviable") unviable,
+say "$crate: $(wc -l <"$out/all") mutants, $(count "$out/unit/unviable" "$out/suite-unviable") unviable,
     $(count "$out/unit/caught") caught by the tests of the crate, $(count "$out/unit/timeout") by their timeout,
-    $(count "$out/by-suite") by compliance tests, $(wc -l <"$out/missed") missed:"
+    $(count "$out/suite-caught" "$out/suite-timeout") by compliance tests, $(wc -l <"$out/missed") missed:"
 cat "$out/missed"

@@ -165,5 +165,6 @@ mod tests {
         assert_eq!(without, expected);
         let texts: BTreeSet<_> = with.iter().map(|&errno| errno_message(errno)).collect();
         assert_eq!(texts.len(), with.len());
+        assert_eq!(errno_message(Errno::from_raw(0)), "no error");
     }
 }

@@ -202,6 +202,18 @@ mod tests {
     }
 
     #[test]
+    fn long_line_is_unfinished_after_its_head() {
+        let mut lines = Lines::new(false);
+        let states = [&[b'x'; 999][..], b"x", b"y", b"\nz", b"\n"].map(|read| {
+            lines.read_buffer()[..read.len()].copy_from_slice(read);
+            lines.batch(read.len(), Label::now);
+            (lines.is_within_line(), lines.is_at_line_start())
+        });
+        let (head, line) = ((true, false), (false, false));
+        assert_eq!(states, [line, head, head, line, (false, true)]);
+    }
+
+    #[test]
     fn stamp_counts_among_the_1000_bytes() {
         let seen = batches(true, &[&[b'x'; 973], b"x", b"\n"]);
         let lengths: Vec<_> = seen.iter().map(|(text, _)| text.len()).collect();

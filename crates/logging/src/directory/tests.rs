@@ -22,12 +22,13 @@ fn full_file_becomes_an_old_file() {
         let scene = Scene::new();
         fs::create_dir_all("log").unwrap();
         let mut directory = scene.open(policy, c"log", small(policy));
-        directory.append_lines(b"aaaa\nbbbb\ncccc\n");
-        directory.append_lines(b"dd\n");
+        directory.append_lines(b"aaaa\nbbbb\ncccc\ndddd\neeee\n");
+        directory.append_lines(b"ff\n");
         let files = scene.files("log");
-        let old = "744 .s \"aaaa\\nbbbb\\n\"";
-        assert_eq!(files[..2], [old, "644 current \"cccc\\ndd\\n\""]);
-        directory.append_lines(b"e\n");
+        let old = ["744 .s \"aaaa\\nbbbb\\n\"", "744 .s \"cccc\\ndddd\\n\""];
+        assert_eq!(files[..2], old);
+        assert_eq!(files[2], "644 current \"eeee\\nff\\n\"");
+        directory.append_lines(b"g\n");
         assert_eq!(scene.files("log").len(), files.len() + 1);
         let renamed = policy == LogPolicy::Svlogd;
         let reports = Scene::reports();
