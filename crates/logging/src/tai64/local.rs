@@ -572,4 +572,62 @@ mod tests {
             assert_eq!(eight_digits(both), *format!("{both:08}").as_bytes());
         }
     }
+
+    /// The output for a whole input.
+    fn converted(style: TimeStyle, input: &[u8]) -> String {
+        let mut localizer = Localizer::new(calendar, true, style);
+        let mut output = TextBuffer::default();
+        localizer.convert(input, &mut output).unwrap();
+        output.text().escape_ascii().to_string()
+    }
+
+    #[test]
+    fn label_is_at_the_start_of_a_line() {
+        let line = |start: &str| format!("{start}400000000000001e075bca54 text\n");
+        let date = "1970-01-01 00:00:00.123456084 text\\n";
+        let lines = [line("@"), line(""), line("x@"), line(" @"), line("@")].concat();
+        let expected = [
+            date,
+            "400000000000001e075bca54 text\\n",
+            "x@400000000000001e075bca54 text\\n",
+            " @400000000000001e075bca54 text\\n",
+            date,
+        ];
+        let seen = converted(TimeStyle::Original, lines.as_bytes());
+        assert_eq!(seen, expected.concat());
+    }
+
+    #[test]
+    fn rfc_3339_excludes_ten_digits_of_nanoseconds() {
+        for (nanoseconds, original, rfc3339) in [
+            ("3b9ac9ff", "00.999999999 x", "00.999999999+00:00 x"),
+            ("3b9aca00", "00.1000000000 x", "@400000000000001e3b9aca00 x"),
+            ("ffffffff", "00.4294967295 x", "@400000000000001effffffff x"),
+        ] {
+            let line = format!("@400000000000001e{nanoseconds} x");
+            let seen = converted(TimeStyle::Original, line.as_bytes());
+            assert_eq!(seen, format!("1970-01-01 00:00:{original}"));
+            let seen = converted(TimeStyle::Rfc3339, line.as_bytes());
+            let date = if rfc3339.starts_with('@') {
+                ""
+            } else {
+                "1970-01-01T00:00:"
+            };
+            assert_eq!(seen, format!("{date}{rfc3339}"));
+        }
+    }
+
+    #[test]
+    fn pushed_time_is_the_date_or_the_label() {
+        let mut clock = LabelClock::new(calendar, true, TimeStyle::Original);
+        let mut output = TextBuffer::default();
+        clock.push_time(Label::from_unix(20, 1), &mut output);
+        output.push(b" ");
+        clock.push_time(Label::from_unix(1_000_000, 0), &mut output);
+        let expected = b"1970-01-01 00:00:00.000001500 @40000000000f424a000001f4";
+        assert_eq!(
+            output.text().escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
+    }
 }

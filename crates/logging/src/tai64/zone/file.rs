@@ -402,4 +402,35 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn other_offsets_move_changes_in_local_time() {
+        let changes = [(100_000, 0), (200_000, 1), (300_000, 0), (400_000, 1)];
+        let rules = Described::parse(b"AAA3BBB").rules;
+        let moved = |in_standard, in_utc| {
+            let mut zone = ZoneFile::parse(&file(&changes, &TYPES, &[], "\n\n")).unwrap();
+            zone.types[1].in_standard = in_standard;
+            zone.types[0].in_utc = in_utc;
+            zone.with_offsets(&rules).unwrap()
+        };
+        // Standard time was an hour east of Greenwich, and is now three hours west.
+        let to_winter_in_utc = moved(false, false);
+        assert_eq!(
+            to_winter_in_utc.changes,
+            [85_600, 200_000, 285_600, 400_000]
+        );
+        let offsets = [0, 85_600, 200_000, 285_600, 400_000];
+        let offsets = offsets.map(|time| to_winter_in_utc.offset_at(time));
+        assert_eq!(offsets, [-10_800, -7200, -10_800, -7200, -10_800]);
+        assert_eq!(
+            moved(true, false).changes,
+            [85_600, 185_600, 285_600, 385_600]
+        );
+        assert_eq!(
+            moved(false, true).changes,
+            [100_000, 200_000, 300_000, 400_000]
+        );
+        let single = ZoneFile::parse(&file(&[], &TYPES[..1], &[], "\n\n")).unwrap();
+        assert_eq!(single.with_offsets(&rules), None);
+    }
 }

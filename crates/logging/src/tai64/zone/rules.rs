@@ -351,6 +351,8 @@ fn split_while(text: &[u8], property: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use daemontools_core::calendar::day_of_date;
+
     use super::*;
 
     fn offsets(text: &str) -> (i64, i64) {
@@ -451,5 +453,154 @@ mod tests {
             let text = [&b"AAA3BBB"[..random.usize(..8)], &text].concat();
             let _ = Described::parse(&text).rules.offset_at(random.i64(..));
         }
+    }
+
+    /// The number of days from 1 January 1970.
+    fn day(year: i32, month: u8, day: u8) -> i64 {
+        day_of_date(year.into(), month, day).unwrap()
+    }
+
+    #[test]
+    fn weekday_of_month_follows_the_calendar() {
+        for year in (1601..2401).step_by(7).chain(1970..2030) {
+            for month in 1..=12 {
+                let days = (1..=31).filter_map(|day| day_of_date(year.into(), month, day));
+                let days: Vec<_> = days.collect();
+                for weekday in 0..7 {
+                    // 1 January 1970 was a Thursday.
+                    let on_weekday = |day: &&i64| (**day + 4).rem_euclid(7) == weekday;
+                    let found: Vec<_> = days.iter().filter(on_weekday).collect();
+                    for week in 1..=5 {
+                        let expected = **found.get(week - 1).or(found.last()).unwrap();
+                        let number = |number: i64| u16::try_from(number).unwrap();
+                        let (week, weekday) = (u16::try_from(week).unwrap(), number(weekday));
+                        let seen = weekday_of_month(year, month.into(), week, weekday);
+                        assert_eq!(seen, expected - day(year, 1, 1), "{year} {month}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn julian_day_does_not_count_29_february() {
+        for year in [1971, 1972, 2000, 2024, 2026, 2100, 2400] {
+            for (julian, month, of_month) in [(1, 1, 1), (59, 2, 28), (60, 3, 1), (365, 12, 31)] {
+                let text = format!("AAA0BBB0,J{julian}/0,{}/0", julian - 1);
+                let (by_date, by_count) = changes(&text, year);
+                assert_eq!(by_date, day(year, month, of_month) * DAY, "{year} {text}");
+                assert_eq!(by_count, (day(year, 1, 1) + julian - 1) * DAY);
+            }
+        }
+        for year in 1970..2500 {
+            let (start, _) = changes("AAA0BBB0,0/0,1/0", year);
+            assert_eq!(start, day(year, 1, 1) * DAY, "{year}");
+        }
+        assert_eq!(changes("AAA0BBB0,0/0,1/0", 1901), (0, DAY));
+    }
+
+    #[test]
+    fn invalid_day_ends_the_text() {
+        let valid = changes("AAA0BBB0,M3.2.0,M11.1.0", 2026);
+        for days in ["M3.2.0,M11.1.0", "M 3. 2.+0/ 2,M65547.1.0/2:0:0"] {
+            assert_eq!(changes(&format!("AAA0BBB0,{days}"), 2026), valid, "{days}");
+        }
+        let parsed = |days: &str| {
+            let mut season = Season::default();
+            let rest = season.parse_end(days.as_bytes(), ChangeDay::default());
+            rest.map(|rest| String::from_utf8_lossy(rest).into_owned())
+        };
+        for days in [
+            "J1", "J365", "0", "365", "M1.1.0", "M12.5.6", "0/0", "0/-1:2:3",
+        ] {
+            assert_eq!(parsed(days).as_deref(), Some(""), "{days}");
+            assert_eq!(
+                parsed(&format!(",{days},x")).as_deref(),
+                Some(",x"),
+                "{days}"
+            );
+        }
+        for days in [
+            "J0", "J366", "J", "366", "M0.1.1", "M13.1.1", "M1.0.1", "M1.6.1", "M1.1.7", "M1.1",
+            "M1", "M", "x", "0x", "0/", "J1 ", "-1",
+        ] {
+            assert_eq!(parsed(days), None, "{days}");
+        }
+    }
+
+    #[test]
+    fn time_of_change_has_hours_to_seconds() {
+        let time = |text: &str| {
+            let mut season = Season::default();
+            season.parse_end(format!("0{text}").as_bytes(), ChangeDay::default());
+            season.time
+        };
+        for (text, seconds) in [
+            ("", 7200),
+            ("/0", 0),
+            ("/3", 10_800),
+            ("/3:4", 11_040),
+            ("/3:4:5", 11_045),
+            ("/-3:4:5", -11_045),
+            ("/+1", 3600),
+            ("/x", 7200),
+            ("/-x", -7200),
+            ("/167:59:59", 604_799),
+        ] {
+            assert_eq!(time(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_by_scanf() {
+        for (text, number) in [
+            ("7x", Some((7, "x"))),
+            (" \t\n\x0b\x0c\r7", Some((7, ""))),
+            ("-1", Some((65_535, ""))),
+            ("+65537", Some((1, ""))),
+            ("-65537", Some((65_535, ""))),
+            ("18446744073709551615", Some((65_535, ""))),
+            ("-99999999999999999999", Some((65_535, ""))),
+            ("", None),
+            ("-", None),
+            ("x", None),
+        ] {
+            let seen = scan_short(text.as_bytes());
+            let number = number.map(|(number, rest)| (number, rest.as_bytes()));
+            assert_eq!(seen, number, "{text:?}");
+        }
+        let three = scan_three(b"1.2.3.4", b'.');
+        assert_eq!(three, ([Some(1), Some(2), Some(3)], &b".4"[..]));
+        assert_eq!(
+            scan_three(b"1.x", b'.'),
+            ([Some(1), None, None], &b".x"[..])
+        );
+    }
+
+    #[test]
+    fn name_has_three_letters_or_quotes() {
+        for (text, rest) in [
+            ("ABCD5", Some("5")),
+            ("ABC", Some("")),
+            ("<+05>5", Some("5")),
+            ("<A-1b>", Some("")),
+            ("AB", None),
+            ("<AB>", None),
+            ("<ABC", None),
+            ("<AB C>", None),
+        ] {
+            let seen = skip_name(text.as_bytes());
+            assert_eq!(seen, rest.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn change_is_the_first_second_of_its_season() {
+        let summer = 1_767_225_600 + 100 * DAY;
+        let winter = 1_767_225_600 + 300 * DAY;
+        let rules = Described::parse(b"AAA0BBB,100/0,300/1").rules;
+        let offset = |time| rules.offset_at(time).unwrap();
+        assert_eq!([summer - 1, summer].map(offset), [0, 3600]);
+        assert_eq!([winter - 1, winter].map(offset), [3600, 0]);
     }
 }
