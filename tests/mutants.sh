@@ -14,9 +14,10 @@
 # Mutants are made in a copy of the tree in target/mutants. A second run skips the
 # mutants that were caught before, so that an interrupted run can continue, and tests
 # for survivors need no complete run. FRESH=1 begins again. SUITE=0 skips the compliance
-# tests. TIMEOUT limits the unit tests of a mutant in seconds; a busy machine needs more.
-# Default: 60. The searches of supervision take five seconds, and less with
-# DAEMONTOOLS_CASES=0. The compliance tests have five times their time without a mutant.
+# tests, UNIT=0 those of the crate. TIMEOUT limits the unit tests of a mutant in seconds; a
+# busy machine needs more. Default: 60. The searches of supervision take five seconds, and
+# less with DAEMONTOOLS_CASES=0. The compliance tests have five times their time without a
+# mutant.
 set -eu
 unset CDPATH
 cd "$(dirname "$0")/.."
@@ -32,13 +33,13 @@ programs() {
         crates/chain/src/envdir.rs) echo compliance::envdir compliance::chpst ;;
         crates/chain/src/environment.rs) echo compliance::env compliance::chpst ;;
         crates/chain/src/identity.rs | crates/chain/src/name_service*)
-            echo compliance::setuidgid compliance::envuidgid compliance::chpst compliance::accounts ;;
+            echo compliance::setuidgid compliance::envuidgid compliance::accounts ;;
         crates/chain/*) echo compliance::exec compliance::setlock compliance::pgrphack ;;
-        crates/cli/src/display.rs) echo compliance::svps compliance::svlog ;;
-        crates/cli/src/json.rs) echo compliance::svlog compliance::svps ;;
+        crates/cli/src/display.rs) echo compliance::svps:: compliance::svps_watch ;;
+        crates/cli/src/json.rs) echo compliance::svps:: compliance::svlog:: ;;
         crates/cli/src/title.rs) echo compliance::readproctitle ;;
-        crates/cli/src/diagnostics.rs) echo compliance::runsv compliance::chpst ;;
-        crates/cli/*) echo compliance::svstat compliance::svc compliance::softlimit compliance::svscan ;;
+        crates/cli/src/diagnostics.rs) echo compliance::runsv:: compliance::runsvdir:: ;;
+        crates/cli/*) echo compliance::svstat compliance::softlimit compliance::svscan:: ;;
         crates/core/src/label.rs) echo compliance::tai64n compliance::svstat compliance::svlog ;;
         crates/core/src/runsv.rs) echo compliance::runsv compliance::sv:: ;;
         crates/core/*) echo compliance::supervise:: compliance::supervise_extended compliance::svstat compliance::svc ;;
@@ -150,7 +151,7 @@ all() { cargo mutants --list --colors never --package "daemontools-$crate" "$@" 
 
 say "$crate: the tests of the crate"
 all "$@" >"$out/all"
-mutants unit --timeout "${TIMEOUT:-60}" --cargo-arg=--lib "$@"
+[ "${UNIT:-1}" = 0 ] || mutants unit --timeout "${TIMEOUT:-60}" --cargo-arg=--lib "$@"
 cat "$out/unit/caught" "$out/unit/unviable" "$out/unit/timeout" | sort -u | comm -23 "$out/all" - >"$out/missed"
 
 touch "$out/suite-caught" "$out/suite-timeout" "$out/suite-unviable"

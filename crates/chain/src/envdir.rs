@@ -168,4 +168,45 @@ mod tests {
             assert!(seen[value..].iter().all(|&byte| byte == b'\n'));
         }
     }
+
+    /// The edits of a directory with these files, sorted.
+    fn edits(
+        files: &[(&str, &str)],
+        skips: impl FnMut(&CStr) -> bool,
+    ) -> Result<Vec<CString>, EnvdirError> {
+        let place = tempfile::tempdir().unwrap();
+        let before = std::env::current_dir().unwrap();
+        for (name, text) in files {
+            std::fs::write(place.path().join(name), text).unwrap();
+        }
+        std::fs::create_dir(place.path().join("folder")).unwrap();
+        let edits = read(place.path(), skips);
+        std::env::set_current_dir(before).unwrap();
+        edits.map(|mut edits| {
+            edits.sort();
+            edits
+        })
+    }
+
+    /// The only test of this crate that changes the current directory.
+    #[test]
+    fn each_visible_file_is_an_edit() {
+        let long = "x".repeat(10_000);
+        let files = [
+            ("A", "one\ntwo\n"),
+            ("B", ""),
+            ("C", "no newline"),
+            ("LONG", &long),
+            (".hidden", "x"),
+        ];
+        let edits_of_files = edits(&files, |name| name == c"folder").unwrap();
+        let long = CString::new(format!("LONG={long}")).unwrap();
+        let expected = [c"A=one", c"B", c"C=no newline", &long].map(CString::from);
+        assert_eq!(edits_of_files, expected);
+        let error = edits(&files, |_| false).unwrap_err();
+        let folder = c"folder".to_owned();
+        assert_eq!(error, EnvdirError::Read(folder, Errno::EISDIR));
+        let missing = read(c"/no/such/directory", |_| true);
+        assert_eq!(missing, Err(EnvdirError::Enter(Errno::ENOENT)));
+    }
 }
