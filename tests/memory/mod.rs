@@ -4,6 +4,7 @@
 //! These tests run the programs of Cargo, also with `DAEMONTOOLS_OURS`: a library
 //! replaces their allocator's functions, and static programs have none to replace.
 
+mod logs;
 mod steady;
 
 use std::fs;

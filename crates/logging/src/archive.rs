@@ -9,11 +9,13 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, renameat};
 use nix::unistd::{linkat, unlink};
 use unix::file::{link_status, status};
+use unix::memory::try_reserve;
 
 use crate::event::{LogEvent, LogReporter, LogStep, OnError, Purpose};
 use crate::names::Suffix;
 use crate::policy::LogPolicy;
 use crate::retention::{Excess, Limits, OldFile, excess, is_old_file, oldest_if_more_than};
+use crate::shortage::until_memory;
 
 /// The old files of a log directory. All methods expect it to be the current
 /// directory.
@@ -87,8 +89,14 @@ impl Archive<'_> {
             LogPolicy::Svlogd => OnError::Continue,
         };
         'again: loop {
-            let old = self.old_files(Purpose::Rotate);
-            let old = match old.and_then(|names| self.stat_sizes(names)) {
+            let listed = until_memory(
+                || {
+                    let names = self.old_files(Purpose::Rotate)?;
+                    self.stat_sizes(names)
+                },
+                |(_, error)| *error,
+            );
+            let old = match listed {
                 Ok(old) => old,
                 Err((step, error)) => {
                     self.reporter.error(step, error, on_error);
@@ -161,6 +169,8 @@ impl Archive<'_> {
             let entry = entry.map_err(failed(LogStep::List(purpose)))?;
             let name = entry.file_name().into_vec();
             if is_old_file(self.policy, &name) {
+                // Neither from the reserve: a directory may have many files.
+                try_reserve(&mut old, 1).map_err(|error| (LogStep::List(purpose), error))?;
                 old.extend(CString::new(name));
             }
         }

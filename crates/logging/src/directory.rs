@@ -27,6 +27,9 @@ use crate::retention::Limits;
 use crate::rotation::Rotation;
 use crate::timer::{Timer, age_since_first_line};
 
+/// The number of split points of a text for which there is room from the start.
+const FIRST_POINTS: usize = 16;
+
 /// The context shared by all log directories of a program.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -145,7 +148,7 @@ impl<'a> LockedLogDir<'a> {
             lock: ManuallyDrop::new(self.lock),
             current,
             rotation: Rotation::new(config.size, config.slack, written.unwrap_or(0)),
-            split_points: Vec::new(),
+            split_points: Vec::with_capacity(FIRST_POINTS),
             age_timer: Timer::new(config.age),
             processor: config.processor.map(|command| Processor {
                 policy,

@@ -121,6 +121,8 @@ pub enum LogStep<'a> {
     Print,
     /// Lock standard output against other loggers.
     LockOutput,
+    /// Allocate memory, for which the program then waits.
+    Memory,
 }
 
 /// The reason to enter or list a log directory.

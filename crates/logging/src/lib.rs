@@ -36,6 +36,7 @@ pub mod rotation;
 #[cfg(test)]
 mod scene;
 mod search;
+mod shortage;
 pub mod svlogd;
 pub mod tai64;
 pub mod text_buffer;

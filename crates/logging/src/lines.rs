@@ -40,8 +40,14 @@ impl Lines {
     /// No input. With `stamped`, each line gets a label and a space.
     #[must_use]
     pub fn new(stamped: bool) -> Self {
+        let text = if stamped {
+            TextBuffer::with_room()
+        } else {
+            TextBuffer::default()
+        };
         Lines {
             stamped,
+            text,
             ..Lines::with_head(HEAD)
         }
     }

@@ -3,6 +3,7 @@
 use memchr::{memchr, memrchr};
 
 use crate::batch::{Batch, OriginalRead};
+use crate::shortage;
 
 /// The size of 0.76's output buffer, in bytes.
 const BUFFER: usize = 512;
@@ -40,7 +41,7 @@ impl Rotation {
         let mut start = 0;
         while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
             if self.written >= self.size {
-                points.push(start);
+                shortage::push(points, start);
                 self.start_file();
             }
             let room = rest.len().min(self.room());
@@ -49,7 +50,7 @@ impl Rotation {
             let end = after_limit.and_then(|text| memchr(b'\n', text));
             if let Some(end) = end {
                 start += limit + end + 1;
-                points.push(start);
+                shortage::push(points, start);
                 self.start_file();
             } else {
                 start += room;
@@ -134,7 +135,7 @@ impl Rotation {
     ) {
         while start < end {
             if self.written >= self.size {
-                points.push(read.start + start);
+                shortage::push(points, read.start + start);
                 self.start_file();
             }
             let mut stop = end.min(start.saturating_add(self.room()));
@@ -147,7 +148,7 @@ impl Rotation {
             }
             self.count(stop - start);
             if self.reaches_soft_limit(0) && text.ends_with(b"\n") {
-                points.push(read.start + stop);
+                shortage::push(points, read.start + stop);
                 self.start_file();
             }
             start = stop;

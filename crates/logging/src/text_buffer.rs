@@ -2,6 +2,8 @@
 
 use std::collections::TryReserveError;
 
+use crate::shortage;
+
 /// The length of the first allocation, in bytes. An allocation of this size is
 /// mapped, and costs memory only when touched.
 const FIRST: usize = 256 * 1024;
@@ -32,6 +34,20 @@ impl TextBuffer {
     #[must_use]
     pub fn text(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// An empty text with room for the usual reads. The room costs memory only when
+    /// touched.
+    #[must_use]
+    pub fn with_room() -> Self {
+        let mut text = TextBuffer::default();
+        text.reserve(1);
+        text
+    }
+
+    /// Makes the room of [`TextBuffer::with_room`].
+    pub fn make_room(&mut self) {
+        self.reserve(1);
     }
 
     /// Removes the text. The allocation stays.
@@ -112,9 +128,12 @@ impl TextBuffer {
     fn grow(&mut self, more: usize) {
         let length = self.length_after_growth(more);
         if self.bytes.capacity() == 0 {
+            shortage::wait_for_room(length);
             // The system has zeroed this memory.
             self.bytes = vec![0; length];
         } else {
+            let additional = length - self.bytes.len();
+            shortage::reserve(&mut self.bytes, additional);
             self.bytes.resize(length, 0);
         }
     }

@@ -102,6 +102,7 @@ pub(crate) fn error_message(error: &StepError<'_>, then: &str) -> Vec<u8> {
         LogStep::RewindStatus => text!["unable to move to beginning of ", path],
         LogStep::WriteStatus => text!["unable to write ", path],
         LogStep::Print => text![WRITE_OUTPUT],
+        LogStep::Memory => text!["unable to allocate memory, waiting"],
         LogStep::LockOutput => text!["unable to lock ", path, " against other loggers"],
     };
     let reason = error.map_or(String::new(), |error| format!(": {}", errno_message(error)));

@@ -129,6 +129,7 @@ fn error_message(error: &StepError<'_>) -> Vec<u8> {
         LogStep::Run(_, ProcessorPart::NewState) => of_dir("unable to open newstate for processor"),
         LogStep::Wait => of_dir("error waiting for processor"),
         LogStep::Crash | LogStep::Failure => of_dir("processor failed, restart"),
+        LogStep::Memory => text!["unable to allocate memory, waiting"],
         // svlogd has no status files, and prints no lines.
         LogStep::CreateStatus
         | LogStep::RewindStatus

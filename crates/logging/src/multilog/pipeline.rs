@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use cli::text;
 use cli::text::write_stderr;
+use daemontools_core::short_text::ShortText;
 use nix::errno::Errno;
 
 use crate::batch::{Batch, ReadEmulation};
@@ -16,8 +16,12 @@ use crate::multilog::print::{PrintedLines, SharedOutput};
 use crate::multilog::script::{Script, ScriptAction};
 use crate::multilog::status_file::StatusFile;
 use crate::policy::LogPolicy;
+use crate::shortage;
 use crate::tai64::stamp::STAMP;
 use crate::text_buffer::TextBuffer;
+
+/// The number of selected ranges of a batch for which there is room from the start.
+const FIRST_RUNS: usize = 64;
 
 /// The maximum number of bytes of a line in an alert.
 const ALERT: usize = 200;
@@ -75,6 +79,7 @@ impl<'a> Pipeline<'a> {
         ctx: Context<'a>,
         output: Option<SharedOutput>,
     ) -> Result<Self, StepError<'a>> {
+        shortage::wait_from_now_on(ctx.report);
         let mut statuses = Vec::new();
         for action in &script.actions {
             if let ScriptAction::Status(name) = action {
@@ -115,7 +120,7 @@ impl<'a> Pipeline<'a> {
                     } else if all {
                         Stage::AppendAll(directory)
                     } else {
-                        Stage::AppendSelected(directory, Selection::default())
+                        Stage::AppendSelected(directory, Selection::new())
                     })
                 }
             });
@@ -276,6 +281,14 @@ impl<'a> Pipeline<'a> {
 }
 
 impl Selection {
+    fn new() -> Self {
+        Selection {
+            text: TextBuffer::with_room(),
+            runs: Vec::with_capacity(FIRST_RUNS),
+            ..Selection::default()
+        }
+    }
+
     fn start(&mut self, batch: &Batch<'_>) {
         self.text.clear();
         self.runs.clear();
@@ -297,7 +310,7 @@ impl Selection {
             let run = self.examined..end;
             let lines = text.get(self.examined..).unwrap_or_default();
             self.text.push_start(lines, run.len());
-            self.runs.push(run);
+            shortage::push(&mut self.runs, run);
         }
         self.examined = end;
     }
@@ -315,11 +328,18 @@ impl Selection {
     }
 }
 
-fn alert(head: &[u8]) {
-    match head.split_at_checked(ALERT) {
-        Some((start, [_, ..])) => write_stderr(&text![start, "...\n"]),
-        _ => write_stderr(&text![head, "\n"]),
+/// Writes the start of a line, which is in parts, to standard error.
+fn alert(head: &[&[u8]]) {
+    let mut message = ShortText::<{ ALERT + 4 }>::new();
+    let mut room = ALERT;
+    for part in head {
+        let part = part.get(..room).unwrap_or(part);
+        message.push(part);
+        room -= part.len();
     }
+    let is_cut = head.iter().map(|part| part.len()).sum::<usize>() > ALERT;
+    message.push(if is_cut { b"...\n" } else { b"\n" });
+    write_stderr(&message);
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The word `p`: text between the stamp and each line.
 
-use std::borrow::Cow;
-
 use crate::batch::{Batch, ReadEmulation};
 use crate::text_buffer::TextBuffer;
 
@@ -15,13 +13,10 @@ pub(crate) struct Prefix<'a> {
 }
 
 impl Prefix<'_> {
-    /// The start of a line, with the prefix.
-    pub(crate) fn insert<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
-        if self.text.is_empty() {
-            return Cow::Borrowed(line);
-        }
+    /// The start of a line, with the prefix, in parts.
+    pub(crate) fn insert<'l>(&'l self, line: &'l [u8]) -> [&'l [u8]; 3] {
         let (stamp, rest) = line.split_at_checked(self.stamp).unwrap_or((line, b""));
-        Cow::Owned([stamp, self.text, rest].concat())
+        [stamp, self.text, rest]
     }
 }
 
@@ -42,7 +37,7 @@ impl<'a> PrefixedLines<'a> {
     pub(crate) fn new(prefix: Prefix<'a>) -> Self {
         PrefixedLines {
             prefix,
-            text: TextBuffer::default(),
+            text: TextBuffer::with_room(),
             within_line: false,
             selected: false,
             examined: 0,

@@ -26,6 +26,7 @@ use unix::{file, record_lock};
 use crate::batch::split_line;
 use crate::event::{LogReporter, LogStep, ReportFn};
 use crate::multilog::prefix::PrefixedLines;
+use crate::shortage;
 
 /// The maximum size of an undivided write to a pipe, in bytes: `PIPE_BUF`.
 const ATOMIC: usize = 4096;
@@ -307,7 +308,7 @@ impl<'a> PrintedLines<'a> {
         PrintedLines {
             lines,
             word,
-            held: Vec::new(),
+            held: Vec::with_capacity(ATOMIC),
             is_streamed: false,
         }
     }
@@ -328,20 +329,20 @@ impl<'a> PrintedLines<'a> {
             self.is_streamed = false;
             match rest.strip_prefix(b"\n") {
                 Some(later) => rest = later,
-                None => self.held.extend_from_slice(self.lines.prefix.text),
+                None => shortage::extend(&mut self.held, self.lines.prefix.text),
             }
         }
         let end = memrchr(b'\n', rest).map_or(0, |newline| newline + 1);
         let (mut whole, start) = rest.split_at_checked(end).unwrap_or_default();
         if !whole.is_empty() && !self.held.is_empty() {
             let (line_end, later) = split_line(whole);
-            self.held.extend_from_slice(line_end);
+            shortage::extend(&mut self.held, line_end);
             output.put_lines(&self.held);
             self.held.clear();
             whole = later;
         }
         output.put_lines(whole);
-        self.held.extend_from_slice(start);
+        shortage::extend(&mut self.held, start);
         if self.held.len() > MAX_HELD {
             output.start_stream(self.word, &self.held);
             self.held.clear();

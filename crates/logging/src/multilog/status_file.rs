@@ -41,9 +41,12 @@ impl<'a> StatusFile<'a> {
 
     /// Overwrites the first 1001 bytes of the file with the first 1000 bytes of a
     /// line and newlines. As in 0.76, later bytes stay.
-    pub fn set(&self, line: &[u8]) {
+    ///
+    /// `line` is in parts.
+    pub fn set(&self, line: &[&[u8]]) {
         let mut record = [b'\n'; RECORD];
-        for (to, &from) in record.iter_mut().zip(line.iter().take(HEAD)) {
+        let bytes = line.iter().copied().flatten().take(HEAD);
+        for (to, &from) in record.iter_mut().zip(bytes) {
             *to = from;
         }
         while let Err((step, error)) = self.overwrite(&record) {

@@ -1,7 +1,7 @@
 //! The log directories of svlogd: each filters lines by its own file `config`.
 
 use std::ffi::CStr;
-use std::net::UdpSocket;
+use std::net::{SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
 use cli::text::write_stderr;
@@ -16,8 +16,17 @@ use crate::batch::{Batch, lines, split_line};
 use crate::directory::{Context, LockedLogDir, LogDir};
 use crate::event::{LogEvent, LogReport, LogReporter, LogStep, StepError};
 use crate::policy::LogPolicy;
+use crate::shortage;
 use crate::tai64::stamp::Stamper;
 use crate::text_buffer::TextBuffer;
+
+/// The lengths of the start of a line and of its reported part for which there is
+/// room from the start, in bytes.
+const FIRST_START: usize = 128;
+const FIRST_SHORT: usize = 1536;
+
+/// The memory that a configuration may need, in bytes.
+const SETTINGS: usize = 64 * 1024;
 
 /// The configuration file of a log directory.
 const CONFIG: &CStr = c"config";
@@ -45,10 +54,20 @@ struct OpenLog<'a> {
     directory: LogDir<'a>,
     config: ConfigFile,
     socket: Option<UdpSocket>,
-    /// The selected text of the latest input.
-    text: Vec<u8>,
+    buffers: Buffers,
     /// Whether the latest line is selected.
     selected: bool,
+}
+
+/// The buffers of a log directory, which outlive a reading of its configuration.
+#[derive(Debug)]
+struct Buffers {
+    /// The selected text of the latest input.
+    text: TextBuffer,
+    /// The start of each line: the stamp and the prefix.
+    start: Vec<u8>,
+    /// The part of a line that is reported or sent.
+    short: Vec<u8>,
 }
 
 /// Lines that share a stamp.
@@ -74,6 +93,7 @@ impl<'a> LogFanout<'a> {
         in_order: bool,
         ctx: Context<'a>,
     ) -> Self {
+        shortage::wait_from_now_on(ctx.report);
         LogFanout {
             format,
             paths,
@@ -82,7 +102,11 @@ impl<'a> LogFanout<'a> {
             logs: paths.iter().map(|_| None).collect(),
             stamper: Stamper::default(),
             held_stamp: None,
-            text: TextBuffer::default(),
+            text: if format.timestamp.is_some() {
+                TextBuffer::with_room()
+            } else {
+                TextBuffer::default()
+            },
         }
     }
 
@@ -90,10 +114,12 @@ impl<'a> LogFanout<'a> {
     /// configuration. Returns whether at least one is open.
     pub fn reopen(&mut self) -> bool {
         for (log, path) in self.logs.iter_mut().zip(self.paths) {
-            if let Some(log) = log.take() {
+            shortage::wait_for_room(SETTINGS);
+            let buffers = log.take().map(|log| {
                 log.directory.close();
-            }
-            *log = OpenLog::open(path, self.format.head, self.ctx);
+                log.buffers
+            });
+            *log = OpenLog::open(path, self.format, self.ctx, buffers);
         }
         self.logs.iter().any(Option::is_some)
     }
@@ -179,7 +205,12 @@ impl<'a> LogFanout<'a> {
 impl<'a> OpenLog<'a> {
     /// Opens the directory and reads its configuration. Reports an error and
     /// returns None if the directory cannot be used.
-    fn open(path: &'a CStr, head: usize, ctx: Context<'a>) -> Option<Self> {
+    fn open(
+        path: &'a CStr,
+        format: &LineFormat,
+        ctx: Context<'a>,
+        buffers: Option<Buffers>,
+    ) -> Option<Self> {
         let report = ctx.report;
         let reporter = LogReporter { path, report };
         let give_up = |error: StepError<'_>| {
@@ -198,16 +229,20 @@ impl<'a> OpenLog<'a> {
             .map_err(give_up)
             .ok()?;
         let mut config = read_config(reporter);
-        config.log_dir.slack = u64::try_from(head).unwrap_or(u64::MAX);
+        config.log_dir.slack = u64::try_from(format.head).unwrap_or(u64::MAX);
         let directory = locked.open(config.log_dir.clone()).map_err(give_up).ok()?;
         let socket = config.peer.map(|_| UdpSocket::bind(("0.0.0.0", 0)));
-        Some(OpenLog {
+        let mut log = OpenLog {
             directory,
             config,
             socket: socket.and_then(Result::ok),
-            text: Vec::new(),
+            buffers: buffers.unwrap_or_default(),
             selected: true,
-        })
+        };
+        if !log.is_unfiltered() {
+            log.buffers.text.make_room();
+        }
+        Some(log)
     }
 
     /// Whether a rule may write lines to standard error.
@@ -221,12 +256,13 @@ impl<'a> OpenLog<'a> {
         if self.is_unfiltered() {
             return;
         }
-        let mut start = input.stamp.map_or(Vec::new(), |stamp| stamp.to_vec());
-        if !start.is_empty() {
-            start.push(b' ');
+        let Buffers { text, start, short } = &mut self.buffers;
+        start.clear();
+        if let Some(stamp) = &input.stamp {
+            shortage::extend(start, stamp);
+            shortage::extend(start, b" ");
         }
-        start.extend_from_slice(&self.config.prefix);
-        let mut text = std::mem::take(&mut self.text);
+        shortage::extend(start, &self.config.prefix);
         text.clear();
         let mut continues = input.within_line;
         for fragment in lines(input.text) {
@@ -234,24 +270,29 @@ impl<'a> OpenLog<'a> {
                 let (head, is_cut) = format.head(fragment);
                 let (selected, alerted) = self.config.evaluate(head);
                 let end: &[u8] = if is_cut { b"...\n" } else { b"\n" };
-                let short = || [&start, head, end].concat();
-                if alerted {
-                    write_stderr(&short());
+                let is_sent = selected && (self.config.peer.is_some() || self.config.sent_only);
+                if alerted || is_sent {
+                    short.clear();
+                    for part in [start, head, end] {
+                        shortage::extend(short, part);
+                    }
                 }
-                if selected && (self.config.peer.is_some() || self.config.sent_only) {
-                    self.send(&short(), &mut text);
+                if alerted {
+                    write_stderr(short);
+                }
+                if is_sent {
+                    send(self.config.peer, self.socket.as_ref(), short, text);
                 }
                 self.selected = selected && !self.config.sent_only;
                 if self.selected {
-                    text.extend_from_slice(&start);
+                    text.push(start);
                 }
             }
             if self.selected {
-                text.extend_from_slice(fragment);
+                text.push_start(fragment, fragment.len());
             }
             continues = false;
         }
-        self.text = text;
     }
 
     /// Appends the lines that [`OpenLog::filter`] selected.
@@ -259,7 +300,7 @@ impl<'a> OpenLog<'a> {
         if self.is_unfiltered() {
             self.directory.append_lines(input.stamped);
         } else {
-            self.directory.append_lines(&self.text);
+            self.directory.append_lines(self.buffers.text.text());
         }
     }
 
@@ -274,22 +315,37 @@ impl<'a> OpenLog<'a> {
         } = &self.config;
         rules.is_empty() && prefix.is_empty() && peer.is_none() && !sent_only
     }
+}
 
-    /// Sends a line. On failure, appends a warning and the line to `text`.
-    fn send(&self, line: &[u8], text: &mut Vec<u8>) {
-        let Some(peer) = self.config.peer else {
-            return;
-        };
-        let warning: &[u8] = match &self.socket {
-            None => b"warning: no udp socket available: ",
-            Some(socket) => match socket.send_to(line, peer) {
-                Ok(length) if length == line.len() => return,
-                _ => b"warning: failure sending through udp: ",
-            },
-        };
-        text.extend_from_slice(warning);
-        text.extend_from_slice(line);
+impl Default for Buffers {
+    fn default() -> Self {
+        Buffers {
+            text: TextBuffer::default(),
+            start: Vec::with_capacity(FIRST_START),
+            short: Vec::with_capacity(FIRST_SHORT),
+        }
     }
+}
+
+/// Sends a line. On failure, appends a warning and the line to `text`.
+fn send(
+    peer: Option<SocketAddrV4>,
+    socket: Option<&UdpSocket>,
+    line: &[u8],
+    text: &mut TextBuffer,
+) {
+    let Some(peer) = peer else {
+        return;
+    };
+    let warning: &[u8] = match socket {
+        None => b"warning: no udp socket available: ",
+        Some(socket) => match socket.send_to(line, peer) {
+            Ok(length) if length == line.len() => return,
+            _ => b"warning: failure sending through udp: ",
+        },
+    };
+    text.push(warning);
+    text.push(line);
 }
 
 /// Reads `config` in the current directory. After a read error, which is
@@ -307,7 +363,9 @@ fn read_config(reporter: LogReporter<'_>) -> ConfigFile {
             loop {
                 match read(&file, &mut buffer) {
                     Ok(0) => break,
-                    Ok(length) => text.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+                    Ok(length) => {
+                        shortage::extend(&mut text, buffer.get(..length).unwrap_or_default());
+                    }
                     Err(Errno::EINTR) => {}
                     Err(error) => {
                         reporter.event(LogEvent::ConfigUnreadable(error));

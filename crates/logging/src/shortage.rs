@@ -1,0 +1,77 @@
+//! Waiting for memory. A logger without memory waits, as on a full disk: its lines
+//! stay where they are, and those that follow stay in its input.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use unix::memory::{has_room, try_reserve};
+
+use crate::event::{LogReporter, LogStep, ReportFn};
+use crate::multilog::print::divide_unfinished_line;
+
+/// The time between two attempts.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Receives the warning. Global, as the memory is.
+static REPORT: OnceLock<ReportFn> = OnceLock::new();
+
+/// From now on, this logger waits for memory, and reports that to `report`.
+pub(crate) fn wait_from_now_on(report: ReportFn) {
+    let _ = REPORT.set(report);
+}
+
+/// Repeats an attempt as long as it fails for want of memory. Warns once.
+pub(crate) fn until_memory<T, E>(
+    mut attempt: impl FnMut() -> Result<T, E>,
+    errno: impl Fn(&E) -> Errno,
+) -> Result<T, E> {
+    let mut warned = false;
+    loop {
+        match (attempt(), REPORT.get()) {
+            (Err(error), Some(&report)) if errno(&error) == Errno::ENOMEM => {
+                divide_unfinished_line();
+                if !warned {
+                    let path = c"memory";
+                    LogReporter { path, report }.warn(LogStep::Memory, Errno::ENOMEM);
+                    warned = true;
+                }
+                std::thread::sleep(RETRY);
+            }
+            (result, _) => return result,
+        }
+    }
+}
+
+/// Waits until the system gives a block of this size, in bytes. Another program than
+/// a logger does not wait.
+pub(crate) fn wait_for_room(size: usize) {
+    let attempt = || has_room(size).then_some(()).ok_or(Errno::ENOMEM);
+    let _ = until_memory(attempt, |error| *error);
+}
+
+/// Reserves capacity for `additional` more elements. Another program than a logger
+/// aborts without memory.
+pub(crate) fn reserve<T>(vector: &mut Vec<T>, additional: usize) {
+    if vector.capacity() - vector.len() < additional {
+        grow(vector, additional);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn grow<T>(vector: &mut Vec<T>, additional: usize) {
+    let _ = until_memory(|| try_reserve(vector, additional), |error| *error);
+}
+
+/// Appends an element.
+pub(crate) fn push<T>(vector: &mut Vec<T>, element: T) {
+    reserve(vector, 1);
+    vector.push(element);
+}
+
+/// Appends bytes.
+pub(crate) fn extend(vector: &mut Vec<u8>, bytes: &[u8]) {
+    reserve(vector, bytes.len());
+    vector.extend_from_slice(bytes);
+}
