@@ -323,11 +323,11 @@ impl<'a> Extended<'a> {
     pub(crate) fn before_commands(
         &mut self,
         machine: &mut Machine,
-        commands: &[(Command, SignalTarget)],
+        mut commands: impl Iterator<Item = (Command, SignalTarget)>,
     ) {
-        let stops = |(command, _): &_| matches!(command, Command::Down | Command::Exit);
+        let stops = |(command, _)| matches!(command, Command::Down | Command::Exit);
         // A removed directory has no files; the last settings remain.
-        if commands.iter().any(stops) && !is_removed() {
+        if commands.any(stops) && !is_removed() {
             let expects_readiness = self.config.restart.expects_readiness;
             self.config.restart = self.read_config().restart;
             self.config.restart.expects_readiness = expects_readiness;

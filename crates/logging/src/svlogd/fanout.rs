@@ -509,7 +509,8 @@ mod tests {
         for (config, alerts) in [("", false), ("+a\n-b\nEa\n", false), ("-*\nea\n", true)] {
             let scene = Scene::new();
             scene.write("a/config", config, 0o644);
-            let log = OpenLog::open(c"a", 8, scene.context()).unwrap();
+            let format = LineFormat::new(None, 8, None, b"");
+            let log = OpenLog::open(c"a", &format, scene.context(), None).unwrap();
             assert_eq!(log.has_alerts(), alerts, "{config}");
         }
     }

@@ -13,7 +13,7 @@ use unix::signals::SignalPipe;
 use unix::wait::ExitStatus;
 
 use super::family::Family;
-use super::service::Service;
+use super::service::{Service, decode};
 use crate::Role;
 use crate::directory::AcquireError;
 use crate::machine::{CheckEvent, CommandStep, Moment, RunExit, Script};
@@ -213,7 +213,8 @@ impl Supervisor<'_> {
         let Some(service) = self.service_mut(role) else {
             return;
         };
-        let mut commands = service.read_commands();
+        let bytes = service.read_commands();
+        let ruleset = service.machine.ruleset();
         let target = |command| {
             if command == Command::Continue {
                 SignalTarget::ProcessGroup
@@ -221,14 +222,14 @@ impl Supervisor<'_> {
                 SignalTarget::Process
             }
         };
-        let signaled = signaled.iter().copied();
-        commands.extend(signaled.map(|command| (command, target(command))));
-        self.family.before_commands(&mut self.service, &commands);
-        for &(command, target) in &commands {
+        let signaled = signaled.iter().map(|&command| (command, target(command)));
+        let commands = || decode(ruleset, &bytes).chain(signaled.clone());
+        self.family.before_commands(&mut self.service, commands());
+        for (command, target) in commands() {
             self.run_command(role, command, target);
         }
         if let Some(service) = self.service_mut(role) {
-            service.reuse(commands);
+            service.reuse(bytes);
         }
     }
 

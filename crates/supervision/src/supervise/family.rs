@@ -155,7 +155,7 @@ impl Family<'_> {
     pub(super) fn before_commands(
         &mut self,
         service: &mut Service,
-        commands: &[(Command, SignalTarget)],
+        commands: impl Iterator<Item = (Command, SignalTarget)>,
     ) {
         match self {
             Family::Supervise(_) | Family::Runsv(_) => {}

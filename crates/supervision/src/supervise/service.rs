@@ -9,7 +9,7 @@ use nix::fcntl::Flock;
 use nix::unistd::{Pid, read};
 
 use crate::directory::{AcquireError, ControlFifo, ReplaceError, SuperviseFiles};
-use crate::machine::Machine;
+use crate::machine::{Machine, Ruleset};
 use crate::retry::{Attempt, Record};
 
 /// The time between two reads of a `control` at its end: poll(2) would report
@@ -18,10 +18,7 @@ const END_RECHECK: Duration = Duration::from_secs(1);
 
 /// The limit on bytes of commands in one read, so that a flood does not delay
 /// the reaping of children.
-const MAX_COMMAND_BYTES: usize = 4096;
-
-/// The maximum number of commands that a signal stands for.
-const SIGNALED: usize = 3;
+const MAX_COMMAND_BYTES: usize = 4096 - READ;
 
 /// The size of a read of `control`, in bytes.
 const READ: usize = 64;
@@ -52,8 +49,8 @@ pub(super) struct Service {
     /// runsv: the process in the file `pid`. None: unknown.
     pub(super) pid_file: Option<Option<Pid>>,
     ok: Option<OwnedFd>,
-    /// The commands of one read; the room for the most is there from the start.
-    commands: Vec<(Command, SignalTarget)>,
+    /// The bytes of one read; the room for the most is there from the start.
+    commands: Vec<u8>,
 }
 
 impl Service {
@@ -72,7 +69,7 @@ impl Service {
             record: Record::new(),
             pid_file: None,
             ok: None,
-            commands: Vec::with_capacity(MAX_COMMAND_BYTES + READ + SIGNALED),
+            commands: Vec::with_capacity(MAX_COMMAND_BYTES + READ),
         }
     }
 
@@ -120,32 +117,21 @@ impl Service {
         }
     }
 
-    /// Reads commands, each with the target of its signals. The letters `+` and
-    /// `=` choose the target for the rest of the read only, so that another
-    /// writer does not inherit it. The caller gives the memory back, to
-    /// [`Service::reuse`].
-    pub(super) fn read_commands(&mut self) -> Vec<(Command, SignalTarget)> {
+    /// Reads the bytes of commands, for [`decode`]. The caller gives the memory back,
+    /// to [`Service::reuse`].
+    pub(super) fn read_commands(&mut self) -> Vec<u8> {
         let mut commands = std::mem::take(&mut self.commands);
         commands.clear();
-        let mut target = SignalTarget::Process;
         let mut bytes = [0; READ];
-        let mut total = 0;
         self.control_ended = false;
-        while total < MAX_COMMAND_BYTES {
+        while commands.len() < MAX_COMMAND_BYTES {
             match read(&self.control.reader, &mut bytes) {
                 Ok(0) => {
                     self.control_ended = true;
                     break;
                 }
                 Ok(length) => {
-                    for &byte in bytes.iter().take(length) {
-                        match self.machine.ruleset().decode(byte) {
-                            Some(Command::Target(chosen)) => target = chosen,
-                            Some(command) => commands.push((command, target)),
-                            None => {}
-                        }
-                    }
-                    total += length;
+                    commands.extend_from_slice(bytes.get(..length).unwrap_or_default());
                 }
                 Err(_) => break,
             }
@@ -154,7 +140,26 @@ impl Service {
     }
 
     /// Keeps the memory of commands for the next read.
-    pub(super) fn reuse(&mut self, commands: Vec<(Command, SignalTarget)>) {
+    pub(super) fn reuse(&mut self, commands: Vec<u8>) {
         self.commands = commands;
     }
+}
+
+/// The commands of one read, each with the target of its signals. The letters `+`
+/// and `=` choose the target for the rest of the read only, so that another writer
+/// does not inherit it.
+pub(super) fn decode(
+    ruleset: Ruleset,
+    bytes: &[u8],
+) -> impl Iterator<Item = (Command, SignalTarget)> {
+    let mut target = SignalTarget::Process;
+    bytes
+        .iter()
+        .filter_map(move |&byte| match ruleset.decode(byte)? {
+            Command::Target(chosen) => {
+                target = chosen;
+                None
+            }
+            command => Some((command, target)),
+        })
 }
