@@ -171,7 +171,9 @@ mod tests {
     #[test]
     fn hard_limit_is_kept() {
         let (_, hard) = rlimit::get(RLIMIT_CORE).unwrap();
-        set_soft(RLIMIT_CORE, SoftLimit::Value(0)).unwrap();
-        assert_eq!(rlimit::get(RLIMIT_CORE), Ok((0, hard)));
+        for soft in [1, 0] {
+            set_soft(RLIMIT_CORE, SoftLimit::Value(soft)).unwrap();
+            assert_eq!(rlimit::get(RLIMIT_CORE), Ok((soft.min(hard), hard)));
+        }
     }
 }
