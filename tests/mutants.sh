@@ -44,6 +44,8 @@ programs() {
         crates/core/src/runsv.rs) echo compliance::runsv compliance::sv:: ;;
         crates/core/*) echo compliance::supervise:: compliance::supervise_extended compliance::svstat compliance::svc ;;
         crates/logging/src/tai64/*) echo compliance::tai64n compliance::filters ;;
+        crates/logging/src/processor.rs) echo compliance::multilog::processor compliance::svlogd ;;
+        crates/logging/src/multilog/print.rs) echo compliance::multilog::print ;;
         crates/logging/src/multilog/*) echo compliance::multilog ;;
         crates/logging/src/svlogd/*) echo compliance::svlogd ;;
         crates/logging/*) echo compliance::multilog compliance::svlogd ;;
@@ -119,7 +121,7 @@ suite() {
 # after; all programs, if a test is of several.
 build() {
     bins=
-    for program in $(programs "$1" | sed 's/compliance:://g; s/::*//g; s/_[a-z]*//g'); do
+    for program in $(programs "$1" | sed 's/compliance:://g; s/::[^ ]*//g; s/_[a-z]*//g'); do
         [ -e "src/bin/$program" ] || [ -e "src/bin/$program.rs" ] || { bins=--bins && break; }
         bins="$bins --bin $program"
     done
