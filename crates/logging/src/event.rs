@@ -226,3 +226,44 @@ impl LogReporter<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    thread_local! {
+        static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    fn report(report: &LogReport<'_>) {
+        let seen = match report {
+            LogReport::Event(path, event) => format!("{path:?} {event:?}"),
+            LogReport::Error(error) => {
+                format!("{:?} {:?} {:?}", error.path, error.error, error.on_error)
+            }
+        };
+        SEEN.with_borrow_mut(|all| all.push(seen));
+    }
+
+    #[test]
+    fn failed_step_is_retried_after_a_report() {
+        let reporter = LogReporter {
+            path: c"log",
+            report,
+        };
+        let mut failures = vec![Errno::EIO, Errno::ENOSPC];
+        let done = reporter.retry_until_ok(LogStep::Lock, || failures.pop().map_or(Ok(7), Err));
+        assert_eq!(done, 7);
+        reporter.warn(LogStep::Lock, Errno::EIO);
+        reporter.event(LogEvent::Closed);
+        let seen = [
+            "\"log\" Some(ENOSPC) Retry",
+            "\"log\" Some(EIO) Retry",
+            "\"log\" Some(EIO) Continue",
+            "\"log\" Closed",
+        ];
+        assert_eq!(SEEN.take(), seen);
+    }
+}
