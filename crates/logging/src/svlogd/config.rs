@@ -209,6 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn empty_processor_or_prefix_changes_nothing() {
+        let config = config("!gzip -9\n!\npweb: \np\n!");
+        assert_eq!(config.log_dir.processor.as_deref(), Some(c"gzip -9"));
+        assert_eq!(config.prefix, b"web: ");
+    }
+
+    #[test]
+    fn last_line_may_lack_its_newline() {
+        assert_eq!(config("pweb").prefix, b"web");
+        assert_eq!(config("pweb\0more\nn3\n").prefix, b"web");
+        assert_eq!(config("pweb\0more\nn3\n").log_dir.files, 3);
+        assert_eq!(config("t0\n").log_dir.age, None);
+        assert_eq!(config("t7\n").log_dir.age, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
     fn last_matching_pattern_counts() {
         let config = config("-*\n+a*\n-ab*\nea*\nEac*\n");
         assert_eq!(config.evaluate(b"ad"), (true, true));
