@@ -365,6 +365,8 @@ impl ServiceShutdown {
 }
 
 #[cfg(test)]
+mod exhaustive;
+#[cfg(test)]
 mod tests {
     use nix::unistd::Pid;
 

@@ -28,6 +28,9 @@ const STOP: Pid = Pid::from_raw(15);
 /// The letters of all commands.
 const LETTERS: &[u8] = b"udoxpchaitkq12w+=";
 
+/// The letters that runsv ignores.
+const NOT_OF_RUNSV: &[u8] = b"w+=";
+
 /// Up to this time before a deadline, every moment counts. Earlier ones are equal,
 /// except for the last second.
 const DISTANT: Time = 6000;
@@ -217,8 +220,9 @@ impl<M: Model> Pair<M> {
         let view = self.machine_view();
         let is_due = view.next_start.is_some_and(|(due, _)| due <= self.now);
         let has_programs = self.machine.ruleset() == Ruleset::Runsv(Role::Service);
+        let is_runsv = matches!(self.machine.ruleset(), Ruleset::Runsv(_));
         for &letter in LETTERS {
-            if self.machine.ruleset().decode(letter).is_some() {
+            if !(is_runsv && NOT_OF_RUNSV.contains(&letter)) {
                 events.push(Event::Command(letter, false));
                 if has_programs && view.run.is_some() {
                     events.push(Event::Command(letter, true));
