@@ -148,7 +148,7 @@ fn stop_script_kills_what_does_not_end(sandbox: &Sandbox) {
     let timed_out = "svwait: fatal: timed out\n";
     sandbox
         .sh("./stop")
-        .is(99, "", &format!("{timed_out}{timed_out}"));
+        .is(99, "", format!("{timed_out}{timed_out}"));
     assert!(!sandbox.is_supervised("scan/a"));
     assert!(sandbox.is_supervised("scan/a/log"));
     assert_eq!(svscan.wait().signal(), Some(15));
