@@ -571,12 +571,12 @@ mod tests {
                 write("notification-fd", b"3");
                 let target = SignalTarget::Process;
                 let others = [(Command::Up, target), (Command::Terminate, target)];
-                extended.before_commands(&mut machine, &others);
+                extended.before_commands(&mut machine, others.into_iter());
                 assert!(!extended.config.restart.exit_implies_down);
                 for command in [Command::Down, Command::Exit] {
                     extended.config = Config::default();
                     let commands = [(Command::Up, target), (command, target)];
-                    extended.before_commands(&mut machine, &commands);
+                    extended.before_commands(&mut machine, commands.into_iter());
                     assert!(extended.config.restart.exit_implies_down);
                     // The pipe of this run is missing.
                     assert!(!extended.config.restart.expects_readiness);
@@ -587,7 +587,7 @@ mod tests {
                 create_dir("gone").unwrap();
                 std::env::set_current_dir("gone").unwrap();
                 remove_dir("../gone").unwrap();
-                extended.before_commands(&mut machine, &[(Command::Down, target)]);
+                extended.before_commands(&mut machine, [(Command::Down, target)].into_iter());
                 assert!(extended.config.restart.exit_implies_down);
                 assert_eq!(warnings(), []);
             });

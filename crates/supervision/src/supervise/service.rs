@@ -163,3 +163,116 @@ pub(super) fn decode(
             command => Some((command, target)),
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use daemontools_core::names;
+    use daemontools_core::status::Want;
+    use nix::errno::Errno;
+    use nix::fcntl::FlockArg;
+    use nix::sys::signal::Signal;
+    use unix::file;
+
+    use super::*;
+    use crate::Role;
+    use crate::directory::MissingParents;
+    use crate::machine::Moment;
+    use crate::supervise_dir::IN_SERVICE;
+    use crate::testing::{in_directory, write};
+
+    /// A service in the current directory that is down.
+    fn service() -> Service {
+        let files = SuperviseFiles {
+            names: &names::SERVICE,
+            dir: IN_SERVICE.clone(),
+        };
+        let lock = files.lock(FlockArg::LockExclusiveNonblock, MissingParents::Fail);
+        let control = ControlFifo::open(&files).unwrap();
+        let machine = Machine::new(Ruleset::Supervise, Want::Down, Moment::now());
+        Service::new(files, lock.unwrap(), control, machine)
+    }
+
+    #[test]
+    fn flood_of_commands_is_read_in_parts() {
+        in_directory(|| {
+            let mut service = service();
+            assert_eq!(service.read_commands(), b"");
+            let control = file::open_write(names::CONTROL).unwrap();
+            let flood: Vec<_> = (0..=255).cycle().take(5000).collect();
+            assert_eq!(nix::unistd::write(&control, &flood), Ok(flood.len()));
+            let first = service.read_commands();
+            assert_eq!(first.len(), 4032);
+            let second = service.read_commands();
+            assert_eq!([first.as_slice(), &second].concat(), flood);
+            service.reuse(first);
+            assert_eq!(service.read_commands(), b"");
+            let (descriptor, recheck) = service.command_source();
+            assert!(descriptor.is_some() && recheck.is_none());
+        });
+    }
+
+    #[test]
+    fn control_at_its_end_is_read_again_later() {
+        in_directory(|| {
+            std::fs::create_dir("supervise").unwrap();
+            write("supervise/control", b"dx");
+            let mut service = service();
+            assert_eq!(service.read_commands(), b"dx");
+            let before = Instant::now();
+            let (descriptor, recheck) = service.command_source();
+            let recheck = recheck.unwrap();
+            assert!(descriptor.is_none() && recheck >= before + END_RECHECK);
+            assert!(recheck <= Instant::now() + END_RECHECK);
+        });
+    }
+
+    #[test]
+    fn target_counts_until_the_end_of_the_read() {
+        use SignalTarget::{Process, ProcessGroup};
+        let decode = |ruleset, bytes: &[u8]| decode(ruleset, bytes).collect::<Vec<_>>();
+        assert_eq!(
+            decode(Ruleset::Supervise, b"t+hz=k"),
+            [
+                (Command::Terminate, Process),
+                (Command::Send(Signal::SIGHUP), ProcessGroup),
+                (Command::Kill, Process),
+            ]
+        );
+        let of_runsv = decode(Ruleset::Runsv(Role::Service), b"+tw=");
+        assert_eq!(of_runsv, [(Command::Terminate, Process)]);
+    }
+
+    #[test]
+    fn request_to_exit_is_visible_on_demand() {
+        in_directory(|| {
+            let mut service = service();
+            let (attempt, view) = service.next_write(Visible::ExitRequest).unwrap();
+            assert_eq!(attempt, Attempt::Event);
+            service.record_write(view, Ok(()));
+            assert_eq!(service.next_write(Visible::ExitRequest), None);
+            let _ = service.machine.apply_command(Command::Exit, Moment::now());
+            assert_eq!(service.next_write(Visible::Report), None);
+            let (_, (report, exit_requested)) = service.next_write(Visible::ExitRequest).unwrap();
+            assert_eq!((report, exit_requested), (view.0, true));
+            let failed = Err(ReplaceError::Open(names::STATE, Errno::ENOSPC));
+            service.record_write((report, exit_requested), failed);
+            assert_eq!(service.next_write(Visible::ExitRequest), None);
+            assert!(service.next_retry().is_some());
+            assert!(service.record_event());
+            assert!(service.next_write(Visible::ExitRequest).is_some());
+        });
+    }
+
+    #[test]
+    fn open_ok_shows_a_running_supervise() {
+        in_directory(|| {
+            let mut service = service();
+            let probe = || file::open_write(names::OK).map(drop);
+            assert_eq!(probe(), Err(Errno::ENOENT));
+            service.open_ok().unwrap();
+            assert_eq!(probe(), Ok(()));
+            drop(service);
+            assert_eq!(probe(), Err(Errno::ENXIO));
+        });
+    }
+}
