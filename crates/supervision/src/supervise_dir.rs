@@ -35,16 +35,21 @@ impl SuperviseDirRule {
     /// A relative value with a component `..`: the services of a scan directory
     /// would share one supervise directory.
     pub fn from_environment(program: &Program) -> Result<Self, Failure> {
-        match start::variable(b"SUPERVISEDIR") {
-            None | Some(b"") => Ok(SuperviseDirRule::InService),
-            Some(path) if path.starts_with(b"/") => Ok(SuperviseDirRule::Central(path)),
-            Some(path) if path.split(|&byte| byte == b'/').any(|name| name == b"..") => {
-                Err(program.fatal_msg(text![
-                    "SUPERVISEDIR leads out of the service directory: ",
-                    path
-                ]))
-            }
-            Some(path) => Ok(SuperviseDirRule::Relative(path)),
+        let path = start::variable(b"SUPERVISEDIR").unwrap_or_default();
+        let error = "SUPERVISEDIR leads out of the service directory: ";
+        SuperviseDirRule::of_value(path).ok_or_else(|| program.fatal_msg(text![error, path]))
+    }
+
+    /// The rule of a value of the variable; None if the value leads out of the
+    /// service directory.
+    fn of_value(path: &'static [u8]) -> Option<Self> {
+        if path.is_empty() {
+            Some(SuperviseDirRule::InService)
+        } else if path.starts_with(b"/") {
+            Some(SuperviseDirRule::Central(path))
+        } else {
+            let leads_out = path.split(|&byte| byte == b'/').any(|name| name == b"..");
+            (!leads_out).then_some(SuperviseDirRule::Relative(path))
         }
     }
 
@@ -175,12 +180,45 @@ impl SuperviseDir {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::in_directory;
 
     fn at(path: &CStr) -> SuperviseDir {
         SuperviseDir {
             path: Some(path.to_owned()),
             kept: Vec::new(),
         }
+    }
+
+    #[test]
+    fn value_is_a_rule_unless_it_leads_out() {
+        let rule = SuperviseDirRule::of_value;
+        assert_eq!(rule(b""), Some(SuperviseDirRule::InService));
+        for path in [&b"/run/svc"[..], b"/", b"/run/../svc"] {
+            assert_eq!(rule(path), Some(SuperviseDirRule::Central(path)));
+        }
+        for path in [&b".state"[..], b"a/b", b"..a", b"a..", b"./a"] {
+            assert_eq!(rule(path), Some(SuperviseDirRule::Relative(path)));
+        }
+        for path in [&b".."[..], b"../a", b"a/..", b"a/../b"] {
+            assert_eq!(rule(path), None);
+        }
+    }
+
+    #[test]
+    fn rules_but_the_first_move_the_directory() {
+        in_directory(|| {
+            let in_service = SuperviseDirRule::InService.of_current().unwrap();
+            assert!(!in_service.is_moved());
+            let relative = SuperviseDirRule::Relative(b".state").of_current().unwrap();
+            assert_eq!(
+                (relative.is_moved(), &*relative.path(names::OK)),
+                (true, c".state/ok")
+            );
+            let central = SuperviseDirRule::Central(b"/run/svc").of_current().unwrap();
+            let here = getcwd().unwrap().into_os_string().into_vec();
+            let expected = CString::new(central_path(b"/run/svc", &here)).unwrap();
+            assert_eq!((central.is_moved(), central.path), (true, Some(expected)));
+        });
     }
 
     #[test]
