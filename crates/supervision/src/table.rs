@@ -482,6 +482,50 @@ mod tests {
     }
 
     #[test]
+    fn table_lists_its_services_and_processes() {
+        let start = Instant::now();
+        let mut table = ServiceTable::default();
+        let Admission::New(service) = table.admit(A, c"a") else {
+            panic!("an empty table knows a service");
+        };
+        let slots = service.add(Some(7));
+        assert_eq!((slots.services, slots.pipe()), (1, Some(&7)));
+        table.add(B, c"b", None);
+        assert_eq!((table.count(), table.directories()), (2, vec![A, B]));
+        let slots = table.slot(B, Role::Service).unwrap();
+        assert_eq!(
+            (slots.services, slots.name(), slots.pipe()),
+            (2, c"b", None)
+        );
+        assert_eq!(table.rename(A, c"c"), Some(c"a".to_owned()));
+        assert!(table.services().eq([(A, c"c"), (B, c"b")]));
+        assert_eq!(table.name(A), Some(c"c"));
+        table.record_start(A, Role::Logger, SEVEN, start);
+        assert!(table.pids().eq([SEVEN]));
+        assert_eq!(table.pid(A, Role::Logger), Some(SEVEN));
+        let later = start + Duration::from_secs(9);
+        let uptime = table.uptime(A, Role::Logger, later);
+        assert_eq!(uptime, Some(Duration::from_secs(9)));
+        assert_eq!(table.uptime(A, Role::Service, later), None);
+        assert!(table.is_seen(A) && table.is_seen(B));
+        table.mark_unseen();
+        assert!(!table.is_seen(A));
+        assert_eq!(table.unseen(), [A, B]);
+        // A service in a shutdown stays without processes.
+        table.set_keep_running(B, KeepRunning::Neither);
+        table.sweep_dead();
+        assert_eq!(table.directories(), [A, B]);
+        table.remove(B);
+        table.change_pipe(A, |pipe| Some(pipe + 1));
+        assert_eq!((table.directories(), table.pipe(A)), (vec![A], Some(&8)));
+        assert_eq!(table.rename(B, c"b"), None);
+        assert_eq!(table.name(B), None);
+        table.give_up(A, Role::Logger);
+        table.sweep_dead();
+        assert_eq!(table.count(), 0);
+    }
+
+    #[test]
     fn unseen_service_stays_while_its_processes_run() {
         let now = Instant::now();
         let mut table = ServiceTable::default();
