@@ -11,6 +11,7 @@ mod multilog_refused;
 mod noise;
 mod permissions;
 mod power;
+mod records;
 mod signals;
 mod stderr;
 mod supervise;
@@ -20,6 +21,7 @@ mod supervise_steps;
 mod svlogd_full;
 mod svscan;
 mod svscan_stop;
+mod waits;
 
 use std::fs;
 use std::time::Duration;
