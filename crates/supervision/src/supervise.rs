@@ -28,7 +28,7 @@ use driver::Supervisor;
 use family::Family;
 pub use runsv::RunsvWarning;
 use runsv::{Logger, Runsv};
-use service::Service;
+use service::{PidFile, Service};
 
 /// The setup of supervise -e.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ pub fn runsv(
         let machine = Machine::new(Ruleset::Runsv(Role::Logger), want, Moment::now());
         let mut service = Service::new(files, lock, control, machine);
         // Before its first start, the logger has no files.
-        service.pid_file = Some(None);
+        service.pid_file = PidFile::Contains(None);
         family.logger = Some(Logger {
             service,
             pipe: Some(pipe),

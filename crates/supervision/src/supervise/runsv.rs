@@ -13,7 +13,7 @@ use unix::launch::{Launch, LaunchError};
 use unix::signals::SignalPipe;
 use unix::wait::{ExitStatus, wait_for};
 
-use super::service::{Service, View, Visible};
+use super::service::{PidFile, Service, View, Visible};
 use crate::Role;
 use crate::directory::ReplaceError;
 use crate::machine::RunExit;
@@ -206,9 +206,9 @@ fn replace_files(
 ) -> Result<(), ReplaceError> {
     let files = &service.files;
     let pid = report.status.pid;
-    if service.pid_file != Some(pid) {
+    if service.pid_file != PidFile::Contains(pid) {
         files.replace(files.names.pid, &report.pid())?;
-        service.pid_file = Some(pid);
+        service.pid_file = PidFile::Contains(pid);
     }
     let mut stat = report.stat(exit_requested);
     stat.push(b"\n");

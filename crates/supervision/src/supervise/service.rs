@@ -36,6 +36,14 @@ pub(super) enum Visible {
     ExitRequest,
 }
 
+/// The file `pid` of runsv.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PidFile {
+    Unknown,
+    /// The file contains this pid, or is empty or missing.
+    Contains(Option<Pid>),
+}
+
 pub(super) struct Service {
     // Dropped first. A reader that sees `ok` closed may start another supervise,
     // which needs the lock.
@@ -46,8 +54,7 @@ pub(super) struct Service {
     /// Whether `control` is no FIFO, and at its end.
     control_ended: bool,
     record: Record<View>,
-    /// runsv: the process in the file `pid`. None: unknown.
-    pub(super) pid_file: Option<Option<Pid>>,
+    pub(super) pid_file: PidFile,
     ok: Option<OwnedFd>,
     /// The bytes of one read; the room for the most is there from the start.
     commands: Vec<u8>,
@@ -67,7 +74,7 @@ impl Service {
             control,
             control_ended: false,
             record: Record::new(),
-            pid_file: None,
+            pid_file: PidFile::Unknown,
             ok: None,
             commands: Vec::with_capacity(MAX_COMMAND_BYTES + READ),
         }
