@@ -167,7 +167,7 @@ mod tests {
         for _ in 0..10 {
             let due = record.next_deadline().unwrap();
             assert!(due > now && due < now + 5 * SECOND);
-            assert_eq!(record.next_attempt(&1, due - SECOND / 1000), None);
+            assert_eq!(record.next_attempt(&1, now + 2 * SECOND), None);
             assert_eq!(record.next_attempt(&1, due), Some(Attempt::Retry));
             now = due;
             record.record_attempt(1, WriteResult::Failed, now);
