@@ -84,20 +84,19 @@ const GROUP: Database<Gid> = Database {
 
 impl<T> Database<T> {
     fn find(&self, name: &[u8]) -> Result<Option<T>, Errno> {
-        let sources = nsswitch::sources(&[self.name])?;
-        let in_file = match sources {
+        match nsswitch::sources(&[self.name])? {
             Sources::Files => return self.find_in_file(name),
-            Sources::FilesFirst => match self.find_in_file(name) {
-                Ok(Some(found)) => return Ok(Some(found)),
-                other => other,
-            },
-            Sources::System => Ok(None),
-        };
+            Sources::FilesFirst => {
+                if let Ok(Some(found)) = self.find_in_file(name) {
+                    return Ok(Some(found));
+                }
+            }
+            Sources::System => {}
+        }
         match getent::entry(self, name)? {
             Reply::Found(found) => Ok(Some(found)),
             Reply::NotFound => Ok(None),
-            Reply::NoGetent if sources == Sources::System => self.find_in_file(name),
-            Reply::NoGetent => in_file,
+            Reply::NoGetent => self.find_in_file(name),
         }
     }
 

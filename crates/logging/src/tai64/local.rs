@@ -482,6 +482,26 @@ mod tests {
     }
 
     #[test]
+    fn cleared_cache_asks_the_calendar_again() {
+        let calls = std::cell::Cell::new(0);
+        let counted = |time| {
+            calls.set(calls.get() + 1);
+            calendar(time)
+        };
+        let mut localizer = Localizer::new(counted, true, TimeStyle::Original);
+        for expected in [1, 2] {
+            for _ in 0..2 {
+                let line = [&label(40)[..], b"\n"].concat();
+                localizer
+                    .convert(&line, &mut TextBuffer::default())
+                    .unwrap();
+            }
+            assert_eq!(calls.get(), expected);
+            localizer.clear_cache();
+        }
+    }
+
+    #[test]
     fn pieces_and_whole_input_convert_equally() {
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..500 {
