@@ -19,6 +19,7 @@ mod supervise_extended;
 #[cfg(target_arch = "x86_64")]
 mod supervise_steps;
 mod svlogd_full;
+mod svlogd_power;
 mod svscan;
 mod svscan_stop;
 mod waits;

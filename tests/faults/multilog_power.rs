@@ -326,7 +326,7 @@ fn fsynced_data_survives_power_loss() {
             return;
         }
         for work in WORKS {
-            for journal in [Journal::Kept, Journal::None] {
+            for journal in [Journal::Kept, Journal::Inodes, Journal::None] {
                 lose_power(sandbox, work, journal);
             }
         }
@@ -335,12 +335,23 @@ fn fsynced_data_survives_power_loss() {
     testkit::run(Subject::TheirsThenOurs, built, module_path!(), check);
 }
 
+/// The calls without each fsync of a file whose mode the call before has changed. Ours
+/// has it after a processor: otherwise lines would be lost with [`Journal::Inodes`].
+fn without_second_sync(calls: &[Call]) -> Vec<Call> {
+    let is_second = |number: usize| match (&calls[..number].last(), &calls[number]) {
+        (Some(Call::Mode(name, _)), Call::Sync(synced)) => name == synced,
+        _ => false,
+    };
+    let kept = (0..calls.len()).filter(|number| !is_second(*number));
+    kept.map(|number| calls[number].clone()).collect()
+}
+
 /// Records both programs, and lets both recover from each possible wreck of
 /// ours.
 fn lose_power(sandbox: &Sandbox, work: &Work, journal: Journal) {
     let calls = work.record(sandbox, "FIRST");
     let ours = work.record(sandbox, "THEN");
-    let alike = shown(&calls) == shown(&ours);
+    let alike = shown(&calls) == shown(&without_second_sync(&ours));
     assert_eq!(alike, work.new != New::Age, "{}", work.name);
 
     // Each wreck, with the offset in the text up to which data is safe in it.

@@ -4,7 +4,9 @@
 //! present, missing, or cut. Changes of names and modes reach the disk in
 //! their order, up to any point. With a journal ([`Journal::Kept`]), an fsync
 //! of any file makes all earlier changes safe. Without a journal
-//! ([`Journal::None`]), an fsync has no effect on names and modes.
+//! ([`Journal::None`]), an fsync has no effect on names and modes. btrfs
+//! ([`Journal::Inodes`]) keeps text and mode of a file together, as of its own fsync,
+//! and may keep a later change of another name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +30,8 @@ pub(super) enum Call {
 pub(super) enum Journal {
     /// Earlier changes are safe.
     Kept,
+    /// Earlier names are safe, and text and mode of this file, but no other mode.
+    Inodes,
     /// No effect.
     None,
 }
@@ -42,6 +46,8 @@ struct File {
     text: Vec<u8>,
     /// The number of bytes that are safe.
     safe: usize,
+    /// The mode at the last fsync of the file, or at its creation.
+    safe_mode: u32,
 }
 
 /// A change of a name or mode.
@@ -102,9 +108,10 @@ impl Directory {
             begin.change(&Change::Name((*name).to_owned(), number));
             begin.change(&Change::Mode(number, *mode));
         }
-        let file = |(_, _, text): &(&str, u32, &str)| File {
+        let file = |(_, mode, text): &(&str, u32, &str)| File {
             text: text.as_bytes().to_vec(),
             safe: text.len(),
+            safe_mode: *mode,
         };
         Directory {
             journal,
@@ -124,6 +131,7 @@ impl Directory {
                 self.files.push(File {
                     text: Vec::new(),
                     safe: 0,
+                    safe_mode: *mode,
                 });
                 self.change(Change::Mode(number, *mode));
                 Change::Name(name.clone(), number)
@@ -136,7 +144,8 @@ impl Directory {
             Call::Sync(name) => {
                 let file = self.file(name);
                 self.files[file].safe = self.files[file].text.len();
-                if self.journal == Journal::Kept {
+                self.files[file].safe_mode = self.now.modes[&file];
+                if self.journal != Journal::None {
                     self.safe = self.changes.len();
                 }
                 return;
@@ -157,6 +166,13 @@ impl Directory {
             if let Some(last) = done.checked_sub(1) {
                 table.change(&self.changes[last]);
             }
+            if done >= self.safe && self.journal == Journal::Inodes {
+                let mut table = table.clone();
+                for (file, mode) in &mut table.modes {
+                    *mode = self.files[*file].safe_mode;
+                }
+                wrecks.insert(self.wreck(&table, 0));
+            }
             if done >= self.safe {
                 for part in 0..=2 {
                     wrecks.insert(self.wreck(&table, part));
@@ -169,7 +185,7 @@ impl Directory {
     /// The safe texts of the files that must have a name in `wreck`.
     pub(super) fn safe_texts<'a>(&'a self, wreck: &'a Wreck) -> impl Iterator<Item = &'a [u8]> {
         let named = |file: &usize| wreck.values().any(|(number, ..)| number == file);
-        let all = self.journal == Journal::Kept;
+        let all = self.journal != Journal::None;
         let files = self.files.iter().enumerate();
         files
             .filter(move |(number, _)| all || named(number))
@@ -179,7 +195,7 @@ impl Directory {
     /// The wreck that keeps 0, 1 or 2 halves of the unsafe data of each file.
     fn wreck(&self, table: &Table, halves: usize) -> Wreck {
         let entry = |(name, &number): (&String, &usize)| {
-            let File { text, safe } = &self.files[number];
+            let File { text, safe, .. } = &self.files[number];
             let left = safe + (text.len() - safe) * halves / 2;
             (
                 name.clone(),
@@ -271,6 +287,23 @@ mod tests {
         assert_eq!(wrecks(Journal::Kept, &calls), ["a 644 old, b 600 "]);
         let seen = wrecks(Journal::None, &calls);
         assert_eq!(seen, ["a 644 old", "a 644 old, b 600 "]);
+    }
+
+    #[test]
+    fn btrfs_loses_mode_before_later_name() {
+        let calls = [
+            Call::Make("b".into(), 0o600),
+            Call::Sync("b".into()),
+            Call::Mode("b".into(), 0o744),
+            Call::Unlink("a".into()),
+        ];
+        let seen = wrecks(Journal::Inodes, &calls);
+        let expected = ["a 644 old, b 600 ", "a 644 old, b 744 ", "b 600 ", "b 744 "];
+        assert_eq!(seen, expected);
+        let mut calls = calls.to_vec();
+        calls.insert(3, Call::Sync("b".into()));
+        let seen = wrecks(Journal::Inodes, &calls);
+        assert_eq!(seen, ["a 644 old, b 744 ", "b 744 "]);
     }
 
     #[test]

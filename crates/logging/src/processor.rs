@@ -4,6 +4,7 @@
 //! background.
 
 use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -97,11 +98,16 @@ impl Processor<'_> {
             }
             LogPolicy::Svlogd => {
                 let safe = Suffix::Safe.name(output.to_bytes());
+                // The rename reports a missing output.
+                let file = file::open_read(output.as_c_str()).ok();
+                file.iter().for_each(|file| self.sync(output, file));
                 rename(self.reporter, output, &safe);
                 self.reporter.retry_until_ok(LogStep::SetMode(&safe), || {
                     let follow = FchmodatFlags::FollowSymlink;
                     fchmodat(AT_FDCWD, safe.as_c_str(), FINISHED, follow)
                 });
+                // Before the input goes: a later writer removes an output without a name.
+                file.iter().for_each(|file| self.sync(&safe, file));
                 if let Err(error) = unlink(input.as_c_str()) {
                     self.reporter.warn(LogStep::Remove(input), error);
                 }
@@ -208,16 +214,23 @@ impl Processor<'_> {
         }
     }
 
-    /// Syncs a file to disk, then sets its mode.
+    /// Syncs a file to disk, then sets its mode, and syncs this as well: btrfs can
+    /// keep the removal of the input and lose an earlier change of a mode, and the
+    /// recovery removes an unfinished `processed`.
     fn sync_and_chmod(&self, name: &CStr, mode: Option<Mode>) {
         let file = self
             .reporter
             .retry_until_ok(LogStep::Create(name), || file::open_append(name, 0o600));
-        self.reporter
-            .retry_until_ok(LogStep::Sync(name), || fsync(&file));
+        self.sync(name, &file);
         if let Some(mode) = mode {
             self.reporter
                 .retry_until_ok(LogStep::SetMode(name), || fchmod(&file, mode));
+            self.sync(name, &file);
         }
+    }
+
+    fn sync(&self, name: &CStr, file: &OwnedFd) {
+        self.reporter
+            .retry_until_ok(LogStep::Sync(name), || fsync(file));
     }
 }

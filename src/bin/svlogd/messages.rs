@@ -105,7 +105,9 @@ fn error_message(error: &StepError<'_>) -> Vec<u8> {
         LogStep::Append(_) => of_dir("unable to open current"),
         LogStep::Create(_) => of_dir("unable to create new current"),
         LogStep::Write(_) => of_dir("unable to write to current"),
-        LogStep::Sync(_) => of_dir("unable to fsync current logfile"),
+        LogStep::Sync(file) if file == CURRENT => of_dir("unable to fsync current logfile"),
+        // runit does not fsync this file.
+        LogStep::Sync(_) => of_dir("unable to fsync processed"),
         LogStep::SetMode(file) if file == CURRENT => of_dir("unable to set mode of current"),
         LogStep::SetMode(_) => of_dir("unable to set mode of processed"),
         LogStep::Rename(from, _) if from == CURRENT => of_dir("unable to rename current"),

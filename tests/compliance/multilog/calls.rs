@@ -3,7 +3,7 @@
 //!
 //! strace records the calls and injects the failures.
 
-use testkit::{Running, Sandbox, compliance, say};
+use testkit::{Running, Sandbox, Subject, compliance, say};
 
 use super::{contents, files, line, masked};
 
@@ -238,7 +238,7 @@ pub(crate) fn strace_works(sandbox: &Sandbox) -> bool {
 
 /// A trace as one call a line: the name without its variant, file names without
 /// directories, and the mode.
-fn summary(sandbox: &Sandbox, trace: &str) -> Vec<String> {
+pub(crate) fn summary(sandbox: &Sandbox, trace: &str) -> Vec<String> {
     let trace = masked(sandbox.read(trace));
     let successes = trace
         .lines()
@@ -304,7 +304,12 @@ fn files_are_synced_before_rename(sandbox: &Sandbox) {
         $FIRST/multilog s4096 '!cat' ./m <input").succeeds();
     let calls = summary(sandbox, "trace");
     assert_eq!(calls[0], "chmod current 0644");
-    assert_eq!(calls[1..], *ROTATION);
+    let mut expected = ROTATION.to_vec();
+    if sandbox.subject() == Subject::Ours {
+        // Before `previous` goes: see `Journal::Inodes` in faults.
+        expected.insert(6, "fsync processed");
+    }
+    assert_eq!(calls[1..], expected);
 }
 
 fn failing_calls_are_retried(sandbox: &Sandbox) {

@@ -1,5 +1,6 @@
-//! `vm-load FILES PLACE`: writes numbered lines to the log directories below the place
-//! `/mnt/DISK`, after it has listed and recovered what the last cut left there.
+//! `vm-load FILES PLACE...`: writes numbered lines to the log directories below each
+//! place `/mnt/DISK`, after it has listed and recovered what the last cut left there. With
+//! processors if the name of the disk ends in `-cat`.
 //! The environment gives the number of the boot (`round`), `seed`, and `last` to end
 //! after the recovery. FILES is the number of old files that a directory keeps.
 //!
@@ -23,8 +24,9 @@ use std::time::Duration;
 
 use daemontools_vm::{Dice, Numbered, Spans};
 use nix::fcntl::OFlag;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, pipe2};
+use testkit::kill;
 
 /// The size of a log file in bytes.
 const SIZE: &str = "s100000";
@@ -68,8 +70,9 @@ fn main() {
     let round = variable("round").parse().expect("round");
     let seed: u64 = variable("seed").parse().expect("seed");
     let mut logs = Vec::new();
-    for (disk, place) in (0_u64..).zip(arguments) {
-        for (number, (kind, name)) in (0_u64..).zip(KINDS) {
+    for place in arguments {
+        let of_disk = |kind: &(Kind, &str)| kind.1.ends_with("-cat") == place.ends_with("-cat");
+        for (number, (kind, name)) in (0_u64..).zip(KINDS.into_iter().filter(of_disk)) {
             for (whose, programs) in [
                 ("ours", "/ours"),
                 ("debian", "/debian"),
@@ -87,7 +90,7 @@ fn main() {
                     files: files.clone(),
                     is_control: whose == "control",
                     // The same for both programs.
-                    seed: seed ^ (round << 32) ^ (disk << 16) ^ number,
+                    seed: seed ^ (round << 32) ^ number,
                     round,
                 });
             }
@@ -196,7 +199,7 @@ impl Log {
             if burst % 16 == 0 {
                 println!("W {} {number}", self.title);
             }
-            let pid = Pid::from_raw(child.id().cast_signed());
+            let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
             match dice.below(60) {
                 0 => {
                     kill(pid, Signal::SIGTERM).unwrap();
