@@ -142,6 +142,36 @@ mod tests {
     }
 
     #[test]
+    fn each_style_has_the_present_time() {
+        let now = |style: TimestampStyle| String::from_utf8(style.now().to_vec()).unwrap();
+        let label = now(TimestampStyle::Label);
+        let seconds = Label::read(&label.as_bytes()[1..]).0.unix();
+        assert!(label.starts_with('@') && seconds > 1_700_000_000, "{label}");
+        for (style, separator) in [(TimestampStyle::Date, "_"), (TimestampStyle::Iso, "T")] {
+            let date = now(style);
+            assert!(&date[..4] > "2020" && &date[10..11] == separator, "{date}");
+        }
+    }
+
+    #[test]
+    fn only_the_head_is_replaced_and_matched() {
+        let format = LineFormat::new(None, 4, Some(b'_'), b"x");
+        let mut text = *b"ax\tbx\nxxxxx";
+        let mut column = 0;
+        format.replace(&mut text, &mut column);
+        assert_eq!((&text, column), (b"a__bx\n____x", 5));
+        format.replace(&mut text[..2], &mut column);
+        assert_eq!((&text[..2], column), (&b"a_"[..], 7));
+        let plain = LineFormat::new(None, 4, None, b"");
+        assert_eq!(plain.head(b"abc\n"), (&b"abc"[..], false));
+        assert_eq!(plain.head(b"abcd\n"), (&b"abcd"[..], true));
+        assert_eq!(plain.head(b"abcde"), (&b"abcd"[..], true));
+        let mut unchanged = *b"\t\x7f";
+        plain.replace(&mut unchanged, &mut column);
+        assert_eq!((&unchanged, column), (b"\t\x7f", 7));
+    }
+
+    #[test]
     fn unprintable_bytes_are_replaced() {
         let replaced = |also: &[u8]| {
             let mut text = *b"a\tx\x7f~ \xff\n";
