@@ -6,6 +6,7 @@
 
 mod logs;
 mod short;
+mod short_logs;
 mod steady;
 
 use std::fs;
