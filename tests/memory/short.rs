@@ -2,7 +2,8 @@
 //! programs stay alive and lose nothing, and all is as it should be five seconds
 //! after memory is back.
 //!
-//! Default: a few n for each program. `DAEMONTOOLS_CASES` runs all of them.
+//! Default: a few n for each program. `DAEMONTOOLS_CASES` multiplies their number;
+//! 200 runs all of them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -20,12 +21,12 @@ use super::{children, run};
 pub(crate) const RECOVERY: Duration = Duration::from_secs(5 + 10);
 
 /// The number of n that a test tries by default.
-const SAMPLE: u64 = 5;
+const SAMPLE: u64 = 3;
 
 /// A scene: an n, and the counter in which allocations fail from there on.
 pub(crate) type Scene = fn(&Sandbox, &Allocations, u64);
 
-/// Runs a scene for the n of a sample, or for all of them.
+/// Runs a scene for the n of a sample.
 pub(crate) fn for_every_allocation(name: &str, program: &str, scene: Scene) {
     let mut total = 0;
     run(|sandbox| {
@@ -35,18 +36,15 @@ pub(crate) fn for_every_allocation(name: &str, program: &str, scene: Scene) {
             total = allocations.count();
         }
     });
-    let all = std::env::var_os("DAEMONTOOLS_CASES").is_some();
-    let step = if all {
-        1
-    } else {
-        total.div_ceil(SAMPLE).max(1)
-    };
+    let times = std::env::var("DAEMONTOOLS_CASES").map_or(1, |times| times.parse().unwrap());
+    let step = total.div_ceil(SAMPLE * times).max(1);
     let numbers: Vec<u64> = (1..=total)
         .step_by(usize::try_from(step).unwrap())
         .collect();
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..3 {
+        // Most of a scene is waiting.
+        for _ in 0..if times > 1 { 12 } else { 3 } {
             scope.spawn(|| {
                 while let Some(&number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let case = || {
