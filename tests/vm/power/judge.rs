@@ -119,6 +119,7 @@ impl Judge {
             let rules = Rules {
                 is_multilog: name.starts_with("multilog"),
                 has_processor: name.contains("-cat"),
+                reuses_blocks: disk.starts_with("writeback"),
                 files: self.files,
             };
             let faults = if is_cut {
@@ -205,7 +206,9 @@ impl Directory {
             // With a processor, svlogd also finishes what a cut has torn.
             let is_finished =
                 file.name.ends_with(".s") && (rules.is_multilog || !rules.has_processor);
-            if is_finished && file.torn + file.tail > 0 {
+            let is_reused = rules.reuses_blocks && file.spans.first_of(round - 1).is_some();
+            let is_reused = is_reused && self.before.iter().any(|before| before.name == file.name);
+            if is_finished && file.torn + file.tail > 0 && !is_reused {
                 sum.torn += 1;
                 faults.push(format!("torn: {}", file.name));
             }
@@ -253,6 +256,9 @@ impl Directory {
 struct Rules {
     is_multilog: bool,
     has_processor: bool,
+    /// With data=writeback, ext4 writes to the blocks of a removed file before the removal
+    /// is safe: after a cut, the file can be there again, with later lines.
+    reuses_blocks: bool,
     /// The number of old files that it keeps.
     files: usize,
 }
@@ -288,7 +294,17 @@ impl Rules {
         before: &[Listed],
         written: Option<u64>,
     ) -> Spans {
-        let missing = safe.without(&all(files));
+        let mut reused = Spans::default();
+        for file in before
+            .iter()
+            .filter(|file| self.reuses_blocks && self.may_remove(file))
+        {
+            let mut now = files.iter().filter(|now| now.name == file.name);
+            if now.any(|now| written.is_some_and(|boot| now.spans.first_of(boot).is_some())) {
+                reused.extend(&file.spans);
+            }
+        }
+        let missing = safe.without(&all(files)).without(&reused);
         let kept: Vec<_> = files.iter().filter(|file| self.may_remove(file)).collect();
         let Some(oldest) = kept
             .iter()
