@@ -1,12 +1,14 @@
 //! Creating processes. [`launch`](crate::launch) starts programs with them.
 
-use std::ffi::c_void;
+use std::cell::UnsafeCell;
+use std::ffi::{c_int, c_void};
 use std::num::NonZero;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, clone, unshare};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid};
@@ -46,21 +48,19 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 ///
 /// [`wait_for`](crate::wait::wait_for) returns the status of the child even if
 /// this process ignores SIGCHLD. Errors: as clone(2), and as mmap(2) for the
-/// child's stack.
+/// stack of a child of a child.
 pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
-    let mut stack = Stack::new()?;
     let mut child = Some(child);
     let blocked = AllBlocked::new()?;
-    let run = Box::new(|| {
+    let run = || {
         let guard = AbortOnUnwind;
         reset_changed();
         blocked.lift();
         let code = child.take().map_or(111, |child| child());
         std::mem::forget(guard);
-        code as isize
-    });
-    // SAFETY: the child has its own copy of this memory, and of the stack.
-    let created = unsafe { clone(run, stack.bytes(), CloneFlags::empty(), None) };
+        code
+    };
+    let created = clone(0, run);
     drop(blocked);
     match (created, child) {
         // qemu-user creates only children that send SIGCHLD.
@@ -77,12 +77,11 @@ pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 /// child's own, as in a child of [`fork`]. The child has only the descriptors
 /// with numbers below `below`. Where the system refuses a child in the same
 /// memory, the child is one of [`fork`]. Errors: as clone(2), and as mmap(2) for
-/// the child's stack.
+/// the stack of a child of a child.
 pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
-    let mut stack = Stack::new()?;
     let mut child = Some(child);
     let blocked = AllBlocked::new()?;
-    let run = Box::new(|| {
+    let run = || {
         let guard = AbortOnUnwind;
         reset_changed();
         blocked.lift();
@@ -91,13 +90,12 @@ pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Er
             (Err(_), _) | (_, None) => 111,
         };
         std::mem::forget(guard);
-        code as isize
-    });
-    let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK | CloneFlags::CLONE_FILES;
-    // SAFETY: only the child uses the stack. This thread, and so everything
-    // that the child borrows, is blocked until the child has left this memory.
-    // No signal handler runs in the child.
-    let created = unsafe { clone(run, stack.bytes(), flags, Some(libc::SIGCHLD)) };
+        code
+    };
+    // This thread, and so everything that the child borrows, is blocked until the
+    // child has left this memory. No signal handler runs in the child.
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
+    let created = clone(flags | libc::SIGCHLD, run);
     drop(blocked);
     match (created, child) {
         // qemu's emulation of Linux refuses the flags.
@@ -106,6 +104,23 @@ pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Er
         }
         (created, _) => created,
     }
+}
+
+/// Creates a process that runs `child` once on a stack of its own. Without
+/// `CLONE_VM` the child has a copy of the memory, with `CLONE_VFORK` this thread is
+/// blocked. Errors: as clone(2), and as mmap(2) for the stack of a child of a child.
+fn clone<F: FnMut() -> i32>(flags: c_int, mut child: F) -> Result<Pid, Errno> {
+    extern "C" fn run<F: FnMut() -> i32>(child: *mut c_void) -> c_int {
+        // SAFETY: `clone` passes a pointer to `child`, in this memory or its copy.
+        let child = unsafe { &mut *child.cast::<F>() };
+        child()
+    }
+    let mut stack = Stack::take()?;
+    let argument: *mut F = &raw mut child;
+    // SAFETY: only the child uses the stack, and `child` lives until it ends or
+    // leaves this memory.
+    let created = unsafe { libc::clone(run::<F>, stack.end(), flags, argument.cast()) };
+    Errno::result(created).map(Pid::from_raw)
 }
 
 /// In a child that shares the parent's descriptors: unshares the ones below
@@ -122,31 +137,63 @@ fn unshare_descriptors(first: RawFd) -> Result<(), Errno> {
     }
 }
 
-/// A stack for a child. The system allocates only the pages in use.
-struct Stack(NonNull<c_void>);
+/// The stack of a child: static, so that a start needs no new memory. A child that
+/// creates a child itself, and so uses the static stack, maps another one.
+enum Stack {
+    Static,
+    Mapped(NonNull<c_void>),
+}
+
+/// The size of a stack in bytes. The system allocates only the pages in use.
+const STACK_SIZE: usize = 256 * 1024;
+
+#[repr(align(4096))]
+struct StaticStack(UnsafeCell<[u8; STACK_SIZE]>);
+
+// SAFETY: the owner of `Stack::Static` alone uses the memory.
+unsafe impl Sync for StaticStack {}
+
+static STACK: StaticStack = StaticStack(UnsafeCell::new([0; STACK_SIZE]));
+static STACK_IN_USE: AtomicBool = AtomicBool::new(false);
 
 impl Stack {
-    const SIZE: NonZero<usize> = NonZero::new(256 * 1024).unwrap();
-
-    fn new() -> Result<Self, Errno> {
+    fn take() -> Result<Self, Errno> {
+        if !STACK_IN_USE.swap(true, Ordering::Acquire) {
+            return Ok(Stack::Static);
+        }
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK;
+        let size = NonZero::new(STACK_SIZE).ok_or(Errno::EINVAL)?;
         // SAFETY: a new mapping at an address that the system chooses.
-        let memory = unsafe { mmap_anonymous(None, Self::SIZE, access, flags) };
-        memory.map(Stack)
+        let memory = unsafe { mmap_anonymous(None, size, access, flags) };
+        memory.map(Stack::Mapped)
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the mapping has this size, is zeroed, and is borrowed with
-        // `self`.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr().cast(), Self::SIZE.get()) }
+    /// The end of the memory, where a stack begins.
+    fn end(&mut self) -> *mut c_void {
+        let start = match self {
+            Stack::Static => STACK.0.get().cast(),
+            Stack::Mapped(memory) => memory.as_ptr(),
+        };
+        start.wrapping_byte_add(STACK_SIZE)
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: `new` made the mapping with this size; no borrow is left.
-        let _ = unsafe { munmap(self.0, Self::SIZE.get()) };
+        match self {
+            Stack::Static => {
+                // The pages that the child has used are free again.
+                let start = STACK.0.get().cast();
+                // SAFETY: no child uses the pages of this process any more.
+                let _ = unsafe { libc::madvise(start, STACK_SIZE, libc::MADV_DONTNEED) };
+                STACK_IN_USE.store(false, Ordering::Release);
+            }
+            Stack::Mapped(memory) => {
+                // SAFETY: `take` made the mapping with this size.
+                let _ = unsafe { munmap(*memory, STACK_SIZE) };
+            }
+        }
     }
 }
 
@@ -221,6 +268,24 @@ mod tests {
                 let child = spawn(3, || code).unwrap();
                 assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, code)));
             }
+        });
+    }
+
+    #[test]
+    fn child_of_a_child_has_a_stack_of_its_own() {
+        run_alone(|| {
+            let child = spawn(3, || {
+                let local = std::hint::black_box([7_u8; 4096]);
+                let Ok(inner) = spawn(3, || i32::from(std::hint::black_box([9_u8; 4096])[0]))
+                else {
+                    return 1;
+                };
+                let inner = crate::wait::wait_for(inner).and_then(crate::wait::ExitStatus::code);
+                i32::from(local == [7; 4096] && inner == Some(9)) + 40
+            });
+            let child = child.unwrap();
+            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 41)));
+            assert!(!STACK_IN_USE.load(Ordering::Relaxed));
         });
     }
 
