@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, dup2_stderr, getpid, pipe2};
 use supervision::runsvdir::{RunsvdirExit, RunsvdirWarning, Signals, TitleLog, runsvdir as run};
 use supervision::{Role, ScanWarning};
+use unix::memory;
 use unix::signals::SignalPipe;
 use unix::start;
 
@@ -28,10 +29,16 @@ const MIN_LOG: usize = 7;
 /// The length of the prefix of the log argument that never scrolls.
 const LOG_PREFIX: usize = 5;
 
+/// The address space of the heap in bytes: for some thousand services.
+const HEAP: i32 = 1024 * 1024;
+
 unix::keep_reserve!();
-unix::main!(match runsvdir() {
-    Ok(exit) => exit,
-    Err(failure) => failure.print(),
+unix::main!({
+    memory::extend_heap(HEAP);
+    match runsvdir() {
+        Ok(exit) => exit,
+        Err(failure) => failure.print(),
+    }
 });
 
 fn runsvdir() -> Result<Exit, Failure> {
@@ -130,6 +137,7 @@ fn report(diagnostics: Diagnostics, warning: RunsvdirWarning) {
         RunsvdirWarning::Scan(warning, error) => {
             let operation = match warning {
                 ScanWarning::ReadDirectory => text!["unable to open directory ", directory],
+                ScanWarning::Memory(name) => text!["unable to add ", name],
                 ScanWarning::Stat(name) => text!["unable to stat ", name],
                 ScanWarning::Fork(name, _) => text!["unable to fork for ", name],
                 ScanWarning::Exec(name, _) => {

@@ -15,6 +15,7 @@ use supervision::supervise_dir::SuperviseDirRule;
 use supervision::svscan::{
     Escalation, ExitReason, Mode, SignalSource, SvscanWarning, svscan as run,
 };
+use unix::memory;
 use unix::signals::SignalPipe;
 
 pub(crate) static SVSCAN: Program = Program {
@@ -27,8 +28,14 @@ pub(crate) static SVSCAN: Program = Program {
     )],
 };
 
+/// The address space of the heap in bytes: for some thousand services.
+const HEAP: i32 = 1024 * 1024;
+
 unix::keep_reserve!();
-unix::main!(SVSCAN.start(svscan));
+unix::main!({
+    memory::extend_heap(HEAP);
+    SVSCAN.start(svscan)
+});
 
 fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let children = SignalPipe::catch(&[Signal::SIGCHLD])
@@ -77,6 +84,7 @@ fn report(warning: SvscanWarning<'_>) {
 fn report_failure(warning: ScanWarning<'_>, error: Errno) {
     let operation = match warning {
         ScanWarning::ReadDirectory => text!["read directory"],
+        ScanWarning::Memory(name) => text!["add ", name],
         ScanWarning::Stat(name) => text!["stat ", name],
         ScanWarning::Pipe(name) => text!["create pipe for ", name],
         ScanWarning::Fork(name, role) => text!["fork for ", name, suffix(role)],

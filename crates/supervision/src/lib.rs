@@ -17,6 +17,7 @@ pub mod runsvdir;
 mod scan;
 mod scan_warning;
 mod shutdown;
+mod sorted_map;
 mod spawn;
 mod stop_service;
 pub mod supervise;

@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{chdir, read, write};
 use unix::cwd::Origin;
 use unix::file;
-use unix::poll::wait_readable;
+use unix::poll::wait_readable_of;
 use unix::process::signal_process;
 use unix::signals::SignalPipe;
 
@@ -152,11 +152,11 @@ pub fn runsvdir(
             }
             log.update();
         }
-        let mut descriptors = signals.descriptors();
-        descriptors.extend(scan_dir.new_names.as_ref().map(AsFd::as_fd));
-        descriptors.extend(log.as_ref().map(|log| log.pipe.as_fd()));
+        let new_names = scan_dir.new_names.as_ref().map(AsFd::as_fd);
+        let log_pipe = log.as_ref().map(|log| log.pipe.as_fd());
+        let descriptors = signals.descriptors().chain(new_names).chain(log_pipe);
         let reap = scanner.reaper.next_deadline();
-        wait_readable(&descriptors, reap.into_iter().chain([next_scan]).min());
+        wait_readable_of(descriptors, reap.into_iter().chain([next_scan]).min());
         if let Some(exit) = signals.take_exit() {
             match (&signals.interrupt, exit) {
                 (Some(_), _) => {
@@ -175,9 +175,9 @@ pub fn runsvdir(
         }
         forced = signals.rescan.drain();
         signals.children.drain();
-        let missing = scanner.reap_children();
+        scanner.reap_children();
         let entered = scan_dir.run_inside(|scan_dir, _| {
-            scanner.replace(missing);
+            scanner.replace();
             scanner.add_new_links(scan_dir.new_names.as_mut());
         });
         if entered.is_err() {
@@ -189,10 +189,10 @@ pub fn runsvdir(
 }
 
 impl Signals {
-    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+    fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let signals = [&self.children, &self.terminate, &self.hang_up, &self.rescan];
         let signals = signals.into_iter().chain(&self.interrupt);
-        signals.map(AsFd::as_fd).collect()
+        signals.map(AsFd::as_fd)
     }
 
     /// The exit that a signal has requested since the last call.
@@ -274,12 +274,10 @@ impl ScanDir<'_> {
             return;
         }
         if scanner.scan() {
-            for runsv in scanner.remove_unseen() {
-                signal_process(runsv, Signal::SIGTERM);
-            }
+            scanner.remove_unseen(|runsv| signal_process(runsv, Signal::SIGTERM));
         }
         // Coarse file system timestamps hide a second change within one tick.
         let settled = seconds.saturating_add(1) < Label::now().unix();
-        self.state = settled.then_some(state);
+        self.state = Some(state).filter(|_| settled && !scanner.is_short());
     }
 }

@@ -7,13 +7,17 @@
 //! directory may still be incomplete and waits for the next scan. So does a
 //! process that exited on command: scripts run `svc -dx S; rm -r S` and rely
 //! on the time until then.
+//!
+//! Without memory the scanner adds no services, and continues with all others. Each
+//! full scan tries again.
 
 use std::ffi::{CStr, CString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::inotify::AddWatchFlags;
+use unix::directory::EntryBuffer;
 use unix::file;
 use unix::signals::SignalPipe;
 
@@ -25,6 +29,9 @@ use crate::scan_warning::{ScanWarning, WarnFn};
 use crate::spawn::{SpawnConfig, Spawner};
 use crate::table::{Admission, ChildExit, DirectoryId, MissingProcess, ServiceTable};
 use nix::unistd::Pid;
+
+/// The size of the buffer for a scan, in bytes: about 1000 entries.
+const ENTRY_BUFFER: usize = 32 * 1024;
 
 /// The interval between two full scans.
 pub(crate) const SCAN_INTERVAL: Duration = Duration::from_secs(5);
@@ -46,6 +53,11 @@ pub(crate) struct Scanner<'a> {
     unsettled: bool,
     /// Its deadline wakes the caller after a failed wait4(2).
     pub(crate) reaper: Reaper,
+    entries: EntryBuffer,
+    /// Whether memory was short since the begin of the last scan.
+    is_short: bool,
+    /// Whether a warning has reported the shortage.
+    short_reported: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -56,6 +68,9 @@ impl<'a> Scanner<'a> {
             report,
             unsettled: false,
             reaper: Reaper::default(),
+            entries: EntryBuffer::new(ENTRY_BUFFER),
+            is_short: false,
+            short_reported: false,
         }
     }
 
@@ -63,17 +78,28 @@ impl<'a> Scanner<'a> {
     /// all entries could be read.
     pub(crate) fn scan(&mut self) -> bool {
         self.table.mark_unseen();
-        let scanned = std::fs::read_dir(".").and_then(|entries| {
-            for entry in entries {
-                if let Ok(name) = CString::new(entry?.file_name().into_vec()) {
-                    self.scan_entry(&name);
-                }
-            }
-            Ok(())
-        });
+        self.is_short = false;
+        let mut entries = std::mem::take(&mut self.entries);
+        let scanned = file::open_read(c".")
+            .and_then(|directory| entries.read(directory.as_fd(), |_, name| self.scan_entry(name)));
+        self.entries = entries;
+        self.short_reported &= self.is_short;
         scanned
-            .map_err(|error| (self.report)(ScanWarning::ReadDirectory, unix::errno(&error)))
+            .map_err(|error| (self.report)(ScanWarning::ReadDirectory, error))
             .is_ok()
+    }
+
+    /// Whether memory was short since the begin of the last scan.
+    pub(crate) fn is_short(&self) -> bool {
+        self.is_short
+    }
+
+    /// Warns once in a shortage.
+    fn report_short(&mut self, name: &CStr, error: Errno) {
+        self.is_short = true;
+        if !std::mem::replace(&mut self.short_reported, true) {
+            (self.report)(ScanWarning::Memory(name), error);
+        }
     }
 
     fn scan_entry(&mut self, name: &CStr) {
@@ -82,11 +108,12 @@ impl<'a> Scanner<'a> {
         }
         match directory_id(name) {
             Ok(Some(directory)) => match self.table.admit(directory, name) {
-                Admission::New(service) => {
-                    self.unsettled = true;
-                    self.spawner.start_new(service);
-                }
+                Admission::New(_) => self.add_service(directory, name),
                 Admission::Known(slots) => self.unsettled |= !self.spawner.start(slots),
+                Admission::NoMemory(error) => {
+                    self.report_short(name, error);
+                    self.start_missing(directory);
+                }
             },
             Ok(None) => {}
             Err(error) => (self.report)(ScanWarning::Stat(name), error),
@@ -95,19 +122,19 @@ impl<'a> Scanner<'a> {
 
     /// Adds the services of new symbolic links, as far as the watcher reports them.
     pub(crate) fn add_new_links(&mut self, watcher: Option<&mut Watcher>) {
-        let events = watcher.into_iter().flat_map(Watcher::take_events);
-        let names = events.filter_map(|event| CString::new(event.name?.into_vec()).ok());
-        for name in names {
-            let is_link =
-                file::link_status(name.as_c_str()).is_ok_and(|status| status.is_symlink());
-            if is_hidden(&name) || !is_link {
-                continue;
+        let Some(watcher) = watcher else {
+            return;
+        };
+        watcher.visit_events(|name| {
+            let is_link = file::link_status(name).is_ok_and(|status| status.is_symlink());
+            if is_hidden(name) || !is_link {
+                return;
             }
             // Errors are left to the next scan, which reports them.
-            if let Ok(Some(directory)) = directory_id(&name) {
-                self.add_service(directory, &name);
+            if let Ok(Some(directory)) = directory_id(name) {
+                self.add_service(directory, name);
             }
-        }
+        });
     }
 
     /// Adds a service and starts its processes, unless the table knows it.
@@ -115,9 +142,12 @@ impl<'a> Scanner<'a> {
         match self.table.admit(directory, name) {
             Admission::New(service) => {
                 self.unsettled = true;
-                self.spawner.start_new(service);
+                if let Err(error) = self.spawner.start_new(service) {
+                    self.report_short(name, error);
+                }
             }
             Admission::Known(_) => {}
+            Admission::NoMemory(error) => self.report_short(name, error),
         }
     }
 
@@ -136,11 +166,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// As [`Scanner::start`], for a service directory at another path.
-    pub(crate) fn start_at(&mut self, directory: DirectoryId, role: Role, path: &CStr) {
+    pub(crate) fn start_at(&mut self, directory: DirectoryId, role: Role, path: CString) {
         let name = self.table.rename(directory, path);
         self.start(directory, role);
         if let Some(name) = name {
-            let _ = self.table.rename(directory, &name);
+            let _ = self.table.rename(directory, name);
         }
     }
 
@@ -152,23 +182,23 @@ impl<'a> Scanner<'a> {
 
     /// Starts the missing processes of all services.
     pub(crate) fn start_all_missing(&mut self) {
-        for directory in self.table.directories() {
+        let mut last = None;
+        while let Some(directory) = self.table.next_directory(last) {
             self.start_missing(directory);
+            last = Some(directory);
         }
     }
 
-    /// Removes the services that the last scan did not see. Returns their
-    /// processes, which the caller stops.
-    pub(crate) fn remove_unseen(&mut self) -> Vec<Pid> {
+    /// Removes the services that the last scan did not see. Calls `stop` with their
+    /// processes.
+    pub(crate) fn remove_unseen(&mut self, stop: impl FnMut(Pid)) {
         let count = self.table.count();
-        let processes = self.table.sweep_all();
+        self.table.sweep_all(stop);
         self.unsettled |= self.table.count() != count;
-        processes
     }
 
-    /// Reaps exited children. Returns those to be replaced before the next scan.
-    pub(crate) fn reap_children(&mut self) -> Vec<MissingProcess> {
-        let mut missing = Vec::new();
+    /// Reaps exited children.
+    pub(crate) fn reap_children(&mut self) {
         while let Some((pid, status)) = {
             let has_children = || self.table.pids().next().is_some();
             self.reaper.reap(has_children)
@@ -177,19 +207,23 @@ impl<'a> Scanner<'a> {
                 Some(0) => ChildExit::Success,
                 Some(_) | None => ChildExit::Failure,
             };
-            missing.extend(self.table.record_exit(pid, exit, Instant::now()));
+            self.table.record_exit(pid, exit, Instant::now());
         }
-        missing
     }
 
-    /// Replaces failed processes. A service that was removed or renamed is left
-    /// to the next scan.
-    pub(crate) fn replace(&mut self, missing: Vec<MissingProcess>) {
-        for process in missing {
-            if names_directory(&process.name, process.directory) {
-                self.start(process.directory, process.role);
+    /// Replaces failed processes that were reaped. A service that was removed or
+    /// renamed is left to the next scan.
+    pub(crate) fn replace(&mut self) {
+        let (spawner, unsettled) = (&mut self.spawner, &mut self.unsettled);
+        self.table.take_replaced(|table, process| {
+            let MissingProcess { directory, role } = process;
+            let name = table.name(directory);
+            if name.is_some_and(|name| names_directory(name, directory)) {
+                if let Some(slot) = table.slot(directory, role) {
+                    *unsettled |= !spawner.start(slot);
+                }
             }
-        }
+        });
     }
 }
 

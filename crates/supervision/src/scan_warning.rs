@@ -13,6 +13,9 @@ pub enum ScanWarning<'a> {
     ReadDirectory,
     /// stat(2) of an entry, or of its `log`.
     Stat(&'a CStr),
+    /// Adding a service, or its new name, for want of memory. One warning stands for
+    /// all services until a scan finds memory for each.
+    Memory(&'a CStr),
     /// Making the pipe between a service and its logger.
     Pipe(&'a CStr),
     /// Forking the process of a role.

@@ -627,7 +627,7 @@ mod tests {
         service.table.sweep_dead();
         assert!(service.table.contains(A));
         assert_eq!(service.next_action(now), Some(ShutdownAction::Forget));
-        service.table.remove(A);
+        service.table.forget(A);
         assert_eq!(service.table.count(), 0);
     }
 
@@ -639,7 +639,6 @@ mod tests {
         let logger = MissingProcess {
             directory: A,
             role: Role::Logger,
-            name: c"a".to_owned(),
         };
         assert_eq!(replaced, Some(logger));
         assert_eq!(service.table.missing_roles(A), [Role::Logger]);

@@ -1,7 +1,7 @@
 //! The start of supervise or runsv: the pipe of a service, and the process of
 //! each role.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use unix::descriptors::{DescriptorLimit, FdSlot};
 use unix::exec::PreparedExec;
 use unix::file;
 use unix::launch::{Launch, LaunchError};
+use unix::path::PathBuffer;
 use unix::signals::SignalPipe;
 
 use crate::Role;
@@ -60,17 +61,19 @@ impl<'a> Spawner<'a> {
     }
 
     /// Adds a new service to the table, and starts its processes. A service
-    /// whose pipe cannot be made is left to the next scan.
-    pub(crate) fn start_new(&mut self, service: NewService<'_, Pipe>) {
+    /// whose pipe cannot be made is left to the next scan. Errors: ENOMEM, as
+    /// [`NewService::add`].
+    pub(crate) fn start_new(&mut self, service: NewService<'_, Pipe>) -> Result<(), Errno> {
         if let Ok(pipe) = self.new_pipe(service.name) {
-            self.start(service.add(pipe));
+            self.start(service.add(pipe)?);
         }
+        Ok(())
     }
 
     /// Starts processes, up to the first that fails. Returns whether all were
     /// started.
     pub(crate) fn start(&mut self, mut slots: StartSlots<'_, Pipe>) -> bool {
-        let mut roles = std::mem::take(&mut slots.roles).into_iter();
+        let mut roles = slots.roles;
         roles.all(|role| {
             let pid = self.spawn(role, slots.name(), slots.pipe(), slots.services);
             if let Some(pid) = pid {
@@ -85,13 +88,14 @@ impl<'a> Spawner<'a> {
         if !self.config.loggers {
             return Ok(None);
         }
-        let log = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
-        let log = CString::new(log).unwrap_or_default();
+        let Ok(log) = PathBuffer::join(name, names::LOG) else {
+            return Ok(None);
+        };
         match file::status(log.as_c_str()) {
             Ok(_) => {}
             Err(Errno::ENOENT) => return Ok(None),
             Err(error) => {
-                (self.report)(ScanWarning::Stat(&log), error);
+                (self.report)(ScanWarning::Stat(log.as_c_str()), error);
                 return Err(());
             }
         }
@@ -128,12 +132,14 @@ impl<'a> Spawner<'a> {
             Role::Service => (None, end, None, name),
             Role::Logger => (end, None, Some(name), names::LOG),
         };
-        let option = self.config.option.into_iter();
-        let arguments: Vec<_> = std::iter::once(self.config.program)
-            .chain(option)
-            .chain([argument])
-            .collect();
-        let program = PreparedExec::search(self.path, &arguments, &self.environment);
+        let SpawnConfig {
+            program, option, ..
+        } = self.config;
+        let arguments = match option {
+            Some(option) => &[program, option, argument][..],
+            None => &[program, argument],
+        };
+        let program = PreparedExec::search(self.path, arguments, &self.environment);
         let launch = Launch {
             stdin,
             stdout,

@@ -9,13 +9,12 @@ mod execute;
 mod moved;
 mod signals;
 
-use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
-use unix::poll::wait_readable;
+use unix::poll::wait_readable_of;
 use unix::signals::SignalPipe;
 
 use self::essential::EssentialWatch;
@@ -25,7 +24,7 @@ use crate::client::Watcher;
 use crate::extended::ConfigWarning;
 use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
 use crate::scan_warning::ScanWarning;
-use crate::shutdown::ServiceShutdown;
+use crate::sorted_map::SortedMap;
 use crate::spawn::SpawnConfig;
 use crate::stop_service::ForeignSupervisor;
 use crate::supervise_dir::SuperviseDirRule;
@@ -98,8 +97,7 @@ pub fn svscan(
         essential: extended.then(EssentialWatch::new),
         exit_reason: None,
         interrupts: 0,
-        shutdowns: BTreeMap::new(),
-        moved: BTreeMap::new(),
+        moved: SortedMap::default(),
         foreign: Vec::new(),
     };
     scan_loop.run(children)
@@ -127,10 +125,8 @@ struct ScanLoop<'a> {
     exit_reason: Option<ExitReason>,
     /// The number of interrupts from the terminal.
     interrupts: usize,
-    /// The services that are shutting down.
-    shutdowns: BTreeMap<DirectoryId, ServiceShutdown>,
     /// The directories of services that are shutting down and were renamed.
-    moved: BTreeMap<DirectoryId, OwnedFd>,
+    moved: SortedMap<DirectoryId, OwnedFd>,
     foreign: Vec<ForeignSupervisor>,
 }
 
@@ -150,25 +146,32 @@ impl ScanLoop<'_> {
                     return reason;
                 }
             }
-            let mut descriptors = vec![children.as_fd()];
-            descriptors.extend(self.signals.map(|source| source.signals.as_fd()));
-            if self.exit_reason.is_none() {
-                descriptors.extend(self.new_names.as_ref().map(AsFd::as_fd));
-                descriptors.extend(self.essential.as_ref().and_then(EssentialWatch::as_fd));
-            }
-            descriptors.extend(self.foreign.iter().map(|supervisor| supervisor.ok.as_fd()));
-            wait_readable(&descriptors, self.next_deadline(next_scan));
+            self.wait(children, self.next_deadline(next_scan));
             children.drain();
-            let missing = self.scanner.reap_children();
-            self.scanner.replace(missing);
+            self.scanner.reap_children();
+            self.scanner.replace();
             if self.exit_reason.is_none() {
                 self.scanner.add_new_links(self.new_names.as_mut());
             }
         }
     }
 
+    fn wait(&self, children: &SignalPipe, deadline: Option<Instant>) {
+        let signals = self.signals.map(|source| source.signals.as_fd());
+        let new_names = self.new_names.as_ref().map(AsFd::as_fd);
+        let essential = self.essential.as_ref().and_then(EssentialWatch::as_fd);
+        let scans = self.exit_reason.is_none();
+        let watches = new_names.into_iter().chain(essential);
+        let foreign = self.foreign.iter().map(|supervisor| supervisor.ok.as_fd());
+        let descriptors = std::iter::once(children.as_fd())
+            .chain(signals)
+            .chain(watches.filter(|_| scans))
+            .chain(foreign);
+        wait_readable_of(descriptors, deadline);
+    }
+
     fn next_deadline(&self, next_scan: Instant) -> Option<Instant> {
-        let shutdowns = self.shutdowns.values();
+        let shutdowns = self.scanner.table.shutdowns();
         let foreign = self.foreign.iter();
         shutdowns
             .filter_map(|shutdown| shutdown.stop.next_deadline())
@@ -180,20 +183,22 @@ impl ScanLoop<'_> {
 
     /// Scans the directory. While all services stop, only starts their loggers.
     fn scan(&mut self, on_removed: OnRemoved) {
-        for &directory in self.shutdowns.keys() {
-            self.scanner.start_missing(directory);
-        }
+        self.visit_directories(|scan_loop, directory| {
+            if scan_loop.scanner.table.shutdown(directory).is_some() {
+                scan_loop.scanner.start_missing(directory);
+            }
+        });
         if self.exit_reason.is_some() {
             return;
         }
         if self.scanner.scan() {
             match on_removed {
                 OnRemoved::Keep => {}
-                OnRemoved::Stop => {
-                    for directory in self.scanner.table.unseen() {
-                        self.begin_shutdown(directory);
+                OnRemoved::Stop => self.visit_directories(|scan_loop, directory| {
+                    if !scan_loop.scanner.table.is_seen(directory) {
+                        scan_loop.begin_shutdown(directory);
                     }
-                }
+                }),
             }
             self.scanner.table.sweep_dead();
         }
@@ -209,9 +214,19 @@ impl ScanLoop<'_> {
         self.new_names.iter_mut().for_each(Watcher::clear);
         self.essential.iter_mut().for_each(EssentialWatch::clear);
         // One after another: the first services end while the last are being read.
-        for directory in self.scanner.table.directories() {
-            self.begin_shutdown(directory);
-            self.advance_shutdown(directory);
+        self.visit_directories(|scan_loop, directory| {
+            scan_loop.begin_shutdown(directory);
+            scan_loop.advance_shutdown(directory);
+        });
+    }
+
+    /// Calls `visit` with the directory of each service. `visit` may remove the
+    /// service.
+    fn visit_directories(&mut self, visit: impl Fn(&mut Self, DirectoryId)) {
+        let mut last = None;
+        while let Some(directory) = self.scanner.table.next_directory(last) {
+            visit(self, directory);
+            last = Some(directory);
         }
     }
 

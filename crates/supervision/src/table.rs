@@ -1,16 +1,21 @@
 //! The services of a scan directory: their directories, names, processes and
 //! pipes.
+//!
+//! A new service takes all memory for its starts, exits and shutdown. Afterwards
+//! these need no memory.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::{Entry as MapEntry, VacantEntry};
 use std::ffi::{CStr, CString};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
+use unix::memory;
 
 use crate::Role;
+use crate::shutdown::ServiceShutdown;
+use crate::sorted_map::SortedMap;
 
 /// The uptime from which a failed process is replaced at once. A process that
 /// fails sooner waits for the next scan, which limits the rate of restarts.
@@ -36,12 +41,10 @@ pub(crate) enum ChildExit {
 }
 
 /// A process to be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MissingProcess {
     pub directory: DirectoryId,
     pub role: Role,
-    /// The name of the service in the last scan.
-    pub name: CString,
 }
 
 /// The roles that are started when they do not run.
@@ -61,34 +64,86 @@ struct Process {
     started: Instant,
 }
 
+/// The process of a role.
+#[derive(Clone, Copy, Debug, Default)]
+struct ProcessSlot {
+    process: Option<Process>,
+    /// Whether the process is to be replaced before the next scan.
+    replace: bool,
+}
+
 /// A service. `P` is the pipe between its two processes.
 #[derive(Debug)]
 struct Entry<P> {
     name: CString,
     seen: bool,
     keep: KeepRunning,
-    service: Option<Process>,
-    logger: Option<Process>,
+    service: ProcessSlot,
+    logger: ProcessSlot,
     pipe: Option<P>,
+    /// The number of roles with which the service was added.
+    roles: usize,
+    shutdown: Option<ServiceShutdown>,
 }
 
 impl<P> Entry<P> {
-    fn process(&mut self, role: Role) -> &mut Option<Process> {
+    fn slot(&mut self, role: Role) -> &mut ProcessSlot {
         match role {
             Role::Service => &mut self.service,
             Role::Logger => &mut self.logger,
         }
     }
 
-    fn missing(&self) -> impl Iterator<Item = Role> + use<P> {
+    fn processes(&self) -> impl Iterator<Item = Process> + use<P> {
+        let processes = [self.service.process, self.logger.process];
+        processes.into_iter().flatten()
+    }
+
+    fn missing(&self) -> Roles {
         let (service, logger) = match self.keep {
             KeepRunning::Both => (true, true),
             KeepRunning::Logger => (false, true),
             KeepRunning::Neither => (false, false),
         };
-        let service = (service && self.service.is_none()).then_some(Role::Service);
-        let logger = logger && self.pipe.is_some() && self.logger.is_none();
-        service.into_iter().chain(logger.then_some(Role::Logger))
+        Roles {
+            service: service && self.service.process.is_none(),
+            logger: logger && self.pipe.is_some() && self.logger.process.is_none(),
+        }
+    }
+}
+
+/// A set of roles, which an iteration empties. The service comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Roles {
+    service: bool,
+    logger: bool,
+}
+
+impl Roles {
+    fn only(role: Role) -> Self {
+        Roles {
+            service: role == Role::Service,
+            logger: role == Role::Logger,
+        }
+    }
+
+    fn contains(self, role: Role) -> bool {
+        match role {
+            Role::Service => self.service,
+            Role::Logger => self.logger,
+        }
+    }
+}
+
+impl Iterator for Roles {
+    type Item = Role;
+
+    fn next(&mut self) -> Option<Role> {
+        if std::mem::take(&mut self.service) {
+            Some(Role::Service)
+        } else {
+            std::mem::take(&mut self.logger).then_some(Role::Logger)
+        }
     }
 }
 
@@ -98,48 +153,60 @@ pub(crate) enum Admission<'a, P> {
     New(NewService<'a, P>),
     /// The service is in the table.
     Known(StartSlots<'a, P>),
+    /// The service is in the table. There is no memory for its new name.
+    NoMemory(Errno),
 }
 
 /// A service that is seen for the first time. The table knows it from
 /// [`NewService::add`] on.
 pub(crate) struct NewService<'a, P> {
     pub(crate) name: &'a CStr,
-    vacancy: VacantEntry<'a, DirectoryId, Entry<P>>,
-    processes: &'a mut BTreeMap<Pid, (DirectoryId, Role)>,
-    services: usize,
+    directory: DirectoryId,
+    table: &'a mut ServiceTable<P>,
 }
 
 impl<'a, P> NewService<'a, P> {
     /// Adds the service to the table. Only a service with a logger has a pipe.
-    pub(crate) fn add(self, pipe: Option<P>) -> StartSlots<'a, P> {
-        let directory = *self.vacancy.key();
-        let entry = self.vacancy.insert(Entry {
-            name: self.name.to_owned(),
+    /// Errors: ENOMEM. The service stays new.
+    pub(crate) fn add(self, pipe: Option<P>) -> Result<StartSlots<'a, P>, Errno> {
+        let NewService {
+            name,
+            directory,
+            table,
+        } = self;
+        let roles = 1 + usize::from(pipe.is_some());
+        // Further entries are of removed services, and of processes that cannot be
+        // killed.
+        let unstarted = table.roles.saturating_sub(table.running);
+        table.processes.try_reserve(unstarted + roles)?;
+        table.entries.try_reserve(1)?;
+        let entry = memory::try_box(Entry {
+            name: memory::try_to_owned(name)?,
             seen: true,
             keep: KeepRunning::Both,
-            service: None,
-            logger: None,
+            service: ProcessSlot::default(),
+            logger: ProcessSlot::default(),
             pipe,
-        });
-        StartSlots {
-            roles: entry.missing().collect(),
-            directory,
-            entry,
-            processes: self.processes,
-            services: self.services,
-        }
+            roles,
+            shutdown: None,
+        })?;
+        let roles = entry.missing();
+        table.roles += entry.roles;
+        table.entries.insert(directory, entry);
+        table.slots(directory, |_| roles).ok_or(Errno::ENOMEM)
     }
 }
 
 /// The processes of a service that are to be started.
 pub(crate) struct StartSlots<'a, P> {
     /// The roles, in the order of their starts.
-    pub(crate) roles: Vec<Role>,
+    pub(crate) roles: Roles,
     /// The number of services in the table.
     pub(crate) services: usize,
     directory: DirectoryId,
     entry: &'a mut Entry<P>,
-    processes: &'a mut BTreeMap<Pid, (DirectoryId, Role)>,
+    processes: &'a mut SortedMap<Pid, ProcessOwner>,
+    running: &'a mut usize,
 }
 
 impl<P> StartSlots<'_, P> {
@@ -153,26 +220,46 @@ impl<P> StartSlots<'_, P> {
     }
 
     pub(crate) fn record_start(&mut self, role: Role, pid: Pid, now: Instant) {
-        *self.entry.process(role) = Some(Process { pid, started: now });
-        self.processes.insert(pid, (self.directory, role));
+        let process = Process { pid, started: now };
+        let slot = self.entry.slot(role);
+        slot.replace = false;
+        if slot.process.replace(process).is_none() {
+            *self.running += 1;
+        }
+        let owner = ProcessOwner::Service(self.directory, role);
+        self.processes.insert(pid, owner);
     }
+}
+
+/// The service of a process.
+#[derive(Clone, Debug)]
+enum ProcessOwner {
+    /// A service in the table.
+    Service(DirectoryId, Role),
+    /// A removed service, with its name in the last scan.
+    Removed(DirectoryId, CString),
 }
 
 /// The services that a scan found and that are not removed yet.
 #[derive(Debug)]
 pub(crate) struct ServiceTable<P> {
-    entries: BTreeMap<DirectoryId, Entry<P>>,
-    processes: BTreeMap<Pid, (DirectoryId, Role)>,
-    /// The processes of removed services that have not exited yet.
-    removed: BTreeMap<Pid, (DirectoryId, CString)>,
+    entries: SortedMap<DirectoryId, Box<Entry<P>>>,
+    processes: SortedMap<Pid, ProcessOwner>,
+    /// The roles of all entries, and the processes that run in these roles.
+    roles: usize,
+    running: usize,
+    /// Whether a process may have to be replaced.
+    replace: bool,
 }
 
 impl<P> Default for ServiceTable<P> {
     fn default() -> Self {
         ServiceTable {
-            entries: BTreeMap::new(),
-            processes: BTreeMap::new(),
-            removed: BTreeMap::new(),
+            entries: SortedMap::default(),
+            processes: SortedMap::default(),
+            roles: 0,
+            running: 0,
+            replace: false,
         }
     }
 }
@@ -192,106 +279,105 @@ impl<P> ServiceTable<P> {
         directory: DirectoryId,
         name: &'a CStr,
     ) -> Admission<'a, P> {
-        let services = self.entries.len();
-        let processes = &mut self.processes;
-        match self.entries.entry(directory) {
-            MapEntry::Vacant(vacancy) => Admission::New(NewService {
+        let Some(entry) = self.entries.get_mut(directory) else {
+            return Admission::New(NewService {
                 name,
-                vacancy,
-                processes,
-                services: services + 1,
-            }),
-            MapEntry::Occupied(entry) => {
-                let entry = entry.into_mut();
-                entry.seen = true;
-                if entry.name.as_c_str() != name {
-                    name.clone_into(&mut entry.name);
-                }
-                Admission::Known(StartSlots {
-                    roles: entry.missing().collect(),
-                    directory,
-                    entry,
-                    processes,
-                    services,
-                })
+                directory,
+                table: self,
+            });
+        };
+        entry.seen = true;
+        let mut error = None;
+        if entry.name.as_c_str() != name {
+            match memory::try_to_owned(name) {
+                Ok(name) => entry.name = name,
+                Err(no_memory) => error = Some(no_memory),
             }
+        }
+        match (error, self.missing(directory)) {
+            (None, Some(slots)) => Admission::Known(slots),
+            (error, _) => Admission::NoMemory(error.unwrap_or(Errno::ENOMEM)),
         }
     }
 
     /// The missing processes of a service.
     pub(crate) fn missing(&mut self, directory: DirectoryId) -> Option<StartSlots<'_, P>> {
-        self.slots(directory, |entry| entry.missing().collect())
+        self.slots(directory, Entry::missing)
     }
 
     /// The process of a role, to be started.
     pub(crate) fn slot(&mut self, directory: DirectoryId, role: Role) -> Option<StartSlots<'_, P>> {
-        self.slots(directory, |_| vec![role])
+        self.slots(directory, |_| Roles::only(role))
     }
 
     fn slots(
         &mut self,
         directory: DirectoryId,
-        roles: impl FnOnce(&Entry<P>) -> Vec<Role>,
+        roles: impl FnOnce(&Entry<P>) -> Roles,
     ) -> Option<StartSlots<'_, P>> {
         let services = self.entries.len();
-        let entry = self.entries.get_mut(&directory)?;
+        let entry = self.entries.get_mut(directory)?;
         Some(StartSlots {
             roles: roles(entry),
             directory,
             entry,
             processes: &mut self.processes,
+            running: &mut self.running,
             services,
         })
     }
 
     /// Changes the name of a service. Returns the last one.
-    pub(crate) fn rename(&mut self, directory: DirectoryId, name: &CStr) -> Option<CString> {
-        let entry = self.entries.get_mut(&directory)?;
-        Some(std::mem::replace(&mut entry.name, name.to_owned()))
+    pub(crate) fn rename(&mut self, directory: DirectoryId, name: CString) -> Option<CString> {
+        let entry = self.entries.get_mut(directory)?;
+        Some(std::mem::replace(&mut entry.name, name))
     }
 
     /// Whether the last scan saw a service.
     pub(crate) fn is_seen(&self, directory: DirectoryId) -> bool {
-        let entry = self.entries.get(&directory);
+        let entry = self.entries.get(directory);
         entry.is_some_and(|entry| entry.seen)
-    }
-
-    /// The services that the last scan did not see.
-    pub(crate) fn unseen(&self) -> Vec<DirectoryId> {
-        let services = self.entries.iter();
-        services
-            .filter(|(_, entry)| !entry.seen)
-            .map(|(&directory, _)| directory)
-            .collect()
     }
 
     /// Removes the unseen services without processes, and closes their pipes.
     /// A service that is shutting down stays until [`ServiceTable::remove`].
     pub(crate) fn sweep_dead(&mut self) {
-        self.entries.retain(|_, entry| {
-            entry.seen
-                || entry.service.is_some()
-                || entry.logger.is_some()
+        let roles = &mut self.roles;
+        self.entries.retain(|entry| {
+            let stays = entry.seen
+                || entry.processes().next().is_some()
                 || entry.keep != KeepRunning::Both
+                || entry.shutdown.is_some();
+            if !stays {
+                *roles = roles.saturating_sub(entry.roles);
+            }
+            stays
         });
     }
 
-    /// Removes all unseen services. Returns their processes, which the caller
-    /// stops.
-    pub(crate) fn sweep_all(&mut self) -> Vec<Pid> {
-        let mut removed = BTreeMap::new();
-        for directory in self.unseen() {
-            let Some(entry) = self.entries.remove(&directory) else {
+    /// Removes all unseen services. Calls `stop` with their processes.
+    pub(crate) fn sweep_all(&mut self, mut stop: impl FnMut(Pid)) {
+        let mut last = None;
+        while let Some(directory) = self.entries.next_key(last) {
+            last = Some(directory);
+            if self.is_seen(directory) {
+                continue;
+            }
+            let Some(entry) = self.remove(directory) else {
                 continue;
             };
-            for process in [entry.service, entry.logger].into_iter().flatten() {
-                self.processes.remove(&process.pid);
-                removed.insert(process.pid, (directory, entry.name.clone()));
+            let mut name = Some(entry.name);
+            for process in [entry.service.process, entry.logger.process] {
+                let Some(Process { pid, .. }) = process else {
+                    continue;
+                };
+                // runsvdir has one process for each service.
+                let name = name.take().unwrap_or_default();
+                let owner = ProcessOwner::Removed(directory, name);
+                self.processes.insert(pid, owner);
+                stop(pid);
             }
         }
-        let pids = removed.keys().copied().collect();
-        self.removed.append(&mut removed);
-        pids
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -299,14 +385,52 @@ impl<P> ServiceTable<P> {
     }
 
     /// Removes a service, and closes its pipe.
-    pub(crate) fn remove(&mut self, directory: DirectoryId) {
-        self.entries.remove(&directory);
+    fn remove(&mut self, directory: DirectoryId) -> Option<Entry<P>> {
+        let entry = *self.entries.remove(directory)?;
+        self.roles = self.roles.saturating_sub(entry.roles);
+        self.running = self.running.saturating_sub(entry.processes().count());
+        Some(entry)
+    }
+
+    /// Removes a service, and closes its pipe. Returns its name in the last scan.
+    pub(crate) fn forget(&mut self, directory: DirectoryId) -> Option<CString> {
+        self.remove(directory).map(|entry| entry.name)
     }
 
     pub(crate) fn set_keep_running(&mut self, directory: DirectoryId, keep: KeepRunning) {
-        if let Some(entry) = self.entries.get_mut(&directory) {
+        if let Some(entry) = self.entries.get_mut(directory) {
             entry.keep = keep;
         }
+    }
+
+    /// Begins the shutdown of a service.
+    pub(crate) fn begin_shutdown(&mut self, directory: DirectoryId, shutdown: ServiceShutdown) {
+        if let Some(entry) = self.entries.get_mut(directory) {
+            entry.keep = shutdown.keep_running();
+            entry.shutdown = Some(shutdown);
+        }
+    }
+
+    /// The shutdown of a service.
+    pub(crate) fn shutdown(&self, directory: DirectoryId) -> Option<&ServiceShutdown> {
+        self.entries.get(directory)?.shutdown.as_ref()
+    }
+
+    /// As [`ServiceTable::shutdown`].
+    pub(crate) fn shutdown_mut(&mut self, directory: DirectoryId) -> Option<&mut ServiceShutdown> {
+        self.entries.get_mut(directory)?.shutdown.as_mut()
+    }
+
+    /// All shutdowns.
+    pub(crate) fn shutdowns(&self) -> impl Iterator<Item = &ServiceShutdown> {
+        let services = self.entries.iter();
+        services.filter_map(|(_, entry)| entry.shutdown.as_ref())
+    }
+
+    /// As [`ServiceTable::shutdowns`].
+    pub(crate) fn shutdowns_mut(&mut self) -> impl Iterator<Item = &mut ServiceShutdown> {
+        let services = self.entries.values_mut();
+        services.filter_map(|entry| entry.shutdown.as_mut())
     }
 
     /// Records the exit of a process. Returns the process if it is to be
@@ -317,41 +441,64 @@ impl<P> ServiceTable<P> {
         exit: ChildExit,
         now: Instant,
     ) -> Option<MissingProcess> {
-        self.removed.remove(&pid);
-        let (directory, role) = self.processes.remove(&pid)?;
-        let entry = self.entries.get_mut(&directory)?;
-        let process = entry.process(role).take_if(|process| process.pid == pid)?;
+        let (directory, role) = match self.processes.remove(pid)? {
+            ProcessOwner::Service(directory, role) => (directory, role),
+            ProcessOwner::Removed(..) => return None,
+        };
+        let entry = self.entries.get_mut(directory)?;
+        let slot = entry.slot(role);
+        let process = slot.process.take_if(|process| process.pid == pid)?;
+        self.running = self.running.saturating_sub(1);
         let uptime = now.saturating_duration_since(process.started);
-        let replace = exit == ChildExit::Failure
-            && uptime >= MIN_UPTIME
-            && entry.missing().any(|missing| missing == role);
-        replace.then(|| MissingProcess {
-            directory,
-            role,
-            name: entry.name.clone(),
-        })
+        let replace =
+            exit == ChildExit::Failure && uptime >= MIN_UPTIME && entry.missing().contains(role);
+        entry.slot(role).replace = replace;
+        self.replace |= replace;
+        replace.then_some(MissingProcess { directory, role })
+    }
+
+    /// Calls `replace` with each process that [`ServiceTable::record_exit`] has
+    /// returned, once.
+    pub(crate) fn take_replaced(&mut self, mut replace: impl FnMut(&mut Self, MissingProcess)) {
+        if !std::mem::take(&mut self.replace) {
+            return;
+        }
+        let mut last = None;
+        while let Some(directory) = self.entries.next_key(last) {
+            last = Some(directory);
+            for role in [Role::Service, Role::Logger] {
+                let entry = self.entries.get_mut(directory);
+                if entry.is_some_and(|entry| std::mem::take(&mut entry.slot(role).replace)) {
+                    replace(self, MissingProcess { directory, role });
+                }
+            }
+        }
     }
 
     /// Treats a process that cannot be killed as exited.
     pub(crate) fn give_up(&mut self, directory: DirectoryId, role: Role) {
-        if let Some(entry) = self.entries.get_mut(&directory) {
-            *entry.process(role) = None;
+        if let Some(entry) = self.entries.get_mut(directory) {
+            if entry.slot(role).process.take().is_some() {
+                self.running = self.running.saturating_sub(1);
+            }
         }
     }
 
-    pub(crate) fn directories(&self) -> Vec<DirectoryId> {
-        self.entries.keys().copied().collect()
+    /// The directory after another one, or the first one. A loop over all may change
+    /// the table.
+    pub(crate) fn next_directory(&self, last: Option<DirectoryId>) -> Option<DirectoryId> {
+        self.entries.next_key(last)
     }
 
     /// The services with their names in the last scan.
     pub(crate) fn services(&self) -> impl Iterator<Item = (DirectoryId, &CStr)> {
         let services = self.entries.iter();
-        services.map(|(&directory, entry)| (directory, entry.name.as_c_str()))
+        services.map(|(directory, entry)| (directory, entry.name.as_c_str()))
     }
 
     /// The name of a service in the last scan.
     pub(crate) fn name(&self, directory: DirectoryId) -> Option<&CStr> {
-        let entry = self.entries.get(&directory)?;
+        let entry = self.entries.get(directory)?;
         Some(entry.name.as_c_str())
     }
 
@@ -371,30 +518,38 @@ impl<P> ServiceTable<P> {
     }
 
     fn process(&self, directory: DirectoryId, role: Role) -> Option<Process> {
-        let entry = self.entries.get(&directory)?;
+        let entry = self.entries.get(directory)?;
         match role {
-            Role::Service => entry.service,
-            Role::Logger => entry.logger,
+            Role::Service => entry.service.process,
+            Role::Logger => entry.logger.process,
         }
     }
 
     /// Whether a process has not exited, although its service may be removed.
     pub(crate) fn runs(&self, pid: Pid) -> bool {
-        self.processes.contains_key(&pid) || self.removed.contains_key(&pid)
+        self.processes.contains(pid)
     }
 
     /// The processes of removed services, with the name in the last scan.
     pub(crate) fn removed(&self) -> impl Iterator<Item = (Pid, DirectoryId, &CStr)> {
-        let removed = self.removed.iter();
-        removed.map(|(&pid, (directory, name))| (pid, *directory, name.as_c_str()))
+        let processes = self.processes.iter();
+        processes.filter_map(|(pid, owner)| match owner {
+            ProcessOwner::Removed(directory, name) => Some((pid, *directory, name.as_c_str())),
+            ProcessOwner::Service(..) => None,
+        })
     }
 
+    /// The processes of the services in the table.
     pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> {
-        self.processes.keys().copied()
+        let processes = self.processes.iter();
+        processes.filter_map(|(pid, owner)| match owner {
+            ProcessOwner::Service(..) => Some(pid),
+            ProcessOwner::Removed(..) => None,
+        })
     }
 
     pub(crate) fn pipe(&self, directory: DirectoryId) -> Option<&P> {
-        self.entries.get(&directory)?.pipe.as_ref()
+        self.entries.get(directory)?.pipe.as_ref()
     }
 
     /// Replaces the pipe of a service by the result of `change`.
@@ -403,7 +558,7 @@ impl<P> ServiceTable<P> {
         directory: DirectoryId,
         change: impl FnOnce(P) -> Option<P>,
     ) {
-        if let Some(entry) = self.entries.get_mut(&directory) {
+        if let Some(entry) = self.entries.get_mut(directory) {
             entry.pipe = entry.pipe.take().and_then(change);
         }
     }
@@ -412,21 +567,20 @@ impl<P> ServiceTable<P> {
 #[cfg(test)]
 impl<P> ServiceTable<P> {
     pub(crate) fn contains(&self, directory: DirectoryId) -> bool {
-        self.entries.contains_key(&directory)
+        self.entries.contains(directory)
     }
 
     /// Adds a new service.
     pub(crate) fn add(&mut self, directory: DirectoryId, name: &CStr, pipe: Option<P>) {
         match self.admit(directory, name) {
-            Admission::New(service) => drop(service.add(pipe)),
-            Admission::Known(_) => panic!("{name:?} is known"),
+            Admission::New(service) => assert!(service.add(pipe).is_ok()),
+            Admission::Known(_) | Admission::NoMemory(_) => panic!("{name:?} is known"),
         }
     }
 
     pub(crate) fn missing_roles(&mut self, directory: DirectoryId) -> Vec<Role> {
-        self.missing(directory)
-            .map(|slots| slots.roles)
-            .unwrap_or_default()
+        let roles = self.missing(directory).map(|slots| slots.roles);
+        roles.unwrap_or_default().collect()
     }
 
     pub(crate) fn record_start(
@@ -448,14 +602,6 @@ mod tests {
     const A: DirectoryId = DirectoryId(1, 1);
     const B: DirectoryId = DirectoryId(1, 2);
     const SEVEN: Pid = Pid::from_raw(7);
-
-    fn missing(directory: DirectoryId, role: Role, name: &CStr) -> MissingProcess {
-        MissingProcess {
-            directory,
-            role,
-            name: name.to_owned(),
-        }
-    }
 
     impl ServiceTable<()> {
         fn see(&mut self, directory: DirectoryId, name: &CStr) {
@@ -550,7 +696,9 @@ mod tests {
         assert_eq!(table.missing_roles(A), []);
         table.mark_unseen();
         table.see(B, c"b");
-        assert_eq!(table.sweep_all(), [SEVEN]);
+        let mut stopped = Vec::new();
+        table.sweep_all(|pid| stopped.push(pid));
+        assert_eq!(stopped, [SEVEN]);
         assert!(!table.contains(A) && table.contains(B));
         assert_eq!(table.pids().count(), 0);
         assert!(table.removed().eq([(SEVEN, A, c"a")]) && table.runs(SEVEN));
@@ -571,8 +719,56 @@ mod tests {
             table.record_start(A, Role::Logger, SEVEN, start);
             table.see(A, c"renamed");
             let replaced = table.record_exit(SEVEN, exit, start + Duration::from_secs(seconds));
-            let expected = at_once.then(|| missing(A, Role::Logger, c"renamed"));
+            let logger = MissingProcess {
+                directory: A,
+                role: Role::Logger,
+            };
+            let expected = at_once.then_some(logger);
             assert_eq!(replaced, expected);
+            let mut taken = None;
+            table.take_replaced(|_, process| taken = Some(process));
+            assert_eq!(taken, expected);
+            table.take_replaced(|_, process| panic!("{process:?}"));
+            assert_eq!(table.name(A), Some(c"renamed"));
+        }
+    }
+
+    #[test]
+    fn starts_and_exits_need_no_memory() {
+        let now = Instant::now();
+        let mut table = ServiceTable::default();
+        let pid = |number: i32| Pid::from_raw(number);
+        let mut last = 0;
+        for round in 0..10 {
+            for service in 0..20 {
+                let directory = DirectoryId(round, service);
+                table.add(directory, c"s", Some(()));
+            }
+            let capacity = table.processes.capacity();
+            let mut cursor = None;
+            while let Some(directory) = table.next_directory(cursor) {
+                cursor = Some(directory);
+                for role in table.missing_roles(directory) {
+                    last += 1;
+                    table.record_start(directory, role, pid(last), now);
+                }
+            }
+            // A process that cannot be killed stays in the table of processes.
+            table.give_up(DirectoryId(round, 3), Role::Logger);
+            last += 1;
+            table.record_start(DirectoryId(round, 3), Role::Logger, pid(last), now);
+            assert!(table.processes.len() <= capacity + 1);
+            table.mark_unseen();
+            table.see(DirectoryId(round, 7), c"s");
+            table.sweep_all(|_| ());
+            assert_eq!(table.processes.capacity(), capacity);
+            assert_eq!((table.count(), table.roles, table.running), (1, 2, 2));
+            for exited in 1..=last {
+                table.record_exit(pid(exited), ChildExit::Success, now);
+            }
+            table.mark_unseen();
+            table.sweep_dead();
+            assert_eq!((table.count(), table.roles, table.running), (0, 0, 0));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The entries of a directory, by getdents64(2).
 
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
@@ -22,39 +24,72 @@ pub fn read_entries(
     directory: BorrowedFd<'_>,
     mut visit: impl FnMut(u64, &[u8]),
 ) -> Result<bool, Errno> {
-    let mut buffer = vec![0_u8; BUFFER];
-    let mut calls = 0;
-    loop {
-        // SAFETY: the kernel writes at most the given length to the buffer.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_getdents64,
-                directory.as_raw_fd(),
-                buffer.as_mut_ptr(),
-                buffer.len(),
-            )
-        };
-        let length = usize::try_from(Errno::result(result)?).unwrap_or_default();
-        if length == 0 {
-            return Ok(calls <= 1);
+    let mut buffer = EntryBuffer::new(BUFFER);
+    buffer.read(directory, |inode, name| visit(inode, name.to_bytes()))
+}
+
+/// Memory for reads of a directory, which then need no further memory. Unused pages
+/// stay untouched.
+#[derive(Debug, Default)]
+pub struct EntryBuffer {
+    memory: Vec<u8>,
+}
+
+impl EntryBuffer {
+    /// Memory for this many bytes.
+    pub fn new(size: usize) -> Self {
+        EntryBuffer {
+            memory: Vec::with_capacity(size),
         }
-        calls += 1;
-        let mut records = buffer.get(..length).unwrap_or_default();
-        while let Some((inode, name, rest)) = split_record(records) {
-            visit(inode, name);
-            records = rest;
+    }
+
+    /// As [`read_entries`].
+    pub fn read(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        mut visit: impl FnMut(u64, &CStr),
+    ) -> Result<bool, Errno> {
+        let mut calls = 0;
+        loop {
+            self.memory.clear();
+            let space = self.memory.spare_capacity_mut();
+            let length = read_records(directory, space)?;
+            if length == 0 {
+                return Ok(calls <= 1);
+            }
+            calls += 1;
+            // SAFETY: the kernel wrote this many bytes.
+            unsafe { self.memory.set_len(length) };
+            let mut records = self.memory.as_slice();
+            while let Some((inode, name, rest)) = split_record(records) {
+                visit(inode, name);
+                records = rest;
+            }
         }
     }
 }
 
+fn read_records(directory: BorrowedFd<'_>, space: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most the given length to the buffer.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_getdents64,
+            directory.as_raw_fd(),
+            space.as_mut_ptr(),
+            space.len(),
+        )
+    };
+    let length = usize::try_from(Errno::result(result)?).unwrap_or_default();
+    Ok(length.min(space.len()))
+}
+
 /// The inode and name of the first record, and the records after it.
-fn split_record(records: &[u8]) -> Option<(u64, &[u8], &[u8])> {
+fn split_record(records: &[u8]) -> Option<(u64, &CStr, &[u8])> {
     let inode = u64::from_ne_bytes(*records.first_chunk()?);
     let length = u16::from_ne_bytes(*records.get(LENGTH_OFFSET..)?.first_chunk()?);
     let (record, rest) = records.split_at_checked(usize::from(length))?;
     let name = record.get(NAME_OFFSET..)?;
-    let end = name.iter().position(|&byte| byte == 0)?;
-    Some((inode, name.get(..end)?, rest))
+    Some((inode, CStr::from_bytes_until_nul(name).ok()?, rest))
 }
 
 #[cfg(test)]

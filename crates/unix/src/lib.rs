@@ -16,6 +16,7 @@ pub mod launch;
 pub mod memory;
 pub mod notify_socket;
 pub mod output;
+pub mod path;
 pub mod poll;
 pub mod process;
 pub mod record_lock;

@@ -64,6 +64,24 @@ thread_local! {
     static FALLIBLE: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Takes this much address space for the heap at its first growth, in bytes. Memory
+/// is taken when it is used. Call this before the first allocation.
+///
+/// glibc's allocator then rarely calls brk(2), and never to shrink the heap. musl's
+/// has no such setting.
+pub fn extend_heap(size: i32) {
+    #[cfg(target_env = "gnu")]
+    for (setting, value) in [
+        (libc::M_TOP_PAD, size),
+        (libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
+    ] {
+        // SAFETY: no memory is passed.
+        unsafe { libc::mallopt(setting, value) };
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = size;
+}
+
 /// Reserves capacity for `additional` more elements from the system alone.
 ///
 /// # Errors

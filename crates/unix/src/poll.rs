@@ -52,6 +52,28 @@ impl<'fd> ReadList<'fd> {
     }
 }
 
+/// As [`wait_readable`], without an allocation. With more than 64 descriptors, the
+/// wait lasts at most 100 milliseconds.
+pub fn wait_readable_of<'fd>(
+    descriptors: impl IntoIterator<Item = BorrowedFd<'fd>>,
+    mut deadline: Option<Instant>,
+) {
+    let mut places: [_; 64] = std::array::from_fn(|_| PollFd::new(STDIN, PollFlags::empty()));
+    let mut descriptors = descriptors.into_iter();
+    let mut length = 0;
+    for (place, descriptor) in places.iter_mut().zip(&mut descriptors) {
+        *place = PollFd::new(descriptor, PollFlags::POLLIN);
+        length += 1;
+    }
+    if length == places.len() {
+        let soon = Instant::now() + SHORT_WAIT;
+        deadline = Some(deadline.map_or(soon, |deadline| deadline.min(soon)));
+    }
+    wait_for_events(places.get_mut(..length).unwrap_or_default(), deadline);
+}
+
+const SHORT_WAIT: Duration = Duration::from_millis(100);
+
 /// As [`wait_readable`], with the events that each descriptor requests.
 pub fn wait_for_events(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>) {
     let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {

@@ -1,5 +1,6 @@
 //! Notification of changes by inotify, instead of repeated reads.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,9 @@ use nix::NixPath;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use nix::unistd::read;
 use unix::descriptors::DescriptorLimit;
+use unix::memory;
 use unix::poll::wait_for_events;
 
 use super::probe;
@@ -36,12 +39,13 @@ impl Watcher {
     }
 
     /// Adds a watch on a path, or changes the existing one. Errors: as
-    /// `inotify_add_watch`(2).
+    /// `inotify_add_watch`(2), also ENOMEM for the list of watches.
     pub(crate) fn add<P: NixPath + ?Sized>(
         &mut self,
         path: &P,
         events: AddWatchFlags,
     ) -> Result<WatchDescriptor, Errno> {
+        memory::try_reserve(&mut self.watches, 1)?;
         let watch = self.inotify.add_watch(path, events)?;
         if let Err(index) = self.watches.binary_search(&watch) {
             self.watches.insert(index, watch);
@@ -49,17 +53,36 @@ impl Watcher {
         Ok(watch)
     }
 
+    /// Removes all events from the queue, without memory. Calls `visit` with the name
+    /// in each event; the name is empty if the event has none.
+    pub(crate) fn visit_events(&mut self, mut visit: impl FnMut(&CStr)) {
+        let mut buffer = [0; EVENT_BUFFER];
+        while let Ok(length @ 1..) = read(&self.inotify, &mut buffer) {
+            let mut events = buffer.get(..length).unwrap_or_default();
+            while let Some((watch, mask, name, rest)) = split_event(events) {
+                self.drop_ignored(watch, mask);
+                visit(name);
+                events = rest;
+            }
+        }
+    }
+
+    /// Forgets a watch that the kernel has removed.
+    fn drop_ignored(&mut self, watch: i32, mask: AddWatchFlags) {
+        if mask.contains(AddWatchFlags::IN_IGNORED) {
+            let by_number = |watch: &WatchDescriptor| watch.as_raw();
+            if let Ok(index) = self.watches.binary_search_by_key(&watch, by_number) {
+                self.watches.remove(index);
+            }
+        }
+    }
+
     /// Removes all events from the queue.
     pub(crate) fn take_events(&mut self) -> Vec<InotifyEvent> {
         let read = || self.inotify.read_events().ok();
         let events: Vec<_> = std::iter::from_fn(read).flatten().collect();
         for event in &events {
-            // The kernel removed the watch.
-            if event.mask.contains(AddWatchFlags::IN_IGNORED) {
-                if let Ok(index) = self.watches.binary_search(&event.wd) {
-                    self.watches.remove(index);
-                }
-            }
+            self.drop_ignored(event.wd.as_raw(), event.mask);
         }
         events
     }
@@ -71,6 +94,23 @@ impl Watcher {
             let _ = self.inotify.rm_watch(watch);
         }
     }
+}
+
+/// The size of a buffer for events, in bytes. The largest event has 272.
+const EVENT_BUFFER: usize = 4096;
+
+/// The watch, the events and the name of the first `struct inotify_event`, and the
+/// events after it.
+fn split_event(events: &[u8]) -> Option<(i32, AddWatchFlags, &CStr, &[u8])> {
+    let (&watch, rest) = events.split_first_chunk()?;
+    let (&mask, rest) = rest.split_first_chunk()?;
+    let (_cookie, rest) = rest.split_first_chunk::<4>()?;
+    let (&length, rest) = rest.split_first_chunk()?;
+    let length = usize::try_from(u32::from_ne_bytes(length)).ok()?;
+    let (name, rest) = rest.split_at_checked(length)?;
+    let name = CStr::from_bytes_until_nul(name).unwrap_or_default();
+    let mask = AddWatchFlags::from_bits_retain(u32::from_ne_bytes(mask));
+    Some((i32::from_ne_bytes(watch), mask, name, rest))
 }
 
 impl AsFd for Watcher {
@@ -197,7 +237,7 @@ mod tests {
         watcher.add(&std::env::temp_dir(), created).unwrap();
         assert_eq!((kernel_watches(&watcher), watcher.watches.len()), (3, 3));
         std::fs::remove_dir(&removed).unwrap();
-        watcher.take_events();
+        watcher.visit_events(|_| ());
         assert_eq!((kernel_watches(&watcher), watcher.watches.len()), (2, 2));
         watcher.clear();
         assert_eq!((kernel_watches(&watcher), watcher.watches.len()), (0, 0));

@@ -14,7 +14,7 @@ use daemontools_core::state::ServiceState;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir};
-use unix::poll::wait_readable;
+use unix::poll::wait_readable_of;
 use unix::process::{self, signal_process};
 use unix::signals::{BlockedSignals, Sender, SignalPipe};
 
@@ -67,12 +67,12 @@ pub(super) fn stop_all(
         if let Some(log) = &mut log {
             log.update();
         }
-        let mut descriptors = vec![children.as_fd()];
-        descriptors.extend(signals.as_ref().map(AsFd::as_fd));
-        descriptors.extend(log.as_ref().map(|log| log.pipe.as_fd()));
         let foreign = shutdown.foreign.iter();
-        descriptors.extend(foreign.map(|supervisor| supervisor.ok.as_fd()));
-        wait_readable(&descriptors, shutdown.next_deadline());
+        let descriptors = std::iter::once(children.as_fd())
+            .chain(signals.as_ref().map(AsFd::as_fd))
+            .chain(log.as_ref().map(|log| log.pipe.as_fd()))
+            .chain(foreign.map(|supervisor| supervisor.ok.as_fd()));
+        wait_readable_of(descriptors, shutdown.next_deadline());
         while let Some((_, sender)) = signals.as_ref().and_then(BlockedSignals::take_with_sender) {
             match sender {
                 Sender::Kernel | Sender::Outside => shutdown.escalate(),
@@ -81,7 +81,7 @@ pub(super) fn stop_all(
         }
         children.drain();
         // No runsv is replaced.
-        let _ = shutdown.scanner.reap_children();
+        shutdown.scanner.reap_children();
     }
     if let Some(log) = &mut log {
         log.update();

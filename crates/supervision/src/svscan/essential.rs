@@ -2,16 +2,15 @@
 //! services and exits.
 
 use std::convert::Infallible;
-use std::ffi::{CStr, OsStr};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 use nix::sys::inotify::AddWatchFlags;
 use unix::file;
+use unix::path::PathBuffer;
 
 use super::{ExitReason, ScanLoop};
 use crate::Role;
@@ -46,8 +45,9 @@ impl EssentialWatch {
     /// number of services.
     fn take_dirty(&mut self, count: usize) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty) || self.count != count;
-        let watcher = self.watcher.as_mut();
-        dirty |= watcher.is_some_and(|watcher| !watcher.take_events().is_empty());
+        if let Some(watcher) = &mut self.watcher {
+            watcher.visit_events(|_| dirty = true);
+        }
         self.count = count;
         dirty
     }
@@ -101,28 +101,28 @@ impl ScanLoop<'_> {
     fn essential_exit(&self, watch: &mut EssentialWatch) -> Option<u8> {
         let table = &self.scanner.table;
         let is_essential = |&(directory, name): &(DirectoryId, &CStr)| {
-            let exists = |path: &Path| file::status(path).is_ok();
-            let file = Path::new(OsStr::from_bytes(names::ESSENTIAL.to_bytes()));
-            if self.shutdowns.contains_key(&directory) {
+            if table.shutdown(directory).is_some() {
                 false
             } else if table.is_seen(directory) {
-                exists(&Path::new(OsStr::from_bytes(name.to_bytes())).join(file))
+                PathBuffer::join(name, names::ESSENTIAL)
+                    .is_ok_and(|path| file::status(path.as_c_str()).is_ok())
             } else {
                 // The name leads to another service, or nowhere.
-                let exists = || exists(file);
+                let exists = || file::status(names::ESSENTIAL).is_ok();
                 self.run_inside(directory, Role::Service, exists) == Some(true)
             }
         };
         let essentials = table.services().filter(is_essential);
-        let essentials: Vec<_> = essentials.map(|(directory, _)| directory).collect();
-        essentials.into_iter().find_map(|directory| {
-            let snapshot = self.use_files(directory, Role::Service, |files| {
-                // First, so that no change is lost.
-                watch.add(files);
-                ServiceSnapshot::read(files)
-            });
-            essential_exit_code(&snapshot?.ok()?)
-        })
+        essentials
+            .map(|(directory, _)| directory)
+            .find_map(|directory| {
+                let snapshot = self.use_files(directory, Role::Service, |files| {
+                    // First, so that no change is lost.
+                    watch.add(files);
+                    ServiceSnapshot::read(files)
+                });
+                essential_exit_code(&snapshot?.ok()?)
+            })
     }
 }
 

@@ -1,7 +1,6 @@
 //! Carries out the shutdown of services: gathers the facts that
 //! [`ServiceShutdown`] needs, and performs its actions.
 
-use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 use daemontools_core::state::ServiceState;
@@ -35,7 +34,7 @@ const MAX_START_TIME: Duration = Duration::from_secs(5);
 impl ScanLoop<'_> {
     /// Begins the shutdown of a service and its logger, once.
     pub(super) fn begin_shutdown(&mut self, directory: DirectoryId) {
-        if self.shutdowns.contains_key(&directory) {
+        if self.scanner.table.shutdown(directory).is_some() {
             return;
         }
         let warn = |role, warning| match (self.mode, self.scanner.table.name(directory)) {
@@ -66,10 +65,8 @@ impl ScanLoop<'_> {
             self.stop_foreign(directory, Role::Logger, config.logger);
         }
         let shutdown = ServiceShutdown::new(config, Instant::now());
-        let keep = shutdown.keep_running();
-        self.shutdowns.insert(directory, shutdown);
+        self.scanner.table.begin_shutdown(directory, shutdown);
         self.keep_moved(directory);
-        self.scanner.table.set_keep_running(directory, keep);
     }
 
     /// Stops the supervise of a role if it is no child of svscan.
@@ -84,33 +81,31 @@ impl ScanLoop<'_> {
     /// Performs the actions that are due.
     pub(super) fn run_shutdown(&mut self) {
         self.foreign.retain(|supervisor| !supervisor.is_done());
-        let directories: Vec<_> = self.shutdowns.keys().copied().collect();
-        for directory in directories {
-            self.advance_shutdown(directory);
-        }
+        self.visit_directories(Self::advance_shutdown);
     }
 
     /// Performs the actions that are due for a service and its logger.
     pub(super) fn advance_shutdown(&mut self, directory: DirectoryId) {
         while let Some(action) = self.next_action(directory) {
-            let name = self.scanner.table.name(directory).map(CStr::to_owned);
-            let name = || name.filter(|name| names_directory(name, directory));
             match action {
                 ShutdownAction::Stop(role, action) => self.perform(directory, role, action),
                 ShutdownAction::StartLogger => {
-                    if let Some(path) = name().or_else(|| self.moved_path(directory)) {
-                        self.scanner.start_at(directory, Role::Logger, &path);
+                    let name = self.scanner.table.name(directory);
+                    if name.is_some_and(|name| names_directory(name, directory)) {
+                        self.scanner.start(directory, Role::Logger);
+                    } else if let Some(path) = self.moved_path(directory) {
+                        self.scanner.start_at(directory, Role::Logger, path);
                     }
                 }
                 ShutdownAction::Forget => {
-                    self.shutdowns.remove(&directory);
-                    self.moved.remove(&directory);
-                    self.scanner.table.remove(directory);
+                    self.moved.remove(directory);
+                    let name = self.scanner.table.forget(directory);
                     // The service may be in the scan directory again.
-                    if self.exit_reason.is_none() {
-                        if let Some(name) = name() {
-                            self.scanner.add_service(directory, &name);
-                        }
+                    let name = name.filter(|name| {
+                        self.exit_reason.is_none() && names_directory(name, directory)
+                    });
+                    if let Some(name) = name {
+                        self.scanner.add_service(directory, &name);
                     }
                 }
             }
@@ -118,8 +113,8 @@ impl ScanLoop<'_> {
     }
 
     fn next_action(&mut self, directory: DirectoryId) -> Option<ShutdownAction> {
-        let shutdown = self.shutdowns.get_mut(&directory)?;
         let table = &mut self.scanner.table;
+        table.shutdown(directory)?;
         let service_runs = table.pid(directory, Role::Service).is_some();
         let logger_runs = table.pid(directory, Role::Logger).is_some();
         let pipe = table.pipe(directory);
@@ -128,8 +123,10 @@ impl ScanLoop<'_> {
             logger_runs,
             pipe_unread: !service_runs && !logger_runs && pipe.is_some_and(Pipe::has_unread_data),
         };
+        let shutdown = table.shutdown_mut(directory)?;
         let action = shutdown.next_action(facts, Instant::now());
-        table.set_keep_running(directory, shutdown.keep_running());
+        let keep = shutdown.keep_running();
+        table.set_keep_running(directory, keep);
         action
     }
 
@@ -146,7 +143,7 @@ impl ScanLoop<'_> {
             }
             StopAction::CheckFinish => {
                 let finish_runs = self.use_files(directory, role, finish_runs) == Some(true);
-                if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
+                if let Some(shutdown) = self.scanner.table.shutdown_mut(directory) {
                     shutdown.stop.on_finish_check(finish_runs, Instant::now());
                 }
             }
@@ -167,7 +164,7 @@ impl ScanLoop<'_> {
         let is_first = |shutdown: &ServiceShutdown| {
             self.mode == Mode::Extended && shutdown.stop.is_first_attempt()
         };
-        let is_first = self.shutdowns.get(&directory).is_some_and(is_first);
+        let is_first = self.scanner.table.shutdown(directory).is_some_and(is_first);
         let delivery = match (self.mode, supervisor) {
             (Mode::Extended, Some(_)) if self.is_starting(directory, role) => Delivery::Failed,
             // Supervise may run in a directory that no path leads to.
@@ -224,7 +221,7 @@ impl ScanLoop<'_> {
     }
 
     fn on_delivery(&mut self, directory: DirectoryId, delivery: Delivery) {
-        if let Some(shutdown) = self.shutdowns.get_mut(&directory) {
+        if let Some(shutdown) = self.scanner.table.shutdown_mut(directory) {
             shutdown.stop.on_delivery(delivery, Instant::now());
         }
     }

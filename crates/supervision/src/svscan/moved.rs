@@ -23,7 +23,7 @@ impl ScanLoop<'_> {
         let is_named = table
             .name(directory)
             .is_some_and(|name| names_directory(name, directory));
-        if is_named || table.pipe(directory).is_none() || self.moved.contains_key(&directory) {
+        if is_named || table.pipe(directory).is_none() || self.moved.contains(directory) {
             return;
         }
         let open = || open_directory(AT_FDCWD, c".").ok();
@@ -37,13 +37,16 @@ impl ScanLoop<'_> {
                 .flatten()
         });
         if let Some(opened) = opened {
-            self.moved.insert(directory, opened);
+            // Without memory, the descriptor is opened anew when it is needed.
+            if self.moved.try_reserve(1).is_ok() {
+                self.moved.insert(directory, opened);
+            }
         }
     }
 
     /// The present path of a directory that [`ScanLoop::keep_moved`] has opened.
     pub(super) fn moved_path(&self, directory: DirectoryId) -> Option<CString> {
-        let opened: &OwnedFd = self.moved.get(&directory)?;
+        let opened: &OwnedFd = self.moved.get(directory)?;
         let entry = format!("fd/{}", opened.as_raw_fd());
         let path = readlink(proc_path(Pid::this(), &entry)?.as_str()).ok()?;
         let path = CString::new(path.into_vec()).ok()?;

@@ -74,7 +74,7 @@ impl ScanLoop<'_> {
             4.. => {}
         }
         let now = Instant::now();
-        for shutdown in self.shutdowns.values_mut() {
+        for shutdown in self.scanner.table.shutdowns_mut() {
             shutdown.stop.escalate(now);
         }
         self.foreign.clear();
