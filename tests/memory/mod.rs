@@ -5,6 +5,7 @@
 //! replaces their allocator's functions, and static programs have none to replace.
 
 mod logs;
+mod scanner;
 mod short;
 mod short_logs;
 mod steady;

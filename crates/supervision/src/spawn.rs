@@ -1,7 +1,7 @@
 //! The start of supervise or runsv: the pipe of a service, and the process of
 //! each role.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use unix::descriptors::{DescriptorLimit, FdSlot};
-use unix::exec::PreparedExec;
+use unix::exec::{PreparedExec, candidates};
 use unix::file;
 use unix::launch::{Launch, LaunchError};
 use unix::path::PathBuffer;
@@ -39,8 +39,8 @@ pub(crate) struct SpawnConfig {
 
 pub(crate) struct Spawner<'a> {
     config: SpawnConfig,
-    environment: Vec<&'static CStr>,
-    path: Option<&'static [u8]>,
+    /// The files that the search for the program tries.
+    candidates: Vec<CString>,
     children: &'a SignalPipe,
     limit: DescriptorLimit,
     slot: Option<FdSlot>,
@@ -51,8 +51,7 @@ impl<'a> Spawner<'a> {
     pub(crate) fn new(config: SpawnConfig, children: &'a SignalPipe, report: WarnFn<'a>) -> Self {
         Spawner {
             config,
-            environment: unix::start::environment(),
-            path: unix::start::variable(b"PATH"),
+            candidates: candidates(config.program, unix::start::variable(b"PATH")),
             children,
             limit: DescriptorLimit::read(),
             slot: FdSlot::new(children),
@@ -139,7 +138,7 @@ impl<'a> Spawner<'a> {
             Some(option) => &[program, option, argument][..],
             None => &[program, argument],
         };
-        let program = PreparedExec::search(self.path, arguments, &self.environment);
+        let program = PreparedExec::first_of(&self.candidates, arguments);
         let launch = Launch {
             stdin,
             stdout,

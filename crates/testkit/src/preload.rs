@@ -38,6 +38,10 @@ impl Sandbox {
         allocations.restore();
         // Every program starts, if only to print its usage.
         let mut command = self.command(program);
+        if program == "svscan" {
+            // Without an argument, svscan scans the current directory.
+            command.arg("/nonexistent");
+        }
         allocations.apply(&mut command);
         let _ = self.run(command);
         if allocations.read(PROCESSES) == 0 {

@@ -28,7 +28,7 @@ pub struct PreparedExec<'a> {
 #[derive(Debug)]
 enum Candidates<'a> {
     One(Cow<'a, CStr>),
-    Search(Vec<CString>),
+    Search(Cow<'a, [CString]>),
 }
 
 /// The maximum number of arguments that need no allocation.
@@ -63,20 +63,7 @@ impl<'a> PreparedExec<'a> {
         let candidates = if name.to_bytes().contains(&b'/') {
             Candidates::One(Cow::Owned(name.to_owned()))
         } else {
-            let candidates = path
-                .unwrap_or(DEFAULT_PATH)
-                .split(|&byte| byte == b':')
-                .map(|directory| {
-                    let directory = match directory {
-                        b"" => b".",
-                        directory => directory,
-                    };
-                    // The value of PATH has no NUL.
-                    let candidate = [directory, b"/", name.to_bytes()].concat();
-                    CString::new(candidate).unwrap_or_default()
-                })
-                .collect();
-            Candidates::Search(candidates)
+            Candidates::Search(Cow::Owned(candidates(name, path)))
         };
         PreparedExec::new(candidates, argv, environment)
     }
@@ -99,6 +86,15 @@ impl<'a> PreparedExec<'a> {
         }
     }
 
+    /// The first of `candidates` that exists, with the inherited environment. Does not
+    /// allocate for up to seven arguments.
+    pub fn first_of(candidates: &'a [CString], argv: &[&'a CStr]) -> Self {
+        PreparedExec {
+            candidates: Candidates::Search(Cow::Borrowed(candidates)),
+            ..PreparedExec::inheriting(argv)
+        }
+    }
+
     fn new(candidates: Candidates<'a>, argv: &[&'a CStr], environment: &[&'a CStr]) -> Self {
         PreparedExec {
             candidates,
@@ -117,7 +113,7 @@ impl<'a> PreparedExec<'a> {
         let mut error = Errno::ENOENT;
         let (one, search) = match &self.candidates {
             Candidates::One(path) => (Some(&**path), &[][..]),
-            Candidates::Search(all) => (None, all.as_slice()),
+            Candidates::Search(all) => (None, &**all),
         };
         let search = search.iter().map(CString::as_c_str);
         for candidate in one.into_iter().chain(search) {
@@ -133,6 +129,22 @@ impl<'a> PreparedExec<'a> {
         }
         error
     }
+}
+
+/// The files that the search for a name without a slash tries in turn, as
+/// [`PreparedExec::search`].
+pub fn candidates(name: &CStr, path: Option<&[u8]>) -> Vec<CString> {
+    let directories = path.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':');
+    let candidates = directories.map(|directory| {
+        let directory = match directory {
+            b"" => b".",
+            directory => directory,
+        };
+        // The value of PATH has no NUL.
+        let candidate = [directory, b"/", name.to_bytes()].concat();
+        CString::new(candidate).unwrap_or_default()
+    });
+    candidates.collect()
 }
 
 impl Pointers {
