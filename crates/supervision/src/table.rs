@@ -570,6 +570,16 @@ impl<P> ServiceTable<P> {
         self.entries.contains(directory)
     }
 
+    pub(crate) fn directories(&self) -> Vec<DirectoryId> {
+        self.services().map(|(directory, _)| directory).collect()
+    }
+
+    pub(crate) fn unseen(&self) -> Vec<DirectoryId> {
+        let mut all = self.directories();
+        all.retain(|&directory| !self.is_seen(directory));
+        all
+    }
+
     /// Adds a new service.
     pub(crate) fn add(&mut self, directory: DirectoryId, name: &CStr, pipe: Option<P>) {
         match self.admit(directory, name) {
@@ -634,7 +644,7 @@ mod tests {
         let Admission::New(service) = table.admit(A, c"a") else {
             panic!("an empty table knows a service");
         };
-        let slots = service.add(Some(7));
+        let slots = service.add(Some(7)).unwrap();
         assert_eq!((slots.services, slots.pipe()), (1, Some(&7)));
         table.add(B, c"b", None);
         assert_eq!((table.count(), table.directories()), (2, vec![A, B]));
@@ -643,7 +653,7 @@ mod tests {
             (slots.services, slots.name(), slots.pipe()),
             (2, c"b", None)
         );
-        assert_eq!(table.rename(A, c"c"), Some(c"a".to_owned()));
+        assert_eq!(table.rename(A, c"c".to_owned()), Some(c"a".to_owned()));
         assert!(table.services().eq([(A, c"c"), (B, c"b")]));
         assert_eq!(table.name(A), Some(c"c"));
         table.record_start(A, Role::Logger, SEVEN, start);
@@ -661,10 +671,10 @@ mod tests {
         table.set_keep_running(B, KeepRunning::Neither);
         table.sweep_dead();
         assert_eq!(table.directories(), [A, B]);
-        table.remove(B);
+        assert_eq!(table.forget(B), Some(c"b".to_owned()));
         table.change_pipe(A, |pipe| Some(pipe + 1));
         assert_eq!((table.directories(), table.pipe(A)), (vec![A], Some(&8)));
-        assert_eq!(table.rename(B, c"b"), None);
+        assert_eq!(table.rename(B, c"b".to_owned()), None);
         assert_eq!(table.name(B), None);
         table.give_up(A, Role::Logger);
         table.sweep_dead();
