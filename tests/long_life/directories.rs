@@ -36,6 +36,13 @@ pub(super) struct Logger {
     pub(super) is_changed: bool,
 }
 
+impl Logger {
+    /// Whether `state` contains the number of processed files.
+    pub(super) fn counts(self) -> bool {
+        self.processor == PROCESSORS[1]
+    }
+}
+
 /// Processors that keep each line. The second one counts its runs in `state`, and
 /// fails at times.
 pub(super) const PROCESSORS: [&str; 3] = [

@@ -376,8 +376,15 @@ impl Life<'_> {
                     self.svc("dxc", log);
                 }
             }
-            // A paused logger would delay the end of runsv.
-            Scanner::Runsvdir => self.svc("c", log),
+            Scanner::Runsvdir => {
+                // A paused logger would delay the end of runsv, and a command that
+                // came after the first TERM has cancelled it.
+                let runsv = self.supervisor(scanner, &dir);
+                self.svc("c", log);
+                if let Some(runsv) = runsv {
+                    self.signal(runsv, Signal::SIGTERM);
+                }
+            }
         }
     }
 

@@ -56,6 +56,7 @@ impl Life<'_> {
                 self.remove(index);
             }
         }
+        self.restore_files();
         loop {
             self.step_removals();
             let is_leaving = |m: &&Member| matches!(m.presence, Presence::Leaving(_));
@@ -69,7 +70,6 @@ impl Life<'_> {
         for _ in 0..self.members.len() {
             self.add();
         }
-        self.restore_files();
         loop {
             self.reap_commands();
             let left = self.unsettled();
@@ -296,10 +296,25 @@ impl Life<'_> {
                 let is_old = name.starts_with('@') && name.ends_with(['s', 'u']);
                 !(is_old || LOG_FILES.contains(&name.as_str()))
             };
+            let finished = names.iter().filter(|name| name.ends_with(".s")).count();
+            if member.logger.is_some_and(|logger| logger.counts()) && self.count(member) != finished
+            {
+                let (mark, count) = (member.mark(), self.count(member));
+                faults.push(format!(
+                    "{mark}counts {count} of {finished} processed files"
+                ));
+            }
             for name in names.iter().filter(is_left) {
                 faults.push(format!("{}leaves {name} in its log", member.mark()));
             }
         }
+    }
+
+    /// The number that a processor keeps in `state`.
+    fn count(&self, member: &Member) -> usize {
+        let state = format!("logs/{}/state", member.id);
+        let state = fs::read_to_string(self.sandbox.path(state)).unwrap_or_default();
+        state.trim_end().parse().unwrap_or(0)
     }
 
     fn log_files(&self, member: &Member) -> Vec<String> {
