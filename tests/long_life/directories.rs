@@ -114,6 +114,21 @@ impl Member {
         self.id % 4 == 1
     }
 
+    /// Whether the service is never removed, and its runsv never ended: in return, its
+    /// logger receives all commands. With svscan and runsv, nothing reads the rest of
+    /// the pipe if a service is removed while its logger is down.
+    pub(super) fn stays(&self) -> bool {
+        self.logger.is_some()
+            && self.id % 2 == 0
+            && !self.is_guest
+            && self.scanner != Scanner::Extended
+    }
+
+    /// Whether the logger of a service that may be removed must be up all the time.
+    pub(super) fn needs_logger(&self) -> bool {
+        self.logger.is_some() && self.scanner == Scanner::Runsvdir && !self.stays()
+    }
+
     pub(super) fn link(&mut self, sandbox: &Sandbox) {
         let target = Path::new("..").join(self.directory());
         symlink(target, sandbox.path(self.entry())).unwrap();

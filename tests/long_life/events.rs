@@ -124,14 +124,15 @@ impl Life<'_> {
         let directory = member.directory();
         if member.scanner == Scanner::Runsvdir && self.rng.bool() {
             let word = SV_COMMANDS[self.rng.usize(..SV_COMMANDS.len())];
-            if !(member.is_spared() && word == "exit") {
+            if !((member.is_spared() || member.stays()) && word == "exit") {
                 let path = PathBuf::from(".").join(directory);
                 self.start(&format!("sv -w 1 {word}"), [path]);
             }
             return;
         }
         let letters = COMMANDS[self.rng.usize(..COMMANDS.len())];
-        if !(member.is_spared() && letters.contains('x')) {
+        let is_kept = member.is_spared() || member.scanner == Scanner::Runsvdir && member.stays();
+        if !(is_kept && letters.contains('x')) {
             self.svc(letters, [directory]);
         }
     }
@@ -173,7 +174,9 @@ impl Life<'_> {
         let is_svlogd = member.logger.is_some_and(|l| l.program == Program::Svlogd);
         let kills = letters.contains('k') || (letters.contains('h') && !is_svlogd);
         let ends = letters.contains(['t', 'd', 'x', 'o']);
-        let is_spared = member.is_spared() && ends;
+        let is_removed = member.scanner == Scanner::Plain && !member.stays();
+        let is_spared = (member.is_spared() || member.needs_logger()) && ends
+            || is_removed && letters.contains('x');
         if !(kills || is_spared) {
             self.svc(letters, [member.directory().join("log")]);
         }
@@ -317,7 +320,7 @@ impl Life<'_> {
         let is_labelled = rng.bool();
         let has_age = rng.bool();
         let member = &mut self.members[index];
-        let is_spared = member.is_spared();
+        let is_spared = member.is_spared() || member.needs_logger();
         let log = member.directory().join("log");
         let Some(logger) = &mut member.logger else {
             return;
@@ -348,7 +351,8 @@ impl Life<'_> {
     /// Removes a service from its scan directory.
     pub(super) fn remove(&mut self, index: usize) {
         let member = &self.members[index];
-        if member.presence != Presence::Here || (member.is_spared() && !member.is_guest) {
+        let is_kept = member.is_spared() || member.stays();
+        if member.presence != Presence::Here || (is_kept && !member.is_guest) {
             return;
         }
         self.counts.removals += 1;
@@ -380,7 +384,7 @@ impl Life<'_> {
                 // A paused logger would delay the end of runsv, and a command that
                 // came after the first TERM has cancelled it.
                 let runsv = self.supervisor(scanner, &dir);
-                self.svc("c", log);
+                self.svc("uc", log);
                 if let Some(runsv) = runsv {
                     self.signal(runsv, Signal::SIGTERM);
                 }

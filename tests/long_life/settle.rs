@@ -56,7 +56,10 @@ impl Life<'_> {
                 self.remove(index);
             }
         }
-        self.restore_files();
+        // A control program of runsv may have replaced TERM.
+        for member in &self.members {
+            member.lay_out(self.sandbox);
+        }
         loop {
             self.step_removals();
             let is_leaving = |m: &&Member| matches!(m.presence, Presence::Leaving(_));
@@ -70,6 +73,7 @@ impl Life<'_> {
         for _ in 0..self.members.len() {
             self.add();
         }
+        self.restart_changed_loggers();
         loop {
             self.reap_commands();
             let left = self.unsettled();
@@ -91,12 +95,12 @@ impl Life<'_> {
         pause_at_random(&mut self.rng, Duration::from_secs(1));
     }
 
-    /// Gives all directories their first files, and restarts changed loggers.
-    fn restore_files(&mut self) {
+    /// Makes changed loggers read their first files.
+    fn restart_changed_loggers(&mut self) {
         let (mut restarted, mut reread) = (Vec::new(), Vec::new());
         for member in &mut self.members {
             let log = member.directory().join("log");
-            let is_spared = member.is_spared();
+            let is_spared = member.is_spared() || member.needs_logger();
             if let Some(logger) = &mut member.logger {
                 match logger.program {
                     _ if !logger.is_changed => {}
@@ -105,7 +109,6 @@ impl Life<'_> {
                 }
                 logger.is_changed = false;
             }
-            member.lay_out(self.sandbox);
         }
         self.svc("h", reread);
         self.svc("t", restarted);
