@@ -38,6 +38,7 @@ compliance!(
     runsv_sleeps_while_logger_ends,
     the_logger_has_its_own_control,
     exit_lets_logger_read_to_end_of_input,
+    exit_waits_for_logger_in_restart_delay,
     exit_does_not_wait_for_logger_that_is_down,
     unrunnable_logger_is_reported,
     unwritable_file_is_a_warning,
@@ -917,6 +918,23 @@ fn exit_lets_logger_read_to_end_of_input(sandbox: &Sandbox) {
     sandbox.write("s/log/go", "");
     runsv.wait().succeeds();
     assert_eq!(told(sandbox, "s/log").5, "down\n");
+}
+
+fn exit_waits_for_logger_in_restart_delay(sandbox: &Sandbox) {
+    let run = "#!/bin/sh\necho one\n: >written\nexec sleep 1000\n";
+    sandbox.script("s/run", run);
+    // The first logger leaves the line in the pipe.
+    let log = "#!/bin/sh\n[ -e died ] && exec cat >kept\n\
+        until [ -e ../written ]; do sleep 0.01; done\n: >died\n";
+    sandbox.script("s/log/run", log);
+    let runsv = sandbox.start(sandbox.shell("exec runsv s"));
+    sandbox.wait_until("the logger has died", || {
+        let pid = || sandbox.read("s/log/supervise/pid");
+        sandbox.exists("s/log/died") && (pid().is_empty() || sandbox.exists("s/log/kept"))
+    });
+    runsv.signal(Signal::SIGTERM);
+    runsv.wait().succeeds();
+    assert_eq!(sandbox.read("s/log/kept"), b"one\n");
 }
 
 fn exit_does_not_wait_for_logger_that_is_down(sandbox: &Sandbox) {

@@ -13,6 +13,7 @@ use unix::signals::SignalPipe;
 use unix::wait::ExitStatus;
 
 use super::family::Family;
+use super::runsv::Logger;
 use super::service::{Service, decode};
 use crate::Role;
 use crate::directory::AcquireError;
@@ -42,13 +43,15 @@ impl Supervisor<'_> {
             logger.service.open_ok()?;
         }
         while !self.should_exit() {
-            if self.service.machine.should_exit() {
-                if let Some(logger) = self.family.logger_mut() {
-                    logger.shut_down();
-                }
-            }
             for role in START_ORDER {
                 self.start_if_due(role);
+            }
+            if self.service.machine.should_exit() {
+                // A logger in its restart delay still reads the pipe, as in runit.
+                let is_due = |logger: &&mut Logger| logger.service.machine.next_start().is_some();
+                if let Some(logger) = self.family.logger_mut().filter(|logger| !is_due(logger)) {
+                    logger.shut_down();
+                }
             }
             self.publish_all();
             self.wait();
@@ -71,7 +74,10 @@ impl Supervisor<'_> {
     fn should_exit(&self) -> bool {
         let mut logger = self.family.logger().into_iter();
         self.service.machine.should_exit()
-            && logger.all(|logger| logger.service.machine.child_pid().is_none())
+            && logger.all(|logger| {
+                let machine = &logger.service.machine;
+                machine.child_pid().is_none() && machine.next_start().is_none()
+            })
     }
 
     fn service_mut(&mut self, role: Role) -> Option<&mut Service> {
