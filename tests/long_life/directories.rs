@@ -175,8 +175,9 @@ impl Member {
             Some(_) => format!(
                 "read uuid </proc/sys/kernel/random/uuid\nid=$id.$uuid\n\
                  trap 'say; exit 0' TERM\n\
+                 [ -e {calm} ] && exec sleep 100000\n\
                  while [ ! -e {calm} ]; do\nburst 10\nsleep 1\n\
-                 [ $n -gt $(($$ % 400 + 50)) ] && exit 1\ndone\nexec sleep 100000\n"
+                 [ $n -gt $(($$ % 400 + 50)) ] && exit 1\ndone\n"
             ),
         };
         head + &body

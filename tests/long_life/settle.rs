@@ -46,6 +46,11 @@ impl Life<'_> {
     pub(super) fn settle(&mut self) {
         self.tell("calm");
         let start = Instant::now();
+        // A control program of runsv may have replaced TERM. A process that starts from
+        // now on has the first settings.
+        for member in &self.members {
+            member.lay_out(self.sandbox);
+        }
         self.sandbox.write(CALM, "");
         if self.is_stepped {
             stepped_clock::set(self.sandbox, 0);
@@ -55,10 +60,6 @@ impl Life<'_> {
             if self.members[index].is_guest {
                 self.remove(index);
             }
-        }
-        // A control program of runsv may have replaced TERM.
-        for member in &self.members {
-            member.lay_out(self.sandbox);
         }
         loop {
             self.step_removals();

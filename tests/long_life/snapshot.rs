@@ -1,6 +1,7 @@
 //! The resources of all supervising processes and loggers of a long life.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use nix::unistd::Pid;
 use testkit::say;
@@ -14,12 +15,30 @@ use crate::processes::{children, descriptors, directory, is_zombie, memory, prog
 /// so. A leak would be as large as the number of events.
 const TOLERANCE: u64 = 32;
 
+/// The growth of a logger, in KB, and that for each further old file. At each rotation,
+/// a logger lists its old files, and those of the test are never removed.
+const LOGGER_TOLERANCE: u64 = 64;
+const FILE_TOLERANCE: u64 = 1;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Process {
     pid: Pid,
     memory: u64,
     descriptors: usize,
     watches: usize,
+    /// The files in the log directory of a logger.
+    files: Option<u64>,
+}
+
+impl Process {
+    /// The memory that the process may have, in KB.
+    fn limit(&self, before: &Process) -> u64 {
+        let growth = match (self.files, before.files) {
+            (Some(now), Some(then)) => LOGGER_TOLERANCE + FILE_TOLERANCE * now.saturating_sub(then),
+            (Some(_) | None, _) => TOLERANCE,
+        };
+        before.memory + growth
+    }
 }
 
 /// The processes at one moment, by program and directory.
@@ -83,8 +102,13 @@ impl Snapshot {
         let place = directory
             .find("/here/")
             .map_or("", |at| &directory[at + 6..]);
+        let files = || fs::read_dir(directory.as_ref()).map_or(0, Iterator::count);
+        let is_logger = place.starts_with("logs/");
         let process = Process {
             pid,
+            files: is_logger
+                .then(files)
+                .map(|files| u64::try_from(files).unwrap()),
             memory: memory(pid, "Private_Dirty").unwrap_or(0),
             descriptors: descriptors(pid),
             watches: watches(pid),
@@ -109,7 +133,7 @@ impl Snapshot {
                 continue;
             };
             let is_same = now.descriptors == then.descriptors && now.watches == then.watches;
-            if !is_same || now.memory > then.memory + TOLERANCE {
+            if !is_same || now.memory > now.limit(then) {
                 faults.push(format!(
                     "{name} in {place} : {now:?}, at the beginning {then:?}"
                 ));
