@@ -100,14 +100,18 @@ impl Processor<'_> {
                 let safe = Suffix::Safe.name(output.to_bytes());
                 // The rename reports a missing output.
                 let file = file::open_read(output.as_c_str()).ok();
-                file.iter().for_each(|file| self.sync(output, file));
+                if let Some(file) = &file {
+                    self.sync(output, file);
+                }
                 rename(self.reporter, output, &safe);
                 self.reporter.retry_until_ok(LogStep::SetMode(&safe), || {
                     let follow = FchmodatFlags::FollowSymlink;
                     fchmodat(AT_FDCWD, safe.as_c_str(), FINISHED, follow)
                 });
                 // Before the input goes: a later writer removes an output without a name.
-                file.iter().for_each(|file| self.sync(&safe, file));
+                if let Some(file) = &file {
+                    self.sync(&safe, file);
+                }
                 if let Err(error) = unlink(input.as_c_str()) {
                     self.reporter.warn(LogStep::Remove(input), error);
                 }
