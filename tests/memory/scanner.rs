@@ -8,11 +8,16 @@ use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, SLEEPER, Sandbox, say, skip};
+use testkit::{Allocations, Running, SLEEPER, Sandbox, kill, say, skip};
 
 use super::{children, run, wait_until_quiet};
 
-const SCANNERS: [&str; 3] = ["svscan scan", "svscan -e scan", "runsvdir scan"];
+/// The commands, and the program whose allocations count.
+const SCANNERS: [(&str, &str); 3] = [
+    ("svscan scan", "svscan"),
+    ("svscan -e scan", "svscan"),
+    ("runsvdir scan", "runsvdir"),
+];
 
 struct Scanner<'a> {
     sandbox: &'a Sandbox,
@@ -21,11 +26,20 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn start(sandbox: &'a Sandbox, command: &str, links: usize) -> Self {
+    fn start(
+        sandbox: &'a Sandbox,
+        command: &str,
+        links: usize,
+        allocations: Option<&Allocations>,
+    ) -> Self {
         let _ = fs::remove_dir_all(sandbox.path("scan"));
         let _ = fs::remove_dir_all(sandbox.path("services"));
         sandbox.sh("mkdir scan services").succeeds();
-        let running = sandbox.start(sandbox.shell(&format!("exec {command}")));
+        let mut start = sandbox.shell(&format!("exec {command}"));
+        if let Some(allocations) = allocations {
+            allocations.apply(&mut start);
+        }
+        let running = sandbox.start(start);
         let mut scanner = Scanner {
             sandbox,
             running,
@@ -71,6 +85,19 @@ impl<'a> Scanner<'a> {
         });
     }
 
+    /// Kills the supervise of a service, and the service.
+    fn kill_supervise(&self) {
+        let Some(&supervise) = children(self.pid()).first() else {
+            return;
+        };
+        // A stopped supervise starts no other process.
+        let _ = kill(supervise, Signal::SIGSTOP);
+        for service in children(supervise) {
+            let _ = kill(service, Signal::SIGKILL);
+        }
+        let _ = kill(supervise, Signal::SIGKILL);
+    }
+
     /// Ends the scanner, then its services.
     fn end(mut self) {
         assert!(self.running.runs(), "the scanner has died");
@@ -89,6 +116,39 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Fails each allocation from one number on: at the start of new services, at deaths
+/// and scans. The interval between two numbers is 1 with `DAEMONTOOLS_CASES`.
+#[test]
+fn scanner_survives_failure_of_each_allocation() {
+    run(|sandbox| {
+        for (command, program) in SCANNERS {
+            let name = "scanner_survives_failure_of_each_allocation";
+            let Some(allocations) = sandbox.allocations(program, name) else {
+                return;
+            };
+            let mut scanner = Scanner::start(sandbox, command, 2, Some(&allocations));
+            let rounds = std::env::var("DAEMONTOOLS_CASES").map_or(2, |_| 12);
+            let mut failed = 0;
+            for number in 1..=rounds {
+                allocations.fail_from(allocations.count() + number);
+                scanner.kill_supervise();
+                scanner.add(2);
+                wait_until_quiet(sandbox, scanner.pid());
+                assert!(scanner.running.runs());
+                failed = allocations.failed();
+                allocations.restore();
+                scanner.wait_until_complete();
+            }
+            say(&format!(
+                "{command}: {failed} failed allocations, {} services",
+                scanner.links
+            ));
+            assert!(failed > 0);
+            scanner.end();
+        }
+    });
+}
+
 /// 40 new links while brk(2), mmap(2) and mremap(2) of the scanner fail; 400 with
 /// `DAEMONTOOLS_CASES`. A refused brk(2) returns the old end of the heap or 0, never
 /// an errno, which glibc would use as an address.
@@ -102,8 +162,8 @@ fn scanner_survives_refused_system_memory() {
             );
             return;
         }
-        for command in SCANNERS {
-            let mut scanner = Scanner::start(sandbox, command, 2);
+        for (command, _) in SCANNERS {
+            let mut scanner = Scanner::start(sandbox, command, 2, None);
             let strace = sandbox.start(sandbox.shell(&format!(
                 "exec strace -qq -p {} -o trace -e trace=brk,mmap,mremap \
                  -e inject=brk:retval=0 -e inject=mmap,mremap:error=ENOMEM",
@@ -126,6 +186,38 @@ fn scanner_survives_refused_system_memory() {
                 "{command}: {started} of {} before memory is back",
                 scanner.links
             ));
+            scanner.end();
+        }
+    });
+}
+
+/// Deaths of supervises, and scans without change.
+#[test]
+fn scanner_allocates_nothing_between_events() {
+    run(|sandbox| {
+        for (command, program) in SCANNERS {
+            let name = "scanner_allocates_nothing_between_events";
+            let Some(allocations) = sandbox.allocations(program, name) else {
+                return;
+            };
+            let scanner = Scanner::start(sandbox, command, 3, Some(&allocations));
+            // The first death, and the scan after it.
+            let die = || {
+                let before: BTreeSet<_> = children(scanner.pid()).into_iter().collect();
+                scanner.kill_supervise();
+                sandbox.wait_until("another supervise runs", || {
+                    let after: BTreeSet<_> = children(scanner.pid()).into_iter().collect();
+                    after != before && scanner.supervised().len() == scanner.links
+                });
+                wait_until_quiet(sandbox, scanner.pid());
+            };
+            die();
+            let before = allocations.count();
+            die();
+            die();
+            let cost = allocations.count() - before;
+            say(&format!("allocations of {command} in two deaths: {cost}"));
+            assert_eq!(cost, 0, "{command}");
             scanner.end();
         }
     });
