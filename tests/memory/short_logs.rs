@@ -21,7 +21,10 @@ fn input() -> Vec<u8> {
         format!("line {number}{end}\n").into_bytes()
     });
     let mut lines: Vec<_> = lines.collect();
-    lines.insert(2000, [&b"long z"[..], &[b'x'; 1_200_000], b"\n"].concat());
+    lines.insert(
+        2000,
+        [&b"long z"[..], &b"x".repeat(1_200_000), b"\n"].concat(),
+    );
     lines.insert(4000, vec![b'\n'; 60_000]);
     lines.concat()
 }
