@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::{kill, pause_at_random};
 
-use super::directories::{Member, Presence, Program};
+use super::directories::{Logger, Member, Presence, Program};
 use super::{CALM, Life, Scanner};
 use crate::processes::{arguments, children, describe, directory, program, stat};
 use crate::random::lives::checks::lost_lines;
@@ -300,9 +300,11 @@ impl Life<'_> {
                 let is_old = name.starts_with('@') && name.ends_with(['s', 'u']);
                 !(is_old || LOG_FILES.contains(&name.as_str()))
             };
-            let finished = names.iter().filter(|name| name.ends_with(".s")).count();
-            if member.logger.is_some_and(|logger| logger.counts()) && self.count(member) != finished
-            {
+            let finished = names
+                .iter()
+                .filter(|name| name.starts_with('@') && name.ends_with('s'))
+                .count();
+            if member.logger.is_some_and(Logger::counts) && self.count(member) != finished {
                 let (mark, count) = (member.mark(), self.count(member));
                 faults.push(format!(
                     "{mark}counts {count} of {finished} processed files"
