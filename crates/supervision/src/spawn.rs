@@ -72,7 +72,7 @@ impl<'a> Spawner<'a> {
     /// Starts processes, up to the first that fails. Returns whether all were
     /// started.
     pub(crate) fn start(&mut self, mut slots: StartSlots<'_, Pipe>) -> bool {
-        let mut roles = slots.roles;
+        let mut roles = std::mem::take(&mut slots.roles);
         roles.all(|role| {
             let pid = self.spawn(role, slots.name(), slots.pipe(), slots.services);
             if let Some(pid) = pid {

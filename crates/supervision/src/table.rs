@@ -113,7 +113,7 @@ impl<P> Entry<P> {
 }
 
 /// A set of roles, which an iteration empties. The service comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Roles {
     service: bool,
     logger: bool,
@@ -127,7 +127,7 @@ impl Roles {
         }
     }
 
-    fn contains(self, role: Role) -> bool {
+    fn contains(&self, role: Role) -> bool {
         match role {
             Role::Service => self.service,
             Role::Logger => self.logger,
@@ -624,7 +624,7 @@ mod tests {
         let now = Instant::now();
         let mut table = ServiceTable::default();
         // A service whose pipe cannot be made stays new.
-        drop(table.admit(A, c"a"));
+        assert!(matches!(table.admit(A, c"a"), Admission::New(_)));
         assert!(!table.contains(A));
         table.add(A, c"a", Some(()));
         table.add(B, c"b", None);
