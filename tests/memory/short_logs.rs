@@ -52,7 +52,7 @@ fn logged(sandbox: &Sandbox, dir: &str, stamp: usize) -> Vec<u8> {
 }
 
 /// Feeds the input to a logger, whose allocations fail at some moment. Memory comes
-/// back when the logger has had time to meet the failure.
+/// back after a delay in which the logger reaches the failure.
 fn feed(
     sandbox: &Sandbox,
     allocations: &Allocations,

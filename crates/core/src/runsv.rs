@@ -149,6 +149,8 @@ mod tests {
 
     #[test]
     fn stat_names_state_and_pending_commands() {
+        use ServiceState::{Down, Finish, Up};
+
         let stat = |state, paused, got_term, want, exiting| {
             let status = Status {
                 paused,
@@ -163,7 +165,6 @@ mod tests {
             };
             status.stat(exiting)
         };
-        use ServiceState::{Down, Finish, Up};
         for (line, stat) in [
             ("run", stat(Up, false, false, Want::Up, false)),
             ("run", stat(Up, false, false, Want::Once, false)),

@@ -1,5 +1,5 @@
 //! Waiting for memory. A logger without memory waits, as on a full disk: its lines
-//! stay where they are, and those that follow stay in its input.
+//! stay where they are, and later lines stay in its input.
 
 use std::sync::OnceLock;
 use std::time::Duration;

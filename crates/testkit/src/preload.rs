@@ -80,7 +80,7 @@ impl Allocations {
             .env("ALLOCATIONS_OF", &self.program);
     }
 
-    /// The number of allocations so far, with those that failed.
+    /// The number of allocations so far, including failed ones.
     pub fn count(&self) -> u64 {
         self.read(COUNT)
     }

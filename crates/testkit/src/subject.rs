@@ -93,7 +93,7 @@ pub fn run_built(built: &str, check: impl FnOnce(&Sandbox)) {
     check(&Sandbox::new(Subject::Ours, &beside(built)));
 }
 
-/// Prints once in a test run what some cases do without.
+/// Prints once in a test run that some cases lack a requirement.
 pub fn say_once(once: &'static Once, line: &str) {
     once.call_once(|| say(line));
 }

@@ -10,7 +10,7 @@
 //! random one and all later ones. Writes are still answered, and gather in the cache until
 //! the machine is killed: otherwise most cuts would find few unsafe writes.
 //!
-//! The image holds what is safe. IMAGE.now holds what the machine reads.
+//! The image holds the safe writes. IMAGE.now holds all writes, as the machine reads them.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -271,8 +271,8 @@ fn serve(disk: &mut Cache, mut stream: UnixStream) -> io::Result<()> {
     result
 }
 
-/// Answers requests. Those that came in together are one batch, and have their replies
-/// together.
+/// Answers requests. Requests that came in together are one batch, and have their
+/// replies together.
 fn transmit(
     disk: &mut Cache,
     stream: &mut UnixStream,

@@ -17,7 +17,7 @@ struct Listed {
     spans: Spans,
 }
 
-/// A directory: what must be there, and what was seen.
+/// A directory: its expected lines, and the lines found.
 #[derive(Default)]
 struct Directory {
     /// The lines that must be there.
@@ -50,7 +50,7 @@ struct Sum {
 struct Judge {
     files: usize,
     directories: BTreeMap<(String, String), Directory>,
-    /// What our programs did wrong, and what else made the run void.
+    /// Faults of our programs, and causes of a void run.
     faults: Vec<String>,
 }
 
@@ -203,7 +203,7 @@ impl Directory {
             faults.push(format!("after the cut, lost {lost}"));
         }
         for file in &files {
-            // With a processor, svlogd also finishes what a cut has torn.
+            // With a processor, svlogd also finishes torn files.
             let is_finished =
                 file.name.ends_with(".s") && (rules.is_multilog || !rules.has_processor);
             let is_reused = rules.reuses_blocks && file.spans.first_of(round - 1).is_some();
@@ -284,7 +284,7 @@ impl Rules {
         file.name.starts_with('@') && (self.is_multilog || file.name.ends_with(".s"))
     }
 
-    /// The safe lines that are not in the files, without those that the program may have
+    /// The safe lines that are not in the files, without lines that the program may have
     /// removed. The files `before` were listed before. Since then, the program has
     /// written lines of the boot `written`.
     fn missing(

@@ -1,6 +1,6 @@
 //! `vm-load FILES PLACE...`: writes numbered lines to the log directories below each
-//! place `/mnt/DISK`, after it has listed and recovered what the last cut left there. With
-//! processors if the name of the disk ends in `-cat`.
+//! place `/mnt/DISK`, after it has listed and recovered the files that the last cut left. It
+//! uses processors if the name of the disk ends in `-cat`.
 //! The environment gives the number of the boot (`round`), `seed`, and `last` to end
 //! after the recovery. FILES is the number of old files that a directory keeps.
 //!
