@@ -35,7 +35,7 @@ const CELLS: usize = usize::BITS as usize;
 /// 64 bytes with 64-bit words, 128 with 32-bit words.
 const CELL: usize = PAGE / CELLS;
 
-/// Makes [`ReserveAllocator`](crate::memory::ReserveAllocator) the allocator of a
+/// Makes [`ReserveAllocator`] the allocator of a
 /// long-running program. A command that a user waits for should fail instead.
 #[macro_export]
 macro_rules! keep_reserve {
