@@ -1,8 +1,11 @@
 use nix::sys::signal::Signal;
-use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill};
+use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill, ours};
 
 use super::supervise::{probe_alone, probed};
 use super::wait_until_asleep;
+
+// runit does not read the commands of an ending logger.
+ours!(up_command_does_not_restart_ending_logger);
 
 compliance!(
     wrong_argument_count_prints_usage,
@@ -935,6 +938,22 @@ fn exit_waits_for_logger_in_restart_delay(sandbox: &Sandbox) {
     runsv.signal(Signal::SIGTERM);
     runsv.wait().succeeds();
     assert_eq!(sandbox.read("s/log/kept"), b"one\n");
+}
+
+fn up_command_does_not_restart_ending_logger(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let log = "#!/bin/sh\ncat\n: >ended\nuntil [ -e go ]; do sleep 0.02; done\n";
+    sandbox.script("s/log/run", log);
+    let runsv = sandbox.start_supervisor("runsv", "s");
+    sandbox.service("s");
+    runsv.signal(Signal::SIGTERM);
+    sandbox.wait_until("the logger ends", || sandbox.exists("s/log/ended"));
+    sandbox.sh("svc -u s/log").succeeds();
+    sandbox.wait_until("the logger is wanted up", || {
+        sandbox.read("s/log/supervise/status")[17] == b'u'
+    });
+    sandbox.write("s/log/go", "");
+    runsv.wait().succeeds();
 }
 
 fn exit_does_not_wait_for_logger_that_is_down(sandbox: &Sandbox) {

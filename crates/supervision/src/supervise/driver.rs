@@ -13,7 +13,6 @@ use unix::signals::SignalPipe;
 use unix::wait::ExitStatus;
 
 use super::family::Family;
-use super::runsv::Logger;
 use super::service::{Service, decode};
 use crate::Role;
 use crate::directory::AcquireError;
@@ -47,9 +46,8 @@ impl Supervisor<'_> {
                 self.start_if_due(role);
             }
             if self.service.machine.should_exit() {
-                // A logger in its restart delay still reads the pipe, as in runit.
-                let is_due = |logger: &&mut Logger| logger.service.machine.next_start().is_some();
-                if let Some(logger) = self.family.logger_mut().filter(|logger| !is_due(logger)) {
+                let logger = self.family.logger_mut();
+                if let Some(logger) = logger.filter(|logger| !logger.is_due()) {
                     logger.shut_down();
                 }
             }
@@ -74,10 +72,7 @@ impl Supervisor<'_> {
     fn should_exit(&self) -> bool {
         let mut logger = self.family.logger().into_iter();
         self.service.machine.should_exit()
-            && logger.all(|logger| {
-                let machine = &logger.service.machine;
-                machine.child_pid().is_none() && machine.next_start().is_none()
-            })
+            && logger.all(|logger| logger.service.machine.child_pid().is_none() && !logger.is_due())
     }
 
     fn service_mut(&mut self, role: Role) -> Option<&mut Service> {

@@ -180,6 +180,11 @@ impl Runsv<'_> {
 }
 
 impl Logger {
+    /// Whether the logger is in its restart delay, and will read the pipe, as in runit.
+    pub(super) fn is_due(&self) -> bool {
+        self.pipe.is_some() && self.service.machine.next_start().is_some()
+    }
+
     /// Closes the pipe, so that the logger reads to its end and exits.
     pub(super) fn shut_down(&mut self) {
         if self.pipe.take().is_some() {
