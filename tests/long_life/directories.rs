@@ -43,6 +43,10 @@ impl Logger {
     }
 }
 
+/// The size of a log file. If a logger reads a lower limit, it may split a line between
+/// two files, as the originals do.
+const SIZE: u32 = 8192;
+
 /// Processors that keep each line. The second one counts its runs in `state`, and
 /// fails at times.
 pub(super) const PROCESSORS: [&str; 3] = [
@@ -156,7 +160,7 @@ impl Member {
         }
         sandbox.script(directory.join("run"), &self.run(sandbox));
         if let Some(logger) = self.logger {
-            self.lay_out_logger(sandbox, logger, ["16384", "", ""]);
+            self.lay_out_logger(sandbox, logger, ["", ""]);
         }
     }
 
@@ -183,20 +187,20 @@ impl Member {
         head + &body
     }
 
-    /// Writes the files of a logger: `words` are the size of its files, options
-    /// of the program, and further settings.
-    pub(super) fn lay_out_logger(&self, sandbox: &Sandbox, logger: Logger, words: [&str; 3]) {
+    /// Writes the files of a logger: `words` are options of the program, and further
+    /// settings.
+    pub(super) fn lay_out_logger(&self, sandbox: &Sandbox, logger: Logger, words: [&str; 2]) {
         let log = sandbox.path("logs").join(self.id.to_string());
         let place = log.display();
-        let [size, options, more] = words;
+        let [options, more] = words;
         let processor = logger.processor;
         let run = match logger.program {
             Program::Multilog => {
-                format!("multilog {options} s{size} n1000000 {more} '!{processor}' {place}")
+                format!("multilog {options} s{SIZE} n1000000 {more} '!{processor}' {place}")
             }
             Program::Svlogd => {
                 let _ = fs::create_dir(&log);
-                let config = format!("s{size}\nn0\n{more}\n!{processor}\n");
+                let config = format!("s{SIZE}\nn0\n{more}\n!{processor}\n");
                 sandbox.write(log.join("config.new"), config);
                 fs::rename(log.join("config.new"), log.join("config")).unwrap();
                 format!("svlogd {options} {place}")

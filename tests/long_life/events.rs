@@ -316,7 +316,6 @@ impl Life<'_> {
             return;
         };
         let rng = &mut self.rng;
-        let size = ["4096", "8192", "16384"][rng.usize(..3)];
         let is_labelled = rng.bool();
         let has_age = rng.bool();
         let member = &mut self.members[index];
@@ -341,7 +340,7 @@ impl Life<'_> {
             ],
         };
         self.counts.settings += 1;
-        self.members[index].lay_out_logger(self.sandbox, logger, [size, words[0], words[1]]);
+        self.members[index].lay_out_logger(self.sandbox, logger, words);
         match logger.program {
             Program::Svlogd if self.rng.bool() || is_spared => self.svc("h", [log]),
             Program::Multilog | Program::Svlogd => self.svc("t", [log]),
