@@ -8,6 +8,7 @@ mod logs;
 mod scanner;
 mod short;
 mod short_logs;
+mod short_scanner;
 mod steady;
 
 use std::fs;

@@ -116,39 +116,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Fails each allocation from one number on: at the start of new services, at deaths
-/// and scans. The interval between two numbers is 1 with `DAEMONTOOLS_CASES`.
-#[test]
-fn scanner_survives_failure_of_each_allocation() {
-    run(|sandbox| {
-        for (command, program) in SCANNERS {
-            let name = "scanner_survives_failure_of_each_allocation";
-            let Some(allocations) = sandbox.allocations(program, name) else {
-                return;
-            };
-            let mut scanner = Scanner::start(sandbox, command, 2, Some(&allocations));
-            let rounds = std::env::var("DAEMONTOOLS_CASES").map_or(2, |_| 12);
-            let mut failed = 0;
-            for number in 1..=rounds {
-                allocations.fail_from(allocations.count() + number);
-                scanner.kill_supervise();
-                scanner.add(2);
-                wait_until_quiet(sandbox, scanner.pid());
-                assert!(scanner.running.runs());
-                failed = allocations.failed();
-                allocations.restore();
-                scanner.wait_until_complete();
-            }
-            say(&format!(
-                "{command}: {failed} failed allocations, {} services",
-                scanner.links
-            ));
-            assert!(failed > 0);
-            scanner.end();
-        }
-    });
-}
-
 /// 40 new links while brk(2), mmap(2) and mremap(2) of the scanner fail; 400 with
 /// `DAEMONTOOLS_CASES`. A refused brk(2) returns the old end of the heap or 0, never
 /// an errno, which glibc would use as an address.
