@@ -68,7 +68,7 @@ impl<'a> Scene<'a> {
         scene
     }
 
-    /// Waits until the scanner has done what memory permits.
+    /// Waits until the scanner has nothing left to do.
     fn settle(&self) {
         wait_until_quiet(self.sandbox, self.pid);
     }
