@@ -1,7 +1,7 @@
 //! Allocations of the loggers: none for a read, and for each rotation as many as for
 //! another one.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::net::UdpSocket;
 
@@ -166,5 +166,35 @@ fn rotations_allocate_equally() {
             assert!(last <= one && one < 200);
             logger.end();
         }
+    });
+}
+
+/// The text with times has a second buffer, whose room costs memory only when used.
+#[test]
+fn idle_svlogd_uses_no_room_for_times() {
+    run(|sandbox| {
+        sandbox.sh("mkdir plain times").succeeds();
+        let used = |command: &str| {
+            let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+            let mut start = sandbox.shell(&format!("exec {command}"));
+            start.stdin(reader);
+            let running = sandbox.start(start);
+            let lock = format!("{}/lock", command.rsplit(' ').next().unwrap());
+            sandbox.wait_until("the directory is open", || sandbox.exists(&lock));
+            wait_until_quiet(sandbox, running.pid());
+            let mappings = fs::read_to_string(format!("/proc/{}/smaps", running.pid()));
+            drop(writer);
+            running.wait().exits(0);
+            let mappings = mappings.unwrap();
+            let sizes = mappings
+                .lines()
+                .filter_map(|line| line.strip_prefix("Anonymous:"));
+            let sizes = sizes.map(|size| size.trim().trim_end_matches(" kB").parse::<u64>());
+            sizes.map(Result::unwrap).sum::<u64>()
+        };
+        let (plain, times) = (used("svlogd plain"), used("svlogd -tt times"));
+        say(&format!("idle svlogd: {plain} kB, with times {times} kB"));
+        // A used room has 256 kB.
+        assert!(times < plain + 200);
     });
 }

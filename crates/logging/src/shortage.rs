@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use unix::memory::{has_room, try_reserve};
+use unix::memory::{has_room, try_reserve, try_zeroed};
 
 use crate::event::{LogReporter, LogStep, ReportFn};
 use crate::multilog::print::divide_unfinished_line;
@@ -48,6 +48,13 @@ pub(crate) fn until_memory<T, E>(
 pub(crate) fn wait_for_room(size: usize) {
     let attempt = || has_room(size).then_some(()).ok_or(Errno::ENOMEM);
     let _ = until_memory(attempt, |error| *error);
+}
+
+/// A vector of zeros, as of [`try_zeroed`]. Another program than a logger aborts
+/// without memory.
+pub(crate) fn zeroed(length: usize) -> Vec<u8> {
+    let zeros = until_memory(|| try_zeroed(length), |error| *error);
+    zeros.unwrap_or_else(|_| vec![0; length])
 }
 
 /// Reserves capacity for `additional` more elements. Another program than a logger

@@ -128,9 +128,9 @@ impl TextBuffer {
     fn grow(&mut self, more: usize) {
         let length = self.length_after_growth(more);
         if self.bytes.capacity() == 0 {
-            shortage::wait_for_room(length);
-            // The system has zeroed this memory.
-            self.bytes = vec![0; length];
+            // The system has zeroed this memory. A block that was freed before would
+            // be zeroed, and so used, here.
+            self.bytes = shortage::zeroed(length);
         } else {
             let additional = length - self.bytes.len();
             shortage::reserve(&mut self.bytes, additional);

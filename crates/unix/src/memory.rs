@@ -98,6 +98,28 @@ pub fn try_reserve_exact<T>(vector: &mut Vec<T>, additional: usize) -> Result<()
     fallible(|| vector.try_reserve_exact(additional)).map_err(|_| Errno::ENOMEM)
 }
 
+/// A vector of zeros, with memory from the system alone. The system zeroes large
+/// blocks itself: their pages take no memory until they are used.
+///
+/// # Errors
+/// ENOMEM.
+pub fn try_zeroed(length: usize) -> Result<Vec<u8>, Errno> {
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    let layout = Layout::array::<u8>(length).map_err(|_| Errno::ENOMEM)?;
+    let memory = fallible(|| {
+        // SAFETY: the size is not 0.
+        unsafe { std::alloc::alloc_zeroed(layout) }
+    });
+    if memory.is_null() {
+        return Err(Errno::ENOMEM);
+    }
+    let bytes = std::ptr::slice_from_raw_parts_mut(memory, length);
+    // SAFETY: the global allocator gave these bytes, all of them 0, for this layout.
+    Ok(unsafe { Box::from_raw(bytes) }.into_vec())
+}
+
 /// Moves a value to the heap, with memory from the system alone.
 ///
 /// # Errors
@@ -460,6 +482,9 @@ mod tests {
         assert_eq!(try_reserve_exact(&mut bytes, huge), Err(Errno::ENOMEM));
         assert!(!has_room(huge) && has_room(0) && has_room(PAGE));
         assert!(!FALLIBLE.get());
+        assert_eq!(try_zeroed(huge * 3), Err(Errno::ENOMEM));
+        assert_eq!(try_zeroed(0), Ok(Vec::new()));
+        assert_eq!(try_zeroed(PAGE), Ok(vec![0; PAGE]));
         assert_eq!(try_box(5_u64), Ok(Box::new(5)));
         assert_eq!(try_to_owned(c"name"), Ok(c"name".to_owned()));
     }
