@@ -27,6 +27,24 @@ pub(crate) fn stat(pid: Pid) -> Option<Vec<String>> {
     Some(fields.split(' ').map(str::to_owned).collect())
 }
 
+/// Whether a process waits in poll(2) or `ppoll`(2) without a timeout, from the third
+/// argument of its system call. poll's is an int, whose upper half musl sets as well.
+pub(crate) fn waits_without_timeout(pid: Pid) -> bool {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let argument = call
+        .split(' ')
+        .nth(3)
+        .and_then(|argument| argument.strip_prefix("0x"));
+    let argument = argument.map(|argument| u64::from_str_radix(argument, 16).unwrap());
+    argument.is_some_and(|argument| {
+        if cfg!(target_arch = "x86_64") {
+            argument & 0xffff_ffff == 0xffff_ffff
+        } else {
+            argument == 0
+        }
+    })
+}
+
 /// The arguments of a process, each followed by a space.
 pub(crate) fn arguments(pid: Pid) -> String {
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -18,6 +18,7 @@ use nix::unistd::{mkfifo, pipe2};
 use testkit::{Running, Sandbox, kill, ours, ours_on_theirs};
 
 use super::wait_until_asleep;
+use crate::processes::waits_without_timeout;
 
 ours_on_theirs!(
     follower_prints_each_line_once,
@@ -405,29 +406,17 @@ fn switches(reader: &Running) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a process waits in poll(2) or `ppoll`(2) without a timeout, from the third
-/// argument of its system call.
-fn waits_without_timeout(process: &Running) -> bool {
-    let endless = if cfg!(target_arch = "x86_64") {
-        "0xffffffff"
-    } else {
-        "0x0"
-    };
-    let call = fs::read_to_string(format!("/proc/{}/syscall", process.pid())).unwrap();
-    call.split(' ').nth(3) == Some(endless)
-}
-
 fn idle_follower_waits_without_timeout(sandbox: &Sandbox) {
     let logger = Logger::start(sandbox, KEEPING[0]);
     let reader = follow(sandbox);
     wait_until_asleep(sandbox, &reader);
     sandbox.wait_until("the follower waits without a timeout", || {
-        waits_without_timeout(&reader)
+        waits_without_timeout(reader.pid())
     });
     let before = switches(&reader);
     sandbox.sh("svstat m").exits(0);
     assert_eq!(switches(&reader), before);
-    assert!(waits_without_timeout(&reader));
+    assert!(waits_without_timeout(reader.pid()));
     logger.end();
     end(reader);
 }

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use testkit::{Running, Sandbox, compliance, is_root, kill, ours};
 
 use crate::compliance::multilog::calls::strace_works;
+use crate::processes::waits_without_timeout;
 
 use super::{children, pid_of};
 
@@ -74,7 +75,7 @@ macro_rules! attach {
 const SHORTAGES: [Shortage; 8] = [
     injected("EIO", attach!("-e inject=/^rename:error=EIO")),
     injected("EROFS", attach!("-e inject=/^rename:error=EROFS")),
-    injected("ENFILE", attach!("-e inject=openat:error=ENFILE")),
+    injected("ENFILE", attach!("-e 'inject=/^open(at)?$:error=ENFILE'")),
     injected(
         "ENOSPC",
         attach!(
@@ -254,18 +255,6 @@ fn waits(pid: Pid) -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     line.unwrap().trim().parse().unwrap()
-}
-
-/// Whether a process waits in poll(2) or ppoll(2) without a timeout, from the third
-/// argument of its system call.
-fn waits_without_timeout(pid: Pid) -> bool {
-    let endless = if cfg!(target_arch = "x86_64") {
-        "0xffffffff"
-    } else {
-        "0x0"
-    };
-    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
-    call.split(' ').nth(3) == Some(endless)
 }
 
 fn retries_report_nothing_and_end(sandbox: &Sandbox) {

@@ -25,10 +25,15 @@ compliance!(
     multilog_loses_nothing_in_a_storm_of_signals,
 );
 
-/// Whether a signal has not reached a process.
-fn is_pending(process: Pid) -> bool {
-    fs::read_to_string(format!("/proc/{process}/status"))
-        .is_ok_and(|status| !status.contains("\nShdPnd:\t0000000000000000\n"))
+/// Whether a signal has not reached a process. Others may stay pending, such as the
+/// SIGCHLD of a stopped process.
+fn is_pending(process: Pid, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let set = status
+        .lines()
+        .find_map(|line| line.strip_prefix("ShdPnd:\t"));
+    let set = set.map_or(0, |set| u64::from_str_radix(set, 16).unwrap());
+    set & (1 << (signal as i32 - 1)) != 0
 }
 
 /// Runs a program on `input` while signals arrive. Returns the outcome and the
@@ -45,7 +50,7 @@ fn storm(sandbox: &Sandbox, command: Command, input: &[u8]) -> (Outcome, usize) 
             for signal in STORM.iter().cycle() {
                 kill(pid, *signal).unwrap();
                 sent += 1;
-                while is_pending(pid) {
+                while is_pending(pid, *signal) {
                     thread::yield_now();
                 }
                 if *signal == SIGURG && sent >= LEAST && done.load(Ordering::Relaxed) {
