@@ -79,12 +79,12 @@ pub struct Spans(Vec<Span>);
 impl Spans {
     /// Adds a span.
     pub fn add(&mut self, (round, first, last): Span) {
-        if let Some(newest) = self.0.last_mut()
-            && newest.0 == round
-            && newest.2 + 1 == first
-        {
-            newest.2 = last;
-            return;
+        match self.0.last_mut() {
+            Some(newest) if newest.0 == round && newest.2 + 1 == first => {
+                newest.2 = last;
+                return;
+            }
+            _ => {}
         }
         self.0.push((round, first, last));
         self.0.sort_unstable();
