@@ -74,33 +74,33 @@ impl Extend<CString> for Environment<'_> {
 mod tests {
     use super::*;
 
-    fn edited(entries: &[&CStr], edits: &[&CStr]) -> Vec<CString> {
+    #[track_caller]
+    fn assert_edited(entries: &[&CStr], edits: &[&CStr], expected: &[&CStr]) {
         let entries = entries.iter().copied().map(Cow::Borrowed).collect();
         let mut environment = Environment { entries };
         environment.extend(edits.iter().copied().map(CString::from));
-        let entries = environment.entries();
-        entries.into_iter().map(CString::from).collect()
+        assert_eq!(environment.entries(), expected);
     }
 
     #[test]
     fn last_entry_takes_the_place_of_the_old() {
         let entries = [c"A=1", c"B=2", c"C=3"];
-        assert_eq!(edited(&entries, &[c"A=4=5"]), [c"C=3", c"B=2", c"A=4=5"]);
-        assert_eq!(edited(&entries, &[c"A"]), [c"C=3", c"B=2"]);
-        assert_eq!(edited(&entries, &[c"C"]), [c"A=1", c"B=2"]);
-        assert_eq!(edited(&entries, &[c"D="]), [c"A=1", c"B=2", c"C=3", c"D="]);
+        assert_edited(&entries, &[c"A=4=5"], &[c"C=3", c"B=2", c"A=4=5"]);
+        assert_edited(&entries, &[c"A"], &[c"C=3", c"B=2"]);
+        assert_edited(&entries, &[c"C"], &[c"A=1", c"B=2"]);
+        assert_edited(&entries, &[c"D="], &[c"A=1", c"B=2", c"C=3", c"D="]);
     }
 
     #[test]
     fn only_the_whole_name_is_the_variable() {
         let entries = [c"AB=1", c"A", c"=x", c"A=2", c"A=3"];
-        assert_eq!(edited(&entries, &[c"A"]), [c"AB=1", c"A", c"=x", c"A=3"]);
-        assert_eq!(edited(&entries, &[c"X"]), entries);
+        assert_edited(&entries, &[c"A"], &[c"AB=1", c"A", c"=x", c"A=3"]);
+        assert_edited(&entries, &[c"X"], &entries);
     }
 
     #[test]
     fn edits_apply_in_order() {
-        assert_eq!(edited(&[], &[c"A=1", c"B=2", c"A"]), [c"B=2"]);
+        assert_edited(&[], &[c"A=1", c"B=2", c"A"], &[c"B=2"]);
     }
 
     #[test]
