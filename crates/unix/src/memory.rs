@@ -152,6 +152,8 @@ pub fn has_room(size: usize) -> bool {
     };
     // SAFETY: the size is not 0.
     let block = unsafe { System.alloc(layout) };
+    // The compiler would remove a request whose memory is not used.
+    let block = std::hint::black_box(block);
     if !block.is_null() {
         // SAFETY: the system gave this block for the same layout.
         unsafe { System.dealloc(block, layout) };
