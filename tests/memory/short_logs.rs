@@ -36,8 +36,11 @@ fn selected(input: &[u8]) -> Vec<u8> {
     lines.concat()
 }
 
-/// All lines of a log directory without the first `stamp` bytes of each.
-fn logged(sandbox: &Sandbox, dir: &str, stamp: usize) -> Vec<u8> {
+/// The length of a label and a space, in bytes.
+const STAMP: usize = 26;
+
+/// All lines of a log directory without their labels.
+fn logged(sandbox: &Sandbox, dir: &str) -> Vec<u8> {
     let names = fs::read_dir(sandbox.path(dir)).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut files: Vec<_> = names.filter(|name| name.starts_with('@')).collect();
@@ -47,7 +50,7 @@ fn logged(sandbox: &Sandbox, dir: &str, stamp: usize) -> Vec<u8> {
     let text: Vec<_> = files.into_iter().map(read).collect();
     let text = text.concat();
     let lines = text.split_inclusive(|&byte| byte == b'\n');
-    let lines: Vec<_> = lines.map(|line| &line[stamp.min(line.len())..]).collect();
+    let lines: Vec<_> = lines.map(|line| &line[STAMP.min(line.len())..]).collect();
     lines.concat()
 }
 
@@ -111,6 +114,16 @@ fn assert_same(seen: &[u8], expected: &[u8], what: &str) {
     );
 }
 
+/// Asserts that the directories `all`, `processed` and `some` have their lines of the
+/// input, which is returned.
+fn assert_logged(sandbox: &Sandbox) -> Vec<u8> {
+    let input = input();
+    assert_same(&logged(sandbox, "all"), &input, "all");
+    assert_same(&logged(sandbox, "processed"), &input, "processed");
+    assert_same(&logged(sandbox, "some"), &selected(&input), "some");
+    input
+}
+
 #[test]
 fn multilog_survives_each_failed_allocation() {
     let name = "multilog_survives_each_failed_allocation";
@@ -126,21 +139,18 @@ fn multilog_survives_each_failed_allocation() {
         );
         let outcome = running.wait();
         assert_eq!(outcome.code(), Some(0), "{}", outcome.error_text());
-        let (input, stamp) = (input(), 26);
-        assert_same(&logged(sandbox, "all", stamp), &input, "all");
-        assert_same(&logged(sandbox, "processed", stamp), &input, "processed");
-        assert_same(&logged(sandbox, "some", stamp), &selected(&input), "some");
+        let input = assert_logged(sandbox);
         let lines = selected(&input);
         let lines = lines.split_inclusive(|&byte| byte == b'\n');
         let prefixed: Vec<_> = lines.map(|line| [&b"web: "[..], line].concat()).collect();
         let prefixed = prefixed.concat();
-        assert_same(&logged(sandbox, "prefixed", stamp), &prefixed, "prefixed");
+        assert_same(&logged(sandbox, "prefixed"), &prefixed, "prefixed");
         assert!(sandbox.read("status").starts_with(b"@"));
         // A line of more than 1 MB may be divided in two while the logger waits.
         let without = |text: &[u8]| {
             let lines = text.split(|&byte| byte == b'\n');
             let plain = |line: &[u8]| match line.first() {
-                Some(b'@') => line[26 + 5..].to_vec(),
+                Some(b'@') => line[STAMP + 5..].to_vec(),
                 _ => line.strip_prefix(b"web: ").unwrap_or(line).to_vec(),
             };
             lines.map(plain).collect::<Vec<_>>().concat()
@@ -161,10 +171,7 @@ fn svlogd_survives_each_failed_allocation() {
         let running = feed(sandbox, allocations, command, &signals);
         let outcome = running.wait();
         assert_eq!(outcome.code(), Some(0), "{}", outcome.error_text());
-        let (input, stamp) = (input(), 26);
-        assert_same(&logged(sandbox, "all", stamp), &input, "all");
-        assert_same(&logged(sandbox, "processed", stamp), &input, "processed");
-        assert_same(&logged(sandbox, "some", stamp), &selected(&input), "some");
+        assert_logged(sandbox);
         assert_eq!(
             sandbox.sh("ls processed | grep -c '^@.*[ut]$'").text(),
             "0\n"

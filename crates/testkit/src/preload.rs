@@ -22,7 +22,7 @@ impl Sandbox {
     /// [`Allocations::apply`]. None, with a message that `test` is skipped, if there
     /// is no compiler or the program is static.
     pub fn allocations(&self, program: &str, test: &str) -> Option<Allocations> {
-        let Some(library) = self.preload("allocations", include_str!("allocations.c")) else {
+        let Some(preload) = self.preload("allocations", include_str!("allocations.c")) else {
             skip(test, "cc cannot compile a library");
             return None;
         };
@@ -31,7 +31,7 @@ impl Sandbox {
         let file = File::options().read(true).write(true).open(&path).unwrap();
         let allocations = Allocations {
             program: program.to_owned(),
-            library,
+            preload,
             path,
             file,
         };
@@ -65,7 +65,7 @@ const LENGTH: usize = 32;
 #[derive(Debug)]
 pub struct Allocations {
     program: String,
-    library: PathBuf,
+    preload: PathBuf,
     path: PathBuf,
     file: File,
 }
@@ -75,7 +75,7 @@ impl Allocations {
     /// or an ancestor of it.
     pub fn apply(&self, command: &mut Command) {
         command
-            .env("LD_PRELOAD", &self.library)
+            .env("LD_PRELOAD", &self.preload)
             .env("ALLOCATIONS", &self.path)
             .env("ALLOCATIONS_OF", &self.program);
     }
