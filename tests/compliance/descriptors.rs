@@ -279,7 +279,11 @@ fn logger_alone_reads_the_log(sandbox: &Sandbox) {
         ),
         ("scan/s/finish", "cat"),
         ("scan/s/notify", "cat"),
-        ("scan/s/log/run", "exec cat >>kept"),
+        // The first logger reads nothing, so that it loses no line when it is killed.
+        (
+            "scan/s/log/run",
+            "[ -e second ] && exec cat >>kept; >second; exec sleep 1000",
+        ),
         ("scan/s/log/finish", "cat >>eaten"),
         ("scan/s/log/notify", "cat >>eaten"),
     ];
@@ -293,13 +297,13 @@ fn logger_alone_reads_the_log(sandbox: &Sandbox) {
         "scan-s-log-notify",
         "0=/dev/null 1=out 2=err 7=seven",
     );
-    // Between the two runs of the logger, finish and notify read beside it.
+    sandbox.wait_until("all lines are written", || sandbox.exists("scan/s/done"));
+    // Between the two runs of the logger, the pipe has all lines for finish and notify.
     let logger = sandbox.service("scan/s/log");
     command(sandbox, "scan/s/log", "t");
     sandbox.wait_until("the logger is started again", || {
         sandbox.service("scan/s/log") != logger
     });
-    sandbox.wait_until("all lines are written", || sandbox.exists("scan/s/done"));
     svscan.signal(Signal::SIGTERM);
     svscan.wait().exits(0);
     assert_descriptors(sandbox, "scan-s-finish", "0=/dev/null 1=pipe 2=err 7=seven");

@@ -237,6 +237,12 @@ fn runsv_survives_each_failed_allocation() {
         sandbox.script("svc/finish", "#!/bin/sh\necho $* >>finished\n");
         sandbox.script("svc/control/d", "#!/bin/sh\necho d >>controlled\nexit 1\n");
         let supervisor = Supervisor::start(sandbox, allocations, "runsv");
+        // A killed logger loses the line that it has read and not written.
+        sandbox.wait_until("the first line is logged", || {
+            let read = |name: &str| fs::read(sandbox.path(name)).unwrap_or_default();
+            let lines = read("svc/log/lines");
+            !lines.is_empty() && lines == read("svc/pids")
+        });
         let loggers = supervisor.play("svc/log", "svc/log/pids", 1);
         let runs = supervisor.play("svc", "svc/pids", 1);
         if number % 2 == 0 {
