@@ -172,7 +172,7 @@ fuzz:
 
 # Changes the code of CRATES in one place after another, and lists the changes that no
 # test detects; see the script. Needs cargo-mutants, and hours.
-CRATES = core logging supervision chain cli
+CRATES = core logging daemontools supervision chain cli
 mutants:
 	for crate in $(CRATES); do tests/mutants.sh $$crate $(MUTANTS) || exit; done
 

@@ -49,12 +49,12 @@ programs() {
         crates/logging/src/multilog/*) echo compliance::multilog ;;
         crates/logging/src/svlogd/*) echo compliance::svlogd ;;
         crates/logging/*) echo compliance::multilog compliance::svlogd ;;
-        crates/supervision/src/client/*)
+        crates/daemontools/src/listing.rs) echo compliance::svps compliance::svstat compliance::svperms ;;
+        crates/daemontools/src/supervise_dir.rs) echo compliance::supervise_dir ;;
+        crates/daemontools/* | crates/supervision/src/change_watcher.rs)
             echo compliance::sv compliance::svwait compliance::svps compliance::svstat compliance::svc ;;
         crates/supervision/src/extended*) echo compliance::supervise_ compliance::sdnotify ;;
         crates/supervision/src/permissions.rs) echo compliance::svperms ;;
-        crates/supervision/src/listing.rs) echo compliance::svps compliance::svstat compliance::svperms ;;
-        crates/supervision/src/supervise_dir.rs) echo compliance::supervise_dir ;;
         crates/supervision/src/supervise/runsv.rs | crates/supervision/src/pipe.rs) echo compliance::runsv:: compliance::sv:: ;;
         crates/supervision/src/runsvdir*) echo compliance::runsvdir ;;
         crates/supervision/src/stop_service.rs | crates/supervision/src/shutdown.rs)

@@ -6,11 +6,11 @@ use std::ffi::CStr;
 
 use cli::options::{Opt, flag};
 use cli::{Exit, Failure, Program, text};
+use daemontools::supervise_dir::SuperviseDirRule;
+use daemontools::{Operation, WhenFull, send_commands};
 use daemontools_core::control::{COMMANDS, Command, SignalTarget};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::chdir;
-use supervision::client::{Operation, WhenFull, send_commands};
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::cwd::Origin;
 
 pub(crate) static SVC: Program = Program {
@@ -50,7 +50,8 @@ fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let letters = letters.all();
     // A supervise that exits early must not end svc before the next directory.
     let _ = SigSet::from(Signal::SIGPIPE).thread_block();
-    let rule = SuperviseDirRule::from_environment(&SVC)?;
+    let rule =
+        SuperviseDirRule::from_environment().map_err(|error| SVC.fatal_msg(error.message()))?;
     let origin =
         Origin::open().map_err(|error| SVC.fatal("unable to open current directory", error))?;
     for dir in options.operands() {

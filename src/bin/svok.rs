@@ -5,10 +5,10 @@
 use std::ffi::CStr;
 
 use cli::{Exit, Failure, Program, text};
+use daemontools::supervise_dir::SuperviseDirRule;
+use daemontools::{ClientError, probe};
 use nix::errno::Errno;
 use nix::unistd::chdir;
-use supervision::client::{ClientError, probe};
-use supervision::supervise_dir::SuperviseDirRule;
 
 pub(crate) static SVOK: Program = Program {
     name: "svok",
@@ -22,7 +22,8 @@ fn svok(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, dir, ..] = *arguments else {
         return Err(SVOK.usage());
     };
-    let rule = SuperviseDirRule::from_environment(&SVOK)?;
+    let rule =
+        SuperviseDirRule::from_environment().map_err(|error| SVOK.fatal_msg(error.message()))?;
     chdir(dir).map_err(|error| SVOK.fatal(text!["unable to chdir to ", dir], error))?;
     let files = rule.of_current();
     let files =

@@ -8,9 +8,9 @@ use chain::identity::{LookupError, group_id, user_id};
 use cli::errno::errno_message;
 use cli::options::value;
 use cli::{Exit, Failure, Program, text};
+use daemontools::supervise_dir::SuperviseDirRule;
 use nix::unistd::chdir;
 use supervision::permissions::{DirectoryLink, Permissions, PermissionsErrorCause};
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::cwd::Origin;
 
 pub(crate) static SVPERMS: Program = Program {
@@ -44,7 +44,8 @@ fn svperms(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     {
         return Err(SVPERMS.fatal_msg("the user has no account: -g or -G must name a group"));
     }
-    let rule = SuperviseDirRule::from_environment(&SVPERMS)?;
+    let rule =
+        SuperviseDirRule::from_environment().map_err(|error| SVPERMS.fatal_msg(error.message()))?;
     let origin = Origin::open_path()
         .map_err(|error| SVPERMS.fatal("unable to open current directory", error))?;
     let mut exit = Exit::Success;

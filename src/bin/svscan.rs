@@ -6,12 +6,13 @@ use std::ffi::CStr;
 
 use cli::options::flag;
 use cli::{Exit, Failure, Program, text};
+use daemontools::supervise_dir::SuperviseDirRule;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir, getpid};
 use supervision::Role;
 use supervision::ScanWarning;
-use supervision::supervise_dir::SuperviseDirRule;
+use supervision::directory::prepare_central;
 use supervision::svscan::{
     Escalation, ExitReason, Mode, SignalSource, SvscanWarning, svscan as run,
 };
@@ -45,11 +46,12 @@ fn svscan(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         [_, operands @ ..] => (Mode::Plain, operands),
         [] => (Mode::Plain, arguments),
     };
-    let rule = SuperviseDirRule::from_environment(&SVSCAN)?;
+    let rule =
+        SuperviseDirRule::from_environment().map_err(|error| SVSCAN.fatal_msg(error.message()))?;
     if let [dir, ..] = *operands {
         chdir(dir).map_err(|error| SVSCAN.fatal(text!["unable to chdir to ", dir], error))?;
     }
-    rule.prepare(&SVSCAN)?;
+    prepare_central(rule, &SVSCAN)?;
     let handles_signals = match mode {
         Mode::Extended => true,
         // Process 1 exits only on request.

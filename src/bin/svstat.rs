@@ -5,16 +5,14 @@
 use std::ffi::CStr;
 
 use cli::{Exit, Failure, Program, errno::errno_message, text, text::print};
+use daemontools::supervise_dir::SuperviseDirRule;
+use daemontools::{ClientError, Operation, is_normally_up, probe, read_state_file, read_status};
 use daemontools_core::label::Label;
 use daemontools_core::names;
 use daemontools_core::status::{LENGTH, Status};
 use daemontools_core::status_line::StatusLine;
 use nix::errno::Errno;
 use nix::unistd::chdir;
-use supervision::client::{
-    ClientError, Operation, is_normally_up, probe, read_state_file, read_status,
-};
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::cwd::Origin;
 
 pub(crate) static SVSTAT: Program = Program {
@@ -26,7 +24,8 @@ pub(crate) static SVSTAT: Program = Program {
 unix::main!(SVSTAT.start(svstat));
 
 fn svstat(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let rule = SuperviseDirRule::from_environment(&SVSTAT)?;
+    let rule =
+        SuperviseDirRule::from_environment().map_err(|error| SVSTAT.fatal_msg(error.message()))?;
     let origin =
         Origin::open().map_err(|error| SVSTAT.fatal("unable to open current directory", error))?;
     let mut lines = Vec::new();

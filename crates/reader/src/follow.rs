@@ -12,9 +12,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use daemontools::supervise_dir::SuperviseDirRule;
 use daemontools_core::label::Label;
 use nix::errno::Errno;
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::file::{creation_time, status};
 
 use crate::cursor::{self, Cursor};

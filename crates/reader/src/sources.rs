@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use supervision::listing::ServiceListing;
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::cwd::Origin;
 
 use self::log_dir::{MAX_DEPTH, is_log_dir, log_dirs_below};
 use self::logger::{log_dirs_of_logger, log_dirs_of_process};
 use crate::source::Source;
+use daemontools::listing::ServiceListing;
+use daemontools::supervise_dir::SuperviseDirRule;
 
 /// The kind of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,15 +7,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use cli::{Failure, Program, text};
+use daemontools::supervise_dir::{SuperviseDir, SuperviseDirRule};
 use daemontools_core::names::{AtomicFile, SupervisePaths};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, readlink, renameat};
 use nix::sys::stat::Mode;
-use nix::unistd::{mkdir, mkfifo, write};
+use nix::unistd::{AccessFlags, access, mkdir, mkfifo, write};
+use unix::appearance::MAX_LINKS;
 use unix::file;
 
 use crate::retry::WriteResult;
-use crate::supervise_dir::{PARENT_MODE, SuperviseDir};
 
 /// A step in acquiring the directory that failed, with its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +146,9 @@ impl SuperviseFiles {
         file::open_read(path).map_err(|error| AcquireError::Read(name, error))
     }
 
-    /// As [`SuperviseDir::write_result`].
+    /// As [`write_result`].
     pub(crate) fn write_result(&self, replaced: Result<(), ReplaceError>) -> WriteResult {
-        self.dir.write_result(replaced)
+        write_result(&self.dir, replaced)
     }
 
     /// As [`replace`].
@@ -155,23 +157,42 @@ impl SuperviseFiles {
     }
 }
 
-impl SuperviseDir {
-    /// The result of [`replace`] for a record. A removed service directory cannot
-    /// return, nor can the files in it.
-    pub(crate) fn write_result(&self, replaced: Result<(), ReplaceError>) -> WriteResult {
-        match replaced {
-            Ok(()) => WriteResult::Written,
-            Err(_) if self.is_in_service() && is_removed() => WriteResult::Lost,
-            Err(_) => WriteResult::Failed,
-        }
+/// The result of [`replace`] for a record. A removed service directory cannot
+/// return, nor can the files in it.
+pub(crate) fn write_result(dir: &SuperviseDir, replaced: Result<(), ReplaceError>) -> WriteResult {
+    match replaced {
+        Ok(()) => WriteResult::Written,
+        Err(_) if dir.is_in_service() && is_removed() => WriteResult::Lost,
+        Err(_) => WriteResult::Failed,
     }
 }
 
-/// The maximum number of links on the way to a file, as in the kernel.
-pub(crate) const MAX_LINKS: usize = 40;
+/// The mode of the parents of a supervise directory.
+pub(crate) const PARENT_MODE: u32 = 0o755;
 
 /// The mode of a supervise directory.
 const PRIVATE: Mode = Mode::S_IRWXU;
+
+/// Makes the directory above all supervise directories and its missing
+/// parents, mode 0755, if the rule names one.
+///
+/// # Errors
+/// The directory could not be made, or this process may not make entries in
+/// it.
+pub fn prepare_central(rule: SuperviseDirRule, program: &Program) -> Result<(), Failure> {
+    let SuperviseDirRule::Central(path) = rule else {
+        return Ok(());
+    };
+    let directory = Path::new(OsStr::from_bytes(path));
+    let failed = |operation: &str| {
+        let problem = text!["unable to ", operation, " SUPERVISEDIR ", path];
+        move |error| program.fatal(problem, error)
+    };
+    make_path(directory, PARENT_MODE).map_err(failed("make"))?;
+    // Fails for a file that is no directory. Fails with EROFS for all users.
+    let entries = directory.join(".");
+    access(&entries, AccessFlags::W_OK | AccessFlags::X_OK).map_err(failed("write to"))
+}
 
 /// Makes a directory with this mode, and its missing parents with
 /// [`PARENT_MODE`]. An existing file is no error, of any type. Errors: as
@@ -276,8 +297,8 @@ mod tests {
     use daemontools_core::names;
 
     use super::*;
-    use crate::supervise_dir::IN_SERVICE;
     use crate::testing::{in_directory, write};
+    use daemontools::supervise_dir::IN_SERVICE;
 
     fn files() -> SuperviseFiles {
         SuperviseFiles {

@@ -27,15 +27,15 @@ use unix::file;
 use unix::launch::{Launch, LaunchError};
 use unix::stdio::{STDERR, detach_stdin};
 
-use crate::directory::{ReplaceError, is_removed, replace};
+use crate::directory::{ReplaceError, is_removed, replace, write_result};
 use crate::machine::{Machine, Moment, RunExit, Script};
 use crate::permissions::PermissionsError;
 use crate::retry::{Record, Retry, WriteResult};
-use crate::supervise_dir::SuperviseDir;
 
 use child_setup::ChildSetup;
 use config::Config;
 pub use config::ConfigWarning;
+use daemontools::supervise_dir::SuperviseDir;
 pub(crate) use exit_signals::ExitSignal;
 pub use exit_signals::ExitSignals;
 use start_stop::notify_word;
@@ -287,7 +287,7 @@ impl<'a> Extended<'a> {
     fn write_tally(&mut self) {
         let replaced = replace(&self.dir, names::DEATH_TALLY, self.tally.file());
         self.record_replace(names::DEATH_TALLY, replaced);
-        match self.dir.write_result(replaced) {
+        match write_result(&self.dir, replaced) {
             WriteResult::Written | WriteResult::Lost => self.tally_retry.cancel(),
             WriteResult::Failed => self.tally_retry.schedule(Instant::now()),
         }
@@ -363,7 +363,7 @@ impl<'a> Extended<'a> {
         if self.state.next_attempt(&state, now).is_some() {
             let replaced = replace(&self.dir, names::STATE, &state.text());
             self.record_replace(names::STATE, replaced);
-            let result = self.dir.write_result(replaced);
+            let result = write_result(&self.dir, replaced);
             self.state.record_attempt(state, result, now);
         }
     }
@@ -419,8 +419,8 @@ mod tests {
 
     use super::*;
     use crate::machine::Ruleset;
-    use crate::supervise_dir::IN_SERVICE;
     use crate::testing::{in_directory, write};
+    use daemontools::supervise_dir::IN_SERVICE;
 
     const RUN: Pid = Pid::from_raw(7);
 

@@ -2,13 +2,13 @@
 //!
 //! The state machines in `machine` and `shutdown` decide and do no I/O. The
 //! loops in [`supervise`], [`svscan`] and [`runsvdir`] feed them events and
-//! carry out their actions. [`supervise_dir`] decides where the files of a
-//! running supervise are, [`directory`] makes them, and [`client`] uses them.
+//! carry out their actions. [`daemontools::supervise_dir`] decides where the files of a
+//! running supervise are, [`directory`] makes them, and the crate `daemontools` uses
+//! them.
 
-pub mod client;
+pub mod change_watcher;
 pub mod directory;
 mod extended;
-pub mod listing;
 mod machine;
 pub mod permissions;
 pub mod pipe;
@@ -21,7 +21,6 @@ mod sorted_map;
 mod spawn;
 mod stop_service;
 pub mod supervise;
-pub mod supervise_dir;
 pub mod svscan;
 mod table;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::fs::Metadata;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
+use daemontools::supervise_dir::SuperviseDir;
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
@@ -18,8 +19,6 @@ use nix::unistd::{Gid, Uid, fchownat, getpid};
 use unix::cwd::open_directory;
 use unix::file::descriptor_status;
 use unix::process::proc_path;
-
-use crate::supervise_dir::SuperviseDir;
 
 /// The user and the groups with permissions. The owner of the supervise directory
 /// always has all of them, and all other users have none.
@@ -170,8 +169,8 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
-    use crate::supervise_dir::IN_SERVICE;
     use crate::testing::{Supervised, in_directory, set_mode, write};
+    use daemontools::supervise_dir::IN_SERVICE;
 
     const FILES: [&str; 3] = ["supervise", "supervise/control", "supervise/ok"];
 

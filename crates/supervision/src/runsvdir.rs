@@ -27,12 +27,12 @@ use unix::signals::SignalPipe;
 
 use self::stop::stop_all;
 use crate::Role;
-use crate::client::Watcher;
 use crate::extended::ConfigWarning;
 use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
 use crate::scan_warning::ScanWarning;
 use crate::spawn::SpawnConfig;
 use crate::table::DirectoryId;
+use unix::watch::Watcher;
 
 /// An operation of runsvdir that failed. The next scan repeats the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,13 +22,13 @@ use unix::file;
 use unix::signals::SignalPipe;
 
 use crate::Role;
-use crate::client::Watcher;
 use crate::pipe::Pipe;
 use crate::retry::Reaper;
 use crate::scan_warning::{ScanWarning, WarnFn};
 use crate::spawn::{SpawnConfig, Spawner};
 use crate::table::{Admission, ChildExit, DirectoryId, MissingProcess, ServiceTable};
 use nix::unistd::Pid;
+use unix::watch::Watcher;
 
 /// The size of the buffer for a scan, in bytes: about 1000 entries.
 const ENTRY_BUFFER: usize = 32 * 1024;

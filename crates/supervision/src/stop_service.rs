@@ -5,6 +5,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use daemontools::supervise_dir::SuperviseDir;
+use daemontools::{WhenFull, probe, send_commands};
 use daemontools_core::names;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -12,11 +14,9 @@ use nix::unistd::{Pid, chdir};
 use unix::process::{children, proc_path, signal_group, signal_process};
 
 use crate::Role;
-use crate::client::{WhenFull, probe, send_commands};
 use crate::extended::config::{ConfigWarning, kill_timeout};
 use crate::scan::names_directory;
 use crate::shutdown::DEFAULT_STOP_TIMEOUT;
-use crate::supervise_dir::SuperviseDir;
 use crate::table::DirectoryId;
 
 /// Enters the directory of a role by the name of the service. Returns whether the
@@ -100,8 +100,8 @@ mod tests {
     use nix::unistd::read;
 
     use super::*;
-    use crate::supervise_dir::IN_SERVICE;
     use crate::testing::{Supervised, in_directory, write};
+    use daemontools::supervise_dir::IN_SERVICE;
 
     fn id(name: &str) -> DirectoryId {
         DirectoryId::of(&std::fs::metadata(name).unwrap())

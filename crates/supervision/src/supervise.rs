@@ -22,8 +22,8 @@ use crate::machine::{Machine, Moment, Ruleset};
 use crate::permissions::DirectoryLink;
 use crate::pipe::Pipe;
 use crate::retry::Reaper;
-use crate::supervise_dir::{IN_SERVICE, SuperviseDir};
 
+use daemontools::supervise_dir::{IN_SERVICE, SuperviseDir};
 use driver::Supervisor;
 use family::Family;
 pub use runsv::RunsvWarning;

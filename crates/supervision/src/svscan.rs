@@ -20,15 +20,15 @@ use unix::signals::SignalPipe;
 use self::essential::EssentialWatch;
 pub use self::signals::SignalSource;
 use crate::Role;
-use crate::client::Watcher;
 use crate::extended::ConfigWarning;
 use crate::scan::{SCAN_INTERVAL, Scanner, watch_names};
 use crate::scan_warning::ScanWarning;
 use crate::sorted_map::SortedMap;
 use crate::spawn::SpawnConfig;
 use crate::stop_service::ForeignSupervisor;
-use crate::supervise_dir::SuperviseDirRule;
 use crate::table::DirectoryId;
+use daemontools::supervise_dir::SuperviseDirRule;
+use unix::watch::Watcher;
 
 /// The mode of svscan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,36 +2,9 @@
 
 use std::ffi::CStr;
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::{Mutex, PoisonError};
 
-use daemontools_core::label::Label;
-use daemontools_core::status::{Status, Want};
-use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::stat::Mode;
-use nix::unistd::{Pid, mkfifo};
-use unix::file;
-
-/// Runs a test in a new directory as the current one. The directory is that of
-/// this thread alone, because tests run in parallel. Where the system does not
-/// allow this, such tests run one after another.
-pub(crate) fn in_directory(test: impl FnOnce()) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = unshare(CloneFlags::CLONE_FS)
-        .is_err()
-        .then(|| ALONE.lock().unwrap_or_else(PoisonError::into_inner));
-    let directory = tempfile::tempdir().unwrap();
-    std::env::set_current_dir(directory.path()).unwrap();
-    test();
-    std::env::set_current_dir("/").unwrap();
-}
-
-/// Writes a file of the current directory.
-pub(crate) fn write(name: &str, content: &[u8]) {
-    fs::write(name, content).unwrap();
-}
+pub(crate) use testkit::service_files::{Supervised, in_directory, write, write_status};
 
 /// Sets the mode of a file.
 pub(crate) fn set_mode(name: &str, mode: u32) {
@@ -40,44 +13,4 @@ pub(crate) fn set_mode(name: &str, mode: u32) {
 
 pub(crate) fn remove(name: &CStr) {
     fs::remove_file(name.to_str().unwrap()).unwrap();
-}
-
-/// The files of a supervise directory, as a running supervise has them. Dropped,
-/// supervise has exited.
-pub(crate) struct Supervised {
-    _ok: OwnedFd,
-    pub(crate) control: OwnedFd,
-}
-
-impl Supervised {
-    /// Makes the files below this service directory.
-    pub(crate) fn new(service: &str) -> Self {
-        let supervise = format!("{service}/supervise");
-        fs::create_dir_all(&supervise).unwrap();
-        let open = |name| {
-            let path = format!("{supervise}/{name}");
-            match mkfifo(path.as_str(), Mode::S_IRUSR | Mode::S_IWUSR) {
-                Ok(()) | Err(Errno::EEXIST) => file::open_read(path.as_str()).unwrap(),
-                Err(error) => panic!("{error}"),
-            }
-        };
-        Supervised {
-            _ok: open("ok"),
-            control: open("control"),
-        }
-    }
-}
-
-/// Replaces the status record of a service, as supervise does.
-pub(crate) fn write_status(service: &str, pid: i32, want: Want) {
-    let status = Status {
-        since: Label::from_unix(1000, 0),
-        pid: Some(Pid::from_raw(pid)).filter(|pid| pid.as_raw() != 0),
-        paused: false,
-        want,
-    };
-    let path = format!("{service}/supervise/status");
-    let new = format!("{path}.new");
-    fs::write(&new, status.encode()).unwrap();
-    fs::rename(new, path).unwrap();
 }

@@ -20,6 +20,7 @@ mod preload;
 mod programs;
 pub mod random;
 mod sandbox;
+pub mod service_files;
 mod signal;
 mod subject;
 

@@ -4,6 +4,7 @@
 //! Only this crate of the workspace may contain `unsafe`. Callers use nix and
 //! std directly where those suffice.
 
+pub mod appearance;
 pub mod cwd;
 pub mod descriptors;
 pub mod detached;
@@ -28,6 +29,7 @@ mod single_thread;
 pub mod start;
 pub mod stdio;
 pub mod wait;
+pub mod watch;
 
 pub use nix::errno::Errno;
 

@@ -16,10 +16,10 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, getcwd};
 use supervision::supervise::{ExitSignals, ExtendedSetup};
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::file;
 use unix::signals::SignalPipe;
 
+use daemontools::supervise_dir::SuperviseDirRule;
 use messages::{cannot_acquire, warn};
 
 pub(crate) static SUPERVISE: Program = Program {
@@ -40,7 +40,8 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         [_, option, dir] if option == c"-e" => (dir, true),
         _ => return Err(SUPERVISE.usage()),
     };
-    let rule = SuperviseDirRule::from_environment(&SUPERVISE)?;
+    let rule = SuperviseDirRule::from_environment()
+        .map_err(|error| SUPERVISE.fatal_msg(error.message()))?;
     let children = SignalPipe::catch(&[Signal::SIGCHLD])
         .map_err(|error| SUPERVISE.fatal(text!["unable to create pipe for ", dir], error))?;
     let signals = extended.then(ExitSignals::new).transpose();

@@ -3,12 +3,12 @@
 use std::ffi::CStr;
 
 use cli::{Failure, basename, text};
+use daemontools::supervise_dir::SuperviseDir;
 use daemontools_core::names;
 use nix::errno::Errno;
 use supervision::directory::{AcquireError, ReplaceError};
 use supervision::permissions::PermissionsErrorCause;
 use supervision::supervise::SuperviseWarning;
-use supervision::supervise_dir::SuperviseDir;
 
 use super::SUPERVISE;
 

@@ -2,9 +2,9 @@
 
 use cli::text::{print, write_stderr};
 use cli::{errno::errno_message, text};
+use daemontools::{ClientError, Operation, StatusError};
 use daemontools_core::names;
 use nix::errno::Errno;
-use supervision::client::{ClientError, Operation, StatusError};
 
 use super::command::{SvAction, SvCommand};
 use super::session::{Description, LoggerStatus, ServiceError, ServiceOutcome};

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
+use daemontools::supervise_dir::IN_SERVICE;
+use daemontools::{StatusError, WhenFull, is_normally_up, read_runsv_status, send_commands};
 use daemontools_core::label::Label;
 use daemontools_core::names;
 use daemontools_core::runsv::{LENGTH, RunsvStatus};
 use nix::errno::Errno;
 use nix::unistd::chdir;
-use supervision::client::{
-    ChangeWatcher, StatusError, WhenFull, is_normally_up, read_runsv_status, send_commands,
-};
-use supervision::supervise_dir::IN_SERVICE;
+use supervision::change_watcher::ChangeWatcher;
 use unix::cwd::Origin;
 
 use super::check::run_check;

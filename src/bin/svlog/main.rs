@@ -18,11 +18,11 @@ use logging::tai64::LocalZone;
 use nix::errno::Errno;
 use reader::follow::Follow;
 use reader::{Printer, Renderer, TextStyle};
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::start;
 use unix::stdio::{STDOUT, columns};
 
 use arguments::Arguments;
+use daemontools::supervise_dir::SuperviseDirRule;
 use sources::AllSources;
 
 pub(crate) static SVLOG: Program = Program {
@@ -53,7 +53,8 @@ fn svlog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let mut zone = LocalZone::new(start::variable(b"TZ"), start::variable(b"TZDIR"));
     zone.refresh();
     let arguments = Arguments::parse(arguments, &zone)?;
-    let rule = SuperviseDirRule::from_environment(&SVLOG)?;
+    let rule =
+        SuperviseDirRule::from_environment().map_err(|error| SVLOG.fatal_msg(error.message()))?;
     // The search after the watch misses nothing that appears meanwhile.
     let follow = arguments
         .follows

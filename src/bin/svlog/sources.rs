@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use std::os::unix::fs::MetadataExt;
 
 use cli::{Failure, text};
+use daemontools::supervise_dir::SuperviseDirRule;
 use reader::{Source, SourceKind, Sources};
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::file::status;
 
 use super::SVLOG;

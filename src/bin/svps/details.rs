@@ -7,14 +7,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use daemontools::is_normally_up;
+use daemontools::supervise_dir::SuperviseDir;
 use daemontools_core::label::Label;
 use daemontools_core::names;
 use daemontools_core::tally::{KEPT, LENGTH, Tally};
 use nix::unistd::Pid;
 use reader::log_files::FilePlace;
 use reader::sources::log_dirs;
-use supervision::client::is_normally_up;
-use supervision::supervise_dir::SuperviseDir;
 
 /// The properties of a service or logger. None: unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

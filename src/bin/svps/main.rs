@@ -22,9 +22,9 @@ use cli::text::print;
 use cli::{Exit, Failure, Program, text};
 use daemontools_core::label::Label;
 use daemontools_core::number::parse_decimal;
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::stdio::{STDERR, STDOUT, columns};
 
+use daemontools::supervise_dir::SuperviseDirRule;
 use health::Report;
 use json::json;
 use metrics::metrics;
@@ -86,7 +86,8 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         [scandir] => scandir,
         _ => return Err(SVPS.usage()),
     };
-    let rule = SuperviseDirRule::from_environment(&SVPS)?;
+    let rule =
+        SuperviseDirRule::from_environment().map_err(|error| SVPS.fatal_msg(error.message()))?;
     match form {
         Form::Check(min_uptime) => return check(rule, scandir, min_uptime),
         Form::Watch => return watch(rule, scandir, interval),

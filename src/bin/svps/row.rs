@@ -3,12 +3,12 @@
 use cli::display::{Charset, escape};
 use cli::errno::errno_message;
 use cli::text;
+use daemontools::{ServiceSnapshot, StatusRecord};
 use daemontools_core::label::Label;
 use daemontools_core::state::{CheckResult, ServiceState};
 use daemontools_core::status::Want;
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use supervision::client::{ServiceSnapshot, StatusRecord};
 
 use super::details::Details;
 
@@ -169,8 +169,8 @@ impl Row {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use daemontools::StatusRecord;
     use daemontools_core::state::StateFile;
-    use supervision::client::StatusRecord;
 
     pub(crate) const NOW: i64 = 1_000_000_000;
 

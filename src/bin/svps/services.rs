@@ -3,12 +3,12 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 
+use daemontools::ServiceSnapshot;
+use daemontools::listing::{ServiceListing, enter};
+use daemontools::supervise_dir::{SuperviseDir, SuperviseDirRule};
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::{Pid, SysconfVar, read, sysconf};
-use supervision::client::ServiceSnapshot;
-use supervision::listing::{ServiceListing, enter};
-use supervision::supervise_dir::{SuperviseDir, SuperviseDirRule};
 use unix::file::open_read;
 use unix::process::proc_path;
 

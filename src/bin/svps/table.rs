@@ -174,7 +174,7 @@ fn kilobytes(bytes: u64) -> String {
 mod tests {
     use super::super::row::tests::{NOW, row};
     use super::*;
-    use supervision::client::ServiceSnapshot;
+    use daemontools::ServiceSnapshot;
 
     fn rows() -> Vec<Row> {
         let mut gone = row(b"gone", false, 5, 9, b'u', "");

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use cli::display::{Charset, has_colours, shorten};
 use cli::{Exit, Failure, text};
+use daemontools::listing::ServiceListing;
+use daemontools::supervise_dir::SuperviseDirRule;
+use daemontools::{ChangedServices, ServiceWatches};
 use daemontools_core::label::Label;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{SigSet, Signal, raise};
-use supervision::client::{ChangedServices, ServiceWatches};
-use supervision::listing::ServiceListing;
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::cwd::Origin;
 use unix::poll::wait_for_events;
 use unix::signals::{BlockedSignals, reset};

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use chain::Child;
 use cli::{Exit, Failure, text};
+use daemontools::ServiceWait;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use supervision::client::ServiceWait;
 use supervision::retry::Reaper;
 use unix::cwd::Origin;
 use unix::descriptors::DescriptorLimit;

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use cli::errno::errno_message;
 use cli::options::{flag, value};
 use cli::{Exit, Failure, Program, text};
+use daemontools::supervise_dir::SuperviseDirRule;
+use daemontools::{ServiceWait, WaitCondition, WaitError, WaitMode, WaitOutcome};
 use daemontools_core::number;
 use nix::errno::Errno;
-use supervision::client::{ServiceWait, WaitCondition, WaitError, WaitMode, WaitOutcome};
-use supervision::supervise_dir::SuperviseDirRule;
 
 use command::Command;
 
@@ -66,7 +66,8 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         }
     }
     let (dirs, argv) = split(options.operands()).ok_or_else(|| SVWAIT.usage())?;
-    let rule = SuperviseDirRule::from_environment(&SVWAIT)?;
+    let rule =
+        SuperviseDirRule::from_environment().map_err(|error| SVWAIT.fatal_msg(error.message()))?;
     let deadline = match milliseconds {
         0 => None,
         limit => Instant::now().checked_add(Duration::from_millis(limit)),

@@ -5,13 +5,13 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use daemontools::listing::enter;
+use daemontools::supervise_dir::SuperviseDirRule;
+use daemontools::{probe, read_status};
 use daemontools_core::names;
 use daemontools_core::status::{self, Status};
 use logging::names::{CURRENT, LOCK};
 use nix::unistd::Pid;
-use supervision::client::{probe, read_status};
-use supervision::listing::enter;
-use supervision::supervise_dir::SuperviseDirRule;
 use unix::process::{children, proc_path};
 
 use super::log_dir::is_log_dir;

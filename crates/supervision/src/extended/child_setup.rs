@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use daemontools::supervise_dir::SuperviseDir;
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -12,7 +13,6 @@ use unix::file;
 use unix::stdio::STDERR;
 
 use super::SuperviseWarning;
-use crate::supervise_dir::SuperviseDir;
 
 /// The setup of the new process, between fork and exec.
 pub(super) struct ChildSetup {
@@ -108,8 +108,8 @@ mod tests {
     use nix::unistd::pipe;
 
     use super::*;
-    use crate::supervise_dir::IN_SERVICE;
     use crate::testing::in_directory;
+    use daemontools::supervise_dir::IN_SERVICE;
 
     fn setup(notification: Option<RawFd>, lock: Option<RawFd>) -> ChildSetup {
         ChildSetup {

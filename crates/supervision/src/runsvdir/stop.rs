@@ -9,6 +9,8 @@ use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use daemontools::supervise_dir::IN_SERVICE;
+use daemontools::{ServiceSnapshot, StatusRecord, WhenFull, send_commands};
 use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use nix::errno::Errno;
@@ -17,10 +19,10 @@ use nix::unistd::{Pid, chdir};
 use unix::poll::wait_readable_of;
 use unix::process::{self, signal_process};
 use unix::signals::{BlockedSignals, Sender, SignalPipe};
+use unix::watch::Watcher;
 
 use super::{RunsvdirWarning, ScanDir, TitleLog};
 use crate::Role;
-use crate::client::{ServiceSnapshot, StatusRecord, Watcher, WhenFull, send_commands};
 use crate::scan::Scanner;
 use crate::scan_warning::ScanWarning;
 use crate::shutdown::{
@@ -30,7 +32,6 @@ use crate::shutdown::{
 use crate::stop_service::{
     ForeignSupervisor, enter_as, enter_by_name, kill_supervisor, stop_timeout,
 };
-use crate::supervise_dir::IN_SERVICE;
 use crate::table::DirectoryId;
 
 /// The interval between two reads of `status` after a kill command. Only `status`

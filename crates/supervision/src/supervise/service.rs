@@ -184,8 +184,8 @@ mod tests {
     use crate::Role;
     use crate::directory::MissingParents;
     use crate::machine::Moment;
-    use crate::supervise_dir::IN_SERVICE;
     use crate::testing::{in_directory, write};
+    use daemontools::supervise_dir::IN_SERVICE;
 
     /// A service in the current directory that is down.
     fn service() -> Service {

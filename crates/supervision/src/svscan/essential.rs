@@ -5,17 +5,19 @@ use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use daemontools::ServiceSnapshot;
+use daemontools::supervise_dir::SuperviseDir;
 use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
 use nix::sys::inotify::AddWatchFlags;
+use unix::appearance::{Watched, watch_path};
 use unix::file;
 use unix::path::PathBuffer;
+use unix::watch::Watcher;
 
 use super::{ExitReason, ScanLoop};
 use crate::Role;
-use crate::client::{ServiceSnapshot, Watched, Watcher, watch_path};
-use crate::supervise_dir::SuperviseDir;
 use crate::table::DirectoryId;
 
 /// Reports when the state of an essential service may have changed.
@@ -155,7 +157,7 @@ pub(super) fn essential_exit_code(snapshot: &ServiceSnapshot) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::StatusRecord;
+    use daemontools::StatusRecord;
     use daemontools_core::label::Label;
     use daemontools_core::state::StateFile;
 

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use daemontools::supervise_dir::SuperviseDir;
+use daemontools::{ServiceSnapshot, WhenFull, probe, read_status, send_commands};
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::{LENGTH, Status};
 use nix::errno::Errno;
@@ -11,7 +13,6 @@ use unix::process::signal_process;
 
 use super::{Mode, ScanLoop, SvscanWarning};
 use crate::Role;
-use crate::client::{ServiceSnapshot, WhenFull, probe, read_status, send_commands};
 use crate::directory::is_removed;
 use crate::extended::config::exit_implies_down;
 use crate::pipe::Pipe;
@@ -24,7 +25,6 @@ use crate::shutdown::{
 use crate::stop_service::{
     ForeignSupervisor, enter_as, enter_by_name, kill_supervisor, stop_timeout,
 };
-use crate::supervise_dir::SuperviseDir;
 use crate::table::DirectoryId;
 
 /// The time after which a supervise handles signals, even if no path leads to its

@@ -69,7 +69,7 @@ mod tests {
     use daemontools_core::status::Want;
 
     use super::*;
-    use crate::testing::{Supervised, in_directory, write, write_status};
+    use testkit::service_files::{Supervised, in_directory, write, write_status};
 
     #[test]
     fn files_are_read_up_to_the_size_of_the_buffer() {

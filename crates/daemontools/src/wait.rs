@@ -17,13 +17,15 @@ use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::inotify::{AddWatchFlags, WatchDescriptor};
 use nix::unistd::{AccessFlags, access, fchdir};
+use unix::appearance::{Watched, watch_path};
 use unix::cwd::open_directory;
 use unix::descriptors::DescriptorLimit;
 use unix::file::descriptor_status;
 use unix::poll::wait_readable;
+use unix::watch::Watcher;
 
+use super::ServiceSnapshot;
 use super::condition::WaitCondition;
-use super::{ServiceSnapshot, Watched, Watcher, watch_path};
 use crate::supervise_dir::{SuperviseDir, SuperviseDirRule};
 
 /// The number of services that have to reach the condition.
@@ -397,7 +399,7 @@ mod tests {
     use daemontools_core::status::Want;
 
     use super::*;
-    use crate::testing::{Supervised, in_directory, write_status};
+    use testkit::service_files::{Supervised, in_directory, write_status};
 
     fn open<'a>(
         names: &[&'a CStr],

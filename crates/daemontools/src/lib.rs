@@ -2,13 +2,13 @@
 //! svscan use: probe for a running supervise or runsv, send commands, read the
 //! status, and wait for changes. The current directory is the service directory.
 
-mod appearance;
 mod condition;
+pub mod listing;
 mod service_watches;
 mod snapshot;
 mod status;
+pub mod supervise_dir;
 mod wait;
-mod watch;
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -20,14 +20,11 @@ use unix::file;
 
 use crate::supervise_dir::SuperviseDir;
 
-pub(crate) use appearance::{Watched, watch_path};
 pub use condition::WaitCondition;
 pub use service_watches::{ChangedServices, ServiceWatches};
 pub use snapshot::{ServiceSnapshot, StatusRecord};
 pub use status::{is_normally_up, read_runsv_status, read_state_file, read_status};
 pub use wait::{ServiceWait, WaitError, WaitMode, WaitOutcome};
-pub use watch::ChangeWatcher;
-pub(crate) use watch::Watcher;
 
 /// The system call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +149,7 @@ pub fn send_commands(
 mod tests {
     use super::*;
     use crate::supervise_dir::IN_SERVICE;
-    use crate::testing::{Supervised, in_directory};
+    use testkit::service_files::{Supervised, in_directory};
 
     #[test]
     fn only_fifo_without_reader_shows_no_supervise() {

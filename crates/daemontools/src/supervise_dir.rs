@@ -3,17 +3,13 @@
 //! decides where it is.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString, OsStr};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStringExt;
 
-use cli::{Failure, Program, text};
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, access, getcwd};
+use nix::unistd::getcwd;
 use unix::start;
-
-use crate::directory::make_path;
 
 /// The rule for the supervise directories of all services. The environment
 /// variable `SUPERVISEDIR` changes it, as in daemontools-encore. runit's programs
@@ -34,10 +30,9 @@ impl SuperviseDirRule {
     /// # Errors
     /// A relative value with a component `..`: the services of a scan directory
     /// would share one supervise directory.
-    pub fn from_environment(program: &Program) -> Result<Self, Failure> {
+    pub fn from_environment() -> Result<Self, SuperviseDirError> {
         let path = start::variable(b"SUPERVISEDIR").unwrap_or_default();
-        let error = "SUPERVISEDIR leads out of the service directory: ";
-        SuperviseDirRule::of_value(path).ok_or_else(|| program.fatal_msg(text![error, path]))
+        SuperviseDirRule::of_value(path).ok_or(SuperviseDirError { path })
     }
 
     /// The rule of a value of the variable; None if the value leads out of the
@@ -71,31 +66,22 @@ impl SuperviseDirRule {
         let kept = Vec::new();
         Ok(SuperviseDir { path, kept })
     }
-
-    /// Makes the directory above all supervise directories and its missing
-    /// parents, mode 0755, if the rule names one.
-    ///
-    /// # Errors
-    /// The directory could not be made, or this process may not make entries in
-    /// it.
-    pub fn prepare(self, program: &Program) -> Result<(), Failure> {
-        let SuperviseDirRule::Central(path) = self else {
-            return Ok(());
-        };
-        let directory = Path::new(OsStr::from_bytes(path));
-        let failed = |operation: &str| {
-            let problem = text!["unable to ", operation, " SUPERVISEDIR ", path];
-            move |error| program.fatal(problem, error)
-        };
-        make_path(directory, PARENT_MODE).map_err(failed("make"))?;
-        // Fails for a file that is no directory. Fails with EROFS for all users.
-        let entries = directory.join(".");
-        access(&entries, AccessFlags::W_OK | AccessFlags::X_OK).map_err(failed("write to"))
-    }
 }
 
-/// The mode of the parents of a supervise directory.
-pub(crate) const PARENT_MODE: u32 = 0o755;
+/// A value of `SUPERVISEDIR` that leads out of the service directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuperviseDirError {
+    path: &'static [u8],
+}
+
+impl SuperviseDirError {
+    /// The message, which ends with the value.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        let error = "SUPERVISEDIR leads out of the service directory: ";
+        [error.as_bytes(), self.path].concat()
+    }
+}
 
 /// The path of the supervise directory of a service in `above`, as in
 /// daemontools-encore: each slash in the path of the service, except the first,
@@ -127,13 +113,13 @@ pub static IN_SERVICE: SuperviseDir = SuperviseDir {
 
 impl SuperviseDir {
     /// Whether the directory is another one than [`IN_SERVICE`].
-    pub(crate) fn is_moved(&self) -> bool {
+    pub fn is_moved(&self) -> bool {
         self.path.is_some()
     }
 
     /// Makes the paths of all files of supervise in advance, for a program that must
     /// not allocate memory later.
-    pub(crate) fn keep_paths(&mut self) {
+    pub fn keep_paths(&mut self) {
         if self.is_moved() {
             let paths = names::SUPERVISE_FILES.map(|name| (name, self.path(name).into_owned()));
             self.kept = paths.into();
@@ -141,7 +127,7 @@ impl SuperviseDir {
     }
 
     /// Whether the path of the directory starts at the service directory.
-    pub(crate) fn is_in_service(&self) -> bool {
+    pub fn is_in_service(&self) -> bool {
         let path = self.path.as_ref();
         path.is_none_or(|path| !path.to_bytes().starts_with(b"/"))
     }
@@ -172,7 +158,7 @@ impl SuperviseDir {
         } else if path.is_empty() {
             service.to_bytes().to_vec()
         } else {
-            text![service, "/", *path]
+            [service.to_bytes(), b"/", path.to_bytes()].concat()
         }
     }
 }
@@ -180,7 +166,7 @@ impl SuperviseDir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::in_directory;
+    use testkit::service_files::in_directory;
 
     fn at(path: &CStr) -> SuperviseDir {
         SuperviseDir {

@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
     use crate::supervise_dir::IN_SERVICE;
-    use crate::testing::{Supervised, in_directory, write, write_status};
+    use testkit::service_files::{Supervised, in_directory, write, write_status};
 
     #[test]
     fn changes_name_services_or_the_scan_directory() {

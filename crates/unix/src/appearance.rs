@@ -6,13 +6,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::readlink;
-use unix::file;
 
-use crate::directory::MAX_LINKS;
+use crate::file;
+
+/// The maximum number of symbolic links on the way to a path, as in the kernel.
+pub const MAX_LINKS: usize = 40;
 
 /// A file to watch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Watched<'a> {
+pub enum Watched<'a> {
     /// The path itself.
     Path(&'a CStr),
     /// A directory in which a name on the way to the path may appear.
@@ -22,7 +24,7 @@ pub(crate) enum Watched<'a> {
 /// Watches a path with `watch`, which returns whether the watch exists. While the
 /// path does not exist, watches the directories in which the missing name may
 /// appear, and those of the links on the way. Their events call for another call.
-pub(crate) fn watch_path<E>(
+pub fn watch_path<E>(
     path: &CStr,
     mut watch: impl FnMut(Watched<'_>) -> Result<bool, E>,
 ) -> Result<(), E> {

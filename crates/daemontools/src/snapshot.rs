@@ -158,9 +158,9 @@ impl ServiceSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Operation;
+    use crate::Operation;
     use crate::supervise_dir::IN_SERVICE;
-    use crate::testing::{Supervised, in_directory, write, write_status};
+    use testkit::service_files::{Supervised, in_directory, write, write_status};
 
     #[test]
     fn missing_files_are_a_service_that_never_ran() {

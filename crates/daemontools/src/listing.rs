@@ -106,7 +106,7 @@ mod tests {
     use nix::sys::stat::Mode;
 
     use super::*;
-    use crate::testing::{Supervised, in_directory, write};
+    use testkit::service_files::{Supervised, in_directory, write};
 
     fn list(path: &CStr) -> ServiceListing {
         let root = std::env::current_dir().unwrap();

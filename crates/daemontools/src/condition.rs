@@ -72,7 +72,7 @@ impl WaitCondition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::StatusRecord;
+    use crate::StatusRecord;
     use WaitCondition::{
         Down, DownAndFinished, Gone, Restarted, RestartedAndReady, Up, UpAndReady,
     };
