@@ -119,6 +119,11 @@ dist:
 tarball:
 	@packaging/tarball
 
+# The manual and the documents as static pages.
+HTMLDIR = $(TARGET)/html
+html:
+	@RUNIT="$(RUNIT)" packaging/html/build "$(HTMLDIR)"
+
 # A demonstration in a temporary directory.
 demo: all
 	@demo/run "$(BUILT)"
@@ -179,4 +184,4 @@ mutants:
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall demo bench bench-services count deb dist tarball check-package check-arch check-container check-vm fuzz mutants check check-musl clean
+.PHONY: all install uninstall html demo bench bench-services count deb dist tarball check-package check-arch check-container check-vm fuzz mutants check check-musl clean

@@ -35,7 +35,7 @@ END
 }
 
 # The reference and its peers, then the tools of tests, counts and fuzzing.
-wanted="daemontools runit s6 snooze libnss-extrausers strace jq tzdata procps mandoc zsh fish valgrind g++"
+wanted="daemontools runit s6 snooze libnss-extrausers strace jq tzdata procps mandoc cmark-gfm zsh fish valgrind g++"
 wanted="$wanted bzip2 xz-utils zstd"
 if [ "${CI:-}" = true ]; then
     wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian podman runc"
@@ -68,7 +68,7 @@ if command -v shellcheck >/dev/null; then
         packaging/boot/svscanboot.sysvinit packaging/check \
         packaging/architecture packaging/dist* packaging/musl packaging/programs \
         packaging/source-date packaging/tarball packaging/debian/base packaging/debian/build \
-        packaging/debian/test*
+        packaging/debian/test* packaging/html/build
 else
     say "skipped, shellcheck is not installed: the check of the shell scripts"
 fi

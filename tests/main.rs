@@ -39,6 +39,8 @@ mod random;
 mod real_services;
 /// The shell scripts of the tree.
 mod scripts;
+/// `make html`: links, anchors and contents of the pages.
+mod site;
 /// A clock that a test steps.
 mod stepped_clock;
 /// The documents typed line by line.

@@ -11,7 +11,14 @@ const TREE: &str = env!("CARGO_MANIFEST_DIR");
 #[test]
 fn scripts_that_change_directory_unset_cdpath() {
     let mut seen = 0;
-    for folder in ["packaging", "packaging/debian", "tests", "fuzz", "demo"] {
+    for folder in [
+        "packaging",
+        "packaging/debian",
+        "packaging/html",
+        "tests",
+        "fuzz",
+        "demo",
+    ] {
         for entry in fs::read_dir(Path::new(TREE).join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let Ok(text) = fs::read_to_string(&path) else {
