@@ -1,5 +1,4 @@
-//! The changes of process state that the chain programs make before they execute
-//! another program: environment, user and groups, limits, a lock.
+#![doc = include_str!("../README.md")]
 //!
 //! The modules are independent, so that each program applies its changes in its
 //! documented order.

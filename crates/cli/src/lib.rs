@@ -1,5 +1,4 @@
-//! The command-line interface of 0.76: options, messages, errno texts and exit
-//! codes; output for terminals and as JSON. Output never panics.
+#![doc = include_str!("../README.md")]
 
 pub mod diagnostics;
 pub mod display;

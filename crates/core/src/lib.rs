@@ -1,7 +1,4 @@
-//! The contract on disk: the names, FIFOs and file formats of a service
-//! directory that daemontools 0.76, runit and s6 share.
-//!
-//! This crate does no I/O.
+#![doc = include_str!("../README.md")]
 
 pub mod calendar;
 pub mod control;

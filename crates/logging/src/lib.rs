@@ -1,4 +1,4 @@
-//! Log writers: input lines become files in log directories.
+#![doc = include_str!("../README.md")]
 //!
 //! A line passes the modules in this order:
 //!

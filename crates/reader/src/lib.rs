@@ -1,4 +1,4 @@
-//! Log readers: the lines of log directories, merged by time.
+#![doc = include_str!("../README.md")]
 //!
 //! The files are those of multilog, svlogd and s6-log. Nothing here writes to a
 //! log directory or locks it.

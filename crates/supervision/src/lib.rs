@@ -1,4 +1,4 @@
-//! Supervision of one service, and of a directory of services.
+#![doc = include_str!("../README.md")]
 //!
 //! The state machines in `machine` and `shutdown` decide and do no I/O. The
 //! loops in [`supervise`], [`svscan`] and [`runsvdir`] feed them events and

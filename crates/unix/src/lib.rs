@@ -1,8 +1,4 @@
-//! Linux for the programs: everything that needs unsafe code, and the helpers
-//! for processes, descriptors and polling that several crates share.
-//!
-//! Only this crate of the workspace may contain `unsafe`. Callers use nix and
-//! std directly where those suffice.
+#![doc = include_str!("../README.md")]
 
 pub mod appearance;
 pub mod cwd;
