@@ -1,6 +1,7 @@
 //! 0.76's own errno texts, which differ from the C library's and Rust's.
 
 use nix::errno::Errno;
+use unix::rare_error::RareError;
 
 /// The text of an errno, as after the last colon of a message.
 pub fn errno_message(error: Errno) -> &'static str {
@@ -81,20 +82,25 @@ pub fn errno_message(error: Errno) -> &'static str {
         Errno::EREMOTE => "too many levels of remote in path",
         Errno::ENOLCK => "no locks available",
         Errno::ENOSYS => "system call not available",
-        Errno::ENOSTR => "not a stream device",
-        Errno::ETIME => "timer expired",
-        Errno::ENOSR => "out of stream resources",
         Errno::ENOMSG => "no message of desired type",
         Errno::EBADMSG => "bad message type",
         Errno::EIDRM => "identifier removed",
-        Errno::ENONET => "machine not on network",
         Errno::ENOLINK => "link severed",
-        Errno::EADV => "advertise error",
-        Errno::ESRMNT => "srmount error",
-        Errno::ECOMM => "communication error",
         Errno::EMULTIHOP => "multihop attempted",
-        Errno::EREMCHG => "remote address changed",
-        _ => "unknown error",
+        _ => RareError::of(error).map_or("unknown error", rare_message),
+    }
+}
+
+fn rare_message(error: RareError) -> &'static str {
+    match error {
+        RareError::Nostr => "not a stream device",
+        RareError::Time => "timer expired",
+        RareError::Nosr => "out of stream resources",
+        RareError::Nonet => "machine not on network",
+        RareError::Adv => "advertise error",
+        RareError::Srmnt => "srmount error",
+        RareError::Comm => "communication error",
+        RareError::Remchg => "remote address changed",
     }
 }
 

@@ -9,6 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::fchdir;
 
 use crate::file;
+use crate::system::PATH_ONLY;
 
 /// The directory to which a program returns after each visit to another directory.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ impl Origin {
 }
 
 /// Opens a directory for fchdir(2) and fstat(2) alone; it need not be
-/// readable. Errors: as openat(2).
+/// readable on Linux. Errors: as openat(2).
 pub fn open_directory<P: NixPath + ?Sized>(above: impl AsFd, name: &P) -> Result<OwnedFd, Errno> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let flags = PATH_ONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     openat(above, name, flags, Mode::empty())
 }

@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::resource::Resource;
-use nix::unistd::dup3;
 
 use crate::file::dup_min;
 use crate::rlimit;
+use crate::system::dup3;
 
 /// The `RLIMIT_NOFILE` with which this process was started.
 ///

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::setsid;
 
 use crate::fork::{fork, fork_silent};
+use crate::system::close_range;
 use crate::wait::{ExitStatus, wait_for};
 
 /// Runs `child` in a new process, which exits with the returned code, and which has
@@ -38,14 +39,12 @@ pub fn start_detached(keep: &[BorrowedFd<'_>], child: impl FnOnce() -> i32) -> R
 fn close_except(keep: &[BorrowedFd<'_>]) {
     let mut kept: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
     kept.sort_unstable();
-    let mut first = 0;
+    let mut first: RawFd = 0;
     let mut is_closed = true;
     for &number in kept.iter().chain([&RawFd::MAX]) {
         if first < number {
-            // SAFETY: no memory is passed, and no owner of a closed descriptor is
-            // dropped.
-            let result = unsafe { libc::syscall(libc::SYS_close_range, first, number - 1, 0) };
-            is_closed &= result == 0;
+            let last = (number - 1).unsigned_abs();
+            is_closed &= close_range(first.unsigned_abs(), last).is_ok();
         }
         first = number.saturating_add(1);
     }

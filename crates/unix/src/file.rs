@@ -7,17 +7,19 @@
 use std::ffi::{CStr, OsStr};
 use std::fs::{File, Metadata};
 use std::io;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
+
+use crate::system;
 
 /// Opens for reading. Errors: as open(2).
 pub fn open_read<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
@@ -50,8 +52,13 @@ pub fn open_truncate<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd
 }
 
 fn open_with<P: NixPath + ?Sized>(path: &P, how: OFlag, mode: u32) -> Result<OwnedFd, Errno> {
-    let how = how | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_LARGEFILE;
-    open(path, how, Mode::from_bits_truncate(mode))
+    let how = how | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | system::LARGE_FILE;
+    open(path, how, mode_of(mode))
+}
+
+/// The permission bits of a number. Their type has 16 bits on some systems.
+pub fn mode_of(bits: u32) -> Mode {
+    Mode::from_bits_truncate(bits as libc::mode_t)
 }
 
 /// The status of a file; of a symbolic link, that of its target. Errors: as
@@ -82,31 +89,12 @@ fn status_with<P: NixPath + ?Sized>(
 ///
 /// std reads the time with glibc alone. musl before 1.2.5 has no `statx` function.
 pub fn creation_time(path: &CStr) -> Option<SystemTime> {
-    let mut buffer = MaybeUninit::<libc::statx>::zeroed();
-    // SAFETY: the path ends with a NUL, and the kernel writes one `statx`.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_statx,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            0,
-            libc::STATX_BTIME,
-            buffer.as_mut_ptr(),
-        )
-    };
-    Errno::result(result).ok()?;
-    // SAFETY: each field is an integer, for which the zeros are valid as well.
-    let status = unsafe { buffer.assume_init() };
-    if status.stx_mask & libc::STATX_BTIME == 0 {
-        return None;
-    }
-    let seconds = u64::try_from(status.stx_btime.tv_sec).ok()?;
-    UNIX_EPOCH.checked_add(Duration::new(seconds, status.stx_btime.tv_nsec))
+    system::creation_time(path)
 }
 
 /// Whether the file is executable by its owner.
 pub fn is_executable_by_owner(status: &Metadata) -> bool {
-    status.mode() & Mode::S_IXUSR.bits() != 0
+    mode_of(status.mode()).contains(Mode::S_IXUSR)
 }
 
 /// The status of an open file. Errors: as fstat(2).

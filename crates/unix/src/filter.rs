@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, pipe2};
+use nix::unistd::Pid;
 
 use crate::exec::PreparedExec;
 use crate::launch::{Launch, LaunchError};
 use crate::output::{close_above_standard, discard_stderr};
+use crate::pipe::pipe2;
 use crate::process::signal_process;
 use crate::signals::set_default;
 use crate::wait::{ExitStatus, wait_for};

@@ -1,20 +1,13 @@
 //! Creating processes. [`launch`](crate::launch) starts programs with them.
 
-use std::cell::UnsafeCell;
-use std::ffi::{c_int, c_void};
-use std::num::NonZero;
-use std::os::fd::RawFd;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid};
 
 use crate::signal_mask::SignalMask;
 use crate::signals::reset_changed;
+
+pub(crate) use crate::clone::{fork_silent, spawn};
 
 /// Forks. The child runs `child`, which usually executes another program, and
 /// exits with the returned code.
@@ -44,168 +37,15 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     }
 }
 
-/// As [`fork`], without SIGCHLD at the end of the child.
-///
-/// [`wait_for`](crate::wait::wait_for) returns the status of the child even if
-/// this process ignores SIGCHLD. Errors: as clone(2), and as mmap(2) for the
-/// stack of a child of a child.
-pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
-    let mut child = Some(child);
-    let blocked = AllBlocked::new()?;
-    let run = || {
-        let guard = AbortOnUnwind;
-        reset_changed();
-        blocked.lift();
-        let code = child.take().map_or(111, |child| child());
-        std::mem::forget(guard);
-        code
-    };
-    let created = clone(0, run);
-    drop(blocked);
-    match (created, child) {
-        // qemu-user creates only children that send SIGCHLD.
-        (Err(Errno::EINVAL), Some(child)) => fork(child),
-        (created, _) => created,
-    }
-}
-
-/// Creates a process as vfork(2) does, without copying memory. The child runs
-/// `child` in the memory of this process, which is blocked until the child has
-/// executed another program or exited with the returned code.
-///
-/// Signal actions and mask, limits, working directory and descriptors are the
-/// child's own, as in a child of [`fork`]. The child has only the descriptors
-/// with numbers below `below`. Where the system refuses a child in the same
-/// memory, the child is one of [`fork`]. Errors: as clone(2), and as mmap(2) for
-/// the stack of a child of a child.
-pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
-    let mut child = Some(child);
-    let blocked = AllBlocked::new()?;
-    let run = || {
-        let guard = AbortOnUnwind;
-        reset_changed();
-        blocked.lift();
-        let code = match (unshare_descriptors(below), child.take()) {
-            (Ok(()), Some(child)) => child(),
-            (Err(_), _) | (_, None) => 111,
-        };
-        std::mem::forget(guard);
-        code
-    };
-    // This thread, and so everything that the child borrows, is blocked until the
-    // child has left this memory. No signal handler runs in the child.
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
-    let created = clone(flags | libc::SIGCHLD, run);
-    drop(blocked);
-    match (created, child) {
-        // qemu's emulation of Linux refuses the flags.
-        (Err(Errno::EINVAL), Some(child)) => {
-            fork(|| unshare_descriptors(below).map_or(111, |()| child()))
-        }
-        (created, _) => created,
-    }
-}
-
-/// Creates a process that runs `child` once on a stack of its own. Without
-/// `CLONE_VM` the child has a copy of the memory, with `CLONE_VFORK` this thread is
-/// blocked. Errors: as clone(2), and as mmap(2) for the stack of a child of a child.
-fn clone<F: FnMut() -> i32>(flags: c_int, mut child: F) -> Result<Pid, Errno> {
-    extern "C" fn run<F: FnMut() -> i32>(child: *mut c_void) -> c_int {
-        // SAFETY: `clone` passes a pointer to `child`, in this memory or its copy.
-        let child = unsafe { &mut *child.cast::<F>() };
-        child()
-    }
-    let mut stack = Stack::take()?;
-    let argument: *mut F = &raw mut child;
-    // SAFETY: only the child uses the stack, and `child` lives until it ends or
-    // leaves this memory.
-    let created = unsafe { libc::clone(run::<F>, stack.end(), flags, argument.cast()) };
-    Errno::result(created).map(Pid::from_raw)
-}
-
-/// In a child that shares the parent's descriptors: unshares the ones below
-/// `first` and closes the others.
-fn unshare_descriptors(first: RawFd) -> Result<(), Errno> {
-    let flags = libc::CLOSE_RANGE_UNSHARE;
-    // SAFETY: no memory is passed. The parent's descriptors stay open, and the
-    // child uses none of the closed ones.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) };
-    match Errno::result(result) {
-        Ok(_) => Ok(()),
-        // Linux before 5.9, or a seccomp filter without close_range(2).
-        Err(_) => unshare(CloneFlags::CLONE_FILES),
-    }
-}
-
-/// The stack of a child: static, so that a start needs no new memory. A child that
-/// creates a child itself, and so uses the static stack, maps another one.
-enum Stack {
-    Static,
-    Mapped(NonNull<c_void>),
-}
-
-/// The size of a stack in bytes. The system allocates only the pages in use.
-const STACK_SIZE: usize = 256 * 1024;
-
-#[repr(align(4096))]
-struct StaticStack(UnsafeCell<[u8; STACK_SIZE]>);
-
-// SAFETY: the owner of `Stack::Static` alone uses the memory.
-unsafe impl Sync for StaticStack {}
-
-static STACK: StaticStack = StaticStack(UnsafeCell::new([0; STACK_SIZE]));
-static STACK_IN_USE: AtomicBool = AtomicBool::new(false);
-
-impl Stack {
-    fn take() -> Result<Self, Errno> {
-        if !STACK_IN_USE.swap(true, Ordering::Acquire) {
-            return Ok(Stack::Static);
-        }
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK;
-        let size = NonZero::new(STACK_SIZE).ok_or(Errno::EINVAL)?;
-        // SAFETY: a new mapping at an address that the system chooses.
-        let memory = unsafe { mmap_anonymous(None, size, access, flags) };
-        memory.map(Stack::Mapped)
-    }
-
-    /// The end of the memory, where a stack begins.
-    fn end(&mut self) -> *mut c_void {
-        let start = match self {
-            Stack::Static => STACK.0.get().cast(),
-            Stack::Mapped(memory) => memory.as_ptr(),
-        };
-        start.wrapping_byte_add(STACK_SIZE)
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        match self {
-            Stack::Static => {
-                // The pages that the child has used are free again.
-                let start = STACK.0.get().cast();
-                // SAFETY: no child uses the pages of this process any more.
-                let _ = unsafe { libc::madvise(start, STACK_SIZE, libc::MADV_DONTNEED) };
-                STACK_IN_USE.store(false, Ordering::Release);
-            }
-            Stack::Mapped(memory) => {
-                // SAFETY: `take` made the mapping with this size.
-                let _ = unsafe { munmap(*memory, STACK_SIZE) };
-            }
-        }
-    }
-}
-
 /// Blocks all signals until dropped.
-struct AllBlocked(SignalMask);
+pub(crate) struct AllBlocked(SignalMask);
 
 impl AllBlocked {
-    fn new() -> Result<Self, Errno> {
+    pub(crate) fn new() -> Result<Self, Errno> {
         SignalMask::before_blocking(&SigSet::all()).map(AllBlocked)
     }
 
-    fn lift(&self) {
+    pub(crate) fn lift(&self) {
         self.0.restore();
     }
 }
@@ -216,7 +56,8 @@ impl Drop for AllBlocked {
     }
 }
 
-struct AbortOnUnwind;
+/// Aborts a child that would unwind into the parent's frames.
+pub(crate) struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
@@ -268,24 +109,6 @@ mod tests {
                 let child = spawn(3, || code).unwrap();
                 assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, code)));
             }
-        });
-    }
-
-    #[test]
-    fn child_of_a_child_has_a_stack_of_its_own() {
-        run_alone(|| {
-            let child = spawn(3, || {
-                let local = std::hint::black_box([7_u8; 4096]);
-                let Ok(inner) = spawn(3, || i32::from(std::hint::black_box([9_u8; 4096])[0]))
-                else {
-                    return 1;
-                };
-                let inner = crate::wait::wait_for(inner).and_then(crate::wait::ExitStatus::code);
-                i32::from(local == [7; 4096] && inner == Some(9)) + 40
-            });
-            let child = child.unwrap();
-            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 41)));
-            assert!(!STACK_IN_USE.load(Ordering::Relaxed));
         });
     }
 

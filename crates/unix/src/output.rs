@@ -4,20 +4,22 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use libc::c_uint;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, getpid, getppid, pipe2};
+use nix::unistd::{Pid, getpid, getppid};
 
 use crate::exec::PreparedExec;
 use crate::file::{close_in_child, dup_min, dup_to};
 use crate::fork::fork_silent;
 use crate::launch::{Launch, LaunchError};
+use crate::pipe::pipe2;
 use crate::process::signal_process;
 use crate::signals::set_default;
 use crate::stdio::{STDERR, STDIN};
+use crate::system::{PATH_ONLY, close_range, die_with_parent};
 use crate::wait::{ExitStatus, wait_for};
 
 /// The exit code of a program that could not be executed or was killed.
@@ -97,7 +99,7 @@ pub(crate) fn discard_stderr() -> Result<(), Errno> {
 
 fn replace_by_null(descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
-        .or_else(|_| open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()))?;
+        .or_else(|_| open("/", PATH_ONLY | OFlag::O_CLOEXEC, Mode::empty()))?;
     for descriptor in descriptors {
         dup_to(null.as_fd(), *descriptor)?;
     }
@@ -122,15 +124,14 @@ const FIRST: RawFd = 3;
 /// Closes all descriptors but the standard ones. On Linux before 5.9, those
 /// without close-on-exec stay open.
 pub(crate) fn close_above_standard() {
-    // SAFETY: no memory is passed. The process executes a program or exits, and
-    // drops no owner of a closed descriptor.
-    let _ = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
+    // The process executes a program or exits, and drops no owner.
+    let _ = close_range(FIRST.unsigned_abs(), c_uint::MAX);
 }
 
 /// In a new process: SIGKILL ends this process when its parent ends. Errors:
 /// ESRCH if the parent has ended.
 fn end_with(parent: Pid) -> Result<(), Errno> {
-    set_pdeathsig(Signal::SIGKILL)?;
+    die_with_parent()?;
     if getppid() == parent {
         Ok(())
     } else {

@@ -4,12 +4,14 @@
     reason = "signal_process and signal_group reject the numbers that mean several processes"
 )]
 
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::readlink;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, Uid, getpgid, getpid};
+
+use crate::system::pidfd_open;
 
 /// Sends a signal to a process. Errors are ignored: the process may have
 /// ended already.
@@ -50,13 +52,9 @@ pub fn children(process: Pid) -> Vec<Pid> {
 }
 
 /// A descriptor that becomes readable when a process ends. Errors: as
-/// `pidfd_open`(2), such as ENOSYS before Linux 5.3.
+/// `pidfd_open`(2), such as ENOSYS before Linux 5.3 and on other systems.
 pub fn open_process(process: Pid) -> Result<OwnedFd, Errno> {
-    // SAFETY: no memory is passed.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, process.as_raw(), 0) };
-    let number = RawFd::try_from(Errno::result(result)?).map_err(|_| Errno::EBADF)?;
-    // SAFETY: the descriptor is new and has no other owner.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    pidfd_open(process)
 }
 
 /// Whether a process exists. A zombie does.

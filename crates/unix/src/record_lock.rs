@@ -8,15 +8,17 @@
 //!
 //! The process loses its lock when it closes any descriptor of the same file.
 
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 
+use libc::c_short;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
 /// Waits until no other process has the lock, and takes it. Locks do not nest.
 /// Errors: as fcntl(2), without EINTR.
 pub fn lock(descriptor: impl AsFd) -> Result<(), Errno> {
-    let all = whole_file(libc::F_WRLCK);
+    let all = whole_file(Request::Lock);
     loop {
         match fcntl(&descriptor, FcntlArg::F_SETLKW(&all)) {
             Err(Errno::EINTR) => {}
@@ -27,21 +29,29 @@ pub fn lock(descriptor: impl AsFd) -> Result<(), Errno> {
 
 /// Releases the lock. Errors: as fcntl(2).
 pub fn unlock(descriptor: impl AsFd) -> Result<(), Errno> {
-    fcntl(descriptor, FcntlArg::F_SETLK(&whole_file(libc::F_UNLCK))).map(drop)
+    fcntl(descriptor, FcntlArg::F_SETLK(&whole_file(Request::Unlock))).map(drop)
 }
 
+/// A request for the whole file: to lock, or to unlock.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "the constants are 0, 1 and 2"
+    reason = "the constants are 0 to 3, of a type that differs between systems"
 )]
-fn whole_file(kind: libc::c_int) -> libc::flock {
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
+fn whole_file(request: Request) -> libc::flock {
+    // SAFETY: all fields are integers, for which the zeros are valid.
+    let mut lock: libc::flock = unsafe { MaybeUninit::zeroed().assume_init() };
+    lock.l_type = match request {
+        Request::Lock => libc::F_WRLCK as c_short,
+        Request::Unlock => libc::F_UNLCK as c_short,
+    };
+    lock.l_whence = libc::SEEK_SET as c_short;
+    lock
+}
+
+#[derive(Clone, Copy)]
+enum Request {
+    Lock,
+    Unlock,
 }
 
 #[cfg(test)]
@@ -59,7 +69,7 @@ mod tests {
     /// The errno of another process with the same open file, 0 if it gets the lock.
     fn errno_of_child(file: BorrowedFd<'_>) -> Option<i32> {
         let child = fork(|| {
-            let locked = fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK)));
+            let locked = fcntl(file, FcntlArg::F_SETLK(&whole_file(Request::Lock)));
             locked.map_or_else(|error| error as i32, |_| 0)
         });
         wait_for(child.unwrap()).unwrap().code()

@@ -10,9 +10,10 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd;
 
+use crate::pending::PendingSignals;
+use crate::pipe::pipe2;
 use crate::poll::rounded_up;
 use crate::signal_mask::SignalMask;
 
@@ -33,7 +34,7 @@ pub struct SignalPipe {
 impl SignalPipe {
     /// Catches `signals`. Errors: as pipe2(2), dup(2) and sigaction(2).
     pub fn catch(signals: &[Signal]) -> Result<Self, Errno> {
-        let (reader, writer) = unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let inherited_mask = SignalMask::current()?;
         let inherited_ignored = signals
             .iter()
@@ -41,7 +42,7 @@ impl SignalPipe {
             .filter(|&signal| is_ignored(signal))
             .collect();
         for &signal in signals {
-            CHANGED.fetch_or(1 << signal as c_int, Ordering::Relaxed);
+            note_changed(signal);
             let writer = writer.try_clone().map_err(|error| crate::errno(&error))?;
             signal_hook::low_level::pipe::register(signal as c_int, writer)
                 .map_err(|error| crate::errno(&error))?;
@@ -90,6 +91,11 @@ impl AsFd for SignalPipe {
 /// are below 32.
 static CHANGED: AtomicU32 = AtomicU32::new(0);
 
+/// Adds to the signals that [`reset_changed`] resets.
+pub(crate) fn note_changed(signal: Signal) {
+    CHANGED.fetch_or(1 << signal as c_int, Ordering::Relaxed);
+}
+
 /// In a new process: resets the signals of all pipes and those of [`ignore`] to
 /// their default action.
 pub(crate) fn reset_changed() {
@@ -101,7 +107,7 @@ pub(crate) fn reset_changed() {
 /// Ignores a signal in this process alone. Its children get the inherited action.
 pub fn ignore(signal: Signal) {
     if !is_ignored(signal) {
-        CHANGED.fetch_or(1 << signal as c_int, Ordering::Relaxed);
+        note_changed(signal);
         // SAFETY: SIG_IGN runs no handler.
         let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
     }
@@ -128,28 +134,18 @@ const MAX_POLL_FAILURES: usize = 50;
 /// The signals are blocked for the life of the process. Children inherit the
 /// mask; see [`reset`] and [`BlockedSignals::restore`].
 #[derive(Debug)]
-pub struct BlockedSignals {
-    pending: SignalFd,
-    inherited_mask: SignalMask,
-}
+pub struct BlockedSignals(PendingSignals);
 
 impl BlockedSignals {
     /// Blocks `signals`. Errors: as sigprocmask(2) and signalfd(2).
     pub fn block(signals: &[Signal]) -> Result<Self, Errno> {
-        let signals: SigSet = signals.iter().copied().collect();
-        let inherited_mask = SignalMask::before_blocking(&signals)?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let pending = SignalFd::with_flags(&signals, flags)?;
-        Ok(BlockedSignals {
-            pending,
-            inherited_mask,
-        })
+        PendingSignals::new(signals).map(BlockedSignals)
     }
 
     /// In a child before exec: restores the signal mask from before
     /// [`BlockedSignals::block`].
     pub fn restore(&self) {
-        self.inherited_mask.restore();
+        self.0.restore();
     }
 
     /// As [`BlockedSignals::wait`], before a read. Returns at once if `input` is
@@ -171,7 +167,7 @@ impl BlockedSignals {
     pub fn wait(&self, input: BorrowedFd<'_>, timeout: Option<Duration>) -> Wakeup {
         let timeout = timeout.map_or(PollTimeout::NONE, rounded_up);
         let mut either = [
-            PollFd::new(self.pending.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
             PollFd::new(input, PollFlags::POLLIN),
         ];
         // After a read in place of a failed poll, no signal would arrive until the
@@ -209,20 +205,13 @@ impl BlockedSignals {
 
     /// As [`BlockedSignals::take_pending`], with the sender.
     pub fn take_with_sender(&self) -> Option<(Signal, Sender)> {
-        let info = self.pending.read_signal().ok().flatten()?;
-        let signal = Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
-        let sender = match (info.ssi_code, info.ssi_pid) {
-            (libc::SI_KERNEL, _) => Sender::Kernel,
-            (_, 0) => Sender::Outside,
-            (_, _) => Sender::Process,
-        };
-        Some((signal, sender))
+        self.0.take()
     }
 }
 
 impl AsFd for BlockedSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pending.as_fd()
+        self.0.as_fd()
     }
 }
 

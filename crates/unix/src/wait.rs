@@ -6,6 +6,8 @@ use libc::c_int;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use crate::system::WAIT_ALL;
+
 /// The exit status of a process. nix's `WaitStatus` lacks realtime signals: a
 /// child killed by one would never be reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ pub fn reap() -> Result<Option<(Pid, ExitStatus)>, Errno> {
 pub fn wait_for(child: Pid) -> Option<ExitStatus> {
     let mut failures = 0;
     loop {
-        match wait(child.as_raw(), libc::__WALL) {
+        match wait(child.as_raw(), WAIT_ALL) {
             Ok(reaped) => return reaped.map(|(_, status)| status),
             Err(Errno::EINTR) => {}
             Err(Errno::ECHILD) => return None,

@@ -1,0 +1,3 @@
+//! Pipes with flags.
+
+pub use nix::unistd::pipe2;
