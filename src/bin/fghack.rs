@@ -10,8 +10,9 @@ use cli::{Exit, Failure, Program};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Pid, dup, pipe2, read};
+use nix::unistd::{Pid, dup, read};
 use unix::file::{clear_cloexec, close_in_child};
+use unix::pipe::pipe2;
 use unix::start::environment;
 
 pub(crate) static FGHACK: Program = Program {

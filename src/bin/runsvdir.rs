@@ -10,10 +10,11 @@ use cli::title::ScrollingTitle;
 use cli::{Diagnostics, Exit, Failure, Program, text};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, dup2_stderr, getpid, pipe2};
+use nix::unistd::{Pid, dup2_stderr, getpid};
 use supervision::runsvdir::{RunsvdirExit, RunsvdirWarning, Signals, TitleLog, runsvdir as run};
 use supervision::{Role, ScanWarning};
 use unix::memory;
+use unix::pipe::pipe2;
 use unix::signals::SignalPipe;
 use unix::start;
 

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use chain::Child;
 use chain::limits::{LimitError, OPTIONS, SoftLimit, resources, set_soft};
 use cli::{Exit, Failure, Program};
-use nix::sys::resource::Resource;
+use unix::rlimit::Resource;
 use unix::start::environment;
 
 pub(crate) static SOFTLIMIT: Program = Program {

@@ -5,7 +5,8 @@ use std::ffi::{CStr, CString};
 
 use daemontools_core::number::{parse_decimal, scan_decimal};
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, setgid, setuid};
+use unix::ids::{self, getgroups, setgroups};
 
 use crate::name_service;
 
@@ -174,10 +175,8 @@ impl Identity {
     /// Whether this process has this identity: real, effective and saved user and
     /// group IDs, and the set of supplementary groups.
     fn is_current(&self) -> bool {
-        let has_user =
-            getresuid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [self.uid; 3]);
-        let has_group =
-            getresgid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [self.gid; 3]);
+        let has_user = ids::users() == Ok([self.uid; 3]);
+        let has_group = ids::groups() == Ok([self.gid; 3]);
         let set = |groups: &[Gid]| {
             groups
                 .iter()
@@ -233,11 +232,11 @@ mod tests {
 
     #[test]
     fn current_identity_needs_all_ids() {
-        let user = getresuid().unwrap();
-        let group = getresgid().unwrap();
+        let [_, uid, _] = ids::users().unwrap();
+        let [_, gid, _] = ids::groups().unwrap();
         let current = Identity {
-            uid: user.effective,
-            gid: group.effective,
+            uid,
+            gid,
             groups: getgroups().unwrap(),
         };
         assert!(current.is_current());

@@ -4,11 +4,7 @@ use cli::Opt;
 use cli::options::value;
 use daemontools_core::number::scan_decimal;
 use nix::errno::Errno;
-use nix::sys::resource::Resource::{
-    self, RLIMIT_AS, RLIMIT_CORE, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_MEMLOCK,
-    RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_RSS, RLIMIT_STACK,
-};
-use unix::rlimit;
+use unix::rlimit::{self, Resource};
 
 /// The options of softlimit.
 pub static OPTIONS: [Opt; 11] = [
@@ -28,17 +24,22 @@ pub static OPTIONS: [Opt; 11] = [
 /// The resources of an option, in the order of their setrlimit(2) calls.
 pub fn resources(letter: u8) -> &'static [Resource] {
     match letter {
-        b'a' => &[RLIMIT_AS],
-        b'c' => &[RLIMIT_CORE],
-        b'd' => &[RLIMIT_DATA],
-        b'f' => &[RLIMIT_FSIZE],
-        b'l' => &[RLIMIT_MEMLOCK],
-        b'm' => &[RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK, RLIMIT_AS],
-        b'o' => &[RLIMIT_NOFILE],
-        b'p' => &[RLIMIT_NPROC],
-        b'r' => &[RLIMIT_RSS],
-        b's' => &[RLIMIT_STACK],
-        b't' => &[RLIMIT_CPU],
+        b'a' => &[Resource::RLIMIT_AS],
+        b'c' => &[Resource::RLIMIT_CORE],
+        b'd' => &[Resource::RLIMIT_DATA],
+        b'f' => &[Resource::RLIMIT_FSIZE],
+        b'l' => &[Resource::RLIMIT_MEMLOCK],
+        b'm' => &[
+            Resource::RLIMIT_DATA,
+            Resource::RLIMIT_STACK,
+            Resource::RLIMIT_MEMLOCK,
+            Resource::RLIMIT_AS,
+        ],
+        b'o' => &[Resource::RLIMIT_NOFILE],
+        b'p' => &[Resource::RLIMIT_NPROC],
+        b'r' => &[Resource::RLIMIT_RSS],
+        b's' => &[Resource::RLIMIT_STACK],
+        b't' => &[Resource::RLIMIT_CPU],
         _ => &[],
     }
 }
@@ -170,10 +171,13 @@ mod tests {
 
     #[test]
     fn hard_limit_is_kept() {
-        let (_, hard) = rlimit::get(RLIMIT_CORE).unwrap();
+        let (_, hard) = rlimit::get(Resource::RLIMIT_CORE).unwrap();
         for soft in [1, 0] {
-            set_soft(RLIMIT_CORE, SoftLimit::Value(soft)).unwrap();
-            assert_eq!(rlimit::get(RLIMIT_CORE), Ok((soft.min(hard), hard)));
+            set_soft(Resource::RLIMIT_CORE, SoftLimit::Value(soft)).unwrap();
+            assert_eq!(
+                rlimit::get(Resource::RLIMIT_CORE),
+                Ok((soft.min(hard), hard))
+            );
         }
     }
 }

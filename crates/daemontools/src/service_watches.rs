@@ -31,9 +31,10 @@ const SCAN_DIRECTORY: usize = usize::MAX;
 impl ServiceWatches {
     /// Watches no service. Errors: as `inotify_init1`(2).
     pub fn new() -> Result<Self, Errno> {
+        let watches = Watches::new()?;
         Ok(ServiceWatches {
-            watches: Watches::new()?,
-            is_complete: true,
+            is_complete: watches.watcher.is_some(),
+            watches,
         })
     }
 
@@ -49,15 +50,20 @@ impl ServiceWatches {
         self.is_complete &= watch_service(&mut self.watches, files, index).is_ok();
     }
 
-    /// Whether all changes are reported. Otherwise the system ran out of watches, or
-    /// a directory is not readable, and the caller has to read all services again
+    /// Whether all changes are reported. Otherwise the system ran out of watches or
+    /// has none, or a directory is not readable, and the caller has to read all services again
     /// from time to time.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.is_complete
     }
 
-    /// The changes since the last call.
+    /// Readable after a change. None: the system has no notification.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.watches.watcher.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The changes since the last call. Without notification: always none.
     pub fn take_changes(&mut self) -> ChangedServices {
         match self.watches.take_indices() {
             Some(indices) if !indices.contains(&SCAN_DIRECTORY) => {
@@ -65,13 +71,6 @@ impl ServiceWatches {
             }
             Some(_) | None => ChangedServices::All,
         }
-    }
-}
-
-/// Readable after a change.
-impl AsFd for ServiceWatches {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.watches.watcher.as_fd()
     }
 }
 

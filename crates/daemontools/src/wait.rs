@@ -9,18 +9,18 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daemontools_core::names;
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
-use nix::sys::inotify::{AddWatchFlags, WatchDescriptor};
 use nix::unistd::{AccessFlags, access, fchdir};
 use unix::appearance::{Watched, watch_path};
 use unix::cwd::open_directory;
 use unix::descriptors::DescriptorLimit;
 use unix::file::descriptor_status;
+use unix::inotify::{AddWatchFlags, WatchDescriptor};
 use unix::poll::wait_readable;
 use unix::watch::Watcher;
 
@@ -101,10 +101,7 @@ impl<'a> ServiceWait<'a> {
         Ok(ServiceWait {
             dirty: (0..services.len()).collect(),
             services,
-            watches: Watches {
-                watcher: Watcher::new().map_err(WaitError::Inotify)?,
-                services: HashMap::new(),
-            },
+            watches: Watches::new().map_err(WaitError::Inotify)?,
             condition,
             mode,
         })
@@ -127,7 +124,7 @@ impl<'a> ServiceWait<'a> {
     /// change of a service may end the call earlier. Notes the exits of
     /// supervises.
     pub fn note_exits(&mut self, other: BorrowedFd<'_>, deadline: Option<Instant>) {
-        wait_readable(&[self.watches.watcher.as_fd(), other], deadline);
+        self.watches.wait(Some(other), deadline);
         for index in self.watches.take_dirty(&mut self.services) {
             if let Some(Some(service)) = self.services.get_mut(index) {
                 // `finish` repeats a failed call.
@@ -169,7 +166,7 @@ impl<'a> ServiceWait<'a> {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(WaitOutcome::TimedOut);
             }
-            wait_readable(&[self.watches.watcher.as_fd()], deadline);
+            self.watches.wait(None, deadline);
             self.dirty = self.watches.take_dirty(&mut self.services);
         }
     }
@@ -190,9 +187,14 @@ pub(super) const ENTRIES: AddWatchFlags = AddWatchFlags::IN_CREATE
 /// The watches, each with the indices of its services.
 #[derive(Debug)]
 pub(super) struct Watches {
-    pub(super) watcher: Watcher,
+    /// None: the system has no notification, and all services are read again every
+    /// [`LOOK_INTERVAL`].
+    pub(super) watcher: Option<Watcher>,
     services: HashMap<WatchDescriptor, Vec<usize>>,
 }
+
+/// The interval between two looks at the services without notification.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Watches {
     /// Adds a watch on a path, or extends an existing one; whether the path
@@ -203,7 +205,10 @@ impl Watches {
         events: AddWatchFlags,
         service: usize,
     ) -> Result<bool, Errno> {
-        match self.watcher.add(path, events) {
+        let Some(watcher) = &mut self.watcher else {
+            return Ok(access(path, AccessFlags::F_OK).is_ok());
+        };
+        match watcher.add(path, events) {
             Ok(watch) => {
                 let services = self.services.entry(watch).or_default();
                 if !services.contains(&service) {
@@ -218,17 +223,30 @@ impl Watches {
 
     /// No watches. Errors: as `inotify_init1`(2).
     pub(super) fn new() -> Result<Self, Errno> {
+        let watcher = match Watcher::new() {
+            Err(Errno::EOPNOTSUPP) => None,
+            watcher => Some(watcher?),
+        };
         Ok(Watches {
-            watcher: Watcher::new()?,
+            watcher,
             services: HashMap::new(),
         })
+    }
+
+    /// Blocks until a change, until `other` can be read, or until the deadline.
+    fn wait(&self, other: Option<BorrowedFd<'_>>, deadline: Option<Instant>) {
+        let watcher = self.watcher.as_ref().map(AsFd::as_fd);
+        let look = watcher.is_none().then(|| Instant::now() + LOOK_INTERVAL);
+        let descriptors: Vec<_> = watcher.into_iter().chain(other).collect();
+        wait_readable(&descriptors, look.into_iter().chain(deadline).min());
     }
 
     /// The indices of services with events since the last call. None: the kernel
     /// dropped events.
     pub(super) fn take_indices(&mut self) -> Option<Vec<usize>> {
         let mut indices = Vec::new();
-        for event in self.watcher.take_events() {
+        let watcher = self.watcher.as_mut();
+        for event in watcher.map(Watcher::take_events).unwrap_or_default() {
             match self.services.get(&event.wd) {
                 Some(of_watch) => indices.extend(of_watch),
                 None if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) => return None,
@@ -243,8 +261,11 @@ impl Watches {
     /// The indices of services with events since the last call. Marks those whose
     /// supervise has exited.
     fn take_dirty(&mut self, services: &mut [Option<PendingService<'_>>]) -> Vec<usize> {
+        let Some(watcher) = &mut self.watcher else {
+            return (0..services.len()).collect();
+        };
         let mut dirty = Vec::new();
-        for event in self.watcher.take_events() {
+        for event in watcher.take_events() {
             match self.services.get(&event.wd) {
                 Some(indices) => {
                     dirty.extend(indices);
@@ -394,7 +415,6 @@ fn is_service(files: &SuperviseDir) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use daemontools_core::status::Want;
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, fsync, unlink};
 use unix::exec::PreparedExec;
 use unix::launch::{Launch, LaunchError};
+use unix::wait::has_ended;
 use unix::{file, signals};
 
 use crate::archive::rename;
@@ -64,13 +65,12 @@ impl Processor<'_> {
     /// Whether a started processor has exited. The exit status stays
     /// available for [`Processor::finish`].
     pub(crate) fn has_exited(&self) -> bool {
-        let options = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
-        let status = |job: &Job| waitid(Id::Pid(job.pid), options);
+        let ended = |job: &Job| has_ended(job.pid);
         self.job.as_ref().is_some_and(|job| {
             // No second SIGCHLD follows an error. If the error lasts, the caller
             // waits for the processor.
-            let status = status(job).or_else(|_| status(job));
-            !matches!(status, Ok(WaitStatus::StillAlive))
+            let ended = ended(job).or_else(|_| ended(job));
+            !matches!(ended, Ok(false))
         })
     }
 

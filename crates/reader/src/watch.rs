@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use daemontools_core::label::Label;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use nix::sys::statfs::{FsType, statfs};
+use unix::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use unix::poll::wait_for_events;
 
 use crate::log_files::FilePlace;

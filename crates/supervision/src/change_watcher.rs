@@ -7,8 +7,8 @@ use daemontools::probe;
 use daemontools::supervise_dir::IN_SERVICE;
 use daemontools_core::names;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::inotify::AddWatchFlags;
 use unix::descriptors::DescriptorLimit;
+use unix::inotify::AddWatchFlags;
 use unix::poll::wait_for_events;
 use unix::watch::Watcher;
 

@@ -125,7 +125,7 @@ impl SuperviseFiles {
         let name = self.names.supervise;
         let mut path = as_path(&self.dir.path(name)).to_owned();
         for _ in 0..MAX_LINKS {
-            make_path(&path, PRIVATE.bits()).map_err(|error| AcquireError::Make(name, error))?;
+            make_path(&path, PRIVATE_MODE).map_err(|error| AcquireError::Make(name, error))?;
             match readlink(&path) {
                 Ok(target) => path = resolve_link(&path, target),
                 Err(_) => break,
@@ -172,6 +172,7 @@ pub(crate) const PARENT_MODE: u32 = 0o755;
 
 /// The mode of a supervise directory.
 const PRIVATE: Mode = Mode::S_IRWXU;
+const PRIVATE_MODE: u32 = 0o700;
 
 /// Makes the directory above all supervise directories and its missing
 /// parents, mode 0755, if the rule names one.
@@ -198,7 +199,7 @@ pub fn prepare_central(rule: SuperviseDirRule, program: &Program) -> Result<(), 
 /// [`PARENT_MODE`]. An existing file is no error, of any type. Errors: as
 /// mkdir(2).
 pub(crate) fn make_path(path: &Path, mode: u32) -> Result<(), Errno> {
-    let make = || match mkdir(path, Mode::from_bits_truncate(mode)) {
+    let make = || match mkdir(path, file::mode_of(mode)) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(error) => Err(error),
     };

@@ -21,10 +21,11 @@ use daemontools_core::state::StateFile;
 use daemontools_core::tally::{DeathRecord, KEPT, LENGTH, Tally};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::unistd::{Pid, pipe2, read};
+use nix::unistd::{Pid, read};
 use unix::exec::{NumberArgument, PreparedExec};
 use unix::file;
 use unix::launch::{Launch, LaunchError};
+use unix::pipe::pipe2;
 use unix::stdio::{STDERR, detach_stdin};
 
 use crate::directory::{ReplaceError, is_removed, replace, write_result};

@@ -7,18 +7,17 @@
 
 use std::ffi::CStr;
 use std::fs::Metadata;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use daemontools::supervise_dir::SuperviseDir;
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
-use nix::unistd::{Gid, Uid, fchownat, getpid};
+use nix::fcntl::AT_FDCWD;
+use nix::unistd::{Gid, Uid};
 use unix::cwd::open_directory;
 use unix::file::descriptor_status;
-use unix::process::proc_path;
+use unix::unread::{change_mode, change_owner, open};
 
 /// The user and the groups with permissions. The owner of the supervise directory
 /// always has all of them, and all other users have none.
@@ -105,12 +104,6 @@ fn os(file: &'static CStr) -> impl Fn(Errno) -> PermissionsError {
     move |errno| error(file, PermissionsErrorCause::Os(errno))
 }
 
-/// Opens a file without reading it: a FIFO with a reader looks supervised.
-fn open(above: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(above, name, flags, Mode::empty())
-}
-
 /// The status of an open file of the expected type.
 fn check(
     file: &'static CStr,
@@ -146,21 +139,13 @@ fn set(
         if !has_mode(private) {
             change_mode(file, private)?;
         }
-        fchownat(file, c"", Some(owner), Some(group), AtFlags::AT_EMPTY_PATH)?;
+        change_owner(file, owner, group)?;
     }
     if has_owners && has_mode(mode) {
         Ok(())
     } else {
         change_mode(file, mode)
     }
-}
-
-/// fchmod(2) refuses a descriptor that can neither read nor write.
-fn change_mode(file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-    let path = proc_path(getpid(), &format!("fd/{}", file.as_raw_fd()));
-    let path = path.ok_or(Errno::ENOSYS)?;
-    let mode = Mode::from_bits_truncate(mode);
-    fchmodat(AT_FDCWD, path.as_str(), mode, FchmodatFlags::FollowSymlink)
 }
 
 #[cfg(test)]

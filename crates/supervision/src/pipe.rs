@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
-use nix::unistd::pipe2;
 use unix::file::dup_min;
+use unix::pipe::pipe2;
 
 use crate::Role;
 

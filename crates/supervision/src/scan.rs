@@ -16,9 +16,9 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::inotify::AddWatchFlags;
 use unix::directory::EntryBuffer;
 use unix::file;
+use unix::inotify::AddWatchFlags;
 use unix::signals::SignalPipe;
 
 use crate::Role;

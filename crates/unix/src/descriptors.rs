@@ -4,7 +4,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::resource::Resource;
 
 use crate::file::dup_min;
 use crate::rlimit;
@@ -20,7 +19,7 @@ pub struct DescriptorLimit(Option<(u64, u64)>);
 impl DescriptorLimit {
     /// Reads the limit of this process.
     pub fn read() -> Self {
-        DescriptorLimit(rlimit::get(Resource::RLIMIT_NOFILE).ok())
+        DescriptorLimit(rlimit::get(rlimit::Resource::RLIMIT_NOFILE).ok())
     }
 
     /// The soft limit: all descriptors have lower numbers. None if unknown.
@@ -31,14 +30,14 @@ impl DescriptorLimit {
     /// Raises the soft limit to the hard limit. Errors are ignored.
     pub fn raise(&self) {
         if let Some((_, hard)) = self.0 {
-            let _ = rlimit::set(Resource::RLIMIT_NOFILE, hard, hard);
+            let _ = rlimit::set(rlimit::Resource::RLIMIT_NOFILE, hard, hard);
         }
     }
 
     /// Sets the inherited soft limit again. Errors are ignored.
     pub fn restore(&self) {
         if let Some((soft, hard)) = self.0 {
-            let _ = rlimit::set(Resource::RLIMIT_NOFILE, soft, hard);
+            let _ = rlimit::set(rlimit::Resource::RLIMIT_NOFILE, soft, hard);
         }
     }
 }

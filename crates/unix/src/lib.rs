@@ -12,6 +12,8 @@ pub mod exec;
 pub mod file;
 pub mod filter;
 mod fork;
+#[cfg_attr(not(target_os = "linux"), path = "other/ids.rs")]
+pub mod ids;
 #[cfg_attr(not(target_os = "linux"), path = "other/inotify.rs")]
 pub mod inotify;
 pub mod launch;
@@ -40,6 +42,8 @@ pub mod start;
 pub mod stdio;
 #[cfg_attr(not(target_os = "linux"), path = "other/system.rs")]
 mod system;
+#[cfg_attr(not(target_os = "linux"), path = "other/unread.rs")]
+pub mod unread;
 pub mod wait;
 pub mod watch;
 

@@ -16,10 +16,10 @@ use crate::file::{close_in_child, dup_min, dup_to};
 use crate::fork::fork_silent;
 use crate::launch::{Launch, LaunchError};
 use crate::pipe::pipe2;
-use crate::process::signal_process;
+use crate::process::{end_with_parent, signal_process};
 use crate::signals::set_default;
 use crate::stdio::{STDERR, STDIN};
-use crate::system::{PATH_ONLY, close_range, die_with_parent};
+use crate::system::{PATH_ONLY, close_range};
 use crate::wait::{ExitStatus, wait_for};
 
 /// The exit code of a program that could not be executed or was killed.
@@ -131,7 +131,7 @@ pub(crate) fn close_above_standard() {
 /// In a new process: SIGKILL ends this process when its parent ends. Errors:
 /// ESRCH if the parent has ended.
 fn end_with(parent: Pid) -> Result<(), Errno> {
-    die_with_parent()?;
+    end_with_parent(true)?;
     if getppid() == parent {
         Ok(())
     } else {

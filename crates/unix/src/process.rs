@@ -11,7 +11,7 @@ use nix::fcntl::readlink;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, Uid, getpgid, getpid};
 
-use crate::system::pidfd_open;
+use crate::system;
 
 /// Sends a signal to a process. Errors are ignored: the process may have
 /// ended already.
@@ -54,7 +54,13 @@ pub fn children(process: Pid) -> Vec<Pid> {
 /// A descriptor that becomes readable when a process ends. Errors: as
 /// `pidfd_open`(2), such as ENOSYS before Linux 5.3 and on other systems.
 pub fn open_process(process: Pid) -> Result<OwnedFd, Errno> {
-    pidfd_open(process)
+    system::pidfd_open(process)
+}
+
+/// Whether SIGKILL ends this process when its parent ends. Only Linux can do this.
+/// Errors: as prctl(2).
+pub fn end_with_parent(enabled: bool) -> Result<(), Errno> {
+    system::end_with_parent(enabled)
 }
 
 /// Whether a process exists. A zombie does.

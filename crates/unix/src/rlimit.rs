@@ -4,7 +4,8 @@
 //! numbers: a limit of 4 GiB or more would be lowered.
 
 use nix::errno::Errno;
-use nix::sys::resource::Resource;
+
+pub use nix::sys::resource::Resource;
 
 /// The kernel's `struct rlimit64`. `u64::MAX` is no limit.
 #[repr(C)]

@@ -31,9 +31,9 @@ pub(crate) fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-/// SIGKILL ends this process when its parent ends. Errors: as prctl(2).
-pub(crate) fn die_with_parent() -> Result<(), Errno> {
-    set_pdeathsig(Signal::SIGKILL)
+/// As [`end_with_parent`](crate::process::end_with_parent).
+pub(crate) fn end_with_parent(enabled: bool) -> Result<(), Errno> {
+    set_pdeathsig(enabled.then_some(Signal::SIGKILL))
 }
 
 /// As [`open_process`](crate::process::open_process).

@@ -1,5 +1,6 @@
 //! Waiting for child processes.
 
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use libc::c_int;
@@ -72,6 +73,19 @@ pub fn wait_for(child: Pid) -> Option<ExitStatus> {
             }
         }
     }
+}
+
+/// Whether a child has ended; it can still be reaped. Errors: as waitid(2).
+pub fn has_ended(child: Pid) -> Result<bool, Errno> {
+    let child = libc::id_t::try_from(child.as_raw()).map_err(|_| Errno::ECHILD)?;
+    let options = libc::WNOHANG | libc::WNOWAIT | libc::WEXITED;
+    // Stays 0 for a child that has not ended.
+    let mut status = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: the third argument points to space for one siginfo.
+    let result = unsafe { libc::waitid(libc::P_PID, child, status.as_mut_ptr(), options) };
+    Errno::result(result)?;
+    // SAFETY: all zeroes is a valid siginfo, filled in or not.
+    Ok(unsafe { status.assume_init() }.si_signo != 0)
 }
 
 fn wait(child: libc::pid_t, options: c_int) -> Result<Option<(Pid, ExitStatus)>, Errno> {

@@ -11,9 +11,9 @@ use chain::lock::{self, LockMode, take};
 use chain::{Child, Environment};
 use cli::{Exit, Failure, text};
 use nix::errno::Errno;
-use nix::sys::resource::Resource;
 use nix::unistd::{chdir, chroot, close, setsid};
 use unix::process::nice;
+use unix::rlimit::Resource;
 
 use super::CHPST;
 

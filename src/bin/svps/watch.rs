@@ -177,10 +177,10 @@ impl View {
         let recheck = (!services.watches.is_complete()).then_some(services.next_read);
         let deadline = recheck.map_or(self.next_update, |read| read.min(self.next_update));
         let deadline = terminal.is_flushed().then_some(deadline);
-        let mut inputs = vec![
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(services.watches.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut inputs = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        let changes = services.watches.descriptor();
+        inputs.extend(changes.map(|changes| PollFd::new(changes, PollFlags::POLLIN)));
+        let keys_index = inputs.len();
         inputs.extend(
             terminal
                 .keys()
@@ -190,8 +190,10 @@ impl View {
             inputs.push(PollFd::new(terminal.descriptor(), PollFlags::POLLOUT));
         }
         wait_for_events(&mut inputs, deadline);
-        let has_keys =
-            terminal.keys().is_some() && inputs.get(2).is_some_and(|keys| keys.any() == Some(true));
+        let has_keys = terminal.keys().is_some()
+            && inputs
+                .get(keys_index)
+                .is_some_and(|keys| keys.any() == Some(true));
         drop(inputs);
         let mut has_left = false;
         while let Some(signal) = signals.take_pending() {

@@ -4,11 +4,10 @@ use std::cell::Cell;
 use std::os::fd::RawFd;
 
 use daemontools_core::names;
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use unix::exec::PreparedExec;
 use unix::launch::{Launch, LaunchError};
+use unix::process::end_with_parent;
 use unix::stdio::detach_stdin;
 
 use super::{Extended, SuperviseWarning};
@@ -31,7 +30,7 @@ impl Extended<'_> {
             self.signals.restore();
             detach_stdin();
             // Without supervise, no timeout would end the check.
-            let _ = set_pdeathsig(Signal::SIGKILL);
+            let _ = end_with_parent(true);
             Ok(())
         };
         let started = launch.start_with(prepare, |error: LaunchError| {

@@ -6,10 +6,9 @@ use daemontools::supervise_dir::SuperviseDir;
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 use unix::file;
+use unix::process::end_with_parent;
 use unix::stdio::STDERR;
 
 use super::SuperviseWarning;
@@ -86,12 +85,12 @@ fn acquire_run_lock(
             on_wait();
             // This process has copies of all descriptors of supervise, its lock
             // included, and must not outlive it.
-            set_pdeathsig(Signal::SIGKILL)?;
+            end_with_parent(true)?;
             if getppid() != supervise {
                 return Err(Errno::ESRCH);
             }
             let lock = Flock::lock(file, FlockArg::LockExclusive);
-            set_pdeathsig(None)?;
+            end_with_parent(false)?;
             lock
         }
         result => result,
@@ -143,7 +142,7 @@ mod tests {
             let mut waits = 0;
             let orphan = acquire_run_lock(&IN_SERVICE, Pid::from_raw(1 << 22), || waits += 1);
             assert_eq!((orphan.err(), waits), (Some(Errno::ESRCH), 1));
-            set_pdeathsig(None).unwrap();
+            end_with_parent(false).unwrap();
         });
     }
 }

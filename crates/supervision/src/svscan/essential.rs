@@ -10,9 +10,9 @@ use daemontools::supervise_dir::SuperviseDir;
 use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::Want;
-use nix::sys::inotify::AddWatchFlags;
 use unix::appearance::{Watched, watch_path};
 use unix::file;
+use unix::inotify::AddWatchFlags;
 use unix::path::PathBuffer;
 use unix::watch::Watcher;
 

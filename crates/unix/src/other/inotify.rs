@@ -31,6 +31,11 @@ macro_rules! flags {
                 self.0 & other.0 == other.0
             }
 
+            /// Whether the sets have a flag in common.
+            pub const fn intersects(self, other: Self) -> bool {
+                self.0 & other.0 != 0
+            }
+
             /// The set of these bits.
             pub const fn from_bits_retain(bits: u32) -> Self {
                 $type(bits)

@@ -46,8 +46,8 @@ pub(crate) fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Only Linux can end a process with its parent. Elsewhere, it continues.
-pub(crate) fn die_with_parent() -> Result<(), Errno> {
+/// Without effect: the process continues without its parent.
+pub(crate) fn end_with_parent(_enabled: bool) -> Result<(), Errno> {
     Ok(())
 }
 
