@@ -90,9 +90,7 @@ impl Letters {
     /// All letters, with the target reset at the end: supervise may read the
     /// letters of the next svc together with these.
     fn all(mut self) -> Vec<u8> {
-        if let Some(reset) = Command::Target(SignalTarget::Process).letter() {
-            self.add(reset);
-        }
+        self.add(Command::Target(SignalTarget::Process).letter());
         self.bytes
     }
 }

@@ -233,7 +233,10 @@ impl Life<'_> {
             return Err(format!("{} processes", pair.runs.len()));
         };
         let is = |what: &str, is: bool| is.then_some(()).ok_or(format!("{run}: {what}"));
-        is(&format!("status is {status:?}"), status.pid == Some(run))?;
+        is(
+            &format!("status is {status:?}"),
+            status.pid.map(i32::from) == Some(run.as_raw()),
+        )?;
         is("paused", !status.paused)?;
         is("not wanted up", status.want == Want::Up)?;
         let label = unix_time(status.since);
@@ -370,7 +373,7 @@ impl Pair {
         if status.paused || status.want != Want::Up || is_stopped {
             return Some((Need::Up, format!("is paused or not wanted up: {status:?}")));
         }
-        if status.pid != Some(run) {
+        if status.pid.map(i32::from) != Some(run.as_raw()) {
             return Some((Need::Time, format!("is {run}, but has {status:?}")));
         }
         // A check without a timeout ends with its service.

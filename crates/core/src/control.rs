@@ -1,8 +1,6 @@
 //! The one-byte commands of `supervise/control`, which are the option letters of
 //! svc.
 
-use nix::sys::signal::Signal;
-
 /// A command: one byte in the control FIFO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -23,9 +21,28 @@ pub enum Command {
     /// `k`: send KILL.
     Kill,
     /// The letter of another signal: send the signal.
-    Send(Signal),
+    Send(ServiceSignal),
     /// `+` and `=`: set the target of later signals.
     Target(SignalTarget),
+}
+
+/// A signal that supervise only passes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceSignal {
+    /// SIGHUP.
+    Hangup,
+    /// SIGALRM.
+    Alarm,
+    /// SIGINT.
+    Interrupt,
+    /// SIGQUIT.
+    Quit,
+    /// SIGUSR1.
+    User1,
+    /// SIGUSR2.
+    User2,
+    /// SIGWINCH.
+    WindowChange,
 }
 
 /// The target of a signal.
@@ -48,15 +65,15 @@ pub const COMMANDS: [(u8, &str, Command); 17] = [
     (b'x', "exit", Command::Exit),
     (b'p', "pause", Command::Pause),
     (b'c', "continue", Command::Continue),
-    (b'h', "hup", Command::Send(Signal::SIGHUP)),
-    (b'a', "alarm", Command::Send(Signal::SIGALRM)),
-    (b'i', "interrupt", Command::Send(Signal::SIGINT)),
+    (b'h', "hup", Command::Send(ServiceSignal::Hangup)),
+    (b'a', "alarm", Command::Send(ServiceSignal::Alarm)),
+    (b'i', "interrupt", Command::Send(ServiceSignal::Interrupt)),
     (b't', "term", Command::Terminate),
     (b'k', "kill", Command::Kill),
-    (b'q', "quit", Command::Send(Signal::SIGQUIT)),
-    (b'1', "usr1", Command::Send(Signal::SIGUSR1)),
-    (b'2', "usr2", Command::Send(Signal::SIGUSR2)),
-    (b'w', "winch", Command::Send(Signal::SIGWINCH)),
+    (b'q', "quit", Command::Send(ServiceSignal::Quit)),
+    (b'1', "usr1", Command::Send(ServiceSignal::User1)),
+    (b'2', "usr2", Command::Send(ServiceSignal::User2)),
+    (b'w', "winch", Command::Send(ServiceSignal::WindowChange)),
     (b'+', "group", Command::Target(SignalTarget::ProcessGroup)),
     (
         b'=',
@@ -82,12 +99,12 @@ impl Command {
         Command::from_byte(byte).filter(|_| !NOT_OF_RUNSV.contains(&byte))
     }
 
-    /// The letter of the command; None if there is none.
-    pub fn letter(self) -> Option<u8> {
+    /// The letter of the command. A test shows that each command is in the table.
+    pub fn letter(self) -> u8 {
         COMMANDS
             .iter()
             .find(|(.., command)| *command == self)
-            .map(|&(letter, ..)| letter)
+            .map_or(0, |&(letter, ..)| letter)
     }
 }
 
@@ -118,9 +135,31 @@ mod tests {
     }
 
     #[test]
-    fn commands_without_an_option_have_no_letter() {
-        assert_eq!(Command::Up.letter(), Some(b'u'));
-        assert_eq!(Command::Send(Signal::SIGWINCH).letter(), Some(b'w'));
-        assert_eq!(Command::Send(Signal::SIGTRAP).letter(), None);
+    fn each_command_has_its_letter() {
+        use ServiceSignal::{Alarm, Hangup, Interrupt, Quit, User1, User2, WindowChange};
+        // An exhaustive match, so that a new command cannot be forgotten.
+        let letter = |command| match command {
+            Command::Up => b'u',
+            Command::Down => b'd',
+            Command::Once => b'o',
+            Command::Exit => b'x',
+            Command::Pause => b'p',
+            Command::Continue => b'c',
+            Command::Terminate => b't',
+            Command::Kill => b'k',
+            Command::Send(Hangup) => b'h',
+            Command::Send(Alarm) => b'a',
+            Command::Send(Interrupt) => b'i',
+            Command::Send(Quit) => b'q',
+            Command::Send(User1) => b'1',
+            Command::Send(User2) => b'2',
+            Command::Send(WindowChange) => b'w',
+            Command::Target(SignalTarget::ProcessGroup) => b'+',
+            Command::Target(SignalTarget::Process) => b'=',
+        };
+        for (_, word, command) in COMMANDS {
+            assert_eq!(command.letter(), letter(command), "{word}");
+        }
+        assert_eq!(COMMANDS.len(), 17);
     }
 }

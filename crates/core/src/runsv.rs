@@ -98,7 +98,7 @@ impl RunsvStatus {
 
 #[cfg(test)]
 mod tests {
-    use nix::unistd::Pid;
+    use std::num::NonZeroI32;
 
     use super::*;
     use crate::label::Label;
@@ -106,7 +106,7 @@ mod tests {
     fn running() -> RunsvStatus {
         let status = Status {
             since: Label::from_unix(0, 0),
-            pid: Some(Pid::from_raw(0x0102)),
+            pid: NonZeroI32::new(0x0102),
             paused: false,
             want: Want::Up,
         };

@@ -4,7 +4,7 @@
 //! record is stale: a supervise with -e wrote the file, and later a supervise
 //! without -e wrote the record. See [`StateFile::belongs_to`].
 
-use nix::unistd::Pid;
+use std::num::NonZeroI32;
 
 use crate::label::{Label, TEXT};
 use crate::number::parse_decimal;
@@ -86,7 +86,7 @@ pub struct StateFile {
     /// `state`.
     pub state: ServiceState,
     /// `pid`: the process.
-    pub pid: Option<Pid>,
+    pub pid: Option<NonZeroI32>,
     /// `since`: the time of the last start or exit, as in the record.
     pub since: Option<Label>,
     /// `ready_since`: the time at which the service reported readiness.
@@ -159,7 +159,7 @@ impl StateFile {
         let pid = pid.and_then(|pid| i32::try_from(pid).ok());
         Some(StateFile {
             state: *state,
-            pid: pid.filter(|pid| *pid != 0).map(Pid::from_raw),
+            pid: pid.and_then(NonZeroI32::new),
             since: label(b"since"),
             ready_since: label(b"ready_since"),
             restarts: value(b"restarts").and_then(parse_decimal),
@@ -184,7 +184,7 @@ impl StateFile {
                 text.push(&label.text());
             }
         };
-        let pid = self.pid.and_then(|pid| u64::try_from(pid.as_raw()).ok());
+        let pid = self.pid.and_then(|pid| u64::try_from(pid.get()).ok());
         text.push(b"state=");
         text.push(self.state.word());
         text.push(b"\npid=");
@@ -238,7 +238,7 @@ mod tests {
     fn each_key_is_parsed() {
         let state = StateFile::read(TEXT).unwrap();
         assert_eq!(state.state, ServiceState::Ready);
-        assert_eq!(state.pid, Some(Pid::from_raw(4242)));
+        assert_eq!(state.pid, NonZeroI32::new(4242));
         assert_eq!(state.since.map(Label::unix), Some(1_297_257_984));
         assert_eq!(state.ready_since.map(Label::unix), Some(1_297_257_985));
         assert_eq!(state.restarts, Some(3));

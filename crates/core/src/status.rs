@@ -7,7 +7,7 @@
 //! | 16 | 1 while paused, else 0 |
 //! | 17 | `u` want up, `d` want down, 0 neither |
 
-use nix::unistd::Pid;
+use std::num::NonZeroI32;
 
 use crate::label::{Label, PACKED};
 
@@ -31,7 +31,7 @@ pub struct Status {
     /// The time of the last change of the pid.
     pub since: Label,
     /// The process; None while down.
-    pub pid: Option<Pid>,
+    pub pid: Option<NonZeroI32>,
     /// Whether the service is paused.
     pub paused: bool,
     /// The wanted state.
@@ -41,7 +41,7 @@ pub struct Status {
 impl Status {
     /// The record as bytes.
     pub fn encode(&self) -> [u8; LENGTH] {
-        let pid = self.pid.map_or(0, Pid::as_raw).to_le_bytes();
+        let pid = self.pid.map_or(0, NonZeroI32::get).to_le_bytes();
         let flags = [
             u8::from(self.paused),
             match self.want {
@@ -61,10 +61,9 @@ impl Status {
         let [paused, want, ..] = *rest else {
             return None;
         };
-        let pid = i32::from_le_bytes(*pid);
         Some(Status {
             since: Label::unpack(*label),
-            pid: (pid != 0).then(|| Pid::from_raw(pid)),
+            pid: NonZeroI32::new(i32::from_le_bytes(*pid)),
             paused: paused != 0,
             want: match want {
                 b'u' => Want::Up,
@@ -88,7 +87,7 @@ mod tests {
     fn record_has_same_bytes_on_every_machine() {
         let status = Status {
             since: Label::from_unix(0x1234_5678, 0x0102),
-            pid: Some(Pid::from_raw(0x0001_0203)),
+            pid: NonZeroI32::new(0x0001_0203),
             paused: true,
             want: Want::Down,
         };

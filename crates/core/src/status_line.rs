@@ -31,7 +31,7 @@ impl fmt::Display for StatusLine {
         match status.pid {
             // 0.76 prints the pid as an unsigned number.
             Some(pid) => {
-                let pid = u32::from_ne_bytes(pid.as_raw().to_ne_bytes());
+                let pid = u32::from_ne_bytes(pid.get().to_ne_bytes());
                 write!(f, "up (pid {pid}) {seconds} seconds")?;
             }
             None => write!(f, "down {seconds} seconds")?,
@@ -93,14 +93,14 @@ fn rounded(seconds: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use nix::unistd::Pid;
+    use std::num::NonZeroI32;
 
     use super::*;
 
     fn line(pid: i32, paused: bool, want: Want, normally_up: bool, state: &str) -> String {
         let status = Status {
             since: Label::from_unix(100, 999_999),
-            pid: (pid != 0).then(|| Pid::from_raw(pid)),
+            pid: NonZeroI32::new(pid),
             paused,
             want,
         };

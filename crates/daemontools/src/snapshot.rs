@@ -1,12 +1,13 @@
 //! A snapshot of a service: the content of its supervise directory
 //! at one moment.
 
+use std::num::NonZeroI32;
+
 use daemontools_core::label::Label;
 use daemontools_core::runsv::{self, RunsvStatus};
 use daemontools_core::state::{ServiceState, StateFile};
 use daemontools_core::status::{Status, Want};
 use nix::errno::Errno;
-use nix::unistd::Pid;
 
 use super::{ClientError, StatusError, probe, read_state_file, read_status};
 use crate::supervise_dir::SuperviseDir;
@@ -95,7 +96,7 @@ impl ServiceSnapshot {
 
     /// The process and its start; no process in the state `started`. A record
     /// without a running supervise may be stale.
-    pub(super) fn start(&self) -> Option<(Option<Pid>, Label)> {
+    pub(super) fn start(&self) -> Option<(Option<NonZeroI32>, Label)> {
         let record = self.record.filter(|_| self.supervised)?;
         match (record.status.pid, record.state(), record.state_file) {
             (Some(pid), _, _) => Some((Some(pid), record.status.since)),

@@ -1,6 +1,7 @@
 //! Service directories of unit tests, without a supervise.
 
 use std::fs;
+use std::num::NonZeroI32;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, mkfifo};
+use nix::unistd::mkfifo;
 
 /// Runs a test in a new directory as the current one. The directory is that of
 /// this thread alone, because tests run in parallel. Where the system does not
@@ -63,7 +64,7 @@ impl Supervised {
 pub fn write_status(service: &str, pid: i32, want: Want) {
     let status = Status {
         since: Label::from_unix(1000, 0),
-        pid: Some(Pid::from_raw(pid)).filter(|pid| pid.as_raw() != 0),
+        pid: NonZeroI32::new(pid),
         paused: false,
         want,
     };

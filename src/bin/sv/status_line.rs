@@ -7,7 +7,7 @@ use daemontools_core::label::Label;
 use daemontools_core::runsv::RunsvStatus;
 use daemontools_core::state::ServiceState;
 use daemontools_core::status_line::write_clauses;
-use nix::unistd::Pid;
+use std::num::NonZeroI32;
 
 /// `run: NAME: (pid 7) 4s, …`, without a newline.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl fmt::Display for SvStatusLine {
         } = self.report;
         if state != Some(ServiceState::Down) {
             // runit prints the pid as an unsigned long.
-            let pid = i64::from(status.pid.map_or(0, Pid::as_raw));
+            let pid = i64::from(status.pid.map_or(0, NonZeroI32::get));
             write!(f, "(pid {}) ", u64::from_ne_bytes(pid.to_ne_bytes()))?;
         }
         write!(f, "{}s", self.now.seconds_since(status.since))?;

@@ -1,5 +1,7 @@
 //! A row of svps: a service or a logger.
 
+use std::num::NonZeroI32;
+
 use cli::display::{Charset, escape};
 use cli::errno::errno_message;
 use cli::text;
@@ -8,7 +10,6 @@ use daemontools_core::label::Label;
 use daemontools_core::state::{CheckResult, ServiceState};
 use daemontools_core::status::Want;
 use nix::errno::Errno;
-use nix::unistd::Pid;
 
 use super::details::Details;
 
@@ -83,7 +84,7 @@ impl Row {
     /// The process; None without a running supervise, since the record may be
     /// stale.
     pub(crate) fn pid(&self) -> Option<i32> {
-        self.current()?.status.pid.map(Pid::as_raw)
+        self.current()?.status.pid.map(NonZeroI32::get)
     }
 
     /// The state in the words of svps, and its severity.

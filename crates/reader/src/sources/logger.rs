@@ -59,7 +59,8 @@ fn logger_pid(rule: SuperviseDirRule, parent: impl AsFd, service: &CStr) -> Opti
     let files = rule.of_current().ok()?;
     let _running = probe(&files).ok()?;
     let mut record = [0; status::LENGTH];
-    Status::decode(read_status(&files, &mut record).ok()?)?.pid
+    let status = Status::decode(read_status(&files, &mut record).ok()?)?;
+    status.pid.map(|pid| Pid::from_raw(pid.get()))
 }
 
 /// The log directories of the open files of a process. A logger keeps `lock` and

@@ -1,6 +1,6 @@
 //! The commands: how they change a service, and the steps that the caller takes.
 
-use daemontools_core::control::Command;
+use daemontools_core::control::{Command, ServiceSignal};
 use daemontools_core::status::Want;
 use nix::sys::signal::Signal;
 
@@ -94,7 +94,7 @@ impl Machine {
             }
             Command::Terminate => send(Signal::SIGTERM),
             Command::Kill => send(Signal::SIGKILL),
-            Command::Send(signal) => send(signal),
+            Command::Send(signal) => send(signal_of(signal)),
             // The caller, which sends the signals, keeps their target.
             Command::Target(_) => NO_STEPS,
         }
@@ -173,7 +173,7 @@ impl Machine {
                 self.paused = false;
                 send(Signal::SIGCONT)
             }
-            Command::Send(signal) => send(signal),
+            Command::Send(signal) => send(signal_of(signal)),
             Command::Target(_) => NO_STEPS,
         }
     }
@@ -192,13 +192,25 @@ impl Machine {
     }
 }
 
+fn signal_of(signal: ServiceSignal) -> Signal {
+    match signal {
+        ServiceSignal::Hangup => Signal::SIGHUP,
+        ServiceSignal::Alarm => Signal::SIGALRM,
+        ServiceSignal::Interrupt => Signal::SIGINT,
+        ServiceSignal::Quit => Signal::SIGQUIT,
+        ServiceSignal::User1 => Signal::SIGUSR1,
+        ServiceSignal::User2 => Signal::SIGUSR2,
+        ServiceSignal::WindowChange => Signal::SIGWINCH,
+    }
+}
+
 /// A step of runsv: only the service has programs in `control`.
 fn step(role: Role, command: Command, signal: Option<Signal>) -> Option<CommandStep> {
-    match (role, command.letter()) {
-        (Role::Service, Some(letter)) => Some(CommandStep::Program {
-            letter,
+    match role {
+        Role::Service => Some(CommandStep::Program {
+            letter: command.letter(),
             otherwise: signal,
         }),
-        (Role::Service, None) | (Role::Logger, _) => signal.map(CommandStep::Signal),
+        Role::Logger => signal.map(CommandStep::Signal),
     }
 }

@@ -14,6 +14,7 @@ use std::fmt::Debug;
 
 use daemontools_core::state::StateFile;
 
+use super::view::number_of;
 use super::*;
 
 /// A time in milliseconds since the beginning.
@@ -388,13 +389,15 @@ impl<M: Model> Pair<M> {
             next_start: next_start.map(|label| self.time_of(label)),
             check,
         };
-        assert_eq!((pid, since), (machine.run_pid(), Some(report.status.since)));
+        let number = |process: Option<Pid>| process.and_then(number_of);
+        let run = number(machine.run_pid());
+        assert_eq!((pid, since), (run, Some(report.status.since)));
         let record_pid = if is_runsv {
             machine.child_pid()
         } else {
             machine.run_pid()
         };
-        assert_eq!(report.status.pid, record_pid);
+        assert_eq!(report.status.pid, number(record_pid));
         View {
             next_start: machine
                 .next_start()

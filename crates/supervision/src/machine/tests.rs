@@ -2,6 +2,7 @@
 
 use daemontools_core::state::{CheckResult, ServiceState, StateFile};
 
+use super::view::number_of;
 use super::*;
 
 const SERVICE: Pid = Pid::from_raw(7);
@@ -266,7 +267,7 @@ fn state_file_follows_life_of_service() {
     machine.record_readiness(after(2));
     let ready = StateFile {
         state: ServiceState::Ready,
-        pid: Some(SERVICE),
+        pid: number_of(SERVICE),
         since: Some(now.label),
         ready_since: Some(after(1).label),
         restarts: Some(0),

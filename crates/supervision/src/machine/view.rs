@@ -1,8 +1,11 @@
 //! The files of a service that readers see, as views of the machine.
 
+use std::num::NonZeroI32;
+
 use daemontools_core::runsv::RunsvStatus;
 use daemontools_core::state::{ServiceState, StateFile};
 use daemontools_core::status::Status;
+use nix::unistd::Pid;
 use unix::wait::ExitStatus;
 
 use daemontools_core::status::Want;
@@ -24,7 +27,7 @@ impl Machine {
         RunsvStatus {
             status: Status {
                 since: self.since,
-                pid,
+                pid: pid.and_then(number_of),
                 paused: self.paused,
                 want: match self.state {
                     // As in daemontools-encore: no start is to come.
@@ -66,7 +69,7 @@ impl Machine {
         let code = self.last_exit.and_then(ExitStatus::code);
         StateFile {
             state,
-            pid: self.run_pid(),
+            pid: self.run_pid().and_then(number_of),
             since: Some(self.since),
             ready_since,
             restarts: Some(self.starts.saturating_sub(1)),
@@ -76,4 +79,9 @@ impl Machine {
             check,
         }
     }
+}
+
+/// The number of a process in records.
+pub(super) fn number_of(process: Pid) -> Option<NonZeroI32> {
+    NonZeroI32::new(process.as_raw())
 }

@@ -346,6 +346,7 @@ impl Shutdown<'_, '_> {
         let finish = record
             .filter(|record| record.state() == ServiceState::Finish)
             .and_then(|record| record.status.pid)
+            .map(|finish| Pid::from_raw(finish.get()))
             .filter(|finish| process::children(pid).contains(finish));
         if let Some(finish) = finish {
             signal_process(finish, Signal::SIGKILL);

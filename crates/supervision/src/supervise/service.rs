@@ -1,12 +1,13 @@
 //! A service, or its logger: the machine, and the files in `supervise`.
 
+use std::num::NonZeroI32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::runsv::RunsvStatus;
 use nix::fcntl::Flock;
-use nix::unistd::{Pid, read};
+use nix::unistd::read;
 
 use crate::directory::{AcquireError, ControlFifo, ReplaceError, SuperviseFiles};
 use crate::machine::{Machine, Ruleset};
@@ -41,7 +42,7 @@ pub(super) enum Visible {
 pub(super) enum PidFile {
     Unknown,
     /// The file contains this pid, or is empty or missing.
-    Contains(Option<Pid>),
+    Contains(Option<NonZeroI32>),
 }
 
 pub(super) struct Service {
@@ -173,11 +174,11 @@ pub(super) fn decode(
 
 #[cfg(test)]
 mod tests {
+    use daemontools_core::control::ServiceSignal;
     use daemontools_core::names;
     use daemontools_core::status::Want;
     use nix::errno::Errno;
     use nix::fcntl::FlockArg;
-    use nix::sys::signal::Signal;
     use unix::file;
 
     use super::*;
@@ -241,7 +242,7 @@ mod tests {
             decode(Ruleset::Supervise, b"t+hz=k"),
             [
                 (Command::Terminate, Process),
-                (Command::Send(Signal::SIGHUP), ProcessGroup),
+                (Command::Send(ServiceSignal::Hangup), ProcessGroup),
                 (Command::Kill, Process),
             ]
         );
