@@ -4,16 +4,26 @@
 CARGO = cargo
 DESTDIR =
 PREFIX = /usr
+MANDIR = $(PREFIX)/share/man
+# LICENSE and the licences of the crates. Packages with one family each need one
+# directory each.
+LICENSEDIR = $(PREFIX)/share/licenses/daemontools-rs
+# runsvchdir switches directories in SYSCONFDIR/runit/runsvdir.
+SYSCONFDIR = /etc
 # The scan directory of svscanboot and the directory of sv. Default: /service, as
-# in daemontools 0.76. Debian's package has /etc/service.
+# in daemontools 0.76, independent of SYSCONFDIR. Debian's package has /etc/service.
 SERVICEDIR = /service
 # The PATH of svscanboot and of all its services. Default: as in daemontools 0.76.
 SERVICEPATH = /command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr/bin:/usr/sbin:/usr/X11R6/bin
 
+# STATIC=no builds programs that load the C library, with the compiler's defaults.
+STATIC = yes
+
 BIN = $(DESTDIR)$(PREFIX)/bin
 LIB = $(DESTDIR)$(PREFIX)/lib/daemontools-rs
 SHARE = $(DESTDIR)$(PREFIX)/share
-MAN = $(SHARE)/man
+MAN = $(DESTDIR)$(MANDIR)
+LICENSES = $(DESTDIR)$(LICENSEDIR)
 BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
 FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
 ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
@@ -53,11 +63,17 @@ COMPLETED = $$(sed -n 's/^\#compdef //p' "completions/$(ZSH_FILE)")
 # Builds for the musl target of this machine, if its std is installed.
 # CARGO_BUILD_TARGET selects another target.
 all:
-	@CARGO="$(CARGO)" SERVICEDIR="$(SERVICEDIR)" packaging/programs
+	@CARGO="$(CARGO)" SERVICEDIR="$(SERVICEDIR)" SYSCONFDIR="$(SYSCONFDIR)" STATIC="$(STATIC)" \
+		packaging/programs
 
-# Builds nothing: root needs no Cargo.
+# Builds nothing: root needs no Cargo. sv and runsvchdir contain directories.
 install:
 	@[ -x "$(BUILT)/svscan" ] || { echo "Nothing is built: run make first." >&2; exit 1; }
+	@case " $(FAMILY) " in *" runit "*) \
+		wanted="SERVICEDIR=$(SERVICEDIR) SYSCONFDIR=$(SYSCONFDIR)"; \
+		built=$$(cat "$(BUILT).directories") && [ "$$built" = "$$wanted" ] || \
+			{ echo "The programs are built with $$built: run make $$wanted first." >&2; exit 1; } \
+	esac
 	mkdir -p "$(BIN)"
 	for program in $(INSTALLED); do \
 		if [ "$$program" = svscanboot ]; then \
@@ -74,6 +90,8 @@ install:
 		mkdir -p "$(MAN)/man$${page##*.}" && \
 		install -m 644 "man/$$page" "$(MAN)/man$${page##*.}" || exit; \
 	done
+	mkdir -p "$(LICENSES)"
+	install -m 644 LICENSE LICENSE-THIRD-PARTY "$(LICENSES)"
 	mkdir -p "$(BASH_COMPLETIONS)" "$(FISH_COMPLETIONS)" "$(ZSH_COMPLETIONS)"
 	for family in $(FAMILY); do \
 		install -m 644 "completions/$$family.bash" "$(BASH_COMPLETIONS)/$$family" && \
@@ -85,7 +103,7 @@ install:
 		done; \
 	done
 
-# Keeps the general pages while the other family is installed.
+# Keeps the general pages and the licences while the other family is installed.
 uninstall:
 	for program in $(INSTALLED); do \
 		rm -f "$(BIN)/$$program" || exit; \
@@ -98,6 +116,7 @@ uninstall:
 		esac; \
 		rm -f "$(MAN)/man$${page##*.}/$$page" || exit; \
 	done
+	[ -e "$(BIN)/svok" ] || [ -e "$(BIN)/sv" ] || rm -rf "$(LICENSES)"
 	for family in $(FAMILY); do \
 		for program in "$$family" $(COMPLETED); do \
 			rm -f "$(BASH_COMPLETIONS)/$$program" "$(FISH_COMPLETIONS)/$$program.fish" || exit; \
@@ -107,7 +126,9 @@ uninstall:
 
 # target/daemontools-rs_VERSION_ARCH.deb, which replaces Debian's package, and
 # daemontools-rs-runit, which replaces the programs of Debian's runit.
-deb: all
+# Debian's sv and svscanboot have this SERVICEDIR.
+deb:
+	@CARGO="$(CARGO)" SERVICEDIR=/etc/service SYSCONFDIR=/etc STATIC=yes packaging/programs
 	@packaging/debian/build
 
 # target/daemontools-rs-VERSION-linux-ARCH.tar.gz: static programs for each
@@ -118,6 +139,11 @@ dist:
 # target/daemontools-rs-VERSION.tar.gz: the sources of the last commit.
 tarball:
 	@packaging/tarball
+
+# The same with the sources of all crates, as daemontools-rs-VERSION-vendored.tar.gz:
+# builds without a network.
+vendor-tarball:
+	@packaging/tarball vendored
 
 # The manual and the documents as static pages.
 HTMLDIR = $(TARGET)/html
@@ -184,4 +210,4 @@ mutants:
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall html demo bench bench-services count deb dist tarball check-package check-arch check-container check-vm fuzz mutants check check-musl clean
+.PHONY: all install uninstall html demo bench bench-services count deb dist tarball vendor-tarball check-package check-arch check-container check-vm fuzz mutants check check-musl clean

@@ -38,7 +38,7 @@ END
 wanted="daemontools runit s6 snooze libnss-extrausers strace jq tzdata procps mandoc cmark-gfm zsh fish valgrind g++"
 wanted="$wanted bzip2 xz-utils zstd"
 if [ "${CI:-}" = true ]; then
-    wanted="$wanted shellcheck ansible debootstrap dpkg-dev lintian podman runc"
+    wanted="$wanted shellcheck ansible bmake debootstrap dpkg-dev lintian podman runc"
     wanted="$wanted python3-prometheus-client systemd"
 fi
 # shellcheck disable=SC2086 # one word for each package
@@ -68,7 +68,7 @@ if command -v shellcheck >/dev/null; then
         packaging/boot/svscanboot.sysvinit packaging/check \
         packaging/architecture packaging/dist* packaging/musl packaging/programs \
         packaging/source-date packaging/tarball packaging/debian/base packaging/debian/build \
-        packaging/debian/test* packaging/html/build
+        packaging/debian/test* packaging/check-install packaging/licences packaging/html/build
 else
     say "skipped, shellcheck is not installed: the check of the shell scripts"
 fi
@@ -103,6 +103,10 @@ make --silent uninstall DESTDIR="$root/alone" PREFIX=/usr FAMILY=runit
 files | diff "$root/alone.files" - || fail "make uninstall FAMILY=runit changes files of daemontools"
 rm -r "$root/alone"
 ls "$root/usr/bin"
+packaging/check-install
+
+say "LICENSE-THIRD-PARTY lists the linked crates"
+packaging/licences check
 
 say "make count"
 tests/instructions.sh "$root/usr/bin"

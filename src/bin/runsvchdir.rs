@@ -20,7 +20,11 @@ pub(crate) static RUNSVCHDIR: Program = Program {
 };
 
 /// The parent directory of the service directories and of the links to them.
-const ROOT: &CStr = c"/etc/runit/runsvdir";
+/// `make SYSCONFDIR` sets another one at build time.
+const ROOT: &str = match option_env!("RUNSVCHDIR_ROOT") {
+    Some(root) => root,
+    None => "/etc/runit/runsvdir",
+};
 /// The link to the directory that runsvdir runs.
 const CURRENT: &CStr = c"current";
 /// The new link, before it is renamed.
