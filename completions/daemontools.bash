@@ -159,19 +159,19 @@ _daemontools_supervise() { _daemontools '-e' service; }
 complete -F _daemontools_supervise supervise
 _daemontools_svc() { _daemontools '-u -d -o -x -p -c -h -a -i -t -k -q -1 -2 -w -+ -=' services; }
 complete -F _daemontools_svc svc
-_daemontools_svlog() { _daemontools '-f -n: -s:time -u:time -g: -v -l -U -r -j -c:file' logs; }
+_daemontools_svlog() { _daemontools '-f -n: -s:time -u:time -g: -v -l -U -r -j -c:file -V' logs; }
 complete -F _daemontools_svlog svlog
 _daemontools_svok() { _daemontools '' service; }
 complete -F _daemontools_svok svok
-_daemontools_svperms() { _daemontools '-u:account -g:group -G:group' services; }
+_daemontools_svperms() { _daemontools '-u:account -g:group -G:group -V' services; }
 complete -F _daemontools_svperms svperms
-_daemontools_svps() { _daemontools '-j -m -w -c:' directory; }
+_daemontools_svps() { _daemontools '-j -m -w -V -c:' directory; }
 complete -F _daemontools_svps svps
 _daemontools_svscan() { _daemontools '-e' directory; }
 complete -F _daemontools_svscan svscan
 _daemontools_svstat() { _daemontools '' services; }
 complete -F _daemontools_svstat svstat
-_daemontools_svwait() { _daemontools '-u -U -d -D -r -R -x -a -o -t:' services command; }
+_daemontools_svwait() { _daemontools '-u -U -d -D -r -R -x -a -o -V -t:' services command; }
 complete -F _daemontools_svwait svwait
 _daemontools_tai64nlocal() { _daemontools '-g -i' ; }
 complete -F _daemontools_tai64nlocal tai64nlocal

@@ -152,15 +152,18 @@ complete -c svlog -s U -d 'UTC'
 complete -c svlog -s r -d 'lines as they are'
 complete -c svlog -s j -d 'print JSON'
 complete -c svlog -s c -x -a "(__fish_complete_path)" -d 'continue after the place in this file'
+complete -c svlog -s V -d 'print the version'
 complete -c svok -x -a "(__daemontools '' service)"
 complete -c svperms -x -a "(__daemontools 'ugG' services)"
 complete -c svperms -s u -x -a "(__fish_complete_users)" -d 'the user that may control'
 complete -c svperms -s g -x -a "(__fish_complete_groups)" -d 'the group that may control'
 complete -c svperms -s G -x -a "(__fish_complete_groups)" -d 'the group that may look'
+complete -c svperms -s V -d 'print the version'
 complete -c svps -x -a "(__daemontools 'c' directory)"
 complete -c svps -s j -d 'print JSON'
 complete -c svps -s m -d 'print metrics'
 complete -c svps -s w -d 'show the table on a terminal, kept up to date'
+complete -c svps -s V -d 'print the version'
 complete -c svps -s c -x -d 'check the services, for a monitor'
 complete -c svscan -x -a "(__daemontools '' directory)"
 complete -c svscan -s e -d 'extended: run supervise -e for each service, handle signals'
@@ -175,6 +178,7 @@ complete -c svwait -s R -d 'wait until restarted and ready'
 complete -c svwait -s x -d 'wait until supervise has exited'
 complete -c svwait -s a -d 'wait for all services'
 complete -c svwait -s o -d 'wait for one service'
+complete -c svwait -s V -d 'print the version'
 complete -c svwait -s t -x -d 'timeout in milliseconds; 0 disables it'
 complete -c tai64nlocal -x -a "(__daemontools '' )"
 complete -c tai64nlocal -s g -d 'UTC instead of local time'

@@ -68,7 +68,8 @@ if command -v shellcheck >/dev/null; then
         packaging/boot/svscanboot.sysvinit packaging/check \
         packaging/architecture packaging/dist* packaging/musl packaging/programs \
         packaging/source-date packaging/tarball packaging/debian/base packaging/debian/build \
-        packaging/debian/test* packaging/check-install packaging/licences packaging/html/build
+        packaging/debian/test* packaging/check-install packaging/licences packaging/html/build \
+        packaging/set-version
 else
     say "skipped, shellcheck is not installed: the check of the shell scripts"
 fi

@@ -43,5 +43,7 @@ mod scripts;
 mod site;
 /// A clock that a test steps.
 mod stepped_clock;
+/// The version of the workspace.
+mod versions;
 /// The documents typed line by line.
 mod walkthrough;

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 
 use chain::identity::{LookupError, group_id, user_id};
 use cli::errno::errno_message;
-use cli::options::value;
+use cli::options::{flag, value};
 use cli::{Exit, Failure, Program, text};
 use daemontools::supervise_dir::SuperviseDirRule;
 use nix::unistd::chdir;
@@ -15,11 +15,12 @@ use unix::cwd::Origin;
 
 pub(crate) static SVPERMS: Program = Program {
     name: "svperms",
-    usage: "svperms: usage: svperms [-u user] [-g group] [-G group] dir ...",
+    usage: "svperms: usage: svperms [-u user] [-g group] [-G group] [-V] dir ...",
     options: &[
         value(b'u', "user", "the user that may control"),
         value(b'g', "group", "the group that may control"),
         value(b'G', "group", "the group that may look"),
+        flag(b'V', "print the version"),
     ],
 };
 
@@ -32,6 +33,7 @@ fn svperms(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         match letter {
             b'u' => permissions.user = Some(user_id(value).map_err(unknown("account", value))?),
             b'g' => permissions.control = Some(group_id(value).map_err(unknown("group", value))?),
+            b'V' => return SVPERMS.print_version(),
             _ => permissions.status = Some(group_id(value).map_err(unknown("group", value))?),
         }
     }

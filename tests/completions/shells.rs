@@ -24,7 +24,7 @@ const LINES: [(&str, &str); 55] = [
     ("svwait -R -t 5 -- sv/idle sv/i", "sv/idle"),
     ("svwait -R -t 5 sv/idle -- zzp", "zzprogram"),
     ("svwait sv/idle sv/web -- cat plain.", "plain.txt"),
-    ("svlog -", "-U -c -f -g -j -l -n -r -s -u -v"),
+    ("svlog -", "-U -V -c -f -g -j -l -n -r -s -u -v"),
     ("svlog -s 1", "10 min ago|1 h ago|1 d ago"),
     ("svlog -f -u 10", "10 min ago"),
     ("svlog -f sv/web/log/", "sv/web/log/main"),

@@ -3,7 +3,7 @@
 use testkit::{Outcome, SLEEPER, Sandbox, ours, ours_on_theirs};
 
 const USAGE: &str = "svlog: usage: svlog [-f] [-n lines] [-s since] [-u until] \
-    [-g pattern] [-v] [-l | -U | -r | -j] [-c cursor] where ...\n";
+    [-g pattern] [-v] [-l | -U | -r | -j] [-c cursor] [-V] where ...\n";
 
 ours_on_theirs!(
     directories_are_merged_by_time,

@@ -2,7 +2,7 @@ use testkit::{SLEEPER, Sandbox, ours, theirs_on_ours};
 
 use super::supervise;
 
-const USAGE: &str = "svperms: usage: svperms [-u user] [-g group] [-G group] dir ...\n";
+const USAGE: &str = "svperms: usage: svperms [-u user] [-g group] [-G group] [-V] dir ...\n";
 
 theirs_on_ours!(
     groups_may_control_and_look,

@@ -1,6 +1,6 @@
 use testkit::{Running, SLEEPER, Sandbox, ours_on_theirs};
 
-const USAGE: &str = "svps: usage: svps [-jmw] [-c seconds] [scandir]\n";
+const USAGE: &str = "svps: usage: svps [-jmwV] [-c seconds] [scandir]\n";
 
 ours_on_theirs!(
     each_service_has_a_row_and_its_logger_below,

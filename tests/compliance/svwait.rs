@@ -8,7 +8,7 @@ use super::multilog::calls::strace_works;
 use super::{supervise, wait_for_status};
 
 pub(crate) const USAGE: &str =
-    "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ... [-- program ...]\n";
+    "svwait: usage: svwait [-uUdDrRxaoV] [-t ms] dir ... [-- program ...]\n";
 
 ours_on_theirs!(
     state_already_reached_returns_at_once,

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::errno::errno_message;
 use crate::options::{Opt, Options};
 use crate::text;
-use crate::text::{try_write_stderr, write_stderr};
+use crate::text::{print, try_write_stderr, write_stderr};
 
 /// The name and the command line of a program.
 #[derive(Debug)]
@@ -85,6 +85,15 @@ impl Program {
             words,
             letters: b"",
         }
+    }
+
+    /// Prints `NAME (daemontools-rs) VERSION`, for an option such as -V. Errors: those
+    /// of write(2), exit 111.
+    pub fn print_version(&self) -> Result<Exit, Failure> {
+        let version = env!("CARGO_PKG_VERSION");
+        print(&text![self.name, " (daemontools-rs) ", version, "\n"])
+            .map_err(|error| self.fatal("unable to write output", error))?;
+        Ok(Exit::Success)
     }
 
     /// The usage line, exit 100.

@@ -30,9 +30,12 @@ pub(crate) struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    /// Parses the command line. Times are relative to now and to `zone`. Failure:
-    /// wrong usage, or a value that has no meaning, with exit status 100.
-    pub(crate) fn parse(arguments: &'a [&'static CStr], zone: &LocalZone) -> Result<Self, Failure> {
+    /// Parses the command line. Times are relative to now and to `zone`. None: -V.
+    /// Failure: wrong usage, or a value that has no meaning, with exit status 100.
+    pub(crate) fn parse(
+        arguments: &'a [&'static CStr],
+        zone: &LocalZone,
+    ) -> Result<Option<Self>, Failure> {
         let (mut follows, mut inverts) = (false, false);
         let (mut last, mut pattern, mut cursor) = (None, None, None);
         let mut range = TimeRange::default();
@@ -52,6 +55,7 @@ impl<'a> Arguments<'a> {
                 b'U' => style = LineStyle::Utc,
                 b'r' => style = LineStyle::Raw,
                 b'j' => style = LineStyle::Json,
+                b'V' => return Ok(None),
                 _ => cursor = Some(PathBuf::from(OsStr::from_bytes(value))),
             }
         }
@@ -70,14 +74,14 @@ impl<'a> Arguments<'a> {
         let pattern = pattern
             .map(|text| parse_pattern(text, inverts))
             .transpose()?;
-        Ok(Arguments {
+        Ok(Some(Arguments {
             follows,
             last,
             selection: Selection::new(range, pattern),
             style,
             cursor,
             operands,
-        })
+        }))
     }
 }
 

@@ -28,7 +28,7 @@ use sources::AllSources;
 pub(crate) static SVLOG: Program = Program {
     name: "svlog",
     usage: "svlog: usage: svlog [-f] [-n lines] [-s since] [-u until] \
-        [-g pattern] [-v] [-l | -U | -r | -j] [-c cursor] where ...",
+        [-g pattern] [-v] [-l | -U | -r | -j] [-c cursor] [-V] where ...",
     options: &[
         flag(b'f', "print further lines as they come"),
         value(b'n', "lines", "print the last lines only"),
@@ -41,6 +41,7 @@ pub(crate) static SVLOG: Program = Program {
         flag(b'r', "lines as they are"),
         flag(b'j', "print JSON"),
         value(b'c', "cursor", "continue after the place in this file"),
+        flag(b'V', "print the version"),
     ],
 };
 
@@ -52,7 +53,9 @@ unix::main!(SVLOG.start(svlog));
 fn svlog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let mut zone = LocalZone::new(start::variable(b"TZ"), start::variable(b"TZDIR"));
     zone.refresh();
-    let arguments = Arguments::parse(arguments, &zone)?;
+    let Some(arguments) = Arguments::parse(arguments, &zone)? else {
+        return SVLOG.print_version();
+    };
     let rule =
         SuperviseDirRule::from_environment().map_err(|error| SVLOG.fatal_msg(error.message()))?;
     // The search after the watch misses nothing that appears meanwhile.

@@ -35,11 +35,12 @@ use watch::watch;
 
 pub(crate) static SVPS: Program = Program {
     name: "svps",
-    usage: "svps: usage: svps [-jmw] [-c seconds] [scandir]",
+    usage: "svps: usage: svps [-jmwV] [-c seconds] [scandir]",
     options: &[
         flag(b'j', "print JSON"),
         flag(b'm', "print metrics"),
         flag(b'w', "show the table on a terminal, kept up to date"),
+        flag(b'V', "print the version"),
         value(b'c', "seconds", "check the services, for a monitor"),
     ],
 };
@@ -70,6 +71,7 @@ fn svps(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             b'j' => Form::Json,
             b'm' => Form::Metrics,
             b'w' => Form::Watch,
+            b'V' => return SVPS.print_version(),
             _ => Form::Check(parse_decimal(value).ok_or_else(|| SVPS.usage())?),
         };
     }

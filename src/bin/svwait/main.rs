@@ -20,7 +20,7 @@ use command::Command;
 
 pub(crate) static SVWAIT: Program = Program {
     name: "svwait",
-    usage: "svwait: usage: svwait [-uUdDrRxao] [-t ms] dir ... [-- program ...]",
+    usage: "svwait: usage: svwait [-uUdDrRxaoV] [-t ms] dir ... [-- program ...]",
     options: &[
         flag(b'u', "wait until up"),
         flag(b'U', "wait until up and ready"),
@@ -31,6 +31,7 @@ pub(crate) static SVWAIT: Program = Program {
         flag(b'x', "wait until supervise has exited"),
         flag(b'a', "wait for all services"),
         flag(b'o', "wait for one service"),
+        flag(b'V', "print the version"),
         value(b't', "ms", "timeout in milliseconds; 0 disables it"),
     ],
 };
@@ -62,6 +63,7 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
             b'x' => condition = WaitCondition::Gone,
             b'a' => mode = WaitMode::All,
             b'o' => mode = WaitMode::One,
+            b'V' => return SVWAIT.print_version(),
             _ => milliseconds = parse_timeout(value)?,
         }
     }
