@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+use unix::file::{OPEN_UNNAMED, punch_hole};
 use unix::start;
 
 use crate::held_file::to_u64;
@@ -95,11 +95,8 @@ impl Drop for Extent {
             *locked = None;
             return;
         }
-        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         // Without holes, the file keeps its size until its last extent ends.
-        if let (Ok(start), Ok(length)) = (self.start.try_into(), self.length.try_into()) {
-            let _ = fallocate(&spool.file, hole, start, length);
-        }
+        let _ = punch_hole(&spool.file, self.start, self.length);
     }
 }
 
@@ -113,12 +110,9 @@ fn create() -> io::Result<File> {
     let directory = Path::new(OsStr::from_bytes(directory.unwrap_or(b"/tmp")));
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
-    let unnamed = options
-        .clone()
-        .custom_flags(OFlag::O_TMPFILE.bits())
-        .open(directory);
+    let unnamed = options.clone().custom_flags(OPEN_UNNAMED).open(directory);
     unnamed.or_else(|_| {
-        // The file system or the kernel lacks O_TMPFILE.
+        // The file system or the system lacks O_TMPFILE.
         let path = directory.join(format!("svlog.{}", std::process::id()));
         let file = options.create_new(true).open(&path)?;
         remove_file(&path)?;

@@ -21,6 +21,8 @@ use nix::sys::stat::Mode;
 
 use crate::system;
 
+pub use crate::system::OPEN_UNNAMED;
+
 /// Opens for reading. Errors: as open(2).
 pub fn open_read<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
     open_with(path, OFlag::O_RDONLY, 0)
@@ -90,6 +92,12 @@ fn status_with<P: NixPath + ?Sized>(
 /// std reads the time with glibc alone. musl before 1.2.5 has no `statx` function.
 pub fn creation_time(path: &CStr) -> Option<SystemTime> {
     system::creation_time(path)
+}
+
+/// Frees the blocks of a part of a file, which then reads as zeros. Errors: as
+/// fallocate(2), EOPNOTSUPP without holes.
+pub fn punch_hole(file: impl AsFd, start: u64, length: u64) -> Result<(), Errno> {
+    system::punch_hole(file, start, length)
 }
 
 /// Whether the file is executable by its owner.

@@ -2,12 +2,12 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use libc::{c_int, c_uint};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -20,6 +20,10 @@ pub(crate) const LARGE_FILE: OFlag = OFlag::O_LARGEFILE;
 /// Opens a file that need not be readable, and neither reads nor writes it.
 pub(crate) const PATH_ONLY: OFlag = OFlag::O_PATH;
 
+/// Flag of open(2): creates a file without a name in a directory. Without support,
+/// open(2) fails.
+pub const OPEN_UNNAMED: c_int = libc::O_TMPFILE;
+
 /// Option of waitpid(2): children that send another signal than SIGCHLD, too.
 pub(crate) const WAIT_ALL: c_int = libc::__WALL;
 
@@ -29,6 +33,14 @@ pub(crate) fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
     // SAFETY: no memory is passed, and no owner of a closed descriptor is dropped.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     Errno::result(result).map(drop)
+}
+
+/// As [`file::punch_hole`](crate::file::punch_hole).
+pub(crate) fn punch_hole(file: impl AsFd, start: u64, length: u64) -> Result<(), Errno> {
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let start = start.try_into().map_err(|_| Errno::EFBIG)?;
+    let length = length.try_into().map_err(|_| Errno::EFBIG)?;
+    fallocate(file, flags, start, length)
 }
 
 /// As [`end_with_parent`](crate::process::end_with_parent).

@@ -17,6 +17,9 @@ pub(crate) const LARGE_FILE: OFlag = OFlag::empty();
 /// The file has to be readable.
 pub(crate) const PATH_ONLY: OFlag = OFlag::O_RDONLY;
 
+/// No flag: open(2) refuses to open a directory for writing.
+pub const OPEN_UNNAMED: c_int = 0;
+
 /// All children send SIGCHLD.
 pub(crate) const WAIT_ALL: c_int = 0;
 
@@ -44,6 +47,11 @@ pub(crate) fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
         unsafe { libc::close(number) };
     }
     Ok(())
+}
+
+/// Errors: EOPNOTSUPP.
+pub(crate) fn punch_hole(_file: impl AsFd, _start: u64, _length: u64) -> Result<(), Errno> {
+    Err(Errno::EOPNOTSUPP)
 }
 
 /// Without effect: the process continues without its parent.
