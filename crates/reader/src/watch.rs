@@ -13,28 +13,13 @@ use std::time::{Duration, Instant};
 use daemontools_core::label::Label;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::statfs::{FsType, statfs};
-use unix::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use unix::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor, is_silent};
 use unix::poll::wait_for_events;
 
 use crate::log_files::FilePlace;
 
 /// The pause between two looks where inotify does not work.
 const POLL_PAUSE: Duration = Duration::from_secs(2);
-
-/// File systems whose changes on another machine or in another process cause no
-/// event: NFS, SMB 1, CIFS, SMB 2, FUSE, 9P, AFS, Ceph, Coda.
-const SILENT: [i128; 9] = [
-    0x6969,
-    0x517b,
-    0xff53_4d42,
-    0xfe53_4d42,
-    0x6573_5546,
-    0x0102_1997,
-    0x5346_414f,
-    0x00c3_6400,
-    0x7375_7245,
-];
 
 /// A log directory in the watcher, a number that the caller chooses.
 pub type LogId = usize;
@@ -247,12 +232,7 @@ impl LogWatcher {
     }
 
     fn poll_if_silent(&mut self, path: &Path) {
-        let is_silent = statfs(path).is_ok_and(|status| {
-            let FsType(number) = status.filesystem_type();
-            // The type has 32 bits, and a sign on some machines.
-            SILENT.contains(&(i128::from(number) & 0xffff_ffff))
-        });
-        self.changes.is_complete &= !is_silent;
+        self.changes.is_complete &= !is_silent(path);
     }
 
     /// Whether each change causes an event. Otherwise [`LogWatcher::wait`] also
