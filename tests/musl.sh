@@ -1,6 +1,7 @@
 #!/bin/sh
 # make check-musl: builds the programs for the musl target of this machine, without
-# rustup, and runs the compliance, random and fault tests on them.
+# rustup, and runs the compliance, random and fault tests on them, and
+# a test without memory.
 set -eu
 unset CDPATH
 cd "$(dirname "$0")/.."
@@ -38,7 +39,8 @@ say "cargo test on the programs for musl"
 # A shell's background job ignores SIGINT, and the programs under test would
 # inherit that.
 DAEMONTOOLS_OURS=$root/usr/bin env --default-signal \
-    cargo test --locked --test suite -- --skip reference compliance:: random:: faults::
+    cargo test --locked --test suite -- --skip reference compliance:: random:: faults:: \
+    new_links_start_without_system_memory
 
 say "make dist gives the same bytes twice, for an empty root"
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)

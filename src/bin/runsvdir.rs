@@ -30,12 +30,9 @@ const MIN_LOG: usize = 7;
 /// The length of the prefix of the log argument that never scrolls.
 const LOG_PREFIX: usize = 5;
 
-/// The address space of the heap in bytes: for some thousand services.
-const HEAP: i32 = 1024 * 1024;
-
 unix::keep_reserve!();
 unix::main!({
-    memory::extend_heap(HEAP);
+    memory::extend_heap();
     match runsvdir() {
         Ok(exit) => exit,
         Err(failure) => failure.print(),

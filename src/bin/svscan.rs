@@ -29,12 +29,9 @@ pub(crate) static SVSCAN: Program = Program {
     )],
 };
 
-/// The address space of the heap in bytes: for some thousand services.
-const HEAP: i32 = 1024 * 1024;
-
 unix::keep_reserve!();
 unix::main!({
-    memory::extend_heap(HEAP);
+    memory::extend_heap();
     SVSCAN.start(svscan)
 });
 

@@ -1,7 +1,7 @@
 //! Memory of the programs that run for long: no allocation between two events of one
 //! kind, and no death where the system has no memory left.
 //!
-//! These tests run the programs of Cargo, also with `DAEMONTOOLS_OURS`: a library
+//! Most tests run the programs of Cargo, also with `DAEMONTOOLS_OURS`: a library
 //! replaces their allocator's functions, and static programs have none to replace.
 
 mod logs;

@@ -265,7 +265,8 @@ impl ScanDir<'_> {
     /// the scan is forced. Otherwise starts missing processes.
     fn scan(&mut self, scanner: &mut Scanner, state: ScanDirState, forced: bool) {
         let (directory, seconds, _) = state;
-        if self.watched != Some(directory) {
+        // The last attempt may have failed for want of memory.
+        if self.watched != Some(directory) || self.new_names.is_none() {
             self.new_names = watch_names();
             self.watched = Some(directory);
         }

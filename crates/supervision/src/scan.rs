@@ -9,7 +9,7 @@
 //! on the time until then.
 //!
 //! Without memory the scanner adds no services, and continues with all others. Each
-//! full scan tries again.
+//! full scan tries again, also the first one.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
@@ -68,7 +68,7 @@ impl<'a> Scanner<'a> {
             report,
             unsettled: false,
             reaper: Reaper::default(),
-            entries: EntryBuffer::new(ENTRY_BUFFER),
+            entries: EntryBuffer::default(),
             is_short: false,
             short_reported: false,
         }
@@ -80,9 +80,12 @@ impl<'a> Scanner<'a> {
         self.table.mark_unseen();
         self.is_short = false;
         let mut entries = std::mem::take(&mut self.entries);
-        let scanned = file::open_read(c".")
+        let scanned = entries
+            .try_reserve(ENTRY_BUFFER)
+            .and_then(|()| file::open_read(c"."))
             .and_then(|directory| entries.read(directory.as_fd(), |_, name| self.scan_entry(name)));
         self.entries = entries;
+        self.is_short |= scanned == Err(Errno::ENOMEM);
         self.short_reported &= self.is_short;
         scanned
             .map_err(|error| (self.report)(ScanWarning::ReadDirectory, error))

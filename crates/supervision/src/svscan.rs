@@ -191,6 +191,10 @@ impl ScanLoop<'_> {
         if self.exit_reason.is_some() {
             return;
         }
+        if self.new_names.is_none() {
+            // The last attempt may have failed for want of memory.
+            self.new_names = watch_names();
+        }
         if self.scanner.scan() {
             match on_removed {
                 OnRemoved::Keep => {}

@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define AHEAD (1 << 20)
+
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
@@ -72,8 +74,9 @@ int posix_memalign(void **memory, size_t align, size_t size) {
 }
 
 /* Memory of no file, such as the stack of a child. The C library allocates with
- * calls of its own, which do not come here. */
+ * calls of its own, which do not come here. The memory that a scanner maps ahead of
+ * need is refused: it would serve all requests that fail. */
 void *mmap(void *place, size_t size, int access, int flags, int file, off_t offset) {
-    if ((flags & MAP_ANONYMOUS) && fails()) return MAP_FAILED;
+    if ((flags & MAP_ANONYMOUS) && (fails() || (shared && size > AHEAD))) return MAP_FAILED;
     return (void *)syscall(SYS_mmap, place, size, access, flags, file, offset);
 }

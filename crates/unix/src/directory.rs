@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
+use crate::memory;
+
 /// The size of the buffer, in bytes: about 5000 old files.
 const BUFFER: usize = 256 * 1024;
 
@@ -24,7 +26,9 @@ pub fn read_entries(
     directory: BorrowedFd<'_>,
     mut visit: impl FnMut(u64, &[u8]),
 ) -> Result<bool, Errno> {
-    let mut buffer = EntryBuffer::new(BUFFER);
+    let mut buffer = EntryBuffer {
+        memory: Vec::with_capacity(BUFFER),
+    };
     buffer.read(directory, |inode, name| visit(inode, name.to_bytes()))
 }
 
@@ -36,11 +40,10 @@ pub struct EntryBuffer {
 }
 
 impl EntryBuffer {
-    /// Memory for this many bytes.
-    pub fn new(size: usize) -> Self {
-        EntryBuffer {
-            memory: Vec::with_capacity(size),
-        }
+    /// Makes room for this many bytes, once. Errors: ENOMEM.
+    pub fn try_reserve(&mut self, size: usize) -> Result<(), Errno> {
+        self.memory.clear();
+        memory::try_reserve_exact(&mut self.memory, size)
     }
 
     /// As [`read_entries`].

@@ -13,27 +13,36 @@
 //! A program would fill the reserve, and then wait, if its tables grew out of the
 //! reserve. So permanent growth uses the fallible functions, which neither take
 //! from the reserve nor wait. After an error the program warns, drops the growth
-//! and retries later.
+//! and retries later. [`extend_heap`] takes address space for this growth ahead of
+//! need.
+
+mod cells;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
+use std::num::NonZero;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+
+use self::cells::{CellStore, Cells, PAGE, cells};
 
 /// The interval between two requests to a system without memory.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The largest request that the reserve serves, in bytes. One word of the bitmap
-/// describes the cells of a page.
-const PAGE: usize = 4096;
-const PAGES: usize = 16;
-const CELLS: usize = usize::BITS as usize;
-/// 64 bytes with 64-bit words, 128 with 32-bit words.
-const CELL: usize = PAGE / CELLS;
+/// The reserve: 64 KiB.
+static RESERVE: CellStore<16> = CellStore::new();
+/// The cells of the reserve in use, and the most since the start.
+static RESERVE_USED: AtomicUsize = AtomicUsize::new(0);
+static RESERVE_PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// The further memory of [`extend_heap`], 1 MiB: null without it.
+static HEAP: AtomicPtr<CellStore<HEAP_PAGES>> = AtomicPtr::new(std::ptr::null_mut());
+const HEAP_PAGES: usize = 256;
 
 /// Makes [`ReserveAllocator`] the allocator of a
 /// long-running program. A command that a user waits for should fail instead.
@@ -54,35 +63,40 @@ macro_rules! keep_reserve {
 #[derive(Clone, Copy, Debug)]
 pub struct ReserveAllocator;
 
-static RESERVE: Reserve = Reserve {
-    bitmap: Bitmap::new(),
-    pages: Pages(UnsafeCell::new([[0; PAGE]; PAGES])),
-};
-
 thread_local! {
     /// Whether a failed request returns null.
     static FALLIBLE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Takes this much address space for the heap at its first growth, in bytes. Memory
-/// is taken when it is used. Call this before the first allocation.
+/// Maps 1 MiB for growth ahead of need. Memory is taken when it is used. The mapping
+/// serves requests for which the system has no memory.
 ///
-/// glibc's allocator then rarely calls brk(2), and never to shrink the heap. musl's
-/// has no such setting.
-pub fn extend_heap(size: i32) {
+/// The heap of glibc's allocator grows by as much from now on, and never shrinks, for
+/// few calls of brk(2).
+pub fn extend_heap() {
     #[cfg(target_env = "gnu")]
     for (setting, value) in [
-        (libc::M_TOP_PAD, size),
+        (libc::M_TOP_PAD, 1024 * 1024),
         (libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
     ] {
         // SAFETY: no memory is passed.
         unsafe { libc::mallopt(setting, value) };
     }
-    #[cfg(not(target_env = "gnu"))]
-    let _ = size;
+    map_heap();
 }
 
-/// Reserves capacity for `additional` more elements from the system alone.
+/// Without memory there is no mapping.
+fn map_heap() {
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let size = NonZero::new(size_of::<CellStore<HEAP_PAGES>>());
+    // SAFETY: a new mapping at an address that the system chooses.
+    let map = |size| unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_PRIVATE) };
+    if let Some(Ok(memory)) = size.map(map) {
+        HEAP.store(memory.as_ptr().cast(), Ordering::Release);
+    }
+}
+
+/// Reserves capacity for `additional` more elements, without the reserve.
 ///
 /// # Errors
 /// ENOMEM. The vector keeps its capacity.
@@ -98,7 +112,7 @@ pub fn try_reserve_exact<T>(vector: &mut Vec<T>, additional: usize) -> Result<()
     fallible(|| vector.try_reserve_exact(additional)).map_err(|_| Errno::ENOMEM)
 }
 
-/// A vector of zeros, with memory from the system alone. The system zeroes large
+/// A vector of zeros, without the reserve. The system zeroes large
 /// blocks itself: their pages take no memory until they are used.
 ///
 /// # Errors
@@ -120,7 +134,7 @@ pub fn try_zeroed(length: usize) -> Result<Vec<u8>, Errno> {
     Ok(unsafe { Box::from_raw(bytes) }.into_vec())
 }
 
-/// Moves a value to the heap, with memory from the system alone.
+/// Moves a value to the heap, without the reserve.
 ///
 /// # Errors
 /// ENOMEM. The value is dropped.
@@ -133,7 +147,7 @@ pub fn try_box<T>(value: T) -> Result<Box<T>, Errno> {
     Ok(unsafe { Box::from_raw(memory.cast::<T>()) })
 }
 
-/// Copies a string, with memory from the system alone.
+/// Copies a string, without the reserve.
 ///
 /// # Errors
 /// ENOMEM.
@@ -161,14 +175,6 @@ pub fn has_room(size: usize) -> bool {
     !block.is_null()
 }
 
-/// The bytes of the reserve in use: now, and at most since the start. The size of
-/// the reserve is 65536.
-pub fn reserve_use() -> (usize, usize) {
-    let used = RESERVE.bitmap.used.load(Ordering::Relaxed);
-    let peak = RESERVE.bitmap.peak.load(Ordering::Relaxed);
-    (used * CELL, peak * CELL)
-}
-
 /// Runs `action`, whose requests to [`ReserveAllocator`] fail when the system has
 /// no memory.
 fn fallible<T>(action: impl FnOnce() -> T) -> T {
@@ -178,23 +184,85 @@ fn fallible<T>(action: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Repeats a request to the system until the system or the reserve serves it.
-/// Returns null only inside [`fallible`].
+/// Repeats a request to the system until the system, the reserve or the further
+/// memory serves it. Returns null only inside [`fallible`].
 fn obtain(layout: Layout, request: impl Fn() -> *mut u8) -> *mut u8 {
     loop {
         let memory = request();
-        if !memory.is_null() || FALLIBLE.get() {
+        if !memory.is_null() {
             return memory;
         }
-        if let Some(cells) = RESERVE.take(layout) {
+        let fallible = FALLIBLE.get();
+        let reserved = if fallible { None } else { take_reserve(layout) };
+        if let Some(cells) = reserved.or_else(|| heap()?.take(layout)) {
             return cells.as_ptr();
+        }
+        if fallible {
+            return memory;
         }
         std::thread::sleep(RETRY_INTERVAL);
     }
 }
 
-// SAFETY: the memory comes from the system's allocator or from the reserve, which
-// gives each cell to one request at a time. Neither unwinds.
+fn take_reserve(layout: Layout) -> Option<NonNull<u8>> {
+    if layout.size() > PAGE {
+        return None;
+    }
+    let memory = RESERVE.cells().take(layout)?;
+    let count = cells(layout.size());
+    let used = RESERVE_USED.fetch_add(count, Ordering::Relaxed) + count;
+    RESERVE_PEAK.fetch_max(used, Ordering::Relaxed);
+    Some(memory)
+}
+
+fn heap() -> Option<Cells<'static>> {
+    let heap = HEAP.load(Ordering::Acquire);
+    // SAFETY: null, or zeroed memory that stays mapped, and zeros are a valid value.
+    unsafe { heap.as_ref() }.map(CellStore::cells)
+}
+
+/// The cells of a block, with the number of the first. None if the system gave it.
+fn find(memory: *mut u8) -> Option<Block> {
+    let reserve = RESERVE.cells();
+    if let Some(first) = reserve.find(memory) {
+        let counter = Some(&RESERVE_USED);
+        return Some(Block {
+            cells: reserve,
+            first,
+            counter,
+        });
+    }
+    let cells = heap()?;
+    let first = cells.find(memory)?;
+    let counter = None;
+    Some(Block {
+        cells,
+        first,
+        counter,
+    })
+}
+
+/// A block outside the system's memory.
+struct Block {
+    cells: Cells<'static>,
+    first: usize,
+    /// The cells in use, if counted.
+    counter: Option<&'static AtomicUsize>,
+}
+
+impl Block {
+    /// Frees the end of a block with this size. `kept` bytes remain.
+    fn free(&self, size: usize, kept: usize) {
+        let (count, kept) = (cells(size), cells(kept));
+        self.cells.free(self.first + kept, count - kept);
+        if let Some(counter) = self.counter {
+            counter.fetch_sub(count - kept, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: the memory comes from the system's allocator or from cells, each of which
+// belongs to one request at a time. Neither unwinds.
 unsafe impl GlobalAlloc for ReserveAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         obtain(layout, || {
@@ -204,15 +272,20 @@ unsafe impl GlobalAlloc for ReserveAllocator {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        obtain(layout, || {
+        let memory = obtain(layout, || {
             // SAFETY: the caller's promise for `layout`.
             unsafe { System.alloc_zeroed(layout) }
-        })
+        });
+        if find(memory).is_some() {
+            // SAFETY: the block has this size.
+            unsafe { memory.write_bytes(0, layout.size()) };
+        }
+        memory
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        match RESERVE.cell(memory) {
-            Some(cell) => RESERVE.bitmap.free(cell, cells(layout.size())),
+        match find(memory) {
+            Some(block) => block.free(layout.size(), 0),
             // SAFETY: all other memory comes from the system.
             None => unsafe { System.dealloc(memory, layout) },
         }
@@ -220,8 +293,8 @@ unsafe impl GlobalAlloc for ReserveAllocator {
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let old = layout.size();
-        let cell = RESERVE.cell(memory);
-        if cell.is_none() {
+        let block = find(memory);
+        if block.is_none() {
             // SAFETY: the caller's promise; the memory comes from the system.
             let moved = unsafe { System.realloc(memory, layout, size) };
             if !moved.is_null() {
@@ -230,9 +303,8 @@ unsafe impl GlobalAlloc for ReserveAllocator {
         }
         if size <= old {
             // The block of the system keeps its size.
-            if let Some(cell) = cell {
-                let kept = cells(size);
-                RESERVE.bitmap.free(cell + kept, cells(old) - kept);
+            if let Some(block) = block {
+                block.free(old, size);
             }
             return memory;
         }
@@ -251,229 +323,70 @@ unsafe impl GlobalAlloc for ReserveAllocator {
     }
 }
 
-/// The number of cells that hold this many bytes.
-const fn cells(size: usize) -> usize {
-    size.div_ceil(CELL)
-}
-
-/// The static reserve. Pages that were never used take no memory.
-struct Reserve {
-    bitmap: Bitmap,
-    pages: Pages,
-}
-
-#[repr(align(4096))]
-struct Pages(UnsafeCell<[[u8; PAGE]; PAGES]>);
-
-// SAFETY: the bitmap gives each cell to one request at a time.
-unsafe impl Sync for Pages {}
-
-impl Reserve {
-    fn start(&self) -> *mut u8 {
-        self.pages.0.get().cast()
-    }
-
-    /// Zeroed memory. None if no page has room, or for a larger or more aligned
-    /// request than the reserve serves.
-    fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
-        if layout.align() > CELL {
-            return None;
-        }
-        let count = cells(layout.size());
-        let cell = self.bitmap.take(count)?;
-        // SAFETY: the cell is in the reserve.
-        let memory = unsafe { self.start().add(cell * CELL) };
-        // SAFETY: the cells belong to this request alone.
-        unsafe { memory.write_bytes(0, count * CELL) };
-        NonNull::new(memory)
-    }
-
-    /// The number of the first cell of memory in the reserve.
-    fn cell(&self, memory: *mut u8) -> Option<usize> {
-        let offset = memory.addr().checked_sub(self.start().addr())?;
-        (offset < PAGES * PAGE).then_some(offset / CELL)
-    }
-}
-
-/// The cells in use. A set bit stands for a used cell.
-struct Bitmap {
-    pages: [AtomicUsize; PAGES],
-    used: AtomicUsize,
-    peak: AtomicUsize,
-}
-
-impl Bitmap {
-    const fn new() -> Self {
-        Bitmap {
-            pages: [const { AtomicUsize::new(0) }; PAGES],
-            used: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
-        }
-    }
-
-    /// Takes cells in a row, within one page. Returns the number of the first.
-    fn take(&self, count: usize) -> Option<usize> {
-        for (number, page) in self.pages.iter().enumerate() {
-            let mut word = page.load(Ordering::Relaxed);
-            while let Some(first) = free_run(word, count) {
-                let taken = word | (mask(count) << first);
-                match page.compare_exchange(word, taken, Ordering::Acquire, Ordering::Relaxed) {
-                    Ok(_) => {
-                        let used = self.used.fetch_add(count, Ordering::Relaxed) + count;
-                        self.peak.fetch_max(used, Ordering::Relaxed);
-                        return Some(number * CELLS + first);
-                    }
-                    Err(now) => word = now,
-                }
-            }
-        }
-        None
-    }
-
-    /// Returns cells of one page.
-    fn free(&self, first: usize, count: usize) {
-        if let Some(page) = self.pages.get(first / CELLS) {
-            let bits = mask(count) << (first % CELLS);
-            page.fetch_and(!bits, Ordering::Release);
-            self.used.fetch_sub(count, Ordering::Relaxed);
-        }
-    }
-}
-
-/// A word with this many low bits.
-const fn mask(count: usize) -> usize {
-    match count {
-        0 => 0,
-        1..CELLS => (1 << count) - 1,
-        CELLS.. => usize::MAX,
-    }
-}
-
-/// The first of `count` free cells in a row.
-fn free_run(word: usize, count: usize) -> Option<usize> {
-    if count == 0 || count > CELLS {
-        return None;
-    }
-    let mut starts = !word;
-    for distance in 1..count {
-        starts &= !word >> distance;
-    }
-    (starts != 0).then_some(starts.trailing_zeros() as usize)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::cells::CELL;
     use super::*;
 
     #[test]
-    fn free_run_is_the_first_that_fits() {
-        for (word, count, first) in [
-            (0, 1, Some(0)),
-            (0, CELLS, Some(0)),
-            (0, CELLS + 1, None),
-            (0, 0, None),
-            (usize::MAX, 1, None),
-            (0b1, CELLS, None),
-            (0b1, CELLS - 1, Some(1)),
-            (0b1011, 1, Some(2)),
-            (0b1011, 2, Some(4)),
-            (0b1011, CELLS - 4, Some(4)),
-            (0b1011, CELLS - 3, None),
-            (!(1 << (CELLS - 1)), 1, Some(CELLS - 1)),
-            (!(1 << (CELLS - 1)), 2, None),
-        ] {
-            assert_eq!(free_run(word, count), first, "{word:b} {count}");
-        }
-    }
-
-    #[test]
-    fn bitmap_gives_each_cell_once() {
-        let bitmap = Bitmap::new();
-        let mut used = vec![false; PAGES * CELLS];
-        let mut blocks = Vec::new();
-        for count in (1..=CELLS).cycle() {
-            let Some(first) = bitmap.take(count) else {
-                break;
-            };
-            assert_eq!(first / CELLS, (first + count - 1) / CELLS);
-            for cell in &mut used[first..first + count] {
-                assert!(!std::mem::replace(cell, true));
-            }
-            blocks.push((first, count));
-        }
-        while bitmap
-            .take(1)
-            .map(|first| blocks.push((first, 1)))
-            .is_some()
-        {}
-        let size = PAGES * CELLS;
-        assert_eq!(bitmap.used.load(Ordering::Relaxed), size);
-        for (first, count) in blocks {
-            bitmap.free(first, count);
-        }
-        assert_eq!(bitmap.used.load(Ordering::Relaxed), 0);
-        assert_eq!(bitmap.peak.load(Ordering::Relaxed), size);
-        assert_eq!(bitmap.take(CELLS), Some(0));
-    }
-
-    #[test]
-    fn bitmap_frees_only_the_given_cells() {
-        let bitmap = Bitmap::new();
-        assert_eq!(bitmap.take(CELLS), Some(0));
-        assert_eq!(bitmap.take(5), Some(CELLS));
-        bitmap.free(CELLS + 2, 3);
-        bitmap.free(CELLS, 0);
-        assert_eq!(bitmap.take(3), Some(CELLS + 2));
-        bitmap.free(0, CELLS);
-        assert_eq!(bitmap.take(CELLS), Some(0));
-    }
-
-    #[test]
-    fn reserve_serves_zeroed_aligned_small_requests() {
-        static RESERVE: Reserve = Reserve {
-            bitmap: Bitmap::new(),
-            pages: Pages(UnsafeCell::new([[1; PAGE]; PAGES])),
-        };
-        let reserve = &RESERVE;
-        let layout = |size, align| Layout::from_size_align(size, align).unwrap();
-        assert_eq!(reserve.take(layout(PAGE + 1, 1)), None);
-        assert_eq!(reserve.take(layout(1, 2 * CELL)), None);
-        for size in [1, CELL, CELL + 1, PAGE] {
-            let memory = reserve.take(layout(size, CELL)).unwrap();
-            assert_eq!(memory.as_ptr().addr() % CELL, 0);
-            // SAFETY: the reserve gave this many bytes.
-            let bytes = unsafe { std::slice::from_raw_parts(memory.as_ptr(), size) };
-            assert!(bytes.iter().all(|&byte| byte == 0));
-            let cell = reserve.cell(memory.as_ptr()).unwrap();
-            reserve.bitmap.free(cell, cells(size));
-        }
-        assert_eq!(reserve.cell(reserve.start().wrapping_sub(1)), None);
-        assert_eq!(
-            reserve.cell(reserve.start().wrapping_add(PAGES * PAGE)),
-            None
-        );
-    }
-
-    #[test]
     fn block_of_the_reserve_moves_when_it_grows() {
+        let used = || RESERVE_USED.load(Ordering::Relaxed);
         let layout = Layout::from_size_align(3 * CELL, 1).unwrap();
-        let memory = RESERVE.take(layout).unwrap().as_ptr();
+        let memory = take_reserve(layout).unwrap().as_ptr();
+        assert_eq!(used(), 3);
         // SAFETY: the block has this many bytes.
         unsafe { memory.write_bytes(7, 3 * CELL) };
         // SAFETY: the block has this layout.
         let shrunk = unsafe { ReserveAllocator.realloc(memory, layout, CELL) };
-        assert_eq!(shrunk, memory);
-        assert_eq!(reserve_use(), (CELL, 3 * CELL));
+        assert_eq!((shrunk, used()), (memory, 1));
         let layout = Layout::from_size_align(CELL, 1).unwrap();
         // SAFETY: the block has this layout since it shrank.
         let grown = unsafe { ReserveAllocator.realloc(memory, layout, 2 * PAGE) };
-        assert_eq!((RESERVE.cell(grown), reserve_use().0), (None, 0));
+        assert!(find(grown).is_none() && used() == 0);
+        assert_eq!(RESERVE_PEAK.load(Ordering::Relaxed), 3);
         // SAFETY: the new block is larger.
         let bytes = unsafe { std::slice::from_raw_parts(grown, CELL) };
         assert!(bytes.iter().all(|&byte| byte == 7));
         let layout = Layout::from_size_align(2 * PAGE, 1).unwrap();
         // SAFETY: the block has this layout.
         unsafe { ReserveAllocator.dealloc(grown, layout) };
+        let large = Layout::from_size_align(PAGE + 1, 1).unwrap();
+        assert_eq!(take_reserve(large), None);
+    }
+
+    #[test]
+    fn further_memory_serves_growth_without_system() {
+        let refused = std::ptr::null_mut;
+        let layout = |size| Layout::from_size_align(size, 8).unwrap();
+        let take = |size| fallible(|| obtain(layout(size), refused));
+        assert!(take(1).is_null());
+        map_heap();
+        let small = take(1);
+        // SAFETY: the block has this many bytes.
+        unsafe { small.write_bytes(7, 1) };
+        // SAFETY: the block has this layout.
+        let same = unsafe { ReserveAllocator.realloc(small, layout(1), 1) };
+        assert_eq!(same, small);
+        let large = take(3 * PAGE + 1);
+        let end = large.addr() + 3 * PAGE + 1;
+        assert!(small.addr() < large.addr() || end <= small.addr());
+        assert!(find(large).is_some_and(|block| block.counter.is_none()));
+        // SAFETY: the block has this many bytes.
+        unsafe { large.write_bytes(7, 3 * PAGE + 1) };
+        // SAFETY: the block has this layout.
+        let kept = unsafe { ReserveAllocator.realloc(large, layout(3 * PAGE + 1), PAGE) };
+        assert_eq!(kept, large);
+        // SAFETY: the block has this layout since it shrank.
+        unsafe { ReserveAllocator.dealloc(kept, layout(PAGE)) };
+        // SAFETY: the block has this layout.
+        unsafe { ReserveAllocator.dealloc(small, layout(1)) };
+        let all = HEAP_PAGES * PAGE;
+        assert!(take(all + 1).is_null());
+        // All cells are free again, and serve requests that the reserve cannot.
+        let whole = obtain(layout(all), refused);
+        assert!(take(1).is_null());
+        // SAFETY: the block has this layout.
+        unsafe { ReserveAllocator.dealloc(whole, layout(all)) };
     }
 
     #[test]
