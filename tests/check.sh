@@ -39,7 +39,7 @@ wanted="daemontools runit s6 snooze libnss-extrausers strace jq tzdata procps ma
 wanted="$wanted bzip2 xz-utils zstd"
 if [ "${CI:-}" = true ]; then
     wanted="$wanted shellcheck ansible bmake debootstrap dpkg-dev lintian podman runc"
-    wanted="$wanted python3-prometheus-client systemd"
+    wanted="$wanted python3-prometheus-client python3-yaml systemd"
 fi
 # shellcheck disable=SC2086 # one word for each package
 packages $wanted

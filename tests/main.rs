@@ -19,6 +19,8 @@ mod demo;
 mod documents;
 /// Failures of the system: kills, full disks, power loss, noise.
 mod faults;
+/// The files for the host of the repository.
+mod host;
 /// Hundreds of services for minutes, without leaks or lost lines.
 mod long_life;
 /// The manual: its form, and the output of its examples.
