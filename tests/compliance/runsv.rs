@@ -1,7 +1,7 @@
 use nix::sys::signal::Signal;
 use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill, ours};
 
-use super::supervise::{probe_alone, probed};
+use super::supervise::{probe_alone, probed, supervise_with_short_files};
 use super::wait_until_asleep;
 
 // runit does not read the commands of an ending logger.
@@ -45,6 +45,7 @@ compliance!(
     exit_does_not_wait_for_logger_that_is_down,
     unrunnable_logger_is_reported,
     unwritable_file_is_a_warning,
+    partly_written_record_is_never_shown,
     a_failing_fork_is_a_warning,
     service_inherits_from_runsv,
 );
@@ -1000,6 +1001,15 @@ fn unwritable_file_is_a_warning(sandbox: &Sandbox) {
         send(sandbox, "s", "x");
         running.wait().exits(0);
     }
+}
+
+fn partly_written_record_is_never_shown(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let line = b"runsv s: warning: unable to write supervise/status.new: partial write.\n";
+    let running = supervise_with_short_files(sandbox, "runsv", line);
+    assert!(!sandbox.exists("s/supervise/status"));
+    // runit dies of SIGXFSZ when `stat` exceeds the limit.
+    running.kill();
 }
 
 fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {

@@ -1,5 +1,5 @@
 use nix::sys::signal::Signal;
-use testkit::{SLEEPER, Sandbox, compliance, interop};
+use testkit::{Running, SLEEPER, Sandbox, compliance, interop};
 
 use super::{status, supervise, wait_for_status};
 
@@ -31,6 +31,7 @@ compliance!(
     longer_lived_service_restarts_at_once,
     once_does_not_restart_service,
     unwritable_status_is_a_warning,
+    partly_written_status_is_never_shown,
     a_failing_fork_is_a_warning,
     control_may_be_an_ordinary_file,
 );
@@ -539,6 +540,32 @@ fn unwritable_status_is_a_warning(sandbox: &Sandbox) {
         sandbox.exists("s/supervise/status")
     });
     wait_for_status(sandbox, (true, 1, b'u'));
+}
+
+fn partly_written_status_is_never_shown(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let line = b"supervise: warning: unable to write s/supervise/status.new: partial write\n";
+    let running = supervise_with_short_files(sandbox, "supervise", line);
+    assert!(!sandbox.exists("s/supervise/status"));
+    sandbox.sh("svc -dx s").succeeds();
+    running.wait().exits(0);
+}
+
+/// Starts a supervisor of `s` whose files may have ten bytes, half a status record, and
+/// waits for its first warning.
+pub(super) fn supervise_with_short_files(
+    sandbox: &Sandbox,
+    supervisor: &str,
+    warning: &[u8],
+) -> Running {
+    // The limit counts for standard error as well, if that is a file.
+    let script =
+        format!("mkfifo errors; cat errors >read & exec softlimit -f 10 {supervisor} s 2>errors");
+    let running = sandbox.start(sandbox.shell(&script));
+    sandbox.wait_until("the warning is written", || {
+        sandbox.exists("read") && sandbox.read("read").starts_with(warning)
+    });
+    running
 }
 
 fn a_failing_fork_is_a_warning(sandbox: &Sandbox) {

@@ -292,14 +292,14 @@ pub(crate) fn replace(
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{create_dir, metadata, read, symlink_metadata};
+    use std::fs::{create_dir, metadata, read, remove_dir, remove_file, symlink_metadata};
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use daemontools_core::names;
 
     use super::*;
     use crate::testing::{in_directory, write};
-    use daemontools::supervise_dir::IN_SERVICE;
+    use daemontools::supervise_dir::{IN_SERVICE, SuperviseDirRule};
 
     fn files() -> SuperviseFiles {
         SuperviseFiles {
@@ -392,6 +392,41 @@ mod tests {
     }
 
     #[test]
+    fn missing_fifo_is_made_and_existing_file_kept() {
+        in_directory(|| {
+            create_dir("supervise").unwrap();
+            let is_fifo = || {
+                let status = symlink_metadata("supervise/ok").unwrap();
+                status.file_type().is_fifo()
+            };
+            files().make_fifo(names::OK);
+            assert!(is_fifo());
+            assert_eq!(mode("supervise/ok"), 0o600);
+            remove_file("supervise/ok").unwrap();
+            write("supervise/ok", b"kept");
+            files().make_fifo(names::OK);
+            assert_eq!(read("supervise/ok").unwrap(), b"kept");
+        });
+    }
+
+    #[test]
+    fn record_is_lost_with_its_directory_alone() {
+        in_directory(|| {
+            let failed = || Err(ReplaceError::Short(names::STATE));
+            let elsewhere = SuperviseDirRule::Central(b"/run/svc").of_current();
+            let elsewhere = elsewhere.unwrap();
+            assert_eq!(files().write_result(Ok(())), WriteResult::Written);
+            assert_eq!(files().write_result(failed()), WriteResult::Failed);
+            create_dir("gone").unwrap();
+            std::env::set_current_dir("gone").unwrap();
+            remove_dir("../gone").unwrap();
+            assert_eq!(files().write_result(failed()), WriteResult::Lost);
+            assert_eq!(elsewhere.write_result(failed()), WriteResult::Failed);
+            assert_eq!(files().write_result(Ok(())), WriteResult::Written);
+        });
+    }
+
+    #[test]
     fn replaced_file_has_new_content_or_the_old_one() {
         in_directory(|| {
             create_dir("supervise").unwrap();
@@ -423,7 +458,7 @@ mod tests {
             assert!(!is_removed());
             create_dir("gone").unwrap();
             std::env::set_current_dir("gone").unwrap();
-            std::fs::remove_dir("../gone").unwrap();
+            remove_dir("../gone").unwrap();
             assert!(is_removed());
         });
     }

@@ -79,7 +79,10 @@ fn warn_replace(name: impl Fn(&'static CStr) -> Vec<u8>, error: ReplaceError) {
     match error {
         ReplaceError::Open(file, error) => unable(text!["open ", name(file.new)], error),
         ReplaceError::Write(file, error) => unable(text!["write ", name(file.new)], error),
-        ReplaceError::Short(file) => unable(text!["write ", name(file.new)], Errno::ENOSPC),
+        ReplaceError::Short(file) => {
+            let problem = text!["unable to write ", name(file.new), ": partial write"];
+            SUPERVISE.try_warn_msg(problem);
+        }
         ReplaceError::Rename(file, error) => {
             let to = basename(file.name.to_bytes());
             unable(text!["rename ", name(file.new), " to ", to], error);
