@@ -114,22 +114,21 @@ keep() {
 
 # suite FILE SECONDS: runs the compliance tests of a source file on the programs of the
 # copy, with the output in $out/log. The suite itself is built once, without a mutant.
-# The shell is process 1 of the namespace and reaps orphans.
+# A shell is process 1 of the namespace, and reaps orphans. The suite does not run in its
+# background, which would ignore SIGINT. The loop ends the suite at a failure.
 suite() {
     rm -rf "$work/tmp"
     mkdir -m 755 "$work/tmp"
-    # shellcheck disable=SC2046,SC2016 # one word for each filter; $@ is the shell's in the namespace
+    # shellcheck disable=SC2046,SC2016 # one word for each filter; variables of the inner shells
     TMPDIR="$work/tmp" DAEMONTOOLS_OURS="$CARGO_TARGET_DIR/debug" unshare $namespace \
-        --pid --fork --kill-child --mount-proc sh -c '"$@"; exit $?' sh \
-        timeout -k 10 "$2" "$work/suite" $(programs "$1") --skip reference --skip theirs \
-        </dev/null >"$out/log" 2>&1 &
-    running=$!
-    while kill -0 "$running" 2>/dev/null; do
-        ! grep -q '^test .* FAILED$' "$out/log" || kill "$running"
-        sleep 0.2
-    done
-    # Killed, or failed: both are a detected mutant.
-    wait "$running"
+        --pid --fork --kill-child --mount-proc sh -c '
+            while sleep 0.2; do
+                ! grep -q "^test .* FAILED$" "$1/log" || kill "$(cat "$1/pid")"
+            done 2>/dev/null &
+            sh -c "echo \$\$ >\"\$0/pid\"; exec \"\$@\"" "$@"
+            exit $?' \
+        sh "$out" timeout -k 10 "$2" "$work/suite" $(programs "$1") \
+        --skip reference --skip theirs </dev/null >"$out/log" 2>&1
 }
 
 # build FILE: builds the programs that the compliance tests of a source file are named

@@ -421,7 +421,7 @@ mod tests {
             std::env::set_current_dir("gone").unwrap();
             remove_dir("../gone").unwrap();
             assert_eq!(files().write_result(failed()), WriteResult::Lost);
-            assert_eq!(elsewhere.write_result(failed()), WriteResult::Failed);
+            assert_eq!(write_result(&elsewhere, failed()), WriteResult::Failed);
             assert_eq!(files().write_result(Ok(())), WriteResult::Written);
         });
     }
