@@ -1,7 +1,6 @@
 //! Children that the functions of fork(2) cannot create: in the memory of this
 //! process, or without SIGCHLD.
 
-use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::num::NonZero;
 use std::os::fd::RawFd;
@@ -14,6 +13,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::unistd::Pid;
 
 use crate::fork::{AbortOnUnwind, AllBlocked, fork};
+use crate::memory::{STACK_SIZE, static_stack};
 use crate::signals::reset_changed;
 
 /// As [`fork`], without SIGCHLD at the end of the child.
@@ -116,16 +116,6 @@ enum Stack {
     Mapped(NonNull<c_void>),
 }
 
-/// The size of a stack in bytes. The system allocates only the pages in use.
-const STACK_SIZE: usize = 256 * 1024;
-
-#[repr(align(4096))]
-struct StaticStack(UnsafeCell<[u8; STACK_SIZE]>);
-
-// SAFETY: the owner of `Stack::Static` alone uses the memory.
-unsafe impl Sync for StaticStack {}
-
-static STACK: StaticStack = StaticStack(UnsafeCell::new([0; STACK_SIZE]));
 static STACK_IN_USE: AtomicBool = AtomicBool::new(false);
 
 impl Stack {
@@ -144,7 +134,7 @@ impl Stack {
     /// The end of the memory, where a stack begins.
     fn end(&mut self) -> *mut c_void {
         let start = match self {
-            Stack::Static => STACK.0.get().cast(),
+            Stack::Static => static_stack().cast(),
             Stack::Mapped(memory) => memory.as_ptr(),
         };
         start.wrapping_byte_add(STACK_SIZE)
@@ -156,7 +146,7 @@ impl Drop for Stack {
         match self {
             Stack::Static => {
                 // The pages that the child has used are free again.
-                let start = STACK.0.get().cast();
+                let start = static_stack().cast();
                 // SAFETY: no child uses the pages of this process any more.
                 let _ = unsafe { libc::madvise(start, STACK_SIZE, libc::MADV_DONTNEED) };
                 STACK_IN_USE.store(false, Ordering::Release);

@@ -19,7 +19,7 @@
 mod cells;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, CString};
 use std::num::NonZero;
 use std::ptr::NonNull;
@@ -34,8 +34,39 @@ use self::cells::{CellStore, Cells, PAGE, cells};
 /// The interval between two requests to a system without memory.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The reserve: 64 KiB.
-static RESERVE: CellStore<16> = CellStore::new();
+/// All large static memory. In one piece, without an alignment, it leaves the small
+/// variables before and after it on the fewest pages.
+static LARGE: Large = Large {
+    stack: StackMemory(UnsafeCell::new([0; STACK_SIZE + STACK_ALIGN])),
+    reserve: CellStore::new(),
+};
+
+#[repr(C)]
+// Other systems have no clone(2).
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+struct Large {
+    stack: StackMemory,
+    /// 64 KiB.
+    reserve: CellStore<16>,
+}
+
+struct StackMemory(UnsafeCell<[u8; STACK_SIZE + STACK_ALIGN]>);
+
+// SAFETY: the caller of `static_stack` shares the memory out.
+unsafe impl Sync for StackMemory {}
+
+/// The size of a child's stack in bytes. The system allocates only the pages in use.
+pub(crate) const STACK_SIZE: usize = 256 * 1024;
+/// The largest size of a page on any system.
+const STACK_ALIGN: usize = 64 * 1024;
+
+/// The start of static memory of `STACK_SIZE` bytes, in whole pages.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub(crate) fn static_stack() -> *mut u8 {
+    let start: *mut u8 = LARGE.stack.0.get().cast();
+    start.map_addr(|address| address.next_multiple_of(STACK_ALIGN))
+}
+
 /// The cells of the reserve in use, and the most since the start.
 static RESERVE_USED: AtomicUsize = AtomicUsize::new(0);
 static RESERVE_PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -208,7 +239,7 @@ fn take_reserve(layout: Layout) -> Option<NonNull<u8>> {
     if layout.size() > PAGE {
         return None;
     }
-    let memory = RESERVE.cells().take(layout)?;
+    let memory = LARGE.reserve.cells().take(layout)?;
     let count = cells(layout.size());
     let used = RESERVE_USED.fetch_add(count, Ordering::Relaxed) + count;
     RESERVE_PEAK.fetch_max(used, Ordering::Relaxed);
@@ -223,7 +254,7 @@ fn heap() -> Option<Cells<'static>> {
 
 /// The cells of a block, with the number of the first. None if the system gave it.
 fn find(memory: *mut u8) -> Option<Block> {
-    let reserve = RESERVE.cells();
+    let reserve = LARGE.reserve.cells();
     if let Some(first) = reserve.find(memory) {
         let counter = Some(&RESERVE_USED);
         return Some(Block {

@@ -25,7 +25,8 @@ pub(super) struct CellStore<const PAGES: usize> {
     pages: Pages<PAGES>,
 }
 
-#[repr(align(4096))]
+/// Aligned as the largest cell.
+#[repr(align(128))]
 struct Pages<const PAGES: usize>(UnsafeCell<[[u8; PAGE]; PAGES]>);
 
 // SAFETY: the bitmap gives each cell to one request at a time.
