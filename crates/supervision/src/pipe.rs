@@ -1,13 +1,11 @@
 //! The pipes between services and their loggers.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
-use daemontools_core::short_text::ShortText;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
-use unix::file::dup_min;
+use unix::file::{dup_min, reopen};
 use unix::pipe::pipe2;
 
 use crate::Role;
@@ -85,12 +83,6 @@ impl Pipe {
         let events = end.revents();
         events.is_some_and(|events| events.contains(PollFlags::POLLIN))
     }
-}
-
-fn reopen(end: &OwnedFd, how: OFlag) -> Result<OwnedFd, Errno> {
-    let mut path = ShortText::<32>::new();
-    path.push_value(format_args!("/proc/self/fd/{}", end.as_raw_fd()));
-    open(&*path, how | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 #[cfg(test)]

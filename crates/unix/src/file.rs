@@ -94,6 +94,12 @@ pub fn creation_time(path: &CStr) -> Option<SystemTime> {
     system::creation_time(path)
 }
 
+/// Opens the file of a descriptor again, with these flags and close-on-exec. Errors:
+/// as open(2), ENOENT without /proc.
+pub fn reopen(descriptor: impl AsFd, flags: OFlag) -> Result<OwnedFd, Errno> {
+    system::reopen(descriptor.as_fd(), flags | OFlag::O_CLOEXEC)
+}
+
 /// Frees the blocks of a part of a file, which then reads as zeros. Errors: as
 /// fallocate(2), EOPNOTSUPP without holes.
 pub fn punch_hole(file: impl AsFd, start: u64, length: u64) -> Result<(), Errno> {

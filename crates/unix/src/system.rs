@@ -2,15 +2,19 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use libc::{c_int, c_uint};
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+use nix::fcntl::{FallocateFlags, OFlag, fallocate, open};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
+
+use crate::exec::NumberArgument;
+use crate::path::PathBuffer;
 
 pub(crate) use nix::unistd::dup3;
 
@@ -33,6 +37,13 @@ pub(crate) fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
     // SAFETY: no memory is passed, and no owner of a closed descriptor is dropped.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     Errno::result(result).map(drop)
+}
+
+/// As [`file::reopen`](crate::file::reopen).
+pub(crate) fn reopen(descriptor: BorrowedFd<'_>, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let number = NumberArgument::new(descriptor.as_raw_fd());
+    let path = PathBuffer::join(c"/proc/self/fd", number.as_c_str())?;
+    open(path.as_c_str(), flags, Mode::empty())
 }
 
 /// As [`file::punch_hole`](crate::file::punch_hole).

@@ -4,13 +4,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::stat::Mode;
 use nix::sys::termios::{
     LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
 };
 use nix::unistd::{read, write};
+use unix::file::reopen;
 use unix::poll::wait_for_events;
 use unix::stdio::{STDIN, STDOUT, window_size};
 
@@ -39,9 +39,9 @@ impl Terminal {
     /// The terminal of standard output. None if that is not a terminal.
     pub(crate) fn open() -> Option<Self> {
         window_size(STDOUT)?;
-        let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         Some(Terminal {
-            output: open("/proc/self/fd/1", flags, Mode::empty()).ok(),
+            output: reopen(STDOUT, flags).ok(),
             saved: tcgetattr(STDIN).ok(),
             pending: Vec::new(),
         })

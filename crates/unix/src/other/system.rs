@@ -1,7 +1,7 @@
 //! The calls and flags of `system.rs`, as far as other systems have them.
 
 use std::ffi::{CStr, OsStr};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -47,6 +47,11 @@ pub(crate) fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
         unsafe { libc::close(number) };
     }
     Ok(())
+}
+
+/// Errors: EOPNOTSUPP. /dev/fd and other kinds of /proc may return copies.
+pub(crate) fn reopen(_descriptor: BorrowedFd<'_>, _flags: OFlag) -> Result<OwnedFd, Errno> {
+    Err(Errno::EOPNOTSUPP)
 }
 
 /// Errors: EOPNOTSUPP.
