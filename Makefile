@@ -187,6 +187,11 @@ check-package: deb tarball
 check-arch:
 	@tests/arch.sh
 
+# Checks the types of the programs for BSD and macOS. Root only. TARGETS selects
+# targets; see the script.
+check-bsd:
+	@tests/bsd.sh
+
 # Runs svscan -e and runsvdir as process 1 of containers, with podman and runc. Root
 # only. SCENES selects scenes; see tests/container/scenes.sh.
 check-container:
@@ -210,4 +215,4 @@ mutants:
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall html demo bench bench-services count deb dist tarball vendor-tarball check-package check-arch check-container check-vm fuzz mutants check check-musl clean
+.PHONY: all install uninstall html demo bench bench-services count deb dist tarball vendor-tarball check-package check-arch check-bsd check-container check-vm fuzz mutants check check-musl clean
