@@ -243,6 +243,35 @@ mod tests {
         });
     }
 
+    #[expect(clippy::print_stderr, reason = "a skipped test reports its reason")]
+    #[test]
+    fn group_gets_nothing_before_its_owner_is_set() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("group_gets_nothing_before_its_owner_is_set: skipped, needs root");
+            return;
+        }
+        in_directory(|| {
+            let _supervised = Supervised::new(".");
+            let user = Uid::from_raw(65_534);
+            set_mode(".", 0o755);
+            for file in FILES {
+                std::os::unix::fs::chown(file, Some(65_534), Some(65_534)).unwrap();
+                set_mode(file, 0o770);
+            }
+            let permissions = Permissions {
+                user: Some((user, None)),
+                control: Some(Gid::from_raw(8)),
+                status: Some(Gid::from_raw(8)),
+            };
+            // This thread alone has the rights of a user who is not in the group.
+            nix::unistd::setfsuid(user);
+            let refused = apply(&permissions);
+            nix::unistd::setfsuid(Uid::from_raw(0));
+            assert_eq!(refused, Err(os(names::CONTROL)(Errno::EPERM)));
+            assert_eq!(modes(), [0o770, 0o600, 0o770]);
+        });
+    }
+
     #[test]
     fn links_and_other_types_are_refused() {
         in_directory(|| {

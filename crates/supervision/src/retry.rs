@@ -200,4 +200,18 @@ mod tests {
             assert_eq!(record.next_attempt(&1, now), Some(Attempt::Event));
         }
     }
+
+    #[test]
+    fn children_that_cannot_be_reaped_are_retried() {
+        // The tests of this crate have no children: wait4(2) returns ECHILD.
+        let mut reaper = Reaper::default();
+        assert_eq!(reaper.reap(|| false), None);
+        assert_eq!(reaper.next_deadline(), None);
+        let before = Instant::now();
+        assert_eq!(reaper.reap(|| true), None);
+        let due = reaper.next_deadline().unwrap();
+        assert!(due > before && due < Instant::now() + 5 * SECOND);
+        assert_eq!(reaper.reap(|| false), None);
+        assert_eq!(reaper.next_deadline(), None);
+    }
 }

@@ -424,6 +424,20 @@ mod tests {
     }
 
     #[test]
+    fn attempts_are_first_until_one_is_sent_or_fails() {
+        for delivery in [Sent, Failed] {
+            let (mut stop, now) = stop();
+            assert!(stop.is_first_attempt());
+            assert_eq!(stop.due(now), Some(SendExit));
+            assert!(stop.is_first_attempt());
+            stop.on_delivery(delivery, now);
+            assert!(!stop.is_first_attempt());
+            stop.due(now + LIMIT);
+            assert!(!stop.is_first_attempt());
+        }
+    }
+
+    #[test]
     fn short_timeout_still_sends_exit_first() {
         let now = Instant::now();
         let mut stop = SupervisorStop::new(Some(Duration::from_millis(1)), now);

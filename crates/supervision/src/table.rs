@@ -608,6 +608,7 @@ impl<P> ServiceTable<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shutdown::StopConfig;
 
     const A: DirectoryId = DirectoryId(1, 1);
     const B: DirectoryId = DirectoryId(1, 2);
@@ -635,6 +636,33 @@ mod tests {
         assert_eq!(table.missing_roles(A), [Role::Logger]);
         assert_eq!(table.record_exit(SEVEN, ChildExit::Success, now), None);
         assert_eq!(table.missing_roles(A), [Role::Service, Role::Logger]);
+    }
+
+    #[test]
+    fn shutdown_belongs_to_its_service() {
+        let now = Instant::now();
+        let mut table = ServiceTable::default();
+        table.add(A, c"a", Some(()));
+        table.add(B, c"b", Some(()));
+        let config = StopConfig {
+            service: None,
+            logger: None,
+        };
+        assert!(table.shutdown(A).is_none());
+        table.begin_shutdown(A, ServiceShutdown::new(config, now));
+        assert!(table.shutdown(A).is_some() && table.shutdown_mut(A).is_some());
+        assert!(table.shutdown(B).is_none() && table.shutdown_mut(B).is_none());
+        // A service that stops is not started again, its logger is.
+        assert_eq!(table.missing_roles(A), [Role::Logger]);
+        assert_eq!(table.missing_roles(B), [Role::Service, Role::Logger]);
+    }
+
+    #[test]
+    fn one_role_is_that_role_alone() {
+        for (role, other) in [(Role::Service, Role::Logger), (Role::Logger, Role::Service)] {
+            let only = Roles::only(role);
+            assert!(only.contains(role) && !only.contains(other));
+        }
     }
 
     #[test]

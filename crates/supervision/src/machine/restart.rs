@@ -163,3 +163,38 @@ impl RestartHistory {
         limit.is_some_and(|RestartLimit { count, .. }| self.exits.len() > count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limit_counts_more_exits_than_the_first_room() {
+        let limit = RestartLimit {
+            count: 3 * FIRST_EXITS,
+            interval: Duration::from_secs(60),
+        };
+        let config = RestartConfig {
+            limit: Some(limit),
+            ..RestartConfig::default()
+        };
+        let exit = ExitFacts {
+            was_ready: false,
+            uptime: None,
+            requested: false,
+        };
+        let (mut history, now) = (RestartHistory::default(), Instant::now());
+        for _ in 0..limit.count {
+            history.record_exit(&config, exit, now);
+            assert!(!history.exceeds(Some(limit)));
+        }
+        history.record_exit(&config, exit, now);
+        assert!(history.exceeds(Some(limit)));
+        // Exits at the end of the interval count, later ones do not.
+        history.record_exit(&config, exit, now + limit.interval);
+        assert!(history.exceeds(Some(limit)));
+        let later = now + limit.interval + Duration::from_nanos(1);
+        history.record_exit(&config, exit, later);
+        assert!(!history.exceeds(Some(limit)));
+    }
+}

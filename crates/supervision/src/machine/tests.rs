@@ -373,6 +373,19 @@ fn start_check(machine: &mut Machine, first: Moment, milliseconds: u64) {
 }
 
 #[test]
+fn check_that_cannot_start_waits_for_the_interval() {
+    let (mut machine, now) = up_on(checked(1));
+    for time in [2000, 4000, 6000] {
+        let due = (after(now, time).instant, Script::Check);
+        assert_eq!(machine.next_start(), Some(due));
+        machine.record_failed_start(Script::Check, after(now, time));
+    }
+    // No result counts.
+    assert_eq!(machine.state_file().check, None);
+    start_check(&mut machine, now, 8000);
+}
+
+#[test]
 fn first_passed_check_makes_service_ready() {
     let (mut machine, now) = up_on(checked(0));
     start_check(&mut machine, now, 2000);
