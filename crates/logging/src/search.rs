@@ -57,4 +57,10 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn finders_of_the_same_byte_are_equal() {
+        assert!(ByteFinder::new(b'a') == ByteFinder::new(b'a'));
+        assert!(ByteFinder::new(b'a') != ByteFinder::new(b'b'));
+    }
 }

@@ -82,3 +82,48 @@ pub(crate) fn extend(vector: &mut Vec<u8>, bytes: &[u8]) {
     reserve(vector, bytes.len());
     vector.extend_from_slice(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::{Scene, report};
+
+    #[test]
+    fn want_of_memory_is_reported_once_and_waited_for() {
+        let _scene = Scene::new();
+        wait_from_now_on(report);
+        let mut attempts = 0;
+        let done = until_memory(
+            || {
+                attempts += 1;
+                if attempts < 3 {
+                    Err(Errno::ENOMEM)
+                } else {
+                    Ok(())
+                }
+            },
+            |error| *error,
+        );
+        assert_eq!((done, attempts), (Ok(()), 3));
+        assert_eq!(Scene::reports(), ["Memory"]);
+        let failed: Result<(), _> = until_memory(|| Err(Errno::EIO), |error| *error);
+        assert_eq!(failed, Err(Errno::EIO));
+        assert!(Scene::reports().is_empty());
+    }
+
+    #[test]
+    fn reserved_room_lasts_for_its_elements() {
+        let mut vector = vec![0; 3];
+        reserve(&mut vector, 100);
+        let capacity = vector.capacity();
+        assert!(capacity >= 103);
+        extend(&mut vector, &[1; 100]);
+        assert_eq!((vector.len(), vector.capacity()), (103, capacity));
+        // Room that exists is used: nothing is allocated in the steady state.
+        vector.clear();
+        for _ in 0..capacity {
+            push(&mut vector, 1);
+        }
+        assert_eq!((vector.len(), vector.capacity()), (capacity, capacity));
+    }
+}

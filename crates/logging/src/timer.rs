@@ -138,4 +138,14 @@ mod tests {
         assert!(since(b"@000000000000000000000000 x\n") < HOUR);
         assert_eq!(age_since_first_line(c"/no/such/file"), Duration::ZERO);
     }
+
+    #[test]
+    fn fractions_of_the_label_count() {
+        let start = Label::from_unix(Label::now().unix() - 100, 999_999_999);
+        let text = [&start.text()[..], b" line\n"].concat();
+        let old = since(&text);
+        let seconds = u64::try_from(start.unix()).unwrap();
+        let start = UNIX_EPOCH + Duration::new(seconds, 999_999_999);
+        assert!(old <= SystemTime::now().duration_since(start).unwrap());
+    }
 }

@@ -153,4 +153,30 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn rest_of_a_deselected_line_continues_no_line() {
+        let prefix = Prefix {
+            stamp: 0,
+            text: b"web: ",
+        };
+        let (mut lines, mut prefixed) = (Lines::new(false), PrefixedLines::new(prefix));
+        let long = [b'x'; 5000];
+        for selected in [true, false] {
+            for (part, continues) in [(&long[..], false), (&b"rest\n"[..], true)] {
+                for read in part.chunks(1000) {
+                    lines.read_buffer()[..read.len()].copy_from_slice(read);
+                    let batch = lines.batch(read.len(), || Label::from_unix(0, 0));
+                    prefixed.start(&batch);
+                    if batch.within_line {
+                        assert_eq!(prefixed.batch().within_line, selected, "{continues}");
+                    }
+                    for fragment in batch.fragments().filter(|line| !line.continues) {
+                        prefixed.start_line(selected, batch.text, fragment.start);
+                    }
+                    prefixed.copy_until(batch.text, batch.text.len());
+                }
+            }
+        }
+    }
 }

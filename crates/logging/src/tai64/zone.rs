@@ -276,4 +276,53 @@ mod tests {
         assert_eq!(minute, Some((1, 2, 0, 3720)));
         assert_eq!(zone.utc(0).map(civil), Some((0, 0, 0, 0)));
     }
+
+    #[test]
+    fn named_file_is_read_once() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("zone");
+        std::fs::write(&path, file(42)).unwrap();
+        let mut zone = LocalZone::new(Some(path.as_os_str().as_bytes()), None);
+        for _ in 0..2 {
+            zone.refresh();
+            assert_eq!(zone.civil(0).unwrap().offset, 42);
+            std::fs::write(&path, file(43)).unwrap();
+        }
+    }
+
+    #[test]
+    fn inserted_second_has_the_number_sixty() {
+        // The leap second at the end of June 1972.
+        let leap: i32 = 78_796_800;
+        let mut bytes = file(0);
+        bytes[31] = 1;
+        bytes.extend(leap.to_be_bytes());
+        bytes.extend(1_i32.to_be_bytes());
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("zone");
+        std::fs::write(&path, bytes).unwrap();
+        let mut zone = LocalZone::new(Some(path.as_os_str().as_bytes()), None);
+        zone.refresh();
+        let time = |seconds: i64| {
+            let civil = zone.utc(i64::from(leap) + seconds).unwrap();
+            (civil.day, civil.hour, civil.minute, civil.second)
+        };
+        assert_eq!(time(-1), (30, 23, 59, 59));
+        assert_eq!(time(0), (30, 23, 59, 60));
+        assert_eq!(time(1), (1, 0, 0, 0));
+    }
+
+    #[test]
+    fn only_changes_with_seconds_leave_the_minute() {
+        for (name, keeps) in [
+            (None, true),
+            (Some("Europe/Berlin"), true),
+            (Some(":CET"), true),
+            (Some("CET-1CEST,M3.5.0/2:30,M10.5.0/3"), true),
+            (Some("AAA0BBB,J60/2:00:00,J60/2:00:30"), false),
+        ] {
+            let zone = LocalZone::new(name.map(str::as_bytes), None);
+            assert_eq!(zone.keeps_to_minutes(), keeps, "{name:?}");
+        }
+    }
 }

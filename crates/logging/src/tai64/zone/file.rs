@@ -433,4 +433,46 @@ mod tests {
         let single = ZoneFile::parse(&file(&[], &TYPES[..1], &[], "\n\n")).unwrap();
         assert_eq!(single.with_offsets(&rules), None);
     }
+
+    /// A header of version 2 and its block, with times of `width` bytes: two changes,
+    /// three types, one leap second, and flags of two types.
+    fn block(width: usize, flags: [[u8; 2]; 2]) -> Vec<u8> {
+        let number = |number: i64| number.to_be_bytes()[8 - width..].to_vec();
+        let counts: [u32; 6] = [2, 2, 1, 2, 3, 4];
+        let counts = counts.map(u32::to_be_bytes);
+        let mut block = [&b"TZif2"[..], &[0; 15], counts.as_flattened()].concat();
+        block.extend([number(100_000), number(200_000), vec![0, 1]].concat());
+        for (offset, is_daylight) in TYPES {
+            block.extend(offset.to_be_bytes());
+            block.extend([is_daylight, 0]);
+        }
+        block.extend(b"ABC\0");
+        block.extend([number(5), 1_i32.to_be_bytes().to_vec()].concat());
+        let [utc, standard] = flags;
+        block.extend([standard, utc].concat());
+        block
+    }
+
+    #[test]
+    fn block_of_short_times_is_skipped() {
+        let of_types = |zone: &ZoneFile| {
+            let flags = |kind: &TimeType| (kind.in_utc, kind.in_standard);
+            zone.types.iter().map(flags).collect::<Vec<_>>()
+        };
+        let both = [block(4, [[0; 2]; 2]), block(8, [[0, 1], [1, 1]])].concat();
+        let zone = ZoneFile::parse(&[&both[..], b"\n\n"].concat()).unwrap();
+        assert_eq!(zone.changes, [100_000, 200_000]);
+        assert_eq!(zone.leaps, [Leap { time: 5, total: 1 }]);
+        let expected = [(false, true), (true, true), (false, false)];
+        assert_eq!(of_types(&zone), expected);
+    }
+
+    #[test]
+    fn flags_of_more_types_than_there_are_are_invalid() {
+        for (at, is_valid) in [(20, false), (24, false), (40, true)] {
+            let mut header = block(4, [[0; 2]; 2]);
+            header[at + 3] = 4;
+            assert_eq!(Reader(&header).header().is_some(), is_valid, "{at}");
+        }
+    }
 }

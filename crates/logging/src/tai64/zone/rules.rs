@@ -603,4 +603,13 @@ mod tests {
         assert_eq!([summer - 1, summer].map(offset), [0, 3600]);
         assert_eq!([winter - 1, winter].map(offset), [3600, 0]);
     }
+
+    #[test]
+    fn daylight_saving_time_without_length_never_begins() {
+        // Both changes are at 05:00 in UTC.
+        let rules = Described::parse(b"AAA3BBB2,J60/2,J60/3").rules;
+        for seconds in [0, 5_115_600, 20_000_000] {
+            assert_eq!(rules.offset_at(seconds), Some(-10_800), "{seconds}");
+        }
+    }
 }
