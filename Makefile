@@ -145,6 +145,10 @@ tarball:
 vendor-tarball:
 	@packaging/tarball vendored
 
+# target/rpm/RPMS/ARCH/*.rpm: the packages of packaging/rpm, from the vendored tarball.
+rpm:
+	@packaging/rpm/build
+
 # The manual and the documents as static pages.
 HTMLDIR = $(TARGET)/html
 html:
@@ -182,6 +186,14 @@ check-musl:
 check-package: deb tarball
 	@packaging/check
 
+# Builds the RPM packages twice; installs, uses and removes them. Root only.
+check-rpm:
+	@packaging/rpm/check
+
+# The same with makepkg and pacman of Arch. Root only.
+check-pacman:
+	@packaging/arch/test
+
 # Builds and tests the programs for six other architectures, with Debian's
 # compilers and qemu. RUN and KERNEL select architectures; see the script.
 check-arch:
@@ -215,4 +227,4 @@ mutants:
 clean:
 	$(CARGO) clean
 
-.PHONY: all install uninstall html demo bench bench-services count deb dist tarball vendor-tarball check-package check-arch check-bsd check-container check-vm fuzz mutants check check-musl clean
+.PHONY: all install uninstall html demo bench bench-services count deb dist tarball vendor-tarball rpm check-package check-rpm check-pacman check-arch check-bsd check-container check-vm fuzz mutants check check-musl clean

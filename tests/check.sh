@@ -69,7 +69,8 @@ if command -v shellcheck >/dev/null; then
         packaging/architecture packaging/dist* packaging/musl packaging/programs \
         packaging/source-date packaging/tarball packaging/debian/base packaging/debian/build \
         packaging/debian/test* packaging/check-install packaging/licences packaging/html/build \
-        packaging/set-version
+        packaging/set-version packaging/test-services packaging/rpm/build packaging/rpm/check \
+        packaging/rpm/test packaging/arch/* packaging/alpine/APKBUILD packaging/void/template
 else
     say "skipped, shellcheck is not installed: the check of the shell scripts"
 fi
