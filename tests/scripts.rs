@@ -13,8 +13,10 @@ fn scripts_that_change_directory_unset_cdpath() {
     let mut seen = 0;
     for folder in [
         "packaging",
+        "packaging/arch",
         "packaging/debian",
         "packaging/html",
+        "packaging/rpm",
         "tests",
         "fuzz",
         "demo",
