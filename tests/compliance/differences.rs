@@ -1,13 +1,14 @@
 //! Default behaviour in which ours improves on daemontools 0.76. Each test
 //! shows both sides, and a row of COMPATIBILITY.md names the test.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::{SLEEPER, Sandbox, Subject, compliance, kill};
 
-use super::{status, supervise};
+use super::{reuse_inode, status, supervise};
 
 compliance!(
     svscan_accepts_any_number_of_services,
@@ -15,6 +16,7 @@ compliance!(
     svscan_replaces_killed_supervise_at_once,
     svscan_delays_restart_after_requested_exit,
     svscan_starts_new_directory_at_next_scan,
+    svscan_gives_reused_inode_its_own_logger,
     svscan_does_not_block_on_full_stderr,
     svscan_and_supervise_survive_closed_stderr,
     supervise_records_exit_in_first_second,
@@ -161,6 +163,74 @@ fn svscan_starts_new_directory_at_next_scan(sandbox: &Sandbox) {
         sandbox.sh("svok scan/a && svok scan/a/log").code() == Some(0)
     });
     assert_eq!(svscan.stderr(), b"");
+}
+
+/// Replaces a service that has ended by one whose directory has the same inode. Returns
+/// whether the new service writes into a pipe. None if no directory received the inode.
+fn replace_service(sandbox: &Sandbox, number: usize, loggers: [bool; 2]) -> Option<bool> {
+    const LOGGER: &str = "#!/bin/sh\nexec cat >/dev/null\n";
+    let [old, new] = ["old", "new"].map(|name| format!("{name}{number}"));
+    let link = |name: &str| {
+        sandbox.sh(&format!("ln -s ../{name} scan")).succeeds();
+    };
+    sandbox.script(format!("{old}/run"), SLEEPER);
+    if loggers[0] {
+        sandbox.script(format!("{old}/log/run"), LOGGER);
+    }
+    let inode = std::fs::metadata(sandbox.path(&old)).unwrap().ino();
+    link(&old);
+    sandbox.wait_until("the first service is supervised", || {
+        sandbox.is_supervised(&old) && (!loggers[0] || sandbox.is_supervised(&format!("{old}/log")))
+    });
+    sandbox
+        .sh(&format!(
+            "rm scan/{old}; for s in {old} {old}/log; do svc -dx $s; \
+             while svok $s; do sleep 0.01; done; done 2>/dev/null; rm -r {old}"
+        ))
+        .succeeds();
+    if !reuse_inode(sandbox, inode, &new) {
+        return None;
+    }
+    sandbox.script(
+        format!("{new}/run"),
+        "#!/bin/sh\n[ -p /dev/fd/1 ] && echo pipe >out || echo other >out\n\
+         mv out kind\nexec sleep 1000\n",
+    );
+    if loggers[1] {
+        sandbox.script(format!("{new}/log/run"), LOGGER);
+    }
+    link(&new);
+    let kind = format!("{new}/kind");
+    sandbox.wait_until("the second service runs", || sandbox.exists(&kind));
+    let kind = sandbox.read(&kind);
+    sandbox.sh(&format!("rm scan/{new}")).succeeds();
+    Some(kind == b"pipe\n")
+}
+
+fn svscan_gives_reused_inode_its_own_logger(sandbox: &Sandbox) {
+    std::fs::create_dir(sandbox.path("scan")).unwrap();
+    let options = reference_or_ours(sandbox, &[""][..], &["", "-e"]);
+    let mut number = 0;
+    for option in options {
+        let svscan = sandbox.start(sandbox.shell(&format!("exec svscan {option} scan")));
+        for loggers in [[false, true], [true, false]] {
+            let mut is_right = || {
+                number += 1;
+                Some(replace_service(sandbox, number, loggers)? == loggers[1])
+            };
+            if sandbox.subject() == Subject::Ours {
+                for _ in 0..3 {
+                    assert_ne!(is_right(), Some(false), "svscan {option}: {loggers:?}");
+                }
+            } else {
+                // A scan between the two services hides the difference.
+                sandbox.wait_until("a service has the pipe of another one", || {
+                    is_right() != Some(true)
+                });
+            }
+        }
+        svscan.kill();
+    }
 }
 
 fn svscan_does_not_block_on_full_stderr(sandbox: &Sandbox) {

@@ -49,7 +49,10 @@ mod svwait_program;
 mod tai64n;
 mod tai64nlocal;
 
-use testkit::{Running, Sandbox};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use testkit::{Running, Sandbox, say};
 
 /// Starts supervise on the service directory `s` and waits until it runs.
 pub(crate) fn supervise(sandbox: &Sandbox) -> Running {
@@ -62,6 +65,25 @@ fn try_status(sandbox: &Sandbox) -> Option<(bool, u8, u8)> {
     let record = std::fs::read(sandbox.path("s/supervise/status")).ok()?;
     let record = <[u8; 18]>::try_from(record).ok()?;
     Some((record[12..16] != [0; 4], record[16], record[17]))
+}
+
+/// Makes a directory with the inode of a removed one. Returns false, after a message, if
+/// the file system gives that inode to none of many new directories.
+fn reuse_inode(sandbox: &Sandbox, inode: u64, name: &str) -> bool {
+    let path = |number| sandbox.path(format!("{name}.{number}"));
+    let is_made = (0..100).any(|number| {
+        let path = path(number);
+        fs::create_dir(&path).unwrap();
+        let is_same = fs::metadata(&path).unwrap().ino() == inode;
+        if is_same {
+            fs::rename(&path, sandbox.path(name)).unwrap();
+        }
+        is_same
+    });
+    if !is_made {
+        say("not tested, the file system has not reused an inode");
+    }
+    is_made
 }
 
 /// As [`try_status`], of a service that has a record.

@@ -1,8 +1,12 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill};
+use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill, ours};
 
-use super::wait_until_asleep;
+use super::boot::wait_for_watches;
+use super::{reuse_inode, wait_until_asleep};
 
 compliance!(
     missing_directory_argument_prints_usage,
@@ -27,6 +31,8 @@ compliance!(
     title_shows_standard_error,
     title_has_seven_characters_or_more,
 );
+
+ours!(directory_in_reused_inode_is_watched);
 
 interop!(sv_finds_services_by_name);
 
@@ -261,6 +267,22 @@ fn runsvdir_sleeps_while_directory_is_missing(sandbox: &Sandbox) {
     wait_until_supervised(sandbox, "scan/b");
     wait_until_supervised(sandbox, "scan/a");
     wait_until_asleep(sandbox, &runsvdir);
+}
+
+fn directory_in_reused_inode_is_watched(sandbox: &Sandbox) {
+    fs::create_dir(sandbox.path("scan")).unwrap();
+    let runsvdir = runsvdir(sandbox);
+    let pid = runsvdir.pid().to_string();
+    wait_for_watches(sandbox, &pid, true);
+    // runsvdir notices no moment without the directory.
+    runsvdir.signal(Signal::SIGSTOP);
+    let inode = fs::metadata(sandbox.path("scan")).unwrap().ino();
+    fs::remove_dir(sandbox.path("scan")).unwrap();
+    if reuse_inode(sandbox, inode, "scan") {
+        wait_for_watches(sandbox, &pid, false);
+        runsvdir.signal(Signal::SIGCONT);
+        wait_for_watches(sandbox, &pid, true);
+    }
 }
 
 fn p_gives_each_runsv_its_own_session(sandbox: &Sandbox) {

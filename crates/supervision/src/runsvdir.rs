@@ -265,8 +265,10 @@ impl ScanDir<'_> {
     /// the scan is forced. Otherwise starts missing processes.
     fn scan(&mut self, scanner: &mut Scanner, state: ScanDirState, forced: bool) {
         let (directory, seconds, _) = state;
-        // The last attempt may have failed for want of memory.
-        if self.watched != Some(directory) || self.new_names.is_none() {
+        // The last attempt may have failed for want of memory. The kernel drops the watch
+        // of a removed directory, whose inode the present one may have.
+        if self.watched != Some(directory) || self.new_names.as_ref().is_none_or(Watcher::is_empty)
+        {
             self.new_names = watch_names();
             self.watched = Some(directory);
         }

@@ -110,14 +110,17 @@ impl<'a> Scanner<'a> {
             return;
         }
         match directory_id(name) {
-            Ok(Some(directory)) => match self.table.admit(directory, name) {
-                Admission::New(_) => self.add_service(directory, name),
-                Admission::Known(slots) => self.unsettled |= !self.spawner.start(slots),
-                Admission::NoMemory(error) => {
-                    self.report_short(name, error);
-                    self.start_missing(directory);
+            Ok(Some(directory)) => {
+                self.forget_replaced(directory, name);
+                match self.table.admit(directory, name) {
+                    Admission::New(_) => self.add_service(directory, name),
+                    Admission::Known(slots) => self.unsettled |= !self.spawner.start(slots),
+                    Admission::NoMemory(error) => {
+                        self.report_short(name, error);
+                        self.start_missing(directory);
+                    }
                 }
-            },
+            }
             Ok(None) => {}
             Err(error) => (self.report)(ScanWarning::Stat(name), error),
         }
@@ -135,9 +138,18 @@ impl<'a> Scanner<'a> {
             }
             // Errors are left to the next scan, which reports them.
             if let Ok(Some(directory)) = directory_id(name) {
+                self.forget_replaced(directory, name);
                 self.add_service(directory, name);
             }
         });
+    }
+
+    /// Forgets a dead service if another directory has its inode.
+    fn forget_replaced(&mut self, directory: DirectoryId, name: &CStr) {
+        let dead = self.table.dead(directory);
+        if dead.is_some_and(|dead| self.spawner.is_replaced(dead, name)) {
+            let _ = self.table.forget(directory);
+        }
     }
 
     /// Adds a service and starts its processes, unless the table knows it.

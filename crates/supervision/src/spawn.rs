@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use daemontools_core::names;
 use nix::errno::Errno;
@@ -18,7 +18,7 @@ use unix::signals::SignalPipe;
 use crate::Role;
 use crate::pipe::Pipe;
 use crate::scan_warning::{ScanWarning, WarnFn};
-use crate::table::{NewService, StartSlots};
+use crate::table::{DeadService, NewService, StartSlots};
 
 /// The number of services up to which fork(2) starts processes. With more
 /// services, copying the memory and descriptors of svscan costs more than
@@ -63,10 +63,23 @@ impl<'a> Spawner<'a> {
     /// whose pipe cannot be made is left to the next scan. Errors: ENOMEM, as
     /// [`NewService::add`].
     pub(crate) fn start_new(&mut self, service: NewService<'_, Pipe>) -> Result<(), Errno> {
+        let created = self.creation_time(service.name);
         if let Ok(pipe) = self.new_pipe(service.name) {
-            self.start(service.add(pipe)?);
+            self.start(service.add(pipe, created)?);
         }
         Ok(())
+    }
+
+    /// The creation time of a service directory, for [`Spawner::is_replaced`].
+    fn creation_time(&self, name: &CStr) -> Option<SystemTime> {
+        let loggers = self.config.loggers;
+        loggers.then(|| file::creation_time(name)).flatten()
+    }
+
+    /// Whether another directory has replaced that of a dead service, and its logger
+    /// differs.
+    pub(crate) fn is_replaced(&self, dead: DeadService, name: &CStr) -> bool {
+        self.config.loggers && is_replaced(dead, name)
     }
 
     /// Starts processes, up to the first that fails. Returns whether all were
@@ -82,7 +95,7 @@ impl<'a> Spawner<'a> {
         })
     }
 
-    /// The pipe of a new service with a logger. `log` is looked up only here.
+    /// The pipe of a new service with a logger.
     fn new_pipe(&self, name: &CStr) -> Result<Option<Pipe>, ()> {
         if !self.config.loggers {
             return Ok(None);
@@ -90,9 +103,9 @@ impl<'a> Spawner<'a> {
         let Ok(log) = PathBuffer::join(name, names::LOG) else {
             return Ok(None);
         };
-        match file::status(log.as_c_str()) {
-            Ok(_) => {}
-            Err(Errno::ENOENT) => return Ok(None),
+        match has_logger(log.as_c_str()) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
             Err(error) => {
                 (self.report)(ScanWarning::Stat(log.as_c_str()), error);
                 return Err(());
@@ -167,6 +180,28 @@ impl<'a> Spawner<'a> {
     }
 }
 
+/// As [`Spawner::is_replaced`]. A file system may give a new directory the inode of a
+/// removed one at once.
+///
+/// Creation times distinguish the two, but some file systems record none, and that of a
+/// directory changes when overlayfs copies it. `log` decides then.
+fn is_replaced(dead: DeadService, name: &CStr) -> bool {
+    if dead.created.is_some() && dead.created == file::creation_time(name) {
+        return false;
+    }
+    let has_logger = PathBuffer::join(name, names::LOG).map(|log| has_logger(log.as_c_str()));
+    matches!(has_logger, Ok(Ok(has_logger)) if has_logger != dead.has_pipe)
+}
+
+/// Whether the directory of a logger exists.
+fn has_logger(log: &CStr) -> Result<bool, Errno> {
+    match file::status(log) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Calls `open`, and once more with a raised descriptor limit if `open` fails
 /// with EMFILE.
 fn with_descriptors<T>(
@@ -180,4 +215,33 @@ fn with_descriptors<T>(
         }
         other => Err(other),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::in_directory;
+
+    #[test]
+    fn replaced_directory_differs_in_age_and_logger() {
+        in_directory(|| {
+            fs::create_dir("plain").unwrap();
+            fs::create_dir_all("logged/log").unwrap();
+            for (name, has_logger) in [(c"plain", false), (c"logged", true)] {
+                let same = file::creation_time(name);
+                let other = same.map(|time| time - Duration::from_nanos(1));
+                for created in [None, same, other] {
+                    for has_pipe in [false, true] {
+                        let dead = DeadService { created, has_pipe };
+                        let is_known = created.is_some() && created == same;
+                        let expected = !is_known && has_pipe != has_logger;
+                        assert_eq!(is_replaced(dead, name), expected, "{name:?} {dead:?}");
+                    }
+                }
+            }
+        });
+    }
 }

@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -81,6 +81,7 @@ struct Entry<P> {
     service: ProcessSlot,
     logger: ProcessSlot,
     pipe: Option<P>,
+    created: Option<SystemTime>,
     /// The number of roles with which the service was added.
     roles: usize,
     shutdown: Option<ServiceShutdown>,
@@ -97,6 +98,13 @@ impl<P> Entry<P> {
     fn processes(&self) -> impl Iterator<Item = Process> + use<P> {
         let processes = [self.service.process, self.logger.process];
         processes.into_iter().flatten()
+    }
+
+    /// Whether the service has no processes, and is not shutting down.
+    fn is_dead(&self) -> bool {
+        self.processes().next().is_none()
+            && self.keep == KeepRunning::Both
+            && self.shutdown.is_none()
     }
 
     fn missing(&self) -> Roles {
@@ -167,8 +175,13 @@ pub(crate) struct NewService<'a, P> {
 
 impl<'a, P> NewService<'a, P> {
     /// Adds the service to the table. Only a service with a logger has a pipe.
-    /// Errors: ENOMEM. The service stays new.
-    pub(crate) fn add(self, pipe: Option<P>) -> Result<StartSlots<'a, P>, Errno> {
+    /// `created` is the creation time of the directory. Errors: ENOMEM. The service
+    /// stays new.
+    pub(crate) fn add(
+        self,
+        pipe: Option<P>,
+        created: Option<SystemTime>,
+    ) -> Result<StartSlots<'a, P>, Errno> {
         let NewService {
             name,
             directory,
@@ -187,6 +200,7 @@ impl<'a, P> NewService<'a, P> {
             service: ProcessSlot::default(),
             logger: ProcessSlot::default(),
             pipe,
+            created,
             roles,
             shutdown: None,
         })?;
@@ -238,6 +252,15 @@ enum ProcessOwner {
     Service(DirectoryId, Role),
     /// A removed service, with its name in the last scan.
     Removed(DirectoryId, CString),
+}
+
+/// A service without processes. Its directory may be removed, and another directory
+/// have the inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DeadService {
+    /// The creation time of its directory, if known.
+    pub(crate) created: Option<SystemTime>,
+    pub(crate) has_pipe: bool,
 }
 
 /// The services that a scan found and that are not removed yet.
@@ -327,6 +350,15 @@ impl<P> ServiceTable<P> {
         })
     }
 
+    /// A service without processes that is not shutting down.
+    pub(crate) fn dead(&self, directory: DirectoryId) -> Option<DeadService> {
+        let entry = self.entries.get(directory)?;
+        entry.is_dead().then(|| DeadService {
+            created: entry.created,
+            has_pipe: entry.pipe.is_some(),
+        })
+    }
+
     /// Changes the name of a service. Returns the last one.
     pub(crate) fn rename(&mut self, directory: DirectoryId, name: CString) -> Option<CString> {
         let entry = self.entries.get_mut(directory)?;
@@ -344,10 +376,7 @@ impl<P> ServiceTable<P> {
     pub(crate) fn sweep_dead(&mut self) {
         let roles = &mut self.roles;
         self.entries.retain(|entry| {
-            let stays = entry.seen
-                || entry.processes().next().is_some()
-                || entry.keep != KeepRunning::Both
-                || entry.shutdown.is_some();
+            let stays = entry.seen || !entry.is_dead();
             if !stays {
                 *roles = roles.saturating_sub(entry.roles);
             }
@@ -583,7 +612,7 @@ impl<P> ServiceTable<P> {
     /// Adds a new service.
     pub(crate) fn add(&mut self, directory: DirectoryId, name: &CStr, pipe: Option<P>) {
         match self.admit(directory, name) {
-            Admission::New(service) => assert!(service.add(pipe).is_ok()),
+            Admission::New(service) => assert!(service.add(pipe, None).is_ok()),
             Admission::Known(_) | Admission::NoMemory(_) => panic!("{name:?} is known"),
         }
     }
@@ -672,7 +701,7 @@ mod tests {
         let Admission::New(service) = table.admit(A, c"a") else {
             panic!("an empty table knows a service");
         };
-        let slots = service.add(Some(7)).unwrap();
+        let slots = service.add(Some(7), None).unwrap();
         assert_eq!((slots.services, slots.pipe()), (1, Some(&7)));
         table.add(B, c"b", None);
         assert_eq!((table.count(), table.directories()), (2, vec![A, B]));
@@ -718,10 +747,20 @@ mod tests {
         table.mark_unseen();
         table.sweep_dead();
         assert!(table.pipe(A).is_some());
+        assert_eq!(table.dead(A), None);
         table.record_exit(SEVEN, ChildExit::Success, now);
+        let dead = DeadService {
+            created: None,
+            has_pipe: true,
+        };
+        assert_eq!(table.dead(A), Some(dead));
+        table.set_keep_running(A, KeepRunning::Logger);
+        assert_eq!(table.dead(A), None);
+        table.set_keep_running(A, KeepRunning::Both);
         table.mark_unseen();
         table.sweep_dead();
         assert!(!table.contains(A));
+        assert_eq!(table.dead(A), None);
     }
 
     #[test]

@@ -80,6 +80,12 @@ impl Watcher {
         events
     }
 
+    /// Whether the kernel has removed all watches, as far as the events that were read
+    /// report this.
+    pub fn is_empty(&self) -> bool {
+        self.watches.is_empty()
+    }
+
     /// Removes all watches, without a wait.
     pub fn clear(&mut self) {
         for watch in self.watches.drain(..) {
