@@ -449,7 +449,9 @@ impl Life<'_> {
         let logger = self.rng.bool().then(|| self.rng.usize(..6));
         let mut member = Member::make(self.sandbox, id, scanner, logger, true);
         member.link(self.sandbox);
-        self.tell(format!("{}added", member.mark()));
+        let logger = member.logger.map(|logger| logger.program);
+        let scanner = scanner.command();
+        self.tell(format!("{}added to {scanner}, {logger:?}", member.mark()));
         self.members.push(member);
     }
 

@@ -221,12 +221,14 @@ impl<'a> Life<'a> {
         let mut text = String::new();
         for fault in faults.iter().take(12) {
             let _ = writeln!(text, "{fault}");
-            let named = |member: &&Member| fault.contains(&member.mark());
-            for member in self.members.iter().filter(named) {
-                let marks = [member.mark(), format!("sv/{}/log ", member.id)];
+            // A guest that was removed is no member any more.
+            let words = fault.split(' ');
+            for service in words.filter(|word| word.starts_with("sv/") && !word.contains("/log")) {
+                let marks = [format!("{service} "), format!("{service}/log ")];
                 let names_it = |event: &&String| marks.iter().any(|mark| event.contains(mark));
                 let events: Vec<_> = self.story.iter().filter(names_it).collect();
-                for event in &events[events.len().saturating_sub(25)..] {
+                let last = events.len().saturating_sub(25).max(1);
+                for event in events.iter().take(1).chain(events.iter().skip(last)) {
                     let _ = writeln!(text, "    {event:.120}");
                 }
             }

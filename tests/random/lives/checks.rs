@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -129,18 +130,25 @@ fn unlabelled(line: &str) -> &str {
     }
 }
 
+/// A result, or None if the file does not exist. A logger may rename its files.
+fn existing<T>(result: io::Result<T>) -> Option<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        result => Some(result.unwrap()),
+    }
+}
+
 /// The number of lines that a service has recorded as written in `said/ID`, and
 /// those of them that are not in `logs/ID`. Labels in front of lines in the log
 /// do not count.
 pub(crate) fn lost_lines(sandbox: &Sandbox, id: usize) -> (usize, Vec<String>) {
     let id = id.to_string();
-    let said = fs::read_to_string(sandbox.path("said").join(&id)).unwrap_or_default();
+    let said = existing(fs::read_to_string(sandbox.path("said").join(&id))).unwrap_or_default();
     let mut log = String::new();
-    for file in fs::read_dir(sandbox.path("logs").join(&id))
-        .into_iter()
-        .flatten()
-    {
-        log += &fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+    let files = existing(fs::read_dir(sandbox.path("logs").join(&id)));
+    for file in files.into_iter().flatten() {
+        let bytes = existing(fs::read(file.unwrap().path())).unwrap_or_default();
+        log += &String::from_utf8_lossy(&bytes);
     }
     let kept: HashSet<_> = log.lines().map(unlabelled).collect();
     let lost = said.lines().filter(|line| !kept.contains(line));
