@@ -2,15 +2,15 @@
 
 #![cfg_attr(not(test), no_main)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 
 use cli::options::{Opt, flag};
 use cli::{Exit, Failure, Program, text};
-use daemontools::supervise_dir::SuperviseDirRule;
-use daemontools::{Operation, WhenFull, send_commands};
-use daemontools_core::control::{COMMANDS, Command, SignalTarget};
+use daemontools::{Command, Operation, Service, SignalTarget, SuperviseDirRule};
+use daemontools_core::control::COMMANDS;
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::chdir;
 use unix::cwd::Origin;
 
 pub(crate) static SVC: Program = Program {
@@ -38,81 +38,77 @@ const fn options() -> [Opt; COMMANDS.len()] {
 unix::main!(SVC.start(svc));
 
 fn svc(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
-    let mut letters = Letters {
-        bytes: Vec::new(),
+    let mut commands = Commands {
+        all: Vec::new(),
         added: Vec::new(),
         target: SignalTarget::Process,
     };
     let mut options = SVC.options(arguments);
     while let Some((letter, _)) = options.next()? {
-        letters.add(letter);
+        commands.extend(Command::from_byte(letter));
     }
-    let letters = letters.all();
+    let commands = commands.with_reset();
     // A supervise that exits early must not end svc before the next directory.
     let _ = SigSet::from(Signal::SIGPIPE).thread_block();
     let rule =
         SuperviseDirRule::from_environment().map_err(|error| SVC.fatal_msg(error.message()))?;
-    let origin =
-        Origin::open().map_err(|error| SVC.fatal("unable to open current directory", error))?;
+    // As 0.76, which returns to this directory, svc has to read it.
+    Origin::open().map_err(|error| SVC.fatal("unable to open current directory", error))?;
     for dir in options.operands() {
-        match chdir(*dir) {
-            Ok(()) => control(rule, dir, &letters),
-            Err(error) => SVC.warn(text!["unable to chdir to ", dir], error),
-        }
-        let returned = origin.enter();
-        returned.map_err(|error| SVC.fatal("unable to set directory", error))?;
+        control(rule, dir, &commands);
     }
     Ok(Exit::Success)
 }
 
-/// The content of the control FIFO: the letters in the order of their options,
+/// The content of the control FIFO: the commands in the order of their options,
 /// each once for each signal target.
-struct Letters {
-    bytes: Vec<u8>,
-    added: Vec<(SignalTarget, u8)>,
+struct Commands {
+    all: Vec<Command>,
+    added: Vec<(SignalTarget, Command)>,
     target: SignalTarget,
 }
 
-impl Letters {
-    fn add(&mut self, letter: u8) {
-        let is_new = if let Some(Command::Target(target)) = Command::from_byte(letter) {
-            std::mem::replace(&mut self.target, target) != target
-        } else {
-            let is_new = !self.added.contains(&(self.target, letter));
-            self.added.push((self.target, letter));
-            is_new
-        };
-        if is_new {
-            self.bytes.push(letter);
+impl Extend<Command> for Commands {
+    fn extend<I: IntoIterator<Item = Command>>(&mut self, commands: I) {
+        for command in commands {
+            let is_new = if let Command::Target(target) = command {
+                std::mem::replace(&mut self.target, target) != target
+            } else {
+                let is_new = !self.added.contains(&(self.target, command));
+                self.added.push((self.target, command));
+                is_new
+            };
+            if is_new {
+                self.all.push(command);
+            }
         }
-    }
-
-    /// All letters, with the target reset at the end: supervise may read the
-    /// letters of the next svc together with these.
-    fn all(mut self) -> Vec<u8> {
-        self.add(Command::Target(SignalTarget::Process).letter());
-        self.bytes
     }
 }
 
-/// Sends the letters to the supervise of the current directory, which messages
-/// call `dir`.
-fn control(rule: SuperviseDirRule, dir: &CStr, letters: &[u8]) {
-    let files = match rule.of_current() {
-        Ok(files) => files,
-        Err(error) => return SVC.warn(text!["unable to find the path of ", dir], error),
-    };
-    match send_commands(&files, letters, WhenFull::Block) {
-        Ok(()) => {}
-        Err(error) if error.is_not_running() => {
-            SVC.warn_msg(text!["unable to control ", dir, ": supervise not running"]);
-        }
-        Err(error) => {
-            let problem = match error.operation {
-                Operation::Write => "error writing commands to ",
-                Operation::Open | Operation::Read => "unable to control ",
-            };
-            SVC.warn(text![problem, dir], error.errno);
-        }
+impl Commands {
+    /// All commands, with the target reset at the end: supervise may read the
+    /// commands of the next svc together with these.
+    fn with_reset(mut self) -> Vec<Command> {
+        self.extend([Command::Target(SignalTarget::Process)]);
+        self.all
     }
+}
+
+/// Sends the commands to the supervise of a service.
+fn control(rule: SuperviseDirRule, dir: &CStr, commands: &[Command]) {
+    let service = Service::open_with(rule, OsStr::from_bytes(dir.to_bytes()));
+    let Err(error) = service.and_then(|service| service.send(commands)) else {
+        return;
+    };
+    if error.is_not_running() {
+        return SVC.warn_msg(text!["unable to control ", dir, ": supervise not running"]);
+    }
+    let problem = match error.operation() {
+        Operation::Enter => "unable to chdir to ",
+        Operation::Locate => "unable to find the path of ",
+        Operation::Write => "error writing commands to ",
+        _ => "unable to control ",
+    };
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    SVC.warn(text![problem, dir], errno);
 }

@@ -2,13 +2,12 @@
 
 #![cfg_attr(not(test), no_main)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 
 use cli::{Exit, Failure, Program, text};
-use daemontools::supervise_dir::SuperviseDirRule;
-use daemontools::{ClientError, probe};
+use daemontools::{Error, Operation, Service, SuperviseDirRule};
 use nix::errno::Errno;
-use nix::unistd::chdir;
 
 pub(crate) static SVOK: Program = Program {
     name: "svok",
@@ -24,17 +23,24 @@ fn svok(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     };
     let rule =
         SuperviseDirRule::from_environment().map_err(|error| SVOK.fatal_msg(error.message()))?;
-    chdir(dir).map_err(|error| SVOK.fatal(text!["unable to chdir to ", dir], error))?;
-    let files = rule.of_current();
-    let files =
-        files.map_err(|error| SVOK.fatal(text!["unable to find the path of ", dir], error))?;
-    match probe(&files) {
-        Ok(_) => Ok(Exit::Success),
-        Err(ClientError { errno, .. }) if [Errno::ENOENT, Errno::ENXIO].contains(&errno) => {
-            Ok(Exit::Permanent)
-        }
-        Err(ClientError { file, errno, .. }) => {
-            Err(SVOK.fatal(text!["unable to open ", files.display(dir, file)], errno))
+    let service = Service::open_with(rule, OsStr::from_bytes(dir.to_bytes()));
+    let service = service.map_err(|error| {
+        let problem = match error.operation() {
+            Operation::Enter => "unable to chdir to ",
+            _ => "unable to find the path of ",
+        };
+        SVOK.fatal(text![problem, dir], errno(&error))
+    })?;
+    match service.is_supervised() {
+        Ok(true) => Ok(Exit::Success),
+        Ok(false) => Ok(Exit::Permanent),
+        Err(error) => {
+            let file = error.path().as_os_str().as_bytes();
+            Err(SVOK.fatal(text!["unable to open ", file], errno(&error)))
         }
     }
+}
+
+fn errno(error: &Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }

@@ -71,7 +71,7 @@ fn set(rule: SuperviseDirRule, dir: &CStr, permissions: Permissions) -> Result<(
             "unable to find the path of ",
             dir,
             ": ",
-            errno_message(error)
+            errno_message(unix::errno(&error))
         ]
     })?;
     permissions

@@ -1,13 +1,14 @@
 //! Environment variables from the files of a directory.
 
 use std::ffi::{CStr, CString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 
+use daemontools::client::read_envdir_edits;
+use daemontools::{Error, Operation};
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::unistd::{chdir, read as read_some};
+use nix::unistd::chdir;
 use unix::cwd::Origin;
-use unix::file;
 
 /// The failed operation of [`read`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,136 +39,27 @@ pub fn read<P: NixPath + ?Sized>(
 ) -> Result<Vec<CString>, EnvdirError> {
     let origin = Origin::open().map_err(EnvdirError::Origin)?;
     chdir(directory).map_err(EnvdirError::Enter)?;
-    let edits = read_here(skips)?;
+    let edits = read_envdir_edits(skips).map_err(failure)?;
     origin.enter().map_err(EnvdirError::Return)?;
     Ok(edits)
 }
 
-fn read_here(mut skips: impl FnMut(&CStr) -> bool) -> Result<Vec<CString>, EnvdirError> {
-    let directory =
-        std::fs::read_dir(".").map_err(|error| EnvdirError::Open(unix::errno(&error)))?;
-    let mut edits = Vec::new();
-    let mut text = Vec::new();
-    for file in directory {
-        let file = file.map_err(|error| EnvdirError::List(unix::errno(&error)))?;
-        let name = CString::new(file.file_name().into_vec()).unwrap_or_default();
-        if name.to_bytes().starts_with(b".") {
-            continue;
-        }
-        match read_into(&mut text, &name) {
-            Ok(()) => edits.push(edit(&name, take_value(&mut text))),
-            Err(Errno::EISDIR) if skips(&name) => {}
-            Err(error) => return Err(EnvdirError::Read(name, error)),
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn failure(error: Error) -> EnvdirError {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    match error.operation() {
+        Operation::Open => EnvdirError::Open(errno),
+        Operation::List => EnvdirError::List(errno),
+        _ => {
+            let file = error.file().as_os_str().as_bytes();
+            EnvdirError::Read(CString::new(file).unwrap_or_default(), errno)
         }
     }
-    Ok(edits)
-}
-
-/// Reads the first line of a file, with its newline, into `text`.
-///
-/// A missing file (removed meanwhile, or a dangling link) leaves `text`
-/// unchanged. As in 0.76, the rest of the file is read as well, so that a read
-/// error there is reported.
-fn read_into(text: &mut Vec<u8>, name: &CStr) -> Result<(), Errno> {
-    let file = match file::open_read(name) {
-        Err(Errno::ENOENT) => return Ok(()),
-        opened => opened?,
-    };
-    text.clear();
-    let mut buffer = [0; 4096];
-    let mut line_complete = false;
-    loop {
-        let chunk = match read_some(&file, &mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(length) => buffer.get(..length).unwrap_or_default(),
-            Err(Errno::EINTR) => continue,
-            Err(error) => return Err(error),
-        };
-        for part in chunk.split_inclusive(|&byte| byte == b'\n') {
-            if !line_complete {
-                text.try_reserve(part.len()).map_err(|_| Errno::ENOMEM)?;
-                text.extend_from_slice(part);
-                line_complete = part.ends_with(b"\n");
-            }
-        }
-    }
-}
-
-/// The value of a file's text: the first line without trailing spaces and tabs,
-/// with newlines in place of NULs. None for an empty text, which removes the
-/// variable.
-///
-/// The value and a NUL stay in `text`, and become the text of the next file if
-/// that file is missing. This is a bug of 0.76 that we keep: a dangling link
-/// gets the value of the previous file, with a newline added and removed in
-/// turn.
-fn take_value(text: &mut Vec<u8>) -> Option<&[u8]> {
-    if text.is_empty() {
-        return None;
-    }
-    let end = text.iter().position(|&byte| byte == b'\n');
-    text.truncate(end.unwrap_or(text.len()));
-    while let Some(b' ' | b'\t') = text.last() {
-        text.pop();
-    }
-    for byte in text.iter_mut() {
-        if *byte == 0 {
-            *byte = b'\n';
-        }
-    }
-    text.push(0);
-    text.split_last().map(|(_, value)| value)
-}
-
-/// The edit of a file.
-fn edit(name: &CStr, value: Option<&[u8]>) -> CString {
-    let name = name.to_bytes();
-    let edit = match value {
-        Some(value) => [name, b"=", value].concat(),
-        None => name.to_vec(),
-    };
-    // The value has no NUL left.
-    CString::new(edit).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn variable(text: &[u8]) -> Vec<u8> {
-        let mut text = text.to_vec();
-        edit(c"NAME", take_value(&mut text)).into_bytes()
-    }
-
-    #[test]
-    fn value_is_the_first_line_without_end_spaces() {
-        for (text, edit) in [
-            (&b"value"[..], &b"NAME=value"[..]),
-            (b"value\nmore", b"NAME=value"),
-            (b" a b \t \n", b"NAME= a b"),
-            (b"\n", b"NAME="),
-            (b" \t", b"NAME="),
-            (b"a\0b\0", b"NAME=a\nb\n"),
-        ] {
-            assert_eq!(variable(text), edit);
-        }
-    }
-
-    #[test]
-    fn empty_file_removes_the_variable() {
-        assert_eq!(variable(b""), b"NAME");
-    }
-
-    #[test]
-    fn missing_file_gets_the_previous_value() {
-        let mut text = b"value\n".to_vec();
-        for value in ["value", "value\n", "value\n\n"] {
-            let value = value.trim_end_matches('\n').len();
-            let seen = take_value(&mut text).unwrap();
-            assert_eq!(&seen[..value], b"value");
-            assert!(seen[value..].iter().all(|&byte| byte == b'\n'));
-        }
-    }
 
     /// The edits of a directory with these files, sorted.
     fn edits(

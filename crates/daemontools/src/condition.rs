@@ -1,9 +1,10 @@
 //! The conditions for which svwait waits.
 
-use super::ServiceSnapshot;
+use crate::snapshot::ServiceSnapshot;
 
 /// A condition of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WaitCondition {
     /// The service runs.
     Up,

@@ -1,19 +1,16 @@
 //! The services in a directory.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use daemontools_core::names;
-use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
-use nix::unistd::{fchdir, getcwd};
-use unix::cwd::open_directory;
 use unix::file::status;
 
-use crate::supervise_dir::SuperviseDirRule;
+use crate::error::{Cause, Error, Operation};
+use crate::service::Service;
+use crate::supervise_dir::{OpenDir, SuperviseDirRule};
 
 /// The services in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +23,38 @@ pub enum ServiceListing {
     Service(CString),
 }
 
-impl ServiceListing {
-    /// Lists a directory, which becomes the current one. Returns the listing and
-    /// the directory for [`enter`]. Errors: as open(2), readdir(3) and
-    /// fchdir(2).
-    pub fn read(rule: SuperviseDirRule, path: &CStr) -> Result<(Self, OwnedFd), Errno> {
-        let failed = |error| unix::errno(&error);
-        let entries = std::fs::read_dir(OsStr::from_bytes(path.to_bytes())).map_err(failed)?;
-        let directory = open_directory(AT_FDCWD, path)?;
+/// An open directory of services: a scan directory, or a service directory in its
+/// place.
+#[derive(Debug)]
+pub struct ScanDir {
+    directory: OpenDir,
+    path: PathBuf,
+    rule: SuperviseDirRule,
+    listing: ServiceListing,
+}
+
+impl ScanDir {
+    /// Opens and lists a directory. The environment variable `SUPERVISEDIR` has the
+    /// rule.
+    ///
+    /// # Errors
+    /// As open(2) and readdir(3); a `SUPERVISEDIR` that leads out of the service
+    /// directories.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        ScanDir::open_with(SuperviseDirRule::read()?, path)
+    }
+
+    /// As [`ScanDir::open`], with a rule.
+    ///
+    /// # Errors
+    /// As open(2) and readdir(3).
+    pub fn open_with(rule: SuperviseDirRule, path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let failed =
+            |error| Error::of_directory(Operation::List, path, Cause::Os(unix::errno(&error)));
+        let entries = std::fs::read_dir(path).map_err(failed)?;
+        let directory = OpenDir::open_for_entries(path)
+            .map_err(|error| Error::of_directory(Operation::Enter, path, Cause::Os(error)))?;
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(failed)?;
@@ -45,57 +66,102 @@ impl ServiceListing {
                 names.extend(CString::new(name));
             }
         }
-        let is_service = |name: &CStr| is_service(rule, &directory, name);
+        let mut scan_dir = ScanDir {
+            directory,
+            path: path.to_owned(),
+            rule,
+            listing: ServiceListing::Scan(Vec::new()),
+        };
         // The logger is a part of the service.
         let mut others = names.iter().filter(|name| name.as_c_str() != names::LOG);
-        if is_service(c".") && !others.any(|name| is_service(name)) {
-            return Ok((ServiceListing::Service(last_name(path)), directory));
-        }
-        names.sort_unstable();
-        Ok((ServiceListing::Scan(names), directory))
+        let is_service = |name: &CStr| scan_dir.is_service(name);
+        scan_dir.listing = if is_service(c".") && !others.any(|name| is_service(name)) {
+            ServiceListing::Service(last_name(path))
+        } else {
+            names.sort_unstable();
+            ServiceListing::Scan(names)
+        };
+        Ok(scan_dir)
+    }
+
+    /// The services.
+    #[must_use]
+    pub fn listing(&self) -> &ServiceListing {
+        &self.listing
+    }
+
+    pub(crate) fn directory(&self) -> &OpenDir {
+        &self.directory
+    }
+
+    /// Opens the directory of an entry; None if there is none, and so no service.
+    ///
+    /// # Errors
+    /// As [`Service::open`].
+    pub fn entry(&self, name: impl AsRef<OsStr>) -> Result<Option<Service>, Error> {
+        let name = Path::new(name.as_ref());
+        let path = match name.as_os_str().as_bytes() {
+            b"." => self.path.clone(),
+            _ => self.path.join(name),
+        };
+        Service::open_in(self.rule, self.directory.as_fd(), name, path)
+    }
+
+    /// Opens the services of the listing, in its order, and their loggers: each
+    /// service precedes its logger. Entries that are no service directories, such as
+    /// other directories, are left out.
+    ///
+    /// # Errors
+    /// Each item is an error of its own, as of [`Service::open`].
+    pub fn services(&self) -> impl Iterator<Item = Result<Service, Error>> {
+        let names: Vec<&CStr> = match &self.listing {
+            ServiceListing::Scan(names) => names.iter().map(CString::as_c_str).collect(),
+            ServiceListing::Service(_) => vec![c"."],
+        };
+        let entry = |name: &CStr| self.entry(OsStr::from_bytes(name.to_bytes())).transpose();
+        let with_logger = |service: Result<Service, Error>| {
+            let logger = service.as_ref().ok().map(Service::logger);
+            let logger = logger.and_then(Result::transpose);
+            std::iter::once(service).chain(logger)
+        };
+        let is_service =
+            |service: &Result<Service, Error>| service.as_ref().map_or(true, Service::exists);
+        names
+            .into_iter()
+            .filter_map(entry)
+            .flat_map(with_logger)
+            .filter(is_service)
+    }
+
+    /// Whether an entry is a service directory. In a scan directory, services may
+    /// have the names of the files of a service.
+    fn is_service(&self, name: &CStr) -> bool {
+        let entry = self.entry(OsStr::from_bytes(name.to_bytes()));
+        entry.is_ok_and(|service| service.is_some_and(|service| service.exists()))
     }
 }
 
-/// Whether an entry of a directory is a service directory: it has `run`, or a
-/// supervise has run there. In a scan directory, services may have these names.
-/// Leaves the directory as the current one.
-pub fn is_service(rule: SuperviseDirRule, directory: impl AsFd, name: &CStr) -> bool {
-    let type_of = |file: &CStr| Some(status(file).ok()?.file_type());
-    let has_service_files = || {
-        let files = rule.of_current().ok();
+impl Service {
+    /// Whether the directory has `run`, or a supervise has run in it.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        let type_of = |file: &CStr| Some(status(&*self.files.reach(file)).ok()?.file_type());
         type_of(names::RUN).is_some_and(|of_run| !of_run.is_dir())
-            || files.is_some_and(|files| {
-                type_of(&files.path(names::OK)).is_some_and(|of_ok| of_ok.is_fifo())
-            })
-    };
-    let entered = enter(&directory, name).is_ok_and(|entered| entered.is_some());
-    let is_service = entered && has_service_files();
-    let _ = fchdir(directory);
-    is_service
-}
-
-/// Enters a directory in another one; None if there is none, and so no service.
-/// Errors: as open(2) and fchdir(2).
-pub fn enter(parent: impl AsFd, name: &CStr) -> Result<Option<OwnedFd>, Errno> {
-    let directory = open_directory(parent, name);
-    let entered = directory.and_then(|directory| fchdir(&directory).map(|()| directory));
-    match entered {
-        Ok(directory) => Ok(Some(directory)),
-        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
-        Err(error) => Err(error),
+            || type_of(&self.files.path(names::OK)).is_some_and(|of_ok| of_ok.is_fifo())
     }
 }
 
-/// The last name in the path of the current directory. If the path ends with
-/// `.` or `..`, or has no name: the name of the directory itself.
-pub fn last_name(path: &CStr) -> CString {
+/// The last name in a path. If the path ends with `.` or `..`, or has no name: the
+/// name of the directory itself.
+fn last_name(path: &Path) -> CString {
+    let bytes = path.as_os_str().as_bytes();
     let is_name = |name: &&[u8]| !name.is_empty();
-    let last = path.to_bytes().split(|&byte| byte == b'/').rfind(is_name);
+    let last = bytes.split(|&byte| byte == b'/').rfind(is_name);
     match last {
         Some(b"." | b"..") | None => {}
         Some(name) => return CString::new(name).unwrap_or_default(),
     }
-    let path = getcwd().ok();
+    let path = path.canonicalize().ok();
     let name = path.as_deref().and_then(Path::file_name);
     let name = name.and_then(|name| CString::new(name.as_bytes()).ok());
     name.unwrap_or_else(|| c".".to_owned())
@@ -108,11 +174,12 @@ mod tests {
     use super::*;
     use testkit::service_files::{Supervised, in_directory, write};
 
-    fn list(path: &CStr) -> ServiceListing {
-        let root = std::env::current_dir().unwrap();
-        let (listing, _) = ServiceListing::read(SuperviseDirRule::InService, path).unwrap();
-        std::env::set_current_dir(root).unwrap();
-        listing
+    fn open(path: &str) -> ScanDir {
+        ScanDir::open_with(SuperviseDirRule::InService, path).unwrap()
+    }
+
+    fn list(path: &str) -> ServiceListing {
+        open(path).listing().clone()
     }
 
     fn make(path: &str) {
@@ -128,12 +195,12 @@ mod tests {
             write("scan/file", b"");
             std::os::unix::fs::symlink("/nowhere", "scan/a").unwrap();
             let names = [c"a", c"b", c"c"].map(CStr::to_owned).to_vec();
-            assert_eq!(list(c"scan"), ServiceListing::Scan(names.clone()));
+            assert_eq!(list("scan"), ServiceListing::Scan(names.clone()));
             // A scan directory may have a `run`, or be supervised itself.
             make("scan/b/supervise");
             write("scan/b/run", b"");
             write("scan/run", b"");
-            assert_eq!(list(c"scan"), ServiceListing::Scan(names));
+            assert_eq!(list("scan"), ServiceListing::Scan(names));
         });
     }
 
@@ -143,26 +210,22 @@ mod tests {
             make("web/log");
             make("web/data");
             write("web/log/run", b"");
-            assert!(matches!(list(c"web"), ServiceListing::Scan(_)));
+            assert!(matches!(list("web"), ServiceListing::Scan(_)));
             write("web/run", b"");
-            for path in [c"web", c"./web/", c"web/.", c"web/log/.."] {
+            for path in ["web", "./web/", "web/.", "web/log/.."] {
                 assert_eq!(list(path), ServiceListing::Service(c"web".to_owned()));
             }
             std::env::set_current_dir("web").unwrap();
-            assert_eq!(list(c"."), ServiceListing::Service(c"web".to_owned()));
-            assert_eq!(last_name(c"/"), c"web".to_owned());
-            assert_eq!(last_name(c"/a//b//"), c"b".to_owned());
+            assert_eq!(list("."), ServiceListing::Service(c"web".to_owned()));
+            assert_eq!(last_name(Path::new("/")), c".".to_owned());
+            assert_eq!(last_name(Path::new("/a//b//")), c"b".to_owned());
         });
     }
 
     #[test]
     fn run_or_fifo_ok_makes_a_service() {
         in_directory(|| {
-            let is_service = |name: &CStr| {
-                let here = open_directory(AT_FDCWD, c".").unwrap();
-                is_service(SuperviseDirRule::InService, here, name)
-            };
-            let root = std::env::current_dir().unwrap();
+            let is_service = |name: &CStr| open(".").is_service(name);
             make("a/run");
             assert!(!is_service(c"a") && !is_service(c"missing"));
             make("b/supervise");
@@ -175,25 +238,49 @@ mod tests {
             assert!(is_service(c"d"));
             nix::unistd::mkfifo("run", Mode::S_IRUSR).unwrap();
             assert!(is_service(c"."));
-            assert_eq!(std::env::current_dir().unwrap(), root);
         });
     }
 
     #[test]
     fn entry_that_is_no_directory_is_no_service() {
         in_directory(|| {
-            let here = open_directory(AT_FDCWD, c".").unwrap();
-            let entered = |name| enter(&here, name).map(|entered| entered.is_some());
+            let here = open(".");
+            let entered = |name: &str| here.entry(name).unwrap().is_some();
             write("file", b"");
             std::os::unix::fs::symlink("loop", "loop").unwrap();
-            for name in [c"file", c"loop", c"missing"] {
-                assert_eq!(entered(name), Ok(false));
+            for name in ["file", "loop", "missing", ""] {
+                assert!(!entered(name), "{name}");
             }
             make("a");
-            assert_eq!(entered(c"a"), Ok(true));
-            let name = getcwd().unwrap();
-            assert_eq!(name.file_name(), Some(OsStr::new("a")));
-            assert_eq!(entered(c""), Ok(false));
+            assert!(entered("a"));
+            assert!(here.entry(".").unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn logger_follows_its_service() {
+        in_directory(|| {
+            make("scan/web/log");
+            make("scan/other");
+            make("scan/db");
+            for name in ["web", "web/log", "db"] {
+                write(&format!("scan/{name}/run"), b"");
+            }
+            let paths = |path: &str| {
+                let scan_dir = open(path);
+                let services = scan_dir.services().map(|service| service.unwrap());
+                services
+                    .map(|service| service.path().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                paths("scan"),
+                ["scan/db", "scan/web", "scan/web/log"].map(PathBuf::from)
+            );
+            assert_eq!(
+                paths("scan/web"),
+                ["scan/web", "scan/web/log"].map(PathBuf::from)
+            );
         });
     }
 }

@@ -2,11 +2,12 @@
 //! each.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
-use nix::errno::Errno;
-
-use super::wait::{ENTRIES, Watches, watch_service};
-use crate::supervise_dir::SuperviseDir;
+use crate::error::{Cause, Error, Operation};
+use crate::listing::ScanDir;
+use crate::service::Service;
+use crate::wait::{ENTRIES, Watches, watch_service};
 
 /// Reports changes of the services in a scan directory, each with an index of the
 /// caller: new status, start and exit of a supervise, new and removed directories.
@@ -29,25 +30,31 @@ pub enum ChangedServices {
 const SCAN_DIRECTORY: usize = usize::MAX;
 
 impl ServiceWatches {
-    /// Watches no service. Errors: as `inotify_init1`(2).
-    pub fn new() -> Result<Self, Errno> {
-        let watches = Watches::new()?;
+    /// Watches no service.
+    ///
+    /// # Errors
+    /// As `inotify_init1`(2).
+    pub fn new() -> Result<Self, Error> {
+        let watches = Watches::new().map_err(|error| {
+            Error::of_directory(Operation::Notify, Path::new(""), Cause::Os(error))
+        })?;
         Ok(ServiceWatches {
             is_complete: watches.watcher.is_some(),
             watches,
         })
     }
 
-    /// Watches the current directory as the scan directory.
-    pub fn add_scan_directory(&mut self) {
-        let added = self.watches.add(c".", ENTRIES, SCAN_DIRECTORY);
+    /// Watches the entries of a scan directory.
+    pub fn add_scan_directory(&mut self, scan_dir: &ScanDir) {
+        let path = scan_dir.directory().reach(c".");
+        let added = self.watches.add(path.as_c_str(), ENTRIES, SCAN_DIRECTORY);
         self.is_complete &= added == Ok(true);
     }
 
-    /// Watches the service in the current directory. Call this before a read of its
+    /// Watches a service, which need not stay open. Call this before a read of its
     /// status, and again after each change.
-    pub fn add(&mut self, files: &SuperviseDir, index: usize) {
-        self.is_complete &= watch_service(&mut self.watches, files, index).is_ok();
+    pub fn add(&mut self, service: &Service, index: usize) {
+        self.is_complete &= watch_service(&mut self.watches, &service.files, index).is_ok();
     }
 
     /// Whether all changes are reported. Otherwise the system ran out of watches or
@@ -79,21 +86,22 @@ mod tests {
     use daemontools_core::status::Want;
 
     use super::*;
-    use crate::supervise_dir::IN_SERVICE;
+    use crate::supervise_dir::SuperviseDirRule;
     use testkit::service_files::{Supervised, in_directory, write, write_status};
+
+    fn scan_dir() -> ScanDir {
+        ScanDir::open_with(SuperviseDirRule::InService, ".").unwrap()
+    }
 
     #[test]
     fn changes_name_services_or_the_scan_directory() {
         in_directory(|| {
-            let root = std::env::current_dir().unwrap();
             let mut watches = ServiceWatches::new().unwrap();
-            watches.add_scan_directory();
+            watches.add_scan_directory(&scan_dir());
             let mut services = Vec::new();
             for (index, name) in ["a", "b"].into_iter().enumerate() {
                 services.push(Supervised::new(name));
-                std::env::set_current_dir(name).unwrap();
-                watches.add(&IN_SERVICE, index);
-                std::env::set_current_dir(&root).unwrap();
+                watches.add(&scan_dir().entry(name).unwrap().unwrap(), index);
             }
             assert!(watches.is_complete());
             // The directories are new.
@@ -116,8 +124,8 @@ mod tests {
         in_directory(|| {
             let mut watches = ServiceWatches::new().unwrap();
             std::os::unix::fs::symlink("supervise", "supervise").unwrap();
-            watches.add(&IN_SERVICE, 0);
-            watches.add_scan_directory();
+            watches.add(&scan_dir().entry(".").unwrap().unwrap(), 0);
+            watches.add_scan_directory(&scan_dir());
             assert!(!watches.is_complete());
         });
     }

@@ -9,11 +9,12 @@ use daemontools_core::state::{ServiceState, StateFile};
 use daemontools_core::status::{Status, Want};
 use nix::errno::Errno;
 
-use super::{ClientError, StatusError, probe, read_state_file, read_status};
+use crate::client::{ClientError, StatusError, probe, read_state_file, read_status};
 use crate::supervise_dir::SuperviseDir;
 
 /// The state of a service as its supervise directory shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServiceSnapshot {
     /// Whether supervise, or runsv, runs.
     pub supervised: bool,
@@ -23,6 +24,7 @@ pub struct ServiceSnapshot {
 
 /// A status record, with the state file that belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StatusRecord {
     /// The first 18 bytes of the record.
     pub status: Status,
@@ -64,7 +66,13 @@ impl StatusRecord {
 }
 
 impl ServiceSnapshot {
-    /// Reads the service in the current directory, and never blocks.
+    /// A snapshot of these parts.
+    #[must_use]
+    pub fn new(supervised: bool, record: Option<StatusRecord>) -> Self {
+        ServiceSnapshot { supervised, record }
+    }
+
+    /// Reads the service, and never blocks.
     ///
     /// # Errors
     /// As open(2) and read(2), except for files that do not exist; a record that
@@ -90,7 +98,10 @@ impl ServiceSnapshot {
         Ok(ServiceSnapshot { supervised, record })
     }
 
-    pub(super) fn state(&self) -> Option<ServiceState> {
+    /// The state in the record, which may be stale without a running supervise. None
+    /// without a record.
+    #[must_use]
+    pub fn state(&self) -> Option<ServiceState> {
         self.record.map(|record| record.state())
     }
 
@@ -105,13 +116,18 @@ impl ServiceSnapshot {
         }
     }
 
+    /// Whether the service is up under a running supervise.
+    ///
     /// supervise writes `state` before the record; in between, the service is
     /// neither up nor down, as svstat shows the record alone.
-    pub(super) fn is_up(&self) -> bool {
+    #[must_use]
+    pub fn is_up(&self) -> bool {
         self.state().is_some_and(ServiceState::is_up) && self.start().is_some()
     }
 
-    pub(super) fn is_down(&self) -> bool {
+    /// Whether the service does not run; its `finish` may.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
         let Some(record) = self.record else {
             return true;
         };
@@ -149,7 +165,8 @@ impl ServiceSnapshot {
 
     /// Whether a service that is up has reported readiness, or never does. A
     /// failing `check` withdraws the readiness.
-    pub(super) fn is_ready(&self) -> bool {
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
         let state_file = self.record.and_then(|record| record.state_file);
         self.state() != Some(ServiceState::Starting)
             && !state_file.is_some_and(|state| state.fails_check())

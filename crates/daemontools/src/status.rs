@@ -1,15 +1,19 @@
 //! The status files: the record, and the `state` of `supervise -e`.
 
 use std::ffi::CStr;
+use std::fs::File;
+use std::io::Read;
 
 use daemontools_core::names;
-use daemontools_core::runsv::{LENGTH, RunsvStatus};
+use daemontools_core::runsv::{self, RunsvStatus};
 use daemontools_core::state::StateFile;
+use daemontools_core::tally::{KEPT, LENGTH, Tally};
 use nix::errno::Errno;
-use nix::unistd::read;
-use unix::file;
+use nix::fcntl::AtFlags;
+use nix::unistd::{AccessFlags, faccessat, read};
 
-use super::{ClientError, Operation, StatusError, probe};
+use crate::client::{ClientError, StatusError, probe};
+use crate::error::Operation;
 use crate::supervise_dir::{IN_SERVICE, SuperviseDir};
 
 /// Reads the status record into `buffer`. A failed read leaves the earlier
@@ -25,8 +29,8 @@ pub fn read_status<'a>(dir: &SuperviseDir, buffer: &'a mut [u8]) -> Result<&'a [
 /// programs know one supervise directory, [`IN_SERVICE`].
 ///
 /// # Errors
-/// As [`probe`](super::probe()) and [`read_status`]; a record that is too short.
-pub fn read_runsv_status(buffer: &mut [u8; LENGTH]) -> Result<RunsvStatus, StatusError> {
+/// As [`probe`](crate::client::probe()) and [`read_status`]; a record that is too short.
+pub fn read_runsv_status(buffer: &mut [u8; runsv::LENGTH]) -> Result<RunsvStatus, StatusError> {
     probe(&IN_SERVICE)?;
     RunsvStatus::decode(read_status(&IN_SERVICE, buffer)?).ok_or(StatusError::Format)
 }
@@ -46,7 +50,7 @@ fn read_start<'a>(
     buffer: &'a mut [u8],
 ) -> Result<&'a [u8], ClientError> {
     let error = |operation| ClientError::new(operation, file);
-    let opened = file::open_read(&*dir.path(file)).map_err(error(Operation::Open))?;
+    let opened = dir.open_read(file).map_err(error(Operation::Open))?;
     let length = read(&opened, buffer).map_err(error(Operation::Read))?;
     Ok(buffer.get(..length).unwrap_or_default())
 }
@@ -54,12 +58,40 @@ fn read_start<'a>(
 /// Whether supervise starts the service by itself: there is no file `down`.
 ///
 /// # Errors
-/// As stat(2).
-pub fn is_normally_up() -> Result<bool, Errno> {
-    match file::status(names::DOWN) {
-        Ok(_) => Ok(false),
+/// As faccessat(2), with the errno of stat(2).
+pub fn is_normally_up(dir: &SuperviseDir) -> Result<bool, ClientError> {
+    let found = faccessat(
+        dir.service(),
+        names::DOWN,
+        AccessFlags::F_OK,
+        AtFlags::empty(),
+    );
+    match found {
+        Ok(()) => Ok(false),
         Err(Errno::ENOENT) => Ok(true),
-        Err(error) => Err(error),
+        Err(error) => Err(ClientError::new(Operation::Find, names::DOWN)(error)),
+    }
+}
+
+/// Reads the last exits. Without the file, which the first exit makes, there are
+/// none. A longer file is not read: its writer is not supervise -e.
+///
+/// # Errors
+/// As open(2) and read(2); a file of another length than that of whole records.
+pub fn read_deaths(dir: &SuperviseDir) -> Result<Tally, StatusError> {
+    let name = names::DEATH_TALLY.name;
+    let file = match dir.open_read(name) {
+        Ok(file) => File::from(file),
+        Err(Errno::ENOENT) => return Ok(Tally::default()),
+        Err(error) => return Err(ClientError::new(Operation::Open, name)(error).into()),
+    };
+    let mut records = Vec::with_capacity(KEPT * LENGTH);
+    // One byte more shows a longer file.
+    let limit = (KEPT * LENGTH + 1) as u64;
+    match file.take(limit).read_to_end(&mut records) {
+        Ok(length) if length <= KEPT * LENGTH => Tally::read(records).ok_or(StatusError::Format),
+        Ok(_) => Err(StatusError::Format),
+        Err(error) => Err(ClientError::new(Operation::Read, name)(unix::errno(&error)).into()),
     }
 }
 
@@ -96,7 +128,7 @@ mod tests {
     #[test]
     fn status_of_runsv_needs_a_reader_and_20_bytes() {
         in_directory(|| {
-            let mut buffer = [0; LENGTH];
+            let mut buffer = [0; runsv::LENGTH];
             let supervised = Supervised::new(".");
             write_status(".", 7, Want::Up);
             assert_eq!(read_runsv_status(&mut buffer), Err(StatusError::Format));
@@ -114,12 +146,16 @@ mod tests {
     #[test]
     fn file_down_shows_service_normally_down() {
         in_directory(|| {
-            assert_eq!(is_normally_up(), Ok(true));
+            assert_eq!(is_normally_up(&IN_SERVICE), Ok(true));
             write("down", b"");
-            assert_eq!(is_normally_up(), Ok(false));
+            assert_eq!(is_normally_up(&IN_SERVICE), Ok(false));
             std::fs::remove_file("down").unwrap();
             std::os::unix::fs::symlink("down", "down").unwrap();
-            assert_eq!(is_normally_up(), Err(Errno::ELOOP));
+            let looped = is_normally_up(&IN_SERVICE).unwrap_err();
+            assert_eq!(
+                (looped.operation, looped.errno),
+                (Operation::Find, Errno::ELOOP)
+            );
         });
     }
 }

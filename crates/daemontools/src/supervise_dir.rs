@@ -3,13 +3,22 @@
 //! decides where it is.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::unistd::getcwd;
+use nix::fcntl::AT_FDCWD;
+use nix::unistd::{AccessFlags, access, getcwd};
+use unix::cwd::open_directory;
+use unix::file;
 use unix::start;
+
+use crate::error::{Cause, Error, Operation};
 
 /// The rule for the supervise directories of all services. The environment
 /// variable `SUPERVISEDIR` changes it, as in daemontools-encore. runit's programs
@@ -25,14 +34,26 @@ pub enum SuperviseDirRule {
 }
 
 impl SuperviseDirRule {
-    /// Reads the variable.
+    /// Reads the variable, once in the life of the process.
     ///
     /// # Errors
     /// A relative value with a component `..`: the services of a scan directory
     /// would share one supervise directory.
     pub fn from_environment() -> Result<Self, SuperviseDirError> {
-        let path = start::variable(b"SUPERVISEDIR").unwrap_or_default();
+        let path = if start::has_arguments() {
+            start::variable(b"SUPERVISEDIR").unwrap_or_default()
+        } else {
+            of_process()
+        };
         SuperviseDirRule::of_value(path).ok_or(SuperviseDirError { path })
+    }
+
+    /// As [`SuperviseDirRule::from_environment`].
+    pub(crate) fn read() -> Result<Self, Error> {
+        SuperviseDirRule::from_environment().map_err(|error| {
+            let path = Path::new(OsStr::from_bytes(error.path));
+            Error::of_directory(Operation::Environment, path, Cause::LeadsOut)
+        })
     }
 
     /// The rule of a value of the variable; None if the value leads out of the
@@ -52,20 +73,48 @@ impl SuperviseDirRule {
     ///
     /// # Errors
     /// As getcwd(3).
-    pub fn of_current(self) -> Result<SuperviseDir, Errno> {
-        let path = match self {
-            SuperviseDirRule::InService => return Ok(IN_SERVICE.clone()),
-            SuperviseDirRule::Relative(path) => path.to_vec(),
-            SuperviseDirRule::Central(above) => {
-                let service = getcwd()?.into_os_string().into_vec();
-                central_path(above, &service)
-            }
-        };
-        // Neither the environment nor a path contains a NUL.
-        let path = Some(CString::new(path).unwrap_or_default());
-        let kept = Vec::new();
-        Ok(SuperviseDir { path, kept })
+    pub fn of_current(self) -> io::Result<SuperviseDir> {
+        let path = || Ok(getcwd()?.into_os_string().into_vec());
+        self.of_service(None, path).map_err(io::Error::from)
     }
+
+    /// The supervise directory of a service. `path` is its path without links.
+    fn of_service(
+        self,
+        service: Option<Arc<OpenDir>>,
+        path: impl FnOnce() -> Result<Vec<u8>, Errno>,
+    ) -> Result<SuperviseDir, Errno> {
+        let path = match self {
+            SuperviseDirRule::InService => None,
+            SuperviseDirRule::Relative(path) => Some(path.to_vec()),
+            SuperviseDirRule::Central(above) => Some(central_path(above, &path()?)),
+        };
+        Ok(SuperviseDir {
+            service,
+            // Neither the environment nor a path contains a NUL.
+            path: path.map(|path| CString::new(path).unwrap_or_default()),
+            kept: Vec::new(),
+        })
+    }
+
+    /// The supervise directory of an open service directory, which the process calls
+    /// `path`. Errors: as realpath(3).
+    pub(crate) fn of_open(self, service: OpenDir, path: &Path) -> Result<SuperviseDir, Errno> {
+        let canonical = || {
+            let path = path.canonicalize().map_err(|error| unix::errno(&error))?;
+            Ok(path.into_os_string().into_vec())
+        };
+        self.of_service(Some(Arc::new(service)), canonical)
+    }
+}
+
+/// The variable of a process with Rust's usual start. Read once.
+fn of_process() -> &'static [u8] {
+    static VALUE: OnceLock<Vec<u8>> = OnceLock::new();
+    VALUE.get_or_init(|| {
+        let value = std::env::var_os("SUPERVISEDIR");
+        value.map(OsString::into_vec).unwrap_or_default()
+    })
 }
 
 /// A value of `SUPERVISEDIR` that leads out of the service directory.
@@ -94,24 +143,125 @@ fn central_path(above: &[u8], service: &[u8]) -> Vec<u8> {
     [above, b"/"].concat().into_iter().chain(colons).collect()
 }
 
+/// A directory, open.
+#[derive(Debug)]
+pub(crate) struct OpenDir {
+    directory: OwnedFd,
+    /// The path as the process calls the directory.
+    path: PathBuf,
+    /// The path for calls that take no descriptor.
+    reached: OnceLock<PathBuf>,
+}
+
+impl OpenDir {
+    /// Opens a directory in another one, which the process calls `path`. Errors: as
+    /// openat(2), EACCES without the permission to enter the directory.
+    pub(crate) fn open(parent: BorrowedFd<'_>, name: &Path, path: &Path) -> Result<Self, Errno> {
+        let bytes = name.as_os_str().as_bytes();
+        // The name "." in the directory calls for the permission to enter it.
+        let inside = if bytes.is_empty() {
+            bytes.to_vec()
+        } else {
+            [bytes, b"/."].concat()
+        };
+        let directory = open_directory(parent, inside.as_slice())?;
+        Ok(OpenDir::of_descriptor(directory, path))
+    }
+
+    /// Opens a directory, for its entries. Errors: as openat(2).
+    pub(crate) fn open_for_entries(path: &Path) -> Result<Self, Errno> {
+        let directory = open_directory(AT_FDCWD, path)?;
+        Ok(OpenDir::of_descriptor(directory, path))
+    }
+
+    fn of_descriptor(directory: OwnedFd, path: &Path) -> Self {
+        OpenDir {
+            directory,
+            path: path.to_owned(),
+            reached: OnceLock::new(),
+        }
+    }
+
+    /// The path for calls that take no descriptor: that of the descriptor in /proc,
+    /// which stays valid after a rename.
+    pub(crate) fn path(&self) -> &Path {
+        self.reached.get_or_init(|| {
+            let own = PathBuf::from(format!("/proc/self/fd/{}", self.directory.as_raw_fd()));
+            let is_known = access(&own, AccessFlags::F_OK).is_ok();
+            if is_known { own } else { self.path.clone() }
+        })
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// The path of a relative path in the directory, for calls that take no
+    /// descriptor.
+    pub(crate) fn reach(&self, path: &CStr) -> CString {
+        let bytes = [self.path().as_os_str().as_bytes(), b"/", path.to_bytes()].concat();
+        CString::new(bytes).unwrap_or_default()
+    }
+}
+
 /// The supervise directory of a service, or of its logger. A relative path
 /// starts at the service directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SuperviseDir {
+    /// The service directory. None: the current directory.
+    service: Option<Arc<OpenDir>>,
     /// None: `supervise`.
     path: Option<CString>,
     /// The paths of files, made in advance.
     kept: Vec<(&'static CStr, CString)>,
 }
 
-/// The directory [`names::SUPERVISE`] in the service directory, as in 0.76 and
-/// runit.
+/// The directory `supervise` in the service directory, as in 0.76 and runit. The
+/// service directory is the current one.
 pub static IN_SERVICE: SuperviseDir = SuperviseDir {
+    service: None,
     path: None,
     kept: Vec::new(),
 };
 
 impl SuperviseDir {
+    /// The service directory.
+    pub(crate) fn service(&self) -> BorrowedFd<'_> {
+        self.service
+            .as_ref()
+            .map_or(AT_FDCWD, |service| service.as_fd())
+    }
+
+    /// The path of the service directory for calls that take no descriptor.
+    pub(crate) fn service_path(&self) -> &Path {
+        let service = self.service.as_ref();
+        service.map_or(Path::new("."), |service| service.path())
+    }
+
+    /// A path that starts at the service directory, for calls that take no descriptor.
+    pub(crate) fn reach<'a>(&self, path: &'a CStr) -> Cow<'a, CStr> {
+        match &self.service {
+            Some(service) if !path.to_bytes().starts_with(b"/") => Cow::Owned(service.reach(path)),
+            Some(_) | None => Cow::Borrowed(path),
+        }
+    }
+
+    pub(crate) fn open_read(&self, name: &'static CStr) -> Result<OwnedFd, Errno> {
+        let path = self.path(name);
+        match &self.service {
+            Some(service) => file::open_read_in(service.as_fd(), &path),
+            None => file::open_read(&*path),
+        }
+    }
+
+    pub(crate) fn open_write(&self, name: &'static CStr) -> Result<OwnedFd, Errno> {
+        let path = self.path(name);
+        match &self.service {
+            Some(service) => file::open_write_in(service.as_fd(), &path),
+            None => file::open_write(&*path),
+        }
+    }
+
     /// Whether the directory is another one than [`IN_SERVICE`].
     pub fn is_moved(&self) -> bool {
         self.path.is_some()
@@ -152,13 +302,17 @@ impl SuperviseDir {
     /// directory as the user calls it.
     #[must_use]
     pub fn display(&self, service: &CStr, name: &'static CStr) -> Vec<u8> {
+        self.display_bytes(service.to_bytes(), name)
+    }
+
+    pub(crate) fn display_bytes(&self, service: &[u8], name: &'static CStr) -> Vec<u8> {
         let path = self.path(name);
         if path.to_bytes().starts_with(b"/") {
             path.to_bytes().to_vec()
         } else if path.is_empty() {
-            service.to_bytes().to_vec()
+            service.to_vec()
         } else {
-            [service.to_bytes(), b"/", path.to_bytes()].concat()
+            [service, b"/", path.to_bytes()].concat()
         }
     }
 }
@@ -170,6 +324,7 @@ mod tests {
 
     fn at(path: &CStr) -> SuperviseDir {
         SuperviseDir {
+            service: None,
             path: Some(path.to_owned()),
             kept: Vec::new(),
         }

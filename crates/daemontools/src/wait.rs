@@ -6,27 +6,27 @@
 //! in between is lost.
 
 use std::collections::HashMap;
-use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use daemontools_core::names;
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
-use nix::unistd::{AccessFlags, access, fchdir};
+use nix::fcntl::AtFlags;
+use nix::unistd::{AccessFlags, access, faccessat};
 use unix::appearance::{Watched, watch_path};
-use unix::cwd::open_directory;
-use unix::descriptors::DescriptorLimit;
 use unix::file::descriptor_status;
 use unix::inotify::{AddWatchFlags, WatchDescriptor};
 use unix::poll::wait_readable;
 use unix::watch::Watcher;
 
-use super::ServiceSnapshot;
-use super::condition::WaitCondition;
-use crate::supervise_dir::{SuperviseDir, SuperviseDirRule};
+use crate::condition::WaitCondition;
+use crate::error::{Cause, Error, Operation};
+use crate::service::Service;
+use crate::snapshot::ServiceSnapshot;
+use crate::supervise_dir::SuperviseDir;
 
 /// The number of services that have to reach the condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,31 +46,13 @@ pub enum WaitOutcome<'a> {
     TimedOut,
     /// The condition is out of reach: the service of this directory has failed
     /// during the wait.
-    Failed(&'a CStr),
+    Failed(&'a Path),
     /// The condition is out of reach: the supervise of this directory has
     /// exited, or the directory was removed.
-    Unreachable(&'a CStr),
+    Unreachable(&'a Path),
 }
 
-/// An error that prevents the wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WaitError<'a> {
-    /// `inotify_init1`(2).
-    Inotify(Errno),
-    /// Entering the directory.
-    Chdir(&'a CStr, Errno),
-    /// The directory has neither `run` nor `supervise`.
-    NoService(&'a CStr),
-    /// `inotify_add_watch`(2).
-    Watch(&'a CStr, Errno),
-    /// getcwd(3).
-    Path(&'a CStr, Errno),
-    /// Reading the snapshot: the file, as in messages, and the errno. None: bad
-    /// format.
-    Read(Vec<u8>, Option<Errno>),
-}
-
-/// A wait for the services in some directories. Changes the current directory.
+/// A wait for some services.
 #[derive(Debug)]
 pub struct ServiceWait<'a> {
     services: Vec<Option<PendingService<'a>>>,
@@ -82,26 +64,27 @@ pub struct ServiceWait<'a> {
 }
 
 impl<'a> ServiceWait<'a> {
-    /// Opens the directories, and raises the soft limit on descriptors.
+    /// A wait that begins with [`ServiceWait::observe`] or [`ServiceWait::finish`].
     ///
     /// # Errors
-    /// A directory that cannot be entered, or a lack of inotify descriptors.
-    pub fn open(
-        rule: SuperviseDirRule,
-        directories: &[&'a CStr],
+    /// A lack of inotify descriptors.
+    pub fn new(
+        services: impl IntoIterator<Item = &'a Service>,
         condition: WaitCondition,
         mode: WaitMode,
-    ) -> Result<Self, WaitError<'a>> {
-        // Each service needs a descriptor.
-        DescriptorLimit::read().raise();
-        let services = directories
-            .iter()
-            .map(|name| PendingService::open(rule, name).map(Some));
-        let services = services.collect::<Result<Vec<_>, _>>()?;
+    ) -> Result<Self, Error> {
+        let services: Vec<_> = services
+            .into_iter()
+            .map(PendingService::new)
+            .map(Some)
+            .collect();
+        let watches = Watches::new().map_err(|error| {
+            Error::of_directory(Operation::Notify, Path::new(""), Cause::Os(error))
+        })?;
         Ok(ServiceWait {
             dirty: (0..services.len()).collect(),
             services,
-            watches: Watches::new().map_err(WaitError::Inotify)?,
+            watches,
             condition,
             mode,
         })
@@ -112,7 +95,7 @@ impl<'a> ServiceWait<'a> {
     ///
     /// # Errors
     /// A directory that is no service, or that cannot be watched or read.
-    pub fn observe(&mut self) -> Result<(), WaitError<'a>> {
+    pub fn observe(&mut self) -> Result<(), Error> {
         for (index, service) in self.services.iter_mut().flatten().enumerate() {
             service.watch(&mut self.watches, index)?;
             service.read()?;
@@ -137,7 +120,7 @@ impl<'a> ServiceWait<'a> {
     ///
     /// # Errors
     /// A directory that is no service, or that cannot be watched or read.
-    pub fn finish(mut self, deadline: Option<Instant>) -> Result<WaitOutcome<'a>, WaitError<'a>> {
+    pub fn finish(mut self, deadline: Option<Instant>) -> Result<WaitOutcome<'a>, Error> {
         let mut last_loss = None;
         loop {
             for index in std::mem::take(&mut self.dirty) {
@@ -149,8 +132,8 @@ impl<'a> ServiceWait<'a> {
                 let loss = match service.check(self.condition)? {
                     Progress::Waiting => continue,
                     Progress::Reached => None,
-                    Progress::Failed => Some(WaitOutcome::Failed(service.name)),
-                    Progress::Unreachable => Some(WaitOutcome::Unreachable(service.name)),
+                    Progress::Failed => Some(WaitOutcome::Failed(service.service.path())),
+                    Progress::Unreachable => Some(WaitOutcome::Unreachable(service.service.path())),
                 };
                 match (loss, self.mode) {
                     (None, WaitMode::All) => {}
@@ -291,12 +274,7 @@ impl Watches {
 /// A service that has not reached the condition.
 #[derive(Debug)]
 struct PendingService<'a> {
-    name: &'a CStr,
-    directory: OwnedFd,
-    rule: SuperviseDirRule,
-    /// The supervise directory, once the service was entered. It stays if the
-    /// service is renamed.
-    files: Option<SuperviseDir>,
+    service: &'a Service,
     /// The first and the last snapshot.
     before: Option<(ServiceSnapshot, ServiceSnapshot)>,
     /// Whether a supervise has exited. A successor may run.
@@ -312,47 +290,27 @@ enum Progress {
 }
 
 impl<'a> PendingService<'a> {
-    fn open(rule: SuperviseDirRule, name: &'a CStr) -> Result<Self, WaitError<'a>> {
-        let directory =
-            open_directory(AT_FDCWD, name).map_err(|error| WaitError::Chdir(name, error))?;
-        Ok(PendingService {
-            name,
-            directory,
-            rule,
-            files: None,
+    fn new(service: &'a Service) -> Self {
+        PendingService {
+            service,
             before: None,
             exited: false,
+        }
+    }
+
+    /// Adds watches for the service of this index.
+    fn watch(&mut self, watches: &mut Watches, index: usize) -> Result<(), Error> {
+        watch_service(watches, &self.service.files, index).map_err(|error| {
+            Error::of_directory(Operation::Watch, self.service.path(), Cause::Os(error))
         })
     }
 
-    /// Enters the directory, and returns the supervise directory.
-    fn enter(&mut self) -> Result<SuperviseDir, WaitError<'a>> {
-        fchdir(&self.directory).map_err(|error| WaitError::Chdir(self.name, error))?;
-        if let Some(files) = &self.files {
-            return Ok(files.clone());
-        }
-        let files = self.rule.of_current();
-        let files = files.map_err(|error| WaitError::Path(self.name, error))?;
-        self.files = Some(files.clone());
-        Ok(files)
-    }
-
-    /// Enters the directory and adds watches for the service of this index.
-    fn watch(&mut self, watches: &mut Watches, index: usize) -> Result<(), WaitError<'a>> {
-        let files = self.enter()?;
-        watch_service(watches, &files, index).map_err(|error| WaitError::Watch(self.name, error))
-    }
-
-    /// Enters the directory and reads the service: the first, the last and the new
-    /// snapshot.
-    fn read(&mut self) -> Result<[ServiceSnapshot; 3], WaitError<'a>> {
-        let files = self.enter()?;
-        let mut now = ServiceSnapshot::read(&files).map_err(|error| {
-            let (file, errno) = error.file();
-            WaitError::Read(files.display(self.name, file), errno)
-        })?;
-        if self.before.is_none() && !now.supervised && !is_service(&files) {
-            return Err(WaitError::NoService(self.name));
+    /// Reads the service: the first, the last and the new snapshot.
+    fn read(&mut self) -> Result<[ServiceSnapshot; 3], Error> {
+        let mut now = self.service.snapshot()?;
+        if self.before.is_none() && !now.supervised && !is_service(&self.service.files) {
+            let path = self.service.path();
+            return Err(Error::of_directory(Operation::Find, path, Cause::NoService));
         }
         now.supervised &= !self.exited;
         let (first, last) = self.before.unwrap_or((now, now));
@@ -361,11 +319,11 @@ impl<'a> PendingService<'a> {
     }
 
     /// Reads and checks the service.
-    fn check(&mut self, condition: WaitCondition) -> Result<Progress, WaitError<'a>> {
+    fn check(&mut self, condition: WaitCondition) -> Result<Progress, Error> {
         let [first, last, now] = self.read()?;
         let exited = self.exited || (last.supervised && !now.supervised);
-        let removed =
-            descriptor_status(self.directory.as_fd()).is_ok_and(|status| status.nlink() == 0);
+        let directory = self.service.files.service();
+        let removed = descriptor_status(directory).is_ok_and(|status| status.nlink() == 0);
         Ok(if condition.holds(&first, &last, &now) {
             Progress::Reached
         } else if condition.has_failed(&first, &now) {
@@ -388,16 +346,17 @@ pub(super) fn watch_service(
 ) -> Result<(), Errno> {
     let (supervise, ok) = (files.path(names::SUPERVISE), files.path(names::OK));
     let watch_both = |watches: &mut Watches| {
-        Ok(watches.add(&*supervise, ENTRIES, index)? && watches.add(&*ok, OK_CLOSED, index)?)
+        Ok(watches.add(&*files.reach(&supervise), ENTRIES, index)?
+            && watches.add(&*files.reach(&ok), OK_CLOSED, index)?)
     };
     if watch_both(watches)? {
         return Ok(());
     }
-    watches.add(c".", ENTRIES, index)?;
-    // A removed directory reports its removal only after the last process has
-    // left it, which this process does not. The parent may be unreadable.
-    let _ = watches.add(c"..", ENTRIES, index);
-    watch_path(&supervise, |watched| match watched {
+    watches.add(&*files.reach(c"."), ENTRIES, index)?;
+    // A removed directory reports its removal only after the last descriptor of it
+    // is closed, which this process keeps. The parent may be unreadable.
+    let _ = watches.add(&*files.reach(c".."), ENTRIES, index);
+    watch_path(files.service_path(), &supervise, |watched| match watched {
         Watched::Path(_) => watch_both(watches),
         Watched::Above(directory) => match watches.add(directory, ENTRIES, index) {
             Err(Errno::EACCES) => Ok(false),
@@ -406,11 +365,14 @@ pub(super) fn watch_service(
     })
 }
 
-/// Whether supervise ran, or can run, in the current directory.
+/// Whether supervise ran, or can run, in the service directory.
 fn is_service(files: &SuperviseDir) -> bool {
     [&*files.path(names::RUN), &*files.path(names::SUPERVISE)]
         .iter()
-        .any(|path| access(*path, AccessFlags::F_OK).is_ok())
+        .any(|path| {
+            let flags = AtFlags::empty();
+            faccessat(files.service(), *path, AccessFlags::F_OK, flags).is_ok()
+        })
 }
 
 #[cfg(test)]
@@ -419,14 +381,20 @@ mod tests {
     use daemontools_core::status::Want;
 
     use super::*;
+    use crate::supervise_dir::SuperviseDirRule;
     use testkit::service_files::{Supervised, in_directory, write_status};
 
-    fn open<'a>(
-        names: &[&'a CStr],
+    fn services(names: &[&str]) -> Vec<Service> {
+        let open = |name| Service::open_with(SuperviseDirRule::InService, name).unwrap();
+        names.iter().map(open).collect()
+    }
+
+    fn open(
+        services: &[Service],
         condition: WaitCondition,
         mode: WaitMode,
-    ) -> Result<ServiceWait<'a>, WaitError<'a>> {
-        let mut wait = ServiceWait::open(SuperviseDirRule::InService, names, condition, mode)?;
+    ) -> Result<ServiceWait<'_>, Error> {
+        let mut wait = ServiceWait::new(services, condition, mode)?;
         wait.observe()?;
         Ok(wait)
     }
@@ -438,44 +406,41 @@ mod tests {
     }
 
     /// In two services, of which the first one is up.
-    fn with_services(test: impl FnOnce(Supervised, Supervised, &dyn Fn(&str) -> String)) {
+    fn with_services(test: impl FnOnce(Supervised, Supervised)) {
         in_directory(|| {
-            let services = ["a", "b"].map(Supervised::new);
+            let [a, b] = ["a", "b"].map(Supervised::new);
             write_status("a", 7, Want::Up);
             write_status("b", 0, Want::Down);
-            // The wait changes the current directory.
-            let root = std::env::current_dir().unwrap();
-            let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
-            let [a, b] = services;
-            test(a, b, &path);
+            test(a, b);
         });
     }
 
     #[test]
     fn all_services_or_one_reach_the_condition() {
-        with_services(|_a, _b, path| {
+        with_services(|_a, _b| {
+            let both = services(&["a", "b"]);
             let up = WaitCondition::Up;
-            let all = open(&[c"a", c"b"], up, WaitMode::All).unwrap();
+            let all = open(&both, up, WaitMode::All).unwrap();
             assert_eq!(outcome(all, 0), WaitOutcome::TimedOut);
-            std::env::set_current_dir(path("")).unwrap();
-            let one = open(&[c"a", c"b"], up, WaitMode::One).unwrap();
+            let one = open(&both, up, WaitMode::One).unwrap();
             assert_eq!(outcome(one, 0), WaitOutcome::Reached);
-            std::env::set_current_dir(path("")).unwrap();
-            let all = open(&[c"a", c"b"], up, WaitMode::All).unwrap();
-            write_status(&path("b"), 8, Want::Up);
+            let all = open(&both, up, WaitMode::All).unwrap();
+            write_status("b", 8, Want::Up);
             assert_eq!(outcome(all, 60), WaitOutcome::Reached);
         });
     }
 
     #[test]
     fn new_record_ends_a_wait() {
-        with_services(|_a, _b, path| {
-            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
-            let b = path("b");
+        with_services(|_a, _b| {
+            let service = services(&["b"]);
+            let wait = open(&service, WaitCondition::Up, WaitMode::All).unwrap();
+            let b = std::env::current_dir().unwrap().join("b");
             let writer = std::thread::spawn(move || {
+                let b = b.to_str().unwrap();
                 // The record of a start that fails, and then that of a start.
-                write_status(&b, 0, Want::Up);
-                write_status(&b, 8, Want::Up);
+                write_status(b, 0, Want::Up);
+                write_status(b, 8, Want::Up);
             });
             assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
             writer.join().unwrap();
@@ -484,28 +449,29 @@ mod tests {
 
     #[test]
     fn exit_of_supervise_puts_condition_out_of_reach() {
-        with_services(|_a, b, path| {
-            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
+        with_services(|_a, b| {
+            let service = services(&["b"]);
+            let wait = open(&service, WaitCondition::Up, WaitMode::All).unwrap();
             drop(b);
-            assert_eq!(outcome(wait, 60), WaitOutcome::Unreachable(c"b"));
+            let lost = WaitOutcome::Unreachable(Path::new("b"));
+            assert_eq!(outcome(wait, 60), lost);
             // Without a supervise, one may start.
-            std::env::set_current_dir(path("")).unwrap();
-            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
+            let wait = open(&service, WaitCondition::Up, WaitMode::All).unwrap();
             assert_eq!(outcome(wait, 0), WaitOutcome::TimedOut);
-            std::env::set_current_dir(path("")).unwrap();
-            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
-            let _b = Supervised::new(&path("b"));
-            write_status(&path("b"), 8, Want::Up);
+            let wait = open(&service, WaitCondition::Up, WaitMode::All).unwrap();
+            let _b = Supervised::new("b");
+            write_status("b", 8, Want::Up);
             assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
         });
     }
 
     #[test]
     fn exit_before_successor_is_noted() {
-        with_services(|_a, b, path| {
-            let mut wait = open(&[c"b"], WaitCondition::Gone, WaitMode::All).unwrap();
+        with_services(|_a, b| {
+            let service = services(&["b"]);
+            let mut wait = open(&service, WaitCondition::Gone, WaitMode::All).unwrap();
             drop(b);
-            let _successor = Supervised::new(&path("b"));
+            let _successor = Supervised::new("b");
             let (never, _writer) = nix::unistd::pipe().unwrap();
             wait.note_exits(never.as_fd(), None);
             assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
@@ -513,37 +479,54 @@ mod tests {
     }
 
     #[test]
+    fn renamed_service_is_still_watched() {
+        with_services(|_a, _b| {
+            let service = services(&["b"]);
+            let wait = open(&service, WaitCondition::Up, WaitMode::All).unwrap();
+            std::fs::rename("b", "c").unwrap();
+            write_status("c", 8, Want::Up);
+            assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
+            assert_eq!(service.first().unwrap().path(), Path::new("b"));
+        });
+    }
+
+    #[test]
     fn removed_directory_puts_condition_out_of_reach() {
-        with_services(|_a, b, path| {
-            let wait = open(&[c"b"], WaitCondition::Up, WaitMode::All).unwrap();
+        with_services(|_a, b| {
+            let service = services(&["b"]);
+            let wait = open(&service, WaitCondition::Up, WaitMode::All).unwrap();
             drop(b);
-            std::fs::remove_dir_all(path("b")).unwrap();
-            assert_eq!(outcome(wait, 60), WaitOutcome::Unreachable(c"b"));
+            std::fs::remove_dir_all("b").unwrap();
+            let lost = WaitOutcome::Unreachable(Path::new("b"));
+            assert_eq!(outcome(wait, 60), lost);
         });
     }
 
     #[test]
     fn directory_without_service_is_an_error() {
         in_directory(|| {
-            let root = std::env::current_dir().unwrap();
             let up = WaitCondition::Up;
             for name in ["empty", "with-run"] {
                 std::fs::create_dir(name).unwrap();
             }
-            let missing = open(&[c"nope"], up, WaitMode::All).unwrap_err();
-            assert_eq!(missing, WaitError::Chdir(c"nope", Errno::ENOENT));
-            let empty = open(&[c"empty"], up, WaitMode::All).unwrap_err();
-            assert_eq!(empty, WaitError::NoService(c"empty"));
-            std::env::set_current_dir(&root).unwrap();
+            let missing = Service::open_with(SuperviseDirRule::InService, "nope").unwrap_err();
+            assert_eq!(missing.operation(), Operation::Enter);
+            assert_eq!(
+                missing.to_string(),
+                "unable to enter nope: No such file or directory (os error 2)"
+            );
+            let empty = services(&["empty"]);
+            let error = open(&empty, up, WaitMode::All).unwrap_err();
+            assert!(error.is_no_service() && error.path() == Path::new("empty"));
             // A service that never ran may be started.
             std::fs::write("with-run/run", "").unwrap();
-            let wait = open(&[c"with-run"], up, WaitMode::All).unwrap();
+            let with_run = services(&["with-run"]);
+            let wait = open(&with_run, up, WaitMode::All).unwrap();
             assert_eq!(outcome(wait, 0), WaitOutcome::TimedOut);
-            std::env::set_current_dir(&root).unwrap();
             std::fs::create_dir("empty/supervise").unwrap();
-            let wait = open(&[c"empty"], up, WaitMode::All).unwrap();
-            let _supervised = Supervised::new(root.join("empty").to_str().unwrap());
-            write_status(root.join("empty").to_str().unwrap(), 7, Want::Up);
+            let wait = open(&empty, up, WaitMode::All).unwrap();
+            let _supervised = Supervised::new("empty");
+            write_status("empty", 7, Want::Up);
             assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
         });
     }

@@ -11,13 +11,11 @@ use std::path::{Path, PathBuf};
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use unix::cwd::Origin;
 
 use self::log_dir::{MAX_DEPTH, is_log_dir, log_dirs_below};
 use self::logger::{log_dirs_of_logger, log_dirs_of_process};
 use crate::source::Source;
-use daemontools::listing::ServiceListing;
-use daemontools::supervise_dir::SuperviseDirRule;
+use daemontools::{Error, ScanDir, ServiceListing, SuperviseDirRule};
 
 /// The kind of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +55,8 @@ impl Sources {
     ///
     /// A running logger has the directories that it has open. /proc shows them to
     /// root and to the user of the logger. Other loggers have the directories
-    /// below `log`, up to three levels deep. The current directory changes during
-    /// the call. Errors: as open(2) and readdir(3) for the operand.
+    /// below `log`, up to three levels deep. Errors: as open(2) and readdir(3) for the
+    /// operand.
     pub fn find(rule: SuperviseDirRule, path: &CStr) -> Result<Self, Errno> {
         let directory = Path::new(OsStr::from_bytes(path.to_bytes()));
         if is_log_dir(directory)? {
@@ -72,10 +70,7 @@ impl Sources {
                 places: vec![parent(directory)],
             });
         }
-        let origin = Origin::open_path()?;
-        let services = read_services(rule, path, directory);
-        origin.enter()?;
-        let (kind, services) = services?;
+        let (kind, services) = read_services(rule, directory)?;
         let mut sources = Sources {
             kind,
             found: Vec::new(),
@@ -126,19 +121,23 @@ fn parent(path: &Path) -> PathBuf {
 /// [`names::LOG`] as a part of paths.
 const LOG: &str = "log";
 
+fn errno(error: &Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
+}
+
 /// The services of a directory and the open directories of their loggers.
 fn read_services(
     rule: SuperviseDirRule,
-    operand: &CStr,
     directory: &Path,
 ) -> Result<(SourceKind, Vec<Service>), Errno> {
-    let (listing, parent) = ServiceListing::read(rule, operand)?;
+    let scan_dir = ScanDir::open_with(rule, directory);
+    let scan_dir = scan_dir.map_err(|error| errno(&error))?;
     let service = |name: &CStr, path: PathBuf, entry: &CStr| Service {
         name: name.to_bytes().to_owned(),
         path,
-        open: log_dirs_of_logger(rule, &parent, entry),
+        open: log_dirs_of_logger(&scan_dir, entry),
     };
-    Ok(match &listing {
+    Ok(match scan_dir.listing() {
         ServiceListing::Service(name) => {
             let service = service(name, directory.to_owned(), c".");
             (SourceKind::ServiceDir, vec![service])

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use daemontools::probe;
+use daemontools::client::probe;
 use daemontools::supervise_dir::IN_SERVICE;
 use daemontools_core::names;
 use nix::poll::{PollFd, PollFlags};

@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use daemontools::client::{WhenFull, probe, send_commands};
 use daemontools::supervise_dir::SuperviseDir;
-use daemontools::{WhenFull, probe, send_commands};
 use daemontools_core::names;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;

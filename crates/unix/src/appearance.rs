@@ -24,13 +24,15 @@ pub enum Watched<'a> {
 /// Watches a path with `watch`, which returns whether the watch exists. While the
 /// path does not exist, watches the directories in which the missing name may
 /// appear, and those of the links on the way. Their events call for another call.
+/// A relative path starts at `base`.
 pub fn watch_path<E>(
+    base: &Path,
     path: &CStr,
     mut watch: impl FnMut(Watched<'_>) -> Result<bool, E>,
 ) -> Result<(), E> {
     let mut watched = None;
     while !watch(Watched::Path(path))? {
-        let directories = directories_above(Path::new(OsStr::from_bytes(path.to_bytes())));
+        let directories = directories_above(base, Path::new(OsStr::from_bytes(path.to_bytes())));
         // A directory that appeared before the watch above it has changed the
         // list.
         if watched.as_ref() == Some(&directories) {
@@ -46,10 +48,10 @@ pub fn watch_path<E>(
 
 /// The directories of all links on the way to a path, and the one that lacks the
 /// first missing name.
-fn directories_above(path: &Path) -> Vec<PathBuf> {
+fn directories_above(base: &Path, path: &Path) -> Vec<PathBuf> {
     let mut directories = Vec::new();
     let mut names = names_of(path);
-    let mut current = PathBuf::from(".");
+    let mut current = base.to_owned();
     while let Some(name) = names.pop_front() {
         let next = current.join(&name);
         match readlink(&next) {
@@ -92,7 +94,7 @@ mod tests {
         symlink("../run/svc/web", at("web/far")).unwrap();
         symlink(at("web/far"), at("run/twice")).unwrap();
         symlink("loop", at("loop")).unwrap();
-        let above = |name: &str| directories_above(&at(name));
+        let above = |name: &str| directories_above(Path::new("."), &at(name));
         assert_eq!(above("web/supervise"), [at("web")]);
         assert_eq!(above("run/a/b/c"), [at("run")]);
         assert_eq!(above("run/there"), [] as [PathBuf; 0]);
@@ -100,7 +102,7 @@ mod tests {
         assert_eq!(above("run/twice"), [at("run"), at("web"), at("web/../run")]);
         assert_eq!(above("loop").len(), MAX_LINKS);
         assert_eq!(
-            directories_above(Path::new("no/such")),
+            directories_above(Path::new("."), Path::new("no/such")),
             [PathBuf::from(".")]
         );
     }
@@ -111,7 +113,7 @@ mod tests {
         let path = root.path().join("a/b");
         let name = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
         let mut above = Vec::new();
-        let watched = watch_path(&name, |watched| match watched {
+        let watched = watch_path(Path::new("."), &name, |watched| match watched {
             Watched::Path(_) => Ok(path.exists()),
             Watched::Above(directory) => {
                 above.push(directory.to_owned());

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open, openat};
 use nix::sys::stat::Mode;
 
 use crate::system;
@@ -54,9 +54,23 @@ pub fn open_truncate<P: NixPath + ?Sized>(path: &P, mode: u32) -> Result<OwnedFd
 }
 
 fn open_with<P: NixPath + ?Sized>(path: &P, how: OFlag, mode: u32) -> Result<OwnedFd, Errno> {
-    let how = how | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | system::LARGE_FILE;
-    open(path, how, mode_of(mode))
+    open(path, how | ALWAYS, mode_of(mode))
 }
+
+/// As [`open_read`], with a relative path in this directory. Errors: as openat(2).
+pub fn open_read_in(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    openat(directory, path, OFlag::O_RDONLY | ALWAYS, Mode::empty())
+}
+
+/// As [`open_write`], with a relative path in this directory. Errors: as openat(2).
+pub fn open_write_in(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    openat(directory, path, OFlag::O_WRONLY | ALWAYS, Mode::empty())
+}
+
+/// The flags of every open.
+const ALWAYS: OFlag = OFlag::O_NONBLOCK
+    .union(OFlag::O_CLOEXEC)
+    .union(system::LARGE_FILE);
 
 /// The permission bits of a number. Their type has 16 bits on some systems.
 pub fn mode_of(bits: u32) -> Mode {
@@ -160,6 +174,19 @@ pub fn move_to_fd(descriptor: OwnedFd, number: RawFd) -> Result<(), Errno> {
         let _ = descriptor.into_raw_fd();
     }
     Ok(())
+}
+
+/// Duplicates a descriptor that this process inherited under a number, and sets
+/// close-on-exec for both. Errors: as fcntl(2), EBADF if the number is not open.
+pub fn dup_inherited(number: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: no memory is passed.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    let copy = Errno::result(copy)?;
+    // SAFETY: the descriptor is new and has no other owner.
+    let copy = unsafe { OwnedFd::from_raw_fd(copy) };
+    // SAFETY: no memory is passed, and the descriptor stays open.
+    Errno::result(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    Ok(copy)
 }
 
 /// Takes over a descriptor that this process inherited under a number. The next

@@ -49,6 +49,12 @@ pub unsafe fn set_arguments(argv: *mut *mut c_char, envp: *mut *mut c_char) {
     ENVP.store(envp, Ordering::Relaxed);
 }
 
+/// Whether the process began with [`main!`](crate::main!), which stores the arguments
+/// and the environment.
+pub fn has_arguments() -> bool {
+    !ARGV.load(Ordering::Relaxed).is_null()
+}
+
 /// The arguments, the program's own name first.
 pub fn arguments() -> Vec<&'static CStr> {
     ARGUMENTS_BORROWED.store(true, Ordering::Relaxed);

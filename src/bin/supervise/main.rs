@@ -59,8 +59,12 @@ fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         find_group: |name| group_id(name).ok(),
     });
     let files = rule.of_current();
-    let files =
-        files.map_err(|error| SUPERVISE.fatal(text!["unable to find the path of ", dir], error))?;
+    let files = files.map_err(|error| {
+        SUPERVISE.fatal(
+            text!["unable to find the path of ", dir],
+            unix::errno(&error),
+        )
+    })?;
     let warn = |warning| warn(dir, &files, warning);
     supervision::supervise::supervise(&children, want, files.clone(), extended, &warn)
         .map_err(|error| cannot_acquire(dir, &files, error))?;

@@ -2,7 +2,8 @@
 
 use cli::text::{print, write_stderr};
 use cli::{errno::errno_message, text};
-use daemontools::{ClientError, Operation, StatusError};
+use daemontools::Operation;
+use daemontools::client::StatusError;
 use daemontools_core::names;
 use nix::errno::Errno;
 
@@ -118,18 +119,14 @@ fn failure(name: &[u8], error: ServiceError) -> Vec<u8> {
             ("warning: ", problem)
         }
         ServiceError::Client(StatusError::Client(error)) => {
-            let ClientError {
-                operation,
-                file,
-                errno,
-            } = error;
-            let verb = match operation {
-                Operation::Open => "open ",
+            let verb = match error.operation {
                 Operation::Read => "read ",
                 Operation::Write => "write to ",
+                _ => "open ",
             };
-            let cause = errno_message(errno);
-            ("warning: ", text!["unable to ", verb, file, ": ", cause])
+            let cause = errno_message(Errno::from_raw(error.raw_os_error()));
+            let problem = text!["unable to ", verb, error.file, ": ", cause];
+            ("warning: ", problem)
         }
     };
     text![prefix, name, ": ", problem, "\n"]

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
+use daemontools::client::{
+    StatusError, WhenFull, is_normally_up, read_runsv_status, send_commands,
+};
 use daemontools::supervise_dir::IN_SERVICE;
-use daemontools::{StatusError, WhenFull, is_normally_up, read_runsv_status, send_commands};
 use daemontools_core::label::Label;
 use daemontools_core::names;
 use daemontools_core::runsv::{LENGTH, RunsvStatus};
@@ -279,7 +281,8 @@ impl Session {
 fn describe(report: RunsvStatus) -> Description {
     Ok(SvStatusLine {
         report,
-        normally_up: is_normally_up()?,
+        normally_up: is_normally_up(&IN_SERVICE)
+            .map_err(|error| Errno::from_raw(error.raw_os_error()))?,
         now: Label::now(),
     })
 }

@@ -1,17 +1,11 @@
 //! Properties of a service that only the metrics show.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use daemontools::is_normally_up;
-use daemontools::supervise_dir::SuperviseDir;
-use daemontools_core::label::Label;
-use daemontools_core::names;
-use daemontools_core::tally::{KEPT, LENGTH, Tally};
+use daemontools::{Label, Service, Tally};
 use nix::unistd::Pid;
 use reader::log_files::FilePlace;
 use reader::sources::log_dirs;
@@ -39,39 +33,24 @@ pub(crate) struct LogDirDetails {
 }
 
 impl Details {
-    /// Reads the properties of the service in the current directory.
-    pub(crate) fn of_service(files: &SuperviseDir) -> Self {
+    /// Reads the properties of a service.
+    pub(crate) fn of_service(service: &Service) -> Self {
         Details {
-            normally_up: is_normally_up().ok(),
-            tally: read_tally(files),
+            normally_up: service.is_normally_up().ok(),
+            tally: service.deaths().ok(),
             logs: Vec::new(),
         }
     }
 
-    /// As [`Details::of_service`], of the logger in the current directory with the
-    /// process `pid`, if it runs.
-    pub(crate) fn of_logger(files: &SuperviseDir, pid: Option<i32>) -> Self {
-        let paths = log_dirs(pid.map(Pid::from_raw), Path::new("."));
+    /// As [`Details::of_service`], of a logger with the process `pid`, if it runs.
+    pub(crate) fn of_logger(logger: &Service, pid: Option<i32>) -> Self {
+        let paths = log_dirs(pid.map(Pid::from_raw), logger.path());
         let paths = paths.into_iter();
         let absolute = paths.filter_map(|path| path.canonicalize().ok());
         Details {
             logs: absolute.filter_map(read_directory).collect(),
-            ..Details::of_service(files)
+            ..Details::of_service(logger)
         }
-    }
-}
-
-/// The tally; an empty one without the file, which the first exit makes. A longer
-/// file is not read: its writer is not supervise -e.
-fn read_tally(files: &SuperviseDir) -> Option<Tally> {
-    let path = files.path(names::DEATH_TALLY.name);
-    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
-    match fs::metadata(path) {
-        Ok(status) if status.is_file() && status.len() <= (KEPT * LENGTH) as u64 => {
-            Tally::read(fs::read(path).ok()?)
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Some(Tally::default()),
-        Ok(_) | Err(_) => None,
     }
 }
 

@@ -188,10 +188,7 @@ pub(crate) mod tests {
         Row {
             name: name.to_owned(),
             logger,
-            snapshot: Ok(ServiceSnapshot {
-                supervised: true,
-                record,
-            }),
+            snapshot: Ok(ServiceSnapshot::new(true, record)),
             memory,
             details: None,
         }
@@ -207,10 +204,9 @@ pub(crate) mod tests {
         let now = Label::from_unix(NOW, 0);
         let mut row = row(b"gone", false, 5, 9, b'u', "state=ready\n");
         assert_eq!((row.state(now).0, row.pid()), ("ready", Some(9)));
-        row.snapshot = row.snapshot.map(|snapshot| ServiceSnapshot {
-            supervised: false,
-            ..snapshot
-        });
+        row.snapshot = row
+            .snapshot
+            .map(|snapshot| ServiceSnapshot::new(false, snapshot.record));
         assert_eq!((row.state(now).0, row.pid()), ("unsupervised", None));
         assert_eq!(row.seconds(now), None);
         row.snapshot = Err(UnreadableFile {

@@ -1,11 +1,10 @@
 //! The services of a directory and their loggers.
 
-use std::ffi::{CStr, CString};
-use std::os::fd::AsFd;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
-use daemontools::ServiceSnapshot;
-use daemontools::listing::{ServiceListing, enter};
-use daemontools::supervise_dir::{SuperviseDir, SuperviseDirRule};
+use daemontools::{Error, ScanDir, Service, ServiceListing, SuperviseDirRule};
 use daemontools_core::names;
 use nix::errno::Errno;
 use nix::unistd::{Pid, SysconfVar, read, sysconf};
@@ -32,50 +31,57 @@ impl Services {
     }
 }
 
-/// The services of a directory, with their details if `with_details`. Changes the
-/// current directory. Errors: as open(2) and readdir(3).
+/// The services of a directory, with their details if `with_details`. Errors: as open(2) and readdir(3).
 pub(crate) fn read_services(
     rule: SuperviseDirRule,
     scandir: &CStr,
     with_details: bool,
 ) -> Result<Services, Errno> {
-    let (listing, directory) = ServiceListing::read(rule, scandir)?;
+    let scan_dir = open_scan_dir(rule, scandir)?;
     let mut reader = Reader {
-        rule,
         with_details,
         page_size: page_size(),
         rows: Vec::new(),
     };
-    match listing {
+    match scan_dir.listing() {
         ServiceListing::Service(name) => {
-            reader.read(&directory, c".", &name, |_| ());
+            reader.read(&scan_dir, c".", name, |_| ());
             Ok(Services::Single(reader.rows))
         }
         ServiceListing::Scan(names) => {
             for name in names {
-                reader.read(&directory, &name, &name, |_| ());
+                reader.read(&scan_dir, name, name, |_| ());
             }
             Ok(Services::Scanned(reader.rows))
         }
     }
 }
 
-/// The rows of one service in `parent`, shown as `name`. Calls `visit` in the
-/// directory of the service and in that of its logger, before their status is read.
+/// Opens and lists a directory. Errors: as open(2) and readdir(3).
+pub(crate) fn open_scan_dir(rule: SuperviseDirRule, path: &CStr) -> Result<ScanDir, Errno> {
+    let scan_dir = ScanDir::open_with(rule, OsStr::from_bytes(path.to_bytes()));
+    scan_dir.map_err(|error| errno(&error).unwrap_or(Errno::EINVAL))
+}
+
+/// The errno; None: bad format.
+fn errno(error: &Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw)
+}
+
+/// The rows of one entry of a scan directory, shown as `name`. Calls `visit` with the
+/// service and with its logger, before their status is read.
 pub(crate) fn read_service(
-    rule: SuperviseDirRule,
-    parent: impl AsFd,
+    scan_dir: &ScanDir,
     entry: &CStr,
     name: &CStr,
-    visit: impl FnMut(&SuperviseDir),
+    visit: impl FnMut(&Service),
 ) -> Vec<Row> {
     let mut reader = Reader {
-        rule,
         with_details: false,
         page_size: page_size(),
         rows: Vec::new(),
     };
-    reader.read(parent, entry, name, visit);
+    reader.read(scan_dir, entry, name, visit);
     reader.rows
 }
 
@@ -85,7 +91,6 @@ pub(crate) fn refresh_memory(row: &mut Row) {
 }
 
 struct Reader {
-    rule: SuperviseDirRule,
     with_details: bool,
     page_size: u64,
     rows: Vec<Row>,
@@ -96,45 +101,42 @@ impl Reader {
     /// called as in [`read_service`].
     fn read(
         &mut self,
-        parent: impl AsFd,
+        scan_dir: &ScanDir,
         entry: &CStr,
         name: &CStr,
-        mut visit: impl FnMut(&SuperviseDir),
+        mut visit: impl FnMut(&Service),
     ) {
-        let service = match enter(parent, entry) {
+        let service = match scan_dir.entry(OsStr::from_bytes(entry.to_bytes())) {
             Ok(Some(service)) => service,
             Ok(None) => return,
-            Err(error) => return self.add_unreadable(false, name, name, error),
+            Err(error) => return self.add_unreadable(false, name, name.to_bytes(), &error),
         };
-        self.add_current(false, name, name, &mut visit);
-        if let Some(logger) = enter(&service, names::LOG).transpose() {
-            let path = [name.to_bytes(), b"/", names::LOG.to_bytes()].concat();
-            let path = CString::new(path).unwrap_or_default();
-            match logger {
-                Ok(_) => self.add_current(true, name, &path, &mut visit),
-                Err(error) => self.add_unreadable(true, name, &path, error),
-            }
+        let bytes = name.to_bytes();
+        self.add(false, name, bytes, &service, &mut visit);
+        let path = [bytes, b"/", names::LOG.to_bytes()].concat();
+        match service.logger() {
+            Ok(Some(logger)) => self.add(true, name, &path, &logger, &mut visit),
+            Ok(None) => {}
+            Err(error) => self.add_unreadable(true, name, &path, &error),
         }
     }
 
-    /// Adds the row of the service or logger in the current directory, which
-    /// messages call `path`.
-    fn add_current(
+    /// Adds the row of a service or logger, which messages call `path`.
+    fn add(
         &mut self,
         logger: bool,
         name: &CStr,
-        path: &CStr,
-        visit: &mut impl FnMut(&SuperviseDir),
+        path: &[u8],
+        service: &Service,
+        visit: &mut impl FnMut(&Service),
     ) {
-        let files = match self.rule.of_current() {
-            Ok(files) => files,
-            Err(error) => return self.add_unreadable(logger, name, path, error),
-        };
-        visit(&files);
-        let snapshot = ServiceSnapshot::read(&files).map_err(|error| {
-            let (file, errno) = error.file();
-            let name = files.display(path, file);
-            UnreadableFile { name, errno }
+        visit(service);
+        let snapshot = service.snapshot().map_err(|error| {
+            let path = Path::new(OsStr::from_bytes(path)).join(error.file());
+            UnreadableFile {
+                name: path.into_os_string().into_vec(),
+                errno: errno(&error),
+            }
         });
         let mut row = Row {
             name: name.to_bytes().to_owned(),
@@ -146,20 +148,20 @@ impl Reader {
         row.memory = row.pid().and_then(|pid| memory(pid, self.page_size));
         row.details = match (self.with_details, logger) {
             (false, _) => None,
-            (true, false) => Some(Details::of_service(&files)),
-            (true, true) => Some(Details::of_logger(&files, row.pid())),
+            (true, false) => Some(Details::of_service(service)),
+            (true, true) => Some(Details::of_logger(service, row.pid())),
         };
         self.rows.push(row);
     }
 
     /// Adds the row of a directory that cannot be entered.
-    fn add_unreadable(&mut self, logger: bool, name: &CStr, path: &CStr, error: Errno) {
+    fn add_unreadable(&mut self, logger: bool, name: &CStr, path: &[u8], error: &Error) {
         self.rows.push(Row {
             name: name.to_bytes().to_owned(),
             logger,
             snapshot: Err(UnreadableFile {
-                name: path.to_bytes().to_owned(),
-                errno: Some(error),
+                name: path.to_owned(),
+                errno: errno(error),
             }),
             memory: None,
             details: None,

@@ -178,10 +178,9 @@ mod tests {
 
     fn rows() -> Vec<Row> {
         let mut gone = row(b"gone", false, 5, 9, b'u', "");
-        gone.snapshot = gone.snapshot.map(|snapshot| ServiceSnapshot {
-            supervised: false,
-            ..snapshot
-        });
+        gone.snapshot = gone
+            .snapshot
+            .map(|snapshot| ServiceSnapshot::new(false, snapshot.record));
         gone.memory = None;
         vec![
             row(

@@ -1,19 +1,16 @@
 //! `svps -w`: the table on a terminal, kept up to date.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use cli::display::{Charset, has_colours, shorten};
 use cli::{Exit, Failure, text};
-use daemontools::listing::ServiceListing;
-use daemontools::supervise_dir::SuperviseDirRule;
-use daemontools::{ChangedServices, ServiceWatches};
+use daemontools::{ChangedServices, ScanDir, ServiceListing, ServiceWatches, SuperviseDirRule};
 use daemontools_core::label::Label;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{SigSet, Signal, raise};
-use unix::cwd::Origin;
 use unix::poll::wait_for_events;
 use unix::signals::{BlockedSignals, reset};
 use unix::stdio::STDOUT;
@@ -21,7 +18,7 @@ use unix::stdio::STDOUT;
 use super::SVPS;
 use super::row::{Row, Severity};
 use super::screen::{Key, Screen, keys};
-use super::services::{read_service, refresh_memory};
+use super::services::{open_scan_dir, read_service, refresh_memory};
 use super::table::{Output, table};
 use super::terminal::Terminal;
 
@@ -48,10 +45,8 @@ pub(crate) fn watch(
 ) -> Result<Exit, Failure> {
     let mut terminal =
         Terminal::open().ok_or_else(|| SVPS.fatal_msg("-w: standard output is not a terminal"))?;
-    let origin = Origin::open_path()
-        .map_err(|error| SVPS.fatal("unable to open current directory", error))?;
     let unreadable = |error| SVPS.fatal(text!["unable to read ", scandir], error);
-    let mut services = WatchedServices::read(rule, &origin, scandir).map_err(unreadable)?;
+    let mut services = WatchedServices::read(rule, scandir).map_err(unreadable)?;
     let other = [Signal::SIGTSTP, Signal::SIGCONT, Signal::SIGWINCH];
     let blocked: Vec<_> = FATAL.into_iter().chain(other).collect();
     let signals = BlockedSignals::block(&blocked)
@@ -65,7 +60,7 @@ pub(crate) fn watch(
     let result = loop {
         match view.step(&mut terminal, &mut services, &signals, interval) {
             Ok(Step::Continue) => {}
-            Ok(Step::Reread) => match WatchedServices::read(rule, &origin, scandir) {
+            Ok(Step::Reread) => match WatchedServices::read(rule, scandir) {
                 Ok(read) => services = read,
                 Err(error) => break Err(unreadable(error)),
             },
@@ -85,8 +80,7 @@ pub(crate) fn watch(
 
 /// The services of a directory, and the watches on them.
 struct WatchedServices {
-    rule: SuperviseDirRule,
-    directory: OwnedFd,
+    scan_dir: ScanDir,
     /// Entry, name and rows of each service.
     services: Vec<(CString, CString, Vec<Row>)>,
     watches: ServiceWatches,
@@ -95,22 +89,21 @@ struct WatchedServices {
 
 impl WatchedServices {
     /// Reads all services. Errors: as open(2), readdir(3) and `inotify_init1`(2).
-    fn read(rule: SuperviseDirRule, origin: &Origin, scandir: &CStr) -> Result<Self, Errno> {
-        origin.enter()?;
-        let mut watches = ServiceWatches::new()?;
-        let (listing, directory) = ServiceListing::read(rule, scandir)?;
-        nix::unistd::fchdir(&directory)?;
-        watches.add_scan_directory();
-        let services = match listing {
-            ServiceListing::Service(name) => vec![(c".".to_owned(), name, Vec::new())],
+    fn read(rule: SuperviseDirRule, scandir: &CStr) -> Result<Self, Errno> {
+        let watches = ServiceWatches::new();
+        let mut watches =
+            watches.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
+        let scan_dir = open_scan_dir(rule, scandir)?;
+        watches.add_scan_directory(&scan_dir);
+        let services = match scan_dir.listing() {
+            ServiceListing::Service(name) => vec![(c".".to_owned(), name.clone(), Vec::new())],
             ServiceListing::Scan(names) => names
-                .into_iter()
-                .map(|name| (name.clone(), name, Vec::new()))
+                .iter()
+                .map(|name| (name.clone(), name.clone(), Vec::new()))
                 .collect(),
         };
         let mut read = WatchedServices {
-            rule,
-            directory,
+            scan_dir,
             services,
             watches,
             next_read: Instant::now() + RECHECK,
@@ -126,8 +119,8 @@ impl WatchedServices {
             return;
         };
         let watches = &mut self.watches;
-        let visit = |files: &_| watches.add(files, index);
-        *rows = read_service(self.rule, &self.directory, entry, name, visit);
+        let visit = |service: &_| watches.add(service, index);
+        *rows = read_service(&self.scan_dir, entry, name, visit);
     }
 
     fn rows(&self) -> Vec<Row> {

@@ -10,7 +10,6 @@ use daemontools::ServiceWait;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use supervision::retry::Reaper;
-use unix::cwd::Origin;
 use unix::descriptors::DescriptorLimit;
 use unix::signals::SignalPipe;
 use unix::start::environment;
@@ -18,11 +17,10 @@ use unix::wait::ExitStatus;
 
 use super::{SVWAIT, fatal, timed_out};
 
-/// A program with the working directory and the limit on descriptors that
-/// svwait inherited, and itself changes.
+/// A program with the limit on descriptors that svwait inherited, and itself
+/// changes.
 pub(crate) struct Command<'a> {
     argv: &'a [&'static CStr],
-    origin: Origin,
     limit: DescriptorLimit,
     /// Reports the end of a child, of an inherited one too. The handler writes to
     /// the pipe for the life of the process, so that the pipe stays open.
@@ -30,19 +28,14 @@ pub(crate) struct Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// The program that `argv` names. Failure: the current directory cannot be
-    /// opened, or SIGCHLD cannot be caught.
+    /// The program that `argv` names. Failure: SIGCHLD cannot be caught.
     pub(crate) fn new(argv: &'a [&'static CStr]) -> Result<Self, Failure> {
         let limit = DescriptorLimit::read();
         limit.raise();
-        let origin = Origin::open_path();
-        let origin =
-            origin.map_err(|error| SVWAIT.fatal("unable to open current directory", error))?;
         let children = SignalPipe::catch(&[Signal::SIGCHLD])
             .map_err(|error| SVWAIT.fatal("unable to catch SIGCHLD", error))?;
         Ok(Command {
             argv,
-            origin,
             limit,
             children: Box::leak(Box::new(children)),
         })
@@ -56,8 +49,6 @@ impl<'a> Command<'a> {
         wait: &mut ServiceWait<'_>,
         deadline: Option<Instant>,
     ) -> Result<Exit, Failure> {
-        let entered = self.origin.enter();
-        entered.map_err(|error| SVWAIT.fatal("unable to set directory", error))?;
         let program = Child::new(&SVWAIT, self.argv, &environment()).start(|| {
             self.children.restore();
             self.limit.restore();

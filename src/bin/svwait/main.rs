@@ -5,16 +5,19 @@
 
 mod command;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use cli::errno::errno_message;
 use cli::options::{flag, value};
 use cli::{Exit, Failure, Program, text};
-use daemontools::supervise_dir::SuperviseDirRule;
-use daemontools::{ServiceWait, WaitCondition, WaitError, WaitMode, WaitOutcome};
+use daemontools::{
+    Error, Operation, Service, ServiceWait, SuperviseDirRule, WaitCondition, WaitMode, WaitOutcome,
+};
 use daemontools_core::number;
 use nix::errno::Errno;
+use unix::descriptors::DescriptorLimit;
 
 use command::Command;
 
@@ -75,21 +78,32 @@ fn svwait(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
         limit => Instant::now().checked_add(Duration::from_millis(limit)),
     };
     let command = argv.map(Command::new).transpose()?;
-    let mut wait = ServiceWait::open(rule, dirs, condition, mode).map_err(failure)?;
+    // Each service needs a descriptor.
+    DescriptorLimit::read().raise();
+    let services = dirs
+        .iter()
+        .map(|dir| Service::open_with(rule, OsStr::from_bytes(dir.to_bytes())));
+    let services = services
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| failure(&error))?;
+    let mut wait = ServiceWait::new(&services, condition, mode).map_err(|error| failure(&error))?;
     if let Some(command) = &command {
-        wait.observe().map_err(failure)?;
+        wait.observe().map_err(|error| failure(&error))?;
         match command.run(&mut wait, deadline)? {
             Exit::Success => {}
             exit => return Ok(exit),
         }
     }
-    match wait.finish(deadline).map_err(failure)? {
+    match wait.finish(deadline).map_err(|error| failure(&error))? {
         WaitOutcome::Reached => Ok(Exit::Success),
         WaitOutcome::TimedOut => Err(timed_out()),
-        WaitOutcome::Failed(dir) => Err(fatal(SERVICE_FAILED, text![dir, " has failed"])),
+        WaitOutcome::Failed(dir) => {
+            let dir = dir.as_os_str().as_bytes();
+            Err(fatal(SERVICE_FAILED, text![dir, " has failed"]))
+        }
         WaitOutcome::Unreachable(dir) => Err(fatal(
             SUPERVISE_EXITED,
-            text!["supervise of ", dir, " has ended"],
+            text!["supervise of ", dir.as_os_str().as_bytes(), " has ended"],
         )),
     }
 }
@@ -129,30 +143,30 @@ fn timed_out() -> Failure {
     fatal(TIMED_OUT, "timed out")
 }
 
-fn failure(error: WaitError<'_>) -> Failure {
-    match error {
-        WaitError::Chdir(dir, error) => SVWAIT.fatal(text!["unable to chdir to ", dir], error),
-        WaitError::NoService(dir) => {
-            SVWAIT.fatal_msg(text![dir, " is not a service: it has no run"])
-        }
+fn failure(error: &Error) -> Failure {
+    let path = error.path().as_os_str().as_bytes();
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    let cause = errno.map_or("bad format", errno_message);
+    let problem = match (error.operation(), errno) {
+        (Operation::Enter, _) => text!["unable to chdir to ", path],
+        (Operation::Locate, _) => text!["unable to find the path of ", path],
         // The usual messages of these two errno values are about files and disks.
-        WaitError::Inotify(Errno::EMFILE) => SVWAIT.fatal_msg(
-            "unable to watch anything: \
-             too few descriptors, or fs.inotify.max_user_instances is too low",
-        ),
-        WaitError::Watch(dir, Errno::ENOSPC) => SVWAIT.fatal_msg(text![
-            "unable to watch ",
-            dir,
-            ": fs.inotify.max_user_watches is too low"
-        ]),
-        WaitError::Inotify(error) => SVWAIT.fatal("unable to watch anything", error),
-        WaitError::Watch(dir, error) => SVWAIT.fatal(text!["unable to watch ", dir], error),
-        WaitError::Path(dir, error) => {
-            SVWAIT.fatal(text!["unable to find the path of ", dir], error)
+        (Operation::Notify, Some(Errno::EMFILE)) => {
+            return SVWAIT.fatal_msg(
+                "unable to watch anything: \
+                 too few descriptors, or fs.inotify.max_user_instances is too low",
+            );
         }
-        WaitError::Read(file, errno) => {
-            let cause = errno.map_or("bad format", errno_message);
-            SVWAIT.fatal_msg(text!["unable to read ", file, ": ", cause])
+        (Operation::Watch, Some(Errno::ENOSPC)) => {
+            let cause = ": fs.inotify.max_user_watches is too low";
+            return SVWAIT.fatal_msg(text!["unable to watch ", path, cause]);
         }
-    }
+        (Operation::Notify, _) => text!["unable to watch anything"],
+        (Operation::Watch, _) => text!["unable to watch ", path],
+        _ if error.is_no_service() => {
+            return SVWAIT.fatal_msg(text![path, " is not a service: it has no run"]);
+        }
+        _ => text!["unable to read ", path],
+    };
+    SVWAIT.fatal_msg(text![problem, ": ", cause])
 }

@@ -1,14 +1,10 @@
 //! The log directories of a running logger.
 
-use std::ffi::{CStr, CString};
-use std::os::fd::AsFd;
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use daemontools::listing::enter;
-use daemontools::supervise_dir::SuperviseDirRule;
-use daemontools::{probe, read_status};
-use daemontools_core::names;
+use daemontools::ScanDir;
 use daemontools_core::status::{self, Status};
 use logging::names::{CURRENT, LOCK};
 use nix::unistd::Pid;
@@ -21,14 +17,9 @@ use super::log_dir::is_log_dir;
 const MAX_GENERATIONS: usize = 4;
 
 /// The log directories that the logger of a service has open, sorted. Empty: no
-/// logger runs, or /proc does not show its files to this user. The current
-/// directory becomes another one.
-pub(super) fn log_dirs_of_logger(
-    rule: SuperviseDirRule,
-    parent: impl AsFd,
-    service: &CStr,
-) -> Vec<PathBuf> {
-    let pid = logger_pid(rule, parent, service);
+/// logger runs, or /proc does not show its files to this user.
+pub(super) fn log_dirs_of_logger(scan_dir: &ScanDir, service: &CStr) -> Vec<PathBuf> {
+    let pid = logger_pid(scan_dir, service);
     pid.map_or_else(Vec::new, log_dirs_of_process)
 }
 
@@ -53,13 +44,11 @@ pub(super) fn log_dirs_of_process(pid: Pid) -> Vec<PathBuf> {
 }
 
 /// The process of the logger; None if no supervise runs there.
-fn logger_pid(rule: SuperviseDirRule, parent: impl AsFd, service: &CStr) -> Option<Pid> {
-    let path = [service.to_bytes(), b"/", names::LOG.to_bytes()].concat();
-    enter(parent, &CString::new(path).ok()?).ok()??;
-    let files = rule.of_current().ok()?;
-    let _running = probe(&files).ok()?;
+fn logger_pid(scan_dir: &ScanDir, service: &CStr) -> Option<Pid> {
+    let service = scan_dir.entry(OsStr::from_bytes(service.to_bytes()));
+    let logger = service.ok()??.logger().ok()??;
     let mut record = [0; status::LENGTH];
-    let status = Status::decode(read_status(&files, &mut record).ok()?)?;
+    let status = Status::decode(logger.read_record(&mut record).ok()?)?;
     status.pid.map(|pid| Pid::from_raw(pid.get()))
 }
 

@@ -9,8 +9,9 @@ use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use daemontools::client::{WhenFull, send_commands};
 use daemontools::supervise_dir::IN_SERVICE;
-use daemontools::{ServiceSnapshot, StatusRecord, WhenFull, send_commands};
+use daemontools::{ServiceSnapshot, StatusRecord};
 use daemontools_core::names;
 use daemontools_core::state::ServiceState;
 use nix::errno::Errno;

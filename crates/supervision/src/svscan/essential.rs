@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use daemontools::ServiceSnapshot;
 use daemontools::supervise_dir::SuperviseDir;
@@ -69,12 +70,13 @@ impl EssentialWatch {
         let renamed = AddWatchFlags::IN_MOVED_TO;
         // The directories above are busy, or hold other services.
         let once = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONESHOT;
-        let Ok(()) = watch_path::<Infallible>(&files.path(names::SUPERVISE), |watched| {
-            Ok(match watched {
-                Watched::Path(path) => watcher.add(path, renamed).is_ok(),
-                Watched::Above(above) => watcher.add(above, once | renamed).is_ok(),
-            })
-        });
+        let Ok(()) =
+            watch_path::<Infallible>(Path::new("."), &files.path(names::SUPERVISE), |watched| {
+                Ok(match watched {
+                    Watched::Path(path) => watcher.add(path, renamed).is_ok(),
+                    Watched::Above(above) => watcher.add(above, once | renamed).is_ok(),
+                })
+            });
     }
 }
 
@@ -167,10 +169,10 @@ mod tests {
         let record = [&since.pack()[..], &[0; 4], &[0, want]].concat();
         let since = String::from_utf8(since.text().to_vec()).unwrap();
         let state = format!("since={since}\nstate={state}\n");
-        ServiceSnapshot {
-            supervised: true,
-            record: StatusRecord::decode(&record, StateFile::read(state.as_bytes())),
-        }
+        ServiceSnapshot::new(
+            true,
+            StatusRecord::decode(&record, StateFile::read(state.as_bytes())),
+        )
     }
 
     #[test]
@@ -194,10 +196,8 @@ mod tests {
                 "{state} {want}"
             );
         }
-        let left = ServiceSnapshot {
-            supervised: false,
-            ..snapshot("failed\nexit_code=7", b'd')
-        };
+        let failed = snapshot("failed\nexit_code=7", b'd');
+        let left = ServiceSnapshot::new(false, failed.record);
         assert_eq!(essential_exit_code(&left), None);
     }
 }

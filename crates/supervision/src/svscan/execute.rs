@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use daemontools::ServiceSnapshot;
+use daemontools::client::{WhenFull, probe, read_status, send_commands};
 use daemontools::supervise_dir::SuperviseDir;
-use daemontools::{ServiceSnapshot, WhenFull, probe, read_status, send_commands};
 use daemontools_core::state::ServiceState;
 use daemontools_core::status::{LENGTH, Status};
 use nix::errno::Errno;

@@ -1,0 +1,182 @@
+//! The calls below [`Service`](crate::Service), which allocate no memory: for
+//! supervisors. Messages need the name of the service beside a [`ClientError`].
+
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+use daemontools_core::names;
+use nix::errno::Errno;
+use nix::unistd::write;
+use unix::file;
+
+use crate::error::Operation;
+use crate::supervise_dir::SuperviseDir;
+
+pub use crate::envdir::read_envdir_edits;
+pub use crate::status::{
+    is_normally_up, read_deaths, read_runsv_status, read_state_file, read_status,
+};
+
+/// A failed system call of a client. Each program words the error in its own
+/// way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientError {
+    /// The system call.
+    pub operation: Operation,
+    /// The file; empty: the service directory itself.
+    pub file: &'static CStr,
+    pub(crate) errno: Errno,
+}
+
+impl ClientError {
+    /// Whether no supervise runs: open(2) refuses a FIFO without a reader.
+    #[must_use]
+    pub fn is_not_running(&self) -> bool {
+        self.operation == Operation::Open
+            && [names::OK, names::CONTROL].contains(&self.file)
+            && self.errno == Errno::ENXIO
+    }
+
+    /// The errno.
+    #[must_use]
+    pub fn raw_os_error(&self) -> i32 {
+        self.errno as i32
+    }
+
+    pub(crate) fn new(operation: Operation, file: &'static CStr) -> impl Fn(Errno) -> Self {
+        move |errno| ClientError {
+            operation,
+            file,
+            errno,
+        }
+    }
+}
+
+/// Why a status is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusError {
+    /// A system call failed.
+    Client(ClientError),
+    /// The status record is too short.
+    Format,
+}
+
+impl StatusError {
+    /// As [`ClientError::is_not_running`].
+    #[must_use]
+    pub fn is_not_running(&self) -> bool {
+        match self {
+            StatusError::Client(error) => error.is_not_running(),
+            StatusError::Format => false,
+        }
+    }
+}
+
+impl From<ClientError> for StatusError {
+    fn from(error: ClientError) -> Self {
+        StatusError::Client(error)
+    }
+}
+
+/// Opens the FIFO `ok` for writing, which only a running supervise or runsv has
+/// open for reading. A poll of the descriptor reports `POLLERR` once it exits.
+///
+/// # Errors
+/// As open(2): ENXIO if no supervise runs, ENOENT if none ever ran.
+pub fn probe(dir: &SuperviseDir) -> Result<OwnedFd, ClientError> {
+    dir.open_write(names::OK)
+        .map_err(ClientError::new(Operation::Open, names::OK))
+}
+
+/// The behaviour when the control FIFO is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Block until supervise has read earlier commands, as 0.76's svc does.
+    Block,
+    /// Fail with EAGAIN, as runit's sv does.
+    Fail,
+}
+
+/// Writes the letters to `control` in the supervise directory.
+///
+/// # Errors
+/// As open(2): ENXIO if no supervise runs. As write(2): EPIPE if it exits in
+/// between; the caller blocks or ignores SIGPIPE.
+pub fn send_commands(
+    dir: &SuperviseDir,
+    letters: &[u8],
+    when_full: WhenFull,
+) -> Result<(), ClientError> {
+    let open = || {
+        let control = dir.open_write(names::CONTROL)?;
+        match when_full {
+            WhenFull::Block => file::set_blocking(&control)?,
+            WhenFull::Fail => {}
+        }
+        Ok(control)
+    };
+    let error = |operation| ClientError::new(operation, names::CONTROL);
+    let control = open().map_err(error(Operation::Open))?;
+    write(&control, letters)
+        .map(drop)
+        .map_err(error(Operation::Write))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise_dir::IN_SERVICE;
+    use testkit::service_files::{Supervised, in_directory};
+
+    #[test]
+    fn only_fifo_without_reader_shows_no_supervise() {
+        let not_running = ClientError {
+            operation: Operation::Open,
+            file: names::OK,
+            errno: Errno::ENXIO,
+        };
+        let with = |change: fn(&mut ClientError)| {
+            let mut error = not_running;
+            change(&mut error);
+            assert_eq!(
+                StatusError::from(error).is_not_running(),
+                error.is_not_running()
+            );
+            error.is_not_running()
+        };
+        assert!(with(|_| {}));
+        assert!(with(|error| error.file = names::CONTROL));
+        assert!(!with(|error| error.file = names::STATUS));
+        assert!(!with(|error| error.errno = Errno::ENOENT));
+        assert!(!with(|error| error.operation = Operation::Write));
+        assert!(!StatusError::Format.is_not_running());
+    }
+
+    #[test]
+    fn commands_reach_the_control_fifo() {
+        in_directory(|| {
+            let missing = probe(&IN_SERVICE).unwrap_err();
+            assert_eq!(missing.errno, Errno::ENOENT);
+            let supervised = Supervised::new(".");
+            assert!(probe(&IN_SERVICE).is_ok());
+            for when_full in [WhenFull::Block, WhenFull::Fail] {
+                send_commands(&IN_SERVICE, b"dx", when_full).unwrap();
+                let mut bytes = [0; 8];
+                assert_eq!(nix::unistd::read(&supervised.control, &mut bytes), Ok(2));
+                assert_eq!(bytes.get(..2), Some(&b"dx"[..]));
+            }
+            // A full FIFO blocks, or fails.
+            while send_commands(&IN_SERVICE, &[b'u'; 4096], WhenFull::Fail).is_ok() {}
+            let full = send_commands(&IN_SERVICE, b"u", WhenFull::Fail).unwrap_err();
+            assert_eq!(
+                (full.operation, full.errno),
+                (Operation::Write, Errno::EAGAIN)
+            );
+            drop(supervised);
+            assert!(probe(&IN_SERVICE).unwrap_err().is_not_running());
+            let gone = send_commands(&IN_SERVICE, b"u", WhenFull::Block).unwrap_err();
+            assert!(gone.is_not_running());
+        });
+    }
+}
