@@ -13,6 +13,8 @@ mod completions;
 /// Each program by the contract, on the reference and on ours, and both
 /// mixed.
 mod compliance;
+/// The packages of Cargo.
+mod crates;
 /// `make demo`: the output, and the end of all processes.
 mod demo;
 /// Documents: the tests, programs and links that they name exist.
