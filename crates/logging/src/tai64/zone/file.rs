@@ -328,13 +328,16 @@ mod tests {
             [29, 30].map(|time| with_rule.offset_at(time)),
             [7200, 18_000]
         );
+        // As in glibc, the rule begins with the last change. Without one, it never does.
+        let unchanged = ZoneFile::parse(&file(&[], &TYPES, &[], "\nAAA-5\n")).unwrap();
+        assert_eq!(unchanged.offset_at(0), 3600);
         // No rule represents this year: the last type continues.
         assert_eq!(with_rule.offset_at(i64::MAX), 3600);
     }
 
     #[test]
     fn leap_seconds_shift_later_times() {
-        let leaps = [(100, 1), (200, 2), (201, 3), (300, 2)];
+        let leaps = [(100, 1), (200, 2), (201, 3), (300, 2), (400, 2)];
         let zone = ZoneFile::parse(&file(&[], &TYPES, &leaps, "\n\n")).unwrap();
         for (time, total, inserted) in [
             (99, 0, 0),
@@ -344,6 +347,7 @@ mod tests {
             (201, 3, 2),
             (202, 3, 0),
             (300, 2, 0),
+            (400, 2, 0),
         ] {
             let expected = LeapCorrection { total, inserted };
             assert_eq!(zone.leap_correction(time), expected, "{time}");
