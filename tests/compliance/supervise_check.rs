@@ -273,7 +273,8 @@ fn check_ends_with_its_supervise(sandbox: &Sandbox) {
         "echo $$ >>checks; kill -KILL $PPID; exec sleep 1000",
     );
     sandbox.write("s/check-timeout", "0");
-    let supervise = supervise(sandbox);
+    // The check may end supervise before svok looks.
+    let supervise = sandbox.start(sandbox.shell("exec supervise -e s"));
     let service = sandbox.service("s");
     let check = process(sandbox, "s/checks");
     sandbox.wait_until("the check is killed", || !runs(check));
