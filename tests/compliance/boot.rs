@@ -197,7 +197,7 @@ pub(super) fn process_one(sandbox: &Sandbox, options: &str) -> Option<Running> {
 
 /// Starts a command as process 1 of a pid namespace. None, with a message, if the
 /// system does not permit a namespace.
-pub(super) fn start_as_process_one(sandbox: &Sandbox, command: &str) -> Option<Running> {
+pub(crate) fn start_as_process_one(sandbox: &Sandbox, command: &str) -> Option<Running> {
     let namespace = "unshare --mount --pid --fork --kill-child --mount-proc";
     if sandbox.sh(&format!("{namespace} true")).code() != Some(0) {
         say(&format!(

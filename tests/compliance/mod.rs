@@ -1,5 +1,5 @@
 mod accounts;
-mod boot;
+pub(crate) mod boot;
 pub(crate) mod chain;
 mod chpst;
 mod descriptors;

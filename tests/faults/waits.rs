@@ -8,11 +8,13 @@ use nix::unistd::Pid;
 use testkit::{Running, SLEEPER, Sandbox, kill, ours};
 
 use super::children;
+use crate::compliance::boot::start_as_process_one;
 use crate::compliance::multilog::calls::strace_works;
 
 ours!(
     failed_wait_is_repeated_without_a_command,
     scanner_repeats_a_failed_wait,
+    process_one_stops_all_despite_failures,
     svwait_repeats_a_failed_wait,
     processor_runs_once_after_a_failed_wait,
     failed_poll_delays_no_death,
@@ -102,6 +104,45 @@ fn scanner_repeats_a_failed_wait(sandbox: &Sandbox) {
     let injection = || "wait4:error=EIO:when=1".to_owned();
     let commands = ["svscan", "svscan -e", "runsvdir ."];
     restarts_despite(sandbox, &commands.map(|command| (command, injection())));
+}
+
+/// wait4(2) fails twice during a shutdown, and the system has no memory. The memory
+/// for the shutdown of 80 services exceeds a page.
+fn process_one_stops_all_despite_failures(sandbox: &Sandbox) {
+    if !strace_works(sandbox) {
+        return;
+    }
+    for (number, (command, services)) in [("svscan", 2), ("svscan -e", 2), ("runsvdir", 80)]
+        .into_iter()
+        .enumerate()
+    {
+        let scan = format!("scan{number}");
+        let names: Vec<_> = (0..services).map(|n| format!("{scan}/{n}")).collect();
+        for name in &names {
+            sandbox.script(format!("{name}/run"), SLEEPER);
+        }
+        let Some(namespace) = start_as_process_one(sandbox, &format!("{command} {scan}")) else {
+            return;
+        };
+        // As in the record of supervise and of runsv.
+        let runs = |name: &String| {
+            let record = fs::read(sandbox.path(format!("{name}/supervise/status")));
+            record.is_ok_and(|record| record.get(12..16).is_some_and(|pid| pid != [0; 4]))
+        };
+        sandbox.wait_until("all services run", || names.iter().all(runs));
+        let scanner = next_child(sandbox, namespace.pid(), None, command);
+        let trace = format!("trace{number}");
+        let injection = "wait4:error=EIO:when=1..2 -e inject=brk:retval=0 \
+                         -e inject=mmap,mremap:error=ENOMEM";
+        let strace = inject(sandbox, scanner, injection, &trace);
+        kill(scanner, Signal::SIGTERM).unwrap();
+        namespace.wait().exits(0);
+        let _ = strace.wait();
+        sandbox
+            .sh(&format!("grep -q 'wait4.*INJECTED' {trace}"))
+            .succeeds();
+        assert!(!names.iter().any(runs), "{command}");
+    }
 }
 
 fn failed_poll_delays_no_death(sandbox: &Sandbox) {

@@ -8,7 +8,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -22,6 +22,9 @@ pub(crate) const RECOVERY: Duration = Duration::from_secs(5 + 10);
 
 /// The number of n that a test tries by default.
 const SAMPLE: u64 = 3;
+
+/// The limit for the use of the reserve of 64 KiB, in bytes.
+const RESERVE_LIMIT: u64 = 32 * 1024;
 
 /// A scene: an n, and the counter in which allocations fail from there on.
 pub(crate) type Scene = fn(&Sandbox, &Allocations, u64);
@@ -42,6 +45,7 @@ pub(crate) fn for_every_allocation(name: &str, program: &str, scene: Scene) {
         .step_by(usize::try_from(step).unwrap())
         .collect();
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let peak = AtomicU64::new(0);
     std::thread::scope(|scope| {
         // Most of a scene is waiting.
         for _ in 0..if times > 1 { 12 } else { 3 } {
@@ -52,6 +56,9 @@ pub(crate) fn for_every_allocation(name: &str, program: &str, scene: Scene) {
                             let allocations = sandbox.allocations(program, name).unwrap();
                             allocations.fail_from(number);
                             scene(sandbox, &allocations, number);
+                            let used = allocations.reserve_peak();
+                            let used = used.expect("nm lists the symbols of the program");
+                            peak.fetch_max(used, Ordering::Relaxed);
                         });
                     };
                     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(case)).is_err() {
@@ -61,13 +68,15 @@ pub(crate) fn for_every_allocation(name: &str, program: &str, scene: Scene) {
             });
         }
     });
-    let failed = failed.into_inner().unwrap();
+    let (failed, peak) = (failed.into_inner().unwrap(), peak.into_inner());
     say(&format!(
-        "{name}: {} of {total} first failed allocations tried, {} scenes failed: {failed:?}",
+        "{name}: {} of {total} first failed allocations tried, {} scenes failed: {failed:?}, \
+         {peak} bytes of the reserve used",
         numbers.len(),
         failed.len()
     ));
     assert!(failed.is_empty() && total > 0);
+    assert!(peak > 0 && peak < RESERVE_LIMIT, "{peak}");
 }
 
 /// A supervisor in a scene.

@@ -1,13 +1,15 @@
 /* Counts the allocations of one program, and makes them fail.
  *
- * ALLOCATIONS names a file of four numbers of 64 bits: the allocations so far, the
- * number of the first allocation that fails, the failed ones, and the processes
- * that use the file. The file counts for programs that are called as
- * ALLOCATIONS_OF, and for their children up to the exec.
+ * ALLOCATIONS names a file of five numbers of 64 bits: the allocations so far, the
+ * number of the first allocation that fails, the failed ones, the processes that use
+ * the file, and the highest use of the program's reserve. The file counts for programs
+ * that are called as ALLOCATIONS_OF, and for their children up to the exec.
+ * RESERVE_PEAK is the place of the program's variable for the highest use.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +25,25 @@ void *__libc_realloc(void *memory, size_t size);
 void *__libc_memalign(size_t align, size_t size);
 
 static volatile struct {
-    uint64_t count, first_failed, failed, processes;
+    uint64_t count, first_failed, failed, processes, peak;
 } *shared;
+static const volatile size_t *peak;
+
+/* The first object is the program. */
+static int find_peak(struct dl_phdr_info *program, size_t size, void *place) {
+    (void)size;
+    peak = (const size_t *)(program->dlpi_addr + *(uintptr_t *)place);
+    return 1;
+}
+
+/* Each use of the reserve follows a failed allocation. */
+static void copy_peak(void) {
+    if (peak && *peak > shared->peak) shared->peak = *peak;
+}
+
+__attribute__((destructor)) static void end(void) {
+    if (shared) copy_peak();
+}
 
 __attribute__((constructor)) static void begin(void) {
     const char *name = getenv("ALLOCATIONS"), *program = getenv("ALLOCATIONS_OF");
@@ -36,6 +55,9 @@ __attribute__((constructor)) static void begin(void) {
     if (memory == MAP_FAILED) return;
     shared = memory;
     __atomic_add_fetch(&shared->processes, 1, __ATOMIC_SEQ_CST);
+    const char *text = getenv("RESERVE_PEAK");
+    uintptr_t place = text ? strtoull(text, NULL, 16) : 0;
+    if (place) dl_iterate_phdr(find_peak, &place);
 }
 
 /* Counts an allocation. Returns whether it fails. */
@@ -44,6 +66,7 @@ static int fails(void) {
     uint64_t number = __atomic_add_fetch(&shared->count, 1, __ATOMIC_SEQ_CST);
     if (number < shared->first_failed) return 0;
     __atomic_add_fetch(&shared->failed, 1, __ATOMIC_SEQ_CST);
+    copy_peak();
     errno = ENOMEM;
     return 1;
 }

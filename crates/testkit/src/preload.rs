@@ -27,10 +27,15 @@ impl Sandbox {
             return None;
         };
         self.write("allocations", [0; LENGTH]);
+        let symbols = self.sh(&format!("nm $(command -v {program})"));
+        let symbols = symbols.text();
+        let peak = symbols.lines().find(|line| line.contains("RESERVE_PEAK"));
+        let peak = peak.and_then(|line| line.split(' ').next());
         let path = self.path("allocations");
         let file = File::options().read(true).write(true).open(&path).unwrap();
         let allocations = Allocations {
             program: program.to_owned(),
+            peak: peak.unwrap_or_default().to_owned(),
             preload,
             path,
             file,
@@ -58,13 +63,16 @@ const COUNT: u64 = 0;
 const FIRST_FAILED: u64 = 8;
 const FAILED: u64 = 16;
 const PROCESSES: u64 = 24;
-const LENGTH: usize = 32;
+const PEAK: u64 = 32;
+const LENGTH: usize = 40;
 
 /// The allocations of one program: those of its processes, and of their children up
 /// to the exec. They can be made to fail at any time.
 #[derive(Debug)]
 pub struct Allocations {
     program: String,
+    /// The place of the counter in the program, in hexadecimal. Empty without one.
+    peak: String,
     preload: PathBuf,
     path: PathBuf,
     file: File,
@@ -77,7 +85,8 @@ impl Allocations {
         command
             .env("LD_PRELOAD", &self.preload)
             .env("ALLOCATIONS", &self.path)
-            .env("ALLOCATIONS_OF", &self.program);
+            .env("ALLOCATIONS_OF", &self.program)
+            .env("RESERVE_PEAK", &self.peak);
     }
 
     /// The number of allocations so far, including failed ones.
@@ -88,6 +97,13 @@ impl Allocations {
     /// The number of allocations that failed so far.
     pub fn failed(&self) -> u64 {
         self.read(FAILED)
+    }
+
+    /// The bytes of the program's reserve that were in use at most. None if the
+    /// program has no symbols.
+    pub fn reserve_peak(&self) -> Option<u64> {
+        let cell = 4096 / u64::from(usize::BITS);
+        (!self.peak.is_empty()).then(|| self.read(PEAK) * cell)
     }
 
     /// Makes all allocations fail, from this number on, until
