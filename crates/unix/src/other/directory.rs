@@ -15,8 +15,7 @@ pub fn read_entries(
     directory: BorrowedFd<'_>,
     mut visit: impl FnMut(u64, &[u8]),
 ) -> Result<bool, Errno> {
-    let mut buffer = EntryBuffer::new(0);
-    buffer.read(directory, |inode, name| visit(inode, name.to_bytes()))
+    EntryBuffer.read(directory, |inode, name| visit(inode, name.to_bytes()))
 }
 
 /// The C library has a buffer of its own.
@@ -24,9 +23,9 @@ pub fn read_entries(
 pub struct EntryBuffer;
 
 impl EntryBuffer {
-    /// A buffer. The size is that of the C library.
-    pub fn new(_size: usize) -> Self {
-        EntryBuffer
+    /// Without effect.
+    pub fn try_reserve(&mut self, _size: usize) -> Result<(), Errno> {
+        Ok(())
     }
 
     /// As [`read_entries`].
