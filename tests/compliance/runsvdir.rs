@@ -520,6 +520,8 @@ fn next_scan_follows_no_change_after_five_seconds(sandbox: &Sandbox) {
         let nth = nth.unwrap_or_else(|| calls(sandbox).matches(call).count());
         sandbox.sh(action).succeeds();
         wait_for_waits(sandbox, call, nth, "L");
+        // A runsv that receives TERM before it has a handler leaves its service.
+        sandbox.service("scan/a");
         runsvdir.signal(Signal::SIGHUP);
         runsvdir.wait().exits(111);
         sandbox.wait_until("all have ended", || sandbox.processes().is_empty());
