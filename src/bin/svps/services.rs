@@ -34,10 +34,10 @@ impl Services {
 /// The services of a directory, with their details if `with_details`. Errors: as open(2) and readdir(3).
 pub(crate) fn read_services(
     rule: SuperviseDirRule,
-    scandir: &CStr,
+    path: &CStr,
     with_details: bool,
 ) -> Result<Services, Errno> {
-    let scan_dir = open_scan_dir(rule, scandir)?;
+    let scan_dir = open_scan_dir(rule, path)?;
     let mut reader = Reader {
         with_details,
         page_size: page_size(),

@@ -89,11 +89,11 @@ struct WatchedServices {
 
 impl WatchedServices {
     /// Reads all services. Errors: as open(2), readdir(3) and `inotify_init1`(2).
-    fn read(rule: SuperviseDirRule, scandir: &CStr) -> Result<Self, Errno> {
+    fn read(rule: SuperviseDirRule, path: &CStr) -> Result<Self, Errno> {
         let watches = ServiceWatches::new();
         let mut watches =
             watches.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
-        let scan_dir = open_scan_dir(rule, scandir)?;
+        let scan_dir = open_scan_dir(rule, path)?;
         watches.add_scan_directory(&scan_dir);
         let services = match scan_dir.listing() {
             ServiceListing::Service(name) => vec![(c".".to_owned(), name.clone(), Vec::new())],
