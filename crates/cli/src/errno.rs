@@ -85,8 +85,6 @@ pub fn errno_message(error: Errno) -> &'static str {
         Errno::ENOMSG => "no message of desired type",
         Errno::EBADMSG => "bad message type",
         Errno::EIDRM => "identifier removed",
-        Errno::ENOLINK => "link severed",
-        Errno::EMULTIHOP => "multihop attempted",
         _ => RareError::of(error).map_or("unknown error", rare_message),
     }
 }
@@ -100,6 +98,8 @@ fn rare_message(error: RareError) -> &'static str {
         RareError::Adv => "advertise error",
         RareError::Srmnt => "srmount error",
         RareError::Comm => "communication error",
+        RareError::Nolink => "link severed",
+        RareError::Multihop => "multihop attempted",
         RareError::Remchg => "remote address changed",
     }
 }

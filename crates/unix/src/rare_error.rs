@@ -14,6 +14,8 @@ pub enum RareError {
     Srmnt,
     Comm,
     Remchg,
+    Nolink,
+    Multihop,
 }
 
 impl RareError {
@@ -28,6 +30,8 @@ impl RareError {
             Errno::ESRMNT => Some(RareError::Srmnt),
             Errno::ECOMM => Some(RareError::Comm),
             Errno::EREMCHG => Some(RareError::Remchg),
+            Errno::ENOLINK => Some(RareError::Nolink),
+            Errno::EMULTIHOP => Some(RareError::Multihop),
             _ => None,
         }
     }

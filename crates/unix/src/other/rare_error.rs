@@ -14,6 +14,8 @@ pub enum RareError {
     Srmnt,
     Comm,
     Remchg,
+    Nolink,
+    Multihop,
 }
 
 impl RareError {
