@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -212,6 +213,26 @@ fn make_html_names_a_missing_tool() {
         ),
         (Some(1), "make html needs Debian's package cmark-gfm.\n"),
     );
+}
+
+#[test]
+fn make_html_fails_with_its_converter() {
+    if !has_tools("make_html_fails_with_its_converter") {
+        return;
+    }
+    for tool in ["cmark-gfm", "mandoc"] {
+        let tools = tempfile::tempdir().unwrap();
+        let failing = tools.path().join(tool);
+        fs::write(&failing, "#!/bin/sh\nexit 3\n").unwrap();
+        fs::set_permissions(&failing, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut path = std::ffi::OsString::from(tools.path());
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap());
+        let mut command = Command::new(Path::new(TREE).join("packaging/html/build"));
+        command.arg(tools.path().join("html")).env("PATH", path);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{tool}: {output:?}");
+    }
 }
 
 #[test]
