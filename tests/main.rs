@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+/// The crate for other projects, on supervise -e and s6-supervise.
+mod client_crate;
 /// Shell completions.
 mod completions;
 /// Each program by the contract, on the reference and on ours, and both

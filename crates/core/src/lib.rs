@@ -6,6 +6,7 @@ pub mod label;
 pub mod names;
 pub mod number;
 pub mod runsv;
+pub mod s6;
 pub mod short_text;
 pub mod state;
 pub mod status;

@@ -232,6 +232,15 @@ impl SuperviseDir {
             .map_or(AT_FDCWD, |service| service.as_fd())
     }
 
+    /// The directory `supervise` of the same service, which s6 uses in any case.
+    pub(crate) fn in_service(&self) -> Self {
+        SuperviseDir {
+            service: self.service.clone(),
+            path: None,
+            kept: Vec::new(),
+        }
+    }
+
     /// The path of the service directory for calls that take no descriptor.
     pub(crate) fn service_path(&self) -> &Path {
         let service = self.service.as_ref();
