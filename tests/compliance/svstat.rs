@@ -1,4 +1,4 @@
-//! svstat, and svc's and svstat's common way with directories.
+//! svstat, and the directories of svc, svstat and svok.
 
 use testkit::{SLEEPER, Sandbox, compliance, interop};
 
@@ -20,6 +20,7 @@ compliance!(
     seconds_of_a_record_of_noise,
     closed_output_is_not_a_failure,
     unopenable_current_directory_is_fatal,
+    path_of_4095_bytes_is_entered,
 );
 
 interop!(running_service_is_described);
@@ -215,6 +216,24 @@ fn unopenable_current_directory_is_fatal(sandbox: &Sandbox) {
             format!("{program}: fatal: unable to open current directory: access denied\n"),
         );
     }
+}
+
+fn path_of_4095_bytes_is_entered(sandbox: &Sandbox) {
+    sandbox.sh("mkdir s").succeeds();
+    let path = |length: usize| format!("s{}", "/".repeat(length - 1));
+    let (longest, longer) = (path(4095), path(4096));
+    let run = |program: &str, path: &str| sandbox.sh(&format!("exec {program} {path}"));
+    let (missing, long) = ("file does not exist\n", "file name too long\n");
+    let warning = format!("svc: warning: unable to control {longest}: {missing}");
+    run("svc", &longest).is(0, "", warning);
+    let warning = format!("svc: warning: unable to chdir to {longer}: {long}");
+    run("svc", &longer).is(0, "", warning);
+    run("svok", &longest).is(100, "", "");
+    let fatal = format!("svok: fatal: unable to chdir to {longer}: {long}");
+    run("svok", &longer).is(111, "", fatal);
+    let line = format!("{longest}: unable to open supervise/ok: {missing}");
+    run("svstat", &longest).prints(line);
+    run("svstat", &longer).prints(format!("{longer}: unable to chdir: {long}"));
 }
 
 fn running_service_is_described(sandbox: &Sandbox) {

@@ -164,8 +164,12 @@ impl OpenDir {
         } else {
             [bytes, b"/."].concat()
         };
-        let directory = open_directory(parent, inside.as_slice())?;
-        Ok(OpenDir::of_descriptor(directory, path))
+        let directory = match open_directory(parent, inside.as_slice()) {
+            // Without these two bytes, the path may be short enough.
+            Err(Errno::ENAMETOOLONG) => open_directory(open_directory(parent, bytes)?, c"."),
+            directory => directory,
+        };
+        Ok(OpenDir::of_descriptor(directory?, path))
     }
 
     /// Opens a directory, for its entries. Errors: as openat(2).
