@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::{SLEEPER, Sandbox, Subject, compliance, kill};
 
+use super::chain::injected;
 use super::{reuse_inode, status, supervise};
 
 compliance!(
@@ -23,6 +24,8 @@ compliance!(
     supervise_obeys_in_the_first_second,
     supervise_obeys_while_fork_fails,
     multilog_takes_next_free_label_at_once,
+    clients_stay_in_their_directory,
+    svok_needs_two_free_descriptors,
 );
 
 /// Selects the value that a test expects of the subject.
@@ -392,4 +395,48 @@ fn multilog_takes_next_free_label_at_once(sandbox: &Sandbox) {
         outcome.succeeds();
     }
     sandbox.sh("cat m/@*.s m/current").prints(input);
+}
+
+fn clients_stay_in_their_directory(sandbox: &Sandbox) {
+    sandbox.sh("mkdir a b").succeeds();
+    let Some(strace) = injected("fchdir", "EIO", "1+") else {
+        return;
+    };
+    let missing = "unable to open supervise/ok: file does not exist\n";
+    let fatal = "svstat: fatal: unable to set directory: input/output error\n";
+    let (code, lines, error) = reference_or_ours(
+        sandbox,
+        (111, String::new(), fatal),
+        (0, format!("a: {missing}b: {missing}"), ""),
+    );
+    sandbox
+        .sh(&format!("exec {strace} svstat a b"))
+        .is(code, lines, error);
+    let warning = |dir| format!("svc: warning: unable to control {dir}: file does not exist\n");
+    let fatal = "svc: fatal: unable to set directory: input/output error\n";
+    let (code, errors) = reference_or_ours(
+        sandbox,
+        (111, warning("a") + fatal),
+        (0, warning("a") + &warning("b")),
+    );
+    sandbox
+        .sh(&format!("exec {strace} svc -u a b"))
+        .is(code, "", errors);
+}
+
+fn svok_needs_two_free_descriptors(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let supervise = supervise(sandbox);
+    sandbox.sh("ulimit -n 5; exec svok s").succeeds();
+    let (code, error) = reference_or_ours(
+        sandbox,
+        (0, ""),
+        (
+            111,
+            "svok: fatal: unable to open s/supervise/ok: process cannot open more files\n",
+        ),
+    );
+    sandbox.sh("ulimit -n 4; exec svok s").is(code, "", error);
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait().succeeds();
 }
