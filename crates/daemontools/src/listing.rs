@@ -6,6 +6,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use daemontools_core::names;
+use nix::fcntl::AtFlags;
+use nix::unistd::{AccessFlags, faccessat};
 use unix::file::status;
 
 use crate::error::{Cause, Error, Operation};
@@ -145,7 +147,17 @@ impl Service {
     /// Whether the directory has `run`, or a supervise has run in it.
     #[must_use]
     pub fn exists(&self) -> bool {
-        let type_of = |file: &CStr| Some(status(&*self.files.reach(file)).ok()?.file_type());
+        let type_of = |file: &CStr| {
+            // A scan directory has neither file, and then needs no path in /proc.
+            faccessat(
+                self.files.service(),
+                file,
+                AccessFlags::F_OK,
+                AtFlags::empty(),
+            )
+            .ok()?;
+            Some(status(&*self.files.reach(file)).ok()?.file_type())
+        };
         type_of(names::RUN).is_some_and(|of_run| !of_run.is_dir())
             || type_of(&self.files.path(names::OK)).is_some_and(|of_ok| of_ok.is_fifo())
     }
