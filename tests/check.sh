@@ -52,6 +52,9 @@ say "cargo fmt"
 cargo fmt --all -- --check
 cargo fmt --manifest-path fuzz/Cargo.toml -- --check
 
+say "fuzz/Cargo.lock is current"
+cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml
+
 say "cargo clippy"
 cargo clippy --locked --workspace --all-targets -- -D warnings
 
