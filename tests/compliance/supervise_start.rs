@@ -82,7 +82,9 @@ fn start_runs_before_first_run_but_no_restart(sandbox: &Sandbox) {
     wait_for_log(sandbox, "start run run");
     sandbox.sh("svc -t s").succeeds();
     wait_for_log(sandbox, "start run run run");
-    sandbox.sh("svwait -D s -- svc -d s").succeeds();
+    sandbox
+        .sh("svwait -u s && svwait -D s -- svc -d s")
+        .succeeds();
     wait_for_log(sandbox, "start run run run stop");
     assert_eq!(told(sandbox, "state"), "down");
     // `o` is a change from down to up, too.
