@@ -119,8 +119,9 @@ tests/instructions.sh "$root/usr/bin"
 say "cargo test"
 cargo test --locked --workspace --exclude daemontools-rs
 # A shell's background job ignores SIGINT, and the programs under test would
-# inherit that.
-DAEMONTOOLS_OURS=$root/usr/bin env --default-signal cargo test --locked
+# inherit that. The suite waits more than it computes: more threads than cores.
+DAEMONTOOLS_OURS=$root/usr/bin RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} \
+    env --default-signal cargo test --locked
 
 say "make fuzz"
 fuzz/run

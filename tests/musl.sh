@@ -37,8 +37,8 @@ tests/services.sh target/services || say "redis-server and node_exporter could n
 
 say "cargo test on the programs for musl"
 # A shell's background job ignores SIGINT, and the programs under test would
-# inherit that.
-DAEMONTOOLS_OURS=$root/usr/bin env --default-signal \
+# inherit that. The suite waits more than it computes: more threads than cores.
+DAEMONTOOLS_OURS=$root/usr/bin RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} env --default-signal \
     cargo test --locked --test suite -- --skip reference compliance:: random:: faults:: \
     new_links_start_without_system_memory
 
