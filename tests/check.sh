@@ -57,6 +57,8 @@ cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml
 
 say "cargo clippy"
 cargo clippy --locked --workspace --all-targets -- -D warnings
+# As other projects build it: without the feature exhaustive.
+cargo clippy --locked --package daemontools --lib -- -D warnings
 
 say "cargo doc"
 RUSTDOCFLAGS="-D warnings" \

@@ -3,6 +3,7 @@
 
 /// A command: one byte in the control FIFO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum Command {
     /// `u`: start the service, and restart it when it exits.
     Up,
@@ -28,6 +29,7 @@ pub enum Command {
 
 /// A signal that supervise only passes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum ServiceSignal {
     /// SIGHUP.
     Hangup,
@@ -47,6 +49,7 @@ pub enum ServiceSignal {
 
 /// The target of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum SignalTarget {
     /// The service's process.
     Process,

@@ -1,4 +1,9 @@
 #![doc = include_str!("../README.md")]
+// The crate daemontools exports some of these types, which may grow in a minor version.
+#![cfg_attr(
+    not(feature = "exhaustive"),
+    warn(clippy::exhaustive_enums, clippy::exhaustive_structs)
+)]
 
 pub mod calendar;
 pub mod control;

@@ -95,6 +95,7 @@ pub const CHECK_FAILURES: &CStr = c"check-failures";
 
 /// A file that rename(2) replaces, mode 0644.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct AtomicFile {
     /// The name.
     pub name: &'static CStr,
@@ -110,6 +111,7 @@ impl AtomicFile {
 
 /// The files in `supervise` of a service or of its logger.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct SupervisePaths {
     /// [`SUPERVISE`].
     pub supervise: &'static CStr,

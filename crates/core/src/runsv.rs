@@ -24,6 +24,7 @@ const STATES: [(u8, &str, ServiceState); 3] = [
 
 /// The status of a service of runsv.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct RunsvStatus {
     /// The part that supervise shares.
     pub status: Status,

@@ -13,6 +13,7 @@ use crate::status::Status;
 
 /// The state of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum ServiceState {
     /// The service does not run, and only a command starts it.
     Down,
@@ -75,6 +76,20 @@ impl ServiceState {
             | ServiceState::Stop => false,
         }
     }
+
+    /// Whether `start`, `stop` or `finish` runs.
+    pub fn runs_script(self) -> bool {
+        match self {
+            ServiceState::Finish | ServiceState::Start | ServiceState::Stop => true,
+            ServiceState::Down
+            | ServiceState::Starting
+            | ServiceState::Up
+            | ServiceState::Ready
+            | ServiceState::Delay
+            | ServiceState::Failed
+            | ServiceState::Started => false,
+        }
+    }
 }
 
 /// The content of the file as a text: nine values, the longest of which are labels.
@@ -82,6 +97,7 @@ pub type StateText = ShortText<320>;
 
 /// The content of the file. None: the value is missing or invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct StateFile {
     /// `state`.
     pub state: ServiceState,
@@ -105,6 +121,7 @@ pub struct StateFile {
 
 /// The result of a `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum CheckResult {
     /// `ok`: the check exited 0.
     Ok,

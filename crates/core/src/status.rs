@@ -16,6 +16,7 @@ pub const LENGTH: usize = 18;
 
 /// The wanted state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum Want {
     /// Up: supervise restarts the service.
     Up,
@@ -27,6 +28,7 @@ pub enum Want {
 
 /// The content of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct Status {
     /// The time of the last change of the pid.
     pub since: Label,

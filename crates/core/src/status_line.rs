@@ -8,6 +8,7 @@ use crate::status::{Status, Want};
 
 /// `up (pid 123) 4 seconds, …` or `down 5 seconds, …`.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct StatusLine {
     /// The status record.
     pub status: Status,

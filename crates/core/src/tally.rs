@@ -19,6 +19,7 @@ pub const KEPT: usize = 100;
 
 /// The exit of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct DeathRecord {
     /// The time of the exit.
     pub when: Label,

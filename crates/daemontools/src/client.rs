@@ -55,6 +55,7 @@ impl ClientError {
 
 /// Why a status is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum StatusError {
     /// A system call failed.
     Client(ClientError),
@@ -91,6 +92,7 @@ pub fn probe(dir: &SuperviseDir) -> Result<OwnedFd, ClientError> {
 
 /// The behaviour when the control FIFO is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum WhenFull {
     /// Block until supervise has read earlier commands, as 0.76's svc does.
     Block,

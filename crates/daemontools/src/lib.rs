@@ -1,4 +1,9 @@
 #![doc = include_str!("../README.md")]
+// Each public type, also of the modules for supervisors, may grow in a minor version.
+#![cfg_attr(
+    not(feature = "exhaustive"),
+    warn(clippy::exhaustive_enums, clippy::exhaustive_structs)
+)]
 
 pub mod client;
 mod condition;

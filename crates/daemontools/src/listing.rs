@@ -16,6 +16,7 @@ use crate::supervise_dir::{OpenDir, SuperviseDirRule};
 
 /// The services in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum ServiceListing {
     /// The directory is a scan directory. The names, sorted, of its directories
     /// and symbolic links, except those with a leading dot. Not all of them need

@@ -19,6 +19,7 @@ pub struct ServiceWatches {
 
 /// The services that may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum ChangedServices {
     /// The services with these indices; none if nothing has changed.
     Indices(Vec<usize>),

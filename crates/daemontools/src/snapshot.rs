@@ -56,11 +56,11 @@ impl StatusRecord {
         if let Some(state_file) = self.state_file {
             return state_file.state;
         }
-        match (self.status.pid, self.status.want) {
+        match self.status.pid {
             _ if self.finishes => ServiceState::Finish,
-            (Some(_), _) => ServiceState::Up,
-            (None, Want::Up) => ServiceState::Delay,
-            (None, Want::Down | Want::Once) => ServiceState::Down,
+            Some(_) => ServiceState::Up,
+            None if self.status.want == Want::Up => ServiceState::Delay,
+            None => ServiceState::Down,
         }
     }
 }
@@ -140,20 +140,7 @@ impl ServiceSnapshot {
 
     /// Whether the service is down, and none of its scripts runs.
     pub(super) fn is_finished(&self) -> bool {
-        self.is_down()
-            && match self.state() {
-                Some(ServiceState::Finish | ServiceState::Start | ServiceState::Stop) => false,
-                Some(
-                    ServiceState::Down
-                    | ServiceState::Starting
-                    | ServiceState::Up
-                    | ServiceState::Ready
-                    | ServiceState::Delay
-                    | ServiceState::Failed
-                    | ServiceState::Started,
-                )
-                | None => true,
-            }
+        self.is_down() && !self.state().is_some_and(ServiceState::runs_script)
     }
 
     /// The time of a permanent failure: the end of the last run.

@@ -24,6 +24,7 @@ use crate::error::{Cause, Error, Operation};
 /// variable `SUPERVISEDIR` changes it, as in daemontools-encore. runit's programs
 /// know [`IN_SERVICE`] only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum SuperviseDirRule {
     /// [`IN_SERVICE`]: the variable is unset or empty.
     InService,

@@ -6,6 +6,7 @@
 //! in between is lost.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -30,6 +31,7 @@ use crate::supervise_dir::SuperviseDir;
 
 /// The number of services that have to reach the condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum WaitMode {
     /// All services, not necessarily at the same time.
     All,
@@ -39,6 +41,7 @@ pub enum WaitMode {
 
 /// The end of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum WaitOutcome<'a> {
     /// The services reached the condition.
     Reached,
@@ -50,6 +53,20 @@ pub enum WaitOutcome<'a> {
     /// The condition is out of reach: the supervise of this directory has
     /// exited, or the directory was removed.
     Unreachable(&'a Path),
+}
+
+/// `/service/web has failed`, for messages and logs.
+impl fmt::Display for WaitOutcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitOutcome::Reached => f.write_str("the condition is reached"),
+            WaitOutcome::TimedOut => f.write_str("timed out"),
+            WaitOutcome::Failed(path) => write!(f, "{} has failed", path.display()),
+            WaitOutcome::Unreachable(path) => {
+                write!(f, "supervise of {} has exited", path.display())
+            }
+        }
+    }
 }
 
 /// A wait for some services.
@@ -455,6 +472,7 @@ mod tests {
             drop(b);
             let lost = WaitOutcome::Unreachable(Path::new("b"));
             assert_eq!(outcome(wait, 60), lost);
+            assert_eq!(lost.to_string(), "supervise of b has exited");
             // Without a supervise, one may start.
             let wait = open(&service, WaitCondition::Up, WaitMode::All).unwrap();
             assert_eq!(outcome(wait, 0), WaitOutcome::TimedOut);
