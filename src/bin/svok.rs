@@ -2,12 +2,13 @@
 
 #![cfg_attr(not(test), no_main)]
 
-use std::ffi::{CStr, OsStr};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CStr;
 
 use cli::{Exit, Failure, Program, text};
-use daemontools::{Error, Operation, Service, SuperviseDirRule};
+use daemontools::SuperviseDirRule;
+use daemontools::client::probe;
 use nix::errno::Errno;
+use nix::unistd::chdir;
 
 pub(crate) static SVOK: Program = Program {
     name: "svok",
@@ -23,24 +24,20 @@ fn svok(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     };
     let rule =
         SuperviseDirRule::from_environment().map_err(|error| SVOK.fatal_msg(error.message()))?;
-    let service = Service::open_with(rule, OsStr::from_bytes(dir.to_bytes()));
-    let service = service.map_err(|error| {
-        let problem = match error.operation() {
-            Operation::Enter => "unable to chdir to ",
-            _ => "unable to find the path of ",
-        };
-        SVOK.fatal(text![problem, dir], errno(&error))
+    // As 0.76, svok needs one free descriptor: it opens the FIFO alone.
+    chdir(dir).map_err(|error| SVOK.fatal(text!["unable to chdir to ", dir], error))?;
+    let files = rule.of_current().map_err(|error| {
+        let problem = text!["unable to find the path of ", dir];
+        SVOK.fatal(problem, unix::errno(&error))
     })?;
-    match service.is_supervised() {
-        Ok(true) => Ok(Exit::Success),
-        Ok(false) => Ok(Exit::Permanent),
-        Err(error) => {
-            let file = error.path().as_os_str().as_bytes();
-            Err(SVOK.fatal(text!["unable to open ", file], errno(&error)))
-        }
+    match probe(&files) {
+        Ok(_) => Ok(Exit::Success),
+        Err(error) => match Errno::from_raw(error.raw_os_error()) {
+            Errno::ENOENT | Errno::ENXIO => Ok(Exit::Permanent),
+            errno => {
+                let file = files.display(dir, error.file);
+                Err(SVOK.fatal(text!["unable to open ", file], errno))
+            }
+        },
     }
-}
-
-fn errno(error: &Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }

@@ -25,7 +25,6 @@ compliance!(
     supervise_obeys_while_fork_fails,
     multilog_takes_next_free_label_at_once,
     clients_stay_in_their_directory,
-    svok_needs_two_free_descriptors,
 );
 
 /// Selects the value that a test expects of the subject.
@@ -422,21 +421,4 @@ fn clients_stay_in_their_directory(sandbox: &Sandbox) {
     sandbox
         .sh(&format!("exec {strace} svc -u a b"))
         .is(code, "", errors);
-}
-
-fn svok_needs_two_free_descriptors(sandbox: &Sandbox) {
-    sandbox.script("s/run", SLEEPER);
-    let supervise = supervise(sandbox);
-    sandbox.sh("ulimit -n 5; exec svok s").succeeds();
-    let (code, error) = reference_or_ours(
-        sandbox,
-        (0, ""),
-        (
-            111,
-            "svok: fatal: unable to open s/supervise/ok: process cannot open more files\n",
-        ),
-    );
-    sandbox.sh("ulimit -n 4; exec svok s").is(code, "", error);
-    sandbox.sh("svc -dx s").succeeds();
-    supervise.wait().succeeds();
 }

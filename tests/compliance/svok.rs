@@ -1,10 +1,13 @@
 use testkit::{SLEEPER, Sandbox, compliance, interop};
 
+use super::supervise;
+
 compliance!(
     missing_argument_prints_usage,
     further_arguments_are_ignored,
     a_missing_directory_is_fatal,
     non_fifo_is_reported,
+    clients_need_as_few_descriptors,
 );
 
 interop!(exit_code_says_whether_supervise_runs);
@@ -34,6 +37,32 @@ fn non_fifo_is_reported(sandbox: &Sandbox) {
         "svok: fatal: unable to open s/supervise/ok: is a directory\n",
     );
 }
+
+fn clients_need_as_few_descriptors(sandbox: &Sandbox) {
+    sandbox.script("s/run", SLEEPER);
+    let supervise = supervise(sandbox);
+    let full = "process cannot open more files";
+    for (limit, client, expected) in [
+        (4, "svok s", String::new()),
+        (
+            4,
+            "svstat s",
+            format!("s: unable to open supervise/ok: {full}\n"),
+        ),
+        (
+            4,
+            "svc -c s",
+            format!("svc: warning: unable to control s: {full}\n"),
+        ),
+        (5, "svc -c s", String::new()),
+    ] {
+        let outcome = sandbox.sh(&format!("exec 2>&1; ulimit -n {limit}; exec {client}"));
+        outcome.is(0, expected, "");
+    }
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait().succeeds();
+}
+
 fn exit_code_says_whether_supervise_runs(sandbox: &Sandbox) {
     sandbox.script("s/run", SLEEPER);
     sandbox.sh("svok s").is(100, "", "");
