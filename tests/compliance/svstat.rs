@@ -10,6 +10,7 @@ compliance!(
     each_directory_has_a_line_on_stdout,
     current_directory_is_restored_in_between,
     unreadable_down_counts_as_absent,
+    effective_user_looks_for_down,
     ok_may_be_any_kind_of_file,
     a_short_record_is_a_bad_format,
     bytes_after_record_are_ignored,
@@ -76,6 +77,17 @@ fn unreadable_down_counts_as_absent(sandbox: &Sandbox) {
     sandbox
         .sh("svstat s")
         .prints("s: unable to stat down: symbolic link loop\n");
+}
+
+fn effective_user_looks_for_down(sandbox: &Sandbox) {
+    if !testkit::is_root("effective_user_looks_for_down") {
+        return;
+    }
+    // As in a set-user-ID program: the real user may not enter the directory.
+    let svstat = "exec setpriv --ruid 65534 --clear-groups svstat s";
+    sandbox
+        .sh(&format!("mkdir -m 700 s; {svstat}"))
+        .prints("s: unable to open supervise/ok: file does not exist\n");
 }
 
 fn ok_may_be_any_kind_of_file(sandbox: &Sandbox) {

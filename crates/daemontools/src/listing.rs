@@ -6,9 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use daemontools_core::names;
-use nix::fcntl::AtFlags;
-use nix::unistd::{AccessFlags, faccessat};
-use unix::file::status;
+use unix::file::{exists_in, status};
 
 use crate::error::{Cause, Error, Operation};
 use crate::service::Service;
@@ -150,13 +148,8 @@ impl Service {
     pub fn exists(&self) -> bool {
         let type_of = |file: &CStr| {
             // A scan directory has neither file, and then needs no path in /proc.
-            faccessat(
-                self.files.service(),
-                file,
-                AccessFlags::F_OK,
-                AtFlags::empty(),
-            )
-            .ok()?;
+            let exists = exists_in(self.files.service(), file);
+            exists.is_ok_and(|exists| exists).then_some(())?;
             Some(status(&*self.files.reach(file)).ok()?.file_type())
         };
         type_of(names::RUN).is_some_and(|of_run| !of_run.is_dir())

@@ -149,7 +149,7 @@ impl Service {
     /// Whether supervise starts the service by itself: there is no file `down`.
     ///
     /// # Errors
-    /// As faccessat(2).
+    /// As stat(2).
     pub fn is_normally_up(&self) -> Result<bool, Error> {
         client::is_normally_up(&self.files).map_err(|error| self.failed(error))
     }

@@ -9,8 +9,8 @@ use daemontools_core::runsv::{self, RunsvStatus};
 use daemontools_core::state::StateFile;
 use daemontools_core::tally::{KEPT, LENGTH, Tally};
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::unistd::{AccessFlags, faccessat, read};
+use nix::unistd::read;
+use unix::file::exists_in;
 
 use crate::client::{ClientError, StatusError, probe};
 use crate::error::Operation;
@@ -58,19 +58,11 @@ fn read_start<'a>(
 /// Whether supervise starts the service by itself: there is no file `down`.
 ///
 /// # Errors
-/// As faccessat(2), with the errno of stat(2).
+/// As stat(2).
 pub fn is_normally_up(dir: &SuperviseDir) -> Result<bool, ClientError> {
-    let found = faccessat(
-        dir.service(),
-        names::DOWN,
-        AccessFlags::F_OK,
-        AtFlags::empty(),
-    );
-    match found {
-        Ok(()) => Ok(false),
-        Err(Errno::ENOENT) => Ok(true),
-        Err(error) => Err(ClientError::new(Operation::Find, names::DOWN)(error)),
-    }
+    exists_in(dir.service(), names::DOWN)
+        .map(|is_down| !is_down)
+        .map_err(ClientError::new(Operation::Find, names::DOWN))
 }
 
 /// Reads the last exits. Without the file, which the first exit makes, there are

@@ -15,10 +15,8 @@ use std::time::{Duration, Instant};
 use daemontools_core::names;
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::unistd::{AccessFlags, access, faccessat};
 use unix::appearance::{Watched, watch_path};
-use unix::file::descriptor_status;
+use unix::file::{descriptor_status, exists_in, status};
 use unix::inotify::{AddWatchFlags, WatchDescriptor};
 use unix::poll::wait_readable;
 use unix::watch::Watcher;
@@ -206,7 +204,7 @@ impl Watches {
         service: usize,
     ) -> Result<bool, Errno> {
         let Some(watcher) = &mut self.watcher else {
-            return Ok(access(path, AccessFlags::F_OK).is_ok());
+            return Ok(status(path).is_ok());
         };
         match watcher.add(path, events) {
             Ok(watch) => {
@@ -386,10 +384,7 @@ pub(super) fn watch_service(
 fn is_service(files: &SuperviseDir) -> bool {
     [&*files.path(names::RUN), &*files.path(names::SUPERVISE)]
         .iter()
-        .any(|path| {
-            let flags = AtFlags::empty();
-            faccessat(files.service(), *path, AccessFlags::F_OK, flags).is_ok()
-        })
+        .any(|path| exists_in(files.service(), path) == Ok(true))
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use std::time::SystemTime;
 
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open, openat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, fcntl, open, openat};
+use nix::sys::stat::{Mode, fstatat};
 
 use crate::system;
 
@@ -89,6 +89,17 @@ pub fn status<P: NixPath + ?Sized>(path: &P) -> Result<Metadata, Errno> {
 /// As [`status`], but does not follow a symbolic link. Errors: as lstat(2).
 pub fn link_status<P: NixPath + ?Sized>(path: &P) -> Result<Metadata, Errno> {
     status_with(path, |path| std::fs::symlink_metadata(path))
+}
+
+/// Whether a path, which starts in this directory, leads to a file. Errors: as
+/// fstatat(2), except ENOENT. Unlike faccessat(2), the call uses the effective user.
+pub fn exists_in(directory: BorrowedFd<'_>, path: &CStr) -> Result<bool, Errno> {
+    match fstatat(directory, path, AtFlags::empty()) {
+        // A 32-bit glibc, and a value of more than 32 bits.
+        Ok(_) | Err(Errno::EOVERFLOW) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn status_with<P: NixPath + ?Sized>(
