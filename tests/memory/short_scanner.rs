@@ -84,19 +84,23 @@ impl<'a> Scene<'a> {
 
     /// Kills a supervise or runsv with its service.
     fn kill_supervisor(&self, directory: &str) {
-        let supervisors = children(self.pid);
         let kill_all = |are_supervisors: bool, signal| {
             let mut pids = self.processes(directory);
+            let supervisors = children(self.pid);
             pids.retain(|pid| supervisors.contains(pid) == are_supervisors);
             for &pid in &pids {
                 let _ = kill(pid, signal);
             }
-            pids.is_empty()
+            pids
         };
-        // A stopped supervise starts no other process.
-        kill_all(true, Signal::SIGSTOP);
-        self.sandbox
-            .wait_until("the service has ended", || kill_all(false, Signal::SIGKILL));
+        // A stopped supervise starts no other process. Without memory, the scanner may
+        // start the supervise at any time.
+        let mut before = None;
+        self.sandbox.wait_until("the service has ended", || {
+            let stopped = Some(kill_all(true, Signal::SIGSTOP));
+            let are_same = std::mem::replace(&mut before, stopped.clone()) == stopped;
+            kill_all(false, Signal::SIGKILL).is_empty() && are_same
+        });
         // This run has ended, without the signal that others must receive.
         let pids = self.sandbox.path("services").join(directory).join("pids");
         if let Ok(mut pids) = File::options().append(true).open(pids) {
