@@ -34,7 +34,7 @@ make_root() {
     [ "$(id -u)" = 0 ] || { echo "$0: only root can make a root" >&2; exit 1; }
     command -v debootstrap >/dev/null || { echo "$0: debootstrap is not installed" >&2; exit 1; }
     rm -rf "$root.new"
-    debootstrap --variant=minbase --include=ca-certificates "$release" "$root.new" "$mirror" \
+    unshare --mount debootstrap --variant=minbase --include=ca-certificates "$release" "$root.new" "$mirror" \
         >"$target/debootstrap.log" || { tail "$target/debootstrap.log" >&2; exit 1; }
     mkdir "$root.new/tree"
     echo force-unsafe-io >"$root.new/etc/dpkg/dpkg.cfg.d/checks"

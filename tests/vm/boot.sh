@@ -49,7 +49,7 @@ boot_root() {
     base=$(packaging/debian/base)
     rm -rf "$debian" "$debian.complete"
     mkdir -p "$vm/roots"
-    cp -a "$base" "$debian"
+    cp -a --one-file-system "$base" "$debian"
     # Nothing is started here.
     printf '#!/bin/sh\nexit 101\n' >"$debian/usr/sbin/policy-rc.d"
     chmod 755 "$debian/usr/sbin/policy-rc.d"
