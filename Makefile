@@ -1,5 +1,7 @@
 # Installation, packages, demonstration, checks and benchmarks. Cargo builds.
 .POSIX:
+# Several targets build the same programs, with other directories. Cargo is parallel.
+.NOTPARALLEL:
 
 CARGO = cargo
 DESTDIR =
@@ -64,7 +66,7 @@ COMPLETED = $$(sed -n 's/^\#compdef //p' "completions/$(ZSH_FILE)")
 # CARGO_BUILD_TARGET selects another target.
 all:
 	@CARGO="$(CARGO)" SERVICEDIR="$(SERVICEDIR)" SYSCONFDIR="$(SYSCONFDIR)" STATIC="$(STATIC)" \
-		packaging/programs
+		BUILT="$(BUILT)" packaging/programs
 
 # Builds nothing: root needs no Cargo. sv and runsvchdir contain directories.
 install:
@@ -126,10 +128,9 @@ uninstall:
 
 # target/daemontools-rs_VERSION_ARCH.deb, which replaces Debian's package, and
 # daemontools-rs-runit, which replaces the programs of Debian's runit.
-# Debian's sv and svscanboot have this SERVICEDIR.
+# Has programs of its own, with Debian's SERVICEDIR; those of make stay.
 deb:
-	@CARGO="$(CARGO)" SERVICEDIR=/etc/service SYSCONFDIR=/etc STATIC=yes packaging/programs
-	@packaging/debian/build
+	@CARGO="$(CARGO)" packaging/debian/build
 
 # target/daemontools-rs-VERSION-linux-ARCH.tar.gz: static programs for each
 # architecture, or for TRIPLES. Root only.
