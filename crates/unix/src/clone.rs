@@ -22,23 +22,8 @@ use crate::signals::reset_changed;
 /// this process ignores SIGCHLD. Errors: as clone(2), and as mmap(2) for the
 /// stack of a child of a child.
 pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
-    let mut child = Some(child);
-    let blocked = AllBlocked::new()?;
-    let run = || {
-        let guard = AbortOnUnwind;
-        reset_changed();
-        blocked.lift();
-        let code = child.take().map_or(111, |child| child());
-        std::mem::forget(guard);
-        code
-    };
-    let created = clone(0, run);
-    drop(blocked);
-    match (created, child) {
-        // qemu-user creates only children that send SIGCHLD.
-        (Err(Errno::EINVAL), Some(child)) => fork(child),
-        (created, _) => created,
-    }
+    // qemu-user creates only children that send SIGCHLD.
+    clone_or_fork(0, child)
 }
 
 /// Creates a process as vfork(2) does, without copying memory. The child runs
@@ -51,29 +36,32 @@ pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 /// memory, the child is one of [`fork`]. Errors: as clone(2), and as mmap(2) for
 /// the stack of a child of a child.
 pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+    // This thread, and so everything that the child borrows, is blocked until the
+    // child has left this memory. No signal handler runs in the child. qemu's
+    // emulation of Linux refuses the flags.
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD;
+    clone_or_fork(flags, || {
+        unshare_descriptors(below).map_or(111, |()| child())
+    })
+}
+
+/// Creates a process with these flags, or one of [`fork`] where the system refuses
+/// them.
+fn clone_or_fork(flags: c_int, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let mut child = Some(child);
     let blocked = AllBlocked::new()?;
     let run = || {
         let guard = AbortOnUnwind;
         reset_changed();
         blocked.lift();
-        let code = match (unshare_descriptors(below), child.take()) {
-            (Ok(()), Some(child)) => child(),
-            (Err(_), _) | (_, None) => 111,
-        };
+        let code = child.take().map_or(111, |child| child());
         std::mem::forget(guard);
         code
     };
-    // This thread, and so everything that the child borrows, is blocked until the
-    // child has left this memory. No signal handler runs in the child.
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
-    let created = clone(flags | libc::SIGCHLD, run);
+    let created = clone(flags, run);
     drop(blocked);
     match (created, child) {
-        // qemu's emulation of Linux refuses the flags.
-        (Err(Errno::EINVAL), Some(child)) => {
-            fork(|| unshare_descriptors(below).map_or(111, |()| child()))
-        }
+        (Err(Errno::EINVAL), Some(child)) => fork(child),
         (created, _) => created,
     }
 }

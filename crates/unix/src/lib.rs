@@ -28,7 +28,6 @@ mod pending;
 pub mod pipe;
 pub mod poll;
 pub mod process;
-#[cfg_attr(not(target_os = "linux"), path = "other/rare_error.rs")]
 pub mod rare_error;
 pub mod record_lock;
 #[cfg_attr(not(target_os = "linux"), path = "other/rlimit.rs")]

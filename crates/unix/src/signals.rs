@@ -27,20 +27,14 @@ pub struct SignalPipe {
     /// Never closed: a signal that arrives while the process exits would write to
     /// a pipe without a reader, and SIGPIPE would change the exit status.
     reader: ManuallyDrop<OwnedFd>,
-    inherited_mask: SignalMask,
-    inherited_ignored: Vec<Signal>,
+    inherited: InheritedSignals,
 }
 
 impl SignalPipe {
     /// Catches `signals`. Errors: as pipe2(2), dup(2) and sigaction(2).
     pub fn catch(signals: &[Signal]) -> Result<Self, Errno> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let inherited_mask = SignalMask::current()?;
-        let inherited_ignored = signals
-            .iter()
-            .copied()
-            .filter(|&signal| is_ignored(signal))
-            .collect();
+        let inherited = InheritedSignals::read(signals)?;
         for &signal in signals {
             note_changed(signal);
             let writer = writer.try_clone().map_err(|error| crate::errno(&error))?;
@@ -54,19 +48,14 @@ impl SignalPipe {
             .thread_unblock()?;
         Ok(SignalPipe {
             reader: ManuallyDrop::new(reader),
-            inherited_mask,
-            inherited_ignored,
+            inherited,
         })
     }
 
     /// In a child before exec: restores the signal mask and the ignored signals
     /// that this process inherited.
     pub fn restore(&self) {
-        for &signal in &self.inherited_ignored {
-            // SAFETY: SIG_IGN runs no handler.
-            let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
-        }
-        self.inherited_mask.restore();
+        self.inherited.restore();
     }
 
     /// Empties the pipe, so that poll(2) waits for the next signal. Returns
@@ -84,6 +73,33 @@ impl SignalPipe {
 impl AsFd for SignalPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
+    }
+}
+
+/// The signal mask, and the ignored ones of some signals, before they are caught.
+#[derive(Debug)]
+pub(crate) struct InheritedSignals {
+    mask: SignalMask,
+    ignored: Vec<Signal>,
+}
+
+impl InheritedSignals {
+    /// Errors: as sigprocmask(2).
+    pub(crate) fn read(signals: &[Signal]) -> Result<Self, Errno> {
+        let signals = signals.iter().copied();
+        Ok(InheritedSignals {
+            mask: SignalMask::current()?,
+            ignored: signals.filter(|&signal| is_ignored(signal)).collect(),
+        })
+    }
+
+    /// In a child before exec: sets this mask, and ignores these signals.
+    pub(crate) fn restore(&self) {
+        for &signal in &self.ignored {
+            // SAFETY: SIG_IGN runs no handler.
+            let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
+        }
+        self.mask.restore();
     }
 }
 

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use crate::exec::NumberArgument;
 use crate::path::PathBuffer;
+use crate::rare_error::RareError;
 
 pub(crate) use nix::unistd::dup3;
 
@@ -52,6 +53,23 @@ pub(crate) fn punch_hole(file: impl AsFd, start: u64, length: u64) -> Result<(),
     let start = start.try_into().map_err(|_| Errno::EFBIG)?;
     let length = length.try_into().map_err(|_| Errno::EFBIG)?;
     fallocate(file, flags, start, length)
+}
+
+/// As [`RareError::of`].
+pub(crate) fn rare_error(error: Errno) -> Option<RareError> {
+    match error {
+        Errno::ENOSTR => Some(RareError::Nostr),
+        Errno::ETIME => Some(RareError::Time),
+        Errno::ENOSR => Some(RareError::Nosr),
+        Errno::ENONET => Some(RareError::Nonet),
+        Errno::EADV => Some(RareError::Adv),
+        Errno::ESRMNT => Some(RareError::Srmnt),
+        Errno::ECOMM => Some(RareError::Comm),
+        Errno::EREMCHG => Some(RareError::Remchg),
+        Errno::ENOLINK => Some(RareError::Nolink),
+        Errno::EMULTIHOP => Some(RareError::Multihop),
+        _ => None,
+    }
 }
 
 /// As [`end_with_parent`](crate::process::end_with_parent).

@@ -7,12 +7,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use libc::c_int;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::signal::{SigHandler, SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd;
 
 use crate::pipe::pipe2;
-use crate::signal_mask::SignalMask;
-use crate::signals::{Sender, is_ignored, note_changed};
+use crate::signals::{InheritedSignals, Sender, note_changed};
 
 /// Caught signals, and a descriptor that is readable while one was not taken.
 ///
@@ -22,8 +21,7 @@ use crate::signals::{Sender, is_ignored, note_changed};
 pub(crate) struct PendingSignals {
     /// Both ends stay open for the life of the process, as the handlers do.
     reader: ManuallyDrop<OwnedFd>,
-    inherited_mask: SignalMask,
-    inherited_ignored: Vec<Signal>,
+    inherited: InheritedSignals,
 }
 
 impl PendingSignals {
@@ -31,12 +29,7 @@ impl PendingSignals {
     pub(crate) fn new(signals: &[Signal]) -> Result<Self, Errno> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let writer = ManuallyDrop::new(writer).as_raw_fd();
-        let inherited_mask = SignalMask::current()?;
-        let inherited_ignored = signals
-            .iter()
-            .copied()
-            .filter(|&signal| is_ignored(signal))
-            .collect();
+        let inherited = InheritedSignals::read(signals)?;
         for &signal in signals {
             note_changed(signal);
             let number = signal as c_int as u8;
@@ -55,19 +48,14 @@ impl PendingSignals {
         signals.thread_unblock()?;
         Ok(PendingSignals {
             reader: ManuallyDrop::new(reader),
-            inherited_mask,
-            inherited_ignored,
+            inherited,
         })
     }
 
     /// In a child before exec: restores the signal mask and the ignored signals from
     /// before [`PendingSignals::new`].
     pub(crate) fn restore(&self) {
-        for &signal in &self.inherited_ignored {
-            // SAFETY: SIG_IGN runs no handler.
-            let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
-        }
-        self.inherited_mask.restore();
+        self.inherited.restore();
     }
 
     /// One signal that was not taken. The sender is unknown: a process.

@@ -11,6 +11,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::{Pid, SysconfVar, dup2, sysconf};
 
+use crate::rare_error::RareError;
+
 /// Sizes have 64 bits everywhere.
 pub(crate) const LARGE_FILE: OFlag = OFlag::empty();
 
@@ -52,6 +54,11 @@ pub(crate) fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
 /// Errors: EOPNOTSUPP. /dev/fd and other kinds of /proc may return copies.
 pub(crate) fn reopen(_descriptor: BorrowedFd<'_>, _flags: OFlag) -> Result<OwnedFd, Errno> {
     Err(Errno::EOPNOTSUPP)
+}
+
+/// None: this system lacks these errors, or not all of them.
+pub(crate) fn rare_error(_error: Errno) -> Option<RareError> {
+    None
 }
 
 /// Errors: EOPNOTSUPP.
