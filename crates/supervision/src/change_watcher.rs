@@ -101,21 +101,11 @@ impl ChangeWatcher {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-
     use daemontools_core::status::Want;
+    use testkit::kernel_watches;
 
     use super::*;
     use crate::testing::{Supervised, in_directory, write_status};
-
-    /// The number of watches in the kernel.
-    fn kernel_watches(watcher: &Watcher) -> usize {
-        let descriptor = watcher.as_fd().as_raw_fd();
-        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap();
-        info.lines()
-            .filter(|line| line.starts_with("inotify wd:"))
-            .count()
-    }
 
     /// Waits without a limit in time, after the short waits.
     fn wait_until_change(watcher: &mut ChangeWatcher) {

@@ -23,6 +23,7 @@ mod sandbox;
 pub mod service_files;
 mod signal;
 mod subject;
+mod watches;
 
 pub use outcome::Outcome;
 pub use preload::Allocations;
@@ -30,6 +31,7 @@ pub use programs::programs;
 pub use sandbox::{Running, SLEEPER, Sandbox, holds_within, pause_at_random};
 pub use signal::{kill, killpg};
 pub use subject::{Subject, is_root, run, run_built, say, say_once, skip};
+pub use watches::kernel_watches;
 
 /// Makes tests of functions `fn name(sandbox: &Sandbox)`: each runs on the
 /// reference and on ours.

@@ -120,18 +120,9 @@ impl AsFd for Watcher {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
+    use testkit::kernel_watches;
 
     use super::*;
-
-    /// The number of watches in the kernel.
-    fn kernel_watches(watcher: &Watcher) -> usize {
-        let descriptor = watcher.as_fd().as_raw_fd();
-        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap();
-        info.lines()
-            .filter(|line| line.starts_with("inotify wd:"))
-            .count()
-    }
 
     #[test]
     fn clear_removes_the_remaining_watches() {
