@@ -257,14 +257,8 @@ impl ScanDir<'_> {
         self.origin.enter().map_err(RunsvdirWarning::Enter)
     }
 
-    fn unwatch(&mut self) {
-        (self.new_names, self.watched) = (None, None);
-    }
-
-    /// Scans the directory, which is the current one, if it has changed or if
-    /// the scan is forced. Otherwise starts missing processes.
-    fn scan(&mut self, scanner: &mut Scanner, state: ScanDirState, forced: bool) {
-        let (directory, seconds, _) = state;
+    /// Watches the current directory, unless it is watched already.
+    fn watch(&mut self, directory: DirectoryId) {
         // The last attempt may have failed for want of memory. The kernel drops the watch
         // of a removed directory, whose inode the present one may have.
         if self.watched != Some(directory) || self.new_names.as_ref().is_none_or(Watcher::is_empty)
@@ -272,15 +266,100 @@ impl ScanDir<'_> {
             self.new_names = watch_names();
             self.watched = Some(directory);
         }
-        if self.state == Some(state) && !forced {
+    }
+
+    fn unwatch(&mut self) {
+        (self.new_names, self.watched) = (None, None);
+    }
+
+    /// Scans the directory, which is the current one, if it has changed or if
+    /// the scan is forced. Otherwise starts missing processes.
+    fn scan(&mut self, scanner: &mut Scanner, state: ScanDirState, forced: bool) {
+        let (directory, ..) = state;
+        self.watch(directory);
+        if !must_read(self.state, state, forced) {
             scanner.start_all_missing();
             return;
         }
         if scanner.scan() {
             scanner.remove_unseen(|runsv| signal_process(runsv, Signal::SIGTERM));
         }
-        // Coarse file system timestamps hide a second change within one tick.
-        let settled = seconds.saturating_add(1) < Label::now().unix();
-        self.state = Some(state).filter(|_| settled && !scanner.is_short());
+        self.state = state_after_read(state, Label::now().unix(), scanner.is_short());
+    }
+}
+
+/// Whether a scan reads the directory. Otherwise the scan only starts missing
+/// processes. `last` is the state at the last scan.
+fn must_read(last: Option<ScanDirState>, state: ScanDirState, forced: bool) -> bool {
+    forced || last != Some(state)
+}
+
+/// The state that the next scan compares with, after a scan that read the directory at
+/// the Unix time `now`. None if the next scan reads the directory in any case: memory
+/// was short, or a second change within one tick of the file system may follow, which
+/// leaves the modification time as it is.
+fn state_after_read(state: ScanDirState, now: i64, is_short: bool) -> Option<ScanDirState> {
+    let (_, modified, _) = state;
+    let settled = modified.saturating_add(1) < now;
+    (settled && !is_short).then_some(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env::set_current_dir;
+
+    use super::*;
+    use crate::testing::{in_directory, write};
+
+    const DIRECTORY: DirectoryId = DirectoryId(1, 2);
+    const OTHER: DirectoryId = DirectoryId(1, 3);
+
+    #[test]
+    fn watch_follows_the_directory_and_is_kept() {
+        in_directory(|| {
+            let mut scan_dir = ScanDir {
+                name: c".",
+                origin: Origin::open().unwrap(),
+                state: None,
+                watched: None,
+                new_names: None,
+            };
+            // The third directory has the inode of the second one.
+            for (name, directory) in [("a", DIRECTORY), ("b", OTHER), ("c", OTHER)] {
+                std::fs::create_dir(name).unwrap();
+                set_current_dir(name).unwrap();
+                scan_dir.watch(directory);
+                write("new", b"");
+                scan_dir.watch(directory);
+                let mut events = || scan_dir.new_names.as_mut().unwrap().take_events();
+                assert_eq!(events().len(), 1, "{name}");
+                set_current_dir("..").unwrap();
+                std::fs::remove_dir_all(name).unwrap();
+                events();
+            }
+        });
+    }
+
+    #[test]
+    fn changed_or_forced_scan_reads_the_directory() {
+        let state = (DIRECTORY, 10, 5);
+        assert!(!must_read(Some(state), state, false));
+        assert!(must_read(Some(state), state, true));
+        assert!(must_read(None, state, false));
+        for last in [(OTHER, 10, 5), (DIRECTORY, 9, 5), (DIRECTORY, 10, 6)] {
+            assert!(must_read(Some(last), state, false), "{last:?}");
+        }
+    }
+
+    #[test]
+    fn state_counts_once_two_seconds_have_begun() {
+        let state = (DIRECTORY, 10, 999_999_999);
+        for (now, is_kept) in [(9, false), (10, false), (11, false), (12, true), (13, true)] {
+            let kept = is_kept.then_some(state);
+            assert_eq!(state_after_read(state, now, false), kept, "{now}");
+            assert_eq!(state_after_read(state, now, true), None, "{now}");
+        }
+        let last = (DIRECTORY, i64::MAX, 0);
+        assert_eq!(state_after_read(last, i64::MAX, false), None);
     }
 }
