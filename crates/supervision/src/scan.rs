@@ -173,10 +173,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Starts the process of a role.
+    /// Starts the process of a role. The next scan retries after a failure.
     pub(crate) fn start(&mut self, directory: DirectoryId, role: Role) {
         if let Some(slot) = self.table.slot(directory, role) {
-            self.unsettled |= !self.spawner.start(slot);
+            self.spawner.start(slot);
         }
     }
 
