@@ -30,6 +30,7 @@ compliance!(
     failed_fork_is_retried_each_second,
     title_shows_standard_error,
     title_has_seven_characters_or_more,
+    title_has_no_dot_between_messages,
 );
 
 ours!(directory_in_reused_inode_is_watched);
@@ -388,6 +389,21 @@ fn title_has_seven_characters_or_more(sandbox: &Sandbox) {
     // A dot is put in at once, and every fifteen minutes.
     let shown = b"runsvdir\0-P\0scan\x00123457.\0another\0";
     sandbox.wait_until("there is a dot", || title(&running) == shown);
+}
+
+fn title_has_no_dot_between_messages(sandbox: &Sandbox) {
+    sandbox.script(
+        "scan/a/run",
+        "#!/bin/sh\necho first >&2\nuntil [ -e go ]; do sleep 0.02; done\necho second >&2\n\
+         exec sleep 1000\n",
+    );
+    let command = format!("exec runsvdir scan 'log: {}'", ".".repeat(30));
+    let running = sandbox.start(sandbox.shell(&command));
+    let shown = || String::from_utf8(title(&running)).unwrap();
+    sandbox.wait_until("one message is shown", || shown().contains("first\n"));
+    sandbox.write("scan/a/go", "");
+    sandbox.wait_until("both are shown", || shown().contains("second\n"));
+    assert!(shown().contains("first\nsecond\n"), "{}", shown());
 }
 
 fn sv_finds_services_by_name(sandbox: &Sandbox) {

@@ -35,6 +35,7 @@ theirs_on_ours!(
     stop_signal_may_change_while_running,
     stop_timeout_kills_service,
     run_lock_waits_for_orphan,
+    notification_leaves_the_lock_in_place,
     service_has_its_own_session,
     a_shell_can_source_the_state,
     the_last_deaths_are_kept,
@@ -563,6 +564,26 @@ fn run_lock_waits_for_orphan(sandbox: &Sandbox) {
         "{}",
         link.display()
     );
+}
+
+fn notification_leaves_the_lock_in_place(sandbox: &Sandbox) {
+    // One of the numbers is that of the lock before its move.
+    let numbers = 3..=24;
+    for n in numbers.clone() {
+        let links = format!("readlink /proc/self/fd/{n} /proc/self/fd/30");
+        let run = format!("#!/bin/sh\n{links} >new\nmv new links\nexec sleep 1000\n");
+        sandbox.script(format!("scan/{n}/run"), &run);
+        sandbox.write(format!("scan/{n}/notification-fd"), n.to_string());
+        sandbox.write(format!("scan/{n}/lock-fd"), "30");
+    }
+    let _svscan = sandbox.start(sandbox.shell("exec svscan -e scan"));
+    for n in numbers {
+        let path = format!("scan/{n}/links");
+        sandbox.wait_until(&path, || sandbox.exists(&path));
+        let links = String::from_utf8(sandbox.read(&path)).unwrap();
+        let is_right = links.starts_with("pipe:") && links.ends_with("/service-lock\n");
+        assert!(is_right, "{n}: {links}");
+    }
 }
 
 fn service_has_its_own_session(sandbox: &Sandbox) {

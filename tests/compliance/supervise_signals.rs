@@ -19,6 +19,7 @@ ours!(
     exit_request_leaves_the_record,
     ignored_hup_stays_ignored,
     ignored_hup_stays_ignored_on_a_terminal,
+    hup_ends_a_session_without_terminal,
     signals_continue_a_paused_service,
     run_inherits_the_signal_mask,
 );
@@ -120,6 +121,17 @@ fn ignored_hup_stays_ignored_on_a_terminal(sandbox: &Sandbox) {
     let pid = String::from_utf8(sandbox.read("pid")).unwrap();
     survives_hup(sandbox, Pid::from_raw(pid.trim().parse().unwrap()));
     script.wait().exits(0);
+}
+
+fn hup_ends_a_session_without_terminal(sandbox: &Sandbox) {
+    sandbox.script("s/run", RECORDER);
+    let supervise = "nohup setsid supervise -e s >out 2>&1 & echo $! >pid; wait $!";
+    let shell = sandbox.start(sandbox.shell(supervise));
+    wait_for_file(sandbox, "s/up");
+    let pid = String::from_utf8(sandbox.read("pid")).unwrap();
+    kill(Pid::from_raw(pid.trim().parse().unwrap()), Signal::SIGHUP).unwrap();
+    sandbox.write("s/go", "");
+    shell.wait().exits(0);
 }
 
 /// Asserts that a supervise restarts its service after SIGHUP, and stops both.

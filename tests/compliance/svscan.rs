@@ -1,3 +1,4 @@
+use super::wait_until_asleep;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::{Running, SLEEPER, Sandbox, compliance, interop, kill};
@@ -12,6 +13,7 @@ compliance!(
     missing_supervise_is_a_warning,
     process_and_descriptor_limits_are_warnings,
     supervise_inherits_from_svscan,
+    svscan_sleeps_between_scans,
     log_is_looked_up_at_first_scan_only,
     removed_entry_is_dropped_and_may_return,
     two_links_to_a_directory_are_one_service,
@@ -291,6 +293,13 @@ fn killed_svscan_leaves_services_running(sandbox: &Sandbox) {
     assert_eq!(svscan.wait().signal(), Some(Signal::SIGTERM as i32));
     sandbox.sh("svok scan/a").succeeds();
     assert_eq!(sandbox.service("scan/a"), service);
+}
+
+fn svscan_sleeps_between_scans(sandbox: &Sandbox) {
+    sandbox.script("scan/a/run", SLEEPER);
+    let svscan = svscan(sandbox);
+    wait_for_services(sandbox, &["scan/a"]);
+    wait_until_asleep(sandbox, &svscan);
 }
 
 fn a_service_and_its_logger_are_joined(sandbox: &Sandbox) {
