@@ -202,14 +202,16 @@ fn user_of_the_program_may_report(sandbox: &Sandbox) {
     sandbox.script(
         "run",
         "#!/bin/sh\nenv | grep ^NOTIFY_SOCKET= >variable.new
-        mv variable.new variable; until [ -s ready ]; do sleep 0.01; done\n",
+        mv variable.new variable; until [ -e notified ]; do sleep 0.01; done\n",
     );
     sandbox.sh("chmod 777 .").succeeds();
     let program = sandbox.start(sandbox.shell("exec sdnotify 3 setuidgid nobody ./run 3>ready"));
     sandbox.wait_until("the variable is known", || sandbox.exists("variable"));
     sandbox
-        .sh("export $(cat variable); systemd-notify --ready")
-        .succeeds();
+        .sh("export $(cat variable); systemd-notify --ready; cat ready")
+        .prints("\n");
+    // systemd-notify also waits until the helper has read its datagrams.
+    sandbox.write("notified", "");
     program.wait().succeeds();
 }
 

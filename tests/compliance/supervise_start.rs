@@ -197,7 +197,7 @@ fn hanging_start_is_killed_with_its_children(sandbox: &Sandbox) {
         "s/start",
         "#!/bin/sh\ntrap '' TERM\nsleep 1000 & echo $! >child; echo $$ >leader\nwait\n",
     );
-    sandbox.write("s/timeout-start", "100");
+    sandbox.write("s/timeout-start", "2000");
     let _supervise = supervise(sandbox);
     let (leader, child) = (process(sandbox, "s/leader"), process(sandbox, "s/child"));
     wait_for_state(sandbox, "failed");
