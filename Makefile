@@ -187,7 +187,7 @@ check-musl:
 check-package: deb tarball
 	@packaging/check
 
-# Builds the RPM packages twice; installs, uses and removes them. Root only.
+# Builds the RPM packages in two directories; installs, uses and removes them. Root only.
 check-rpm:
 	@packaging/rpm/check
 
