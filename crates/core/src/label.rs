@@ -1,14 +1,14 @@
 //! TAI64N labels: the time in status records, log file names and log lines.
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tai64::{Tai64, Tai64N};
 
-/// A time as TAI64 seconds and nanoseconds.
+/// A time as TAI64 seconds and nanoseconds: a TAI64N label.
 ///
-/// daemontools writes Unix seconds plus 2^62 + 10, without leap seconds. Of the
-/// tai64 crate only `from_unix` and `to_unix` agree; its `now` is 27 seconds
-/// ahead.
+/// daemontools writes Unix seconds plus 2^62 + 10, without leap seconds; `now` of the
+/// tai64 crate is 27 seconds ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label(Tai64N);
 
@@ -33,13 +33,13 @@ impl Label {
     /// The label of a Unix time.
     pub fn from_unix(seconds: i64, microseconds: u32) -> Self {
         let nanoseconds = microseconds.wrapping_mul(1000).wrapping_add(500);
-        Label(Tai64N(Tai64::from_unix(seconds), nanoseconds))
+        Label(Tai64N(of_unix(seconds), nanoseconds))
     }
 
     /// The label of a Unix time with nanoseconds. None: the nanoseconds are a
     /// second or more.
     pub fn from_unix_nanoseconds(seconds: i64, nanoseconds: u32) -> Option<Self> {
-        let label = Label(Tai64N(Tai64::from_unix(seconds), nanoseconds));
+        let label = Label(Tai64N(of_unix(seconds), nanoseconds));
         (nanoseconds < 1_000_000_000).then_some(label)
     }
 
@@ -140,18 +140,25 @@ impl Label {
         })
     }
 
-    /// The label `time` later.
+    /// The label `time` later; at most 2^64 seconds after the first one.
     pub fn after(self, time: Duration) -> Self {
-        Label(self.0 + time)
+        Label::at(self.since_first().saturating_add(time))
     }
 
     /// The label `time` earlier; the first label if there is no earlier one.
     pub fn before(self, time: Duration) -> Self {
-        let Tai64N(seconds, nanoseconds) = self.0;
-        let since_first = Duration::from_secs(seconds.0)
-            .saturating_add(Duration::from_nanos(u64::from(nanoseconds)));
-        let earlier = since_first.saturating_sub(time);
-        Label(Tai64N(Tai64(earlier.as_secs()), earlier.subsec_nanos()))
+        Label::at(self.since_first().saturating_sub(time))
+    }
+
+    /// The time since the first label.
+    fn since_first(self) -> Duration {
+        let nanoseconds = Duration::from_nanos(u64::from(self.nanoseconds()));
+        Duration::from_secs(self.seconds()).saturating_add(nanoseconds)
+    }
+
+    fn at(since_first: Duration) -> Self {
+        let seconds = Tai64(since_first.as_secs());
+        Label(Tai64N(seconds, since_first.subsec_nanos()))
     }
 
     /// Seconds on the TAI64 scale.
@@ -161,8 +168,19 @@ impl Label {
 
     /// Unix seconds, negative before 1970. A label out of range wraps around.
     pub fn unix(self) -> i64 {
-        let seconds = self.seconds().wrapping_sub(Tai64::from_unix(0).0);
+        let seconds = self.seconds().wrapping_sub(of_unix(0).0);
         i64::from_ne_bytes(seconds.to_ne_bytes())
+    }
+
+    /// The time for std. None: std cannot express it.
+    pub fn system_time(self) -> Option<SystemTime> {
+        let distance = Duration::from_secs(self.unix().unsigned_abs());
+        let second = if self.unix() < 0 {
+            UNIX_EPOCH.checked_sub(distance)
+        } else {
+            UNIX_EPOCH.checked_add(distance)
+        };
+        second?.checked_add(Duration::from_nanos(u64::from(self.nanoseconds())))
     }
 
     /// Nanoseconds; up to 4294967295 in a label that no clock made.
@@ -175,6 +193,20 @@ impl Label {
     pub fn seconds_since(self, earlier: Label) -> u64 {
         self.seconds().saturating_sub(earlier.seconds())
     }
+}
+
+/// `@` and 24 hexadecimal digits, as multilog and tai64n write a label.
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Unix seconds plus 2^62 + 10. Seconds out of range wrap around; the function of the
+/// tai64 crate would panic in a debug build.
+fn of_unix(seconds: i64) -> Tai64 {
+    Tai64(((1_u64 << 62) + 10).wrapping_add_signed(seconds))
 }
 
 /// The value of eight hexadecimal digits; None with any other byte. All eight
@@ -204,6 +236,8 @@ mod tests {
 
     #[test]
     fn label_has_text_and_bytes() {
+        let shown = Label::from_unix(0, 0).to_string();
+        assert_eq!(shown.as_bytes(), Label::from_unix(0, 0).text());
         let label = Label::from_unix(1_297_257_984, 247_337);
         assert_eq!(&label.text(), b"@400000004d52960a0ebe121c");
         assert_eq!(Label::read(&label.text()[1..]), (label, 24));
@@ -289,6 +323,30 @@ mod tests {
                 .seconds(),
             0
         );
+        let last = Label::unpack([255; PACKED]).after(Duration::MAX);
+        assert_eq!(
+            (last.seconds(), last.nanoseconds()),
+            (u64::MAX, 999_999_999)
+        );
+    }
+
+    #[test]
+    fn time_of_std_has_same_second_and_fraction() {
+        for seconds in [-2, -1, 0, 1_000_000_000] {
+            let label = Label::from_unix_nanoseconds(seconds, 250_000_000).unwrap();
+            let later = label.system_time().unwrap() + Duration::from_secs(10);
+            let since = later.duration_since(UNIX_EPOCH).unwrap();
+            assert_eq!(
+                since.as_millis(),
+                u128::try_from(seconds * 1000 + 10_250).unwrap()
+            );
+        }
+        // Without a panic.
+        for seconds in [i64::MIN, i64::MAX] {
+            let label = Label::from_unix(seconds, u32::MAX);
+            assert_eq!(label.unix(), seconds);
+            let _ = label.system_time();
+        }
     }
 
     #[test]

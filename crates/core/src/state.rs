@@ -95,7 +95,8 @@ impl ServiceState {
 /// The content of the file as a text: nine values, the longest of which are labels.
 pub type StateText = ShortText<320>;
 
-/// The content of the file. None: the value is missing or invalid.
+/// The content of the file `state`, which `supervise -e` writes. None: the value is
+/// missing or invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct StateFile {

@@ -14,7 +14,7 @@ use crate::label::{Label, PACKED};
 /// Length of the record in bytes.
 pub const LENGTH: usize = 18;
 
-/// The wanted state.
+/// The wanted state of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum Want {
@@ -26,7 +26,7 @@ pub enum Want {
     Once,
 }
 
-/// The content of the record.
+/// The status record of supervise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct Status {

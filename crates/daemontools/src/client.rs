@@ -12,6 +12,8 @@ use unix::file;
 use crate::error::Operation;
 use crate::supervise_dir::SuperviseDir;
 
+pub use daemontools_core::tally::Tally;
+
 pub use crate::envdir::read_envdir_edits;
 pub use crate::status::{
     is_normally_up, read_deaths, read_runsv_status, read_state_file, read_status,

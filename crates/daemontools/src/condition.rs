@@ -42,7 +42,7 @@ impl WaitCondition {
         let was_restarted = now.is_up() && now.start() != first.start();
         match self {
             WaitCondition::Up => now.is_up(),
-            WaitCondition::UpAndReady => now.is_up() && now.is_ready(),
+            WaitCondition::UpAndReady => now.is_ready(),
             WaitCondition::Down => now.is_down() || (runs_again && !last.is_down()),
             WaitCondition::DownAndFinished => {
                 now.is_finished() || (runs_again && !last.is_finished())
@@ -160,6 +160,7 @@ mod tests {
             check(&first, &at(7, state), &[]);
         }
         check(&first, &at(0, "ready"), &[]);
+        assert!(at(7, "ready").is_ready() && !at(0, "down").is_ready());
         let restarted = snapshot(2, 8, UP, Some("starting"));
         check_after(&first, &restarted, &restarted, &[Up, Restarted]);
     }

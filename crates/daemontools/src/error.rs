@@ -1,5 +1,6 @@
 //! The error of a call, with the file.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::io;
@@ -131,7 +132,8 @@ impl Error {
         self.operation
     }
 
-    /// The path of the file or directory, as the process calls it.
+    /// The path of the file or directory, as the process calls it. Empty if the error is
+    /// that of no file, as [`Operation::Notify`].
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -187,16 +189,21 @@ impl Error {
 /// `unable to open /service/web/supervise/ok: `, and the cause.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = match self.cause {
+            Cause::Os(_) if self.is_not_running() => "no supervise runs".into(),
+            Cause::Os(errno) => Cow::Owned(io::Error::from(errno).to_string()),
+            Cause::Format => "bad format".into(),
+            Cause::LeadsOut => "it leads out of the service directory".into(),
+            Cause::NoService => {
+                let path = self.path.display();
+                return write!(f, "{path} is no service: it has neither run nor supervise");
+            }
+        };
         write!(f, "unable to {}", self.operation.words())?;
         if !self.path.as_os_str().is_empty() {
             write!(f, " {}", self.path.display())?;
         }
-        match self.cause {
-            Cause::Os(errno) => write!(f, ": {}", io::Error::from(errno)),
-            Cause::Format => f.write_str(": bad format"),
-            Cause::NoService => f.write_str(": it has neither run nor supervise"),
-            Cause::LeadsOut => f.write_str(": it leads out of the service directory"),
-        }
+        write!(f, ": {cause}")
     }
 }
 

@@ -25,7 +25,7 @@ pub use daemontools_core::label::Label;
 pub use daemontools_core::s6::S6Status;
 pub use daemontools_core::state::{CheckResult, ServiceState, StateFile};
 pub use daemontools_core::status::{Status, Want};
-pub use daemontools_core::tally::{DeathRecord, Tally};
+pub use daemontools_core::tally::DeathRecord;
 pub use envdir::{EnvdirEdit, read_envdir};
 pub use error::{Error, Operation};
 pub use listing::{ScanDir, ServiceListing};

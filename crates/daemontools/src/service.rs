@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use daemontools_core::control::Command;
 use daemontools_core::names;
 use daemontools_core::state::StateFile;
-use daemontools_core::tally::Tally;
+use daemontools_core::tally::DeathRecord;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 
@@ -154,14 +154,13 @@ impl Service {
         client::is_normally_up(&self.files).map_err(|error| self.failed(error))
     }
 
-    /// Reads the last exits of the service, up to 100, which `supervise -e` records.
-    /// Without the file there are none.
+    /// Reads the last exits of the service in order of time, up to 100, which `supervise
+    /// -e` records. Without the file there are none.
     ///
     /// # Errors
     /// As open(2) and read(2); a file that contains more, or a part of a record.
-    pub fn deaths(&self) -> Result<Tally, Error> {
-        let deaths = client::read_deaths(&self.files);
-        deaths.map_err(|error| {
+    pub fn deaths(&self) -> Result<Vec<DeathRecord>, Error> {
+        let deaths = client::read_deaths(&self.files).map_err(|error| {
             let (files, file) = (&self.files, names::DEATH_TALLY.name);
             match error {
                 client::StatusError::Client(error) => self.failed(error),
@@ -169,7 +168,8 @@ impl Service {
                     Error::of_file(Operation::Read, &self.path, files, file, Cause::Format)
                 }
             }
-        })
+        })?;
+        Ok(deaths.deaths().collect())
     }
 
     /// Sends commands in one write(2), so that commands of other clients do not come

@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::Instant;
 
 use crate::error::{Cause, Error, Operation};
 use crate::listing::ScanDir;
@@ -11,6 +12,28 @@ use crate::wait::{ENTRIES, Watches, watch_service};
 
 /// Reports changes of the services in a scan directory, each with an index of the
 /// caller: new status, start and exit of a supervise, new and removed directories.
+///
+/// ```no_run
+/// use daemontools::{ChangedServices, ScanDir, ServiceWatches};
+///
+/// let scan_dir = ScanDir::open("/service")?;
+/// let services: Vec<_> = scan_dir.services().filter_map(Result::ok).collect();
+/// let mut watches = ServiceWatches::new()?;
+/// watches.add_scan_directory(&scan_dir);
+/// for (index, service) in services.iter().enumerate() {
+///     watches.add(service, index);
+/// }
+/// // Other changes are those of the scan directory: open it again.
+/// while let ChangedServices::Indices(changed) = watches.take_changes() {
+///     for index in changed {
+///         let service = &services[index];
+///         watches.add(service, index);
+///         println!("{}: {:?}", service.path().display(), service.snapshot()?.state());
+///     }
+///     watches.wait(None);
+/// }
+/// # Ok::<(), daemontools::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ServiceWatches {
     watches: Watches,
@@ -71,6 +94,12 @@ impl ServiceWatches {
         self.watches.watcher.as_ref().map(AsFd::as_fd)
     }
 
+    /// Blocks until a change, or until the deadline; a signal may end the call earlier.
+    /// Without notification: for at most five seconds.
+    pub fn wait(&self, deadline: Option<Instant>) {
+        self.watches.wait(None, deadline);
+    }
+
     /// The changes since the last call. Without notification: always none.
     pub fn take_changes(&mut self) -> ChangedServices {
         match self.watches.take_indices() {
@@ -112,7 +141,11 @@ mod tests {
             write_status("b", 7, Want::Up);
             let b = ChangedServices::Indices(vec![1]);
             assert_eq!(watches.take_changes(), b);
+            assert_eq!(watches.take_changes(), none);
+            watches.wait(Some(Instant::now()));
             drop(services);
+            // A change ends the wait.
+            watches.wait(None);
             let both = ChangedServices::Indices(vec![0, 1]);
             assert_eq!(watches.take_changes(), both);
             write("c", b"");

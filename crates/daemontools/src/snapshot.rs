@@ -150,12 +150,13 @@ impl ServiceSnapshot {
         has_failed.then_some(record.status.since)
     }
 
-    /// Whether a service that is up has reported readiness, or never does. A
+    /// Whether the service is up, and has reported readiness or never does. A
     /// failing `check` withdraws the readiness.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let state_file = self.record.and_then(|record| record.state_file);
-        self.state() != Some(ServiceState::Starting)
+        self.is_up()
+            && self.state() != Some(ServiceState::Starting)
             && !state_file.is_some_and(|state| state.fails_check())
     }
 }

@@ -68,6 +68,17 @@ impl fmt::Display for WaitOutcome<'_> {
 }
 
 /// A wait for some services.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use daemontools::{Service, ServiceWait, WaitCondition, WaitMode};
+///
+/// let services = [Service::open("/service/db")?, Service::open("/service/web")?];
+/// let wait = ServiceWait::new(&services, WaitCondition::UpAndReady, WaitMode::All)?;
+/// let outcome = wait.finish(Some(Instant::now() + Duration::from_secs(30)))?;
+/// println!("db and web: {outcome}");
+/// # Ok::<(), daemontools::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ServiceWait<'a> {
     services: Vec<Option<PendingService<'a>>>,
@@ -232,7 +243,7 @@ impl Watches {
     }
 
     /// Blocks until a change, until `other` can be read, or until the deadline.
-    fn wait(&self, other: Option<BorrowedFd<'_>>, deadline: Option<Instant>) {
+    pub(super) fn wait(&self, other: Option<BorrowedFd<'_>>, deadline: Option<Instant>) {
         let watcher = self.watcher.as_ref().map(AsFd::as_fd);
         let look = watcher.is_none().then(|| Instant::now() + LOOK_INTERVAL);
         let descriptors: Vec<_> = watcher.into_iter().chain(other).collect();
@@ -531,6 +542,10 @@ mod tests {
             let empty = services(&["empty"]);
             let error = open(&empty, up, WaitMode::All).unwrap_err();
             assert!(error.is_no_service() && error.path() == Path::new("empty"));
+            assert_eq!(
+                error.to_string(),
+                "empty is no service: it has neither run nor supervise"
+            );
             // A service that never ran may be started.
             std::fs::write("with-run/run", "").unwrap();
             let with_run = services(&["with-run"]);

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use daemontools::{Label, Service, Tally};
+use daemontools::{DeathRecord, Label, Service};
 use nix::unistd::Pid;
 use reader::log_files::FilePlace;
 use reader::sources::log_dirs;
@@ -16,7 +16,7 @@ pub(crate) struct Details {
     /// Whether supervise starts the service by itself.
     pub(crate) normally_up: Option<bool>,
     /// The last exits, of supervise -e.
-    pub(crate) tally: Option<Tally>,
+    pub(crate) deaths: Option<Vec<DeathRecord>>,
     /// The log directories of a logger.
     pub(crate) logs: Vec<LogDirDetails>,
 }
@@ -37,7 +37,7 @@ impl Details {
     pub(crate) fn of_service(service: &Service) -> Self {
         Details {
             normally_up: service.is_normally_up().ok(),
-            tally: service.deaths().ok(),
+            deaths: service.deaths().ok(),
             logs: Vec::new(),
         }
     }

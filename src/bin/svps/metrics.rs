@@ -268,14 +268,14 @@ fn states(row: &Row, now: Label) -> Vec<Sample> {
 }
 
 fn recent_deaths(row: &Row, now: Label) -> Vec<Sample> {
-    let tally = row
+    let deaths = row
         .details
         .as_ref()
-        .and_then(|details| details.tally.as_ref());
+        .and_then(|details| details.deaths.as_ref());
     // Without a state file, an earlier supervise wrote the tally.
-    let tally = tally.filter(|_| state(row).is_some());
-    number(tally.map(|tally| {
-        let times = tally.deaths().map(|death| death.when);
+    let deaths = deaths.filter(|_| state(row).is_some());
+    number(deaths.map(|deaths| {
+        let times = deaths.iter().map(|death| death.when);
         times
             .filter(|when| now.seconds_since(*when) <= RECENT)
             .count()
