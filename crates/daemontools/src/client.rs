@@ -2,6 +2,8 @@
 //! supervisors. Messages need the name of the service beside a [`ClientError`].
 
 use std::ffi::CStr;
+use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 
 use daemontools_core::names;
@@ -55,7 +57,21 @@ impl ClientError {
     }
 }
 
-/// Why a status is unknown.
+/// `unable to open supervise/ok: `, and the cause.
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (verb, cause) = (self.operation.words(), io::Error::from(self.errno));
+        write!(
+            f,
+            "unable to {verb} {}: {cause}",
+            self.file.to_string_lossy()
+        )
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// The cause of an unknown status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum StatusError {
@@ -75,6 +91,17 @@ impl StatusError {
         }
     }
 }
+
+impl fmt::Display for StatusError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StatusError::Client(error) => error.fmt(f),
+            StatusError::Format => f.write_str("the status record is too short"),
+        }
+    }
+}
+
+impl std::error::Error for StatusError {}
 
 impl From<ClientError> for StatusError {
     fn from(error: ClientError) -> Self {
@@ -155,6 +182,10 @@ mod tests {
         assert!(!with(|error| error.errno = Errno::ENOENT));
         assert!(!with(|error| error.operation = Operation::Write));
         assert!(!StatusError::Format.is_not_running());
+        assert_eq!(
+            StatusError::from(not_running).to_string(),
+            "unable to open supervise/ok: No such device or address (os error 6)"
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Operation::Environment => "follow SUPERVISEDIR",
             Operation::Enter => "enter",

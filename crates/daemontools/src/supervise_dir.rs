@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -132,6 +133,15 @@ impl SuperviseDirError {
         [error.as_bytes(), self.path].concat()
     }
 }
+
+/// `SUPERVISEDIR leads out of the service directory: ../state`.
+impl fmt::Display for SuperviseDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.message()))
+    }
+}
+
+impl std::error::Error for SuperviseDirError {}
 
 /// The path of the supervise directory of a service in `above`, as in
 /// daemontools-encore: each slash in the path of the service, except the first,
