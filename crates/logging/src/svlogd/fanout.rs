@@ -133,8 +133,8 @@ impl<'a> LogFanout<'a> {
         let (mut rest, mut within_line) = (batch.text, batch.within_line);
         if held && now.is_some() {
             let (first, later) = split_line(rest);
+            // A held line has no head in earlier batches.
             self.process_text(first, within_line, self.held_stamp);
-            within_line &= first.is_empty();
             rest = later;
         }
         if in_order {
@@ -456,6 +456,31 @@ mod tests {
             .map(|(stamp, text)| [stamp, "web: ", text, "\n"].concat());
         let expected = prefixed.collect::<String>();
         assert_eq!(b, expected);
+    }
+
+    #[test]
+    fn stamp_is_the_time_of_the_read_of_the_first_byte() {
+        let scene = Scene::new();
+        let style = TimestampStyle::Label;
+        let format = LineFormat::new(Some(style), 8, None, b"");
+        let mut fanout = LogFanout::new(&format, &[c"."], false, scene.context());
+        assert!(fanout.reopen());
+        let mut lines = Lines::with_head(8);
+        let mut times = Vec::new();
+        // Two reads end within the second line, and one begins the third line.
+        for read in ["one\n", "t", "w", "o\nth", "ree\n"] {
+            times.push(style.now());
+            lines.read_buffer()[..read.len()].copy_from_slice(read.as_bytes());
+            fanout.process(&lines.batch(read.len(), Label::now));
+        }
+        fanout.finish();
+        let text = std::fs::read_to_string(scene.path("current")).unwrap();
+        for ((line, read), text) in text.lines().zip([0, 1, 3]).zip(["one", "two", "three"]) {
+            let (stamp, rest) = line.split_at(TEXT);
+            assert_eq!(rest, " ".to_owned() + text);
+            let stamp = stamp.as_bytes().try_into().unwrap();
+            assert!((times[read]..=times[read + 1]).contains(&stamp), "{text}");
+        }
     }
 
     #[test]
