@@ -131,6 +131,21 @@ enum Progress {
     GivenUp,
 }
 
+/// Whether the time of a check has come.
+fn is_due(check: Option<Instant>, now: Instant) -> bool {
+    check.is_some_and(|check| check <= now)
+}
+
+/// The progress after a check of a killed service, and the time of the next check.
+/// `ended`: whether the check has seen the end of the service.
+fn after_check(progress: Progress, ended: bool, now: Instant) -> (Progress, Option<Instant>) {
+    match (progress, ended) {
+        (Progress::Signaled, true) => (Progress::ServiceEnded, None),
+        (Progress::Signaled, false) => (progress, Some(now + KILL_CHECK_INTERVAL)),
+        (Progress::Running | Progress::ServiceEnded | Progress::GivenUp, _) => (progress, None),
+    }
+}
+
 impl Shutdown<'_, '_> {
     fn begin(&mut self) {
         let table = &self.scanner.table;
@@ -219,18 +234,12 @@ impl Shutdown<'_, '_> {
         let Some(stop) = self.stops.get(&pid) else {
             return;
         };
-        if stop.next_check.is_none_or(|time| time > Instant::now()) {
-            return;
+        if is_due(stop.next_check, Instant::now()) {
+            let ended = self.service_ended(pid, &stop.place.clone());
+            self.update(pid, |stop, now| {
+                (stop.progress, stop.next_check) = after_check(stop.progress, ended, now);
+            });
         }
-        let place = stop.place.clone();
-        let waits = stop.progress == Progress::Signaled;
-        let ended = waits && self.service_ended(pid, &place);
-        self.update(pid, |stop, now| {
-            if ended {
-                stop.progress = Progress::ServiceEnded;
-            }
-            stop.next_check = (waits && !ended).then(|| now + KILL_CHECK_INTERVAL);
-        });
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -284,13 +293,13 @@ impl Shutdown<'_, '_> {
                 }
                 self.update(pid, |stop, now| {
                     if role == Role::Service {
-                        stop.next_check = Some(now + KILL_CHECK_INTERVAL);
+                        stop.next_check = Some(now);
                     }
                     stop.shutdown.stop.on_delivery(delivery, now);
                 });
             }
             StopAction::CheckFinish => {
-                let ended = role == Role::Service && self.service_ended(pid, &place);
+                let ended = self.service_ended(pid, &place);
                 self.update(pid, |stop, now| {
                     if ended {
                         stop.progress = Progress::ServiceEnded;
@@ -425,6 +434,33 @@ impl Shutdown<'_, '_> {
         if !self.forced {
             let name: &CStr = &place.name;
             (self.scanner.report)(ScanWarning::Stop(name, role), Errno::ETIMEDOUT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_is_due_from_its_time_on() {
+        let now = Instant::now();
+        let later = now + Duration::from_nanos(1);
+        assert!(!is_due(None, now) && !is_due(Some(later), now));
+        assert!(is_due(Some(now), now) && is_due(Some(now), later));
+    }
+
+    #[test]
+    fn check_is_repeated_until_the_service_ends() {
+        let now = Instant::now();
+        let next = Some(now + KILL_CHECK_INTERVAL);
+        let signaled = |ended| after_check(Progress::Signaled, ended, now);
+        assert_eq!(signaled(false), (Progress::Signaled, next));
+        assert_eq!(signaled(true), (Progress::ServiceEnded, None));
+        for progress in [Progress::Running, Progress::ServiceEnded, Progress::GivenUp] {
+            for ended in [false, true] {
+                assert_eq!(after_check(progress, ended, now), (progress, None));
+            }
         }
     }
 }
