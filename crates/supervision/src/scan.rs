@@ -114,7 +114,9 @@ impl<'a> Scanner<'a> {
                 self.forget_replaced(directory, name);
                 match self.table.admit(directory, name) {
                     Admission::New(_) => self.add_service(directory, name),
-                    Admission::Known(slots) => self.unsettled |= !self.spawner.start(slots),
+                    Admission::Known(slots) => {
+                        note_start(&mut self.unsettled, self.spawner.start(slots))
+                    }
                     Admission::NoMemory(error) => {
                         self.report_short(name, error);
                         self.start_missing(directory);
@@ -169,7 +171,7 @@ impl<'a> Scanner<'a> {
     /// Starts the missing processes of a service.
     pub(crate) fn start_missing(&mut self, directory: DirectoryId) {
         if let Some(slots) = self.table.missing(directory) {
-            self.unsettled |= !self.spawner.start(slots);
+            note_start(&mut self.unsettled, self.spawner.start(slots));
         }
     }
 
@@ -235,11 +237,17 @@ impl<'a> Scanner<'a> {
             let name = table.name(directory);
             if name.is_some_and(|name| names_directory(name, directory)) {
                 if let Some(slot) = table.slot(directory, role) {
-                    *unsettled |= !spawner.start(slot);
+                    note_start(unsettled, spawner.start(slot));
                 }
             }
         });
     }
+}
+
+/// Notes whether all processes were started. A process that was not needs another scan
+/// soon.
+fn note_start(unsettled: &mut bool, all_started: bool) {
+    *unsettled |= !all_started;
 }
 
 fn is_hidden(name: &CStr) -> bool {
@@ -261,6 +269,20 @@ pub(crate) fn names_directory(name: &CStr, directory: DirectoryId) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{in_directory, write};
+
+    #[test]
+    fn failed_start_needs_a_scan_until_it_is_taken() {
+        for (before, all_started, after) in [
+            (false, true, false),
+            (false, false, true),
+            (true, true, true),
+            (true, false, true),
+        ] {
+            let mut unsettled = before;
+            note_start(&mut unsettled, all_started);
+            assert_eq!(unsettled, after, "{before} {all_started}");
+        }
+    }
 
     #[test]
     fn names_of_directories_have_the_id_of_the_directory() {

@@ -176,6 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn services_are_checked_after_a_scan_or_change_in_number() {
+        let mut watch = EssentialWatch {
+            watcher: None,
+            dirty: true,
+            count: 0,
+        };
+        assert!(watch.take_dirty(0) && !watch.take_dirty(0));
+        assert!(watch.take_dirty(2) && !watch.take_dirty(2));
+        watch.dirty = true;
+        assert!(watch.take_dirty(2) && !watch.take_dirty(2));
+        watch.dirty = true;
+        assert!(watch.take_dirty(1) && !watch.take_dirty(1));
+    }
+
+    #[test]
     fn exit_code_is_known_once_no_start_can_follow() {
         for (state, want, code) in [
             ("failed\nexit_code=7\nsignal=", b'd', Some(7)),
