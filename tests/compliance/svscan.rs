@@ -23,6 +23,7 @@ compliance!(
 interop!(
     a_service_and_its_logger_are_joined,
     restart_of_service_or_logger_loses_no_line,
+    dead_service_keeps_the_lines_of_its_pipe,
     supervise_that_exits_is_restarted,
 );
 
@@ -245,13 +246,21 @@ fn supervise_inherits_from_svscan(sandbox: &Sandbox) {
 
 fn log_is_looked_up_at_first_scan_only(sandbox: &Sandbox) {
     sandbox.script("scan/a/run", SLEEPER);
+    sandbox.script("scan/dead/run", SLEEPER);
     let _svscan = svscan(sandbox);
-    wait_for_services(sandbox, &["scan/a"]);
+    wait_for_services(sandbox, &["scan/a", "scan/dead"]);
     sandbox.script("scan/a/log/run", SLEEPER);
+    sandbox.script("scan/dead/log/run", SLEEPER);
+    sandbox.sh("svc -dx scan/dead").succeeds();
+    sandbox.wait_until("supervise ends", || {
+        sandbox.sh("svok scan/dead").code() == Some(100)
+    });
     // By the time a later service runs, another look has passed.
     sandbox.script("scan/b/run", SLEEPER);
-    wait_for_services(sandbox, &["scan/b"]);
+    wait_for_services(sandbox, &["scan/dead", "scan/b"]);
+    sandbox.service("scan/b");
     sandbox.sh("svok scan/a/log").is(100, "", "");
+    sandbox.sh("svok scan/dead/log").is(100, "", "");
 }
 
 fn removed_entry_is_dropped_and_may_return(sandbox: &Sandbox) {
@@ -309,6 +318,30 @@ fn a_service_and_its_logger_are_joined(sandbox: &Sandbox) {
     sandbox.wait_until("lines are logged", || {
         sandbox.exists("scan/a/log/kept") && sandbox.read("scan/a/log/kept").len() > 100
     });
+}
+
+fn dead_service_keeps_the_lines_of_its_pipe(sandbox: &Sandbox) {
+    sandbox.script(
+        "scan/a/run",
+        "#!/bin/sh\necho line\necho >>runs\nexec sleep 1000\n",
+    );
+    sandbox.script("scan/a/log/run", "#!/bin/sh\nexec cat >>kept\n");
+    let _svscan = svscan(sandbox);
+    let lines = |file: &str, count| {
+        sandbox.wait_for(&format!("wc -l <scan/a/{file} 2>/dev/null || :"), |text| {
+            text.trim() == count
+        });
+    };
+    lines("log/kept", "1");
+    sandbox.service("scan/a/log");
+    sandbox.sh("svc -dx scan/a/log").succeeds();
+    sandbox.wait_until("the logger's supervise ends", || {
+        sandbox.sh("svok scan/a/log").code() == Some(100)
+    });
+    sandbox.sh("svc -t scan/a").succeeds();
+    lines("runs", "2");
+    sandbox.sh("svc -dx scan/a").succeeds();
+    lines("log/kept", "3");
 }
 
 fn restart_of_service_or_logger_loses_no_line(sandbox: &Sandbox) {

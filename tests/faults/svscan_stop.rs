@@ -110,6 +110,11 @@ fn wait_for_held_locks(sandbox: &Sandbox, svscan: &Running) {
 fn stop_with_foreign(sandbox: &Sandbox, svscan: Running) {
     svscan.signal(Signal::SIGTERM);
     svscan.wait().exits(0);
+    wait_for_foreign(sandbox);
+}
+
+#[track_caller]
+fn wait_for_foreign(sandbox: &Sandbox) {
     sandbox.wait_until("the foreign supervises have exited", || {
         sandbox.processes().is_empty()
     });
@@ -577,11 +582,18 @@ fn term_during_start_stops_services(sandbox: &Sandbox) {
 }
 
 fn services_of_earlier_svscan_are_stopped(sandbox: &Sandbox) {
-    let first = up(sandbox, &["a"]);
+    make(sandbox, &["a"]);
+    // svscan waits for the service.
+    let slow = POLITE.replace("exit'", "sleep 0.5; echo >ended; exit'");
+    sandbox.script("scan/a/run", &slow);
+    let first = start(sandbox, &["a"], "exec svscan -e scan");
     first.kill();
     let second = svscan(sandbox);
     wait_for_held_locks(sandbox, &second);
-    stop_with_foreign(sandbox, second);
+    second.signal(Signal::SIGTERM);
+    second.wait().exits(0);
+    assert!(sandbox.exists("scan/a/ended"));
+    wait_for_foreign(sandbox);
     assert_all_is_kept(sandbox, "a");
 }
 
