@@ -3,7 +3,7 @@
 //! after memory is back.
 //!
 //! Default: a few n for each program. `DAEMONTOOLS_CASES` multiplies their number;
-//! 200 runs all of them.
+//! 200 runs all of them. `DAEMONTOOLS_SEED` selects one n.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -41,9 +41,12 @@ pub(crate) fn for_every_allocation(name: &str, program: &str, scene: Scene) {
     });
     let times = std::env::var("DAEMONTOOLS_CASES").map_or(1, |times| times.parse().unwrap());
     let step = total.div_ceil(SAMPLE * times).max(1);
-    let numbers: Vec<u64> = (1..=total)
-        .step_by(usize::try_from(step).unwrap())
-        .collect();
+    let numbers: Vec<u64> = match std::env::var("DAEMONTOOLS_SEED") {
+        Ok(number) => vec![number.parse().unwrap()],
+        Err(_) => (1..=total)
+            .step_by(usize::try_from(step).unwrap())
+            .collect(),
+    };
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let peak = AtomicU64::new(0);
     std::thread::scope(|scope| {

@@ -84,7 +84,7 @@ impl<'a> Scene<'a> {
 
     /// Kills a supervise or runsv with its service.
     fn kill_supervisor(&self, directory: &str) {
-        let kill_all = |are_supervisors: bool, signal| {
+        let signal_all = |are_supervisors: bool, signal| {
             let mut pids = self.processes(directory);
             let supervisors = children(self.pid);
             pids.retain(|pid| supervisors.contains(pid) == are_supervisors);
@@ -94,19 +94,21 @@ impl<'a> Scene<'a> {
             pids
         };
         // A stopped supervise starts no other process. Without memory, the scanner may
-        // start the supervise at any time.
-        let mut before = None;
+        // start the supervise at any time: one that was not stopped is not killed.
+        let mut stopped = None;
         self.sandbox.wait_until("the service has ended", || {
-            let stopped = Some(kill_all(true, Signal::SIGSTOP));
-            let are_same = std::mem::replace(&mut before, stopped.clone()) == stopped;
-            kill_all(false, Signal::SIGKILL).is_empty() && are_same
+            let found = Some(signal_all(true, Signal::SIGSTOP));
+            let are_same = std::mem::replace(&mut stopped, found.clone()) == found;
+            signal_all(false, Signal::SIGKILL).is_empty() && are_same
         });
         // This run has ended, without the signal that others must receive.
         let pids = self.sandbox.path("services").join(directory).join("pids");
         if let Ok(mut pids) = File::options().append(true).open(pids) {
             pids.write_all(b"end\n").unwrap();
         }
-        kill_all(true, Signal::SIGKILL);
+        for pid in stopped.into_iter().flatten() {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
     }
 
     /// Stops a service and starts it again, if it is supervised.
