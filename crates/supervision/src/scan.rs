@@ -115,7 +115,7 @@ impl<'a> Scanner<'a> {
                 match self.table.admit(directory, name) {
                     Admission::New(_) => self.add_service(directory, name),
                     Admission::Known(slots) => {
-                        note_start(&mut self.unsettled, self.spawner.start(slots))
+                        note_start(&mut self.unsettled, self.spawner.start(slots));
                     }
                     Admission::NoMemory(error) => {
                         self.report_short(name, error);
