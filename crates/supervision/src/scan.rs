@@ -54,10 +54,33 @@ pub(crate) struct Scanner<'a> {
     /// Its deadline wakes the caller after a failed wait4(2).
     pub(crate) reaper: Reaper,
     entries: EntryBuffer,
+    shortage: Shortage,
+}
+
+/// A shortage of memory.
+#[derive(Debug, Default)]
+struct Shortage {
     /// Whether memory was short since the begin of the last scan.
-    is_short: bool,
+    is_present: bool,
     /// Whether a warning has reported the shortage.
-    short_reported: bool,
+    is_reported: bool,
+}
+
+impl Shortage {
+    fn begin_scan(&mut self) {
+        self.is_present = false;
+    }
+
+    /// Notes the shortage. Returns whether a warning is due: once in a shortage.
+    fn note(&mut self) -> bool {
+        self.is_present = true;
+        !std::mem::replace(&mut self.is_reported, true)
+    }
+
+    fn end_scan(&mut self, error: Option<Errno>) {
+        self.is_present |= error == Some(Errno::ENOMEM);
+        self.is_reported &= self.is_present;
+    }
 }
 
 impl<'a> Scanner<'a> {
@@ -69,8 +92,7 @@ impl<'a> Scanner<'a> {
             unsettled: false,
             reaper: Reaper::default(),
             entries: EntryBuffer::default(),
-            is_short: false,
-            short_reported: false,
+            shortage: Shortage::default(),
         }
     }
 
@@ -78,15 +100,14 @@ impl<'a> Scanner<'a> {
     /// all entries could be read.
     pub(crate) fn scan(&mut self) -> bool {
         self.table.mark_unseen();
-        self.is_short = false;
+        self.shortage.begin_scan();
         let mut entries = std::mem::take(&mut self.entries);
         let scanned = entries
             .try_reserve(ENTRY_BUFFER)
             .and_then(|()| file::open_read(c"."))
             .and_then(|directory| entries.read(directory.as_fd(), |_, name| self.scan_entry(name)));
         self.entries = entries;
-        self.is_short |= scanned == Err(Errno::ENOMEM);
-        self.short_reported &= self.is_short;
+        self.shortage.end_scan(scanned.err());
         scanned
             .map_err(|error| (self.report)(ScanWarning::ReadDirectory, error))
             .is_ok()
@@ -94,13 +115,12 @@ impl<'a> Scanner<'a> {
 
     /// Whether memory was short since the begin of the last scan.
     pub(crate) fn is_short(&self) -> bool {
-        self.is_short
+        self.shortage.is_present
     }
 
     /// Warns once in a shortage.
     fn report_short(&mut self, name: &CStr, error: Errno) {
-        self.is_short = true;
-        if !std::mem::replace(&mut self.short_reported, true) {
+        if self.shortage.note() {
             (self.report)(ScanWarning::Memory(name), error);
         }
     }
@@ -269,6 +289,27 @@ pub(crate) fn names_directory(name: &CStr, directory: DirectoryId) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{in_directory, write};
+
+    #[test]
+    fn shortage_is_reported_once_and_again_after_its_end() {
+        let mut shortage = Shortage::default();
+        for (error, is_present) in [
+            (None, false),
+            (Some(Errno::EACCES), false),
+            (Some(Errno::ENOMEM), true),
+        ] {
+            shortage.begin_scan();
+            shortage.end_scan(error);
+            assert_eq!(shortage.is_present, is_present, "{error:?}");
+        }
+        shortage.begin_scan();
+        assert!(shortage.note() && !shortage.note());
+        shortage.end_scan(None);
+        assert!(shortage.is_present && !shortage.note());
+        shortage.begin_scan();
+        shortage.end_scan(None);
+        assert!(!shortage.is_present && shortage.note());
+    }
 
     #[test]
     fn failed_start_needs_a_scan_until_it_is_taken() {

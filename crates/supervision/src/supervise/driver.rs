@@ -16,7 +16,7 @@ use super::family::Family;
 use super::service::{Service, decode};
 use crate::Role;
 use crate::directory::AcquireError;
-use crate::machine::{CheckEvent, CommandStep, Moment, RunExit, Script};
+use crate::machine::{CheckEvent, CommandStep, Moment, RunExit};
 use crate::retry::Reaper;
 
 /// The logger comes first: it reads from the first line of its service on.
@@ -170,10 +170,8 @@ impl Supervisor<'_> {
     fn reap(&mut self) {
         while let Some((pid, status)) = self.next_exit() {
             let script = self.service.machine.script_of(pid);
-            if script == Some(Script::Run) {
-                // The service wrote this before its exit.
-                self.family.read_notification(&mut self.service);
-            }
+            // The service may have written this before its exit.
+            self.family.read_notification(&mut self.service);
             let now = Moment::now();
             for role in ROLES {
                 let runs = |service: &mut Service| service.machine.run_pid() == Some(pid);

@@ -162,10 +162,8 @@ impl ScanLoop<'_> {
     fn send_exit(&mut self, directory: DirectoryId, role: Role) {
         self.keep_moved(directory);
         let supervisor = self.scanner.table.pid(directory, role);
-        let is_first = |shutdown: &ServiceShutdown| {
-            self.mode == Mode::Extended && shutdown.stop.is_first_attempt()
-        };
-        let is_first = self.scanner.table.shutdown(directory).is_some_and(is_first);
+        let shutdown = self.scanner.table.shutdown(directory);
+        let is_first = shutdown.is_some_and(|shutdown| shutdown.stop.is_first_attempt());
         let delivery = match (self.mode, supervisor) {
             (Mode::Extended, Some(_)) if self.is_starting(directory, role) => Delivery::Failed,
             // Supervise may run in a directory that no path leads to.
@@ -180,14 +178,13 @@ impl ScanLoop<'_> {
         };
         self.on_delivery(directory, delivery);
         match role {
-            // A paused logger and a full pipe would block the service. A process that
-            // was stopped otherwise is continued by the second exit signal.
-            Role::Service if !is_first || self.logger_may_pause(directory) => {
-                if self.scanner.table.pid(directory, Role::Logger).is_some() {
+            Role::Service => {
+                if self.scanner.table.pid(directory, Role::Logger).is_some()
+                    && self.must_continue_logger(directory, is_first)
+                {
                     self.send_command(directory, Role::Logger, b"c");
                 }
             }
-            Role::Service => {}
             // Only after the command: a logger that reaches the end of the pipe
             // earlier would be started again.
             Role::Logger => {
@@ -197,14 +194,14 @@ impl ScanLoop<'_> {
         }
     }
 
-    /// Whether the logger may be paused: its record shows it, or is unknown, or the
-    /// logger has not read all. The command `c` wakes up each supervise.
-    fn logger_may_pause(&self, directory: DirectoryId) -> bool {
+    fn must_continue_logger(&self, directory: DirectoryId, is_first: bool) -> bool {
         let pipe = self.scanner.table.pipe(directory);
-        pipe.is_some_and(|pipe| {
-            pipe.has_unread_data()
-                || self.use_files(directory, Role::Logger, is_paused) != Some(false)
-        })
+        let facts = LoggerFacts {
+            is_first,
+            pipe_unread: pipe.is_some_and(Pipe::has_unread_data),
+            paused: self.use_files(directory, Role::Logger, is_paused),
+        };
+        facts.must_continue(self.mode)
     }
 
     /// Whether the supervise of a logger may not handle signals yet. A signal
@@ -281,6 +278,28 @@ impl ScanLoop<'_> {
     }
 }
 
+/// The facts that decide whether a shutdown continues the logger of a service.
+#[derive(Clone, Copy, Debug)]
+struct LoggerFacts {
+    /// Whether the service receives its first exit signal.
+    is_first: bool,
+    pipe_unread: bool,
+    /// Whether the logger is paused. None: unknown.
+    paused: Option<bool>,
+}
+
+impl LoggerFacts {
+    /// A paused logger and a full pipe would block the service. With -e, a running logger
+    /// is spared the command, which wakes up its supervise. A process that was stopped
+    /// otherwise is continued with the second exit signal.
+    fn must_continue(self, mode: Mode) -> bool {
+        match mode {
+            Mode::Plain => true,
+            Mode::Extended => !self.is_first || self.pipe_unread || self.paused != Some(false),
+        }
+    }
+}
+
 /// Whether a service is paused, as far as its record shows it.
 fn is_paused(files: &SuperviseDir) -> bool {
     let mut record = [0; LENGTH];
@@ -317,5 +336,58 @@ fn kill_command(role: Role) -> &'static [u8] {
     match role {
         Role::Service => b"dx+k",
         Role::Logger => b"x+k",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Supervised, in_directory, write};
+    use daemontools::supervise_dir::IN_SERVICE;
+    use daemontools_core::label::Label;
+
+    #[test]
+    fn logger_is_continued_unless_it_runs_at_the_first_signal() {
+        for is_first in [false, true] {
+            for pipe_unread in [false, true] {
+                for paused in [None, Some(false), Some(true)] {
+                    let facts = LoggerFacts {
+                        is_first,
+                        pipe_unread,
+                        paused,
+                    };
+                    let runs = is_first && !pipe_unread && paused == Some(false);
+                    assert_eq!(facts.must_continue(Mode::Extended), !runs, "{facts:?}");
+                    assert!(facts.must_continue(Mode::Plain), "{facts:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn record_shows_a_paused_service_and_a_finish() {
+        in_directory(|| {
+            let supervised = Supervised::new(".");
+            let since = Label::from_unix(1, 0);
+            let record = |paused| {
+                let record = [&since.pack()[..], &[1, 0, 0, 0], &[paused, b'u']].concat();
+                write("supervise/status", &record);
+            };
+            let state = |state: &str| {
+                let since = String::from_utf8(since.text().to_vec()).unwrap();
+                let text = format!("since={since}\nstate={state}\n");
+                write("supervise/state", text.as_bytes());
+            };
+            assert!(is_paused(&IN_SERVICE) && !finish_runs(&IN_SERVICE));
+            record(0);
+            assert!(!is_paused(&IN_SERVICE));
+            record(1);
+            assert!(is_paused(&IN_SERVICE));
+            for (name, expected) in [("up", false), ("finish", true)] {
+                state(name);
+                assert_eq!(finish_runs(&IN_SERVICE), expected, "{name}");
+            }
+            drop(supervised);
+        });
     }
 }

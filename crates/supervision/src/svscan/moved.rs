@@ -23,14 +23,13 @@ impl ScanLoop<'_> {
         let is_named = table
             .name(directory)
             .is_some_and(|name| names_directory(name, directory));
-        if is_named || table.pipe(directory).is_none() || self.moved.contains(directory) {
+        let has_logger = table.pipe(directory).is_some();
+        if !must_open(is_named, has_logger, self.moved.contains(directory)) {
             return;
         }
         let open = || open_directory(AT_FDCWD, c".").ok();
-        let open_above = || {
-            let is_above = chdir("..").is_ok() && names_directory(c".", directory);
-            is_above.then(open).flatten()
-        };
+        // ScanLoop::moved_path looks whether this is the service directory.
+        let open_above = || chdir("..").ok().and_then(|()| open());
         let service = self.run_inside(directory, Role::Service, open).flatten();
         let opened = service.or_else(|| {
             self.run_inside(directory, Role::Logger, open_above)
@@ -51,5 +50,28 @@ impl ScanLoop<'_> {
         let path = readlink(proc_path(Pid::this(), &entry)?.as_str()).ok()?;
         let path = CString::new(path.into_vec()).ok()?;
         Some(path).filter(|path| names_directory(path, directory))
+    }
+}
+
+/// Whether to open a service directory, which may be open already.
+fn must_open(is_named: bool, has_logger: bool, is_open: bool) -> bool {
+    !is_named && has_logger && !is_open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::must_open;
+
+    #[test]
+    fn moved_directory_with_logger_is_opened_once() {
+        for facts in 0..8 {
+            let [is_named, has_logger, is_open] = [1, 2, 4].map(|bit| facts & bit != 0);
+            let expected = (is_named, has_logger, is_open) == (false, true, false);
+            assert_eq!(
+                must_open(is_named, has_logger, is_open),
+                expected,
+                "{facts}"
+            );
+        }
     }
 }
