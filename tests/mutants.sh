@@ -58,13 +58,14 @@ programs() {
             echo compliance::sv compliance::svwait compliance::svps compliance::svstat compliance::svc ;;
         crates/supervision/src/extended*) echo compliance::supervise_ compliance::sdnotify ;;
         crates/supervision/src/permissions.rs) echo compliance::svperms ;;
-        crates/supervision/src/supervise/runsv.rs | crates/supervision/src/pipe.rs) echo compliance::runsv:: compliance::sv:: ;;
-        crates/supervision/src/runsvdir*) echo compliance::runsvdir ;;
+        crates/supervision/src/supervise/runsv.rs | crates/supervision/src/pipe.rs) echo compliance::runsv:: compliance::sv:: faults::records ;;
+        crates/supervision/src/runsvdir*) echo compliance::runsvdir compliance::runit_differences faults::waits ;;
         crates/supervision/src/stop_service.rs | crates/supervision/src/shutdown.rs)
-            echo compliance::svscan_extended compliance::runsvdir ;;
+            echo compliance::svscan_extended compliance::runsvdir faults::svscan_stop ;;
         crates/supervision/src/svscan* | crates/supervision/src/table.rs | crates/supervision/src/sc* | crates/supervision/src/spawn.rs)
-            echo compliance::svscan compliance::runsvdir ;;
-        crates/supervision/*) echo compliance::supervise compliance::runsv:: compliance::stopped ;;
+            echo compliance::svscan compliance::runsvdir compliance::differences faults::svscan faults::waits ;;
+        crates/supervision/*)
+            echo compliance::supervise compliance::runsv:: compliance::stopped compliance::sdnotify faults::records faults::waits ;;
         *) echo compliance:: ;;
     esac
 }
