@@ -65,7 +65,8 @@ programs() {
         crates/supervision/src/svscan* | crates/supervision/src/table.rs | crates/supervision/src/sc* | crates/supervision/src/spawn.rs)
             echo compliance::svscan compliance::runsvdir compliance::differences faults::svscan faults::waits ;;
         crates/supervision/*)
-            echo compliance::supervise compliance::runsv:: compliance::stopped compliance::sdnotify faults::records faults::waits ;;
+            echo compliance::supervise compliance::runsv:: compliance::runit_differences compliance::stopped \
+                compliance::sdnotify faults::records faults::waits memory::steady ;;
         *) echo compliance:: ;;
     esac
 }
