@@ -20,6 +20,7 @@ compliance!(record_errors_are_reported_per_event);
 ours!(
     records_are_written_once_a_shortage_ends,
     retries_report_nothing_and_end,
+    state_is_retried_without_its_record,
     removed_directory_is_not_retried,
 );
 
@@ -255,6 +256,20 @@ fn waits(pid: Pid) -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     line.unwrap().trim().parse().unwrap()
+}
+
+fn state_is_retried_without_its_record(sandbox: &Sandbox) {
+    sandbox.script("s/run", RUN);
+    sandbox.sh("mkdir -p s/supervise/state").succeeds();
+    let supervise = sandbox.start_supervisor("supervise -e", "s");
+    sandbox.service("s");
+    sandbox.wait_until("the error is reported", || !supervise.stderr().is_empty());
+    sandbox.sh("rmdir s/supervise/state").succeeds();
+    sandbox.wait_for("cat s/supervise/state || :", |state| {
+        state.contains("state=up\n")
+    });
+    sandbox.sh("svc -dx s").succeeds();
+    supervise.wait().exits(0);
 }
 
 fn retries_report_nothing_and_end(sandbox: &Sandbox) {
