@@ -6,8 +6,8 @@
 #     make mutants CRATES='core cli'
 #     make mutants CRATES=logging MUTANTS='--file crates/logging/src/archive.rs'
 #
-# Mutants first face the unit tests of the crate. The survivors face the compliance
-# tests, on our programs alone, that `programs` below lists for the file. OPTIONs select
+# Mutants first face the unit tests of the crate. The survivors face those tests of the
+# suite, on our programs alone, that `programs` below lists for the file. OPTIONs select
 # mutants: --file GLOB, --re REGEX, --shard 0/4; see cargo mutants --help.
 # .cargo/mutants.toml leaves out equivalent mutants, with reasons.
 #
