@@ -142,7 +142,7 @@ fn failures_in_a_row_restart_service_after_notify(sandbox: &Sandbox) {
     service(sandbox, "test ! -e broken");
     sandbox.script(
         "s/run",
-        "#!/bin/sh\ntrap 'echo TERM >>signals; exit' TERM\nrm -f broken\n>up\n\
+        "#!/bin/sh\ntrap 'echo TERM >>signals; rm broken; exit' TERM\n>up\n\
          while :; do sleep 0.01; done\n",
     );
     sandbox.script("s/notify", "#!/bin/sh\necho \"$@\" >>told\n");
