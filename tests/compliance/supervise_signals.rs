@@ -125,13 +125,13 @@ fn ignored_hup_stays_ignored_on_a_terminal(sandbox: &Sandbox) {
 
 fn hup_ends_a_session_without_terminal(sandbox: &Sandbox) {
     sandbox.script("s/run", RECORDER);
-    let supervise = "nohup setsid supervise -e s >out 2>&1 & echo $! >pid; wait $!";
-    let shell = sandbox.start(sandbox.shell(supervise));
+    let supervise = "echo $$ >pid; exec nohup supervise -e s >out 2>&1";
+    let session = sandbox.start(sandbox.shell(&format!("exec setsid -w sh -c '{supervise}'")));
     wait_for_file(sandbox, "s/up");
     let pid = String::from_utf8(sandbox.read("pid")).unwrap();
     kill(Pid::from_raw(pid.trim().parse().unwrap()), Signal::SIGHUP).unwrap();
     sandbox.write("s/go", "");
-    shell.wait().exits(0);
+    session.wait().exits(0);
 }
 
 /// Asserts that a supervise restarts its service after SIGHUP, and stops both.
