@@ -208,6 +208,11 @@ impl Member {
         };
         let run = format!("#!/bin/sh\nexec {run}\n");
         sandbox.script(self.directory().join("log/run"), &run);
+        // A processor that fails twice lets its logger wait for ten seconds. svscan would
+        // then kill a removed logger, and lose unread lines.
+        if self.scanner == Scanner::Extended {
+            sandbox.write(self.directory().join("log/timeout-kill"), "60000");
+        }
     }
 
     /// Removes all that the service has made.
