@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use testkit::{Allocations, Running, Sandbox, say};
 
-use super::{children, run, wait_until_quiet};
+use super::{children, is_asleep, run, wait_until_quiet, wait_until_steady};
 
 /// A logger whose allocations are counted.
 struct Logger<'a> {
@@ -38,12 +38,13 @@ impl<'a> Logger<'a> {
         Some(logger)
     }
 
-    /// Waits until the logger has read its input, and its processors have ended.
+    /// Waits until the logger has read its input, and its processors have ended. A
+    /// logger also sleeps while it waits for a processor.
     fn settle(&self) {
         let pid = self.running.pid();
-        self.sandbox
-            .wait_until("processors have ended", || children(pid).is_empty());
-        wait_until_quiet(self.sandbox, pid);
+        wait_until_steady(self.sandbox, "the logger sleeps", || {
+            is_asleep(pid) && children(pid).is_empty()
+        });
     }
 
     /// The allocations for these writes to the pipe.

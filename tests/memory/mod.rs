@@ -29,16 +29,24 @@ fn children(pid: Pid) -> Vec<Pid> {
     pids.map(Pid::from_raw).collect()
 }
 
-/// Waits until a process slept in 20 checks in a row, without a pending signal.
+/// Waits until a process slept in 20 checks in a row.
 fn wait_until_quiet(sandbox: &Sandbox, pid: Pid) {
-    let mut asleep = 0;
-    sandbox.wait_until("the process sleeps", || {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let sleeps =
-            status.contains("\nState:\tS") && status.contains("\nShdPnd:\t0000000000000000\n");
-        asleep = if sleeps { asleep + 1 } else { 0 };
-        asleep == 20
+    wait_until_steady(sandbox, "the process sleeps", || is_asleep(pid));
+}
+
+/// Waits until a condition held in 20 checks in a row.
+fn wait_until_steady(sandbox: &Sandbox, what: &str, holds: impl Fn() -> bool) {
+    let mut times = 0;
+    sandbox.wait_until(what, || {
+        times = if holds() { times + 1 } else { 0 };
+        times == 20
     });
+}
+
+/// Whether a process sleeps, without a pending signal.
+fn is_asleep(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.contains("\nState:\tS") && status.contains("\nShdPnd:\t0000000000000000\n")
 }
 
 #[test]
