@@ -298,6 +298,9 @@ fn logger_alone_reads_the_log(sandbox: &Sandbox) {
         "0=/dev/null 1=out 2=err 7=seven",
     );
     sandbox.wait_until("all lines are written", || sandbox.exists("scan/s/done"));
+    sandbox.wait_until("the next logger is a second one", || {
+        sandbox.exists("scan/s/log/second")
+    });
     // Between the two runs of the logger, the pipe has all lines for finish and notify.
     let logger = sandbox.service("scan/s/log");
     command(sandbox, "scan/s/log", "t");
