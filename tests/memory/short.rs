@@ -240,9 +240,10 @@ fn supervise_e_survives_each_failed_allocation() {
 fn runsv_survives_each_failed_allocation() {
     let name = "runsv_survives_each_failed_allocation";
     for_every_allocation(name, "runsv", |sandbox, allocations, number| {
+        // A run is killed as soon as its pid is in the file.
         sandbox.script(
             "svc/run",
-            "#!/bin/sh\necho $$ >>pids\necho $$\nexec sleep 1000\n",
+            "#!/bin/sh\necho $$\necho $$ >>pids\nexec sleep 1000\n",
         );
         let reader = "#!/bin/sh\necho $$ >>pids\nexec cat >>lines\n";
         sandbox.script("svc/log/run", reader);
