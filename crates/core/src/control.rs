@@ -2,7 +2,7 @@
 //! svc.
 
 /// A command: one byte in the control FIFO.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum Command {
     /// `u`: start the service, and restart it when it exits.
@@ -28,7 +28,7 @@ pub enum Command {
 }
 
 /// A signal that supervise only passes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum ServiceSignal {
     /// SIGHUP.
@@ -48,7 +48,7 @@ pub enum ServiceSignal {
 }
 
 /// The target of a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum SignalTarget {
     /// The service's process.

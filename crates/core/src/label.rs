@@ -9,7 +9,7 @@ use tai64::{Tai64, Tai64N};
 ///
 /// daemontools writes Unix seconds plus 2^62 + 10, without leap seconds; `now` of the
 /// tai64 crate is 27 seconds ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label(Tai64N);
 
 /// Length of a packed label in bytes: 8 of seconds, 4 of nanoseconds, both

@@ -4,6 +4,7 @@
 //! record is stale: a supervise with -e wrote the file, and later a supervise
 //! without -e wrote the record. See [`StateFile::belongs_to`].
 
+use std::fmt;
 use std::num::NonZeroI32;
 
 use crate::label::{Label, TEXT};
@@ -12,7 +13,7 @@ use crate::short_text::ShortText;
 use crate::status::Status;
 
 /// The state of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum ServiceState {
     /// The service does not run, and only a command starts it.
@@ -92,12 +93,19 @@ impl ServiceState {
     }
 }
 
+/// The word in the file: `ready`.
+impl fmt::Display for ServiceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(std::str::from_utf8(self.word()).unwrap_or_default())
+    }
+}
+
 /// The content of the file as a text: nine values, the longest of which are labels.
 pub type StateText = ShortText<320>;
 
 /// The content of the file `state`, which `supervise -e` writes. None: the value is
 /// missing or invalid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct StateFile {
     /// `state`.
@@ -121,7 +129,7 @@ pub struct StateFile {
 }
 
 /// The result of a `check`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum CheckResult {
     /// `ok`: the check exited 0.
@@ -310,6 +318,7 @@ mod tests {
             let text = [b"state=", word, b"\n"].concat();
             assert_eq!(StateFile::read(&text).map(|state| state.state), Some(state));
             assert_eq!(state.word(), word);
+            assert_eq!(state.to_string().as_bytes(), word);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::label::{Label, PACKED};
 pub const LENGTH: usize = 18;
 
 /// The wanted state of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum Want {
     /// Up: supervise restarts the service.
@@ -27,7 +27,7 @@ pub enum Want {
 }
 
 /// The status record of supervise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub struct Status {
     /// The time of the last change of the pid.
