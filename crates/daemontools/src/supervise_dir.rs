@@ -29,7 +29,7 @@ use crate::error::{Cause, Error, Operation};
 pub enum SuperviseDirRule {
     /// [`IN_SERVICE`]: the variable is unset or empty.
     InService,
-    /// The variable is relative: a name in the service directory.
+    /// The variable is relative: a path in the service directory, without `..`.
     Relative(&'static [u8]),
     /// The variable is absolute: a directory with one entry for each service.
     Central(&'static [u8]),
@@ -88,13 +88,20 @@ impl SuperviseDirRule {
     ) -> Result<SuperviseDir, Errno> {
         let path = match self {
             SuperviseDirRule::InService => None,
+            // A rule of another program can be that of no value: an empty path would
+            // lead to the root directory.
+            SuperviseDirRule::Relative(value) | SuperviseDirRule::Central(value)
+                if SuperviseDirRule::of_value(value) != Some(self) =>
+            {
+                return Err(Errno::EINVAL);
+            }
             SuperviseDirRule::Relative(path) => Some(path.to_vec()),
             SuperviseDirRule::Central(above) => Some(central_path(above, &path()?)),
         };
+        let path = path.map(CString::new).transpose();
         Ok(SuperviseDir {
             service,
-            // Neither the environment nor a path contains a NUL.
-            path: path.map(|path| CString::new(path).unwrap_or_default()),
+            path: path.map_err(|_| Errno::EINVAL)?,
             kept: Vec::new(),
         })
     }
@@ -367,6 +374,26 @@ mod tests {
         for path in [&b".."[..], b"../a", b"a/..", b"a/../b"] {
             assert_eq!(rule(path), None);
         }
+    }
+
+    #[test]
+    fn rule_of_no_value_is_refused() {
+        in_directory(|| {
+            for rule in [
+                SuperviseDirRule::Relative(b""),
+                SuperviseDirRule::Relative(b"/run"),
+                SuperviseDirRule::Relative(b"a/../.."),
+                SuperviseDirRule::Relative(b"a\0b"),
+                SuperviseDirRule::Central(b""),
+                SuperviseDirRule::Central(b"run"),
+                SuperviseDirRule::Central(b"/run\0"),
+            ] {
+                let error = crate::Service::open_with(rule, ".").unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(Errno::EINVAL as i32));
+                assert_eq!(error.operation(), Operation::Locate);
+                assert!(rule.of_current().is_err());
+            }
+        });
     }
 
     #[test]
