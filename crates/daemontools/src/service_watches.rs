@@ -23,7 +23,7 @@ use crate::wait::{ENTRIES, Watches, watch_service};
 /// for (index, service) in services.iter().enumerate() {
 ///     watches.add(service, index);
 /// }
-/// // Other changes are those of the scan directory: open it again.
+/// // Other changes are those of the scan directory: open it again, with new watches.
 /// while let ChangedServices::Indices(changed) = watches.take_changes() {
 ///     for index in changed {
 ///         let service = &services[index];
@@ -76,7 +76,7 @@ impl ServiceWatches {
     }
 
     /// Watches a service, which need not stay open. Call this before a read of its
-    /// status, and again after each change.
+    /// status, and again after each change. `index`: any number but the largest one.
     pub fn add(&mut self, service: &Service, index: usize) {
         self.is_complete &= watch_service(&mut self.watches, &service.files, index).is_ok();
     }
@@ -150,6 +150,26 @@ mod tests {
             assert_eq!(watches.take_changes(), both);
             write("c", b"");
             assert_eq!(watches.take_changes(), ChangedServices::All);
+        });
+    }
+
+    #[test]
+    fn removed_files_leave_no_watches() {
+        in_directory(|| {
+            let mut watches = ServiceWatches::new().unwrap();
+            let mut counts = Vec::new();
+            for _ in 0..3 {
+                let supervised = Supervised::new("a");
+                let service = scan_dir().entry("a").unwrap().unwrap();
+                watches.add(&service, 0);
+                counts.push(watches.watches.services.len());
+                drop((supervised, service));
+                std::fs::remove_dir_all("a").unwrap();
+                let changed = ChangedServices::Indices(vec![0]);
+                assert_eq!(watches.take_changes(), changed);
+            }
+            assert_eq!(watches.watches.services.len(), 0);
+            assert_eq!(counts, [counts[0]; 3]);
         });
     }
 

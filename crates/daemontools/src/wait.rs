@@ -17,7 +17,7 @@ use nix::NixPath;
 use nix::errno::Errno;
 use unix::appearance::{Watched, watch_path};
 use unix::file::{descriptor_status, exists_in, status};
-use unix::inotify::{AddWatchFlags, WatchDescriptor};
+use unix::inotify::{AddWatchFlags, InotifyEvent, WatchDescriptor};
 use unix::poll::wait_readable;
 use unix::watch::Watcher;
 
@@ -38,6 +38,7 @@ pub enum WaitMode {
 }
 
 /// The end of a wait.
+#[must_use = "the wait may have ended without the condition"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "exhaustive"), non_exhaustive)]
 pub enum WaitOutcome<'a> {
@@ -199,7 +200,7 @@ pub(super) struct Watches {
     /// None: the system has no notification, and all services are read again every
     /// [`LOOK_INTERVAL`].
     pub(super) watcher: Option<Watcher>,
-    services: HashMap<WatchDescriptor, Vec<usize>>,
+    pub(super) services: HashMap<WatchDescriptor, Vec<usize>>,
 }
 
 /// The interval between two looks at the services without notification.
@@ -261,10 +262,19 @@ impl Watches {
                 None if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) => return None,
                 None => {}
             }
+            self.drop_ignored(&event);
         }
         indices.sort_unstable();
         indices.dedup();
         Some(indices)
+    }
+
+    /// Forgets a watch that the kernel has removed with its file. Its number does not
+    /// return.
+    fn drop_ignored(&mut self, event: &InotifyEvent) {
+        if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+            self.services.remove(&event.wd);
+        }
     }
 
     /// The indices of services with events since the last call. Marks those whose
@@ -290,6 +300,7 @@ impl Watches {
                 }
                 None => {}
             }
+            self.drop_ignored(&event);
         }
         dirty.sort_unstable();
         dirty.dedup();
