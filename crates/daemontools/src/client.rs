@@ -4,12 +4,15 @@
 use std::ffi::CStr;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use daemontools_core::names;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 use unix::file;
+use unix::poll::wait_for_events;
 
 use crate::error::Operation;
 use crate::supervise_dir::SuperviseDir;
@@ -154,8 +157,38 @@ pub fn send_commands(
         .map_err(error(Operation::Write))
 }
 
+/// As [`send_commands`], with a deadline for a full FIFO. Whether the commands are sent;
+/// a part of them may be sent if they are more than `PIPE_BUF`.
+pub(crate) fn send_until(
+    dir: &SuperviseDir,
+    mut letters: &[u8],
+    deadline: Option<Instant>,
+) -> Result<bool, ClientError> {
+    let error = |operation| ClientError::new(operation, names::CONTROL);
+    let control = dir
+        .open_write(names::CONTROL)
+        .map_err(error(Operation::Open))?;
+    while !letters.is_empty() {
+        match write(&control, letters) {
+            Ok(sent) => letters = letters.get(sent..).unwrap_or_default(),
+            Err(Errno::EAGAIN) if deadline.is_some_and(|end| end <= Instant::now()) => {
+                return Ok(false);
+            }
+            Err(Errno::EAGAIN) => {
+                let full = PollFd::new(control.as_fd(), PollFlags::POLLOUT);
+                wait_for_events(&mut [full], deadline);
+            }
+            Err(Errno::EINTR) => {}
+            Err(cause) => return Err(error(Operation::Write)(cause)),
+        }
+    }
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::supervise_dir::IN_SERVICE;
     use testkit::service_files::{Supervised, in_directory};
@@ -186,6 +219,48 @@ mod tests {
             StatusError::from(not_running).to_string(),
             "unable to open supervise/ok: No such device or address (os error 6)"
         );
+    }
+
+    #[test]
+    fn full_fifo_takes_no_command_until_deadline() {
+        in_directory(|| {
+            let supervised = Supervised::new(".");
+            while send_commands(&IN_SERVICE, &[b'u'; 4096], WhenFull::Fail).is_ok() {}
+            let now = Some(Instant::now());
+            assert_eq!(send_until(&IN_SERVICE, b"dx", now), Ok(false));
+            let service = crate::Service::open(".").unwrap();
+            let outcome = |timeout| {
+                let down = crate::WaitCondition::Down;
+                service.send_and_wait(&[crate::Command::Down], down, Some(timeout))
+            };
+            let timed_out = Ok(crate::WaitOutcome::TimedOut);
+            assert_eq!(outcome(Duration::ZERO), timed_out);
+            assert_eq!(outcome(Duration::from_millis(1)), timed_out);
+            // More commands than the FIFO holds, while a thread reads all.
+            let total = 1 << 20;
+            let reader = std::thread::spawn(move || {
+                let (mut read, mut last) = (0, 0);
+                let mut bytes = [0; 4096];
+                while last != b'x' {
+                    let poll = PollFd::new(supervised.control.as_fd(), PollFlags::POLLIN);
+                    wait_for_events(&mut [poll], None);
+                    let length = nix::unistd::read(&supervised.control, &mut bytes).unwrap_or(0);
+                    read += bytes[..length].iter().filter(|byte| **byte == b'd').count();
+                    last = bytes[..length].last().copied().unwrap_or(last);
+                }
+                (read, supervised)
+            });
+            let commands = [vec![b'd'; total], b"x".to_vec()].concat();
+            assert_eq!(send_until(&IN_SERVICE, &commands, None), Ok(true));
+            let (read, supervised) = reader.join().unwrap();
+            assert_eq!(read, total);
+            while send_commands(&IN_SERVICE, &[b'u'; 4096], WhenFull::Fail).is_ok() {}
+            // The exit of supervise ends the wait, before or after its begin.
+            let exit = std::thread::spawn(move || drop(supervised));
+            let error = send_until(&IN_SERVICE, b"d", None).unwrap_err();
+            assert!(error.errno == Errno::EPIPE || error.is_not_running());
+            exit.join().unwrap();
+        });
     }
 
     #[test]

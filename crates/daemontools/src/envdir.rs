@@ -24,7 +24,8 @@ pub struct EnvdirEdit {
 
 /// Reads an environment directory: an edit from each file, in directory order, except
 /// names with a leading dot. The value is the first line without spaces and tabs at
-/// its end, with newlines in place of NULs. An empty file removes the variable.
+/// its end, with newlines in place of NULs. An empty file removes the variable. As in
+/// 0.76, a symbolic link without a target gives the value of the file before it.
 ///
 /// # Errors
 /// The first failure: a partial environment would be worse than none. A subdirectory

@@ -45,7 +45,8 @@ impl Service {
     /// As [`Service::open`], with a rule.
     ///
     /// # Errors
-    /// As open(2) of the directory; as realpath(3) with an absolute rule.
+    /// As open(2) of the directory; as realpath(3) with an absolute rule; EINVAL with a
+    /// rule that is that of no value of the variable.
     pub fn open_with(rule: SuperviseDirRule, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let directory = OpenDir::open(AT_FDCWD, path, path);
@@ -182,8 +183,7 @@ impl Service {
     /// As open(2) of `supervise/control`, [`Error::is_not_running`] without a running
     /// supervise; as write(2), EPIPE if it exits in between.
     pub fn send(&self, commands: &[Command]) -> Result<(), Error> {
-        let letters: Vec<_> = commands.iter().map(|command| command.letter()).collect();
-        let sent = client::send_commands(&self.files, &letters, WhenFull::Block);
+        let sent = client::send_commands(&self.files, &letters(commands), WhenFull::Block);
         sent.map_err(|error| self.failed(error))
     }
 
@@ -202,6 +202,8 @@ impl Service {
 
     /// Sends commands, and waits until the service reaches a condition. Starts, exits
     /// and failures count from the moment before the commands, so that none is missed.
+    /// The timeout includes the time in which the FIFO of the supervisor is full; the
+    /// commands are not sent if the FIFO stays full.
     ///
     /// # Errors
     /// As [`Service::send`] and [`Service::wait`].
@@ -215,7 +217,10 @@ impl Service {
         let mut wait = ServiceWait::new([self], condition, WaitMode::All)?;
         if !commands.is_empty() {
             wait.observe()?;
-            self.send(commands)?;
+            let sent = client::send_until(&self.files, &letters(commands), deadline);
+            if !sent.map_err(|error| self.failed(error))? {
+                return Ok(WaitOutcome::TimedOut);
+            }
         }
         wait.finish(deadline)
     }
@@ -223,4 +228,8 @@ impl Service {
     fn failed(&self, error: ClientError) -> Error {
         Error::of_client(&self.path, &self.files, error)
     }
+}
+
+fn letters(commands: &[Command]) -> Vec<u8> {
+    commands.iter().map(|command| command.letter()).collect()
 }
