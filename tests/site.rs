@@ -108,6 +108,12 @@ fn is_external(link: &str) -> bool {
 }
 
 fn assert_external_form(page: &Path, link: &str) {
+    let manual = link.strip_prefix("https://manpages.debian.org/");
+    assert!(
+        manual.is_none_or(|name| !Path::new(TREE).join("man").join(name).exists()),
+        "{}: {link} leaves the site for a page of it",
+        page.display()
+    );
     let host = link
         .strip_prefix("https://")
         .and_then(|rest| rest.split('/').next());
