@@ -62,6 +62,9 @@ PAGES = $$(for page in man/*.[1-9]; do \
 ZSH_FILE = $$([ "$$family" = daemontools ] && echo _daemontools || echo "_daemontools_$$family")
 COMPLETED = $$(sed -n 's/^\#compdef //p' "completions/$(ZSH_FILE)")
 
+# Other users read the installed files, whatever the umask of root is.
+MAKE_DIRECTORY = umask 022 && mkdir -p
+
 # Builds for the musl target of this machine, if its std is installed.
 # CARGO_BUILD_TARGET selects another target.
 all:
@@ -76,10 +79,10 @@ install:
 		built=$$(cat "$(BUILT).directories") && [ "$$built" = "$$wanted" ] || \
 			{ echo "The programs are built with $$built: run make $$wanted first." >&2; exit 1; } \
 	esac
-	mkdir -p "$(BIN)"
+	$(MAKE_DIRECTORY) "$(BIN)"
 	for program in $(INSTALLED); do \
 		if [ "$$program" = svscanboot ]; then \
-			mkdir -p "$(LIB)" && \
+			$(MAKE_DIRECTORY) "$(LIB)" && \
 			rm -f "$(BIN)/svscanboot" "$(LIB)/svscanboot-stop" && \
 			$(SUBSTITUTE) src/bin/svscanboot.sh > "$(BIN)/svscanboot" && \
 			$(SUBSTITUTE) packaging/boot/svscanboot-stop > "$(LIB)/svscanboot-stop" && \
@@ -89,12 +92,12 @@ install:
 		fi; \
 	done
 	for page in $(PAGES); do \
-		mkdir -p "$(MAN)/man$${page##*.}" && \
+		$(MAKE_DIRECTORY) "$(MAN)/man$${page##*.}" && \
 		install -m 644 "man/$$page" "$(MAN)/man$${page##*.}" || exit; \
 	done
-	mkdir -p "$(LICENSES)"
+	$(MAKE_DIRECTORY) "$(LICENSES)"
 	install -m 644 LICENSE LICENSE-THIRD-PARTY "$(LICENSES)"
-	mkdir -p "$(BASH_COMPLETIONS)" "$(FISH_COMPLETIONS)" "$(ZSH_COMPLETIONS)"
+	$(MAKE_DIRECTORY) "$(BASH_COMPLETIONS)" "$(FISH_COMPLETIONS)" "$(ZSH_COMPLETIONS)"
 	for family in $(FAMILY); do \
 		install -m 644 "completions/$$family.bash" "$(BASH_COMPLETIONS)/$$family" && \
 		install -m 644 "completions/$$family.fish" "$(FISH_COMPLETIONS)" && \
