@@ -245,7 +245,10 @@ mod tests {
                     let poll = PollFd::new(supervised.control.as_fd(), PollFlags::POLLIN);
                     wait_for_events(&mut [poll], None);
                     let length = nix::unistd::read(&supervised.control, &mut bytes).unwrap_or(0);
-                    read += bytes[..length].iter().filter(|byte| **byte == b'd').count();
+                    read += bytes[..length]
+                        .iter()
+                        .map(|byte| usize::from(*byte == b'd'))
+                        .sum::<usize>();
                     last = bytes[..length].last().copied().unwrap_or(last);
                 }
                 (read, supervised)
