@@ -158,6 +158,7 @@ fn links_of_html_pages_resolve() {
         let anchors: BTreeSet<_> = page.anchors.iter().collect();
         assert_eq!(anchors.len(), page.anchors.len(), "{}", file.display());
         assert!(!page.text.contains("<script"), "{}", file.display());
+        assert!(!page.text.contains(" align="), "{}", file.display());
         // After a list, Markdown needs a paragraph before the indented lines of code.
         let paragraph_of_code = page.text.contains("<p>$ ") || page.text.contains("<p># ");
         assert!(!paragraph_of_code, "{}", file.display());

@@ -1,6 +1,7 @@
 # Completes the HTML of cmark-gfm: headings with the anchors of GitHub, a list of the
 # sections of a long document, boxes that scroll around tables and pictures, line breaks
-# in long names in tables, and links from names such as svc(8) to the manual.
+# in long names in tables, classes for the alignment of columns, and links from names
+# such as svc(8) to the manual.
 #
 # Variables: pages, the files of the manual, and manual, the path to their directory.
 
@@ -78,6 +79,8 @@ function outside_of_tags(line,    done, end, tag) {
 
 {
     line = outside_of_tags($0)
+    # HTML 5 has no attribute for the alignment.
+    sub(/^<t[dh] align=/, substr(line, 1, 3) " class=", line)
     sub(/^<table>/, "<div class=\"wide\"><table>", line)
     sub(/^<\/table>/, "</table></div>", line)
     sub(/^<p><img /, "<p class=\"picture\"><img ", line)
