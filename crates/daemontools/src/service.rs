@@ -202,6 +202,9 @@ impl Service {
 
     /// Sends commands, and waits until the service reaches a condition. Starts, exits
     /// and failures count from the moment before the commands, so that none is missed.
+    /// After [`Command::Down`], a service counts as down only once supervise has read the
+    /// command. Before, supervise may restart a service that has exited by itself.
+    ///
     /// The timeout includes the time in which the FIFO of the supervisor is full; the
     /// commands are not sent if the FIFO stays full.
     ///
@@ -220,6 +223,11 @@ impl Service {
             let sent = client::send_until(&self.files, &letters(commands), deadline);
             if !sent.map_err(|error| self.failed(error))? {
                 return Ok(WaitOutcome::TimedOut);
+            }
+            let changes_want =
+                |command: &&Command| matches!(command, Command::Up | Command::Down | Command::Once);
+            if commands.iter().rfind(changes_want) == Some(&Command::Down) {
+                wait.await_stop_command();
             }
         }
         wait.finish(deadline)

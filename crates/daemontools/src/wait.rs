@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use daemontools_core::names;
+use daemontools_core::status::Want;
 use nix::NixPath;
 use nix::errno::Errno;
 use unix::appearance::{Watched, watch_path};
@@ -128,6 +129,19 @@ impl<'a> ServiceWait<'a> {
             service.read()?;
         }
         Ok(())
+    }
+
+    /// After a command that stops the services: a service that is wanted up is not down,
+    /// because supervise has not read the command, and may start the service once more.
+    pub(crate) fn await_stop_command(&mut self) {
+        if matches!(
+            self.condition,
+            WaitCondition::Down | WaitCondition::DownAndFinished
+        ) {
+            for service in self.services.iter_mut().flatten() {
+                service.awaits_command = true;
+            }
+        }
     }
 
     /// Blocks until `other` can be read, or until the deadline; a signal or a
@@ -316,6 +330,8 @@ struct PendingService<'a> {
     before: Option<(ServiceSnapshot, ServiceSnapshot)>,
     /// Whether a supervise has exited. A successor may run.
     exited: bool,
+    /// Whether a command has been sent after which the service is wanted down.
+    awaits_command: bool,
 }
 
 /// The result of a check.
@@ -332,6 +348,7 @@ impl<'a> PendingService<'a> {
             service,
             before: None,
             exited: false,
+            awaits_command: false,
         }
     }
 
@@ -361,7 +378,11 @@ impl<'a> PendingService<'a> {
         let exited = self.exited || (last.supervised && !now.supervised);
         let directory = self.service.files.service();
         let removed = descriptor_status(directory).is_ok_and(|status| status.nlink() == 0);
-        Ok(if condition.holds(&first, &last, &now) {
+        let is_wanted_up = now
+            .record
+            .is_some_and(|record| record.status.want == Want::Up);
+        let is_unread = self.awaits_command && now.supervised && is_wanted_up;
+        Ok(if condition.holds(&first, &last, &now) && !is_unread {
             Progress::Reached
         } else if condition.has_failed(&first, &now) {
             Progress::Failed
@@ -411,10 +432,8 @@ fn is_service(files: &SuperviseDir) -> bool {
 
 #[cfg(test)]
 mod tests {
-
-    use daemontools_core::status::Want;
-
     use super::*;
+    use crate::Command;
     use crate::supervise_dir::SuperviseDirRule;
     use testkit::service_files::{Supervised, in_directory, write_status};
 
@@ -478,6 +497,55 @@ mod tests {
             });
             assert_eq!(outcome(wait, 60), WaitOutcome::Reached);
             writer.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn restart_delay_is_not_down_after_command() {
+        with_services(|a, b| {
+            write_status("b", 0, Want::Up);
+            let b_alone = services(&["b"]);
+            let service = b_alone.first().unwrap();
+            let down = WaitCondition::DownAndFinished;
+            let send = |commands: &[Command]| {
+                let timeout = Some(Duration::ZERO);
+                service.send_and_wait(commands, down, timeout).unwrap()
+            };
+            // supervise has not read the command: it may be starting the service.
+            assert_eq!(send(&[Command::Down]), WaitOutcome::TimedOut);
+            let both = [Command::Up, Command::Down, Command::Terminate];
+            assert_eq!(send(&both), WaitOutcome::TimedOut);
+            // These commands do not change the wanted state, or leave it up.
+            assert_eq!(send(&[Command::Terminate]), WaitOutcome::Reached);
+            assert_eq!(send(&[Command::Down, Command::Up]), WaitOutcome::Reached);
+            let directory = std::env::current_dir().unwrap().join("b");
+            let writer = std::thread::spawn(move || {
+                let directory = directory.to_str().unwrap();
+                write_status(directory, 8, Want::Up);
+                // A death before supervise reads the command.
+                write_status(directory, 0, Want::Up);
+                write_status(directory, 9, Want::Up);
+                write_status(directory, 9, Want::Down);
+                write_status(directory, 0, Want::Down);
+            });
+            let stopped = service.send_and_wait(&[Command::Down], down, None);
+            assert_eq!(stopped.unwrap(), WaitOutcome::Reached);
+            let record = service.snapshot().unwrap().record.unwrap();
+            assert_eq!(record.status.want, Want::Down);
+            writer.join().unwrap();
+            // The record may already show the wanted state, or supervise may exit.
+            assert_eq!(send(&[Command::Down]), WaitOutcome::Reached);
+            write_status("b", 0, Want::Up);
+            let exit = std::thread::spawn(move || drop((a, b)));
+            let gone = service.send_and_wait(&[Command::Down], down, None);
+            let broken = Some(Errno::EPIPE as i32);
+            let gone =
+                gone.map_err(|error| error.is_not_running() || error.raw_os_error() == broken);
+            assert!(
+                gone == Ok(WaitOutcome::Reached) || gone == Err(true),
+                "{gone:?}"
+            );
+            exit.join().unwrap();
         });
     }
 
