@@ -90,17 +90,22 @@ fn set_version_changes_every_copy() {
     ] {
         fs::copy(Path::new(TREE).join(file), tree.path().join(file)).unwrap();
     }
+    let set_version = |arguments: &[&str]| {
+        let mut command = Command::new(tree.path().join("packaging/set-version"));
+        let output = command.args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // The next release, and a later one: no text contains the version of either.
+    let next = "1.0.0";
+    assert_eq!(set_version(&[next]), format!("{VERSION} -> {next}\n"));
     let changelog = tree.path().join("CHANGELOG.md");
     let before = fs::read_to_string(&changelog).unwrap();
     let before = format!("# Changelog\n\n## [Unreleased]\n\n{before}");
     fs::write(&changelog, before).unwrap();
 
-    let mut command = Command::new(tree.path().join("packaging/set-version"));
-    let output = command.args(["98.7.65", "2031-02-03"]).output().unwrap();
     assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        format!("{VERSION} -> 98.7.65\n"),
-        "{output:?}"
+        set_version(&["98.7.65", "2031-02-03"]),
+        format!("{next} -> 98.7.65\n")
     );
 
     let manifest = fs::read_to_string(tree.path().join("Cargo.toml")).unwrap();
@@ -120,9 +125,11 @@ fn set_version_changes_every_copy() {
     }
     let changelog = fs::read_to_string(changelog).unwrap();
     assert!(changelog.starts_with("# Changelog\n\n## [98.7.65] - 2031-02-03\n"));
-    let mut left = Vec::new();
-    files_with(VERSION, &tree.path().join("packaging"), &mut left);
-    assert!(left.is_empty(), "files with {VERSION}: {left:?}");
+    for version in [VERSION, next] {
+        let mut left = Vec::new();
+        files_with(version, &tree.path().join("packaging"), &mut left);
+        assert!(left.is_empty(), "files with {version}: {left:?}");
+    }
 }
 
 #[test]
