@@ -185,7 +185,7 @@ impl FileSequence {
                 return Ok(false);
             };
             match HeldFile::open(&self.path, &file) {
-                Ok(next) if next.id.inode == file.inode => {
+                Ok(next) if next.id.inode == file.inode && self.is_still_listed(&file)? => {
                     if self.mismatches < MAX_MISMATCHES {
                         self.mismatches = 0;
                     }
@@ -214,6 +214,18 @@ impl FileSequence {
                 }
             }
         }
+    }
+
+    /// Whether an opened file is the listed one. A file without a label may have
+    /// been processed and removed since the listing, and a later one has its name
+    /// and its inode; then a new label exists.
+    fn is_still_listed(&self, file: &LogFile) -> io::Result<bool> {
+        if file.place.label().is_some() {
+            return Ok(true);
+        }
+        let files = self.list_once()?;
+        let mut labels = files.iter().filter_map(|file| file.place.label());
+        Ok(labels.all(|label| self.done.contains(&label) || self.unread.contains(&label)))
     }
 
     /// Warns of a file that cannot be opened. Returns whether a later file may be
@@ -452,4 +464,34 @@ fn index_after(files: &[LogFile], time: Option<Label>) -> usize {
         (FilePlace::Old(_) | FilePlace::Previous | FilePlace::Current, _) => true,
     };
     files.iter().position(is_late).unwrap_or(files.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn later_file_with_the_same_name_and_inode_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in ["previous", "current"] {
+            fs::write(path(name), "second\n").unwrap();
+            let mut files = FileSequence::new(directory.path());
+            files.refresh(None).unwrap();
+            // A processor copies the file, and a later one gets its inode.
+            let old = path("@400000003b9aca0a000001f4.s");
+            fs::copy(path(name), &old).unwrap();
+            fs::write(path(name), "third\n").unwrap();
+            for wanted in [&b"second\n"[..], b"third\n"] {
+                assert!(files.advance(None).unwrap());
+                let mut line = [0; 7];
+                let length = files.held.as_mut().unwrap().read(&mut line).unwrap();
+                assert_eq!(&line[..length], wanted);
+            }
+            fs::remove_file(old).unwrap();
+            fs::remove_file(path(name)).unwrap();
+        }
+    }
 }
