@@ -6,8 +6,8 @@ use cli::Opt;
 use cli::options::flag;
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use unix::file;
+use unix::file_lock::{FileLock, WhenLocked};
 
 /// The options of setlock.
 pub static OPTIONS: [Opt; 4] = [
@@ -39,13 +39,13 @@ pub enum LockError {
 /// Locks a file on the lowest free descriptor. After exec, the lock is held until
 /// every process that inherited the descriptor has closed it. Creates the file with mode 0600
 /// if it does not exist. Errors: as open(2) and flock(2).
-pub fn take<P: NixPath + ?Sized>(path: &P, mode: LockMode) -> Result<Flock<OwnedFd>, LockError> {
+pub fn take<P: NixPath + ?Sized>(path: &P, mode: LockMode) -> Result<FileLock, LockError> {
     let file = file::open_append(path, 0o600).map_err(LockError::Open)?;
     let operation = match mode {
-        LockMode::Wait => FlockArg::LockExclusive,
-        LockMode::Try => FlockArg::LockExclusiveNonblock,
+        LockMode::Wait => WhenLocked::Wait,
+        LockMode::Try => WhenLocked::Fail,
     };
-    match Flock::lock(file, operation) {
+    match FileLock::lock(file, operation) {
         Ok(lock) => {
             // fcntl(2) cannot fail on an open descriptor.
             let _ = file::clear_cloexec(&*lock);

@@ -11,10 +11,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, Flock, FlockArg};
+use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
 use nix::unistd::{fchdir, fsync, mkdir, unlink, write};
 use unix::file::{is_executable_by_owner, open_append, open_read, open_truncate, status};
+use unix::file_lock::{FileLock, WhenLocked};
 
 use crate::archive::{Archive, rename, unused_name};
 use crate::batch::Batch;
@@ -49,7 +50,7 @@ pub struct LockedLogDir<'a> {
     environment: &'a [&'a CStr],
     reporter: LogReporter<'a>,
     descriptor: OwnedFd,
-    lock: Flock<OwnedFd>,
+    lock: FileLock,
 }
 
 /// An open and locked log directory.
@@ -59,7 +60,7 @@ pub struct LogDir<'a> {
     reporter: LogReporter<'a>,
     descriptor: OwnedFd,
     /// Released by [`LogDir::close`], or when the program exits.
-    lock: ManuallyDrop<Flock<OwnedFd>>,
+    lock: ManuallyDrop<FileLock>,
     current: OwnedFd,
     rotation: Rotation,
     /// The split points of the latest text. The field reuses the allocation.
@@ -412,9 +413,9 @@ impl Repair<'_> {
 }
 
 /// Locks the current directory against other writers.
-fn lock() -> Result<Flock<OwnedFd>, Errno> {
+fn lock() -> Result<FileLock, Errno> {
     let file = open_append(LOCK, 0o600)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
+    FileLock::lock(file, WhenLocked::Fail).map_err(|(_, error)| error)
 }
 
 /// The state of a file in the current directory.

@@ -11,11 +11,12 @@ use cli::{Failure, Program, text};
 use daemontools::supervise_dir::{SuperviseDir, SuperviseDirRule};
 use daemontools_core::names::{AtomicFile, SupervisePaths};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, Flock, FlockArg, readlink, renameat};
+use nix::fcntl::{AT_FDCWD, readlink, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access, mkdir, mkfifo, write};
 use unix::appearance::MAX_LINKS;
 use unix::file;
+use unix::file_lock::{FileLock, WhenLocked};
 
 use crate::retry::WriteResult;
 
@@ -92,9 +93,9 @@ impl SuperviseFiles {
     /// lock. If the directory is a dangling symbolic link, its target is made.
     pub(crate) fn lock(
         &self,
-        how: FlockArg,
+        how: WhenLocked,
         parents: MissingParents,
-    ) -> Result<Flock<OwnedFd>, AcquireError> {
+    ) -> Result<FileLock, AcquireError> {
         match parents {
             MissingParents::Fail => self.make()?,
             MissingParents::Make => self.make_with_parents()?,
@@ -102,7 +103,7 @@ impl SuperviseFiles {
         let name = self.names.lock;
         let lock = file::open_append(&*self.dir.path(name), 0o600)
             .map_err(|error| AcquireError::Open(name, error))?;
-        Flock::lock(lock, how).map_err(|(_, error)| AcquireError::Lock(name, error))
+        FileLock::lock(lock, how).map_err(|(_, error)| AcquireError::Lock(name, error))
     }
 
     fn make(&self) -> Result<(), AcquireError> {
@@ -312,7 +313,7 @@ mod tests {
         metadata(path).unwrap().permissions().mode() & 0o7777
     }
 
-    const TRY: FlockArg = FlockArg::LockExclusiveNonblock;
+    const TRY: WhenLocked = WhenLocked::Fail;
 
     #[test]
     fn directory_is_private_and_locked_once() {

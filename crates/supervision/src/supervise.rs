@@ -9,8 +9,8 @@ use std::ffi::CString;
 
 use daemontools_core::names;
 use daemontools_core::status::Want;
-use nix::fcntl::FlockArg;
 use nix::unistd::Gid;
+use unix::file_lock::WhenLocked;
 use unix::signals::SignalPipe;
 
 use crate::Role;
@@ -62,7 +62,7 @@ pub fn supervise(
     } else {
         MissingParents::Fail
     };
-    let lock = files.lock(FlockArg::LockExclusiveNonblock, parents)?;
+    let lock = files.lock(WhenLocked::Fail, parents)?;
     let control = ControlFifo::open(&files)?;
     let (ruleset, family) = match extended {
         Some(ExtendedSetup {
@@ -131,13 +131,13 @@ pub fn runsv(
         dir: IN_SERVICE.clone(),
     };
     let files = in_service(&names::SERVICE);
-    let lock = files.lock(FlockArg::LockExclusiveNonblock, MissingParents::Fail)?;
+    let lock = files.lock(WhenLocked::Fail, MissingParents::Fail)?;
     let logger = match logger {
         // Blocks: another holder of the lock has lost its service and is about
         // to exit.
         Some(setup) => {
             let files = in_service(&names::LOGGER);
-            let lock = files.lock(FlockArg::LockExclusive, MissingParents::Fail)?;
+            let lock = files.lock(WhenLocked::Wait, MissingParents::Fail)?;
             Some((files, lock, setup))
         }
         None => None,

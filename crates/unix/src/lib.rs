@@ -10,6 +10,7 @@ pub mod detached;
 pub mod directory;
 pub mod exec;
 pub mod file;
+pub mod file_lock;
 pub mod filter;
 mod fork;
 #[cfg_attr(not(target_os = "linux"), path = "other/ids.rs")]

@@ -5,9 +5,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use daemontools::supervise_dir::SuperviseDir;
 use daemontools_core::names;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Pid, getppid};
 use unix::file;
+use unix::file_lock::{FileLock, WhenLocked};
 use unix::process::end_with_parent;
 use unix::stdio::STDERR;
 
@@ -80,7 +80,7 @@ fn acquire_run_lock(
     on_wait: impl FnOnce(),
 ) -> Result<OwnedFd, Errno> {
     let file = file::open_append(&*dir.path(names::RUN_LOCK), 0o600)?;
-    let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    let lock = match FileLock::lock(file, WhenLocked::Fail) {
         Err((file, Errno::EAGAIN)) => {
             on_wait();
             // This process has copies of all descriptors of supervise, its lock
@@ -89,7 +89,7 @@ fn acquire_run_lock(
             if getppid() != supervise {
                 return Err(Errno::ESRCH);
             }
-            let lock = Flock::lock(file, FlockArg::LockExclusive);
+            let lock = FileLock::lock(file, WhenLocked::Wait);
             end_with_parent(false)?;
             lock
         }
@@ -137,7 +137,7 @@ mod tests {
             let lock = acquire_run_lock(&IN_SERVICE, getppid(), unexpected).unwrap();
             drop(lock);
             let open = || file::open_append(names::RUN_LOCK, 0o600).unwrap();
-            assert!(Flock::lock(open(), FlockArg::LockExclusiveNonblock).is_err());
+            assert!(FileLock::lock(open(), WhenLocked::Fail).is_err());
             // Another parent than supervise: supervise has exited.
             let mut waits = 0;
             let orphan = acquire_run_lock(&IN_SERVICE, Pid::from_raw(1 << 22), || waits += 1);

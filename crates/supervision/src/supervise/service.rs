@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::runsv::RunsvStatus;
-use nix::fcntl::Flock;
 use nix::unistd::read;
+use unix::file_lock::FileLock;
 
 use crate::directory::{AcquireError, ControlFifo, ReplaceError, SuperviseFiles};
 use crate::machine::{Machine, Ruleset};
@@ -48,7 +48,7 @@ pub(super) enum PidFile {
 pub(super) struct Service {
     // Dropped first. A reader that sees `ok` closed may start another supervise,
     // which needs the lock.
-    _lock: Flock<OwnedFd>,
+    _lock: FileLock,
     pub(super) machine: Machine,
     pub(super) files: SuperviseFiles,
     control: ControlFifo,
@@ -64,7 +64,7 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(
         files: SuperviseFiles,
-        lock: Flock<OwnedFd>,
+        lock: FileLock,
         control: ControlFifo,
         machine: Machine,
     ) -> Self {
@@ -178,8 +178,8 @@ mod tests {
     use daemontools_core::names;
     use daemontools_core::status::Want;
     use nix::errno::Errno;
-    use nix::fcntl::FlockArg;
     use unix::file;
+    use unix::file_lock::WhenLocked;
 
     use super::*;
     use crate::Role;
@@ -194,7 +194,7 @@ mod tests {
             names: &names::SERVICE,
             dir: IN_SERVICE.clone(),
         };
-        let lock = files.lock(FlockArg::LockExclusiveNonblock, MissingParents::Fail);
+        let lock = files.lock(WhenLocked::Fail, MissingParents::Fail);
         let control = ControlFifo::open(&files).unwrap();
         let machine = Machine::new(Ruleset::Supervise, Want::Down, Moment::now());
         Service::new(files, lock.unwrap(), control, machine)
