@@ -18,12 +18,13 @@ ours!(
     svwait_repeats_a_failed_wait,
     processor_runs_once_after_a_failed_wait,
     failed_poll_delays_no_death,
+    unreported_signal_delays_no_death,
     failed_read_loses_no_command,
     logger_obeys_signals_after_a_failed_poll,
 );
 
 /// Injects an error into calls of a process that runs. Returns the strace.
-fn inject(sandbox: &Sandbox, process: Pid, injection: &str, name: &str) -> Running {
+pub(super) fn inject(sandbox: &Sandbox, process: Pid, injection: &str, name: &str) -> Running {
     let options = format!("-qq -o {name} -e inject={injection} -p {process}");
     let strace = sandbox.start(sandbox.shell(&format!("exec strace {options}")));
     sandbox.wait_until("strace is attached", || {
@@ -34,7 +35,7 @@ fn inject(sandbox: &Sandbox, process: Pid, injection: &str, name: &str) -> Runni
 }
 
 /// Ends strace, which has injected an error.
-fn detach(sandbox: &Sandbox, strace: Running, name: &str) {
+pub(super) fn detach(sandbox: &Sandbox, strace: Running, name: &str) {
     strace.signal(Signal::SIGTERM);
     let _ = strace.wait();
     let trace = String::from_utf8(sandbox.read(name)).unwrap();
@@ -155,6 +156,28 @@ fn failed_poll_delays_no_death(sandbox: &Sandbox) {
         "runsvdir .",
     ];
     restarts_despite(sandbox, &commands.map(|command| (command, injection())));
+}
+
+/// The handler of SIGCHLD cannot write to its pipe, in a supervisor that does not wait.
+fn unreported_signal_delays_no_death(sandbox: &Sandbox) {
+    if !strace_works(sandbox) {
+        return;
+    }
+    for (n, family) in ["supervise", "supervise -e", "runsv"].iter().enumerate() {
+        let (dir, trace) = (format!("s{n}"), format!("trace{n}"));
+        sandbox.script(format!("{dir}/run"), SLEEPER);
+        let running = sandbox.start_supervisor(family, &dir);
+        sandbox.service(&dir);
+        let old = next_child(sandbox, running.pid(), None, family);
+        // The child dies before the call returns.
+        let injection = "write:error=ENOMEM:when=1 -e inject=kill:delay_exit=200000";
+        let strace = inject(sandbox, running.pid(), injection, &trace);
+        sandbox.sh(&format!("svc -k {dir}")).succeeds();
+        next_child(sandbox, running.pid(), Some(old), family);
+        detach(sandbox, strace, &trace);
+        sandbox.sh(&format!("svc -dx {dir}")).succeeds();
+        running.wait().exits(0);
+    }
 }
 
 fn svwait_repeats_a_failed_wait(sandbox: &Sandbox) {

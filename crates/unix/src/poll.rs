@@ -1,6 +1,7 @@
 //! poll(2) with a deadline in place of a timeout.
 
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -76,6 +77,9 @@ const SHORT_WAIT: Duration = Duration::from_millis(100);
 
 /// As [`wait_readable`], with the events that each descriptor requests.
 pub fn wait_for_events(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>) {
+    if SKIPS_WAIT.swap(false, Ordering::Relaxed) {
+        return;
+    }
     let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
         rounded_up(deadline.saturating_duration_since(Instant::now()))
     });
@@ -83,6 +87,13 @@ pub fn wait_for_events(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>
     if !matches!(poll(descriptors, timeout), Ok(_) | Err(Errno::EINTR)) {
         pause_after_error(deadline);
     }
+}
+
+static SKIPS_WAIT: AtomicBool = AtomicBool::new(false);
+
+/// Makes the next wait return at once, as after a signal. For signal handlers.
+pub(crate) fn skip_next_wait() {
+    SKIPS_WAIT.store(true, Ordering::Relaxed);
 }
 
 /// The interval between two polls that fail. Without it, a caller would use a

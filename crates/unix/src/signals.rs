@@ -2,7 +2,8 @@
 
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use libc::c_int;
@@ -14,7 +15,7 @@ use nix::unistd;
 
 use crate::pending::PendingSignals;
 use crate::pipe::pipe2;
-use crate::poll::rounded_up;
+use crate::poll::{rounded_up, skip_next_wait};
 use crate::signal_mask::SignalMask;
 
 /// A pipe that becomes readable when one of its signals arrives.
@@ -27,6 +28,8 @@ pub struct SignalPipe {
     /// Never closed: a signal that arrives while the process exits would write to
     /// a pipe without a reader, and SIGPIPE would change the exit status.
     reader: ManuallyDrop<OwnedFd>,
+    /// Whether the pipe lacks a signal, since its handler could not write.
+    missed: Arc<AtomicBool>,
     inherited: InheritedSignals,
 }
 
@@ -35,10 +38,14 @@ impl SignalPipe {
     pub fn catch(signals: &[Signal]) -> Result<Self, Errno> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let inherited = InheritedSignals::read(signals)?;
+        let missed = Arc::new(AtomicBool::new(false));
         for &signal in signals {
             note_changed(signal);
             let writer = writer.try_clone().map_err(|error| crate::errno(&error))?;
-            signal_hook::low_level::pipe::register(signal as c_int, writer)
+            let missed = Arc::clone(&missed);
+            let handler = move || report_signal(&writer, &missed);
+            // SAFETY: the handler only calls write(2) and sets atomic variables.
+            unsafe { signal_hook::low_level::register(signal as c_int, handler) }
                 .map_err(|error| crate::errno(&error))?;
         }
         signals
@@ -48,6 +55,7 @@ impl SignalPipe {
             .thread_unblock()?;
         Ok(SignalPipe {
             reader: ManuallyDrop::new(reader),
+            missed,
             inherited,
         })
     }
@@ -62,7 +70,7 @@ impl SignalPipe {
     /// whether a signal had arrived.
     pub fn drain(&self) -> bool {
         let mut bytes = [0; 64];
-        let mut any = false;
+        let mut any = self.missed.swap(false, Ordering::Relaxed);
         while matches!(unistd::read(&*self.reader, &mut bytes), Ok(1..)) {
             any = true;
         }
@@ -101,6 +109,22 @@ impl InheritedSignals {
         }
         self.mask.restore();
     }
+}
+
+/// In the handler of a signal: writes to the pipe.
+///
+/// The kernel needs a page for the write. Without memory, the program polls anew and
+/// finds the signal in `missed`. If the pipe is full, it is readable already.
+fn report_signal(writer: &OwnedFd, missed: &AtomicBool) {
+    let errno = Errno::last();
+    match unistd::write(writer, b"X") {
+        Ok(_) | Err(Errno::EAGAIN) => {}
+        Err(_) => {
+            missed.store(true, Ordering::Relaxed);
+            skip_next_wait();
+        }
+    }
+    errno.set();
 }
 
 /// The signals of all pipes and those of [`ignore`], one bit each. Their numbers
@@ -294,6 +318,21 @@ mod tests {
         let target = std::fs::read_link(&path).unwrap();
         drop(pipe);
         assert_eq!(std::fs::read_link(&path).unwrap(), target);
+    }
+
+    #[test]
+    fn unwritten_signal_is_drained_once() {
+        let pipe = SignalPipe::catch(&[Signal::SIGTTOU]).unwrap();
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let Ok(full) = full else {
+            return;
+        };
+        Errno::EBUSY.set();
+        report_signal(&full.into(), &pipe.missed);
+        assert_eq!(Errno::last(), Errno::EBUSY);
+        assert!(pipe.drain() && !pipe.drain());
+        raise(Signal::SIGTTOU).unwrap();
+        assert!(pipe.drain() && !pipe.drain());
     }
 
     #[test]
