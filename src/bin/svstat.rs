@@ -64,7 +64,7 @@ fn describe(
         status,
         normally_up,
         state: service
-            .state_file()
+            .state_file()?
             .filter(|state| state.belongs_to(&status)),
         now: Label::now(),
     };
@@ -77,6 +77,7 @@ fn failure(error: &Error) -> String {
         Operation::Enter => format!("unable to chdir: {cause}"),
         Operation::Locate => format!("unable to find the path: {cause}"),
         Operation::Find => format!("unable to stat down: {cause}"),
+        Operation::Read => format!("unable to read {}: {cause}", error.file().display()),
         _ => format!("unable to open {}: {cause}", error.file().display()),
     }
 }

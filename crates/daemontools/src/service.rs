@@ -142,9 +142,12 @@ impl Service {
 
     /// Reads the file `state` of `supervise -e`; None without a valid one. A file
     /// older than the record is stale: [`StateFile::belongs_to`].
-    #[must_use]
-    pub fn state_file(&self) -> Option<StateFile> {
-        client::read_state_file(&self.files)
+    ///
+    /// # Errors
+    /// As open(2) and read(2), except for a file that does not exist and for a
+    /// directory.
+    pub fn state_file(&self) -> Result<Option<StateFile>, Error> {
+        client::read_state_file(&self.files).map_err(|error| self.failed(error))
     }
 
     /// Whether supervise starts the service by itself: there is no file `down`.

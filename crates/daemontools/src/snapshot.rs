@@ -89,7 +89,7 @@ impl ServiceSnapshot {
         let mut record = [0; runsv::LENGTH];
         let record = match read_status(dir, &mut record) {
             Ok(record) => {
-                let record = StatusRecord::decode(record, read_state_file(dir));
+                let record = StatusRecord::decode(record, read_state_file(dir)?);
                 Some(record.ok_or(StatusError::Format)?)
             }
             Err(error) if is_missing(error) => None,

@@ -37,11 +37,20 @@ pub fn read_runsv_status(buffer: &mut [u8; runsv::LENGTH]) -> Result<RunsvStatus
 
 /// Reads the file `state`; None without a valid one. A file older than the
 /// status record is stale.
-#[must_use]
-pub fn read_state_file(dir: &SuperviseDir) -> Option<StateFile> {
+///
+/// # Errors
+/// As open(2) and read(2), except for a file that does not exist and for a directory.
+/// After such an error, a service would look ready before its time.
+pub fn read_state_file(dir: &SuperviseDir) -> Result<Option<StateFile>, ClientError> {
     // A few short lines.
     let mut buffer = [0; 1024];
-    StateFile::read(read_start(dir, names::STATE.name, &mut buffer).ok()?)
+    match read_start(dir, names::STATE.name, &mut buffer) {
+        Ok(text) => Ok(StateFile::read(text)),
+        Err(error) => match error.errno {
+            Errno::ENOENT | Errno::ENOTDIR | Errno::EISDIR => Ok(None),
+            _ => Err(error),
+        },
+    }
 }
 
 fn read_start<'a>(
@@ -110,10 +119,17 @@ mod tests {
             assert_eq!(read_status(&IN_SERVICE, &mut buffer), Ok(&b"ab"[..]));
             write("supervise/status", b"abcdef");
             assert_eq!(read_status(&IN_SERVICE, &mut buffer), Ok(&b"abcd"[..]));
-            assert_eq!(read_state_file(&IN_SERVICE), None);
+            let read = || read_state_file(&IN_SERVICE).unwrap();
+            assert_eq!(read(), None);
             write("supervise/state", b"state=ready\n");
-            let state = read_state_file(&IN_SERVICE).unwrap().state;
-            assert_eq!(state, ServiceState::Ready);
+            assert_eq!(read().unwrap().state, ServiceState::Ready);
+            std::fs::remove_file("supervise/state").unwrap();
+            std::fs::create_dir("supervise/state").unwrap();
+            assert_eq!(read(), None);
+            std::fs::remove_dir("supervise/state").unwrap();
+            std::os::unix::fs::symlink("state", "supervise/state").unwrap();
+            let failed = read_state_file(&IN_SERVICE).unwrap_err();
+            assert_eq!(failed.errno, Errno::ELOOP);
         });
     }
 
