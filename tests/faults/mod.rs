@@ -9,6 +9,7 @@ mod multilog_kills;
 mod multilog_power;
 mod multilog_refused;
 mod noise;
+mod passing_errors;
 mod permissions;
 mod power;
 mod records;

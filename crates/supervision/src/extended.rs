@@ -39,6 +39,7 @@ pub use config::ConfigWarning;
 use daemontools::supervise_dir::SuperviseDir;
 pub(crate) use exit_signals::ExitSignal;
 pub use exit_signals::ExitSignals;
+pub(crate) use start_stop::StartError;
 use start_stop::notify_word;
 
 /// A failure of supervise that does not end it. Those marked `child` occur in
@@ -221,21 +222,18 @@ impl<'a> Extended<'a> {
             self.name.as_c_str(),
             pid,
         ]);
-        self.launch_beside_run(program, names::FINISH_PROGRAM, false)
+        self.launch_beside_run(Launch::new(program), names::FINISH_PROGRAM, |_| ())
     }
 
     /// Starts another program than `run`, without the standard input of `run`: the
     /// input of a logger is the log, of which no other program may read a line.
+    /// Calls `on_error` in the new process.
     fn launch_beside_run(
         &self,
-        program: PreparedExec<'_>,
+        launch: Launch<'_>,
         name: &'static CStr,
-        session: bool,
+        on_error: impl FnOnce(Errno),
     ) -> Result<Pid, Errno> {
-        let launch = Launch {
-            session,
-            ..Launch::new(program)
-        };
         let prepare = || {
             self.signals.restore();
             detach_stdin();
@@ -243,6 +241,7 @@ impl<'a> Extended<'a> {
         };
         launch.start_with(prepare, |error: LaunchError| {
             self.warn(SuperviseWarning::Exec(name, error.errno()));
+            on_error(error.errno());
         })
     }
 
@@ -268,7 +267,8 @@ impl<'a> Extended<'a> {
                 PreparedExec::inheriting(&[notify, script, event, pid, number.as_c_str()])
             }
         };
-        if let Err(error) = self.launch_beside_run(program, names::NOTIFY_PROGRAM, false) {
+        let launch = Launch::new(program);
+        if let Err(error) = self.launch_beside_run(launch, names::NOTIFY_PROGRAM, |_| ()) {
             self.warn(SuperviseWarning::NotifyFork(error));
         }
     }
@@ -664,18 +664,18 @@ mod tests {
                     (Script::Stop, "stop"),
                 ] {
                     let is_optional = matches!(script, Script::Start | Script::Stop);
-                    assert!(!extended.has_script(script));
+                    assert_eq!(extended.has_script(script), Ok(false));
                     write(name, b"");
-                    assert_eq!(extended.has_script(script), !is_optional);
+                    assert_eq!(extended.has_script(script), Ok(!is_optional));
                     assert_eq!(warnings().len(), usize::from(is_optional));
                     crate::testing::set_mode(name, 0o100);
-                    assert!(extended.has_script(script));
+                    assert_eq!(extended.has_script(script), Ok(true));
                     remove_file(name).unwrap();
                     create_dir(name).unwrap();
-                    assert_eq!(extended.has_script(script), !is_optional);
+                    assert_eq!(extended.has_script(script), Ok(!is_optional));
                     remove_dir(name).unwrap();
                     symlink(name, name).unwrap();
-                    assert!(extended.has_script(script));
+                    assert_eq!(extended.has_script(script), Ok(true));
                     assert_eq!(warnings(), []);
                 }
             });

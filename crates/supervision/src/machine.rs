@@ -61,7 +61,7 @@ impl Ruleset {
     }
 
     /// The time between two attempts to fork.
-    fn fork_retry_interval(self) -> Duration {
+    pub(crate) fn fork_retry_interval(self) -> Duration {
         match self {
             Ruleset::Supervise | Ruleset::Extended => Duration::from_secs(60),
             Ruleset::Runsv(_) => Duration::from_secs(5),

@@ -60,12 +60,14 @@ impl Machine {
                 if self.config.exit_implies_down && self.want != Want::Down {
                     self.apply_supervise_command(Command::Down, now)
                 } else {
+                    self.end_fork_pause(now);
                     self.leave_outside(false, now);
                     NO_STEPS
                 }
             }
             Command::Down => {
                 (self.want, self.paused) = (Want::Down, false);
+                self.end_fork_pause(now);
                 let mut down_signal = self.config.down_signal;
                 match &mut self.state {
                     Up(run) => {
@@ -124,7 +126,20 @@ impl Machine {
         match &mut self.state {
             Delayed(_) | Failed => self.state = Down,
             Up(run) => run.child.kill_at = None,
+            StartStop(Outside::Ready(moment)) => *moment = now.instant.min(*moment),
             Down | Finish(..) | StartStop(_) => {}
+        }
+        self.end_fork_pause(now);
+    }
+
+    /// Ends the pause after a failed fork for `finish` or `stop`, which precede each
+    /// other step.
+    fn end_fork_pause(&mut self, now: Moment) {
+        match &mut self.state {
+            Finish(Cleanup::Due(moment, _), _) | StartStop(Outside::StopDue(moment, _)) => {
+                *moment = now.instant.min(*moment);
+            }
+            Down | Delayed(_) | Up(_) | Finish(..) | StartStop(_) | Failed => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! The scripts of a service: which one starts next, and the effect of its start.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
@@ -84,10 +84,16 @@ impl Machine {
         }
     }
 
-    /// The caller could not start the script of [`Machine::next_start`]; the next
-    /// attempt comes later.
+    /// fork(2) failed for the script of [`Machine::next_start`].
+    #[cfg(test)]
     pub(crate) fn record_failed_start(&mut self, script: Script, now: Moment) {
-        let retry = now.after(self.ruleset.fork_retry_interval());
+        self.postpone_start(script, self.ruleset.fork_retry_interval(), now);
+    }
+
+    /// The caller could not start the script of [`Machine::next_start`]; the next
+    /// attempt comes after this delay.
+    pub(crate) fn postpone_start(&mut self, script: Script, delay: Duration, now: Moment) {
+        let retry = now.after(delay);
         match (script, &mut self.state) {
             (Script::Check, _) => self.record_failed_check(now),
             (Script::Finish(_), Finish(Cleanup::Due(moment, _), _))

@@ -17,7 +17,7 @@ use super::service::{Service, decode};
 use crate::Role;
 use crate::directory::AcquireError;
 use crate::machine::{CheckEvent, CommandStep, Moment, RunExit};
-use crate::retry::Reaper;
+use crate::retry::{RETRY_INTERVAL, Reaper};
 
 /// The logger comes first: it reads from the first line of its service on.
 const START_ORDER: [Role; 2] = [Role::Logger, Role::Service];
@@ -118,10 +118,14 @@ impl Supervisor<'_> {
     fn skip_missing(&mut self) {
         let machine = &mut self.service.machine;
         while let Some(script) = machine.optional_script(Moment::now()) {
-            if self.family.has_script(script) {
-                break;
+            match self.family.has_script(script) {
+                Ok(true) => break,
+                Ok(false) => machine.record_missing(script, Moment::now()),
+                Err(_) => {
+                    machine.postpone_start(script, RETRY_INTERVAL, Moment::now());
+                    break;
+                }
             }
-            machine.record_missing(script, Moment::now());
         }
     }
 
@@ -138,13 +142,13 @@ impl Supervisor<'_> {
         let now = Moment::now();
         if let Some(service) = self.service_mut(role) {
             match launched {
-                Some(pid) => service.machine.record_start(script, pid, now),
-                None => service.machine.record_failed_start(script, now),
+                Ok(pid) => service.machine.record_start(script, pid, now),
+                Err(delay) => service.machine.postpone_start(script, delay, now),
             }
         }
         // The next program to be started may read the files.
         self.family.publish(&mut self.service, role);
-        if let Some(pid) = launched {
+        if let Ok(pid) = launched {
             self.family.on_start(script, pid);
         }
     }

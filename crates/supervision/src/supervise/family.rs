@@ -2,7 +2,7 @@
 //! which they differ.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daemontools_core::control::{Command, SignalTarget};
 use daemontools_core::names;
@@ -17,9 +17,9 @@ use super::runsv::{Logger, Runsv, RunsvWarning};
 use super::service::{Service, Visible};
 use crate::Role;
 use crate::extended::config::program_exists;
-use crate::extended::{ExitSignal, Extended, SuperviseWarning};
+use crate::extended::{ExitSignal, Extended, StartError, SuperviseWarning};
 use crate::machine::{CheckReport, Moment, RunExit, Script};
-use crate::retry::Attempt;
+use crate::retry::{Attempt, RETRY_INTERVAL};
 
 #[allow(clippy::large_enum_variant, reason = "a process has one family")]
 pub(super) enum Family<'a> {
@@ -32,22 +32,32 @@ pub(super) enum Family<'a> {
 }
 
 impl Family<'_> {
-    /// Starts a script of the service or of its logger; None if that failed.
+    /// Starts a script of the service or of its logger. Errors: the time until the next
+    /// attempt.
     pub(super) fn launch(
         &mut self,
         service: &mut Service,
         role: Role,
         script: Script,
-    ) -> Option<Pid> {
+    ) -> Result<Pid, Duration> {
+        let fork_retry_interval = service.machine.ruleset().fork_retry_interval();
         let launched = match (&mut *self, script) {
             // Without a `finish`, only `run` starts.
             // Only -e has these scripts.
             (
                 Family::Supervise(_) | Family::Runsv(_),
                 Script::Check | Script::Start | Script::Stop,
-            ) => return None,
-            (Family::Extended(family), Script::Check) => return family.launch_check(),
-            (Family::Extended(family), Script::Start) => family.launch_start(&mut service.machine),
+            ) => return Err(fork_retry_interval),
+            (Family::Extended(family), Script::Check) => {
+                return family.launch_check().ok_or(fork_retry_interval);
+            }
+            (Family::Extended(family), Script::Start) => {
+                match family.launch_start(&mut service.machine) {
+                    Err(StartError::Exec) => return Err(RETRY_INTERVAL),
+                    Err(StartError::Fork(error)) => Err(error),
+                    Ok(pid) => Ok(pid),
+                }
+            }
             (Family::Extended(family), Script::Stop) => family.launch_stop(),
             (Family::Supervise(warn), Script::Run | Script::Finish(_)) => launch_run(warn),
             (Family::Extended(family), Script::Run) => family.launch_run(&mut service.machine),
@@ -55,7 +65,10 @@ impl Family<'_> {
             (Family::Runsv(family), Script::Run) => family.launch_run(service, role),
             (Family::Runsv(family), Script::Finish(exit)) => family.launch_finish(exit),
         };
-        launched.map_err(|error| self.warn_fork(error)).ok()
+        launched.map_err(|error| {
+            self.warn_fork(error);
+            fork_retry_interval
+        })
     }
 
     fn warn_fork(&self, error: Errno) {
@@ -100,10 +113,11 @@ impl Family<'_> {
         }
     }
 
-    /// Whether an optional script of the service exists.
-    pub(super) fn has_script(&self, script: Script) -> bool {
+    /// Whether an optional script of the service exists. Errors: those of stat(2) that
+    /// may pass.
+    pub(super) fn has_script(&self, script: Script) -> Result<bool, Errno> {
         match self {
-            Family::Supervise(_) | Family::Runsv(_) => false,
+            Family::Supervise(_) | Family::Runsv(_) => Ok(false),
             Family::Extended(family) => family.has_script(script),
         }
     }

@@ -308,12 +308,23 @@ impl Extended {
         vec![CommandStep::Signal(signal)]
     }
 
+    /// `u`, `o`, `d` and `x` start `finish` and `stop` at once after a failed fork.
+    fn end_fork_pause(&mut self, now: Time) {
+        if let ModelState::FinishDue(due) | ModelState::StopDue(due) = &mut self.state {
+            *due = now.min(*due);
+        }
+    }
+
     fn change(&mut self, letter: u8, now: Time) {
         match letter {
             b'u' | b'o' => {
                 self.want = if letter == b'u' { Want::Up } else { Want::Once };
                 self.exits.clear();
                 self.pause = 0;
+                self.end_fork_pause(now);
+                if let ModelState::StartDone(due) = &mut self.state {
+                    *due = now.min(*due);
+                }
                 match self.state {
                     ModelState::Up => self.kill = None,
                     ModelState::FinishDue(_)
@@ -329,6 +340,7 @@ impl Extended {
             }
             b'd' => {
                 (self.want, self.paused) = (Want::Down, false);
+                self.end_fork_pause(now);
                 let kill = self.config.kill_timeout;
                 let kill = kill.map(|time| now + milliseconds(time));
                 match self.state {
@@ -357,6 +369,7 @@ impl Extended {
             }
             b'x' => {
                 self.exit_requested = true;
+                self.end_fork_pause(now);
                 // A service that was stopped gets no second signal.
                 if self.config.exit_implies_down && self.want != Want::Down {
                     self.change(b'd', now);
