@@ -13,7 +13,7 @@ use unix::signals::SignalPipe;
 use unix::wait::ExitStatus;
 
 use super::family::Family;
-use super::service::{Service, decode};
+use super::service::{MAX_COMMAND_BYTES, Service, decode};
 use crate::Role;
 use crate::directory::AcquireError;
 use crate::machine::{CheckEvent, CommandStep, Moment, RunExit};
@@ -216,7 +216,8 @@ impl Supervisor<'_> {
         let Some(service) = self.service_mut(role) else {
             return;
         };
-        let bytes = service.read_commands();
+        let mut buffer = [0; MAX_COMMAND_BYTES];
+        let bytes = service.read_commands(&mut buffer);
         let ruleset = service.machine.ruleset();
         let target = |command| {
             if command == Command::Continue {
@@ -226,13 +227,10 @@ impl Supervisor<'_> {
             }
         };
         let signaled = signaled.iter().map(|&command| (command, target(command)));
-        let commands = || decode(ruleset, &bytes).chain(signaled.clone());
+        let commands = || decode(ruleset, bytes).chain(signaled.clone());
         self.family.before_commands(&mut self.service, commands());
         for (command, target) in commands() {
             self.run_command(role, command, target);
-        }
-        if let Some(service) = self.service_mut(role) {
-            service.reuse(bytes);
         }
     }
 

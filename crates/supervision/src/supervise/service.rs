@@ -17,12 +17,9 @@ use crate::retry::{Attempt, Record};
 /// it as readable all the time.
 const END_RECHECK: Duration = Duration::from_secs(1);
 
-/// The limit on bytes of commands in one read, so that a flood does not delay
-/// the reaping of children.
-const MAX_COMMAND_BYTES: usize = 4096 - READ;
-
-/// The size of a read of `control`, in bytes.
-const READ: usize = 64;
+/// The limit on bytes of commands between two waits, so that a flood does not delay
+/// the reaping of children. The bytes are on the stack of the loop.
+pub(super) const MAX_COMMAND_BYTES: usize = 512;
 
 /// Readers' view: the record, and whether supervision is to end.
 pub(super) type View = (RunsvStatus, bool);
@@ -57,8 +54,6 @@ pub(super) struct Service {
     record: Record<View>,
     pub(super) pid_file: PidFile,
     ok: Option<OwnedFd>,
-    /// The bytes of one read; the room for the most is there from the start.
-    commands: Vec<u8>,
 }
 
 impl Service {
@@ -77,7 +72,6 @@ impl Service {
             record: Record::new(),
             pid_file: PidFile::Unknown,
             ok: None,
-            commands: Vec::with_capacity(MAX_COMMAND_BYTES + READ),
         }
     }
 
@@ -125,31 +119,22 @@ impl Service {
         }
     }
 
-    /// Reads the bytes of commands, for [`decode`]. The caller gives the memory back,
-    /// to [`Service::reuse`].
-    pub(super) fn read_commands(&mut self) -> Vec<u8> {
-        let mut commands = std::mem::take(&mut self.commands);
-        commands.clear();
-        let mut bytes = [0; READ];
+    /// Reads bytes of commands into `buffer`, until it is full. Returns them for
+    /// [`decode`].
+    pub(super) fn read_commands<'a>(&mut self, buffer: &'a mut [u8]) -> &'a [u8] {
+        let mut length = 0;
         self.control_ended = false;
-        while commands.len() < MAX_COMMAND_BYTES {
-            match read(&self.control.reader, &mut bytes) {
+        while let Some(rest @ [_, ..]) = buffer.get_mut(length..) {
+            match read(&self.control.reader, rest) {
                 Ok(0) => {
                     self.control_ended = true;
                     break;
                 }
-                Ok(length) => {
-                    commands.extend_from_slice(bytes.get(..length).unwrap_or_default());
-                }
+                Ok(more) => length += more,
                 Err(_) => break,
             }
         }
-        commands
-    }
-
-    /// Keeps the memory of commands for the next read.
-    pub(super) fn reuse(&mut self, commands: Vec<u8>) {
-        self.commands = commands;
+        buffer.get(..length).unwrap_or_default()
     }
 }
 
@@ -204,16 +189,14 @@ mod tests {
     fn flood_of_commands_is_read_in_parts() {
         in_directory(|| {
             let mut service = service();
-            assert_eq!(service.read_commands(), b"");
+            let mut buffer = [0; MAX_COMMAND_BYTES];
+            assert_eq!(service.read_commands(&mut buffer), b"");
             let control = file::open_write(names::CONTROL).unwrap();
             let flood: Vec<_> = (0..=255).cycle().take(5000).collect();
             assert_eq!(nix::unistd::write(&control, &flood), Ok(flood.len()));
-            let first = service.read_commands();
-            assert_eq!(first.len(), 4032);
-            let second = service.read_commands();
-            assert_eq!([first.as_slice(), &second].concat(), flood);
-            service.reuse(first);
-            assert_eq!(service.read_commands(), b"");
+            let mut parts = flood.chunks(MAX_COMMAND_BYTES);
+            assert!(parts.all(|part| service.read_commands(&mut buffer) == part));
+            assert_eq!(service.read_commands(&mut buffer), b"");
             let (descriptor, recheck) = service.command_source();
             assert!(descriptor.is_some() && recheck.is_none());
         });
@@ -225,7 +208,7 @@ mod tests {
             std::fs::create_dir("supervise").unwrap();
             write("supervise/control", b"dx");
             let mut service = service();
-            assert_eq!(service.read_commands(), b"dx");
+            assert_eq!(service.read_commands(&mut [0; 3]), b"dx");
             let before = Instant::now();
             let (descriptor, recheck) = service.command_source();
             let recheck = recheck.unwrap();
