@@ -58,12 +58,12 @@ pub fn has_arguments() -> bool {
 /// The arguments, the program's own name first.
 pub fn arguments() -> Vec<&'static CStr> {
     ARGUMENTS_BORROWED.store(true, Ordering::Relaxed);
-    strings(ARGV.load(Ordering::Relaxed))
+    strings(&ARGV).collect()
 }
 
 /// The inherited environment: every entry in order, even without `=`.
 pub fn environment() -> Vec<&'static CStr> {
-    strings(ENVP.load(Ordering::Relaxed))
+    strings(&ENVP).collect()
 }
 
 /// The inherited environment as the kernel's array; an empty one before
@@ -80,35 +80,35 @@ pub(crate) fn inherited_environment() -> *const *const c_char {
 
 /// The value of the first entry `name=value` of the environment.
 pub fn variable(name: &[u8]) -> Option<&'static [u8]> {
-    environment().into_iter().find_map(|entry| {
+    strings(&ENVP).find_map(|entry| {
         let rest = entry.to_bytes().strip_prefix(name)?;
         rest.strip_prefix(b"=")
     })
 }
 
-fn strings(array: *mut *mut c_char) -> Vec<&'static CStr> {
+fn strings(array: &AtomicPtr<*mut c_char>) -> impl Iterator<Item = &'static CStr> {
     pointers(array)
-        .into_iter()
         // SAFETY: the kernel's strings are NUL-terminated and live as long as
         // the process. No writer exists (see `writable_argument`).
         .map(|string| unsafe { CStr::from_ptr(string) })
-        .collect()
 }
 
-fn pointers(mut next: *mut *mut c_char) -> Vec<*mut c_char> {
-    let mut all = Vec::new();
-    while !next.is_null() {
+fn pointers(array: &AtomicPtr<*mut c_char>) -> impl Iterator<Item = *mut c_char> + use<> {
+    let mut next = array.load(Ordering::Relaxed);
+    std::iter::from_fn(move || {
+        if next.is_null() {
+            return None;
+        }
         // SAFETY: `next` points into the kernel's null-terminated array and
         // never past the null pointer.
         let string = unsafe { *next };
         if string.is_null() {
-            break;
+            return None;
         }
-        all.push(string);
         // SAFETY: the element just read was not the last one.
         next = unsafe { next.add(1) };
-    }
-    all
+        Some(string)
+    })
 }
 
 static ARGUMENTS_BORROWED: AtomicBool = AtomicBool::new(false);
@@ -116,15 +116,13 @@ static ARGUMENTS_BORROWED: AtomicBool = AtomicBool::new(false);
 /// Copies of the arguments, the program's own name first, for programs that
 /// call [`writable_argument`].
 pub fn copied_arguments() -> Vec<CString> {
-    let all = strings(ARGV.load(Ordering::Relaxed));
-    all.into_iter().map(CStr::to_owned).collect()
+    strings(&ARGV).map(CStr::to_owned).collect()
 }
 
 /// The bytes of the last argument, writable, in the argument memory that ps
 /// shows. None without arguments, or after a call of [`arguments`].
 pub fn last_argument() -> Option<&'static mut [u8]> {
-    let count = pointers(ARGV.load(Ordering::Relaxed)).len();
-    writable_argument(count.checked_sub(1)?)
+    writable_argument(pointers(&ARGV).count().checked_sub(1)?)
 }
 
 /// As [`last_argument`], for the argument with this number, from 1.
@@ -132,7 +130,7 @@ pub fn writable_argument(number: usize) -> Option<&'static mut [u8]> {
     if ARGUMENTS_BORROWED.swap(true, Ordering::Relaxed) || number == 0 {
         return None;
     }
-    let start = *pointers(ARGV.load(Ordering::Relaxed)).get(number)?;
+    let start = pointers(&ARGV).nth(number)?;
     // SAFETY: the kernel's strings are NUL-terminated.
     let length = unsafe { libc::strlen(start) };
     // SAFETY: the memory is writable and belongs to the process. The flag
