@@ -204,6 +204,10 @@ mod tests {
             assert!(!condition.has_failed(&up, &at(2, 0, "delay")));
             // supervise has not renamed the record yet.
             assert!(!condition.has_failed(&up, &at(1, 7, "failed")));
+            let mut earlier = at(1, 0, "start");
+            earlier.record.as_mut().unwrap().state_file = failed.record.unwrap().state_file;
+            assert!(condition.has_failed(&up, &earlier));
+            assert!(!condition.has_failed(&earlier, &failed));
         }
         for condition in [Down, DownAndFinished, Gone] {
             assert!(!condition.has_failed(&up, &failed));

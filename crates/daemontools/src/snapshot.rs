@@ -143,11 +143,12 @@ impl ServiceSnapshot {
         self.is_down() && !self.state().is_some_and(ServiceState::runs_script)
     }
 
-    /// The time of a permanent failure: the end of the last run.
+    /// The time of a permanent failure. The time in the record may be that of an
+    /// earlier state: supervise writes the state file first.
     pub(super) fn failure(&self) -> Option<Label> {
         let record = self.record?;
         let has_failed = record.status.pid.is_none() && record.state() == ServiceState::Failed;
-        has_failed.then_some(record.status.since)
+        record.state_file.filter(|_| has_failed)?.since
     }
 
     /// Whether the service is up, and has reported readiness or never does. A
