@@ -356,16 +356,26 @@ fn unwritable_note_is_reported(sandbox: &Sandbox) {
     sandbox.wait_until("the message is written", || told().contains(words));
 }
 
+/// Starts runsvdir with a title of 30 letters, and waits until a dot is the last of
+/// them, since a message may come before it.
+fn start_with_title(sandbox: &Sandbox) -> Running {
+    let command = format!("exec runsvdir scan 'log: {}'", "-".repeat(30));
+    let running = sandbox.start(sandbox.shell(&command));
+    sandbox.wait_until("a dot is shown", || title(&running).ends_with(b"-.\0"));
+    running
+}
+
 fn title_shows_standard_error(sandbox: &Sandbox) {
     sandbox.script(
         "scan/a/run",
-        "#!/bin/sh\necho out; echo a long complaint >&2\nexec sleep 1000\n",
+        "#!/bin/sh\nuntil [ -e go ]; do sleep 0.02; done\necho out; echo a long complaint >&2\n\
+         exec sleep 1000\n",
     );
-    let log = format!("log: {}", ".".repeat(30));
-    let running = sandbox.start(sandbox.shell(&format!("exec runsvdir scan '{log}'")));
+    let running = start_with_title(sandbox);
+    sandbox.write("scan/a/go", "");
     let shown = format!(
-        "runsvdir\0scan\0log: {}a long complaint\n\0",
-        ".".repeat(13)
+        "runsvdir\0scan\0log: {}.a long complaint\n\0",
+        "-".repeat(12)
     );
     sandbox.wait_until(&shown, || title(&running) == shown.as_bytes());
     sandbox.wait_until("the service has its output", || {
@@ -394,14 +404,14 @@ fn title_has_seven_characters_or_more(sandbox: &Sandbox) {
 fn title_has_no_dot_between_messages(sandbox: &Sandbox) {
     sandbox.script(
         "scan/a/run",
-        "#!/bin/sh\necho first >&2\nuntil [ -e go ]; do sleep 0.02; done\necho second >&2\n\
-         exec sleep 1000\n",
+        "#!/bin/sh\nuntil [ -e one ]; do sleep 0.02; done\necho first >&2\n\
+         until [ -e two ]; do sleep 0.02; done\necho second >&2\nexec sleep 1000\n",
     );
-    let command = format!("exec runsvdir scan 'log: {}'", ".".repeat(30));
-    let running = sandbox.start(sandbox.shell(&command));
+    let running = start_with_title(sandbox);
     let shown = || String::from_utf8(title(&running)).unwrap();
+    sandbox.write("scan/a/one", "");
     sandbox.wait_until("one message is shown", || shown().contains("first\n"));
-    sandbox.write("scan/a/go", "");
+    sandbox.write("scan/a/two", "");
     sandbox.wait_until("both are shown", || shown().contains("second\n"));
     assert!(shown().contains("first\nsecond\n"), "{}", shown());
 }
