@@ -197,7 +197,7 @@ impl Machine {
             not_before: now.instant,
             since: now.label,
             config: RestartConfig::default(),
-            history: RestartHistory::default(),
+            history: RestartHistory::new(ruleset),
             starts: 0,
             last_exit: None,
         }

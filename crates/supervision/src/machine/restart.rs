@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::CheckConfig;
+use super::{CheckConfig, Ruleset};
 
 /// The settings of a service. By default, a service behaves as under plain
-/// supervise; only [`Ruleset::Extended`](super::Ruleset) sets others.
+/// supervise; only [`Ruleset::Extended`] sets others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RestartConfig {
     /// The delay between an exit and the next start. Default: no start comes
@@ -90,16 +90,20 @@ pub(super) struct RestartHistory {
     pub(super) exits: VecDeque<Instant>,
 }
 
-impl Default for RestartHistory {
-    fn default() -> Self {
+impl RestartHistory {
+    /// A history without exits.
+    pub(super) fn new(ruleset: Ruleset) -> Self {
+        let room = match ruleset {
+            // Without a limit, no exit is kept.
+            Ruleset::Supervise | Ruleset::Runsv(_) => 0,
+            Ruleset::Extended => FIRST_EXITS,
+        };
         RestartHistory {
             delay: None,
-            exits: VecDeque::with_capacity(FIRST_EXITS),
+            exits: VecDeque::with_capacity(room),
         }
     }
-}
 
-impl RestartHistory {
     /// Forgets all exits.
     pub(super) fn reset(&mut self) {
         self.delay = None;
@@ -183,7 +187,7 @@ mod tests {
             uptime: None,
             requested: false,
         };
-        let (mut history, now) = (RestartHistory::default(), Instant::now());
+        let (mut history, now) = (RestartHistory::new(Ruleset::Extended), Instant::now());
         for _ in 0..limit.count {
             history.record_exit(&config, exit, now);
             assert!(!history.exceeds(Some(limit)));
