@@ -91,7 +91,7 @@ impl<'a> Pipeline<'a> {
             stamp: if script.stamped { STAMP } else { 0 },
             text: b"",
         };
-        let mut stages = Vec::new();
+        let mut stages = Vec::with_capacity(script.actions.len());
         let mut all = true;
         for action in &script.actions {
             stages.extend(match action {

@@ -359,7 +359,7 @@ fn read_config(reporter: LogReporter<'_>) -> ConfigFile {
             return ConfigFile::default();
         }
         Ok(file) => {
-            let mut buffer = [0; 4096];
+            let mut buffer = [0; 512];
             loop {
                 match read(&file, &mut buffer) {
                     Ok(0) => break,
