@@ -95,8 +95,8 @@ impl Watcher {
     }
 }
 
-/// The size of a buffer for events, in bytes. The largest event has 272.
-const EVENT_BUFFER: usize = 4096;
+/// The size of a buffer for events on the stack, in bytes. The largest event has 272.
+const EVENT_BUFFER: usize = 1024;
 
 /// The watch, the events and the name of the first `struct inotify_event`, and the
 /// events after it.
