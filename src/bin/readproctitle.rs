@@ -12,8 +12,7 @@ use unix::stdio::STDIN;
 /// The length of the fixed prefix of the title.
 const DOTS: usize = 3;
 
-unix::keep_reserve!();
-unix::main!(readproctitle());
+unix::main_with_reserve!(readproctitle());
 
 /// Prints no messages: svscanboot starts it without an open output.
 fn readproctitle() -> Exit {

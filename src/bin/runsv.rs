@@ -23,8 +23,7 @@ pub(crate) static RUNSV: Program = Program {
     options: &[],
 };
 
-unix::keep_reserve!();
-unix::main!(RUNSV.start(runsv));
+unix::main_with_reserve!(RUNSV.start(runsv));
 
 fn runsv(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, directory] = *arguments else {

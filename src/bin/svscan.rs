@@ -29,8 +29,7 @@ pub(crate) static SVSCAN: Program = Program {
     )],
 };
 
-unix::keep_reserve!();
-unix::main!({
+unix::main_with_reserve!({
     memory::extend_heap();
     SVSCAN.start(svscan)
 });

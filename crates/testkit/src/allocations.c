@@ -28,6 +28,7 @@ static volatile struct {
     uint64_t count, first_failed, failed, processes, peak;
 } *shared;
 static const volatile size_t *peak;
+static int has_allocated;
 
 /* The first object is the program. */
 static int find_peak(struct dl_phdr_info *program, size_t size, void *place) {
@@ -63,6 +64,7 @@ __attribute__((constructor)) static void begin(void) {
 /* Counts an allocation. Returns whether it fails. */
 static int fails(void) {
     if (!shared) return 0;
+    has_allocated = 1;
     uint64_t number = __atomic_add_fetch(&shared->count, 1, __ATOMIC_SEQ_CST);
     if (number < shared->first_failed) return 0;
     __atomic_add_fetch(&shared->failed, 1, __ATOMIC_SEQ_CST);
@@ -96,10 +98,16 @@ int posix_memalign(void **memory, size_t align, size_t size) {
     return 0;
 }
 
-/* Memory of no file, such as the stack of a child. The C library allocates with
- * calls of its own, which do not come here. The memory that a scanner maps ahead of
- * need is refused: it would serve all requests that fail. */
+/* Memory of no file, such as a large block. The C library allocates with
+ * calls of its own, which do not come here. The reserve, which a program maps before
+ * its first allocation, is granted, as static memory would be. The memory that a
+ * scanner maps ahead of need is refused: it would serve all requests that fail. */
+static int is_refused(size_t size) {
+    if (!shared) return 0;
+    return has_allocated ? fails() : size > AHEAD;
+}
+
 void *mmap(void *place, size_t size, int access, int flags, int file, off_t offset) {
-    if ((flags & MAP_ANONYMOUS) && (fails() || (shared && size > AHEAD))) return MAP_FAILED;
+    if ((flags & MAP_ANONYMOUS) && is_refused(size)) return MAP_FAILED;
     return (void *)syscall(SYS_mmap, place, size, access, flags, file, offset);
 }

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::num::NonZero;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -13,14 +13,13 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::unistd::Pid;
 
 use crate::fork::{AbortOnUnwind, AllBlocked, fork};
-use crate::memory::{STACK_SIZE, static_stack};
 use crate::signals::reset_changed;
 
 /// As [`fork`], without SIGCHLD at the end of the child.
 ///
 /// [`wait_for`](crate::wait::wait_for) returns the status of the child even if
 /// this process ignores SIGCHLD. Errors: as clone(2), and as mmap(2) for the
-/// stack of a child of a child.
+/// stack.
 pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     // qemu-user creates only children that send SIGCHLD.
     clone_or_fork(0, child)
@@ -34,7 +33,7 @@ pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 /// child's own, as in a child of [`fork`]. The child has only the descriptors
 /// with numbers below `below`. Where the system refuses a child in the same
 /// memory, the child is one of [`fork`]. Errors: as clone(2), and as mmap(2) for
-/// the stack of a child of a child.
+/// the stack.
 pub(crate) fn spawn(below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     // This thread, and so everything that the child borrows, is blocked until the
     // child has left this memory. No signal handler runs in the child. qemu's
@@ -68,7 +67,7 @@ fn clone_or_fork(flags: c_int, child: impl FnOnce() -> i32) -> Result<Pid, Errno
 
 /// Creates a process that runs `child` once on a stack of its own. Without
 /// `CLONE_VM` the child has a copy of the memory, with `CLONE_VFORK` this thread is
-/// blocked. Errors: as clone(2), and as mmap(2) for the stack of a child of a child.
+/// blocked. Errors: as clone(2), and as mmap(2) for the stack.
 fn clone<F: FnMut() -> i32>(flags: c_int, mut child: F) -> Result<Pid, Errno> {
     extern "C" fn run<F: FnMut() -> i32>(child: *mut c_void) -> c_int {
         // SAFETY: `clone` passes a pointer to `child`, in this memory or its copy.
@@ -97,51 +96,63 @@ fn unshare_descriptors(first: RawFd) -> Result<(), Errno> {
     }
 }
 
-/// The stack of a child: static, so that a start needs no new memory. A child that
-/// creates a child itself, and so uses the static stack, maps another one.
+/// The stack of a child.
 enum Stack {
-    Static,
+    /// That of [`map_stack`].
+    Kept(NonNull<c_void>),
+    /// For one child.
     Mapped(NonNull<c_void>),
 }
 
-static STACK_IN_USE: AtomicBool = AtomicBool::new(false);
+/// The size of a stack in bytes. The system allocates only the pages in use.
+const STACK_SIZE: usize = 256 * 1024;
+
+/// The stack of [`map_stack`]: null without one, and while a child uses it.
+static KEPT_STACK: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Maps a stack for the life of the process, so that a start needs no new memory.
+/// Without it, and for a child of a child, each start maps a stack. Errors: as mmap(2).
+pub(crate) fn map_stack() -> Result<(), Errno> {
+    KEPT_STACK.store(new_stack()?.as_ptr(), Ordering::Release);
+    Ok(())
+}
+
+fn new_stack() -> Result<NonNull<c_void>, Errno> {
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK;
+    let size = NonZero::new(STACK_SIZE).ok_or(Errno::EINVAL)?;
+    // SAFETY: a new mapping at an address that the system chooses.
+    unsafe { mmap_anonymous(None, size, access, flags) }
+}
 
 impl Stack {
     fn take() -> Result<Self, Errno> {
-        if !STACK_IN_USE.swap(true, Ordering::Acquire) {
-            return Ok(Stack::Static);
+        let kept = KEPT_STACK.swap(std::ptr::null_mut(), Ordering::Acquire);
+        match NonNull::new(kept) {
+            Some(kept) => Ok(Stack::Kept(kept)),
+            None => new_stack().map(Stack::Mapped),
         }
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK;
-        let size = NonZero::new(STACK_SIZE).ok_or(Errno::EINVAL)?;
-        // SAFETY: a new mapping at an address that the system chooses.
-        let memory = unsafe { mmap_anonymous(None, size, access, flags) };
-        memory.map(Stack::Mapped)
     }
 
     /// The end of the memory, where a stack begins.
     fn end(&mut self) -> *mut c_void {
-        let start = match self {
-            Stack::Static => static_stack().cast(),
-            Stack::Mapped(memory) => memory.as_ptr(),
-        };
-        start.wrapping_byte_add(STACK_SIZE)
+        let (Stack::Kept(start) | Stack::Mapped(start)) = self;
+        start.as_ptr().wrapping_byte_add(STACK_SIZE)
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
         match self {
-            Stack::Static => {
+            Stack::Kept(start) => {
                 // The pages that the child has used are free again.
-                let start = static_stack().cast();
                 // SAFETY: no child uses the pages of this process any more.
-                let _ = unsafe { libc::madvise(start, STACK_SIZE, libc::MADV_DONTNEED) };
-                STACK_IN_USE.store(false, Ordering::Release);
+                let _ = unsafe { libc::madvise(start.as_ptr(), STACK_SIZE, libc::MADV_DONTNEED) };
+                KEPT_STACK.store(start.as_ptr(), Ordering::Release);
             }
-            Stack::Mapped(memory) => {
+            Stack::Mapped(start) => {
                 // SAFETY: `take` made the mapping with this size.
-                let _ = unsafe { munmap(*memory, STACK_SIZE) };
+                let _ = unsafe { munmap(*start, STACK_SIZE) };
             }
         }
     }
@@ -157,6 +168,8 @@ mod tests {
     #[test]
     fn child_of_a_child_has_a_stack_of_its_own() {
         run_alone(|| {
+            map_stack().unwrap();
+            let kept = KEPT_STACK.load(Ordering::Relaxed);
             let child = spawn(3, || {
                 let local = std::hint::black_box([7_u8; 4096]);
                 let Ok(inner) = spawn(3, || i32::from(std::hint::black_box([9_u8; 4096])[0]))
@@ -168,7 +181,7 @@ mod tests {
             });
             let child = child.unwrap();
             assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 41)));
-            assert!(!STACK_IN_USE.load(Ordering::Relaxed));
+            assert!(!kept.is_null() && KEPT_STACK.load(Ordering::Relaxed) == kept);
         });
     }
 }

@@ -5,9 +5,10 @@
 //! process 1 would end its machine. With [`ReserveAllocator`] no request fails,
 //! except inside [`try_reserve`] and the other fallible functions of this module:
 //!
-//! 1. The system's allocator serves the request.
-//! 2. If it has no memory, a static reserve serves requests of up to a page. The
-//!    reserve is meant for requests that end soon: paths, messages, file contents.
+//! 1. The system's allocator serves the request. Large requests are mappings.
+//! 2. If it has no memory, a reserve serves requests of up to a page. The reserve is
+//!    mapped at the start. It is meant for requests that end soon: paths, messages, file
+//!    contents.
 //! 3. If the reserve is in use, the request waits until the system has memory.
 //!
 //! A program would fill the reserve, and then wait, if its tables grew out of the
@@ -17,55 +18,26 @@
 //! need.
 
 mod cells;
+mod mapping;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
-use std::num::NonZero;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
 use self::cells::{CellStore, Cells, PAGE, cells};
+use crate::clone::map_stack;
 
 /// The interval between two requests to a system without memory.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// All large static memory. In one piece, without an alignment, it leaves the small
-/// variables before and after it on the fewest pages.
-static LARGE: Large = Large {
-    stack: StackMemory(UnsafeCell::new([0; STACK_SIZE + STACK_ALIGN])),
-    reserve: CellStore::new(),
-};
-
-#[repr(C)]
-// Other systems have no clone(2).
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-struct Large {
-    stack: StackMemory,
-    /// 64 KiB.
-    reserve: CellStore<16>,
-}
-
-struct StackMemory(UnsafeCell<[u8; STACK_SIZE + STACK_ALIGN]>);
-
-// SAFETY: the caller of `static_stack` shares the memory out.
-unsafe impl Sync for StackMemory {}
-
-/// The size of a child's stack in bytes. The system allocates only the pages in use.
-pub(crate) const STACK_SIZE: usize = 256 * 1024;
-/// The largest size of a page on any system.
-const STACK_ALIGN: usize = 64 * 1024;
-
-/// The start of static memory of `STACK_SIZE` bytes, in whole pages.
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-pub(crate) fn static_stack() -> *mut u8 {
-    let start: *mut u8 = LARGE.stack.0.get().cast();
-    start.map_addr(|address| address.next_multiple_of(STACK_ALIGN))
-}
+/// The reserve of [`map_reserve`], 64 KiB: null without it.
+static RESERVE: AtomicPtr<CellStore<RESERVE_PAGES>> = AtomicPtr::new(std::ptr::null_mut());
+const RESERVE_PAGES: usize = 16;
 
 /// The cells of the reserve in use, and the most since the start.
 static RESERVE_USED: AtomicUsize = AtomicUsize::new(0);
@@ -75,19 +47,25 @@ static RESERVE_PEAK: AtomicUsize = AtomicUsize::new(0);
 static HEAP: AtomicPtr<CellStore<HEAP_PAGES>> = AtomicPtr::new(std::ptr::null_mut());
 const HEAP_PAGES: usize = 256;
 
-/// Makes [`ReserveAllocator`] the allocator of a
-/// long-running program. A command that a user waits for should fail instead.
+/// As [`main!`](crate::main!), for a long-running program: with [`ReserveAllocator`] and
+/// [`map_reserve`]. A command that a user waits for should fail instead.
 #[macro_export]
-macro_rules! keep_reserve {
-    () => {
+macro_rules! main_with_reserve {
+    ($body:expr $(,)?) => {
         // The test harness compiles several programs into one.
         #[cfg(not(test))]
         #[global_allocator]
         static MEMORY: $crate::memory::ReserveAllocator = $crate::memory::ReserveAllocator;
+
+        $crate::main!({
+            $crate::memory::map_reserve();
+            $body
+        });
     };
 }
 
-/// The allocator of a long-running program: [`keep_reserve!`](crate::keep_reserve!).
+/// The allocator of a long-running program:
+/// [`main_with_reserve!`](crate::main_with_reserve!).
 ///
 /// Memory of the reserve is distinguished by its address. A child of fork(2) has
 /// its own copy of the reserve; a child of vfork(2) shares it.
@@ -97,6 +75,17 @@ pub struct ReserveAllocator;
 thread_local! {
     /// Whether a failed request returns null.
     static FALLIBLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Maps the reserve, and a stack for children. Waits until the system has memory.
+/// Memory is taken when it is used.
+///
+/// Static memory of this size would part the small variables before it from those after
+/// it, which takes one more page in each program.
+pub fn map_reserve() {
+    while map_to(&RESERVE).and_then(|()| map_stack()).is_err() {
+        std::thread::sleep(RETRY_INTERVAL);
+    }
 }
 
 /// Maps 1 MiB for growth ahead of need. Memory is taken when it is used. The mapping
@@ -113,18 +102,17 @@ pub fn extend_heap() {
         // SAFETY: no memory is passed.
         unsafe { libc::mallopt(setting, value) };
     }
-    map_heap();
+    // Without memory there is no mapping.
+    let _ = map_to(&HEAP);
 }
 
-/// Without memory there is no mapping.
-fn map_heap() {
-    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    let size = NonZero::new(size_of::<CellStore<HEAP_PAGES>>());
-    // SAFETY: a new mapping at an address that the system chooses.
-    let map = |size| unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_PRIVATE) };
-    if let Some(Ok(memory)) = size.map(map) {
-        HEAP.store(memory.as_ptr().cast(), Ordering::Release);
+/// Maps memory, unless there is a mapping.
+fn map_to<const PAGES: usize>(store: &AtomicPtr<CellStore<PAGES>>) -> Result<(), Errno> {
+    if store.load(Ordering::Acquire).is_null() {
+        let memory = mapping::map(size_of::<CellStore<PAGES>>())?;
+        store.store(memory.as_ptr().cast(), Ordering::Release);
     }
+    Ok(())
 }
 
 /// Reserves capacity for `additional` more elements, without the reserve.
@@ -225,7 +213,7 @@ fn obtain(layout: Layout, request: impl Fn() -> *mut u8) -> *mut u8 {
         }
         let fallible = FALLIBLE.get();
         let reserved = if fallible { None } else { take_reserve(layout) };
-        if let Some(cells) = reserved.or_else(|| heap()?.take(layout)) {
+        if let Some(cells) = reserved.or_else(|| mapped(&HEAP)?.take(layout)) {
             return cells.as_ptr();
         }
         if fallible {
@@ -239,38 +227,31 @@ fn take_reserve(layout: Layout) -> Option<NonNull<u8>> {
     if layout.size() > PAGE {
         return None;
     }
-    let memory = LARGE.reserve.cells().take(layout)?;
+    let memory = mapped(&RESERVE)?.take(layout)?;
     let count = cells(layout.size());
     let used = RESERVE_USED.fetch_add(count, Ordering::Relaxed) + count;
     RESERVE_PEAK.fetch_max(used, Ordering::Relaxed);
     Some(memory)
 }
 
-fn heap() -> Option<Cells<'static>> {
-    let heap = HEAP.load(Ordering::Acquire);
+fn mapped<const PAGES: usize>(store: &AtomicPtr<CellStore<PAGES>>) -> Option<Cells<'static>> {
+    let store = store.load(Ordering::Acquire);
     // SAFETY: null, or zeroed memory that stays mapped, and zeros are a valid value.
-    unsafe { heap.as_ref() }.map(CellStore::cells)
+    unsafe { store.as_ref() }.map(CellStore::cells)
 }
 
 /// The cells of a block, with the number of the first. None if the system gave it.
 fn find(memory: *mut u8) -> Option<Block> {
-    let reserve = LARGE.reserve.cells();
-    if let Some(first) = reserve.find(memory) {
-        let counter = Some(&RESERVE_USED);
-        return Some(Block {
-            cells: reserve,
+    let in_cells = |cells: Option<Cells<'static>>, counter| {
+        let cells = cells?;
+        let first = cells.find(memory)?;
+        Some(Block {
+            cells,
             first,
             counter,
-        });
-    }
-    let cells = heap()?;
-    let first = cells.find(memory)?;
-    let counter = None;
-    Some(Block {
-        cells,
-        first,
-        counter,
-    })
+        })
+    };
+    in_cells(mapped(&RESERVE), Some(&RESERVE_USED)).or_else(|| in_cells(mapped(&HEAP), None))
 }
 
 /// A block outside the system's memory.
@@ -292,11 +273,27 @@ impl Block {
     }
 }
 
-// SAFETY: the memory comes from the system's allocator or from cells, each of which
-// belongs to one request at a time. Neither unwinds.
+/// The smallest request that is a mapping, in bytes. An allocator writes to the first
+/// page of such a block, musl's to the last one as well: pages that a program that waits
+/// has no use for.
+const MIN_MAPPED: usize = 32 * 1024;
+
+fn is_mapped(layout: Layout) -> bool {
+    layout.size() >= MIN_MAPPED && layout.align() <= PAGE
+}
+
+fn pointer(mapped: Result<NonNull<u8>, Errno>) -> *mut u8 {
+    mapped.map_or(std::ptr::null_mut(), NonNull::as_ptr)
+}
+
+// SAFETY: the memory comes from the system's allocator, from a mapping or from cells,
+// each of which belongs to one request at a time. None of them unwinds.
 unsafe impl GlobalAlloc for ReserveAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         obtain(layout, || {
+            if is_mapped(layout) {
+                return pointer(mapping::map(layout.size()));
+            }
             // SAFETY: the caller's promise for `layout`.
             unsafe { System.alloc(layout) }
         })
@@ -304,6 +301,9 @@ unsafe impl GlobalAlloc for ReserveAllocator {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let memory = obtain(layout, || {
+            if is_mapped(layout) {
+                return pointer(mapping::map(layout.size()));
+            }
             // SAFETY: the caller's promise for `layout`.
             unsafe { System.alloc_zeroed(layout) }
         });
@@ -317,6 +317,8 @@ unsafe impl GlobalAlloc for ReserveAllocator {
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         match find(memory) {
             Some(block) => block.free(layout.size(), 0),
+            // SAFETY: the caller gives up the mapping, which has this size.
+            None if is_mapped(layout) => unsafe { mapping::unmap(memory, layout.size()) },
             // SAFETY: all other memory comes from the system.
             None => unsafe { System.dealloc(memory, layout) },
         }
@@ -324,29 +326,35 @@ unsafe impl GlobalAlloc for ReserveAllocator {
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let old = layout.size();
+        // SAFETY: the alignment is that of the old block, and the caller promises
+        // that the size does not overflow.
+        let layout_after = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         let block = find(memory);
-        if block.is_none() {
-            // SAFETY: the caller's promise; the memory comes from the system.
-            let moved = unsafe { System.realloc(memory, layout, size) };
+        let same_source = block.is_some() || is_mapped(layout) == is_mapped(layout_after);
+        if block.is_none() && same_source {
+            let moved = if is_mapped(layout) {
+                // SAFETY: the mapping has this size.
+                pointer(unsafe { mapping::remap(memory, old, size) })
+            } else {
+                // SAFETY: the caller's promise; the memory comes from the system.
+                unsafe { System.realloc(memory, layout, size) }
+            };
             if !moved.is_null() {
                 return moved;
             }
         }
-        if size <= old {
-            // The block of the system keeps its size.
+        if size <= old && same_source {
+            // Outside of cells, the block keeps its size.
             if let Some(block) = block {
                 block.free(old, size);
             }
             return memory;
         }
-        // SAFETY: the alignment is that of the old block, and the caller promises
-        // that the size does not overflow.
-        let layout_after = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         // SAFETY: the size is not 0.
         let moved = unsafe { self.alloc(layout_after) };
         if !moved.is_null() {
-            // SAFETY: both blocks have `old` bytes, and do not overlap.
-            unsafe { std::ptr::copy_nonoverlapping(memory, moved, old) };
+            // SAFETY: both blocks have as many bytes, and do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(memory, moved, old.min(size)) };
             // SAFETY: the caller gives up the old block.
             unsafe { self.dealloc(memory, layout) };
         }
@@ -361,6 +369,7 @@ mod tests {
 
     #[test]
     fn block_of_the_reserve_moves_when_it_grows() {
+        map_to(&RESERVE).unwrap();
         let used = || RESERVE_USED.load(Ordering::Relaxed);
         let layout = Layout::from_size_align(3 * CELL, 1).unwrap();
         let memory = take_reserve(layout).unwrap().as_ptr();
@@ -386,12 +395,42 @@ mod tests {
     }
 
     #[test]
+    fn large_block_is_a_mapping_at_each_size() {
+        let layout = |size| Layout::from_size_align(size, 8).unwrap();
+        let small = MIN_MAPPED - 1;
+        // SAFETY: the size is not 0.
+        let mut memory = unsafe { ReserveAllocator.alloc(layout(small)) };
+        // SAFETY: the block has this many bytes.
+        unsafe { memory.write_bytes(7, small) };
+        let mut size = small;
+        for next in [MIN_MAPPED, 10 * MIN_MAPPED, 2 * MIN_MAPPED, small, PAGE] {
+            // SAFETY: the block has this layout.
+            memory = unsafe { ReserveAllocator.realloc(memory, layout(size), next) };
+            let whole_pages = memory.addr() % PAGE == 0;
+            assert!(whole_pages || next < MIN_MAPPED, "{next}");
+            // SAFETY: the block has at least as many bytes, all of them written.
+            let bytes = unsafe { std::slice::from_raw_parts(memory, next.min(small)) };
+            assert!(bytes.iter().all(|&byte| byte == 7), "{next}");
+            size = next;
+        }
+        // SAFETY: the block has this layout.
+        unsafe { ReserveAllocator.dealloc(memory, layout(size)) };
+        // SAFETY: the size is not 0.
+        let zeros = unsafe { ReserveAllocator.alloc_zeroed(layout(MIN_MAPPED)) };
+        // SAFETY: the block has this many bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(zeros, MIN_MAPPED) };
+        assert!(bytes.iter().all(|&byte| byte == 0));
+        // SAFETY: the block has this layout.
+        unsafe { ReserveAllocator.dealloc(zeros, layout(MIN_MAPPED)) };
+    }
+
+    #[test]
     fn further_memory_serves_growth_without_system() {
         let refused = std::ptr::null_mut;
         let layout = |size| Layout::from_size_align(size, 8).unwrap();
         let take = |size| fallible(|| obtain(layout(size), refused));
         assert!(take(1).is_null());
-        map_heap();
+        map_to(&HEAP).unwrap();
         let small = take(1);
         // SAFETY: the block has this many bytes.
         unsafe { small.write_bytes(7, 1) };

@@ -30,8 +30,7 @@ pub(crate) static MULTILOG: Program = Program {
     options: &[],
 };
 
-unix::keep_reserve!();
-unix::main!(MULTILOG.start(multilog));
+unix::main_with_reserve!(MULTILOG.start(multilog));
 
 fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // As in 0.76, messages of errors without an errno show the last one.

@@ -31,8 +31,7 @@ pub(crate) static SUPERVISE: Program = Program {
     )],
 };
 
-unix::keep_reserve!();
-unix::main!(SUPERVISE.start(supervise));
+unix::main_with_reserve!(SUPERVISE.start(supervise));
 
 fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let (dir, extended) = match *arguments {

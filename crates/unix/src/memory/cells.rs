@@ -16,8 +16,8 @@ pub(super) const fn cells(size: usize) -> usize {
     size.div_ceil(CELL)
 }
 
-/// Memory for [`Cells`]. Zeros are a valid value: all cells are free. Pages that were
-/// never used take no memory.
+/// Mapped memory for [`Cells`]. Zeros are a valid value: all cells are free. Pages that
+/// were never used take no memory.
 #[repr(C)]
 pub(super) struct CellStore<const PAGES: usize> {
     /// A set bit stands for a used cell.
@@ -29,17 +29,7 @@ pub(super) struct CellStore<const PAGES: usize> {
 #[repr(align(128))]
 struct Pages<const PAGES: usize>(UnsafeCell<[[u8; PAGE]; PAGES]>);
 
-// SAFETY: the bitmap gives each cell to one request at a time.
-unsafe impl<const PAGES: usize> Sync for Pages<PAGES> {}
-
 impl<const PAGES: usize> CellStore<PAGES> {
-    pub(super) const fn new() -> Self {
-        CellStore {
-            bitmap: [const { AtomicUsize::new(0) }; PAGES],
-            pages: Pages(UnsafeCell::new([[0; PAGE]; PAGES])),
-        }
-    }
-
     pub(super) fn cells(&self) -> Cells<'_> {
         Cells {
             bitmap: &self.bitmap,
@@ -151,6 +141,12 @@ mod tests {
 
     const PAGES: usize = 5;
 
+    fn store() -> &'static CellStore<PAGES> {
+        let memory = crate::memory::mapping::map(size_of::<CellStore<PAGES>>()).unwrap();
+        // SAFETY: memory that stays mapped. Zeros are a valid value.
+        unsafe { memory.cast().as_ref() }
+    }
+
     #[test]
     fn free_run_is_the_first_that_fits() {
         for (word, count, first) in [
@@ -174,7 +170,7 @@ mod tests {
 
     #[test]
     fn each_cell_is_given_once() {
-        let store = CellStore::<PAGES>::new();
+        let store = store();
         let given = store.cells();
         let mut used = [false; PAGES * CELLS];
         let mut blocks = Vec::new();
@@ -204,7 +200,7 @@ mod tests {
 
     #[test]
     fn only_the_given_cells_are_freed() {
-        let store = CellStore::<PAGES>::new();
+        let store = store();
         let given = store.cells();
         assert_eq!(given.take_cells(2 * CELLS), Some(0));
         assert_eq!(given.take_cells(5), Some(2 * CELLS));
@@ -219,7 +215,7 @@ mod tests {
 
     #[test]
     fn blocks_are_aligned_and_found() {
-        let store = CellStore::<PAGES>::new();
+        let store = store();
         let given = store.cells();
         let layout = |size, align| Layout::from_size_align(size, align).unwrap();
         assert_eq!(given.take(layout(1, 2 * CELL)), None);

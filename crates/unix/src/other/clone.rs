@@ -18,3 +18,9 @@ pub(crate) fn fork_silent(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
 pub(crate) fn spawn(_below: RawFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     fork(child)
 }
+
+/// A child of [`fork`] has a copy of the stack.
+#[expect(clippy::unnecessary_wraps, reason = "the function of Linux can fail")]
+pub(crate) fn map_stack() -> Result<(), Errno> {
+    Ok(())
+}
