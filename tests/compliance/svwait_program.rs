@@ -154,7 +154,7 @@ fn program_inherits_what_svwait_did(sandbox: &Sandbox) {
 fn exhausted_resource_is_named(sandbox: &Sandbox) {
     let _supervise = up(sandbox);
     // 0, 1 and 2 are open already.
-    sandbox.sh("ulimit -n 4; exec svwait s -- true").is(
+    sandbox.sh("ulimit -n 5; exec svwait s -- true").is(
         111,
         "",
         "svwait: fatal: unable to catch SIGCHLD: process cannot open more files\n",

@@ -13,7 +13,6 @@ pub mod file;
 pub mod file_lock;
 pub mod filter;
 mod fork;
-mod handler;
 #[cfg_attr(not(target_os = "linux"), path = "other/ids.rs")]
 pub mod ids;
 #[cfg_attr(not(target_os = "linux"), path = "other/inotify.rs")]

@@ -2,7 +2,8 @@
 
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use libc::c_int;
@@ -12,10 +13,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal};
 use nix::unistd;
 
-use crate::handler;
 use crate::pending::PendingSignals;
 use crate::pipe::pipe2;
-use crate::poll::rounded_up;
+use crate::poll::{rounded_up, skip_next_wait};
 use crate::signal_mask::SignalMask;
 
 /// A pipe that becomes readable when one of its signals arrives.
@@ -28,18 +28,26 @@ pub struct SignalPipe {
     /// Never closed: a signal that arrives while the process exits would write to
     /// a pipe without a reader, and SIGPIPE would change the exit status.
     reader: ManuallyDrop<OwnedFd>,
-    signals: SignalBits,
+    /// Whether the pipe lacks a signal, since its handler could not write.
+    missed: Arc<AtomicBool>,
     inherited: InheritedSignals,
 }
 
 impl SignalPipe {
-    /// Catches `signals`, each by one pipe at most. Errors: as pipe2(2), sigprocmask(2)
-    /// and sigaction(2).
+    /// Catches `signals`. Errors: as pipe2(2), dup(2) and sigaction(2).
     pub fn catch(signals: &[Signal]) -> Result<Self, Errno> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let inherited = InheritedSignals::read(signals)?;
-        signals.iter().copied().for_each(note_changed);
-        handler::catch(signals, writer)?;
+        let missed = Arc::new(AtomicBool::new(false));
+        for &signal in signals {
+            note_changed(signal);
+            let writer = writer.try_clone().map_err(|error| crate::errno(&error))?;
+            let missed = Arc::clone(&missed);
+            let handler = move || report_signal(&writer, &missed);
+            // SAFETY: the handler only calls write(2) and sets atomic variables.
+            unsafe { signal_hook::low_level::register(signal as c_int, handler) }
+                .map_err(|error| crate::errno(&error))?;
+        }
         signals
             .iter()
             .copied()
@@ -47,7 +55,7 @@ impl SignalPipe {
             .thread_unblock()?;
         Ok(SignalPipe {
             reader: ManuallyDrop::new(reader),
-            signals: signals.iter().fold(0, |bits, &signal| bits | bit(signal)),
+            missed,
             inherited,
         })
     }
@@ -62,7 +70,7 @@ impl SignalPipe {
     /// whether a signal had arrived.
     pub fn drain(&self) -> bool {
         let mut bytes = [0; 64];
-        let mut any = handler::take_missed(self.signals);
+        let mut any = self.missed.swap(false, Ordering::Relaxed);
         while matches!(unistd::read(&*self.reader, &mut bytes), Ok(1..)) {
             any = true;
         }
@@ -103,26 +111,36 @@ impl InheritedSignals {
     }
 }
 
-/// Signals, one bit each. Their numbers are below 32.
-pub(crate) type SignalBits = u32;
-
-pub(crate) fn bit(signal: Signal) -> SignalBits {
-    1 << signal as c_int
+/// In the handler of a signal: writes to the pipe.
+///
+/// The kernel needs a page for the write. Without memory, the program polls anew and
+/// finds the signal in `missed`. If the pipe is full, it is readable already.
+fn report_signal(writer: &OwnedFd, missed: &AtomicBool) {
+    let errno = Errno::last();
+    match unistd::write(writer, b"X") {
+        Ok(_) | Err(Errno::EAGAIN) => {}
+        Err(_) => {
+            missed.store(true, Ordering::Relaxed);
+            skip_next_wait();
+        }
+    }
+    errno.set();
 }
 
-/// The signals of all pipes and those of [`ignore`].
+/// The signals of all pipes and those of [`ignore`], one bit each. Their numbers
+/// are below 32.
 static CHANGED: AtomicU32 = AtomicU32::new(0);
 
 /// Adds to the signals that [`reset_changed`] resets.
 pub(crate) fn note_changed(signal: Signal) {
-    CHANGED.fetch_or(bit(signal), Ordering::Relaxed);
+    CHANGED.fetch_or(1 << signal as c_int, Ordering::Relaxed);
 }
 
 /// In a new process: resets the signals of all pipes and those of [`ignore`] to
 /// their default action.
 pub(crate) fn reset_changed() {
     let changed = CHANGED.load(Ordering::Relaxed);
-    let is_changed = |signal: &Signal| changed & bit(*signal) != 0;
+    let is_changed = |signal: &Signal| changed & (1 << *signal as c_int) != 0;
     Signal::iterator().filter(is_changed).for_each(set_default);
 }
 
@@ -305,16 +323,15 @@ mod tests {
     #[test]
     fn unwritten_signal_is_drained_once() {
         let pipe = SignalPipe::catch(&[Signal::SIGTTOU]).unwrap();
-        raise(Signal::SIGTTOU).unwrap();
-        assert!(pipe.drain() && !pipe.drain());
         let full = std::fs::File::options().write(true).open("/dev/full");
         let Ok(full) = full else {
             return;
         };
-        handler::catch(&[Signal::SIGTTOU], full.into()).unwrap();
         Errno::EBUSY.set();
-        raise(Signal::SIGTTOU).unwrap();
+        report_signal(&full.into(), &pipe.missed);
         assert_eq!(Errno::last(), Errno::EBUSY);
+        assert!(pipe.drain() && !pipe.drain());
+        raise(Signal::SIGTTOU).unwrap();
         assert!(pipe.drain() && !pipe.drain());
     }
 

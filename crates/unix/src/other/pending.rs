@@ -1,8 +1,8 @@
 //! The source of [`BlockedSignals`](crate::signals::BlockedSignals) without
-//! signalfd(2): a handler that writes the numbers of the signals to a pipe.
+//! signalfd(2): handlers that write the numbers of their signals to a pipe.
 
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -10,7 +10,6 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd;
 
-use crate::handler;
 use crate::pipe::pipe2;
 use crate::signals::{InheritedSignals, Sender, note_changed};
 
@@ -20,7 +19,7 @@ use crate::signals::{InheritedSignals, Sender, note_changed};
 /// (`SA_RESTART`).
 #[derive(Debug)]
 pub(crate) struct PendingSignals {
-    /// Both ends stay open for the life of the process, as the handler does.
+    /// Both ends stay open for the life of the process, as the handlers do.
     reader: ManuallyDrop<OwnedFd>,
     inherited: InheritedSignals,
 }
@@ -29,9 +28,22 @@ impl PendingSignals {
     /// Catches `signals`. Errors: as pipe(2), sigprocmask(2) and sigaction(2).
     pub(crate) fn new(signals: &[Signal]) -> Result<Self, Errno> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let writer = ManuallyDrop::new(writer).as_raw_fd();
         let inherited = InheritedSignals::read(signals)?;
-        signals.iter().copied().for_each(note_changed);
-        handler::catch(signals, writer)?;
+        for &signal in signals {
+            note_changed(signal);
+            let number = signal as c_int as u8;
+            let note = move || {
+                let error = Errno::last_raw();
+                // SAFETY: the pointer leads to one byte, and the descriptor is never
+                // closed. With a full pipe, signals are pending anyway.
+                unsafe { libc::write(writer, (&raw const number).cast(), 1) };
+                Errno::set_raw(error);
+            };
+            // SAFETY: write(2) is async-signal-safe, and errno keeps its value.
+            unsafe { signal_hook::low_level::register(signal as c_int, note) }
+                .map_err(|error| crate::errno(&error))?;
+        }
         let signals: SigSet = signals.iter().copied().collect();
         signals.thread_unblock()?;
         Ok(PendingSignals {
