@@ -101,9 +101,10 @@ fn relative_variable_names_entry_of_service(sandbox: &Sandbox) {
     let supervise = start(sandbox, variable, "supervise s", "s");
     assert_eq!(permissions(sandbox, "s/.state"), 0o755);
     assert_eq!(permissions(sandbox, "s/.state/deep"), 0o700);
-    sandbox
-        .sh("ls s/.state/deep; ls s")
-        .prints("control\nlock\nok\nstatus\nrun\n");
+    // At first, there is a file status.new.
+    sandbox.wait_for("ls s/.state/deep; ls s", |text| {
+        text == "control\nlock\nok\nstatus\nrun\n"
+    });
     sandbox.sh(&with(variable, "supervise s")).is(
         111,
         "",
