@@ -14,6 +14,7 @@ ours!(
     absent_start_is_sought_again,
     start_is_executed_again,
     command_ends_pause_before_finish,
+    logger_without_memory_at_start_warns,
 );
 
 const STAT: &str = "'/^(statx|(new)?fstatat(64)?|stat(64)?)$:error=ENOMEM'";
@@ -157,4 +158,28 @@ fn command_ends_pause_before_finish(sandbox: &Sandbox) {
     }
     sandbox.sh("svc -x s").succeeds();
     supervise.wait().exits(0);
+}
+
+fn logger_without_memory_at_start_warns(sandbox: &Sandbox) {
+    if !strace_works(sandbox) {
+        return;
+    }
+    sandbox.sh("mkdir m v; seq 1000 >lines").succeeds();
+    for (dir, command) in [("m", "multilog ./m"), ("v", "svlogd ./v")] {
+        // The calls of the loader and the runtime succeed.
+        let script = format!(
+            "strace -qq -o calls -e trace=mmap,brk,signalfd4 {command} </dev/null; \
+             m=$(sed /signalfd4/q calls | grep -c ^mmap); \
+             b=$(sed /signalfd4/q calls | grep -c ^brk); \
+             exec strace -qq -o trace -e inject=mmap:error=ENOMEM:when=$((m+1))..$((m+4)) \
+             -e inject=brk:retval=0:when=$((b+1))..$((b+4)) {command} <lines"
+        );
+        let outcome = sandbox.sh(&script);
+        outcome.exits(0);
+        let name = command.split(' ').next().unwrap();
+        let warning = format!("{name}: warning: unable to allocate memory, waiting: out of memory");
+        let messages = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert!(messages.contains(&warning), "{messages}");
+        sandbox.sh(&format!("cmp lines {dir}/current")).succeeds();
+    }
 }

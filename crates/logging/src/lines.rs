@@ -6,6 +6,7 @@ use daemontools_core::label::{Label, TEXT};
 use memchr::memrchr;
 
 use crate::batch::{Batch, HEAD, ReadEmulation, split_line};
+use crate::shortage;
 use crate::tai64::stamp::{STAMP, Stamper};
 use crate::text_buffer::TextBuffer;
 
@@ -58,7 +59,7 @@ impl Lines {
         Lines {
             stamped: false,
             head,
-            buffer: vec![0; head + READ_SIZE].into(),
+            buffer: shortage::zeroed(head + READ_SIZE).into(),
             held: 0..0,
             within_line: false,
             label: [0; TEXT],
