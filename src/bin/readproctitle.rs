@@ -12,7 +12,7 @@ use unix::stdio::STDIN;
 /// The length of the fixed prefix of the title.
 const DOTS: usize = 3;
 
-unix::main_with_reserve!(readproctitle());
+unix::main_with_reserve!("readproctitle", readproctitle());
 
 /// Prints no messages: svscanboot starts it without an open output.
 fn readproctitle() -> Exit {

@@ -23,7 +23,7 @@ pub(crate) static RUNSV: Program = Program {
     options: &[],
 };
 
-unix::main_with_reserve!(RUNSV.start(runsv));
+unix::main_with_reserve!(RUNSV.name, RUNSV.start(runsv));
 
 fn runsv(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let [_, directory] = *arguments else {

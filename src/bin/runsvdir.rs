@@ -30,7 +30,7 @@ const MIN_LOG: usize = 7;
 /// The length of the prefix of the log argument that never scrolls.
 const LOG_PREFIX: usize = 5;
 
-unix::main_with_reserve!({
+unix::main_with_reserve!(RUNSVDIR.name, {
     memory::extend_heap();
     match runsvdir() {
         Ok(exit) => exit,

@@ -29,7 +29,7 @@ pub(crate) static SVSCAN: Program = Program {
     )],
 };
 
-unix::main_with_reserve!({
+unix::main_with_reserve!(SVSCAN.name, {
     memory::extend_heap();
     SVSCAN.start(svscan)
 });

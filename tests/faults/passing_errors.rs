@@ -15,6 +15,7 @@ ours!(
     start_is_executed_again,
     command_ends_pause_before_finish,
     logger_without_memory_at_start_warns,
+    program_without_memory_for_its_reserve_warns,
 );
 
 const STAT: &str = "'/^(statx|(new)?fstatat(64)?|stat(64)?)$:error=ENOMEM'";
@@ -181,5 +182,33 @@ fn logger_without_memory_at_start_warns(sandbox: &Sandbox) {
         let messages = String::from_utf8_lossy(&outcome.stderr).into_owned();
         assert!(messages.contains(&warning), "{messages}");
         sandbox.sh(&format!("cmp lines {dir}/current")).succeeds();
+    }
+}
+
+fn program_without_memory_for_its_reserve_warns(sandbox: &Sandbox) {
+    if !strace_works(sandbox) {
+        return;
+    }
+    for command in [
+        "multilog ./no/where",
+        "svlogd ./nowhere",
+        "supervise nowhere",
+        "svscan nowhere",
+        "runsv nowhere",
+        "runsvdir",
+        "readproctitle short",
+    ] {
+        let outcome = sandbox.sh(&format!(
+            "strace -qq -o calls -e trace=mmap {command} </dev/null 2>expected; \
+             first=$(grep -n 'mmap(NULL, 65[0-9]*, PROT_READ|PROT_WRITE,' calls | cut -d: -f1); \
+             exec strace -qq -o trace -e inject=mmap:error=ENOMEM:when=$first..$((first+2)) \
+             {command} </dev/null"
+        ));
+        let name = command.split(' ').next().unwrap();
+        let warning = format!("{name}: warning: unable to allocate memory, waiting: out of memory");
+        let expected = sandbox.read("expected");
+        let expected = String::from_utf8_lossy(&expected);
+        let messages = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert_eq!(messages, format!("{warning}\n{expected}"), "{command}");
     }
 }

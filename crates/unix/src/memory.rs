@@ -23,6 +23,7 @@ mod mapping;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
+use std::io::{IoSlice, Write};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -47,18 +48,19 @@ static RESERVE_PEAK: AtomicUsize = AtomicUsize::new(0);
 static HEAP: AtomicPtr<CellStore<HEAP_PAGES>> = AtomicPtr::new(std::ptr::null_mut());
 const HEAP_PAGES: usize = 256;
 
-/// As [`main!`](crate::main!), for a long-running program: with [`ReserveAllocator`] and
-/// [`map_reserve`]. A command that a user waits for should fail instead.
+/// As [`main!`](crate::main!), for a long-running program of this name: with
+/// [`ReserveAllocator`] and [`map_reserve`]. A command that a user waits for should fail
+/// instead.
 #[macro_export]
 macro_rules! main_with_reserve {
-    ($body:expr $(,)?) => {
+    ($name:expr, $body:expr $(,)?) => {
         // The test harness compiles several programs into one.
         #[cfg(not(test))]
         #[global_allocator]
         static MEMORY: $crate::memory::ReserveAllocator = $crate::memory::ReserveAllocator;
 
         $crate::main!({
-            $crate::memory::map_reserve();
+            $crate::memory::map_reserve($name);
             $body
         });
     };
@@ -77,13 +79,23 @@ thread_local! {
     static FALLIBLE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Maps the reserve, and a stack for children. Waits until the system has memory.
-/// Memory is taken when it is used.
+/// Maps the reserve, and a stack for children. Until the system has memory, the program
+/// `name` waits, with one warning. Memory is taken when it is used.
 ///
 /// Static memory of this size would part the small variables before it from those after
 /// it, which takes one more page in each program.
-pub fn map_reserve() {
-    while map_to(&RESERVE).and_then(|()| map_stack()).is_err() {
+pub fn map_reserve(name: &str) {
+    let map = || map_to(&RESERVE).and_then(|()| map_stack()).is_ok();
+    if map() {
+        return;
+    }
+    // No allocation. An error could not be reported either.
+    let message = [
+        name,
+        ": warning: unable to allocate memory, waiting: out of memory\n",
+    ];
+    let _ = std::io::stderr().write_vectored(&message.map(|part| IoSlice::new(part.as_bytes())));
+    while !map() {
         std::thread::sleep(RETRY_INTERVAL);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) static MULTILOG: Program = Program {
     options: &[],
 };
 
-unix::main_with_reserve!(MULTILOG.start(multilog));
+unix::main_with_reserve!(MULTILOG.name, MULTILOG.start(multilog));
 
 fn multilog(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     // As in 0.76, messages of errors without an errno show the last one.

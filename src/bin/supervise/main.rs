@@ -31,7 +31,7 @@ pub(crate) static SUPERVISE: Program = Program {
     )],
 };
 
-unix::main_with_reserve!(SUPERVISE.start(supervise));
+unix::main_with_reserve!(SUPERVISE.name, SUPERVISE.start(supervise));
 
 fn supervise(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let (dir, extended) = match *arguments {

@@ -52,7 +52,7 @@ const VERSION: &str = "$Id: 5e55a90e0a1b35ec47fed3021453c50675ea1117 $\n";
 /// The maximum of -l, in bytes.
 const MAX_HEAD: usize = 64 << 20;
 
-unix::main_with_reserve!(SVLOGD.start(svlogd));
+unix::main_with_reserve!(SVLOGD.name, SVLOGD.start(svlogd));
 
 fn svlogd(arguments: &[&'static CStr]) -> Result<Exit, Failure> {
     let (format, verbose, paths) = read_arguments(arguments)?;
