@@ -8,7 +8,7 @@ use nix::unistd::{Pid, getsid};
 use testkit::{SLEEPER, Sandbox, ours};
 
 use super::supervise_extended::{kill_service, supervise, told, wait_for_another, wait_for_state};
-use super::wait_for_status;
+use super::{wait_for_status, wait_until_asleep};
 
 ours!(
     start_runs_before_first_run_but_no_restart,
@@ -20,6 +20,7 @@ ours!(
     restart_during_start_begins_anew,
     exit_during_start_prevents_run,
     service_without_run_is_started,
+    service_without_run_is_awaited_before_supervise,
     failed_start_without_run_is_not_started,
     exit_command_leaves_started_service_up,
     stop_runs_after_finish_of_last_run,
@@ -287,6 +288,14 @@ fn service_without_run_is_started(sandbox: &Sandbox) {
     sandbox.sh("svc -dx s").succeeds();
     supervise.wait().is(0, "", "");
     wait_for_log(sandbox, "start stop start stop start stop");
+}
+
+fn service_without_run_is_awaited_before_supervise(sandbox: &Sandbox) {
+    sandbox.script("s/start", "#!/bin/sh\n");
+    let wait = sandbox.start(sandbox.shell("exec svwait -u s"));
+    wait_until_asleep(sandbox, &wait);
+    let _supervise = supervise(sandbox);
+    wait.wait().is(0, "", "");
 }
 
 fn failed_start_without_run_is_not_started(sandbox: &Sandbox) {

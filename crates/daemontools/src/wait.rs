@@ -423,9 +423,10 @@ pub(super) fn watch_service(
     })
 }
 
-/// Whether supervise ran, or can run, in the service directory.
+/// Whether supervise ran, or can run, in the service directory. A service of
+/// supervise -e that has `start` needs no `run`.
 fn is_service(files: &SuperviseDir) -> bool {
-    [&*files.path(names::RUN), &*files.path(names::SUPERVISE)]
+    [names::RUN, names::START, &*files.path(names::SUPERVISE)]
         .iter()
         .any(|path| exists_in(files.service(), path) == Ok(true))
 }
