@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use daemontools_core::label::Label;
 use nix::errno::Errno;
@@ -42,6 +43,8 @@ pub(crate) struct FileSequence {
     arrived: Vec<Label>,
     /// Files to read next.
     queue: VecDeque<LogFile>,
+    /// The time before the listing of these files.
+    listed: SystemTime,
     /// Files that were read before they had a label, from the oldest on.
     passed: Vec<PassedFile>,
     /// Whether the held file is `current`, and all old files of the first listing
@@ -93,6 +96,7 @@ impl FileSequence {
             unread: BTreeSet::new(),
             arrived: Vec::new(),
             queue: VecDeque::new(),
+            listed: SystemTime::UNIX_EPOCH,
             passed: Vec::new(),
             is_unlisted: false,
             mismatches: 0,
@@ -185,7 +189,9 @@ impl FileSequence {
                 return Ok(false);
             };
             match HeldFile::open(&self.path, &file) {
-                Ok(next) if next.id.inode == file.inode && self.is_still_listed(&file)? => {
+                Ok(next)
+                    if next.id.inode == file.inode && self.is_still_listed(&file, &next)? =>
+                {
                     if self.mismatches < MAX_MISMATCHES {
                         self.mismatches = 0;
                     }
@@ -219,8 +225,8 @@ impl FileSequence {
     /// Whether an opened file is the listed one. A file without a label may have
     /// been processed and removed since the listing, and a later one has its name
     /// and its inode; then a new label exists.
-    fn is_still_listed(&self, file: &LogFile) -> io::Result<bool> {
-        if file.place.label().is_some() {
+    fn is_still_listed(&self, file: &LogFile, opened: &HeldFile) -> io::Result<bool> {
+        if file.place.label().is_some() || opened.is_unchanged_since(self.listed) {
             return Ok(true);
         }
         let files = self.list_once()?;
@@ -265,6 +271,7 @@ impl FileSequence {
     /// Lists the directory: finds the held file and the passed files under
     /// their new names, counts the removed files and schedules the next ones.
     fn refresh(&mut self, last: Option<Label>) -> io::Result<()> {
+        self.listed = SystemTime::now();
         let files = self.list()?;
         let held = self.find_held(&files);
         if std::mem::take(&mut self.is_unlisted) {

@@ -6,6 +6,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use daemontools_core::label::Label;
 use nix::errno::Errno;
@@ -224,6 +225,22 @@ impl HeldFile {
             first: position.first,
             content: Content::Suspended,
         }
+    }
+
+    /// Whether the file is older than `time`, by the time of its last change. Linux takes
+    /// that time from a clock that is up to 10 ms late.
+    pub(crate) fn is_unchanged_since(&self, time: SystemTime) -> bool {
+        const LATE: Duration = Duration::from_millis(20);
+        let Content::Plain(file) = &self.content else {
+            return false;
+        };
+        let changed = || {
+            let status = file.metadata().ok()?;
+            let seconds = Duration::from_secs(status.ctime().try_into().ok()?);
+            let more = Duration::from_nanos(status.ctime_nsec().try_into().ok()?);
+            SystemTime::UNIX_EPOCH.checked_add(seconds + more + LATE)
+        };
+        changed().is_some_and(|changed| changed < time)
     }
 
     pub(crate) fn is_same(&self, metadata: &Metadata) -> bool {
