@@ -232,7 +232,7 @@ fn children_start_with_empty_signal_mask(sandbox: &Sandbox) {
 fn svlogd_takes_processor_output_after_hup(sandbox: &Sandbox) {
     sandbox.write(
         "m/config",
-        "s2000\n!>../begun; until [ -e ../go ]; do sleep 0.02; done; cat\n",
+        "s2000\n!>../begun; until [ -e ../go ]; do sleep 0.02; done; cat; >../done\n",
     );
     sandbox.sh("mkfifo fifo").succeeds();
     let svlogd = sandbox.start(sandbox.shell("exec svlogd m <fifo"));
@@ -244,6 +244,7 @@ fn svlogd_takes_processor_output_after_hup(sandbox: &Sandbox) {
     svlogd.signal(Signal::SIGHUP);
     wait_until_asleep(sandbox, &svlogd);
     sandbox.write("go", "");
+    sandbox.wait_until("the processor ends", || sandbox.exists("done"));
     wait_until_asleep(sandbox, &svlogd);
     sandbox.write("end", "");
     writer.wait().succeeds();
