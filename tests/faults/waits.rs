@@ -34,12 +34,14 @@ pub(super) fn inject(sandbox: &Sandbox, process: Pid, injection: &str, name: &st
     strace
 }
 
-/// Ends strace, which has injected an error.
+/// Waits until strace has injected an error, and ends it.
 pub(super) fn detach(sandbox: &Sandbox, strace: Running, name: &str) {
+    sandbox.wait_until(&format!("{name} shows an error"), || {
+        let trace = fs::read_to_string(sandbox.path(name)).unwrap_or_default();
+        trace.contains("(INJECTED)")
+    });
     strace.signal(Signal::SIGTERM);
     let _ = strace.wait();
-    let trace = String::from_utf8(sandbox.read(name)).unwrap();
-    assert!(trace.contains("(INJECTED)"), "{name}: {trace}");
 }
 
 /// The first child other than `old`; waits for it.
