@@ -41,7 +41,8 @@ pub(crate) fn for_every_allocation(name: &str, program: &str, scene: Scene) {
     });
     let times = std::env::var("DAEMONTOOLS_CASES").map_or(1, |times| times.parse().unwrap());
     let step = total.div_ceil(SAMPLE * times).max(1);
-    let numbers: Vec<u64> = match std::env::var("DAEMONTOOLS_SEED") {
+    let selected = std::env::var("DAEMONTOOLS_SEED");
+    let numbers: Vec<u64> = match &selected {
         Ok(number) => vec![number.parse().unwrap()],
         Err(_) => (1..=total)
             .step_by(usize::try_from(step).unwrap())
@@ -79,7 +80,11 @@ pub(crate) fn for_every_allocation(name: &str, program: &str, scene: Scene) {
         failed.len()
     ));
     assert!(failed.is_empty() && total > 0);
-    assert!(peak > 0 && peak < RESERVE_LIMIT, "{peak}");
+    // After some of the allocations, the reserve is not needed.
+    assert!(
+        (peak > 0 || selected.is_ok()) && peak < RESERVE_LIMIT,
+        "{peak}"
+    );
 }
 
 /// A supervisor in a scene.
