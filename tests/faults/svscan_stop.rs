@@ -392,10 +392,11 @@ fn stop_starts_no_new_service(sandbox: &Sandbox) {
 }
 
 fn default_stop_timeout_is_ten_seconds(sandbox: &Sandbox) {
+    // A busy machine may be late by some seconds.
     for (name, limit) in [
-        ("nine", Some("9000")),
+        ("six", Some("6000")),
         ("ten", None),
-        ("eleven", Some("11000")),
+        ("fourteen", Some("14000")),
     ] {
         sandbox.script(
             format!("scan/{name}/run"),
@@ -410,14 +411,14 @@ fn default_stop_timeout_is_ten_seconds(sandbox: &Sandbox) {
         }
     }
     let svscan = svscan(sandbox);
-    for name in ["nine", "ten", "eleven"] {
+    for name in ["six", "ten", "fourteen"] {
         sandbox.wait_until("the service is up", || {
             sandbox.exists(format!("scan/{name}/up"))
         });
     }
     svscan.signal(Signal::SIGTERM);
     assert_eq!(svscan.wait().code(), Some(0));
-    assert_eq!(sandbox.read("ended"), b"nine\nten\neleven\n");
+    assert_eq!(sandbox.read("ended"), b"six\nten\nfourteen\n");
 }
 
 /// Makes a /proc that belongs to another process and lists every pid as a child
