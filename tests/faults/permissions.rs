@@ -100,8 +100,9 @@ fn hostile_directory_harms_only_itself(sandbox: &Sandbox) {
         is_good,
     );
     let good = |dir| record(sandbox, dir).map(pid_of);
-    sandbox.wait_until("the good service is up", || {
-        good("scan/good").is_some_and(|pid| pid != 0)
+    let is_up = |dir| good(dir).is_some_and(|pid| pid != 0);
+    sandbox.wait_until("the good service and its logger are up", || {
+        is_up("scan/good") && is_up("scan/good/log")
     });
     let before = (good("scan/good"), good("scan/good/log"));
     for (name, prepare) in hostile {
