@@ -1,8 +1,9 @@
 //! System calls that fail for a while in programs beside the retries of records and
-//! waits: locks, scripts that are looked for, `state` of supervise -e.
+//! waits: locks, scripts that are looked for, `state` of supervise -e, memory at the
+//! start.
 
 use nix::sys::signal::Signal;
-use testkit::{SLEEPER, Sandbox, kill, ours};
+use testkit::{Running, SLEEPER, Sandbox, kill, ours};
 
 use super::waits::{detach, inject};
 use super::{children, pid_of, record};
@@ -19,6 +20,12 @@ ours!(
 );
 
 const STAT: &str = "'/^(statx|(new)?fstatat(64)?|stat(64)?)$:error=ENOMEM'";
+
+fn wait_for_message(sandbox: &Sandbox, program: &Running, message: &str) {
+    sandbox.wait_until("the error is reported", || {
+        String::from_utf8_lossy(&program.stderr()).contains(message)
+    });
+}
 
 fn failed_unlock_ends_no_program(sandbox: &Sandbox) {
     if !strace_works(sandbox) {
@@ -98,9 +105,7 @@ fn absent_start_is_sought_again(sandbox: &Sandbox) {
     let strace = inject(sandbox, supervise.pid(), STAT, "trace");
     sandbox.sh("svc -u s").succeeds();
     let warning = "supervise: warning: unable to read s/start: out of memory\n";
-    sandbox.wait_until("the error is reported", || {
-        String::from_utf8_lossy(&supervise.stderr()).contains(warning)
-    });
+    wait_for_message(sandbox, &supervise, warning);
     detach(sandbox, strace, "trace");
     sandbox.service("s");
     sandbox.sh("svc -dx s").succeeds();
@@ -119,9 +124,7 @@ fn start_is_executed_again(sandbox: &Sandbox) {
     let strace = inject(sandbox, supervise.pid(), injection, "trace");
     sandbox.sh("svc -u s").succeeds();
     let message = "supervise: fatal: unable to start s/start: out of memory\n";
-    sandbox.wait_until("the error is reported", || {
-        String::from_utf8_lossy(&supervise.stderr()).contains(message)
-    });
+    wait_for_message(sandbox, &supervise, message);
     detach(sandbox, strace, "trace");
     sandbox.service("s");
     assert_eq!(sandbox.read("starts"), b"start\n");
